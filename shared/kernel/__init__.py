@@ -1,0 +1,1 @@
+"""The few types that every context's domain speaks: money, refusals, aggregates."""

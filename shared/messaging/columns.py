@@ -1,0 +1,48 @@
+"""Column types that mean the same on Azure SQL and on SQLite."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, override
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mssql import DATETIME2
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """An aware UTC time with microseconds. Stored without a zone: DATETIME2(6), or ISO text on SQLite."""
+
+    impl = sa.DateTime
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name == "mssql":
+            return DATETIME2(6)  # type: ignore[no-untyped-call]  # SQLAlchemy has not annotated it
+        return sa.DateTime()
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    @override
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+class Amount(sa.TypeDecorator[Decimal]):
+    """An exact decimal in major units: NUMERIC(19,4), or text on SQLite, whose numbers are binary floats."""
+
+    impl = sa.Numeric(19, 4)
+    cache_ok = True
+
+    @override
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        return dialect.type_descriptor(sa.String(24) if dialect.name == "sqlite" else sa.Numeric(19, 4))
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> Any:
+        return str(value) if value is not None and dialect.name == "sqlite" else value
+
+    @override
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)

@@ -1,0 +1,76 @@
+"""What travels with an event: who caused it, when, and where it stands in its aggregate's history."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a command carries besides its content; its events inherit it.
+
+    Attributes:
+        command_id: names the command in the log; the caller's Idempotency-Key where there is one.
+        fingerprint: SHA-256 of caller, target and content: the same key with another fingerprint is another command.
+        expected_version: the aggregate version that the caller acts on (If-Match); None accepts any.
+        correlation_id: names the whole conversation, from the first request to the last projection.
+        causation_id: what directly led to this command: an event id, or None for a caller's request.
+        traceparent: W3C trace context of the request.
+        actor: who acts.
+        at: when, in UTC.
+    """
+
+    command_id: str = field(default_factory=lambda: str(uuid4()))
+    fingerprint: bytes = bytes(32)
+    expected_version: int | None = None
+    correlation_id: str = ""
+    causation_id: str | None = None
+    traceparent: str | None = None
+    actor: str = "anonymous"
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event as the log and Service Bus carry it: its payload still closed.
+
+    Attributes:
+        version: its place in the aggregate's history; the first is 1.
+        type: the class name of the event, version included.
+        payload: the event as JSON.
+        occurred_at: UTC, to the microsecond.
+        command_id: the command that left it; `causation_id`: what led to that command.
+    """
+
+    event_id: UUID
+    aggregate_id: UUID
+    version: int
+    type: str
+    payload: str
+    occurred_at: datetime
+    command_id: str
+    correlation_id: str
+    causation_id: str | None
+    traceparent: str | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded[Event]:
+    """An event with the envelope that it came in."""
+
+    envelope: Envelope
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a command answers: the aggregate it changed, and its version now.
+
+    Attributes:
+        replayed: the command had been accepted before; this is its first answer again.
+    """
+
+    aggregate_id: UUID
+    version: int
+    replayed: bool = False

@@ -1,0 +1,109 @@
+"""The relay: publishes what the outbox holds, in order, without ever giving an event up."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.messaging.envelope import Envelope
+from shared.messaging.event_log import EventLog
+
+logger = logging.getLogger(__name__)
+
+CLAIM = timedelta(seconds=60)
+"""How long a relay may take over what it claimed before another one takes it for dead. A claim that ran out early costs
+duplicates, which Service Bus drops by message id, never a loss."""
+
+SETBACK = timedelta(seconds=10)
+"""When an aggregate whose events could not be sent is tried again."""
+
+HEADS = 100
+"""Aggregates claimed at a time."""
+
+
+class TopicUnreachable(Exception):
+    """Service Bus does not answer: nothing can be sent now."""
+
+
+class Topic(Protocol):
+    """Where a context's events go."""
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        """Send one aggregate's events, in this order, and return when Service Bus has them.
+
+        Raises:
+            TopicUnreachable: nothing at all can be sent now; some of these events may have been.
+            Exception: these events cannot be sent; others may.
+        """
+
+
+class Relay[Event]:
+    """Publishes one context's log to its topic. Any number of relays may run at once."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        log: EventLog[Event],
+        topic: Topic,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._topic = topic
+        self._clock = clock
+
+    def run(self) -> int:
+        """Publish until nothing is left that may be published now, and tell how many events that were.
+
+        Raises:
+            TopicUnreachable: what is left stays in the outbox, free to be claimed again.
+        """
+        published = 0
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay") as pool:
+            while histories := self._claim():
+                outcomes = list(pool.map(self._send, histories.values()))
+                published += self._settle(histories, outcomes)
+                unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
+                if unreachable is not None:
+                    raise unreachable
+        return published
+
+    def _claim(self) -> dict[UUID, list[tuple[int, Envelope]]]:
+        now = self._clock()
+        histories: dict[UUID, list[tuple[int, Envelope]]] = defaultdict(list)
+        with self._engine.begin() as connection:
+            for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS):
+                histories[envelope.aggregate_id].append((sequence, envelope))
+        return histories
+
+    def _send(self, history: Iterable[tuple[int, Envelope]]) -> Exception | None:
+        envelopes = [envelope for _, envelope in history]
+        try:
+            self._topic.send(envelopes)
+        except TopicUnreachable as error:
+            return error
+        except Exception as error:
+            # whatever is wrong with these events, they stay, are reported, and block no other aggregate
+            logger.exception("cannot publish %s of %s", envelopes[0].type, envelopes[0].aggregate_id)
+            return error
+        return None
+
+    def _settle(self, histories: dict[UUID, list[tuple[int, Envelope]]], outcomes: Sequence[Exception | None]) -> int:
+        now = self._clock()
+        settled = list(zip(histories.items(), outcomes, strict=True))
+        sent = [sequence for (_, history), error in settled if error is None for sequence, _ in history]
+        unreached = [id_ for (id_, _), error in settled if isinstance(error, TopicUnreachable)]
+        refused = [id_ for (id_, _), error in settled if error and not isinstance(error, TopicUnreachable)]
+        with self._engine.begin() as connection:
+            if sent:
+                self._log.mark_published(connection, sent, now)
+            if unreached:
+                self._log.release(connection, unreached, now)
+            if refused:
+                self._log.release(connection, refused, now + SETBACK)
+        return len(sent)

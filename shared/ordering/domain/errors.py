@@ -1,0 +1,51 @@
+"""Why an order refuses. The codes are part of the API (`urn:tandem:problem:<code>`)."""
+
+from shared.kernel.refusals import NotFound, Refusal
+
+
+class OrderNotFound(NotFound):
+    """There is no such order."""
+
+    code = "order-not-found"
+
+
+class OrderAlreadyExists(Refusal):
+    """An order with this id was created before."""
+
+    code = "order-already-exists"
+
+
+class OrderNotInStatus(Refusal):
+    """The order's status does not allow the command."""
+
+    code = "order-status"
+
+
+class OrderIsEmpty(Refusal):
+    """An order without items cannot be submitted."""
+
+    code = "order-empty"
+
+
+class ItemNotInOrder(NotFound):
+    """The order has no line for this product."""
+
+    code = "item-not-in-order"
+
+
+class CurrencyMix(Refusal):
+    """An order has one currency, its first product's."""
+
+    code = "currency-mix"
+
+
+class PriceChanged(Refusal):
+    """A product no longer costs what the caller expected."""
+
+    code = "price-changed"
+
+
+class OrderTooLarge(Refusal):
+    """A line, the number of lines or the total would go over its limit."""
+
+    code = "order-too-large"

@@ -1,0 +1,239 @@
+"""The order: which commands it takes in which state, and what becomes of it."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from itertools import batched
+from typing import Self, assert_never, override
+from uuid import UUID
+
+from shared.kernel.aggregate import Aggregate
+from shared.kernel.money import MAX_MINOR_UNITS, Money
+from shared.kernel.refusals import InputError
+from shared.ordering.domain.errors import (
+    CurrencyMix,
+    ItemNotInOrder,
+    OrderIsEmpty,
+    OrderNotInStatus,
+    OrderTooLarge,
+    PriceChanged,
+)
+from shared.ordering.domain.offer import Customer, Product, RequestedItem
+from shared.ordering.events import (
+    Address,
+    OrderCancelledV1,
+    OrderCompletedV1,
+    OrderConfirmedV1,
+    OrderCreatedV1,
+    OrderEvent,
+    OrderItemRemovedV1,
+    OrderItemsAddedV1,
+    OrderLine,
+    OrderStatus,
+    OrderSubmittedV1,
+)
+
+MAX_LINES = 1_000
+MAX_QUANTITY = 10_000
+LINES_PER_EVENT = 100
+"""A Service Bus message holds 256 KB (Standard tier); a hundred lines with names of 200 four-byte characters are
+110 KB. Larger orders leave several events."""
+
+
+class Order(Aggregate[OrderEvent]):
+    """One customer's order. Verbs refuse first and change after; a refused order is unchanged."""
+
+    order_id: UUID
+    customer_id: UUID
+    shipping_address: Address
+    status: OrderStatus
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[UUID, OrderLine] = {}
+        self.lines_ever = 0
+        self.currency: str | None = None
+        self.total = Decimal(0)
+        self.cancel_reason: str | None = None
+
+    @classmethod
+    def create(
+        cls, order_id: UUID, customer: Customer, items: Sequence[RequestedItem], shipping_address: Address
+    ) -> Self:
+        """Open an order for a customer; it may be empty until it is submitted."""
+        order = cls()
+        order._record(
+            OrderCreatedV1(
+                order_id=order_id,
+                customer_id=customer.customer_id,
+                customer_name=customer.name,
+                customer_version=customer.version,
+                shipping_address=shipping_address,
+            )
+        )
+        order.add(items)
+        return order
+
+    def add(self, items: Sequence[RequestedItem]) -> None:
+        """Add pieces of products; a product that is there already stays one line, at today's price."""
+        self._require("changed", OrderStatus.CREATED)
+        self._agree_on_prices(items)
+        currency = self._agree_on_currency(items)
+        if currency is None:
+            return
+        lines = self._merged(items)
+        self._keep_limits(lines, currency)
+        running = self.lines
+        for chunk in batched(lines, LINES_PER_EVENT, strict=False):
+            running = running | {line.product_id: line for line in chunk}
+            self._record(
+                OrderItemsAddedV1(
+                    order_id=self.order_id,
+                    customer_id=self.customer_id,
+                    currency=currency,
+                    lines=chunk,
+                    total=_sum(running.values()),
+                )
+            )
+
+    def remove(self, product_id: UUID) -> None:
+        """Take a product out."""
+        self._require("changed", OrderStatus.CREATED)
+        if product_id not in self.lines or self.currency is None:
+            raise ItemNotInOrder(f"Order {self.order_id} has no item with product {product_id}.")
+        self._record(
+            OrderItemRemovedV1(
+                order_id=self.order_id,
+                customer_id=self.customer_id,
+                currency=self.currency,
+                product_id=product_id,
+                total=_sum(line for line in self.lines.values() if line.product_id != product_id),
+            )
+        )
+
+    def submit(self) -> None:
+        """Place the order."""
+        self._require("submitted", OrderStatus.CREATED)
+        if not self.lines or self.currency is None:
+            raise OrderIsEmpty(f"Order {self.order_id} has no items.")
+        self._record(OrderSubmittedV1(self.order_id, self.customer_id, self.currency, self.total))
+
+    def confirm(self) -> None:
+        """Accept a submitted order."""
+        self._require("confirmed", OrderStatus.SUBMITTED)
+        self._record(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+
+    def complete(self) -> None:
+        """Close a confirmed order as fulfilled."""
+        self._require("completed", OrderStatus.CONFIRMED)
+        self._record(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+
+    def cancel(self, reason: str) -> None:
+        """Call the order off."""
+        self._require("cancelled", OrderStatus.CREATED, OrderStatus.SUBMITTED, OrderStatus.CONFIRMED)
+        self._record(
+            OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
+        )
+
+    def _require(self, done: str, *allowed: OrderStatus) -> None:
+        if self.status not in allowed:
+            raise OrderNotInStatus(
+                f"Order {self.order_id} is {self.status}; only an order that is {' or '.join(allowed)} can be {done}."
+            )
+
+    def _fixed_currency(self) -> str:
+        if self.currency is None:
+            raise AssertionError("a submitted order has items, and so a currency")
+        return self.currency
+
+    @staticmethod
+    def _agree_on_prices(items: Sequence[RequestedItem]) -> None:
+        changed = [
+            InputError(
+                f"{item.pointer}/expectedPrice",
+                f"product {item.product.product_id} costs {item.product.price} {item.product.price.currency}",
+            )
+            for item in items
+            if item.expected_price is not None and item.expected_price != item.product.price.amount
+        ]
+        if changed:
+            raise PriceChanged("A price is not what the caller expected.", changed)
+
+    def _agree_on_currency(self, items: Sequence[RequestedItem]) -> str | None:
+        currency = self.currency or (items[0].product.price.currency if items else None)
+        mixed = [
+            InputError(f"{item.pointer}/productId", f"product {item.product.product_id} is priced in {other}")
+            for item in items
+            if (other := item.product.price.currency) != currency
+        ]
+        if mixed:
+            raise CurrencyMix(f"The order's currency is {currency}; it takes no other.", mixed)
+        return currency
+
+    def _merged(self, items: Sequence[RequestedItem]) -> list[OrderLine]:
+        """Give the lines that the items add or change, as they will stand."""
+        lines: dict[UUID, OrderLine] = {}
+        number = self.lines_ever
+        for item in items:
+            product = item.product
+            line = lines.get(product.product_id) or self.lines.get(product.product_id)
+            if line is None:
+                number += 1
+                line = _line(number, product, item.quantity)
+            else:
+                line = _line(line.number, product, item.quantity + line.quantity)
+            lines[product.product_id] = line
+        return list(lines.values())
+
+    def _keep_limits(self, lines: Sequence[OrderLine], currency: str) -> None:
+        merged = self.lines | {line.product_id: line for line in lines}
+        if len(merged) > MAX_LINES:
+            raise OrderTooLarge(f"An order has at most {MAX_LINES} lines; this one would have {len(merged)}.")
+        for line in lines:
+            if line.quantity > MAX_QUANTITY:
+                raise OrderTooLarge(
+                    f"A line has at most {MAX_QUANTITY} pieces; product {line.product_id} would have {line.quantity}."
+                )
+        total = Money(_sum(merged.values()), currency)
+        if total.minor > MAX_MINOR_UNITS:
+            limit = Money.from_minor(MAX_MINOR_UNITS, currency)
+            raise OrderTooLarge(f"An order's total is at most {limit} {currency}; this one would be {total}.")
+
+    @override
+    def _apply(self, event: OrderEvent) -> None:
+        match event:
+            case OrderCreatedV1():
+                self.order_id, self.customer_id = event.order_id, event.customer_id
+                self.shipping_address = event.shipping_address
+                self.status = OrderStatus.CREATED
+            case OrderItemsAddedV1():
+                self.currency, self.total = event.currency, event.total
+                self.lines = self.lines | {line.product_id: line for line in event.lines}
+                self.lines_ever = max(self.lines_ever, *(line.number for line in event.lines))
+            case OrderItemRemovedV1():
+                self.total = event.total
+                self.lines = {pid: line for pid, line in self.lines.items() if pid != event.product_id}
+            case OrderSubmittedV1():
+                self.status = OrderStatus.SUBMITTED
+            case OrderConfirmedV1():
+                self.status = OrderStatus.CONFIRMED
+            case OrderCompletedV1():
+                self.status = OrderStatus.COMPLETED
+            case OrderCancelledV1():
+                self.status, self.cancel_reason = OrderStatus.CANCELLED, event.reason
+            case _:
+                assert_never(event)
+
+
+def _line(number: int, product: Product, quantity: int) -> OrderLine:
+    return OrderLine(
+        number=number,
+        product_id=product.product_id,
+        product_name=product.name,
+        product_version=product.version,
+        quantity=quantity,
+        unit_price=product.price.amount,
+    )
+
+
+def _sum(lines: Iterable[OrderLine]) -> Decimal:
+    return sum((line.quantity * line.unit_price for line in lines), Decimal(0))

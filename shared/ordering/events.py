@@ -1,0 +1,136 @@
+"""The published events of ordering: what other contexts, projections and the log may rely on.
+
+A class here is never changed incompatibly. A new shape is a new class with the next version in its name and an upcast
+from the one before; golden files hold a payload of each version. Amounts are in major units of the order's currency.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands: Created -> Submitted -> Confirmed -> Completed; Cancelled from any of the first three."""
+
+    CREATED = "Created"
+    SUBMITTED = "Submitted"
+    CONFIRMED = "Confirmed"
+    COMPLETED = "Completed"
+    CANCELLED = "Cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where an order is shipped to; `country` is an ISO 3166-1 alpha-2 code."""
+
+    street: str
+    city: str
+    postal_code: str
+    region: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """One product of an order.
+
+    Attributes:
+        number: its place in the order, from 1; never given out twice within an order.
+        product_version: the version of the product that the name was taken from.
+        quantity: how many pieces, after the event.
+        unit_price: the price of one piece, for the whole line.
+    """
+
+    number: int
+    product_id: UUID
+    product_name: str
+    product_version: int
+    quantity: int
+    unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCreatedV1:
+    """An order was opened for a customer; its lines follow in OrderItemsAddedV1."""
+
+    order_id: UUID
+    customer_id: UUID
+    customer_name: str
+    customer_version: int
+    shipping_address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class OrderItemsAddedV1:
+    """Lines were added, or lines that were there changed: each line is given as it stands now."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    lines: tuple[OrderLine, ...]
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderItemRemovedV1:
+    """A line was taken out."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    product_id: UUID
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmittedV1:
+    """The customer placed the order; from now on its items are fixed."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderConfirmedV1:
+    """The shop accepted the order."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCompletedV1:
+    """The order was fulfilled."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelledV1:
+    """The order was called off; `was` is the status it had until then."""
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str | None
+    total: Decimal
+    was: OrderStatus
+    reason: str
+
+
+type OrderEvent = (
+    OrderCreatedV1
+    | OrderItemsAddedV1
+    | OrderItemRemovedV1
+    | OrderSubmittedV1
+    | OrderConfirmedV1
+    | OrderCompletedV1
+    | OrderCancelledV1
+)

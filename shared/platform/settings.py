@@ -1,0 +1,63 @@
+"""The settings, read in this one place: app settings in Azure; `dev.py up` or local.settings.json on a laptop."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+class MissingSettings(Exception):
+    """Settings that the system cannot run without; the message names all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the stores and the topics are.
+
+    Attributes:
+        sql: SQLAlchemy URL, `sqlite:///...` or `mssql+pyodbc://...`, without a password (SqlConnection).
+        cosmos: account endpoint, reached with an identity, or a connection string of an engine or emulator
+            (CosmosConnection__accountEndpoint, CosmosConnection).
+        cosmos_database: database that holds the read models (CosmosDatabase; default orders-db).
+        service_bus: fully qualified namespace, reached with an identity, or a connection string
+            (ServiceBusConnection__fullyQualifiedNamespace, ServiceBusConnection).
+        identity_client_id: client id of the user-assigned identity (AZURE_CLIENT_ID); None uses whatever identity
+            DefaultAzureCredential finds.
+    """
+
+    sql: str
+    cosmos: str
+    service_bus: str
+    cosmos_database: str = "orders-db"
+    identity_client_id: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings.
+
+        Raises:
+            MissingSettings: one or more are not set; all of them are named.
+        """
+        sql = environment.get("SqlConnection")
+        cosmos = environment.get("CosmosConnection") or environment.get("CosmosConnection__accountEndpoint")
+        service_bus = environment.get("ServiceBusConnection") or environment.get(
+            "ServiceBusConnection__fullyQualifiedNamespace"
+        )
+        if not (sql and cosmos and service_bus):
+            missing = [
+                name
+                for name, value in (
+                    ("SqlConnection", sql),
+                    ("CosmosConnection (or CosmosConnection__accountEndpoint)", cosmos),
+                    ("ServiceBusConnection (or ServiceBusConnection__fullyQualifiedNamespace)", service_bus),
+                )
+                if not value
+            ]
+            raise MissingSettings(f"Settings are missing: {', '.join(missing)}. See local.settings.sample.json.")
+        return cls(
+            sql=sql,
+            cosmos=cosmos,
+            service_bus=service_bus,
+            cosmos_database=environment.get("CosmosDatabase") or "orders-db",
+            identity_client_id=environment.get("AZURE_CLIENT_ID"),
+        )

@@ -1,0 +1,133 @@
+"""SQL engines: SQLite files on a laptop, Azure SQL through a managed identity, told apart by the URL alone."""
+
+import re
+import sqlite3
+import struct
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
+SQL_COPT_SS_ACCESS_TOKEN = 1256
+"""Connection attribute of the ODBC driver that takes an access token (msodbcsql.h)."""
+
+POOL_SIZE = 16
+POOL_PATIENCE = 5
+"""Seconds that a request waits for a connection before it is told to come back later."""
+
+CONNECTION_LIFE = 1_800
+"""Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
+
+TRANSIENT = frozenset(
+    {
+        *(64, 233, 1204, 1205, 1222, 4060, 4221, 10053, 10054, 10060, 10928, 10929, 40143, 40197, 40501, 40540, 40613),
+        *(42108, 42109, 49918, 49919, 49920),
+    }
+)
+"""Azure SQL's error numbers that a whole new transaction may well not meet again: lost connections, deadlock (1205),
+failover (40613), throttling. From Microsoft's list of transient errors."""
+
+_NATIVE_ERROR = re.compile(r"\((\d+)\) \(SQL")
+
+
+class Token(Protocol):
+    """What a credential gives; of azure.core.credentials.AccessToken only this is needed."""
+
+    @property
+    def token(self) -> str:
+        """The token itself, a secret."""
+
+
+class Credential(Protocol):
+    """Something that gives access tokens, as azure.identity's credentials do; it caches and refreshes them."""
+
+    def get_token(self, *scopes: str) -> Token:
+        """Give a token that is valid for some time yet."""
+
+
+def sql_engine(url: str, schema: str, credential: Credential | None = None) -> sa.Engine:
+    """Make the engine for one context's schema; nothing connects until it is used.
+
+    Args:
+        url: SQLAlchemy URL. A SQLite file `tandem.db` keeps each schema in a file of its own, `tandem.<schema>.db`, so
+            that the contexts do not wait for each other's writes, as they do not on Azure SQL.
+        schema: the context's schema.
+        credential: signs in to Azure SQL; None leaves that to the URL.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, schema)
+    return _azure_sql(parsed, credential)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether a new transaction may succeed where this one failed."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return False
+    return error.connection_invalidated or error_number(error) in TRANSIENT or "database is locked" in str(error.orig)
+
+
+def error_number(error: sa.exc.DBAPIError) -> int | None:
+    """Azure SQL's own number of an error, as the ODBC driver writes it into the message."""
+    found = _NATIVE_ERROR.search(str(error.orig))
+    return int(found[1]) if found else None
+
+
+def _sqlite(url: URL, schema: str) -> sa.Engine:
+    file = Path(url.database or "")
+    engine = sa.create_engine(
+        "sqlite://",
+        poolclass=sa.QueuePool,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_PATIENCE,
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _attach(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(file.with_suffix(f".{schema}{file.suffix}")),))
+        connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
+        # survives a killed process; only a power cut can undo the last commits, and this is no production store
+        connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(
+            "BEGIN" if connection.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE"
+        )
+
+    return engine
+
+
+def _azure_sql(url: URL, credential: Credential | None) -> sa.Engine:
+    import pyodbc  # noqa: PLC0415  # needs the system's unixODBC, which only Azure SQL is worth
+
+    pyodbc.pooling = False  # SQLAlchemy pools; a second pool beneath would keep connections whose token has run out
+    engine = sa.create_engine(
+        url,
+        fast_executemany=True,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_PATIENCE,
+        pool_pre_ping=True,
+        pool_recycle=CONNECTION_LIFE,
+    )
+    if credential is not None:
+
+        @sa.event.listens_for(engine, "do_connect")
+        def _sign_in(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:
+            # the driver refuses a token beside any other way to sign in (FA005), and SQLAlchemy adds one
+            arguments[0] = arguments[0].replace(";Trusted_Connection=Yes", "")
+            parameters["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: packed(credential.get_token(TOKEN_SCOPE).token)}
+
+    return engine
+
+
+def packed(token: str) -> bytes:
+    """Write a token as the driver wants it: its length in bytes, then UTF-16."""
+    encoded = token.encode("utf-16-le")
+    return struct.pack(f"<I{len(encoded)}s", len(encoded), encoded)

@@ -1,0 +1,103 @@
+"""Service Bus topics, as the relay needs them."""
+
+import logging
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import override
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
+from azure.servicebus.exceptions import (
+    OperationTimeoutError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusCommunicationError,
+    ServiceBusConnectionError,
+    ServiceBusQuotaExceededError,
+    ServiceBusServerBusyError,
+)
+
+from shared.messaging.envelope import Envelope
+from shared.messaging.relay import Topic, TopicUnreachable
+from shared.messaging.wire import CONTENT_TYPE, to_body
+from shared.platform.identity import credential
+from shared.platform.settings import Settings
+
+logging.getLogger("azure.servicebus").setLevel(logging.ERROR)  # its retries are ours to report
+
+UNREACHABLE = (
+    OperationTimeoutError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusCommunicationError,
+    ServiceBusConnectionError,
+    ServiceBusQuotaExceededError,
+    ServiceBusServerBusyError,
+    OSError,
+)
+
+
+class ServiceBusTopic(Topic):
+    """One topic. Threads may send at once: a sender is used by one of them at a time, and then kept for the next."""
+
+    def __init__(self, settings: Settings, topic: str, source: str) -> None:
+        self._client = _client(settings)
+        self._topic = topic
+        self._source = source
+        self._idle: SimpleQueue[ServiceBusSender] = SimpleQueue()
+
+    @override
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        sender = self._sender()
+        try:
+            batch = sender.create_message_batch()
+            for envelope in envelopes:
+                message = to_message(envelope, self._source)
+                try:
+                    batch.add_message(message)
+                except ValueError:  # the batch is full
+                    sender.send_messages(batch)
+                    batch = sender.create_message_batch()
+                    batch.add_message(message)
+            sender.send_messages(batch)
+        except UNREACHABLE as error:
+            sender.close()
+            raise TopicUnreachable(f"topic {self._topic}: {error}") from error
+        except BaseException:
+            sender.close()
+            raise
+        self._idle.put(sender)
+
+    def _sender(self) -> ServiceBusSender:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return self._client.get_topic_sender(self._topic)
+
+
+def to_message(envelope: Envelope, source: str) -> ServiceBusMessage:
+    """Wrap an envelope: the message id is the event's (duplicate detection), the session the aggregate's (order).
+
+    What subscription rules filter on stands in the application properties too.
+    """
+    return ServiceBusMessage(
+        to_body(envelope, source),
+        message_id=str(envelope.event_id),
+        session_id=str(envelope.aggregate_id),
+        correlation_id=envelope.correlation_id,
+        subject=envelope.type,
+        content_type=CONTENT_TYPE,
+        application_properties={
+            "type": envelope.type,
+            "aggregateVersion": envelope.version,
+            **({"traceparent": envelope.traceparent} if envelope.traceparent else {}),
+        },
+    )
+
+
+def _client(settings: Settings) -> ServiceBusClient:
+    # one retry, soon: the relay comes again anyway
+    if "=" in settings.service_bus:
+        return ServiceBusClient.from_connection_string(settings.service_bus, retry_total=1, retry_backoff_factor=0.2)
+    return ServiceBusClient(
+        settings.service_bus, credential(settings.identity_client_id), retry_total=1, retry_backoff_factor=0.2
+    )
