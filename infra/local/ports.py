@@ -1,0 +1,47 @@
+"""TCP ports on loopback: is one free, which one is, does someone listen."""
+
+import random
+import socket
+import sys
+
+LOOPBACK = "127.0.0.1"
+CANDIDATES = range(20_000, 32_768)
+"""Below every system's range for outgoing connections, so that none of those takes the port before it is bound."""
+
+
+class PortTakenError(Exception):
+    """Another program listens on a port that the stack was told to use."""
+
+
+def is_listening(port: int) -> bool:
+    """Whether a connection to the port succeeds."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    if is_listening(port):  # macOS lets one bind 127.0.0.1 beside a listener on all addresses
+        return False
+    with socket.socket() as probe:
+        if sys.platform != "win32":  # as servers do: a connection in TIME_WAIT does not hold the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def choose(port: int, name: str, option: str) -> int:
+    """The port itself, or a free one for 0.
+
+    Raises:
+        PortTakenError: naming the port, what it was meant for and the option that changes it.
+    """
+    if port == 0:
+        return next(candidate for candidate in random.sample(CANDIDATES, len(CANDIDATES)) if is_free(candidate))
+    if not is_free(port):
+        raise PortTakenError(f"Port {port} ({name}) is taken: free it, or choose another with {option} PORT.")
+    return port

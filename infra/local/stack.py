@@ -1,0 +1,87 @@
+"""Where the running stack says that it runs: DIR/stack.json, and DIR/stack.lock, which it holds while it lives."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+class AlreadyRunningError(Exception):
+    """Another stack runs on the same folder."""
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running stack: its address, and the ports and process ids by name (host, servicebus, cosmos)."""
+
+    base_url: str
+    pid: int
+    ports: dict[str, int]
+    pids: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    seconds_to_ready: float | None = None
+
+    def write(self, data: Path) -> None:
+        """Write it down, at once and whole: a reader never sees half of it."""
+        draft = data / "stack.json.draft"
+        draft.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
+        draft.replace(data / "stack.json")
+
+    @staticmethod
+    def forget(data: Path) -> None:
+        """Take away what was written down: the stack has ended."""
+        (data / "stack.json").unlink(missing_ok=True)
+
+
+def find(data: Path) -> Stack | None:
+    """The stack that runs on this folder, if one does; what a killed one left behind is not taken for one."""
+    stack = read(data)
+    if stack is None:
+        return None
+    try:
+        with lock(data):
+            return None
+    except AlreadyRunningError:
+        return stack
+
+
+def read(data: Path) -> Stack | None:
+    """What stack.json says, true or stale; None if there is none."""
+    try:
+        return Stack(**json.loads((data / "stack.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def lock(data: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system lets go when the process ends, however it ends.
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+        FileNotFoundError: there is no such folder.
+    """
+    with (data / "stack.lock").open("a+b") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            stack = read(data)
+            where = f" at {stack.base_url} (process {stack.pid})" if stack else ""
+            raise AlreadyRunningError(f"A stack is already running on {data}{where}: use it or end it.") from error
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> None:
+        os.lseek(file, 0, os.SEEK_SET)
+        msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(file: int) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

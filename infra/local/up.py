@@ -1,0 +1,232 @@
+"""Start the whole system on this computer and keep it running until Ctrl-C: `python3 dev.py up`."""
+
+import argparse
+import asyncio
+import http
+import http.client
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from infra.local import connections
+from infra.local.ports import LOOPBACK, PortTakenError, choose
+from infra.local.processes import Program, ProgramFailedError, keep_running, run
+from infra.local.stack import AlreadyRunningError, Stack, lock
+
+COLOURS = {"host": "green", "servicebus": "magenta", "cosmos": "blue", "up": "bold yellow"}
+READY_WITHIN = 120.0
+"""Seconds until a host that is not ready counts as failed: a cold disk and a first import take their time."""
+READY_POLL = 0.05
+"""Seconds between two looks at the host's health."""
+
+TRY_NEXT = """\
+Ready at {base_url} in {seconds:.1f} s. Try, in another terminal:
+
+  curl -i {base_url}/api/customers -H 'Content-Type: application/json' \\
+       -d '{{"name": "Ada Lovelace", "email": "ada@example.com"}}'
+  curl -i {base_url}/api/products -H 'Content-Type: application/json' \\
+       -d '{{"name": "Teapot", "description": "Holds a litre", "unitPrice": "24.90",
+            "currency": "EUR", "category": "kitchen"}}'
+  python3 dev.py demo                  a shop at work
+
+  API: {base_url}/api/docs    Data: {data}    End everything: Ctrl-C
+"""
+
+
+class NotReadyError(Exception):
+    """The functions host runs and does not become ready."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run the stack and answer with the exit code."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        with _data_folder(options) as data, lock(data):
+            return asyncio.run(_until_signalled(options, data, console))
+    except (AlreadyRunningError, PortTakenError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dev.py up", description=__doc__)
+    parser.add_argument("--port", type=_port, default=7071, help="of the functions host (%(default)s); 0: any free one")
+    parser.add_argument("--servicebus-port", type=_port, default=5672, help="of the Service Bus engine (%(default)s)")
+    parser.add_argument("--cosmos-port", type=_port, default=8081, help="of the Cosmos engine (%(default)s)")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the data, kept (%(default)s)")
+    place.add_argument("--ephemeral", action="store_true", help="start with no data and leave none")
+    parser.add_argument(
+        *("--setting", "-s"),
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set or replace a setting of the host; may be repeated",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:  # noqa: PLR2004 -- the largest port there is
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+@contextmanager
+def _data_folder(options: argparse.Namespace) -> Iterator[Path]:
+    if options.ephemeral:
+        data = Path(tempfile.mkdtemp(prefix="tandem-"))
+        try:
+            yield data
+        finally:
+            shutil.rmtree(data, ignore_errors=True)  # Windows may still hold a file; it lies in the temporary folder
+    else:
+        data = options.data.resolve()
+        data.mkdir(parents=True, exist_ok=True)
+        yield data
+
+
+async def _until_signalled(options: argparse.Namespace, data: Path, console: Console) -> int:
+    """Run the stack as a task that the first signal cancels; the stack then ends its processes in order."""
+    stack = asyncio.create_task(_run_stack(options, data, console))
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows has no SIGHUP, and only Windows has SIGBREAK
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: loop.call_soon_threadsafe(_cancel_once, stack))
+    try:
+        await stack
+    except asyncio.CancelledError:
+        return 0
+    except ExceptionGroup as group:
+        failures, others = group.split((ProgramFailedError, NotReadyError))
+        if others or not failures:
+            raise
+        for failure in _leaves(failures):
+            print(failure, file=sys.stderr)
+    return 1
+
+
+def _cancel_once(task: asyncio.Task[None]) -> None:
+    if not task.cancelling():  # ending takes a few seconds at most: an impatient second Ctrl-C must not cut it short
+        task.cancel()
+
+
+def _leaves(group: ExceptionGroup) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, ExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _run_stack(options: argparse.Namespace, data: Path, console: Console) -> None:
+    begin = time.monotonic()
+    stack = _plan(options, data)
+    settings = {**os.environ, **stack.settings}
+
+    def say(name: str, line: str) -> None:
+        console.print(Text.assemble((f"{name:<10} ", COLOURS.get(name, "cyan")), Text.from_ansi(line)))
+
+    def on_start(name: str, pid: int) -> None:
+        stack.pids[name] = pid
+        stack.write(data)
+
+    engines = [
+        Program(
+            "servicebus",
+            "infra.local.servicebus",
+            (
+                *("--port", str(stack.ports["servicebus"])),
+                *("--config", "infra/local/servicebus.json"),
+                *("--data", str(data / "servicebus")),
+            ),
+            stack.ports["servicebus"],
+        ),
+        Program(
+            "cosmos",
+            "infra.local.cosmos",
+            ("--port", str(stack.ports["cosmos"]), "--data", str(data / "cosmos")),
+            stack.ports["cosmos"],
+        ),
+    ]
+    host = Program("host", "infra.local.host", ("--app", ".", "--port", str(stack.ports["host"])), stack.ports["host"])
+    say("up", f"data in {data}")
+    try:
+        async with keep_running(engines, settings, say, on_start) as (servicebus, cosmos):
+            async with asyncio.TaskGroup() as preparations:
+                preparations.create_task(run(Program("migrate", "infra.sql.migrate"), settings, say))
+                preparations.create_task(servicebus.listening())
+                await cosmos.listening()
+                await run(Program("containers", "infra.local.containers"), settings, say)
+            async with keep_running([host], settings, say, on_start):
+                await _ready(stack.ports["host"])
+                stack.seconds_to_ready = time.monotonic() - begin
+                stack.write(data)
+                console.print(
+                    TRY_NEXT.format(base_url=stack.base_url, seconds=stack.seconds_to_ready, data=data), markup=False
+                )
+                await asyncio.Event().wait()
+    finally:
+        Stack.forget(data)
+
+
+def _plan(options: argparse.Namespace, data: Path) -> Stack:
+    ports = {
+        "host": choose(options.port, "functions host", "--port"),
+        "servicebus": choose(options.servicebus_port, "Service Bus engine", "--servicebus-port"),
+        "cosmos": choose(options.cosmos_port, "Cosmos engine", "--cosmos-port"),
+    }
+    settings = {
+        "FUNCTIONS_WORKER_RUNTIME": "python",
+        "PYTHON_THREADPOOL_THREAD_COUNT": "16",
+        "SqlConnection": connections.sql(data),
+        "ServiceBusConnection": connections.service_bus(ports["servicebus"]),
+        "CosmosConnection": connections.cosmos(ports["cosmos"]),
+        "RelaySchedule": "*/2 * * * * *",
+    }
+    return Stack(f"http://{LOOPBACK}:{ports['host']}", os.getpid(), ports, settings=settings | dict(options.setting))
+
+
+async def _ready(port: int) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    answer = 0
+    while time.monotonic() < deadline:
+        answer = await asyncio.to_thread(_get, port, "/api/health/ready")
+        if answer == http.HTTPStatus.OK:
+            return
+        await asyncio.sleep(READY_POLL)
+    raise NotReadyError(f"The functions host is not ready after {READY_WITHIN:.0f} s: /api/health/ready says {answer}.")
+
+
+def _get(port: int, path: str) -> int:
+    """The status of the answer, or 0 while there is none."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return 0
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
