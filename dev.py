@@ -81,7 +81,8 @@ def prepare() -> None:
     if not stamp or stamp.split()[0] != interpreter():  # no .venv, another's, or one that was interrupted half-way
         python = find_python()
         print(f"Making .venv with {python}", flush=True)
-        subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=True)
+        if subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=False).returncode:
+            sys.exit("dev.py: making .venv failed, as it says above.")
     STAMP.unlink(missing_ok=True)
     install()
     STAMP.write_text(f"{interpreter()} {lock}", encoding="utf-8")
@@ -98,6 +99,7 @@ def install() -> None:
     """Install the pinned packages, each checked against its hash, and show how far it is."""
     total = sum(line[0].isalnum() for line in LOCK.read_text(encoding="utf-8").splitlines())
     pip = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes", "-r", str(LOCK)]
+    print(f"Fetching and installing {total} packages: a minute or two, once", flush=True)
     collected = 0
     with subprocess.Popen(pip, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
