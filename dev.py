@@ -103,14 +103,12 @@ def install() -> None:
     collected = 0
     with subprocess.Popen(pip, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout or ():
-            if line.startswith(("Collecting", "Requirement already")):
+            if line.startswith("Collecting"):
                 collected += 1
                 if sys.stdout.isatty():
-                    print(
-                        f"\r\033[KFetching package {collected} of about {total}: {line.split()[1]}", end="", flush=True
-                    )
+                    print(f"\r  {collected} of {total}: {line.split()[1]:<60}", end="", flush=True)
             elif line.startswith("Installing"):
-                print(f"\nInstalling {collected} packages; this takes a minute, once", flush=True)
+                print(f"\n  {line.count(',') + 1} packages are there; installing them", flush=True)
     if process.returncode:
         sys.exit("dev.py: pip failed, as it says above. The next run starts the installation again.")
 
