@@ -1,0 +1,165 @@
+"""Run a function app on a laptop: ``python -m infra.local.host --app . --port 7071 --host 127.0.0.1``.
+
+A development host in place of ``func start``: Microsoft's own worker library in this very process, HTTP and timer
+triggers, and Service Bus triggers from the development engine or the emulator. As under Core Tools no function key is
+asked for; the admin routes need none either and answer loopback callers only. A function that exceeds host.json's
+functionTimeout is not ended: a thread cannot be.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import errno
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from infra.local.host import worker
+from infra.local.host.admin import admin_routes
+from infra.local.host.http import HttpTriggers
+from infra.local.host.routes import Route, RouteTable, route_of
+from infra.local.host.servicebus import ServiceBusPump, Subscription, subscription_of
+from infra.local.host.settings import HostOptions, SettingsError, load_local_settings, read_host_json
+from infra.local.host.timers import Timer, finish_all
+
+log = logging.getLogger("host")
+
+GRACE = timedelta(seconds=10)
+"""How long running invocations get to finish once the host is told to stop."""
+_KEEP_ALIVE = 130
+"""Seconds that an idle connection stays open, Kestrel's default."""
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without signal handlers: the host stops its triggers together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> int:
+    """Load the app and serve its triggers until SIGTERM or SIGINT.
+
+    Returns:
+        The exit code: 0 after a stop that was asked for, 1 when a part of the host failed.
+
+    Raises:
+        SettingsError: The app asks for what is missing or not served.
+        worker.WorkerError: The app does not load.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    functions = await worker.load(app_dir)
+    routes = [route_of(each, options.http.route_prefix) for each in _triggered(functions, "httptrigger")]
+    timers = [Timer(each) for each in _triggered(functions, "timertrigger")]
+    subscriptions = [subscription_of(each, options.service_bus) for each in _triggered(functions, "servicebustrigger")]
+    triggers = HttpTriggers(RouteTable(routes), options.http)
+    app = Starlette(routes=[*admin_routes(functions, timers), Mount("/", app=triggers)])
+    server = _Server(
+        uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=int(GRACE.total_seconds()),
+        )
+    )
+    host, port = listener.getsockname()[:2]
+    base = f"http://{host}:{port}"
+    _announce(base, routes, timers, subscriptions)
+
+    pump = ServiceBusPump(subscriptions, options.service_bus)
+    pump.start()
+    ticking = [asyncio.create_task(timer.run()) for timer in timers]
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    log.info("listening on %s", base)
+    stopping, pumping = asyncio.create_task(stop.wait()), asyncio.create_task(pump.ended.wait())
+    await asyncio.wait([stopping, pumping, serving, *ticking], return_when=asyncio.FIRST_COMPLETED)
+
+    log.info("stopping")
+    server.should_exit = True
+    for task in (stopping, pumping, *ticking):
+        task.cancel()
+    await asyncio.gather(serving, pump.stop(GRACE), finish_all(timers, GRACE))
+    worker.stop()
+    return 0 if stop.is_set() else 1
+
+
+def _triggered(functions: list[worker.Function], kind: str) -> list[worker.Function]:
+    return [function for function in functions if function.trigger["type"].lower() == kind]
+
+
+def _announce(base: str, routes: list[Route], timers: list[Timer], subscriptions: list[Subscription]) -> None:
+    for route in routes:
+        log.info("%s: [%s] %s/%s", route.function.name, ",".join(sorted(route.methods)) or "*", base, route.template)
+    for timer in timers:
+        log.info("%s: timerTrigger %s", timer.function.name, timer.function.trigger["schedule"])
+    for each in subscriptions:
+        log.info("%s: serviceBusTrigger %s%s", each.function.name, each.path, " (sessions)" if each.sessions else "")
+    if not (routes or timers or subscriptions):
+        log.warning("the app has no functions")
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.host", description="Run a function app on a laptop.")
+    parser.add_argument("--app", type=Path, default=Path(), help="folder of function_app.py (default: this one)")
+    parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    arguments = parser.parse_args()
+    app_dir = arguments.app.resolve()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for noisy in ("azure", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)  # the worker library logs every invocation at INFO
+    try:
+        options = read_host_json(app_dir)
+        logging.getLogger().setLevel(options.log_level)
+        load_local_settings(app_dir)
+        listener = _listen(arguments.host, arguments.port)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(run(app_dir, listener, options))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+    except worker.WorkerError as error:
+        print(f"{app_dir.name} failed to load\n{error}", file=sys.stderr)
+    return 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        reason = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+        raise SettingsError(f"port {port} on {host} {reason}") from None
+    return listener
+
+
+def _loop_factory():
+    try:
+        import uvloop
+    except ImportError:  # it is not built for every platform
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,244 @@
+"""ASP.NET route templates, as the functions host matches them.
+
+The grammar, the constraints and the order of precedence are those of
+https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates. As in the host, a path that matches with
+another method only is no match at all (404, not 405), and HEAD and OPTIONS are methods like any other:
+https://github.com/Azure/azure-functions-host/issues/11625 and .../issues/10098.
+"""
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from urllib.parse import unquote
+
+from infra.local.host.settings import SettingsError
+from infra.local.host.worker import Function
+
+_PARAMETER = re.compile(r"\{(?!\{)((?:[^{}]|\{\{|\}\})*)\}(?!\})")
+_NAME = re.compile(r"(?P<star>\*{0,2})(?P<name>[A-Za-z_][\w-]*)(?P<rest>.*)", re.DOTALL)
+_CONSTRAINT = re.compile(r":(?P<name>\w+)(?:\((?P<args>.*?)\)(?=[:?=]|$))?", re.DOTALL)
+
+type Check = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A template bound to a function: the methods it answers (none given: all) and how a path is matched."""
+
+    template: str
+    methods: frozenset[str]
+    function: Function
+    precedence: tuple[int, ...]
+    pattern: re.Pattern[str]
+    names: tuple[str, ...]
+    checks: tuple[tuple[int, Check], ...]
+    defaults: Mapping[str, str]
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return the route values of a path without its leading slash, or None; an absent optional value is left out."""
+        found = self.pattern.fullmatch(path)
+        if not found:
+            return None
+        values = found.groups()
+        if any(values[index] and not check(values[index]) for index, check in self.checks):
+            return None
+        return {**self.defaults, **{name: value for name, value in zip(self.names, values, strict=True) if value}}
+
+
+class RouteTable:
+    """All routes of an app, most specific first whatever the order of declaration."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = sorted(routes, key=lambda route: route.precedence)
+        self._refuse_ambiguity()
+
+    def match(self, method: str, path: str) -> tuple[Function, dict[str, str]] | None:
+        """Find the function for a method and a decoded path."""
+        path = path.strip("/")
+        for route in self.routes:
+            if not route.methods or method in route.methods:
+                values = route.match(path)
+                if values is not None:
+                    return route.function, values
+        return None
+
+    def _refuse_ambiguity(self) -> None:
+        seen: dict[tuple[str, str], str] = {}
+        for route in self.routes:
+            for method in route.methods or {"*"}:
+                other = seen.setdefault((route.template.lower(), method), route.function.name)
+                if other != route.function.name:
+                    raise SettingsError(f"{other} and {route.function.name} both answer {method} /{route.template}")
+
+
+def decode_path(raw_path: bytes) -> str:
+    """Percent-decode a request path as Kestrel does: all but an escaped slash, which is not a separator."""
+    return unquote(raw_path.decode("latin-1").replace("%2F", "%252F").replace("%2f", "%252f"))
+
+
+def route_of(function: Function, prefix: str) -> Route:
+    """Compile the route of an HTTP-triggered function; without one its name is the route.
+
+    Raises:
+        SettingsError: The template or one of its constraints is not valid.
+    """
+    trigger = function.trigger
+    own = trigger.get("route")
+    template = "/".join(part for part in (prefix, (function.name if own is None else own).strip("/")) if part)
+    methods = frozenset(method.upper() for method in trigger.get("methods") or ())
+    try:
+        return _compile(template, methods, function)
+    except ValueError as error:
+        raise SettingsError(f"{function.name}: route {template!r}: {error}") from None
+
+
+def _compile(template: str, methods: frozenset[str], function: Function) -> Route:
+    names: list[str] = []
+    checks: list[tuple[int, Check]] = []
+    defaults: dict[str, str] = {}
+    precedence: list[int] = []
+    pattern = ""
+    for segment in _segments(template):
+        parts = list(_parts(segment))
+        parameters = [part for part in parts if isinstance(part, _Parameter)]
+        for parameter in parameters:
+            if parameter.name.lower() in (name.lower() for name in names):
+                raise ValueError(f"{parameter.name!r} appears twice")
+            checks += [(len(names), check) for check in parameter.checks]
+            names.append(parameter.name)
+            if parameter.default is not None:
+                defaults[parameter.name] = parameter.default
+        precedence.append(_digit(parts))
+        body = "".join("([^/]+)" if isinstance(part, _Parameter) else re.escape(part) for part in parts)
+        slash = "/" if pattern else ""
+        if any(parameter.catch_all for parameter in parameters):
+            pattern += f"(?:{slash}(.*))?"
+        elif len(parts) == 1 and parameters and parameters[0].optional:
+            pattern += f"(?:{slash}{body})?"
+        else:
+            pattern += slash + body
+    compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    return Route(template, methods, function, tuple(precedence), compiled, tuple(names), tuple(checks), defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    name: str
+    catch_all: bool
+    optional: bool
+    default: str | None
+    checks: tuple[Check, ...]
+
+
+def _segments(template: str) -> list[str]:
+    """Split at the slashes outside braces (a regex constraint may hold one)."""
+    if not template:
+        return []
+    held = _PARAMETER.sub(lambda match: match[0].replace("/", "\0"), template)
+    return [segment.replace("\0", "/") for segment in held.split("/")]
+
+
+def _parts(segment: str) -> Iterable[str | _Parameter]:
+    if not segment:
+        raise ValueError("an empty segment")
+    end = 0
+    for match in _PARAMETER.finditer(segment):
+        if match.start() > end:
+            yield _literal(segment[end : match.start()])
+        yield _parameter(match[1].replace("{{", "{").replace("}}", "}"))
+        end = match.end()
+    if end < len(segment):
+        yield _literal(segment[end:])
+
+
+def _literal(text: str) -> str:
+    unescaped = text.replace("{{", "").replace("}}", "")
+    if set(unescaped) & set("{}?*"):
+        raise ValueError(f"{text!r} is neither a literal nor a parameter")
+    return text.replace("{{", "{").replace("}}", "}")
+
+
+def _parameter(text: str) -> _Parameter:
+    match = _NAME.fullmatch(text)
+    if not match:
+        raise ValueError(f"{{{text}}} has no valid name")
+    rest = match["rest"]
+    checks: list[Check] = []
+    while found := _CONSTRAINT.match(rest):
+        checks.append(_check(found["name"].lower(), found["args"]))
+        rest = rest[found.end() :]
+    if rest not in {"", "?"} and not rest.startswith("="):
+        raise ValueError(f"{{{text}}} is not understood from {rest!r} on")
+    default = rest[1:] if rest.startswith("=") else None
+    return _Parameter(match["name"], bool(match["star"]), bool(rest), default, tuple(checks))
+
+
+def _digit(parts: list[str | _Parameter]) -> int:
+    """Rank a segment as ASP.NET's RoutePrecedence.ComputeInbound does; lower is tried first."""
+    match parts:
+        case [str()]:
+            return 1
+        case [_Parameter(catch_all=True, checks=checks)]:
+            return 4 if checks else 5
+        case [_Parameter(checks=())]:
+            return 3
+        case _:
+            return 2
+
+
+def _check(name: str, args: str | None) -> Check:
+    """Build a route constraint, https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-constraints."""
+    if args is None:
+        if name not in _PLAIN:
+            raise ValueError(f"constraint {name!r} is not known")
+        return _PLAIN[name]
+    if name == "regex":
+        expression = re.compile(args.replace("\\\\", "\\"), re.IGNORECASE)
+        return lambda value: expression.search(value) is not None
+    numbers = [int(number) for number in args.split(",")]
+    match name, numbers:
+        case "min", [low]:
+            return lambda value: _is(int, value) and int(value) >= low
+        case "max", [high]:
+            return lambda value: _is(int, value) and int(value) <= high
+        case "range", [low, high]:
+            return lambda value: _is(int, value) and low <= int(value) <= high
+        case "minlength", [low]:
+            return lambda value: len(value) >= low
+        case "maxlength", [high]:
+            return lambda value: len(value) <= high
+        case "length", [low, *high]:
+            return lambda value: low <= len(value) <= (high[0] if high else low)
+        case _:
+            raise ValueError(f"constraint {name}({args}) is not known")
+
+
+def _is(kind: Callable[[str], object], value: str) -> bool:
+    try:
+        kind(value)
+    except (ValueError, ArithmeticError):
+        return False
+    return value.isascii() and "_" not in value  # Python reads 1_000 and other scripts' digits, .NET does not
+
+
+def _fits(value: str, bits: int) -> bool:
+    return _is(int, value) and -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1)
+
+
+_GUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+_PLAIN: dict[str, Check] = {
+    "alpha": lambda value: value.isascii() and value.isalpha(),
+    "bool": lambda value: value.lower() in {"true", "false"},
+    "datetime": lambda value: _is(datetime.fromisoformat, value),
+    "decimal": lambda value: _is(Decimal, value),
+    "double": lambda value: _is(float, value),
+    "float": lambda value: _is(float, value),
+    "guid": lambda value: _GUID.fullmatch(value.strip("{}()")) is not None and _is(uuid.UUID, value.strip("{}()")),
+    "int": lambda value: _fits(value, 32),
+    "long": lambda value: _fits(value, 64),
+    "required": bool,
+}
