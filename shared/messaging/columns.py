@@ -8,6 +8,18 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.mssql import DATETIME2
 
 
+def schema_metadata(schema: str) -> sa.MetaData:
+    """Collect a context's tables, in its schema, with constraint names that a migration can refer to."""
+    return sa.MetaData(
+        schema=schema,
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(referred_table_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        },
+    )
+
+
 class UtcDateTime(sa.TypeDecorator[datetime]):
     """An aware UTC time with microseconds. Stored without a zone: DATETIME2(6), or ISO text on SQLite."""
 

@@ -18,10 +18,8 @@ from shared.messaging.columns import UtcDateTime
 from shared.messaging.envelope import Accepted, Envelope, Metadata, Recorded
 
 
-def event_log_table(schema: sa.MetaData, context: str) -> sa.Table:
+def event_log_table(schema: sa.MetaData) -> sa.Table:
     """Declare a context's event log."""
-    unpublished = sa.text("published_at IS NULL")
-    keyed = sa.text("command_fingerprint IS NOT NULL")
     table = sa.Table(
         "event_log",
         schema,
@@ -31,34 +29,26 @@ def event_log_table(schema: sa.MetaData, context: str) -> sa.Table:
         sa.Column("aggregate_id", sa.Uuid, nullable=False),
         sa.Column("aggregate_version", sa.BigInteger, nullable=False),
         sa.Column("type", sa.Unicode(100), nullable=False),
-        sa.Column("payload", sa.UnicodeText, nullable=False),
+        sa.Column("payload", sa.Unicode, nullable=False),
         sa.Column("occurred_at", UtcDateTime, nullable=False),
         sa.Column("command_id", sa.Unicode(255), nullable=False),
-        sa.Column("command_fingerprint", sa.LargeBinary(32)),
+        sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
         sa.Column("causation_id", sa.Unicode(255)),
         sa.Column("traceparent", sa.Unicode(55)),
         sa.Column("actor", sa.Unicode(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
         sa.Column("published_at", UtcDateTime),
-        sa.UniqueConstraint("event_id", name=f"uq_{context}_event_log_event"),
-        sa.UniqueConstraint("aggregate_id", "aggregate_version", name=f"uq_{context}_event_log_version"),
-        schema=context,
+        sa.UniqueConstraint("event_id", name="uq_event_log_event_id"),
+        sa.UniqueConstraint("aggregate_id", "aggregate_version", name="uq_event_log_aggregate_version"),
     )
-    sa.Index(
-        f"uq_{context}_event_log_command",
-        table.c.command_id,
-        unique=True,
-        mssql_where=keyed,
-        sqlite_where=keyed,
-    )
-    sa.Index(
-        f"ix_{context}_event_log_unpublished",
-        table.c.sequence,
-        mssql_where=unpublished,
-        mssql_include=["aggregate_id", "aggregate_version", "claimed_until"],
-        sqlite_where=unpublished,
-    )
+    for name, columns, unique, where in (
+        ("uq_event_log_command", ["command_id"], True, "command_fingerprint IS NOT NULL"),
+        ("ix_event_log_unpublished", ["sequence"], False, "published_at IS NULL"),
+        ("ix_event_log_unpublished_aggregate", ["aggregate_id", "aggregate_version"], False, "published_at IS NULL"),
+    ):
+        only = sa.text(where)
+        sa.Index(name, *(table.c[column] for column in columns), unique=unique, mssql_where=only, sqlite_where=only)
     return table
 
 

@@ -5,13 +5,13 @@ from typing import get_args
 import sqlalchemy as sa
 
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import Amount, UtcDateTime
+from shared.messaging.columns import Amount, UtcDateTime, schema_metadata
 from shared.messaging.event_log import EventLog, event_log_table
 from shared.messaging.inbox import inbox_table
 from shared.ordering.events import OrderEvent
 
 SCHEMA = "ordering"
-METADATA = sa.MetaData(schema=SCHEMA)
+METADATA = schema_metadata(SCHEMA)
 
 ORDERS = sa.Table(
     "orders",
@@ -49,23 +49,22 @@ PRODUCTS = sa.Table(
     "products",
     METADATA,
     sa.Column("product_id", sa.Uuid, primary_key=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("name", sa.Unicode(200), nullable=False),
+    sa.Column("name_version", sa.BigInteger, nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
     sa.Column("currency", sa.Unicode(3), nullable=False),
-    comment="a copy of the catalogue's products, kept from its events",
+    sa.Column("price_version", sa.BigInteger, nullable=False),
 )
 
 CUSTOMERS = sa.Table(
     "customers",
     METADATA,
     sa.Column("customer_id", sa.Uuid, primary_key=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("name", sa.Unicode(200), nullable=False),
-    comment="a copy of the customers' names, kept from their events",
+    sa.Column("name_version", sa.BigInteger, nullable=False),
 )
 
 INBOX = inbox_table(METADATA)
 
 CODEC = EventCodec[OrderEvent](get_args(OrderEvent.__value__))
-LOG = EventLog[OrderEvent](event_log_table(METADATA, SCHEMA), CODEC)
+LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)

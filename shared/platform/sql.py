@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,18 +48,18 @@ class Credential(Protocol):
         """Give a token that is valid for some time yet."""
 
 
-def sql_engine(url: str, schema: str, credential: Credential | None = None) -> sa.Engine:
-    """Make the engine for one context's schema; nothing connects until it is used.
+def sql_engine(url: str, *schemas: str, credential: Credential | None = None) -> sa.Engine:
+    """Make the engine for one context's schema, or several; nothing connects until it is used.
 
     Args:
         url: SQLAlchemy URL. A SQLite file `tandem.db` keeps each schema in a file of its own, `tandem.<schema>.db`, so
             that the contexts do not wait for each other's writes, as they do not on Azure SQL.
-        schema: the context's schema.
+        schemas: the schemas that its statements name.
         credential: signs in to Azure SQL; None leaves that to the URL.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, schema)
+        return _sqlite(parsed, schemas)
     return _azure_sql(parsed, credential)
 
 
@@ -75,7 +76,7 @@ def error_number(error: sa.exc.DBAPIError) -> int | None:
     return int(found[1]) if found else None
 
 
-def _sqlite(url: URL, schema: str) -> sa.Engine:
+def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:
     file = Path(url.database or "")
     engine = sa.create_engine(
         "sqlite://",
@@ -88,10 +89,11 @@ def _sqlite(url: URL, schema: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def _attach(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(file.with_suffix(f".{schema}{file.suffix}")),))
-        connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
-        # survives a killed process; only a power cut can undo the last commits, and this is no production store
-        connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
+        for schema in schemas:
+            connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(file.with_suffix(f".{schema}{file.suffix}")),))
+            connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
+            # survives a killed process; only a power cut can undo the last commits, and this is no production store
+            connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")

@@ -61,8 +61,8 @@ class WriteSide[Repository]:
                     with self._engine.begin() as connection:
                         accepted = handler(command, self._repository(connection, metadata))
                 except (Refusal, sa.exc.IntegrityError) as error:
-                    # A retry of an accepted command ends here: what it asks for has been done, so the rules refuse it or
-                    # the log's unique key does. Looking only now saves every other command a round trip.
+                    # A retry of an accepted command ends here: what it asks for has been done, so the rules refuse
+                    # it or the log's unique key does. Looking only now saves every other command a round trip.
                     first = self._first_answer(metadata)
                     if first is not None:
                         return first
@@ -78,7 +78,7 @@ class WriteSide[Repository]:
             first = self._log.first_answer(connection, metadata.command_id)
         if first is not None and first.fingerprint != metadata.fingerprint:
             raise KeyReused("This Idempotency-Key was used for a command with other content.")
-        return first and first.accepted
+        return None if first is None else first.accepted
 
 
 def _again(error: Exception) -> bool:

@@ -1,0 +1,28 @@
+"""How Alembic reaches the database, or writes T-SQL for Azure SQL without one."""
+
+from alembic import context
+from sqlalchemy.engine import make_url
+
+from infra.sql.migrate import CONTEXTS, VERSIONS, migration_engine
+
+url = context.config.get_main_option("sqlalchemy.url") or ""
+
+if context.is_offline_mode():
+    context.configure(
+        dialect_name=make_url(url).get_backend_name(),
+        target_metadata=[tables.METADATA for tables in CONTEXTS],
+        version_table_schema=VERSIONS,
+        include_schemas=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    with migration_engine(url).connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=[tables.METADATA for tables in CONTEXTS],
+            version_table_schema=VERSIONS,
+            include_schemas=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()

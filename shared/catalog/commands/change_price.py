@@ -1,0 +1,20 @@
+"""Change what a product costs."""
+
+from shared.catalog.repository import Products
+from shared.kernel.money import Money
+from shared.messaging.envelope import Accepted
+from shared.platform.input import Id, Input, Price
+
+
+class ChangePrice(Input):
+    """Let a product cost something else, in the currency it has."""
+
+    product_id: Id
+    unit_price: Price
+
+
+def change_price(command: ChangePrice, products: Products) -> Accepted:
+    """Change the price; refused as Product.change_price says."""
+    product = products.load(command.product_id)
+    product.change_price(Money(command.unit_price, product.price.currency))
+    return products.save(product)

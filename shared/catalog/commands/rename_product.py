@@ -1,0 +1,19 @@
+"""Rename a product."""
+
+from shared.catalog.repository import Products
+from shared.messaging.envelope import Accepted
+from shared.platform.input import Id, Input, Name
+
+
+class RenameProduct(Input):
+    """Call a product something else; orders that have it show the new name."""
+
+    product_id: Id
+    name: Name
+
+
+def rename_product(command: RenameProduct, products: Products) -> Accepted:
+    """Rename it."""
+    product = products.load(command.product_id)
+    product.rename(command.name)
+    return products.save(product)

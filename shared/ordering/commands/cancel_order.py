@@ -1,0 +1,23 @@
+"""Call an order off."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shared.messaging.envelope import Accepted
+from shared.ordering.repository import Orders
+from shared.platform.input import Id, Input, Text
+
+
+class CancelOrder(Input):
+    """Call off an order that is not completed, and say why."""
+
+    order_id: Id
+    reason: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+
+
+def cancel_order(command: CancelOrder, orders: Orders) -> Accepted:
+    """Cancel it; refused as Order.cancel says."""
+    order = orders.load(command.order_id)
+    order.cancel(command.reason)
+    return orders.save(order)

@@ -1,0 +1,18 @@
+"""Close an order as fulfilled."""
+
+from shared.messaging.envelope import Accepted
+from shared.ordering.repository import Orders
+from shared.platform.input import Id, Input
+
+
+class CompleteOrder(Input):
+    """Close a confirmed order as fulfilled."""
+
+    order_id: Id
+
+
+def complete_order(command: CompleteOrder, orders: Orders) -> Accepted:
+    """Complete it; refused as Order.complete says."""
+    order = orders.load(command.order_id)
+    order.complete()
+    return orders.save(order)

@@ -1,0 +1,18 @@
+"""Accept an order that was submitted."""
+
+from shared.messaging.envelope import Accepted
+from shared.ordering.repository import Orders
+from shared.platform.input import Id, Input
+
+
+class ConfirmOrder(Input):
+    """Accept an order that was submitted."""
+
+    order_id: Id
+
+
+def confirm_order(command: ConfirmOrder, orders: Orders) -> Accepted:
+    """Confirm it; refused as Order.confirm says."""
+    order = orders.load(command.order_id)
+    order.confirm()
+    return orders.save(order)

@@ -1,0 +1,19 @@
+"""Take an item out of an order that is still open."""
+
+from shared.messaging.envelope import Accepted
+from shared.ordering.repository import Orders
+from shared.platform.input import Id, Input
+
+
+class RemoveItem(Input):
+    """Take out all pieces of a product."""
+
+    order_id: Id
+    product_id: Id
+
+
+def remove_item(command: RemoveItem, orders: Orders) -> Accepted:
+    """Remove the item; refused as Order.remove says."""
+    order = orders.load(command.order_id)
+    order.remove(command.product_id)
+    return orders.save(order)

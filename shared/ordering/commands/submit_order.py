@@ -1,0 +1,18 @@
+"""Place an order."""
+
+from shared.messaging.envelope import Accepted
+from shared.ordering.repository import Orders
+from shared.platform.input import Id, Input
+
+
+class SubmitOrder(Input):
+    """Place an order with at least one item; its items are fixed from now on."""
+
+    order_id: Id
+
+
+def submit_order(command: SubmitOrder, orders: Orders) -> Accepted:
+    """Submit it; refused as Order.submit says."""
+    order = orders.load(command.order_id)
+    order.submit()
+    return orders.save(order)

@@ -1,0 +1,64 @@
+"""What all commands' inputs have in common: strict types, camelCase names, unknown fields refused, UUIDs as written."""
+
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Input(BaseModel):
+    """A command as callers send it. Fields that the route names come from the path, all others from the body."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, str) and not _UUID.fullmatch(value):
+        raise ValueError("should be a UUID, written as 8-4-4-4-12 hexadecimal digits")
+    return value
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
+        raise ValueError("should have no control characters")
+    if value and not value.strip():
+        raise ValueError("should not be blank")
+    return value
+
+
+Id = Annotated[UUID, BeforeValidator(_canonical)]
+"""A UUID in its usual form; case does not matter."""
+
+Text = Annotated[str, AfterValidator(_printable)]
+"""Text on one line: not blank, no control characters."""
+
+Name = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+Price = Annotated[
+    Decimal,
+    Field(ge=0, max_digits=19, decimal_places=4, allow_inf_nan=False),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": r"^\d{1,15}(\.\d{1,4})?$"},
+                {"type": "number", "minimum": 0},
+            ],
+            "description": "An amount in major units; a string keeps every digit.",
+            "examples": ["19.90"],
+        }
+    ),
+]
+"""A price of one piece, in major units."""
