@@ -42,6 +42,10 @@ Ready at {base_url} in {seconds:.1f} s. Try, in another terminal:
 """
 
 
+class UnusableFolderError(Exception):
+    """The folder for the data cannot be made."""
+
+
 class NotReadyError(Exception):
     """The functions host runs and does not become ready."""
 
@@ -53,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _data_folder(options) as data, lock(data):
             return asyncio.run(_until_signalled(options, data, console))
-    except (AlreadyRunningError, PortTakenError) as error:
+    except (AlreadyRunningError, PortTakenError, UnusableFolderError) as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -100,7 +104,10 @@ def _data_folder(options: argparse.Namespace) -> Iterator[Path]:
             shutil.rmtree(data, ignore_errors=True)  # Windows may still hold a file; it lies in the temporary folder
     else:
         data = options.data.resolve()
-        data.mkdir(parents=True, exist_ok=True)
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UnusableFolderError(f"{data} cannot be used for the data: {error}") from error
         yield data
 
 

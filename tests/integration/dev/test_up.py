@@ -1,0 +1,187 @@
+"""`dev.py up`: one command starts everything, and one Ctrl-C ends every process of it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from infra.local import stack as running
+from infra.local.ports import LOOPBACK, is_free
+from tests.support.stack import ROOT, Stack, running_stack
+
+FREE = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0")
+NAMES = {"host", "servicebus", "cosmos"}
+
+
+def up(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """`dev.py up`, when it is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.local.up", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def eventually(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    with running_stack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        yield listener
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("--port", "functions host"), ("--servicebus-port", "Service Bus engine"), ("--cosmos-port", "Cosmos engine")],
+)
+def test_a_taken_port_is_named_with_the_option_that_changes_it(
+    option: str, name: str, listener: socket.socket, tmp_path: Path
+) -> None:
+    port = listener.getsockname()[1]
+    ended = up(*FREE, option, str(port), "--data", tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == f"Port {port} ({name}) is taken: free it, or choose another with {option} PORT.\n"
+    assert not (tmp_path / "stack.json").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--port", "seven"], ["--port", "65536"], ["--setting", "novalue"], ["--bogus"], ["--data", ".", "--ephemeral"]],
+)
+def test_a_wrong_option_is_answered_with_the_usage(wrong: list[str]) -> None:
+    ended = up(*wrong)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("usage: dev.py up")
+
+
+def test_a_second_stack_on_the_same_data_is_refused_and_the_first_one_named(stack: Stack) -> None:
+    ended = up(*FREE, "--data", stack.data)
+    assert ended.returncode == 1
+    assert "already running" in ended.stderr
+    assert stack.base_url in ended.stderr
+    assert set(stack.pids) == NAMES
+
+
+def test_a_data_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = up(*FREE, "--data", tmp_path / "file")
+    assert ended.returncode == 1
+    assert "cannot be used for the data" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_running_stack_can_be_found_by_its_data_folder(stack: Stack, tmp_path: Path) -> None:
+    found = running.find(stack.data)
+    assert found is not None
+    assert found.base_url == stack.base_url
+    shutil.copy(stack.data / "stack.json", tmp_path)
+    assert running.find(tmp_path) is None, "what a killed stack left behind was taken for a running one"
+
+
+def test_it_prints_what_to_try_next(stack: Stack) -> None:
+    printed = stack.printed()
+    assert f"Ready at {stack.base_url} in {stack.seconds_to_ready:.1f} s" in printed
+    assert f"curl -i {stack.base_url}/api/customers" in printed
+    assert "\033" not in printed, "colours belong on a terminal"
+
+
+@pytest.mark.parametrize("name", ["cosmos", "servicebus", "host"])
+def test_a_killed_process_is_replaced_and_the_stack_is_ready_again(stack: Stack, name: str) -> None:
+    others = {other: pid for other, pid in stack.pids.items() if other != name}
+    stack.kill(name)
+    stack.wait_ready()
+    assert f"{name} ended with exit code -9; starting it again" in stack.printed()
+    assert {other: stack.pids[other] for other in others} == others
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_ends_every_process_and_frees_every_port(ending: signal.Signals, tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack:
+        pids, ports = stack.pids, stack.ports
+        stack.supervisor.send_signal(ending)
+        assert stack.supervisor.wait(15) == 0, stack.printed()
+        assert not [name for name, pid in pids.items() if is_alive(pid)]
+        assert all(is_free(port) for port in ports.values())
+        assert not (tmp_path / "stack.json").exists()
+        assert "Traceback" not in stack.printed()
+
+
+def test_no_process_outlives_a_supervisor_that_was_killed() -> None:
+    with running_stack() as stack:
+        pids = stack.pids
+        stack.supervisor.kill()
+        stack.supervisor.wait(15)
+        eventually(lambda: not any(is_alive(pid) for pid in pids.values()), f"one of {pids} lives on")
+
+
+def test_two_stacks_run_side_by_side(stack: Stack) -> None:
+    with running_stack() as other:
+        assert not set(stack.ports.values()) & set(other.ports.values())
+        for base_url in (stack.base_url, other.base_url):
+            assert httpx.get(f"{base_url}/api/health/ready").status_code == httpx.codes.OK
+
+
+def test_the_second_start_finds_the_data_of_the_first(tmp_path: Path) -> None:
+    customer = "/api/customers"
+    with running_stack(tmp_path) as stack:
+        first = stack.seconds_to_ready
+        answer = httpx.post(f"{stack.base_url}{customer}", json={"name": "Ada", "email": "ada@example.com"})
+        assert answer.status_code == httpx.codes.CREATED
+        same_again = {"customerId": answer.json()["customerId"], "name": "Ada", "email": "ada@example.com"}
+    with running_stack(tmp_path) as stack:
+        print(f"ready after {first:.1f} s the first time, {stack.seconds_to_ready:.1f} s the second")  # noqa: T201 -- for pytest -s
+        answer = httpx.post(f"{stack.base_url}{customer}", json=same_again)
+        assert answer.status_code == httpx.codes.CONFLICT
+
+
+def test_ephemeral_data_is_gone_afterwards(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "infra.local.up", *FREE, "--ephemeral"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        assert any(line.startswith("Ready at") for line in supervisor.stdout)
+        [data] = tmp_path.glob("tandem-*")
+        assert (data / "tandem.db").exists()
+        supervisor.send_signal(signal.SIGINT)
+        supervisor.communicate(timeout=15)
+    assert supervisor.returncode == 0
+    assert not list(tmp_path.glob("tandem-*"))
+
+
+def test_a_migration_that_fails_ends_everything_and_is_shown(tmp_path: Path) -> None:
+    ended = up(*FREE, "--data", tmp_path, "--setting", "SqlConnection=nonsense://")
+    assert ended.returncode == 1
+    assert "migrate ended with exit code 1; its last lines:" in ended.stderr
+    assert "nonsense" in ended.stderr
+    assert not (tmp_path / "stack.json").exists()
