@@ -1,0 +1,16 @@
+"""Cosmos DB for a laptop: the REST protocol of the NoSQL API, as the unmodified azure-cosmos clients speak it.
+
+A development engine. It keeps what the service guarantees about a document, a partition and a transactional batch, and
+answers what it does not support with a clear error instead of a wrong result. `python -m infra.local.cosmos --help`.
+
+- Any key and any token is accepted; it is made to listen on loopback only.
+- A container is one physical partition, so it has one feed range, and every read is consistent.
+- Request charges are constants (`replies.CHARGES`): use them to compare shapes of access, not to plan capacity.
+- An acknowledged write survives the death of the process. SQLite runs in WAL mode with `synchronous=NORMAL`: when the
+  machine loses its power, the last writes may be missing, but the file is whole (https://sqlite.org/wal.html).
+
+Not supported, and refused: unique keys, hierarchical partition keys, computed properties, vector and full-text search,
+stored procedures, triggers and user-defined functions, throughput (offers), users and permissions, the change feed with
+all versions and deletes, resource ids (`_rid`) in addresses; of queries, GROUP BY, subqueries, and anything but plain
+filters across partitions.
+"""

@@ -1,0 +1,79 @@
+"""The addresses of the REST API, and what each method does there.
+
+https://learn.microsoft.com/rest/api/cosmos-db/
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from infra.local.cosmos import accounts, documents
+from infra.local.cosmos.errors import CosmosError
+from infra.local.cosmos.query.pages import Queries
+from infra.local.cosmos.replies import refusal
+from infra.local.cosmos.store import Store
+
+type Handler = Callable[[Request], Awaitable[Response]]
+
+
+def build(store: Store) -> ASGIApp:
+    """The application on an open store."""
+    app = Starlette(
+        routes=[
+            _route("/", GET=accounts.read_account),
+            _route("/dbs", GET=accounts.list_databases, POST=accounts.create_database),
+            _route("/dbs/{database}", GET=accounts.read_database, DELETE=accounts.delete_database),
+            _route("/dbs/{database}/colls", GET=accounts.list_containers, POST=accounts.create_container),
+            _route(
+                "/dbs/{database}/colls/{container}",
+                GET=accounts.read_container,
+                PUT=accounts.replace_container,
+                DELETE=accounts.delete_container,
+            ),
+            _route("/dbs/{database}/colls/{container}/pkranges", GET=accounts.list_ranges),
+            _route("/dbs/{database}/colls/{container}/docs", GET=documents.read_feed, POST=documents.post),
+            _route(
+                "/dbs/{database}/colls/{container}/docs/{item}",
+                GET=documents.read,
+                PUT=documents.replace,
+                PATCH=documents.patch,
+                DELETE=documents.delete,
+            ),
+        ],
+        exception_handlers={CosmosError: _refuse, HTTPException: _refuse_address},
+    )
+    app.state.store = store
+    app.state.queries = Queries(store)
+    return _without_trailing_slash(app)
+
+
+def _route(path: str, **handlers: Handler) -> Route:
+    async def dispatch(request: Request) -> Response:
+        return await handlers[request.method](request)
+
+    return Route(path, dispatch, methods=[method for method in handlers if method != "HEAD"])
+
+
+def _without_trailing_slash(app: ASGIApp) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and len(scope["path"]) > 1:
+            scope["path"] = scope["path"].removesuffix("/")
+        await app(scope, receive, send)
+
+    return call
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CosmosError)  # noqa: S101 -- what it is registered for
+    return refusal(request, error)
+
+
+async def _refuse_address(request: Request, error: Exception) -> Response:
+    message = f"{request.method} {request.url.path} is not supported by this engine."
+    status = 405 if isinstance(error, HTTPException) and error.status_code == 405 else 400  # noqa: PLR2004
+    return refusal(request, CosmosError(status, message))

@@ -1,0 +1,238 @@
+"""From the syntax tree of an expression to a Python function of a row.
+
+A row is a tuple with the values of the aliases; true, false and undefined combine as in SQL true, false and unknown do.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from infra.local.cosmos.errors import BadRequestError
+from infra.local.cosmos.query import syntax
+from infra.local.cosmos.query.comparing import NUMBER, compare, equal, type_rank
+from infra.local.cosmos.query.functions import AGGREGATES, FUNCTIONS
+from infra.local.cosmos.query.syntax import Expression
+from infra.local.cosmos.values import UNDEFINED, Json, double
+
+type Row = tuple[Json, ...]
+type Compiled = Callable[[Row], Json]
+
+
+class Scope:
+    """What names mean: the place of each alias in a row, and the values of the parameters.
+
+    With `aggregates` a list, an aggregate function is added to it as (function, argument) and compiled to the place of its
+    result in a row of results; outside of its argument nothing else can be referred to.
+    """
+
+    def __init__(self, aliases: tuple[str, ...], parameters: Mapping[str, Json]) -> None:
+        self.places = {name: place for place, name in enumerate(aliases)}
+        self.parameters = parameters
+        self.aggregates: list[tuple[str, Compiled]] | None = None
+
+
+def compiled(expression: Expression, scope: Scope) -> Compiled:  # noqa: C901, PLR0911 -- one case for each kind of node
+    """The function that gives the expression's value.
+
+    Raises:
+        BadRequestError: a parameter has no value, or an aggregate function stands where none may.
+    """
+    match expression:
+        case syntax.Literal(value):
+            return lambda _row: value
+        case syntax.Parameter(name):
+            if name not in scope.parameters:
+                raise BadRequestError(f"The query has no value for the parameter '{name}'.")
+            parameter = scope.parameters[name]
+            return lambda _row: parameter
+        case syntax.Alias(name):
+            return _alias(name, scope)
+        case syntax.Member(of, key):
+            return _member(compiled(of, scope), key)
+        case syntax.Unary(operator, operand):
+            return _unary(operator, compiled(operand, scope))
+        case syntax.Binary(operator, left, right):
+            return _binary(operator, compiled(left, scope), compiled(right, scope))
+        case syntax.Between(operand, low, high):
+            above = syntax.Binary(">=", operand, low)
+            return compiled(syntax.Binary("AND", above, syntax.Binary("<=", operand, high)), scope)
+        case syntax.In(operand, options):
+            return _in(compiled(operand, scope), [compiled(option, scope) for option in options])
+        case syntax.Like(operand, pattern, escape):
+            return _like(compiled(operand, scope), compiled(pattern, scope), escape)
+        case syntax.Call(name, arguments):
+            return _call(name, arguments, scope)
+        case syntax.ArrayOf(elements):
+            return _array([compiled(element, scope) for element in elements])
+        case syntax.ObjectOf(properties):
+            return projection(properties, scope)
+
+
+def projection(properties: tuple[tuple[str, Expression], ...], scope: Scope) -> Compiled:
+    """The function that gives an object, without the properties that are undefined."""
+    parts = [(name, compiled(expression, scope)) for name, expression in properties]
+
+    def project(row: Row) -> Json:
+        values = ((name, part(row)) for name, part in parts)
+        return {name: value for name, value in values if value is not UNDEFINED}
+
+    return project
+
+
+def _alias(name: str, scope: Scope) -> Compiled:
+    if scope.aggregates is not None:
+        raise BadRequestError(
+            f"Property reference '{name}' is invalid in the select list because it is not contained in either an aggregate "
+            "function or the GROUP BY clause."
+        )
+    place = scope.places[name]
+    return lambda row: row[place]
+
+
+def _member(of: Compiled, key: str | int) -> Compiled:
+    def property_of(row: Row) -> Json:
+        value = of(row)
+        return value.get(key, UNDEFINED) if isinstance(value, dict) else UNDEFINED
+
+    def element_of(row: Row) -> Json:
+        value = of(row)
+        return value[key] if isinstance(value, list) and isinstance(key, int) and key < len(value) else UNDEFINED
+
+    return property_of if isinstance(key, str) else element_of
+
+
+def _unary(operator: str, operand: Compiled) -> Compiled:
+    def negation(row: Row) -> Json:
+        value = operand(row)
+        return not value if isinstance(value, bool) else UNDEFINED
+
+    def sign(row: Row) -> Json:
+        value = operand(row)
+        if not _is_number(value):
+            return UNDEFINED
+        return -value if operator == "-" else value
+
+    return negation if operator == "NOT" else sign
+
+
+def _binary(operator: str, left: Compiled, right: Compiled) -> Compiled:
+    if operator == "AND":
+        return lambda row: _both(left(row), right, row)
+    if operator == "OR":
+        return lambda row: _either(left(row), right, row)
+    if operator in ARITHMETIC:
+        calculate = ARITHMETIC[operator]
+        return lambda row: _calculated(calculate, left(row), right(row))
+    if operator == "||":
+        return lambda row: _joined(left(row), right(row))
+    return lambda row: compare(operator, left(row), right(row))
+
+
+def _both(left: Json, right: Compiled, row: Row) -> Json:
+    if left is False:
+        return False
+    value = right(row)
+    if value is False:
+        return False
+    return True if left is True and value is True else UNDEFINED
+
+
+def _either(left: Json, right: Compiled, row: Row) -> Json:
+    if left is True:
+        return True
+    value = right(row)
+    if value is True:
+        return True
+    return False if left is False and value is False else UNDEFINED
+
+
+ARITHMETIC: dict[str, Callable[[float, float], float]] = {
+    "+": lambda left, right: left + right,
+    "-": lambda left, right: left - right,
+    "*": lambda left, right: left * right,
+    "/": lambda left, right: left / right,
+    "%": lambda left, right: left % right if left * right >= 0 else -(-left % right),
+}
+
+
+def _calculated(calculate: Callable[[float, float], float], left: Json, right: Json) -> Json:
+    if not _is_number(left) or not _is_number(right):
+        return UNDEFINED
+    try:
+        return double(calculate(float(left), float(right)))
+    except (ZeroDivisionError, BadRequestError):
+        return UNDEFINED  # infinity is no JSON
+
+
+def _joined(left: Json, right: Json) -> Json:
+    return left + right if isinstance(left, str) and isinstance(right, str) else UNDEFINED
+
+
+def _in(operand: Compiled, options: list[Compiled]) -> Compiled:
+    def contained(row: Row) -> Json:
+        value = operand(row)
+        if value is UNDEFINED:
+            return UNDEFINED
+        return any(equal(value, option(row)) for option in options)
+
+    return contained
+
+
+def _like(operand: Compiled, pattern: Compiled, escape: str | None) -> Compiled:
+    def matches(row: Row) -> Json:
+        value, like = operand(row), pattern(row)
+        if not isinstance(value, str) or not isinstance(like, str):
+            return UNDEFINED
+        return _regular_expression(like, escape).fullmatch(value) is not None
+
+    return matches
+
+
+@lru_cache(maxsize=256)
+def _regular_expression(pattern: str, escape: str | None) -> re.Pattern[str]:
+    """The pattern of a LIKE: % is any text, _ any character, [a-c] and [^a-c] a character of a set."""
+    parts = []
+    place = 0
+    while place < len(pattern):
+        character = pattern[place]
+        closing = pattern.find("]", place + 2)
+        if escape and character == escape and place + 1 < len(pattern):
+            place += 1
+            parts.append(re.escape(pattern[place]))
+        elif character == "[" and closing > 0:
+            inside = pattern[place + 1 : closing].replace("\\", "\\\\").replace("[", "\\[")
+            parts.append(f"[{inside}]")
+            place = closing
+        else:
+            parts.append({"%": ".*", "_": "."}.get(character, re.escape(character)))
+        place += 1
+    try:
+        return re.compile("".join(parts), re.DOTALL)
+    except re.error as error:
+        raise BadRequestError(f"The LIKE pattern '{pattern}' is invalid: {error}") from error
+
+
+def _call(name: str, arguments: tuple[Expression, ...], scope: Scope) -> Compiled:
+    if name in AGGREGATES:
+        return _aggregate(name, arguments[0], scope)
+    apply = FUNCTIONS[name].apply
+    parts = [compiled(argument, scope) for argument in arguments]
+    return lambda row: apply(*(part(row) for part in parts))
+
+
+def _aggregate(name: str, argument: Expression, scope: Scope) -> Compiled:
+    if scope.aggregates is None:
+        raise BadRequestError(f"The aggregate function {name} is only supported in the select list.")
+    aggregates, scope.aggregates = scope.aggregates, None
+    place = len(aggregates)
+    aggregates.append((name, compiled(argument, scope)))
+    scope.aggregates = aggregates
+    return lambda results: results[place]
+
+
+def _array(elements: list[Compiled]) -> Compiled:
+    return lambda row: [value for element in elements if (value := element(row)) is not UNDEFINED]
+
+
+def _is_number(value: Json) -> bool:
+    return type_rank(value) == NUMBER

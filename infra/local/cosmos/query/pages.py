@@ -1,0 +1,160 @@
+"""The pages of a query, and of all items of a container.
+
+A query that streams continues after the last item that it has looked at. Of any other query the whole result is kept
+for a while, so that its pages are of one moment; when it is gone, after a restart say, it is made again.
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from infra.local.cosmos.definitions import Container
+from infra.local.cosmos.errors import BadRequestError
+from infra.local.cosmos.query.parse import parse
+from infra.local.cosmos.query.plan import Plan
+from infra.local.cosmos.store import Item, Store
+from infra.local.cosmos.values import Json, dump
+
+DEFAULT_COUNT = 1000
+LARGEST_PAGE = 4 * 1024 * 1024
+"""Bytes of a page. https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-request-limits"""
+CHUNK = 500
+"""So many items are looked at before other requests have their turn."""
+KEPT_RESULTS = 32
+
+
+@dataclass(slots=True)
+class Page:
+    """Results as JSON texts, and where to continue; None at the end."""
+
+    results: list[str] = field(default_factory=list)
+    continuation: str | None = None
+    size: int = 0
+
+    def takes(self, result: str, most: int) -> bool:
+        """Add a result if there is room. The first always fits."""
+        if self.results and (len(self.results) >= most or self.size + len(result) > LARGEST_PAGE):
+            return False
+        self.results.append(result)
+        self.size += len(result)
+        return True
+
+
+class Queries:
+    """Runs queries on a store, and keeps the results that wait to be read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[str, list[Json]] = OrderedDict()
+
+    async def all(self, container: Container, continuation: str | None, most: int) -> Page:
+        """A page of all items of a container, oldest first."""
+        mark = _decode(continuation, "")
+        page = Page()
+        after = mark.get("after", 0)
+        async for item in _scan(self._store, container, None, after):
+            if not page.takes(item.body, most):
+                page.continuation = _encode("", after=after)
+                break
+            after = item.created
+        return page
+
+    async def run(
+        self, container: Container, partition: str | None, request: Json, continuation: str | None, most: int
+    ) -> Page:
+        """A page of a query, {"query": "...", "parameters": [{"name": "@p", "value": ...}]}.
+
+        Raises:
+            BadRequestError: the query is wrong or not supported, or the continuation belongs to another one.
+        """
+        text, parameters = _checked(request)
+        plan = Plan(parse(text), parameters, container.definition["indexingPolicy"])
+        if partition is None and not plan.streams:
+            raise BadRequestError(
+                "A query across partitions with JOIN, ORDER BY, DISTINCT, OFFSET or an aggregate function is not supported "
+                "by this engine: name the partition key."
+            )
+        origin = f"{container.rid}{partition}{dump(request)}"
+        mark = _decode(continuation, origin)
+        if plan.streams:
+            return await self._stream(container, partition, plan, origin, mark, most)
+        return await self._whole(container, partition, plan, origin, mark, most)
+
+    async def _stream(  # noqa: PLR0913 -- what a page depends on
+        self, container: Container, partition: str | None, plan: Plan, origin: str, mark: Json, most: int
+    ) -> Page:
+        page = Page()
+        after, taken = mark.get("after", 0), mark.get("taken", 0)
+        if plan.top is not None:
+            most = min(most, plan.top - taken)
+        if most <= 0:
+            return page
+        async for item in _scan(self._store, container, partition, after):
+            for result in plan.results(json.loads(item.body)):
+                if not page.takes(dump(result), most):
+                    if plan.top is None or taken + len(page.results) < plan.top:
+                        page.continuation = _encode(origin, after=after, taken=taken + len(page.results))
+                    return page
+            after = item.created
+        return page
+
+    async def _whole(  # noqa: PLR0913 -- what a page depends on
+        self, container: Container, partition: str | None, plan: Plan, origin: str, mark: Json, most: int
+    ) -> Page:
+        key, skip = mark.get("key") or secrets.token_hex(8), mark.get("skip", 0)
+        results = self._kept.get(key)
+        if results is None:
+            async for item in _scan(self._store, container, partition, 0):
+                plan.add(json.loads(item.body))
+            results = plan.finish()
+        page = Page()
+        for result in results[skip:]:
+            if not page.takes(dump(result), most):
+                page.continuation = _encode(origin, key=key, skip=skip + len(page.results))
+                self._kept[key] = results
+                self._kept.move_to_end(key)
+                if len(self._kept) > KEPT_RESULTS:
+                    self._kept.popitem(last=False)
+                return page
+        return page
+
+
+async def _scan(store: Store, container: Container, partition: str | None, after: int) -> AsyncIterator[Item]:
+    while chunk := store.items(container, partition, after, CHUNK):
+        for item in chunk:
+            if item.is_alive(container):
+                yield item
+        after = chunk[-1].created
+        if len(chunk) < CHUNK:
+            return
+        await asyncio.sleep(0)
+
+
+def _checked(request: Json) -> tuple[str, dict[str, Json]]:
+    if not isinstance(request, dict) or not isinstance(request.get("query"), str):
+        raise BadRequestError("A query is sent as an object with a query, which is a string.")
+    parameters = request.get("parameters") or []
+    if not isinstance(parameters, list) or not all(isinstance(it, dict) and "name" in it for it in parameters):
+        raise BadRequestError("The parameters of a query are a list of objects with a name and a value.")
+    return request["query"], {parameter["name"]: parameter.get("value") for parameter in parameters}
+
+
+def _encode(origin: str, **mark: Json) -> str:
+    return base64.b64encode(dump({"of": zlib.crc32(origin.encode()), **mark}).encode()).decode()
+
+
+def _decode(continuation: str | None, origin: str) -> dict[str, Json]:
+    if not continuation:
+        return {}
+    try:
+        mark: dict[str, Json] = json.loads(base64.b64decode(continuation))
+    except ValueError:
+        mark = {}
+    if mark.get("of") != zlib.crc32(origin.encode()):
+        raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
+    return mark

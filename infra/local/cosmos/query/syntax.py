@@ -1,0 +1,126 @@
+"""The syntax tree of a query."""
+
+from dataclasses import dataclass
+
+from infra.local.cosmos.values import Json
+
+type Expression = (
+    Literal | Parameter | Alias | Member | Unary | Binary | Between | In | Like | Call | ArrayOf | ObjectOf
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant; UNDEFINED is one."""
+
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter, with its @."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """What FROM or JOIN ranges over."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A property of an object or an element of an array."""
+
+    of: Expression
+    key: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """NOT, - or +."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """AND, OR, a comparison, arithmetic or ||."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """Whether a value lies between two others, which count."""
+
+    operand: Expression
+    low: Expression
+    high: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """Whether a value equals one of others."""
+
+    operand: Expression
+    options: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    """Whether a string has a pattern."""
+
+    operand: Expression
+    pattern: Expression
+    escape: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function, in capitals."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOf:
+    """[a, b]."""
+
+    elements: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectOf:
+    """{"a": b}."""
+
+    properties: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """What is projected: of SELECT *, no columns; of SELECT VALUE, one without a name."""
+
+    columns: tuple[tuple[str, Expression], ...] = ()
+    value: Expression | None = None
+    distinct: bool = False
+    top: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement; order is of paths, each with whether it descends."""
+
+    select: Select
+    alias: str
+    joins: tuple[tuple[str, Expression], ...] = ()
+    where: Expression | None = None
+    order: tuple[tuple[Expression, bool], ...] = ()
+    offset: Expression | None = None
+    limit: Expression | None = None
