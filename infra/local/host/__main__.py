@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
+import uvicorn.loops.auto
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -26,8 +27,9 @@ from infra.local.host import worker
 from infra.local.host.admin import admin_routes
 from infra.local.host.http import HttpTriggers
 from infra.local.host.routes import Route, RouteTable, route_of
-from infra.local.host.servicebus import ServiceBusPump, Subscription, subscription_of
+from infra.local.host.servicebus import ServiceBusPump
 from infra.local.host.settings import HostOptions, SettingsError, load_local_settings, read_host_json
+from infra.local.host.subscriptions import Subscription, subscription_of
 from infra.local.host.timers import Timer, finish_all
 
 log = logging.getLogger("host")
@@ -56,9 +58,9 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
         SettingsError: The app asks for what is missing or not served.
         worker.WorkerError: The app does not load.
     """
-    stop = asyncio.Event()
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))  # loops have no handlers on Windows
     functions = await worker.load(app_dir)
     routes = [route_of(each, options.http.route_prefix) for each in _triggered(functions, "httptrigger")]
     timers = [Timer(each) for each in _triggered(functions, "timertrigger")]
@@ -84,18 +86,19 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
     pump.start()
     ticking = [asyncio.create_task(timer.run()) for timer in timers]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
-    log.info("listening on %s", base)
-    stopping, pumping = asyncio.create_task(stop.wait()), asyncio.create_task(pump.ended.wait())
-    await asyncio.wait([stopping, pumping, serving, *ticking], return_when=asyncio.FIRST_COMPLETED)
+    log.info("listening on %s", base)  # the socket has been since before the app was loaded
+    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(pump.ended.wait()), *ticking]
+    await asyncio.wait([*waits, serving], return_when=asyncio.FIRST_COMPLETED)
 
-    log.info("stopping")
+    log.info("stopping" if stop.is_set() else "stopping, as a part of the host has failed")
     server.should_exit = True
-    for task in (stopping, pumping, *ticking):
+    for task in waits:
         task.cancel()
     await asyncio.gather(serving, pump.stop(GRACE), finish_all(timers, GRACE))
-    worker.stop()
+    for error in await asyncio.gather(*waits, return_exceptions=True):
+        if isinstance(error, Exception):
+            raise error
+    await asyncio.wait([asyncio.create_task(asyncio.to_thread(worker.stop))], timeout=GRACE.total_seconds())
     return 0 if stop.is_set() else 1
 
 
@@ -130,7 +133,7 @@ def main() -> int:
         logging.getLogger().setLevel(options.log_level)
         load_local_settings(app_dir)
         listener = _listen(arguments.host, arguments.port)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
             return runner.run(run(app_dir, listener, options))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -151,14 +154,6 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
         raise SettingsError(f"port {port} on {host} {reason}") from None
     return listener
-
-
-def _loop_factory():
-    try:
-        import uvloop
-    except ImportError:  # it is not built for every platform
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
 
 
 if __name__ == "__main__":

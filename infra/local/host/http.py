@@ -81,7 +81,7 @@ class HttpTriggers:
         except BodyTooLarge:
             return Response(status_code=413, headers={"connection": "close"})
         except worker.FunctionFailed as failure:
-            log.error("%s failed\n%s", function.name, failure)
+            log.error("%s failed\n%s", function.name, failure)  # noqa: TRY400 -- the text is the traceback
             return Response(status_code=500)
 
     @contextlib.asynccontextmanager

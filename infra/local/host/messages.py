@@ -1,8 +1,8 @@
 """What a Service Bus trigger passes to the worker for one message: its body and the trigger metadata.
 
-The keys, and what is left out (TimeToLive, LockedUntil, State, DeadLetterReason), are those of the Service Bus extension
-5.x. One trap of production is kept on purpose: unless the trigger says ``data_type=BINARY``, the host parses a JSON
-body for binding expressions, and its top-level properties replace metadata of the same name, ignoring case.
+The keys, and what is left out (TimeToLive, LockedUntil, State, DeadLetterReason), are those of the Service Bus
+extension 5.x. One trap of production is kept on purpose: unless the trigger says ``data_type=BINARY``, the host parses
+a JSON body for binding expressions, and its top-level properties replace metadata of the same name, ignoring case.
 """
 
 import base64
@@ -112,8 +112,9 @@ def _overwritten(metadata: dict[str, Any], text: str) -> dict[str, Any]:
         return metadata
     names = {name.lower(): name for name in metadata}
     for field, value in fields.items():
-        name = names.get(field.lower(), field)
-        metadata[name] = worker.text_data(value) if isinstance(value, str) else worker.json_data(value)
+        metadata[names.get(field.lower(), field)] = (
+            worker.text_data(value) if isinstance(value, str) else worker.json_data(value)
+        )
     return metadata
 
 

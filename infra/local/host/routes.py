@@ -6,6 +6,7 @@ another method only is no match at all (404, not 405), and HEAD and OPTIONS are 
 https://github.com/Azure/azure-functions-host/issues/11625 and .../issues/10098.
 """
 
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +39,7 @@ class Route:
     defaults: Mapping[str, str]
 
     def match(self, path: str) -> dict[str, str] | None:
-        """Return the route values of a path without its leading slash, or None; an absent optional value is left out."""
+        """Return the route values of a path without its leading slash, or None; an optional value may lack."""
         found = self.pattern.fullmatch(path)
         if not found:
             return None
@@ -198,22 +199,25 @@ def _check(name: str, args: str | None) -> Check:
     if name == "regex":
         expression = re.compile(args.replace("\\\\", "\\"), re.IGNORECASE)
         return lambda value: expression.search(value) is not None
-    numbers = [int(number) for number in args.split(",")]
+    return _bounded(name, [float(number) for number in args.split(",")])
+
+
+def _bounded(name: str, numbers: list[float]) -> Check:
+    low, high = -math.inf, math.inf
     match name, numbers:
-        case "min", [low]:
-            return lambda value: _is(int, value) and int(value) >= low
-        case "max", [high]:
-            return lambda value: _is(int, value) and int(value) <= high
-        case "range", [low, high]:
-            return lambda value: _is(int, value) and low <= int(value) <= high
-        case "minlength", [low]:
-            return lambda value: len(value) >= low
-        case "maxlength", [high]:
-            return lambda value: len(value) <= high
-        case "length", [low, *high]:
-            return lambda value: low <= len(value) <= (high[0] if high else low)
+        case (("min" | "minlength"), [low]):
+            pass
+        case (("max" | "maxlength"), [high]):
+            pass
+        case "length", [low]:
+            high = low
+        case (("length" | "range"), [low, high]):
+            pass
         case _:
-            raise ValueError(f"constraint {name}({args}) is not known")
+            raise ValueError(f"constraint {name!r} is not known with these arguments")
+    if name.endswith("length"):
+        return lambda value: low <= len(value) <= high
+    return lambda value: _fits(value, 64) and low <= int(value) <= high
 
 
 def _is(kind: Callable[[str], object], value: str) -> bool:
