@@ -14,15 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from infra.local import connections
 from infra.local.ports import LOOPBACK, PortTakenError, choose
 from infra.local.processes import Program, ProgramFailedError, keep_running, run
+from infra.local.screen import Screen
 from infra.local.stack import AlreadyRunningError, Stack, lock
 
-COLOURS = {"host": "green", "servicebus": "magenta", "cosmos": "blue", "up": "bold yellow"}
 READY_WITHIN = 120.0
 """Seconds until a host that is not ready counts as failed: a cold disk and a first import take their time."""
 READY_POLL = 0.05
@@ -53,10 +50,10 @@ class NotReadyError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run the stack and answer with the exit code."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False, soft_wrap=True)
+    screen = Screen()
     try:
         with _data_folder(options) as data, lock(data):
-            return asyncio.run(_until_signalled(options, data, console))
+            return asyncio.run(_until_signalled(options, data, screen))
     except (AlreadyRunningError, PortTakenError, UnusableFolderError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -111,13 +108,14 @@ def _data_folder(options: argparse.Namespace) -> Iterator[Path]:
         yield data
 
 
-async def _until_signalled(options: argparse.Namespace, data: Path, console: Console) -> int:
+async def _until_signalled(options: argparse.Namespace, data: Path, screen: Screen) -> int:
     """Run the stack as a task that the first signal cancels; the stack then ends its processes in order."""
-    stack = asyncio.create_task(_run_stack(options, data, console))
+    stack = asyncio.create_task(_run_stack(options, data, screen))
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows has no SIGHUP, and only Windows has SIGBREAK
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: loop.call_soon_threadsafe(_cancel_once, stack))
+    hang_up = signal.Signals["SIGBREAK" if sys.platform == "win32" else "SIGHUP"]
+    nohup = signal.getsignal(hang_up) is signal.SIG_IGN
+    for number in [signal.SIGINT, signal.SIGTERM, *([] if nohup else [hang_up])]:
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(_end_once, stack, screen))
     try:
         await stack
     except asyncio.CancelledError:
@@ -131,9 +129,10 @@ async def _until_signalled(options: argparse.Namespace, data: Path, console: Con
     return 1
 
 
-def _cancel_once(task: asyncio.Task[None]) -> None:
-    if not task.cancelling():  # ending takes a few seconds at most: an impatient second Ctrl-C must not cut it short
-        task.cancel()
+def _end_once(stack: asyncio.Task[None], screen: Screen) -> None:
+    if not stack.cancelling():  # ending takes a few seconds at most: an impatient second Ctrl-C must not cut it short
+        screen.say("up", "ending the host, then the engines")
+        stack.cancel()
 
 
 def _leaves(group: ExceptionGroup) -> Iterator[Exception]:
@@ -144,13 +143,10 @@ def _leaves(group: ExceptionGroup) -> Iterator[Exception]:
             yield error
 
 
-async def _run_stack(options: argparse.Namespace, data: Path, console: Console) -> None:
+async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) -> None:
     begin = time.monotonic()
     stack = _plan(options, data)
     settings = {**os.environ, **stack.settings}
-
-    def say(name: str, line: str) -> None:
-        console.print(Text.assemble((f"{name:<10} ", COLOURS.get(name, "cyan")), Text.from_ansi(line)))
 
     def on_start(name: str, pid: int) -> None:
         stack.pids[name] = pid
@@ -175,24 +171,23 @@ async def _run_stack(options: argparse.Namespace, data: Path, console: Console) 
         ),
     ]
     host = Program("host", "infra.local.host", ("--app", ".", "--port", str(stack.ports["host"])), stack.ports["host"])
-    say("up", f"data in {data}")
+    screen.say("up", f"data in {data}")
     try:
-        async with keep_running(engines, settings, say, on_start) as (servicebus, cosmos):
+        async with keep_running(engines, settings, screen.say, on_start) as (servicebus, cosmos):
             async with asyncio.TaskGroup() as preparations:
-                preparations.create_task(run(Program("migrate", "infra.sql.migrate"), settings, say))
+                preparations.create_task(run(Program("migrate", "infra.sql.migrate"), settings, screen.say))
                 preparations.create_task(servicebus.listening())
                 await cosmos.listening()
-                await run(Program("containers", "infra.local.containers"), settings, say)
-            async with keep_running([host], settings, say, on_start):
+                await run(Program("containers", "infra.local.containers"), settings, screen.say)
+            async with keep_running([host], settings, screen.say, on_start):
                 await _ready(stack.ports["host"])
                 stack.seconds_to_ready = time.monotonic() - begin
                 stack.write(data)
-                console.print(
-                    TRY_NEXT.format(base_url=stack.base_url, seconds=stack.seconds_to_ready, data=data), markup=False
-                )
+                screen.show(TRY_NEXT.format(base_url=stack.base_url, seconds=stack.seconds_to_ready, data=data))
                 await asyncio.Event().wait()
     finally:
         Stack.forget(data)
+        screen.say("up", "ended")
 
 
 def _plan(options: argparse.Namespace, data: Path) -> Stack:
