@@ -3,11 +3,9 @@
 import json
 
 from infra.local.cosmos import items
-from infra.local.cosmos.definitions import Container
 from infra.local.cosmos.errors import BadRequestError, CosmosError
-from infra.local.cosmos.items import Outcome
+from infra.local.cosmos.items import Outcome, Partition
 from infra.local.cosmos.replies import CHARGES
-from infra.local.cosmos.store import Store
 from infra.local.cosmos.values import Json
 
 MOST_OPERATIONS = 100
@@ -17,7 +15,7 @@ MULTI_STATUS = 207
 FAILED_DEPENDENCY = 424
 
 
-def run(store: Store, container: Container, partition: str, operations: Json) -> tuple[int, list[Json]]:
+def run(partition: Partition, operations: Json) -> tuple[int, list[Json]]:
     """Run the operations; the status of the answer and the result of each.
 
     If one fails nothing is done: it has its own status, the others have 424, and the answer 207.
@@ -30,11 +28,12 @@ def run(store: Store, container: Container, partition: str, operations: Json) ->
     if len(operations) > MOST_OPERATIONS:
         raise BadRequestError(f"Batch request has more operations than what is supported: {MOST_OPERATIONS}.")
     results: list[Json] = []
+    store, container = partition.store, partition.container
     before = container.sequence
     try:
         with store.transaction(container):
             for operation in operations:
-                results.append(_result(_run(store, container, partition, operation)))  # noqa: PERF401 -- kept when one raises
+                results.append(_result(_run(partition, operation)))  # noqa: PERF401 -- kept when one raises
     except CosmosError as error:
         container.sequence = before
         failed: list[Json] = [{"statusCode": FAILED_DEPENDENCY, "requestCharge": 0.0} for _ in operations]
@@ -48,7 +47,7 @@ def run(store: Store, container: Container, partition: str, operations: Json) ->
     return 200, results
 
 
-def _run(store: Store, container: Container, partition: str, operation: Json) -> Outcome:
+def _run(partition: Partition, operation: Json) -> Outcome:
     if not isinstance(operation, dict):
         raise BadRequestError("An operation of a batch is a JSON object.")
     item_id, body, if_match = operation.get("id", ""), operation.get("resourceBody"), operation.get("ifMatch")
@@ -57,17 +56,17 @@ def _run(store: Store, container: Container, partition: str, operation: Json) ->
         raise BadRequestError("ifNoneMatch is supported for reads only.")
     match verb:
         case "Create":
-            return items.create(store, container, partition, body)
+            return items.create(partition, body)
         case "Upsert":
-            return items.upsert(store, container, partition, body, if_match)
+            return items.upsert(partition, body, if_match)
         case "Replace":
-            return items.replace(store, container, partition, item_id, body, if_match)
+            return items.replace(partition, item_id, body, if_match)
         case "Read":
-            return items.read(store, container, partition, item_id, operation.get("ifNoneMatch"))
+            return items.read(partition, item_id, operation.get("ifNoneMatch"))
         case "Delete":
-            return items.delete(store, container, partition, item_id, if_match)
+            return items.delete(partition, item_id, if_match)
         case "Patch":
-            return items.patch(store, container, partition, item_id, body, if_match)
+            return items.patch(partition, item_id, body, if_match)
         case _:
             raise BadRequestError(f"The batch operation type '{verb}' is not supported by this engine.")
 

@@ -1,5 +1,7 @@
 """The items of a container, one or many to a request."""
 
+from contextlib import AbstractContextManager
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -7,7 +9,7 @@ from infra.local.cosmos import batch, feed, items
 from infra.local.cosmos.accounts import container_of, store_of
 from infra.local.cosmos.definitions import Container
 from infra.local.cosmos.errors import BadRequestError, CosmosError
-from infra.local.cosmos.items import Outcome, partition_of
+from infra.local.cosmos.items import Outcome, Partition, partition_of
 from infra.local.cosmos.query.pages import DEFAULT_COUNT, Page, Queries
 from infra.local.cosmos.replies import QUERY_CHARGE, RESULT_CHARGE, reply
 from infra.local.cosmos.values import UNDEFINED, Json, dump, parse
@@ -25,64 +27,59 @@ async def post(request: Request) -> Response:
     body = await _body(request)
     if headers.get("x-ms-documentdb-isquery", "").lower() == "true":
         return await _query(request, parse(body))
-    container, store, partition = container_of(request), store_of(request), _partition(request)
+    partition = _partition(request)
     if headers.get("x-ms-cosmos-is-batch-request", "").lower() == "true":
-        return _batch(request, container, partition, body)
+        return _batch(request, partition, body)
     document = parse(body)
     _refuse_if_none_match(request)
-    with store.transaction(container):
+    with _transaction(partition):
         if headers.get("x-ms-documentdb-is-upsert", "").lower() == "true":
-            outcome = items.upsert(store, container, partition, document, headers.get("if-match"))
+            outcome = items.upsert(partition, document, headers.get("if-match"))
         else:
-            outcome = items.create(store, container, partition, document)
-    return _show(request, container, outcome)
+            outcome = items.create(partition, document)
+    return _show(request, partition.container, outcome)
 
 
 async def read(request: Request) -> Response:
     """One item."""
-    container, item_id = container_of(request), request.path_params["item"]
-    if_none_match = request.headers.get("if-none-match")
-    outcome = items.read(store_of(request), container, _partition(request), item_id, if_none_match)
-    return _show(request, container, outcome)
+    partition, item_id = _partition(request), request.path_params["item"]
+    outcome = items.read(partition, item_id, request.headers.get("if-none-match"))
+    return _show(request, partition.container, outcome)
 
 
 async def replace(request: Request) -> Response:
     """Put another document in an item's place."""
     document = parse(await _body(request))
     _refuse_if_none_match(request)
-    container, store, item_id = container_of(request), store_of(request), request.path_params["item"]
-    with store.transaction(container):
-        if_match = request.headers.get("if-match")
-        outcome = items.replace(store, container, _partition(request), item_id, document, if_match)
-    return _show(request, container, outcome)
+    partition, item_id = _partition(request), request.path_params["item"]
+    with _transaction(partition):
+        outcome = items.replace(partition, item_id, document, request.headers.get("if-match"))
+    return _show(request, partition.container, outcome)
 
 
 async def patch(request: Request) -> Response:
     """Change a part of an item."""
     operations = parse(await _body(request))
     _refuse_if_none_match(request)
-    container, store, item_id = container_of(request), store_of(request), request.path_params["item"]
-    with store.transaction(container):
-        if_match = request.headers.get("if-match")
-        outcome = items.patch(store, container, _partition(request), item_id, operations, if_match)
-    return _show(request, container, outcome)
+    partition, item_id = _partition(request), request.path_params["item"]
+    with _transaction(partition):
+        outcome = items.patch(partition, item_id, operations, request.headers.get("if-match"))
+    return _show(request, partition.container, outcome)
 
 
 async def delete(request: Request) -> Response:
     """Remove an item."""
-    container, store, item_id = container_of(request), store_of(request), request.path_params["item"]
-    with store.transaction(container):
-        if_match = request.headers.get("if-match")
-        outcome = items.delete(store, container, _partition(request), item_id, if_match)
-    return _show(request, container, outcome)
+    partition, item_id = _partition(request), request.path_params["item"]
+    with _transaction(partition):
+        outcome = items.delete(partition, item_id, request.headers.get("if-match"))
+    return _show(request, partition.container, outcome)
 
 
 async def read_feed(request: Request) -> Response:
     """The change feed, or all items of a container."""
     container = container_of(request)
     if "a-im" in request.headers:
-        partition = _partition(request) if PARTITION_KEY in request.headers else None
-        changes = feed.read(store_of(request), container, partition, request.headers, _most(request))
+        changes = feed.read(store_of(request), container, _key(request), request.headers, _most(request))
         if not changes.items:
             return reply(request, 304, None, container=container, etag=changes.etag)
         return _show_page(request, container, Page(changes.items), etag=changes.etag)
@@ -94,7 +91,7 @@ async def read_feed(request: Request) -> Response:
 
 async def _query(request: Request, query: Json) -> Response:
     container, headers = container_of(request), request.headers
-    partition = _partition(request) if PARTITION_KEY in headers else None
+    partition = _key(request)
     crossing = headers.get("x-ms-documentdb-query-enablecrosspartition", "").lower() == "true"
     if partition is None and not crossing:
         raise BadRequestError(
@@ -108,12 +105,12 @@ async def _query(request: Request, query: Json) -> Response:
     return _show_page(request, container, page)
 
 
-def _batch(request: Request, container: Container, partition: str, body: bytes) -> Response:
+def _batch(request: Request, partition: Partition, body: bytes) -> Response:
     if len(body) > batch.LARGEST:
         raise CosmosError(413, f"Request size is too large: a batch has at most {batch.LARGEST} bytes.")
-    status, results = batch.run(store_of(request), container, partition, parse(body))
+    status, results = batch.run(partition, parse(body))
     charge = sum(result["requestCharge"] for result in results)
-    return reply(request, status, dump(results), charge=charge, container=container)
+    return reply(request, status, dump(results), charge=charge, container=partition.container)
 
 
 def _show(request: Request, container: Container, outcome: Outcome) -> Response:
@@ -131,14 +128,25 @@ def _show_page(request: Request, container: Container, page: Page, etag: str | N
     return reply(request, 200, body, charge=charge, container=container, etag=etag, headers=headers)
 
 
-def _partition(request: Request) -> str:
+def _partition(request: Request) -> Partition:
+    key = _key(request)
+    if key is None:
+        raise BadRequestError("PartitionKey value must be supplied for this operation.")
+    return Partition(store_of(request), container_of(request), key)
+
+
+def _key(request: Request) -> str | None:
     header = request.headers.get(PARTITION_KEY)
     if header is None:
-        raise BadRequestError("PartitionKey value must be supplied for this operation.")
+        return None
     key = parse(header)
     if not isinstance(key, list) or len(key) != 1:
         raise BadRequestError("The partition key header must be a JSON array with one value.")
     return partition_of(UNDEFINED if key[0] == {} else key[0])
+
+
+def _transaction(partition: Partition) -> AbstractContextManager[None]:
+    return partition.store.transaction(partition.container)
 
 
 def _most(request: Request) -> int:

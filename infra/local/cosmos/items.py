@@ -26,6 +26,15 @@ SYSTEM_PROPERTIES = ("_rid", "_self", "_etag", "_attachments", "_ts")
 
 
 @dataclass(frozen=True, slots=True)
+class Partition:
+    """A logical partition: the items of a container with one partition key value, in its stored form."""
+
+    store: Store
+    container: Container
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What an operation answers: status, charge in request units, and the item as JSON text if there is one to show."""
 
@@ -51,103 +60,99 @@ def partition_of(key: Json) -> str:
     return text
 
 
-def create(store: Store, container: Container, partition: str, document: Json) -> Outcome:
+def create(partition: Partition, document: Json) -> Outcome:
     """Add an item.
 
     Raises:
         CosmosError: 409 if the partition has one with this id, 400 or 413 for what cannot be stored.
     """
-    item_id = _check(container, partition, document)
-    if store.item(container, partition, item_id):
+    item_id = _check(partition, document)
+    if partition.store.item(partition.container, partition.key, item_id):
         raise CosmosError(409, "Entity with the specified id already exists in the system.")
-    return _save(store, container, partition, document, None, 201, "create")
+    return _save(partition, document, None, 201, "create")
 
 
-def upsert(store: Store, container: Container, partition: str, document: Json, if_match: str | None = None) -> Outcome:
+def upsert(partition: Partition, document: Json, if_match: str | None = None) -> Outcome:
     """Add an item or replace it. If-Match counts only where there is one to match.
 
     Raises:
         CosmosError: 412 if the item has another etag, 400 or 413 for what cannot be stored.
     """
-    item = store.item(container, partition, _check(container, partition, document))
+    item = partition.store.item(partition.container, partition.key, _check(partition, document))
     if item:
         _check_match(item, if_match)
-    return _save(store, container, partition, document, item, 200 if item else 201, "replace" if item else "create")
+    return _save(partition, document, item, 200 if item else 201, "replace" if item else "create")
 
 
-def replace(  # noqa: PLR0913 -- what the request has
-    store: Store, container: Container, partition: str, item_id: str, document: Json, if_match: str | None = None
-) -> Outcome:
+def replace(partition: Partition, item_id: str, document: Json, if_match: str | None = None) -> Outcome:
     """Put another document in an item's place.
 
     Raises:
         CosmosError: 404, 412 if it has another etag, 400 or 413 for what cannot be stored.
     """
-    item = _existing(store, container, partition, item_id)
-    if _check(container, partition, document) != item_id:
+    item = _existing(partition, item_id)
+    if _check(partition, document) != item_id:
         raise BadRequestError("The id in the document differs from the id in the address: an id cannot be changed.")
     _check_match(item, if_match)
-    return _save(store, container, partition, document, item, 200, "replace")
+    return _save(partition, document, item, 200, "replace")
 
 
-def read(store: Store, container: Container, partition: str, item_id: str, if_none_match: str | None = None) -> Outcome:
+def read(partition: Partition, item_id: str, if_none_match: str | None = None) -> Outcome:
     """The item; 304 without a body if it still has the etag.
 
     Raises:
         CosmosError: 404.
     """
-    item = _existing(store, container, partition, item_id)
+    item = _existing(partition, item_id)
     if if_none_match in ("*", item.etag):
         return Outcome(304, CHARGES["read"], item.etag)
     return Outcome(200, CHARGES["read"], item.etag, item.body)
 
 
-def delete(store: Store, container: Container, partition: str, item_id: str, if_match: str | None = None) -> Outcome:
+def delete(partition: Partition, item_id: str, if_match: str | None = None) -> Outcome:
     """Remove an item.
 
     Raises:
         CosmosError: 404, 412 if it has another etag.
     """
-    item = _existing(store, container, partition, item_id)
+    item = _existing(partition, item_id)
     _check_match(item, if_match)
-    store.delete_item(container, item)
-    container.sequence += 1
+    partition.store.delete_item(partition.container, item)
+    partition.container.sequence += 1
     return Outcome(204, CHARGES["delete"])
 
 
-def patch(  # noqa: PLR0913 -- what the request has
-    store: Store, container: Container, partition: str, item_id: str, request: Json, if_match: str | None = None
-) -> Outcome:
+def patch(partition: Partition, item_id: str, request: Json, if_match: str | None = None) -> Outcome:
     """Apply {"operations": [...], "condition": "from c where ..."} to an item, all of it or nothing.
 
     Raises:
         CosmosError: 404, 412 if it has another etag or the condition is not true of it, 400 or 413 for a wrong patch.
     """
-    operations = patching.check(request, container.partition_path)
+    operations = patching.check(request, partition.container.partition_path)
     predicate = condition(request["condition"]) if request.get("condition") is not None else None
-    item = _existing(store, container, partition, item_id)
+    item = _existing(partition, item_id)
     _check_match(item, if_match)
     document = json.loads(item.body)
     if predicate and not predicate(document):
         raise CosmosError(412, "One of the specified pre-condition is not met: the filter predicate is not true.")
     for operation in operations:
         document = patching.apply(operation, document)
-    _check(container, partition, document)
-    return _save(store, container, partition, document, item, 200, "patch")
+    _check(partition, document)
+    return _save(partition, document, item, 200, "patch")
 
 
-def _existing(store: Store, container: Container, partition: str, item_id: str) -> Item:
-    item = store.item(container, partition, item_id)
+def _existing(partition: Partition, item_id: str) -> Item:
+    item = partition.store.item(partition.container, partition.key, item_id)
     if item is None:
         raise CosmosError(404, "Entity with the specified id does not exist in the system.")
     return item
 
 
-def _check(container: Container, partition: str, document: Json) -> str:
+def _check(partition: Partition, document: Json) -> str:
     if not isinstance(document, dict):
         raise BadRequestError("The input content is invalid: an item is a JSON object.")
     item_id = check_item_id(document.get("id"))
-    if partition_of(values.get(document, container.partition_path)) != partition:
+    if partition_of(values.get(document, partition.container.partition_path)) != partition.key:
         raise BadRequestError(
             "PartitionKey extracted from document doesn't match the one specified in the header.",
             PARTITION_KEY_MISMATCH,
@@ -162,9 +167,8 @@ def _check_match(item: Item, if_match: str | None) -> None:
         raise CosmosError(412, "One of the specified pre-condition is not met: the etag of the item has changed.")
 
 
-def _save(  # noqa: PLR0913 -- the parts of one row
-    store: Store, container: Container, partition: str, document: Json, old: Item | None, status: int, operation: str
-) -> Outcome:
+def _save(partition: Partition, document: Json, old: Item | None, status: int, operation: str) -> Outcome:
+    container = partition.container
     container.sequence += 1
     created, etag, now = old.created if old else container.sequence, new_etag(container.sequence), int(time.time())
     rid = item_rid(container.rid, created)
@@ -173,9 +177,6 @@ def _save(  # noqa: PLR0913 -- the parts of one row
     body = values.dump(stored | dict(zip(SYSTEM_PROPERTIES, system, strict=True)))
     if len(body.encode()) > LARGEST:
         raise CosmosError(413, f"Request size is too large: an item has at most {LARGEST} bytes.")
-    item_id = document["id"]
-    store.save(
-        container,
-        Item(partition, item_id, created, container.sequence, etag, now, document.get("ttl"), body),
-    )
+    item = Item(partition.key, document["id"], created, container.sequence, etag, now, document.get("ttl"), body)
+    partition.store.save(container, item)
     return Outcome(status, CHARGES[operation], etag, body)

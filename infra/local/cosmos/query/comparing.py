@@ -1,10 +1,23 @@
 """How values compare: never across types, except in the order of ORDER BY."""
 
-from infra.local.cosmos.values import UNDEFINED, Json, dump
+import operator
+
+from infra.local.cosmos.values import UNDEFINED, Json, Undefined, dump
 
 type SortKey = tuple[int, Json]
 
-BOOLEAN, NUMBER, STRING, ARRAY, OBJECT = 2, 3, 4, 5, 6
+NULL, BOOLEAN, NUMBER, STRING, ARRAY, OBJECT = 1, 2, 3, 4, 5, 6
+ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+RANKS = {
+    Undefined: 0,
+    type(None): NULL,
+    bool: BOOLEAN,
+    int: NUMBER,
+    float: NUMBER,
+    str: STRING,
+    list: ARRAY,
+    dict: OBJECT,
+}
 
 
 def type_rank(value: Json) -> int:
@@ -12,17 +25,7 @@ def type_rank(value: Json) -> int:
 
     https://learn.microsoft.com/azure/cosmos-db/nosql/query/order-by
     """
-    if isinstance(value, str):
-        return STRING
-    if isinstance(value, bool):
-        return BOOLEAN
-    if isinstance(value, int | float):
-        return NUMBER
-    if value is None:
-        return 1
-    if isinstance(value, list):
-        return ARRAY
-    return OBJECT if isinstance(value, dict) else 0
+    return RANKS[type(value)]
 
 
 def equal(left: Json, right: Json) -> bool:
@@ -43,27 +46,18 @@ def sort_key(value: Json) -> SortKey:
     return (rank, value if rank in (BOOLEAN, NUMBER, STRING) else 0)
 
 
-def compare(operator: str, left: Json, right: Json) -> Json:
+def compare(sign: str, left: Json, right: Json) -> Json:
     """The result of a comparison: UNDEFINED when either side is, and for an order between types that have none."""
     if left is UNDEFINED or right is UNDEFINED:
         return UNDEFINED
-    if operator == "=":
+    if sign == "=":
         return equal(left, right)
-    if operator == "!=":
+    if sign == "!=":
         return not equal(left, right)
     rank = type_rank(left)
     if rank != type_rank(right) or rank >= ARRAY:
         return UNDEFINED
-    left, right = sort_key(left), sort_key(right)
-    match operator:
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-        case _:
-            return left >= right
+    return ORDERS[sign](sort_key(left), sort_key(right))
 
 
 def identity(value: Json) -> str:

@@ -21,8 +21,8 @@ type Compiled = Callable[[Row], Json]
 class Scope:
     """What names mean: the place of each alias in a row, and the values of the parameters.
 
-    With `aggregates` a list, an aggregate function is added to it as (function, argument) and compiled to the place of its
-    result in a row of results; outside of its argument nothing else can be referred to.
+    With `aggregates` a list, an aggregate function is added to it as (function, argument) and compiled to the place of
+    its result in a row of results; outside of its argument nothing else can be referred to.
     """
 
     def __init__(self, aliases: tuple[str, ...], parameters: Mapping[str, Json]) -> None:
@@ -31,7 +31,7 @@ class Scope:
         self.aggregates: list[tuple[str, Compiled]] | None = None
 
 
-def compiled(expression: Expression, scope: Scope) -> Compiled:  # noqa: C901, PLR0911 -- one case for each kind of node
+def compiled(expression: Expression, scope: Scope) -> Compiled:  # noqa: C901, PLR0911, PLR0912 -- one case for each kind of node
     """The function that gives the expression's value.
 
     Raises:
@@ -82,8 +82,8 @@ def projection(properties: tuple[tuple[str, Expression], ...], scope: Scope) -> 
 def _alias(name: str, scope: Scope) -> Compiled:
     if scope.aggregates is not None:
         raise BadRequestError(
-            f"Property reference '{name}' is invalid in the select list because it is not contained in either an aggregate "
-            "function or the GROUP BY clause."
+            f"Property reference '{name}' is invalid in the select list because it is not contained in either an "
+            "aggregate function or the GROUP BY clause."
         )
     place = scope.places[name]
     return lambda row: row[place]

@@ -11,6 +11,7 @@ import secrets
 import zlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from infra.local.cosmos.definitions import Container
@@ -45,6 +46,28 @@ class Page:
         return True
 
 
+class _Mark:
+    """How far the pages have come, as the client sends it back; it is good for one query only."""
+
+    def __init__(self, origin: str, continuation: str | None) -> None:
+        self._origin = zlib.crc32(origin.encode())
+        self._state: dict[str, Json] = {}
+        if continuation:
+            with suppress(ValueError):
+                self._state = json.loads(base64.b64decode(continuation))
+            if not isinstance(self._state, dict) or self._state.get("of") != self._origin:
+                raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
+
+    def get[T](self, name: str, default: T) -> T:
+        """A part of the mark; the default before the first page."""
+        value: T = self._state.get(name, default)
+        return value
+
+    def move(self, **state: Json) -> str:
+        """The continuation for a further place."""
+        return base64.b64encode(dump({"of": self._origin, **state}).encode()).decode()
+
+
 class Queries:
     """Runs queries on a store, and keeps the results that wait to be read."""
 
@@ -54,12 +77,12 @@ class Queries:
 
     async def all(self, container: Container, continuation: str | None, most: int) -> Page:
         """A page of all items of a container, oldest first."""
-        mark = _decode(continuation, "")
+        mark = _Mark(container.rid, continuation)
         page = Page()
         after = mark.get("after", 0)
         async for item in _scan(self._store, container, None, after):
             if not page.takes(item.body, most):
-                page.continuation = _encode("", after=after)
+                page.continuation = mark.move(after=after)
                 break
             after = item.created
         return page
@@ -76,52 +99,50 @@ class Queries:
         plan = Plan(parse(text), parameters, container.definition["indexingPolicy"])
         if partition is None and not plan.streams:
             raise BadRequestError(
-                "A query across partitions with JOIN, ORDER BY, DISTINCT, OFFSET or an aggregate function is not supported "
-                "by this engine: name the partition key."
+                "A query across partitions with JOIN, ORDER BY, DISTINCT, OFFSET or an aggregate function is not "
+                "supported by this engine: name the partition key."
             )
-        origin = f"{container.rid}{partition}{dump(request)}"
-        mark = _decode(continuation, origin)
-        if plan.streams:
-            return await self._stream(container, partition, plan, origin, mark, most)
-        return await self._whole(container, partition, plan, origin, mark, most)
+        mark = _Mark(f"{container.rid}{partition}{dump(request)}", continuation)
+        items = _scan(self._store, container, partition, mark.get("after", 0))
+        return await (_stream if plan.streams else self._whole)(plan, items, mark, most)
 
-    async def _stream(  # noqa: PLR0913 -- what a page depends on
-        self, container: Container, partition: str | None, plan: Plan, origin: str, mark: Json, most: int
-    ) -> Page:
-        page = Page()
-        after, taken = mark.get("after", 0), mark.get("taken", 0)
-        if plan.top is not None:
-            most = min(most, plan.top - taken)
-        if most <= 0:
-            return page
-        async for item in _scan(self._store, container, partition, after):
-            for result in plan.results(json.loads(item.body)):
-                if not page.takes(dump(result), most):
-                    if plan.top is None or taken + len(page.results) < plan.top:
-                        page.continuation = _encode(origin, after=after, taken=taken + len(page.results))
-                    return page
-            after = item.created
-        return page
-
-    async def _whole(  # noqa: PLR0913 -- what a page depends on
-        self, container: Container, partition: str | None, plan: Plan, origin: str, mark: Json, most: int
-    ) -> Page:
-        key, skip = mark.get("key") or secrets.token_hex(8), mark.get("skip", 0)
+    async def _whole(self, plan: Plan, items: AsyncIterator[Item], mark: _Mark, most: int) -> Page:
+        key, skip = mark.get("key", "") or secrets.token_hex(8), mark.get("skip", 0)
         results = self._kept.get(key)
         if results is None:
-            async for item in _scan(self._store, container, partition, 0):
+            async for item in items:
                 plan.add(json.loads(item.body))
             results = plan.finish()
         page = Page()
         for result in results[skip:]:
             if not page.takes(dump(result), most):
-                page.continuation = _encode(origin, key=key, skip=skip + len(page.results))
-                self._kept[key] = results
-                self._kept.move_to_end(key)
-                if len(self._kept) > KEPT_RESULTS:
-                    self._kept.popitem(last=False)
-                return page
+                page.continuation = mark.move(key=key, skip=skip + len(page.results))
+                self._keep(key, results)
+                break
         return page
+
+    def _keep(self, key: str, results: list[Json]) -> None:
+        self._kept[key] = results
+        self._kept.move_to_end(key)
+        if len(self._kept) > KEPT_RESULTS:
+            self._kept.popitem(last=False)
+
+
+async def _stream(plan: Plan, items: AsyncIterator[Item], mark: _Mark, most: int) -> Page:
+    page = Page()
+    after, taken = mark.get("after", 0), mark.get("taken", 0)
+    if plan.top is not None:
+        most = min(most, plan.top - taken)
+    if most <= 0:
+        return page
+    async for item in items:
+        for result in plan.results(json.loads(item.body)):
+            if not page.takes(dump(result), most):
+                if plan.top is None or taken + len(page.results) < plan.top:
+                    page.continuation = mark.move(after=after, taken=taken + len(page.results))
+                return page
+        after = item.created
+    return page
 
 
 async def _scan(store: Store, container: Container, partition: str | None, after: int) -> AsyncIterator[Item]:
@@ -142,19 +163,3 @@ def _checked(request: Json) -> tuple[str, dict[str, Json]]:
     if not isinstance(parameters, list) or not all(isinstance(it, dict) and "name" in it for it in parameters):
         raise BadRequestError("The parameters of a query are a list of objects with a name and a value.")
     return request["query"], {parameter["name"]: parameter.get("value") for parameter in parameters}
-
-
-def _encode(origin: str, **mark: Json) -> str:
-    return base64.b64encode(dump({"of": zlib.crc32(origin.encode()), **mark}).encode()).decode()
-
-
-def _decode(continuation: str | None, origin: str) -> dict[str, Json]:
-    if not continuation:
-        return {}
-    try:
-        mark: dict[str, Json] = json.loads(base64.b64decode(continuation))
-    except ValueError:
-        mark = {}
-    if mark.get("of") != zlib.crc32(origin.encode()):
-        raise BadRequestError("Invalid Continuation Token: it was not given for this query.")
-    return mark

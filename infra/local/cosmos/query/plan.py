@@ -80,7 +80,7 @@ class Plan:
         if not select.columns and select.value is None:
             return lambda row: row[0]
         expressions = [select.value] if select.value else [expression for _, expression in select.columns]
-        if any(_aggregates(expression) for expression in expressions):
+        if any(syntax.has_call(expression, AGGREGATES) for expression in expressions):
             self._scope.aggregates = self._aggregates
         try:
             if select.value:
@@ -92,24 +92,6 @@ class Plan:
 
 def _elements(value: Json) -> list[Json]:
     return value if isinstance(value, list) else []
-
-
-def _aggregates(expression: Expression) -> bool:
-    match expression:
-        case syntax.Call(name, arguments):
-            return name in AGGREGATES or any(map(_aggregates, arguments))
-        case syntax.Member(of, _):
-            return _aggregates(of)
-        case syntax.Unary(_, operand):
-            return _aggregates(operand)
-        case syntax.Binary(_, left, right):
-            return _aggregates(left) or _aggregates(right)
-        case syntax.ArrayOf(elements):
-            return any(map(_aggregates, elements))
-        case syntax.ObjectOf(properties):
-            return any(_aggregates(value) for _, value in properties)
-        case _:
-            return False
 
 
 def _amount(expression: Expression | None, scope: Scope) -> int | None:

@@ -1,6 +1,7 @@
 """The syntax tree of a query."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, fields, is_dataclass
 
 from infra.local.cosmos.values import Json
 
@@ -124,3 +125,14 @@ class Query:
     order: tuple[tuple[Expression, bool], ...] = ()
     offset: Expression | None = None
     limit: Expression | None = None
+
+
+def has_call(node: object, names: Collection[str]) -> bool:
+    """Whether one of these functions is called anywhere in an expression."""
+    if isinstance(node, tuple):
+        return any(has_call(part, names) for part in node)
+    if not is_dataclass(node):
+        return False
+    if isinstance(node, Call) and node.name in names:
+        return True
+    return any(has_call(getattr(node, field.name), names) for field in fields(node))
