@@ -118,6 +118,7 @@ async def _keep_running(
 async def _run(
     program: Program, settings: Mapping[str, str], say: Say, last_lines: deque[str], on_start: Callable[[int], None]
 ) -> int:
+    last_lines.clear()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "infra.local.child", program.module, *program.arguments),
         stdin=asyncio.subprocess.PIPE,  # infra.local.child ends with it

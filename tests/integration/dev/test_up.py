@@ -182,6 +182,6 @@ def test_ephemeral_data_is_gone_afterwards(tmp_path: Path) -> None:
 def test_a_migration_that_fails_ends_everything_and_is_shown(tmp_path: Path) -> None:
     ended = up(*FREE, "--data", tmp_path, "--setting", "SqlConnection=nonsense://")
     assert ended.returncode == 1
-    assert "migrate ended with exit code 1; its last lines:" in ended.stderr
+    assert "migrate ended with exit code 1; its last lines:\n    " in ended.stderr
     assert "nonsense" in ended.stderr
     assert not (tmp_path / "stack.json").exists()
