@@ -40,9 +40,8 @@ class ProgramFailedError(Exception):
     """A program ended, was not expected to, and is not started again."""
 
     def __init__(self, name: str, code: int, last_lines: Sequence[str]) -> None:
-        super().__init__(
-            f"{name} ended with exit code {code}; its last lines:", *(f"    {line}" for line in last_lines)
-        )
+        heading = f"{name} ended with exit code {code}; its last lines:"
+        super().__init__("\n    ".join([heading, *last_lines]))
 
 
 @dataclass(slots=True)
@@ -104,15 +103,19 @@ async def _keep_running(
         on_start(name, pid)
 
     failures = 0
-    while True:
-        start = time.monotonic()
-        code = await _run(state.program, settings, say, last_lines, started)
-        failures = failures + 1 if time.monotonic() - start < FAST else 0
-        if failures == FAILURES:
-            raise ProgramFailedError(name, code, last_lines)
-        pause = PAUSES[min(max(failures - 1, 0), len(PAUSES) - 1)]
-        say("up", f"{name} ended with exit code {code}; starting it again in {pause} s")
-        await asyncio.sleep(pause)
+    try:
+        while True:
+            start = time.monotonic()
+            code = await _run(state.program, settings, say, last_lines, started)
+            failures = failures + 1 if time.monotonic() - start < FAST else 0
+            if failures == FAILURES:
+                raise ProgramFailedError(name, code, last_lines)
+            pause = PAUSES[min(max(failures - 1, 0), len(PAUSES) - 1)]
+            say("up", f"{name} ended with exit code {code}; starting it again in {pause} s")
+            await asyncio.sleep(pause)
+    except asyncio.CancelledError:
+        say("up", f"{name} ended")
+        raise
 
 
 async def _run(

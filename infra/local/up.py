@@ -131,7 +131,7 @@ async def _until_signalled(options: argparse.Namespace, data: Path, screen: Scre
 
 def _end_once(stack: asyncio.Task[None], screen: Screen) -> None:
     if not stack.cancelling():  # ending takes a few seconds at most: an impatient second Ctrl-C must not cut it short
-        screen.say("up", "ending the host, then the engines")
+        screen.say("up", "ending")
         stack.cancel()
 
 
@@ -187,7 +187,7 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
                 await asyncio.Event().wait()
     finally:
         Stack.forget(data)
-        screen.say("up", "ended")
+        screen.say("up", "all ended")
 
 
 def _plan(options: argparse.Namespace, data: Path) -> Stack:

@@ -3,15 +3,18 @@
 import asyncio
 import os
 import signal
-import time
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from infra.local.ports import LOOPBACK, choose
 from infra.local.processes import Program, ProgramFailedError, Running, keep_running, run
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = dict(os.environ)
 
 
@@ -84,14 +87,30 @@ async def test_a_program_that_cannot_start_is_given_up_with_its_last_lines_and_t
     assert not is_alive(states[0].pid)
 
 
-async def test_a_program_that_will_not_end_is_ended() -> None:
-    log = Log()
-    async with started(log, Program("stubborn", "tests.integration.dev.stubborn")) as [state]:
-        await log.has("begun")
-        begin = time.monotonic()
+async def test_a_program_that_no_longer_reacts_is_ended() -> None:
+    async with started(Log(), server()) as [state]:
+        await state.listening()
+        os.kill(state.pid, signal.SIGSTOP)
     assert not is_alive(state.pid)
-    assert time.monotonic() - begin < 10
-    assert ("stubborn", "(a line of more than 1 MiB is left out)") in log.lines
+
+
+def test_a_program_that_will_not_end_does_not_outlive_who_started_it() -> None:
+    command = [sys.executable, "-m", "infra.local.child", "tests.integration.dev.stubborn"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            process.stdin.close()
+            process.wait(15)
+        finally:
+            process.kill()
+
+
+async def test_a_line_that_is_too_long_is_left_out_and_the_next_one_shown() -> None:
+    log = Log()
+    await run(Program("long", "tests.integration.dev.long_line"), SETTINGS, log.say)
+    assert log.lines == [("long", "(a line of more than 1 MiB is left out)"), ("long", "the next line")]
 
 
 async def test_a_program_that_runs_once_and_fails_says_so_with_its_lines() -> None:
