@@ -1,6 +1,6 @@
 """The inbox: which events a consumer that changes SQL has consumed, written in the transaction of that change."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -25,7 +25,7 @@ class Inbox:
         self.seen = sa.select(table.c.event_id).where(table.c.event_id == sa.bindparam("event", type_=sa.Uuid))
         self.record = sa.insert(table)
 
-    def receive(self, connection: sa.Connection, event_id: UUID, now: datetime) -> bool:
+    def receive(self, connection: sa.Connection, event_id: UUID) -> bool:
         """Note an event as consumed; False when it was already, and must change nothing again.
 
         Raises:
@@ -33,5 +33,5 @@ class Inbox:
         """
         if connection.execute(self.seen, {"event": event_id}).first() is not None:
             return False
-        connection.execute(self.record, {"event_id": event_id, "received_at": now})
+        connection.execute(self.record, {"event_id": event_id, "received_at": datetime.now(UTC)})
         return True

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from shared.messaging.codec import EventCodec
 from shared.messaging.columns import Amount, UtcDateTime, schema_metadata
 from shared.messaging.event_log import EventLog, event_log_table
-from shared.messaging.inbox import inbox_table
+from shared.messaging.inbox import Inbox, inbox_table
 from shared.ordering.events import OrderEvent
 
 SCHEMA = "ordering"
@@ -64,7 +64,7 @@ CUSTOMERS = sa.Table(
     sa.Column("name_version", sa.BigInteger, nullable=False),
 )
 
-INBOX = inbox_table(METADATA)
+INBOX = Inbox(inbox_table(METADATA))
 
 CODEC = EventCodec[OrderEvent](get_args(OrderEvent.__value__))
 LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)

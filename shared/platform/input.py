@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -22,6 +22,14 @@ class Input(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+    )
+
+
+class QueryInput(BaseModel):
+    """A query's parameters, from the path and the query string."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
     )
 
 
@@ -62,3 +70,27 @@ Price = Annotated[
     ),
 ]
 """A price of one piece, in major units."""
+
+
+class After(NamedTuple):
+    """A version that an order must have reached, as a command gave it."""
+
+    order_id: UUID
+    version: int
+
+
+def _after(value: Any) -> Any:
+    if isinstance(value, str):
+        order_id, colon, version = value.partition(":")
+        if not (colon and _UUID.fullmatch(order_id) and re.fullmatch("[0-9]{1,18}", version)):
+            raise ValueError("should be <orderId>:<version>")
+        return After(UUID(order_id), int(version))
+    return value
+
+
+AfterOrder = Annotated[
+    After, BeforeValidator(_after), WithJsonSchema({"type": "string", "pattern": f"^{_UUID.pattern}:[0-9]{{1,18}}$"})
+]
+"""What a list or a summary waits for: `<orderId>:<version>`."""
+
+Version = Annotated[int, Field(ge=1, lt=2**53)]

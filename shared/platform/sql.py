@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+from shared.platform.settings import Settings
+
 TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
 SQL_COPT_SS_ACCESS_TOKEN = 1256
 """Connection attribute of the ODBC driver that takes an access token (msodbcsql.h)."""
@@ -61,6 +63,17 @@ def sql_engine(url: str, *schemas: str, credential: Credential | None = None) ->
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, schemas)
     return _azure_sql(parsed, credential)
+
+
+def context_engine(settings: Settings, schema: str) -> sa.Engine:
+    """Make the engine of one context: with the system's identity, unless the URL signs in by itself."""
+    url = make_url(settings.sql)
+    signs_in = url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query
+    if signs_in:
+        return sql_engine(settings.sql, schema)
+    from shared.platform.identity import credential  # noqa: PLC0415  # a laptop does without azure-identity's import
+
+    return sql_engine(settings.sql, schema, credential=credential(settings.identity_client_id))
 
 
 def is_transient(error: BaseException) -> bool:

@@ -9,6 +9,12 @@ class OrderNotFound(NotFound):
     code = "order-not-found"
 
 
+class CustomerNotFound(NotFound):
+    """There is no such customer."""
+
+    code = "customer-not-found"
+
+
 class OrderAlreadyExists(Refusal):
     """An order with this id was created before."""
 

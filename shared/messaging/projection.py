@@ -1,0 +1,209 @@
+"""Projections: each event changes its read model exactly once, however often, late or out of order it comes.
+
+Event n is applied to a document at version n-1 in one atomic Cosmos operation that checks this. If the check fails, the
+event was applied before, which is fine, or events before it are missing, which the log fills in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from itertools import batched
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from azure.core.exceptions import HttpResponseError
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from shared.messaging.envelope import Recorded
+from shared.messaging.event_log import EventLog
+
+logger = logging.getLogger(__name__)
+
+PATCH_LIMIT = 10
+"""Operations that Cosmos DB takes in one patch; the eleventh is a bare 400."""
+
+TRIES = 20
+"""Rounds of looking and applying again before a delivery is given back to Service Bus."""
+
+_RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A document comes into being."""
+
+    document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A document changes.
+
+    Attributes:
+        operations: Cosmos patch operations; more than ten are split within one batch.
+        condition: what must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
+        etag: the document must be as it was when this etag was read.
+    """
+
+    document_id: str
+    operations: Sequence[Mapping[str, Any]]
+    condition: str | None = None
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one event does to the documents of one partition, all or nothing.
+
+    Attributes:
+        gate: the change of the document that counts the aggregate's versions.
+        others: changes of further documents in the partition.
+    """
+
+    partition_key: str
+    gate: Create | Patch
+    others: Sequence[Create | Patch] = ()
+
+
+class GapInLog(Exception):
+    """An event's predecessors are neither applied nor in the log: repeating the delivery ends in a dead letter."""
+
+
+class Projection[Event]:
+    """Keeps one read model up to date from one context's events."""
+
+    def __init__(
+        self,
+        container: Callable[[], ContainerProxy],
+        engine: sa.Engine,
+        log: EventLog[Event],
+        change: Callable[[Recorded[Event]], Change],
+        reconsider: Callable[[ContainerProxy, Recorded[Event]], Awaitable[Change]] | None = None,
+    ) -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            container: where the documents are.
+            engine: reaches the log; used only when there is a gap.
+            log: the context's event log.
+            change: what an event does, as far as it can be told from the event alone; one request.
+            reconsider: what it does in the light of the documents that are there, when `change` did not fit them.
+        """
+        self._container = container
+        self._reader = engine.execution_options(reads_only=True)
+        self._log = log
+        self._change = change
+        self._reconsider = reconsider
+
+    async def project(self, recorded: Recorded[Event]) -> None:
+        """Apply an event once, after its predecessors.
+
+        Raises:
+            GapInLog: events are missing that the log does not have.
+            HttpResponseError: the store does not answer, or refuses for good.
+        """
+        envelope = recorded.envelope
+        change = self._change(recorded)
+        for _ in range(TRIES):
+            try:
+                await _write(self._container(), change, envelope.version)
+            except HttpResponseError as error:
+                if error.status_code not in _RECONSIDER:
+                    raise
+                failed = error
+            else:
+                logger.info(
+                    "projected %s, version %s of %s, correlation %s, trace %s",
+                    *(envelope.type, envelope.version, envelope.aggregate_id),
+                    *(envelope.correlation_id, envelope.traceparent),
+                )
+                return
+            document_id = _document_id(change.gate)
+            held = await self._version(document_id, change.partition_key)
+            if held >= envelope.version:
+                return
+            if held < envelope.version - 1:
+                await self.catch_up(envelope.aggregate_id, document_id, change.partition_key, envelope.version - 1)
+            elif self._reconsider is not None:
+                change = await self._reconsider(self._container(), recorded)
+            else:
+                raise failed
+        raise failed
+
+    async def catch_up(self, aggregate_id: UUID, document_id: str, partition_key: str, until: int) -> None:
+        """Apply what the log has and the document lacks, up to and including version `until`.
+
+        Raises:
+            GapInLog: the log does not have all of it.
+        """
+        held = await self._version(document_id, partition_key)
+        if held >= until:
+            return
+        missing = await asyncio.to_thread(self._history, aggregate_id, held, until)
+        if len(missing) != until - held:
+            raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {until}")
+        logger.warning("filling %s to %s of %s from the log", held + 1, until, aggregate_id)
+        for recorded in missing:
+            await self.project(recorded)
+
+    async def _version(self, document_id: str, partition_key: str) -> int:
+        try:
+            document = await self._container().read_item(document_id, partition_key)
+        except CosmosResourceNotFoundError:
+            return 0
+        return int(document["version"])
+
+    def _history(self, aggregate_id: UUID, after: int, until: int) -> Sequence[Recorded[Event]]:
+        with self._reader.connect() as connection:
+            return self._log.history(connection, aggregate_id, after, until)
+
+
+async def _write(container: ContainerProxy, change: Change, version: int) -> None:
+    gate = change.gate
+    if isinstance(gate, Patch):
+        gate = replace(
+            gate,
+            operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}],
+            condition=" AND ".join(filter(None, [f"c.version = {version - 1}", gate.condition])),
+        )
+    match [gate, *change.others]:
+        case [Create(document)]:
+            await container.create_item(dict(document))
+        case [Patch(document_id, operations, condition)] if len(operations) <= PATCH_LIMIT:
+            await container.patch_item(
+                document_id,
+                change.partition_key,
+                [dict(operation) for operation in operations],
+                filter_predicate=_from(condition),
+                no_response=True,
+            )
+        case several:
+            batch = [operation for step in several for operation in _batch_operations(step)]
+            await container.execute_item_batch(batch, change.partition_key)
+
+
+def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    if isinstance(step, Create):
+        return [("create", (dict(step.document),), {})]
+    guard: dict[str, Any] = {}
+    if step.condition is not None:
+        guard["filter_predicate"] = _from(step.condition)
+    if step.etag is not None:
+        guard["if_match_etag"] = step.etag
+    # The whole batch fails with its first operation, so guarding that one guards all parts of a patch that is split.
+    return [
+        ("patch", (step.document_id, [dict(operation) for operation in part]), {} if place else guard)
+        for place, part in enumerate(batched(step.operations, PATCH_LIMIT, strict=False))
+    ]
+
+
+def _document_id(step: Create | Patch) -> str:
+    return str(step.document["id"]) if isinstance(step, Create) else step.document_id
+
+
+def _from(condition: str | None) -> str | None:
+    return None if condition is None else f"from c where {condition}"

@@ -1,0 +1,90 @@
+"""A customer's orders, newest first: a page of the order documents, counted by the summary beside them."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from azure.cosmos.aio import ContainerProxy
+from pydantic import Field
+
+from shared.ordering.events import OrderStatus
+from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform.input import AfterOrder, Id, QueryInput
+from shared.platform.output import Amount, Answer, amount
+from shared.platform.reading import point_read, wait_for_order
+
+_PAGE = """
+SELECT c.id, c.status, c.version, c.currency, c.total, c.createdAt, c.submittedAt
+FROM c WHERE c.kind = 'order'{} ORDER BY c.createdAt DESC, c.id DESC OFFSET @skip LIMIT @take
+"""
+PAGE = _PAGE.format("")
+PAGE_OF_STATUS = _PAGE.format(" AND c.status = @status")
+
+
+class OrderInList(Answer):
+    """An order without its items."""
+
+    order_id: UUID
+    status: OrderStatus
+    version: int
+    currency: str | None
+    total: Amount
+    created_at: str
+    submitted_at: str | None
+
+
+class CustomerOrders(Answer):
+    """A page of a customer's orders; `totalCount` counts all of them, with the status that was asked for."""
+
+    items: list[OrderInList]
+    total_count: int
+
+
+class ListOrders(QueryInput):
+    """A page of a customer's orders, newest created first."""
+
+    customer_id: Id
+    skip: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    take: Annotated[int, Field(ge=1, le=100)] = 20
+    status: OrderStatus | None = None
+    after: AfterOrder | None = None
+
+
+async def list_orders(orders: ContainerProxy, query: ListOrders, wait: int) -> CustomerOrders:
+    """Read a page; a customer without orders has an empty one.
+
+    Raises:
+        Problem: the order that `after` names has not got to its version within `wait` seconds.
+    """
+    await wait_for_order(orders, str(query.customer_id), query.after, wait)
+    items, counts = await asyncio.gather(_page(orders, query), _counts(orders, query.customer_id))
+    return CustomerOrders(items=items, total_count=counts[query.status] if query.status else sum(counts.values()))
+
+
+async def _page(orders: ContainerProxy, query: ListOrders) -> list[OrderInList]:
+    parameters: list[dict[str, object]] = [
+        {"name": "@skip", "value": query.skip},
+        {"name": "@take", "value": query.take},
+    ]
+    if query.status:
+        parameters.append({"name": "@status", "value": query.status})
+    page = PAGE_OF_STATUS if query.status else PAGE
+    rows = orders.query_items(page, parameters=parameters, partition_key=str(query.customer_id))
+    return [
+        OrderInList(
+            order_id=row["id"],
+            status=row["status"],
+            version=row["version"],
+            currency=row["currency"],
+            total=amount(row["total"], row["currency"]),
+            created_at=row["createdAt"],
+            submitted_at=row["submittedAt"],
+        )
+        async for row in rows
+    ]
+
+
+async def _counts(orders: ContainerProxy, customer_id: UUID) -> Mapping[str, Any]:
+    summary = await point_read(orders, SUMMARY, str(customer_id))
+    return dict(summary["orders"]) if summary else dict.fromkeys(OrderStatus, 0)

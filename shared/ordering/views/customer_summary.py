@@ -1,0 +1,190 @@
+"""The customer at a glance: how many orders, what was spent, the latest ones. One document in the customer's partition.
+
+It counts an order from its submission. A cancelled order is taken out of the totals again; the newest submissions stay
+what they were. All changes commute, except those of the list of recent orders, which is kept newest first.
+"""
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+from uuid import UUID
+
+from azure.cosmos.aio import ContainerProxy
+from pydantic import Field
+
+from shared.kernel.money import Money
+from shared.messaging.envelope import Recorded
+from shared.messaging.projection import Patch
+from shared.ordering.domain.errors import CustomerNotFound
+from shared.ordering.events import (
+    OrderCancelledV1,
+    OrderCompletedV1,
+    OrderConfirmedV1,
+    OrderCreatedV1,
+    OrderEvent,
+    OrderItemRemovedV1,
+    OrderItemsAddedV1,
+    OrderStatus,
+    OrderSubmittedV1,
+)
+from shared.platform.input import AfterOrder, Id, QueryInput, Version
+from shared.platform.output import Answer, CurrencyAmount, amount
+from shared.platform.reading import read_at_least, wait_for_order
+from shared.platform.times import utc_text
+
+SUMMARY = "summary"
+"""Id of the document."""
+
+RECENT = 10
+COUNTED = (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED)
+
+
+class RecentOrder(Answer):
+    """An order as it was submitted."""
+
+    order_id: UUID
+    submitted_at: str
+    total: CurrencyAmount
+
+
+class CustomerSummary(Answer):
+    """The customer's orders in short."""
+
+    customer_id: UUID
+    customer_name: str
+    total_orders: int
+    total_spent: list[CurrencyAmount]
+    last_order_date: str | None
+    recent_orders: list[RecentOrder]
+
+
+class ReadSummary(QueryInput):
+    """A customer at a glance."""
+
+    customer_id: Id
+    min_version: Version | None = Field(default=None, description="of the customer: after registering or renaming")
+    after: AfterOrder | None = None
+
+
+def new_summary(customer_id: UUID, name: str, version: int) -> dict[str, Any]:
+    """The document of a customer who has not ordered yet.
+
+    `recentOrders` always has ten places, so that adding one in front and dropping the eleventh needs no reading.
+    """
+    return {
+        "id": SUMMARY,
+        "customerId": str(customer_id),
+        "kind": "summary",
+        "customerName": name,
+        "customerVersion": version,
+        "orders": dict.fromkeys(OrderStatus, 0),
+        "spent": {},
+        "lastOrderDate": "",
+        "recentOrders": [None] * RECENT,
+    }
+
+
+def change(recorded: Recorded[OrderEvent]) -> Patch | None:
+    """What an event does to the summary, if it comes in the order of submission; None if nothing."""
+    match recorded.event:
+        case OrderCreatedV1():
+            return Patch(SUMMARY, [_count(OrderStatus.CREATED, 1)])
+        case OrderItemsAddedV1() | OrderItemRemovedV1():
+            return None
+        case OrderSubmittedV1() as event:
+            at = utc_text(recorded.envelope.occurred_at)
+            newest: list[dict[str, Any]] = [
+                {"op": "set", "path": "/lastOrderDate", "value": at},
+                {"op": "add", "path": "/recentOrders/0", "value": _recent(event, at)},
+                {"op": "remove", "path": f"/recentOrders/{RECENT}"},
+            ]
+            return Patch(SUMMARY, [*_submitted(event), *newest], condition=f'c.lastOrderDate <= "{at}"')
+        case OrderConfirmedV1():
+            return Patch(SUMMARY, [_count(OrderStatus.SUBMITTED, -1), _count(OrderStatus.CONFIRMED, 1)])
+        case OrderCompletedV1():
+            return Patch(SUMMARY, [_count(OrderStatus.CONFIRMED, -1), _count(OrderStatus.COMPLETED, 1)])
+        case OrderCancelledV1() as event:
+            operations = [_count(event.was, -1), _count(OrderStatus.CANCELLED, 1)]
+            if event.was in COUNTED and event.currency is not None:
+                operations.append(_spend(event.currency, -Money(event.total, event.currency).minor))
+            return Patch(SUMMARY, operations)
+        case unknown:
+            assert_never(unknown)
+
+
+def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> Patch | None:
+    """What an event does to a summary that has later submissions already."""
+    event = recorded.event
+    if not isinstance(event, OrderSubmittedV1):
+        return change(recorded)
+    at = utc_text(recorded.envelope.occurred_at)
+    entries = [entry for entry in summary["recentOrders"] if entry is not None] + [_recent(event, at)]
+    entries = sorted(entries, key=lambda entry: str(entry["submittedAt"]), reverse=True)[:RECENT]
+    recent = entries + [None] * (RECENT - len(entries))
+    newest = [
+        {"op": "set", "path": "/lastOrderDate", "value": max(at, summary["lastOrderDate"])},
+        {"op": "set", "path": "/recentOrders", "value": recent},
+    ]
+    return Patch(SUMMARY, [*_submitted(event), *newest], etag=summary["_etag"])
+
+
+async def read_summary(orders: ContainerProxy, query: ReadSummary, wait: int) -> tuple[CustomerSummary, str]:
+    """Read the summary and its etag.
+
+    Raises:
+        CustomerNotFound: there is no such customer, or none that has been projected yet.
+        Problem: it has not got to `min_version` or `after` within `wait` seconds.
+    """
+    partition_key = str(query.customer_id)
+    await wait_for_order(orders, partition_key, query.after, wait)
+    document = await read_at_least(orders, SUMMARY, partition_key, query.min_version, wait, counter="customerVersion")
+    if document is None:
+        raise CustomerNotFound(f"There is no customer {query.customer_id}.")
+    return _rendered(document), str(document["_etag"])
+
+
+def _rendered(document: Mapping[str, Any]) -> CustomerSummary:
+    return CustomerSummary(
+        customer_id=document["customerId"],
+        customer_name=document["customerName"],
+        total_orders=sum(document["orders"][status] for status in COUNTED),
+        total_spent=[
+            CurrencyAmount(currency=currency, amount=amount(minor, currency))
+            for currency, minor in sorted(document["spent"].items())
+            if minor
+        ],
+        last_order_date=document["lastOrderDate"] or None,
+        recent_orders=[
+            RecentOrder(
+                order_id=entry["orderId"],
+                submitted_at=entry["submittedAt"],
+                total=CurrencyAmount(currency=entry["currency"], amount=amount(entry["total"], entry["currency"])),
+            )
+            for entry in document["recentOrders"]
+            if entry is not None
+        ],
+    )
+
+
+def _submitted(event: OrderSubmittedV1) -> list[dict[str, Any]]:
+    return [
+        _count(OrderStatus.CREATED, -1),
+        _count(OrderStatus.SUBMITTED, 1),
+        _spend(event.currency, Money(event.total, event.currency).minor),
+    ]
+
+
+def _recent(event: OrderSubmittedV1, at: str) -> dict[str, Any]:
+    return {
+        "orderId": str(event.order_id),
+        "submittedAt": at,
+        "currency": event.currency,
+        "total": Money(event.total, event.currency).minor,
+    }
+
+
+def _count(status: OrderStatus, by: int) -> dict[str, Any]:
+    return {"op": "incr", "path": f"/orders/{status}", "value": by}
+
+
+def _spend(currency: str, minor: int) -> dict[str, Any]:
+    return {"op": "incr", "path": f"/spent/{currency}", "value": minor}

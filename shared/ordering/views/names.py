@@ -1,0 +1,105 @@
+"""Names that changed: orders and summaries show customers and products as they are called now.
+
+The write side knows which orders show a name. Each document is patched if its name is older; if it does not show the
+item yet, it is brought up to date from the log first, so no order can keep an old name by being projected late.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import batched
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
+
+from shared.catalog.events import ProductEvent, ProductRenamedV1
+from shared.customers.events import CustomerEvent, CustomerRegisteredV1
+from shared.messaging.envelope import Recorded
+from shared.messaging.projection import Projection
+from shared.ordering.copies import Copies, OrderToCorrect
+from shared.ordering.events import OrderEvent
+from shared.ordering.views.customer_summary import SUMMARY, new_summary
+
+AT_ONCE = 16
+"""Documents corrected at the same time."""
+
+
+class Names:
+    """Corrects the names in the orders container."""
+
+    def __init__(
+        self, container: Callable[[], ContainerProxy], engine: sa.Engine, orders: Projection[OrderEvent]
+    ) -> None:
+        self._container = container
+        self._reader = engine.execution_options(reads_only=True)
+        self._orders = orders
+
+    async def follow_product(self, recorded: Recorded[ProductEvent]) -> None:
+        """Show a product's new name in every order that has it."""
+        event, version = recorded.event, recorded.envelope.version
+        if not isinstance(event, ProductRenamedV1):
+            return
+        line = f'c.items["{event.product_id}"]'
+        await self._correct(
+            await asyncio.to_thread(self._orders_with_product, event.product_id, version),
+            [
+                {"op": "set", "path": f"/items/{event.product_id}/productName", "value": event.name},
+                {"op": "set", "path": f"/items/{event.product_id}/productVersion", "value": version},
+            ],
+            condition=f"{line}.productVersion < {version}",
+        )
+
+    async def follow_customer(self, recorded: Recorded[CustomerEvent]) -> None:
+        """Show a customer's name in the summary, which a new customer gets here, and in every order."""
+        event, version = recorded.event, recorded.envelope.version
+        partition_key = str(event.customer_id)
+        with suppress(CosmosResourceExistsError):  # an order came first, or this delivery is a repeated one
+            summary = new_summary(event.customer_id, event.name, version)
+            await self._container().create_item(summary, no_response=True)
+        if isinstance(event, CustomerRegisteredV1):
+            return
+        operations: list[dict[str, Any]] = [
+            {"op": "set", "path": "/customerName", "value": event.name},
+            {"op": "set", "path": "/customerVersion", "value": version},
+        ]
+        condition = f"c.customerVersion < {version}"
+        with suppress(CosmosAccessConditionFailedError):  # it has this name, or a later one
+            await self._patch(SUMMARY, partition_key, operations, f"from c where {condition}")
+        orders = await asyncio.to_thread(self._orders_of_customer, event.customer_id)
+        await self._correct(orders, operations, condition)
+
+    async def _correct(
+        self, orders: Iterable[OrderToCorrect], operations: Sequence[dict[str, Any]], condition: str
+    ) -> None:
+        rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
+        for some in batched(orders, AT_ONCE, strict=False):
+            await asyncio.gather(*(self._correct_one(order, rename, condition) for order in some))
+
+    async def _correct_one(self, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str) -> None:
+        document_id, partition_key = str(order.order_id), str(order.customer_id)
+        shown = f"from c where c.version >= {order.version}"
+        try:
+            await self._patch(document_id, partition_key, rename, f"{shown} AND {condition}")
+        except (CosmosAccessConditionFailedError, CosmosResourceNotFoundError):
+            # the name is new already, or the item is gone, or the document is behind
+            await self._orders.catch_up(order.order_id, document_id, partition_key, order.version)
+            with suppress(CosmosAccessConditionFailedError):  # now it cannot be behind
+                await self._patch(document_id, partition_key, rename, f"{shown} AND {condition}")
+
+    async def _patch(self, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str) -> None:
+        await self._container().patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+
+    def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
+        with self._reader.connect() as connection:
+            return list(Copies(connection).orders_with_product(product_id, version))
+
+    def _orders_of_customer(self, customer_id: UUID) -> list[OrderToCorrect]:
+        with self._reader.connect() as connection:
+            return list(Copies(connection).orders_of_customer(customer_id))

@@ -1,0 +1,205 @@
+"""The order as its customer sees it: one document, written by the order's events, read by id."""
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+from uuid import UUID
+
+from azure.cosmos.aio import ContainerProxy
+
+from shared.kernel.money import Money
+from shared.messaging.envelope import Recorded
+from shared.messaging.projection import Create, Patch
+from shared.ordering.domain.errors import OrderNotFound
+from shared.ordering.events import (
+    OrderCancelledV1,
+    OrderCompletedV1,
+    OrderConfirmedV1,
+    OrderCreatedV1,
+    OrderEvent,
+    OrderItemRemovedV1,
+    OrderItemsAddedV1,
+    OrderLine,
+    OrderStatus,
+    OrderSubmittedV1,
+)
+from shared.platform.input import Id, QueryInput, Version
+from shared.platform.output import Amount, Answer, amount
+from shared.platform.reading import read_at_least
+from shared.platform.times import utc_text
+
+
+class ShippingAddress(Answer):
+    """Where the order goes."""
+
+    street: str
+    city: str
+    postal_code: str
+    region: str | None
+    country: str | None
+
+
+class OrderItem(Answer):
+    """One line of an order."""
+
+    product_id: UUID
+    product_name: str
+    quantity: int
+    unit_price: Amount
+    amount: Amount
+
+
+class OrderDetails(Answer):
+    """An order with its items, in the order in which they were added."""
+
+    order_id: UUID
+    customer_id: UUID
+    customer_name: str
+    status: OrderStatus
+    version: int
+    currency: str | None
+    total: Amount
+    items: list[OrderItem]
+    shipping_address: ShippingAddress
+    created_at: str
+    submitted_at: str | None
+    confirmed_at: str | None
+    completed_at: str | None
+    cancelled_at: str | None
+    cancel_reason: str | None
+
+
+class ReadOrder(QueryInput):
+    """An order in full."""
+
+    order_id: Id
+    customer_id: Id
+    min_version: Version | None = None
+
+
+def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
+    """What an event does to the order's document."""
+    event, at = recorded.event, utc_text(recorded.envelope.occurred_at)
+    match event:
+        case OrderCreatedV1():
+            return Create(_opened(event, at))
+        case OrderItemsAddedV1():
+            lines = [_set(f"/items/{line.product_id}", _line(line, event.currency)) for line in event.lines]
+            operations = [*lines, _set("/currency", event.currency), _set_total(event)]
+        case OrderItemRemovedV1():
+            operations = [{"op": "remove", "path": f"/items/{event.product_id}"}, _set_total(event)]
+        case OrderSubmittedV1():
+            operations = [_set("/status", OrderStatus.SUBMITTED), _set("/submittedAt", at)]
+        case OrderConfirmedV1():
+            operations = [_set("/status", OrderStatus.CONFIRMED), _set("/confirmedAt", at)]
+        case OrderCompletedV1():
+            operations = [_set("/status", OrderStatus.COMPLETED), _set("/completedAt", at)]
+        case OrderCancelledV1():
+            operations = [
+                _set("/status", OrderStatus.CANCELLED),
+                _set("/cancelledAt", at),
+                _set("/cancelReason", event.reason),
+            ]
+        case _:
+            assert_never(event)
+    return Patch(str(event.order_id), operations)
+
+
+async def read_order(orders: ContainerProxy, query: ReadOrder, wait: int) -> tuple[OrderDetails, str]:
+    """Read an order and its etag.
+
+    Raises:
+        OrderNotFound: the customer has no such order, or none that has been projected yet.
+        Problem: it is not at `min_version` within `wait` seconds.
+    """
+    document = await read_at_least(orders, str(query.order_id), str(query.customer_id), query.min_version, wait)
+    if document is None:
+        raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
+    return _rendered(document), _etag(document)
+
+
+def _rendered(document: Mapping[str, Any]) -> OrderDetails:
+    currency = document["currency"]
+    lines = sorted(document["items"].items(), key=lambda entry: entry[1]["number"])
+    return OrderDetails(
+        order_id=document["id"],
+        customer_id=document["customerId"],
+        customer_name=document["customerName"],
+        status=document["status"],
+        version=document["version"],
+        currency=currency,
+        total=amount(document["total"], currency),
+        items=[
+            OrderItem(
+                product_id=product_id,
+                product_name=line["productName"],
+                quantity=line["quantity"],
+                unit_price=amount(line["unitPrice"], currency),
+                amount=amount(line["quantity"] * line["unitPrice"], currency),
+            )
+            for product_id, line in lines
+        ],
+        shipping_address=ShippingAddress.model_validate(document["shippingAddress"]),
+        created_at=document["createdAt"],
+        submitted_at=document["submittedAt"],
+        confirmed_at=document["confirmedAt"],
+        completed_at=document["completedAt"],
+        cancelled_at=document["cancelledAt"],
+        cancel_reason=document["cancelReason"],
+    )
+
+
+def _etag(document: Mapping[str, Any]) -> str:
+    """Tell apart what readers can see: the version, and how often a name in it was changed since.
+
+    If-Match on a command takes the version alone, so either form serves there.
+    """
+    renames = document["renames"]
+    return f'"{document["version"]}.{renames}"' if renames else f'"{document["version"]}"'
+
+
+def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
+    address = event.shipping_address
+    return {
+        "id": str(event.order_id),
+        "customerId": str(event.customer_id),
+        "kind": "order",
+        "version": 1,
+        "renames": 0,
+        "customerName": event.customer_name,
+        "customerVersion": event.customer_version,
+        "status": OrderStatus.CREATED,
+        "currency": None,
+        "total": 0,
+        "items": {},
+        "shippingAddress": {
+            "street": address.street,
+            "city": address.city,
+            "postalCode": address.postal_code,
+            "region": address.region,
+            "country": address.country,
+        },
+        "createdAt": at,
+        "submittedAt": None,
+        "confirmedAt": None,
+        "completedAt": None,
+        "cancelledAt": None,
+        "cancelReason": None,
+    }
+
+
+def _line(line: OrderLine, currency: str) -> dict[str, Any]:
+    return {
+        "number": line.number,
+        "productName": line.product_name,
+        "productVersion": line.product_version,
+        "quantity": line.quantity,
+        "unitPrice": Money(line.unit_price, currency).minor,
+    }
+
+
+def _set_total(event: OrderItemsAddedV1 | OrderItemRemovedV1) -> dict[str, Any]:
+    return _set("/total", Money(event.total, event.currency).minor)
+
+
+def _set(path: str, value: Any) -> dict[str, Any]:
+    return {"op": "set", "path": path, "value": value}

@@ -1,0 +1,33 @@
+"""The Cosmos DB containers that hold the read models."""
+
+from functools import cached_property
+
+from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
+
+from shared.platform.identity import async_credential
+from shared.platform.settings import Settings
+
+
+class ReadModels:
+    """The database of read models; connects when a container is first used, from the event loop that uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def container(self, name: str) -> ContainerProxy:
+        """Give a container by its name."""
+        return self._database.get_container_client(name)
+
+    @cached_property
+    def _database(self) -> DatabaseProxy:
+        return self._client().get_database_client(self._settings.cosmos_database)
+
+    def _client(self) -> CosmosClient:
+        target = self._settings.cosmos
+        if "AccountEndpoint=" not in target:
+            return CosmosClient(target, async_credential(self._settings.identity_client_id))
+        parts = dict(part.split("=", 1) for part in target.rstrip(";").split(";"))
+        # engines and emulators know one region and certificates of their own
+        return CosmosClient(
+            parts["AccountEndpoint"], parts["AccountKey"], connection_verify=False, enable_endpoint_discovery=False
+        )

@@ -1,0 +1,105 @@
+"""Errors as RFC 9457 problem details; the one place that knows which refusal is which status."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+import azure.functions as func
+import sqlalchemy as sa
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from shared.kernel.refusals import InputError, Invalid, NotFound, Refusal, StaleVersion
+from shared.platform.sql import is_transient
+from shared.platform.write_side import KeyReused, LostRace
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER = 1
+"""Seconds after which a caller may try again where nothing better is known."""
+
+
+class Problem(Exception):
+    """An answer that is an error.
+
+    Attributes:
+        code: the last part of the problem type `urn:tandem:problem:<code>`; part of the API.
+        errors: what is wrong with the input, all of it at once.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        errors: Sequence[InputError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.headers = headers or {}
+
+
+def problem_of(error: Exception) -> Problem:
+    """Tell what a caller is told about an error; what is not expected is logged and told nothing of."""
+    match error:
+        case Problem():
+            return error
+        case Refusal():
+            return Problem(_status(error), error.code, error.detail, error.errors)
+        case LostRace():
+            return _later("contention", "Too many commands change this at the same time.")
+        case sa.exc.TimeoutError():
+            return _later("overloaded", "All connections to the database are busy.")
+        case sa.exc.DBAPIError() if is_transient(error):
+            return _later("database-unavailable", "The database does not answer at the moment.")
+        case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
+            pass
+        case AzureError():
+            return _later("read-models-unavailable", "The read models do not answer at the moment.")
+        case _:
+            pass
+    logger.error("a request failed", exc_info=error)
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Something went wrong on our side.")
+
+
+def render(problem: Problem, instance: str, correlation_id: str) -> func.HttpResponse:
+    """Write a problem as the answer to the request for the path `instance`."""
+    body: dict[str, object] = {
+        "type": f"urn:tandem:problem:{problem.code}",
+        "title": problem.status.phrase,
+        "status": problem.status.value,
+        "detail": problem.detail,
+        "instance": instance,
+        "correlationId": correlation_id,
+    }
+    if problem.errors:
+        body["errors"] = [
+            {"in": error.location, "pointer": error.pointer, "detail": error.detail} for error in problem.errors
+        ]
+    return func.HttpResponse(
+        json.dumps(body, ensure_ascii=False).encode(),
+        status_code=problem.status.value,
+        mimetype=PROBLEM_JSON,
+        headers={"X-Correlation-Id": correlation_id, "Cache-Control": "no-store", **problem.headers},
+    )
+
+
+def _status(refusal: Refusal) -> HTTPStatus:
+    match refusal:
+        case Invalid() | KeyReused():
+            return HTTPStatus.UNPROCESSABLE_ENTITY
+        case NotFound():
+            return HTTPStatus.NOT_FOUND
+        case StaleVersion():
+            return HTTPStatus.PRECONDITION_FAILED
+        case _:
+            return HTTPStatus.CONFLICT
+
+
+def _later(code: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers={"Retry-After": str(RETRY_AFTER)})

@@ -1,0 +1,49 @@
+"""One context's way out: its relay, and the publisher that commits wake."""
+
+import logging
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.messaging.event_log import EventLog
+from shared.messaging.publisher import Publisher
+from shared.messaging.relay import Relay, TopicUnreachable
+from shared.platform.settings import Settings
+from shared.platform.topics import ServiceBusTopic
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Publishes a context's events to its topic; connects when it first has something to publish."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, log: EventLog[Any], context: str, topic: str) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._log = log
+        self._context = context
+        self._topic = topic
+        self._publisher = Publisher(self.publish, context)
+
+    def publish(self) -> int:
+        """Send everything that is unpublished; see Relay.run."""
+        return self._relay.run()
+
+    def sweep(self) -> None:
+        """Send what was left behind, as the timer does; an outage is reported, and waited out."""
+        try:
+            left = self.publish()
+        except TopicUnreachable as error:
+            logger.warning("%s: publishing waits: %s", self._context, error)
+        else:
+            if left:
+                logger.info("%s: the relay sent %s events", self._context, left)
+
+    def wake(self) -> None:
+        """Send it soon, on another thread."""
+        self._publisher.wake()
+
+    @cached_property
+    def _relay(self) -> Relay[Any]:
+        return Relay(self._engine, self._log, ServiceBusTopic(self._settings, self._topic, self._context))

@@ -1,0 +1,30 @@
+"""What answers have in common: camelCase names, amounts as decimal strings."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.kernel.money import Money
+
+
+class Answer(BaseModel):
+    """A JSON object that a query or a command answers."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True)
+
+
+Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", examples=["19.90"])]
+"""Major units, with exactly the currency's digits."""
+
+
+class CurrencyAmount(Answer):
+    """An amount in one currency."""
+
+    currency: str
+    amount: Amount
+
+
+def amount(minor: int, currency: str | None) -> str:
+    """Write minor units as a decimal string; an order without items has no currency yet, and a total of 0."""
+    return "0" if currency is None else str(Money.from_minor(int(minor), currency))

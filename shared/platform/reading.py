@@ -1,0 +1,72 @@
+"""Read your writes: a query waits for the version that a command gave, instead of the caller sleeping and hoping."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from shared.platform.http.problems import RETRY_AFTER, Problem
+from shared.platform.input import After
+
+FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
+"""Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
+
+type Document = Mapping[str, Any]
+
+
+async def point_read(container: ContainerProxy, document_id: str, partition_key: str) -> Document | None:
+    """Read one document by id and partition key; None if there is none."""
+    try:
+        return await container.read_item(document_id, partition_key)
+    except CosmosResourceNotFoundError:
+        return None
+
+
+async def read_at_least(
+    container: ContainerProxy,
+    document_id: str,
+    partition_key: str,
+    version: int | None,
+    wait: int,
+    counter: str = "version",
+) -> Document | None:
+    """Read a document once it has reached a version; None if there is none and no version was asked for.
+
+    Args:
+        container: where it is.
+        document_id: its id.
+        partition_key: its partition.
+        version: what to wait for; None takes what is there.
+        wait: seconds to wait at most.
+        counter: the property that counts the versions.
+
+    Raises:
+        Problem: it has not got there in time (503 `read-model-behind`).
+    """
+    deadline = time.monotonic() + wait
+    pause = FIRST_LOOK
+    while True:
+        document = await point_read(container, document_id, partition_key)
+        held = document[counter] if document else 0
+        if version is None or held >= version:
+            return document
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "read-model-behind",
+                f"The read model is at version {held}; version {version} has not arrived yet.",
+                headers={"Retry-After": str(RETRY_AFTER)},
+            )
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 2, LONGEST_LOOK)
+
+
+async def wait_for_order(container: ContainerProxy, partition_key: str, after: After | None, wait: int) -> None:
+    """Let lists and summaries wait for an order that they include; raises as read_at_least."""
+    if after is not None:
+        await read_at_least(container, str(after.order_id), partition_key, after.version, wait)
