@@ -50,6 +50,8 @@ class Consumer:
         self._invoke = invoke
         self._quiet: dict[asyncio.Timeout, None] = {}
         """The waits of sessions that have no message, longest first."""
+        self._in_want = 0
+        """Number of accepts that wait for a slot."""
 
     async def run(self) -> None:
         """Attach, and attach again whenever a link ends."""
@@ -72,8 +74,7 @@ class Consumer:
         slots, path = self._subscription.slots, self._subscription.path
         retry = FIRST_RETRY
         while self._receiving:
-            self._make_room()
-            await slots.acquire()
+            await self._take_slot()
             asked = time.monotonic()
             try:
                 receiver = await self._connection.attach(path, session_wait=_SESSION_WAIT)
@@ -93,18 +94,25 @@ class Consumer:
                 self._tasks.spawn(self._session(receiver)).add_done_callback(lambda _: slots.release())
             retry = FIRST_RETRY
 
-    def _make_room(self) -> None:
-        """With every slot taken, let the longest-quiet session go, lest a waiting one sit out its idle time."""
-        if self._subscription.slots.locked() and self._quiet:
-            longest = next(iter(self._quiet))
-            del self._quiet[longest]
-            longest.reschedule(asyncio.get_running_loop().time())
+    async def _take_slot(self) -> None:
+        """Wait for one of maxConcurrentSessions; the longest-quiet session gives up its own if all are taken."""
+        slots = self._subscription.slots
+        if slots.locked():
+            longest = next((quiet for quiet in self._quiet if not quiet.expired()), None)
+            if longest:
+                del self._quiet[longest]
+                longest.reschedule(asyncio.get_running_loop().time())
+        self._in_want += 1
+        try:
+            await slots.acquire()
+        finally:
+            self._in_want -= 1
 
     async def _session(self, receiver: Receiver) -> None:
         """Handle the messages of one session, one at a time, until there are no more."""
         session_id = receiver.session_id or ""
         busy_since: float | None = None
-        longest = self._options.max_auto_lock_renewal.total_seconds()
+        longest = self._options.max_auto_lock_renewal / timedelta(seconds=1)
 
         def overdue() -> bool:
             return busy_since is not None and time.monotonic() - busy_since > longest
@@ -130,15 +138,16 @@ class Consumer:
 
     async def _next(self, receiver: Receiver) -> Incoming | None:
         """Wait for the session's next message; None when it has been quiet for long enough."""
-        quiet = asyncio.timeout(self._options.session_idle_timeout / timedelta(seconds=1))
+        quiet = asyncio.timeout(0 if self._in_want else self._options.session_idle_timeout / timedelta(seconds=1))
         try:
             async with quiet:
                 self._quiet[quiet] = None
-                return await receiver.receive()
+                try:
+                    return await receiver.receive()
+                finally:
+                    self._quiet.pop(quiet, None)
         except TimeoutError:
             return await receiver.drain()
-        finally:
-            self._quiet.pop(quiet, None)
 
     async def _receive(self) -> None:
         """Receive from an entity without sessions."""
@@ -156,7 +165,7 @@ class Consumer:
 
     async def _call(self, receiver: Receiver) -> None:
         """Be one of the maxConcurrentCalls: one credit, one message, one invocation at a time."""
-        longest = self._options.max_auto_lock_renewal.total_seconds()
+        longest = self._options.max_auto_lock_renewal / timedelta(seconds=1)
         with contextlib.suppress(AmqpError):  # the link has ended
             while not self._tasks.stopping:
                 async with self._subscription.slots:

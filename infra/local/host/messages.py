@@ -112,9 +112,8 @@ def _overwritten(metadata: dict[str, Any], text: str) -> dict[str, Any]:
         return metadata
     names = {name.lower(): name for name in metadata}
     for field, value in fields.items():
-        metadata[names.get(field.lower(), field)] = (
-            worker.text_data(value) if isinstance(value, str) else worker.json_data(value)
-        )
+        name = names.get(field.lower()) or field
+        metadata[name] = worker.text_data(value) if isinstance(value, str) else worker.json_data(value)
     return metadata
 
 

@@ -51,7 +51,7 @@ def namespace_of(function: str, connection: str, environ: Mapping[str, str]) -> 
         if any(name.lower().startswith(f"{connection}__".lower()) for name in environ):
             raise SettingsError(
                 f"{function}: {connection} is identity-based; this host serves the development engine "
-                f"and the emulator only: use `func start` or Azure, or set {connection} to a connection string of theirs"
+                f"and the emulator only: use `func start` or Azure, or point {connection} at one of them"
             )
         raise SettingsError(f"{function}: the setting {connection}, its Service Bus connection, is missing")
     fields = dict(part.split("=", 1) for part in text.strip().strip(";").split(";") if "=" in part)

@@ -17,6 +17,7 @@ import logging
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Any
 
 from infra.local.host import messages, worker
 from infra.local.host.amqp import Connection
@@ -107,19 +108,20 @@ class ServiceBusPump:
 
     async def _use(self, connection: Connection, subscriptions: list[Subscription]) -> None:
         """Serve the subscriptions of a namespace until the connection is lost."""
-        consumers: list[asyncio.Task[None]] = [
+        consumers = [
             asyncio.create_task(Consumer(connection, subscription, self._options, self._tasks, self._invoke).run())
             for subscription in subscriptions
         ]
+        ends: list[asyncio.Future[Any]] = [connection.closed, *consumers]
         try:
-            await asyncio.wait([connection.closed, *consumers], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for consumer in consumers:
                 consumer.cancel()
-            ends = await asyncio.gather(*consumers, return_exceptions=True)
-        for end in ends:
-            if isinstance(end, Exception):
-                raise end
+            outcomes = await asyncio.gather(*consumers, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                raise outcome
 
     async def _invoke(self, subscription: Subscription, incoming: Incoming) -> bool:
         """Run the function on the worker's loop; False when it raised, which is logged."""

@@ -141,7 +141,7 @@ async def load(app_dir: Path) -> list[Function]:
     return functions
 
 
-async def invoke(  # noqa: PLR0913 -- the fields of an InvocationRequest
+async def invoke(
     function: Function,
     data: Any,
     *,
