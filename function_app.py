@@ -6,6 +6,7 @@ from shared.catalog.functions import catalog
 from shared.customers.functions import customers
 from shared.ordering.functions import ordering
 from shared.platform.cosmos import ReadModels
+from shared.platform.http.health import health
 from shared.platform.settings import Settings
 
 settings = Settings.from_environment()
@@ -15,3 +16,4 @@ contexts = [ordering(settings, read_models), catalog(settings, read_models), cus
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for context in contexts:
     app.register_functions(context.blueprint)
+app.register_functions(health(settings, read_models))

@@ -167,6 +167,12 @@ def _rule(found: Mapping[str, Any]) -> str:
             return "is required"
         case "value_error":
             return str(found["ctx"]["error"])
+        case "uuid_type":
+            return "should be a string that holds a UUID"
+        case "too_short" | "string_too_short":
+            return f"should have at least {found['ctx']['min_length']} characters or items"
+        case "too_long" | "string_too_long":
+            return f"should have at most {found['ctx']['max_length']} characters or items"
         case _:
             message: str = found["msg"]
             return message[0].lower() + message[1:]
