@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from infra.local.cosmos import accounts, documents
-from infra.local.cosmos.errors import CosmosError
+from infra.local.cosmos.errors import BadRequestError, CosmosError
 from infra.local.cosmos.query.pages import Queries
 from infra.local.cosmos.replies import refusal
 from infra.local.cosmos.store import Store
@@ -45,7 +45,11 @@ def build(store: Store) -> ASGIApp:
                 DELETE=documents.delete,
             ),
         ],
-        exception_handlers={CosmosError: _refuse, HTTPException: _refuse_address},
+        exception_handlers={
+            CosmosError: _refuse,
+            RecursionError: _refuse_depth,
+            HTTPException: _refuse_address,
+        },
     )
     app.state.store = store
     app.state.queries = Queries(store)
@@ -71,6 +75,10 @@ def _without_trailing_slash(app: ASGIApp) -> ASGIApp:
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, CosmosError)  # noqa: S101 -- what it is registered for
     return refusal(request, error)
+
+
+async def _refuse_depth(request: Request, _error: Exception) -> Response:
+    return refusal(request, BadRequestError("The request is nested too deeply for this engine."))
 
 
 async def _refuse_address(request: Request, error: Exception) -> Response:

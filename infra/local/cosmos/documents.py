@@ -150,7 +150,11 @@ def _transaction(partition: Partition) -> AbstractContextManager[None]:
 
 
 def _most(request: Request) -> int:
-    most = int(request.headers.get("x-ms-max-item-count", "-1"))
+    text = request.headers.get("x-ms-max-item-count", "-1")
+    try:
+        most = int(text)
+    except ValueError:
+        raise BadRequestError(f"The maximum item count '{text}' is not an integer.") from None
     return most if most > 0 else DEFAULT_COUNT
 
 

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from azure.cosmos import PartitionKey
-from azure.cosmos.partition_key import NonePartitionKeyValue
-
 from infra.local.cosmos.definitions import Container
 from infra.local.cosmos.errors import BadRequestError
 from infra.local.cosmos.store import Store
@@ -60,6 +57,8 @@ def hashed(partition: str) -> str:
 
     The client hashes a partition key itself when it reads that partition's feed; using its function, both agree.
     """
+    from azure.cosmos.partition_key import NonePartitionKeyValue, PartitionKey  # noqa: PLC0415 -- 0.3 s, seldom needed
+
     value = json.loads(partition)[0]
     key = PartitionKey("/unused")._get_effective_partition_key_string(  # noqa: SLF001 -- see above
         [NonePartitionKeyValue if value == {} else value]

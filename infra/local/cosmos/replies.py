@@ -19,7 +19,7 @@ RESULT_CHARGE = 0.1
 """Request units of each result of a query."""
 
 
-def reply(  # noqa: PLR0913 -- the parts of an answer
+def reply(
     request: Request,
     status: int,
     body: str | None,

@@ -55,7 +55,7 @@ class Item(NamedTuple):
         if container.default_ttl is None:
             return True
         ttl = container.default_ttl if self.ttl is None else self.ttl
-        return ttl < 0 or self.timestamp + ttl > time.time()
+        return ttl < 0 or self.timestamp + ttl >= int(time.time())  # whole seconds: never less than was asked for
 
 
 class Database(NamedTuple):

@@ -51,7 +51,7 @@ class _Mark:
 
     def __init__(self, origin: str, continuation: str | None) -> None:
         self._origin = zlib.crc32(origin.encode())
-        self._state: dict[str, Json] = {}
+        self._state: Json = {}
         if continuation:
             with suppress(ValueError):
                 self._state = json.loads(base64.b64decode(continuation))
