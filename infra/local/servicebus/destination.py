@@ -15,7 +15,7 @@ _FORGETTING_EVERY: Final = 1_000
 class Destination:
     """The entrance of a queue or a topic: duplicate detection and scheduled messages."""
 
-    def __init__(  # noqa: PLR0913 (its dependencies and its two settings)
+    def __init__(
         self,
         path: str,
         store: Store,

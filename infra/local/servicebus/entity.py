@@ -60,7 +60,7 @@ class Lane:
 class Queue:
     """A queue, a subscription or a dead-letter queue."""
 
-    def __init__(  # noqa: PLR0913 (its dependencies and its four settings)
+    def __init__(
         self,
         path: str,
         store: Store,

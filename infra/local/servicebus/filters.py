@@ -100,7 +100,7 @@ def sql(expression: str) -> Predicate:
     return lambda content: condition(content) is True
 
 
-def _condition(node: exp.Expr) -> _Term:  # noqa: PLR0911 (one return for each kind of condition)
+def _condition(node: exp.Expr) -> _Term:
     """Compile a node to a function that returns True, False or None (unknown)."""
     match node:
         case exp.Paren():

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from proton import Condition, Disposition, Link, symbol
 
@@ -40,15 +40,20 @@ def refuse(link: Any, error: ServiceBusError) -> None:
 
 def close(link: Any, error: ServiceBusError) -> None:
     """Detach a link with an error."""
-    link.condition = Condition(error.condition, error.description)
+    link.condition = _condition(error)
     link.close()
 
 
 def reject(delivery: Any, error: ServiceBusError) -> None:
     """Settle a delivery as refused."""
-    delivery.local.condition = Condition(error.condition, error.description)
+    delivery.local.condition = _condition(error)
     delivery.update(Disposition.REJECTED)
     delivery.settle()
+
+
+def _condition(error: ServiceBusError) -> Condition:
+    """Return the error with an info map: azure-servicebus takes an error without one for no answer, and waits on."""
+    return Condition(error.condition, error.description, {symbol("tracking-id"): str(uuid4())})
 
 
 @dataclass(eq=False)

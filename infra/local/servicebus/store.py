@@ -99,7 +99,7 @@ class Store:
         for row in self._connection.execute(_LOAD, (entity, scheduled)):
             yield StoredMessage(*row)
 
-    def insert(  # noqa: PLR0913 (the columns of a message)
+    def insert(
         self,
         entity: int,
         sequence: int,

@@ -1,0 +1,39 @@
+"""What the system relies on from Service Bus, tried against the laptop's engine, the official emulator or Azure.
+
+`CONFORMANCE_SERVICEBUS` holds the connection string of a namespace that has the entities of config.json; without it
+the engine is started, one for each worker. A test leaves nothing behind, so that it can run on a namespace that lives
+on; but tests share the entities, so there they must run one after the other.
+"""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from azure.servicebus.aio import ServiceBusClient
+
+from tests.support.servicebus import running_servicebus
+
+
+@pytest.fixture(scope="session")
+def connection_string() -> Iterator[str]:
+    given = os.environ.get("CONFORMANCE_SERVICEBUS")
+    if given:
+        yield given
+    else:
+        with running_servicebus(Path(__file__).with_name("config.json")) as started:
+            yield started
+
+
+@pytest.fixture
+async def client(connection_string: str) -> AsyncIterator[ServiceBusClient]:
+    """A client that does not retry: a test wants to see the first answer."""
+    async with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def unique() -> str:
+    """An id that no other test and no earlier run has used."""
+    return str(uuid4())
