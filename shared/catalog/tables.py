@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from shared.catalog.events import ProductEvent
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import Amount, UtcDateTime, schema_metadata
+from shared.messaging.columns import Amount, UtcDateTime, schema_metadata, text
 from shared.messaging.event_log import EventLog, event_log_table
 
 SCHEMA = "catalog"
@@ -17,11 +17,11 @@ PRODUCTS = sa.Table(
     METADATA,
     sa.Column("product_id", sa.Uuid, primary_key=True),
     sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("name", sa.Unicode(200), nullable=False),
-    sa.Column("description", sa.Unicode(4000), nullable=False),
+    sa.Column("name", text(200), nullable=False),
+    sa.Column("description", text(2000), nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
     sa.Column("currency", sa.Unicode(3), nullable=False),
-    sa.Column("category", sa.Unicode(100), nullable=False),
+    sa.Column("category", text(100), nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from shared.customers.events import CustomerEvent
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import UtcDateTime, schema_metadata
+from shared.messaging.columns import UtcDateTime, schema_metadata, text
 from shared.messaging.event_log import EventLog, event_log_table
 
 SCHEMA = "customers"
@@ -17,8 +17,8 @@ CUSTOMERS = sa.Table(
     METADATA,
     sa.Column("customer_id", sa.Uuid, primary_key=True),
     sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("name", sa.Unicode(200), nullable=False),
-    sa.Column("email", sa.Unicode(320), nullable=False),
+    sa.Column("name", text(200), nullable=False),
+    sa.Column("email", text(320), nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, override
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mssql import DATETIME2
+from sqlalchemy.dialects.mssql import DATETIME2, NVARCHAR
 
 
 def schema_metadata(schema: str) -> sa.MetaData:
@@ -18,6 +18,16 @@ def schema_metadata(schema: str) -> sa.MetaData:
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         },
     )
+
+
+def text(characters: int) -> sa.Unicode:
+    """Hold this many characters: NVARCHAR counts UTF-16 units, of which an emoji takes two."""
+    return sa.Unicode(2 * characters)
+
+
+def exact_text(characters: int) -> sa.types.TypeEngine[str]:
+    """Hold ASCII text that is compared byte by byte; Azure SQL's default collation ignores case and trailing blanks."""
+    return sa.Unicode(characters).with_variant(NVARCHAR(characters, collation="Latin1_General_100_BIN2"), "mssql")
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import UtcDateTime
+from shared.messaging.columns import UtcDateTime, exact_text
 from shared.messaging.envelope import Accepted, Envelope, Metadata, Recorded
 
 
@@ -31,7 +31,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("type", sa.Unicode(100), nullable=False),
         sa.Column("payload", sa.Unicode, nullable=False),
         sa.Column("occurred_at", UtcDateTime, nullable=False),
-        sa.Column("command_id", sa.Unicode(255), nullable=False),
+        sa.Column("command_id", exact_text(255), nullable=False),
         sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
         sa.Column("causation_id", sa.Unicode(255)),
@@ -100,7 +100,7 @@ def _statements(log: sa.Table) -> Statements:
             .scalar_subquery()
             .label("version"),
         ).where(
-            first.c.command_id == sa.bindparam("command", type_=sa.Unicode(255)),
+            first.c.command_id == sa.bindparam("command", type_=exact_text(255)),
             first.c.command_fingerprint.is_not(None),
         ),
         claim=sa.update(log)

@@ -26,7 +26,7 @@ class AddProduct(Input):
 
     product_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     name: Name
-    description: Annotated[Text, StringConstraints(max_length=4000)] = ""
+    description: Annotated[Text, StringConstraints(max_length=2000)] = ""
     unit_price: Price
     currency: Currency
     category: Annotated[Text, StringConstraints(min_length=1, max_length=100)]

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.messaging.columns import Amount, UtcDateTime
+from shared.messaging.columns import Amount, UtcDateTime, exact_text, text
 
 revision = "0001"
 down_revision = None
@@ -24,11 +24,11 @@ def upgrade() -> None:
         "products",
         sa.Column("product_id", sa.Uuid, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("name", sa.Unicode(200), nullable=False),
-        sa.Column("description", sa.Unicode(4000), nullable=False),
+        sa.Column("name", text(200), nullable=False),
+        sa.Column("description", text(2000), nullable=False),
         sa.Column("unit_price", Amount, nullable=False),
         sa.Column("currency", sa.Unicode(3), nullable=False),
-        sa.Column("category", sa.Unicode(100), nullable=False),
+        sa.Column("category", text(100), nullable=False),
         sa.Column("changed_at", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("product_id", name="pk_products"),
         schema="catalog",
@@ -37,8 +37,8 @@ def upgrade() -> None:
         "customers",
         sa.Column("customer_id", sa.Uuid, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
-        sa.Column("name", sa.Unicode(200), nullable=False),
-        sa.Column("email", sa.Unicode(320), nullable=False),
+        sa.Column("name", text(200), nullable=False),
+        sa.Column("email", text(320), nullable=False),
         sa.Column("changed_at", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("customer_id", name="pk_customers"),
         schema="customers",
@@ -55,7 +55,7 @@ def _create_event_log(schema: str) -> None:
         sa.Column("type", sa.Unicode(100), nullable=False),
         sa.Column("payload", sa.Unicode, nullable=False),
         sa.Column("occurred_at", UtcDateTime, nullable=False),
-        sa.Column("command_id", sa.Unicode(255), nullable=False),
+        sa.Column("command_id", exact_text(255), nullable=False),
         sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
         sa.Column("causation_id", sa.Unicode(255)),
@@ -87,12 +87,12 @@ def _create_ordering() -> None:
         sa.Column("currency", sa.Unicode(3)),
         sa.Column("total", Amount, nullable=False),
         sa.Column("lines_ever", sa.Integer, nullable=False),
-        sa.Column("street", sa.Unicode(200), nullable=False),
-        sa.Column("city", sa.Unicode(100), nullable=False),
-        sa.Column("postal_code", sa.Unicode(20), nullable=False),
-        sa.Column("region", sa.Unicode(100)),
+        sa.Column("street", text(200), nullable=False),
+        sa.Column("city", text(100), nullable=False),
+        sa.Column("postal_code", text(20), nullable=False),
+        sa.Column("region", text(100)),
         sa.Column("country", sa.Unicode(2)),
-        sa.Column("cancel_reason", sa.Unicode(500)),
+        sa.Column("cancel_reason", text(500)),
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("changed_at", UtcDateTime, nullable=False),
         sa.PrimaryKeyConstraint("order_id", name="pk_orders"),
@@ -104,7 +104,7 @@ def _create_ordering() -> None:
         sa.Column("order_id", sa.Uuid, nullable=False),
         sa.Column("product_id", sa.Uuid, nullable=False),
         sa.Column("number", sa.Integer, nullable=False),
-        sa.Column("product_name", sa.Unicode(200), nullable=False),
+        sa.Column("product_name", text(200), nullable=False),
         sa.Column("product_version", sa.BigInteger, nullable=False),
         sa.Column("quantity", sa.Integer, nullable=False),
         sa.Column("unit_price", Amount, nullable=False),
@@ -116,7 +116,7 @@ def _create_ordering() -> None:
     op.create_table(
         "products",
         sa.Column("product_id", sa.Uuid, nullable=False),
-        sa.Column("name", sa.Unicode(200), nullable=False),
+        sa.Column("name", text(200), nullable=False),
         sa.Column("name_version", sa.BigInteger, nullable=False),
         sa.Column("unit_price", Amount, nullable=False),
         sa.Column("currency", sa.Unicode(3), nullable=False),
@@ -127,7 +127,7 @@ def _create_ordering() -> None:
     op.create_table(
         "customers",
         sa.Column("customer_id", sa.Uuid, nullable=False),
-        sa.Column("name", sa.Unicode(200), nullable=False),
+        sa.Column("name", text(200), nullable=False),
         sa.Column("name_version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("customer_id", name="pk_customers"),
         schema="ordering",
