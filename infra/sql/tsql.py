@@ -57,7 +57,9 @@ def entry(name: str, statement: Any) -> dict[str, Any]:
         compiled.binds[key if key in compiled.binds else key.rpartition("_")[0]]
         for key in compiled.positiontup or []
     ]
-    return {"name": name, "sql": str(compiled), "parameters": [bind.type.compile(dialect=MSSQL) for bind in binds]}
+    # a parameter takes the collation of the column that it is compared with
+    types = [bind.type.compile(dialect=MSSQL).partition(" COLLATE ")[0] for bind in binds]
+    return {"name": name, "sql": str(compiled), "parameters": types}
 
 
 def _give_value(bind: sa.BindParameter[Any]) -> None:
