@@ -1,6 +1,7 @@
 """`python -m infra.local.cosmos --port 8081 --data DIR`: run the engine until SIGTERM or Ctrl-C."""
 
 import argparse
+import gc
 import logging
 import signal
 import socket
@@ -18,6 +19,9 @@ KEEP_ALIVE = 3600
 """Seconds that an idle connection is kept: longer than clients keep theirs, so that no request meets a closed one."""
 GRACE = 3
 """Seconds that requests have to end when the engine is told to."""
+
+GARBAGE = 200_000
+"""New objects between two searches for garbage: a query makes many, and hardly any are garbage that needs a search."""
 
 
 def main() -> int:
@@ -55,6 +59,8 @@ def _serve(store: Store, listener: socket.socket) -> None:
         signal.signal(
             number, lambda *_: None
         )  # uvicorn stops at these and then raises them again: a clean end is exit code 0
+    gc.freeze()  # what is loaded stays
+    gc.set_threshold(GARBAGE)
     host, port = listener.getsockname()[:2]
     log.info("listening on %s:%d", host, port)
     uvicorn.Server(config).run(sockets=[listener])

@@ -58,9 +58,9 @@ def build(store: Store) -> ASGIApp:
 
 def _route(path: str, **handlers: Handler) -> Route:
     async def dispatch(request: Request) -> Response:
-        return await handlers[request.method](request)
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
 
-    return Route(path, dispatch, methods=[method for method in handlers if method != "HEAD"])
+    return Route(path, dispatch, methods=list(handlers))
 
 
 def _without_trailing_slash(app: ASGIApp) -> ASGIApp:

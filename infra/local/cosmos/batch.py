@@ -51,6 +51,8 @@ def _run(partition: Partition, operation: Json) -> Outcome:
     if not isinstance(operation, dict):
         raise BadRequestError("An operation of a batch is a JSON object.")
     item_id, body, if_match = operation.get("id", ""), operation.get("resourceBody"), operation.get("ifMatch")
+    if not isinstance(item_id, str) or not isinstance(if_match, str | None):
+        raise BadRequestError("The id and ifMatch of an operation are strings.")
     verb = operation.get("operationType")
     if verb != "Read" and "ifNoneMatch" in operation:
         raise BadRequestError("ifNoneMatch is supported for reads only.")

@@ -68,14 +68,13 @@ def check(body: Json) -> dict[str, Json]:
     if not isinstance(body, dict):
         raise BadRequestError("The input content is invalid: a container is a JSON object.")
     definition = {key: value for key, value in body.items() if not key.startswith("_")}
-    policy = definition.pop("uniqueKeyPolicy", None)
-    if policy and policy.get("uniqueKeys"):
+    if definition.pop("uniqueKeyPolicy", {}) not in ({}, {"uniqueKeys": []}, None):
         raise BadRequestError("uniqueKeyPolicy is not supported by this engine.")
     if unsupported := sorted(set(definition) - SUPPORTED):
         raise BadRequestError(f"{', '.join(unsupported)} of a container is not supported by this engine.")
     check_name(definition.get("id"))
     definition["partitionKey"] = _check_partition_key(definition.get("partitionKey"))
-    definition["indexingPolicy"] = definition.get("indexingPolicy") or DEFAULT_INDEXING
+    definition["indexingPolicy"] = _check_indexing(definition.get("indexingPolicy") or DEFAULT_INDEXING)
     if definition.get("defaultTtl", -1) is None:
         del definition["defaultTtl"]
     if "defaultTtl" in definition:
@@ -102,6 +101,16 @@ def partition_path(path: str) -> tuple[str, ...]:
     return tuple(part.strip('"') for part in path.removeprefix("/").split("/"))
 
 
+def _check_indexing(policy: Json) -> Json:
+    lists = [policy.get("includedPaths", []), policy.get("excludedPaths", [])] if isinstance(policy, dict) else [None]
+    lists += policy.get("compositeIndexes", []) if isinstance(policy, dict) else []
+    if not all(
+        isinstance(paths, list) and all(isinstance(it, dict) and "path" in it for it in paths) for paths in lists
+    ):
+        raise BadRequestError("The indexing policy is invalid: its lists are of objects with a path.")
+    return policy
+
+
 def _check_partition_key(key: Json) -> Json:
     paths = key.get("paths") if isinstance(key, dict) else None
     if not isinstance(paths, list) or not paths:
@@ -110,4 +119,8 @@ def _check_partition_key(key: Json) -> Json:
         raise BadRequestError("Hierarchical partition keys are not supported by this engine: give one path, kind Hash.")
     if not isinstance(paths[0], str) or not paths[0].startswith("/") or "" in partition_path(paths[0]):
         raise BadRequestError(f"The partition key path '{paths[0]}' is invalid: it looks like /customerId.")
-    return {"paths": paths, "kind": "Hash", "version": key.get("version", 2)}
+    if key.get("version", 2) != 2:  # noqa: PLR2004 -- the version of the hash, in the clients' own words
+        raise BadRequestError(
+            "Version 1 of the partition key's hash is not supported by this engine: ask for version 2."
+        )
+    return {"paths": paths, "kind": "Hash", "version": 2}

@@ -93,13 +93,15 @@ async def _query(request: Request, query: Json) -> Response:
     container, headers = container_of(request), request.headers
     partition = _key(request)
     crossing = headers.get("x-ms-documentdb-query-enablecrosspartition", "").lower() == "true"
-    if partition is None and not crossing:
+    if partition is None and not crossing and "x-ms-documentdb-partitionkeyrangeid" not in headers:
         raise BadRequestError(
             "Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to "
             "true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception."
         )
     if "x-ms-start-epk" in headers:
-        raise BadRequestError("A query on a part of a feed range is not supported by this engine.")
+        raise BadRequestError(
+            "A query on a part of a feed range is not supported by this engine: name the partition key."
+        )
     continuation = headers.get("x-ms-continuation")
     page = await _queries(request).run(container, partition, query, continuation, _most(request))
     return _show_page(request, container, page)

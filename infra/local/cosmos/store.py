@@ -96,6 +96,7 @@ class Store:
             self._sql.execute(f"PRAGMA {pragma}")
         self._sql.executescript(SCHEMA)
         self._containers = {(it.database, it.name): it for it in self._load_containers()}
+        self._remove_expired()
 
     def close(self) -> None:
         """Close the file."""
@@ -198,6 +199,17 @@ class Store:
         """The next items in the order of their last change. Some may not be alive."""
         statement = f"SELECT {COLUMNS} FROM items WHERE container = ? AND changed > ? ORDER BY changed LIMIT {limit}"  # noqa: S608
         return [Item._make(row) for row in self._sql.execute(statement, (container.number, after))]
+
+    def _remove_expired(self) -> None:
+        """Give the room of expired items back; until then they are only not shown."""
+        for container in self._containers.values():
+            if container.default_ttl is not None:
+                statement = """
+                    DELETE FROM items
+                    WHERE container = ? AND coalesce(ttl, ?) >= 0 AND timestamp + coalesce(ttl, ?) < ?
+                """
+                ttl = container.default_ttl
+                self._sql.execute(statement, (container.number, ttl, ttl, int(time.time())))
 
     def _load_containers(self) -> Iterator[Container]:
         statement = """

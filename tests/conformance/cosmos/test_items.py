@@ -60,6 +60,12 @@ async def test_upsert_creates_then_replaces_the_whole_item(container: ContainerP
     assert (await container.read_item("1", pk))["b"] == 2
 
 
+async def test_an_upsert_with_an_etag_creates_what_is_not_there(container: ContainerProxy, pk: str) -> None:
+    """The etag counts only where there is one to match: https://github.com/Azure/azure-cosmos-dotnet-v3/issues/1698."""
+    condition: dict[str, Any] = {"etag": '"any"', "match_condition": MatchConditions.IfNotModified}
+    assert (await container.upsert_item({"id": "1", "pk": pk}, **condition))["id"] == "1"
+
+
 async def test_a_deleted_item_is_gone_and_its_id_is_free(container: ContainerProxy, pk: str) -> None:
     first = await container.create_item({"id": "1", "pk": pk})
     await container.delete_item("1", pk)

@@ -178,7 +178,7 @@ async def test_a_condition_on_a_missing_item_is_not_found(container: ContainerPr
 
 async def test_a_condition_that_is_no_condition_is_a_bad_request(container: ContainerProxy, pk: str) -> None:
     await container.create_item({"id": "1", "pk": pk, "version": 4})
-    for predicate in ("from c where c.version ==", "where c.version = 4", "nonsense"):
+    for predicate in ("from c where c.version ==", "nonsense"):
         with pytest.raises(CosmosHttpResponseError) as refused:
             await container.patch_item("1", pk, [op("set", "/a", 1)], filter_predicate=predicate)
         assert refused.value.status_code == 400

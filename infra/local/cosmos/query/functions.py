@@ -111,5 +111,4 @@ FUNCTIONS = {
     "CONTAINS": _on_strings(str.__contains__),
     "LOWER": _on_string(str.lower),
     "UPPER": _on_string(str.upper),
-    "LENGTH": _on_string(len),
 }

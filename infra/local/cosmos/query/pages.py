@@ -26,7 +26,8 @@ LARGEST_PAGE = 4 * 1024 * 1024
 """Bytes of a page. https://learn.microsoft.com/azure/cosmos-db/concepts-limits#per-request-limits"""
 CHUNK = 500
 """So many items are looked at before other requests have their turn."""
-KEPT_RESULTS = 32
+KEPT_RESULTS = 8
+"""Whole results, of queries that were not read to their end."""
 
 
 @dataclass(slots=True)
@@ -118,7 +119,8 @@ class Queries:
             if not page.takes(dump(result), most):
                 page.continuation = mark.move(key=key, skip=skip + len(page.results))
                 self._keep(key, results)
-                break
+                return page
+        self._kept.pop(key, None)
         return page
 
     def _keep(self, key: str, results: list[Json]) -> None:

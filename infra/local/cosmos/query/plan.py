@@ -36,7 +36,8 @@ class Plan:
         self.top = _amount(query.select.top, self._scope)
         self._offset = _amount(query.offset, self._scope) or 0
         self._limit = _amount(query.limit, self._scope)
-        self._rows: list[tuple[list[SortKey], Row]] = []
+        self._sorted: list[tuple[list[SortKey], Json]] = []
+        self._aggregated: list[list[Json]] = [[] for _ in self._aggregates]
         whole = self._order or self._aggregates or self._joins or self._distinct or query.limit
         self.streams = not whole
 
@@ -49,22 +50,28 @@ class Plan:
     def add(self, document: Json) -> None:
         """Take a document in, for a query that does not stream."""
         for row in self._selected(document):
-            values = [path(row) for path, _ in self._order]
-            if self._keeps_undefined or UNDEFINED not in values:
-                self._rows.append(([sort_key(value) for value in values], row))
+            for (_, argument), values in zip(self._aggregates, self._aggregated, strict=True):
+                values.append(argument(row))
+            if self._aggregates or (result := self._project(row)) is UNDEFINED:
+                continue
+            order = [path(row) for path, _ in self._order]
+            if self._keeps_undefined or UNDEFINED not in order:
+                self._sorted.append(([sort_key(value) for value in order], result))
 
     def finish(self) -> list[Json]:
         """All results, after the last document was added."""
         if self._aggregates:
-            rows = [row for _, row in self._rows]
-            aggregated = tuple(AGGREGATES[name](argument(row) for row in rows) for name, argument in self._aggregates)
-            result = self._project(aggregated)
-            return [] if result is UNDEFINED else [result]
+            columns = zip(self._aggregates, self._aggregated, strict=True)
+            result = self._project(tuple(AGGREGATES[name](values) for (name, _), values in columns))
+            return self._cut([] if result is UNDEFINED else [result])
         for place, (_, descending) in reversed(list(enumerate(self._order))):
-            self._rows.sort(key=lambda keyed: keyed[0][place], reverse=descending)
-        results = [result for _, row in self._rows if (result := self._project(row)) is not UNDEFINED]
+            self._sorted.sort(key=lambda keyed: keyed[0][place], reverse=descending)
+        results = [result for _, result in self._sorted]
         if self._distinct:
             results = list({identity(result): result for result in results}.values())
+        return self._cut(results)
+
+    def _cut(self, results: list[Json]) -> list[Json]:
         stop = None if self._limit is None else self._offset + self._limit
         return results[self._offset : stop][: self.top]
 

@@ -3,8 +3,11 @@
 import asyncio
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,3 +134,18 @@ def test_a_session_outlives_a_restart_of_the_engine(tmp_path: Path) -> None:
         process, _ = start(tmp_path, port)
         assert container.read_item("1", "a")["id"] == "1"
         stop(process)
+
+
+def test_the_room_of_expired_items_is_given_back_at_the_next_start(tmp_path: Path) -> None:
+    with running_cosmos(tmp_path) as connection, CosmosClient.from_connection_string(connection) as client:
+        container = client.create_database("d").create_container("c", PartitionKey("/pk"), default_ttl=1)
+        for item_id, ttl in (("short", 1), ("long", 1000), ("forever", -1)):
+            container.create_item({"id": item_id, "pk": "a", "ttl": ttl})
+        deadline = time.monotonic() + 30
+        while len(list(container.query_items("SELECT * FROM c", partition_key="a"))) > 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    with running_cosmos(tmp_path):
+        pass
+    with closing(sqlite3.connect(tmp_path / "cosmos.db")) as file:
+        assert {item_id for (item_id,) in file.execute("SELECT id FROM items")} == {"long", "forever"}

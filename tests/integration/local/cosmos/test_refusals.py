@@ -48,9 +48,10 @@ def http(connection: str, container: ContainerProxy) -> Iterator[httpx.Client]:
         {"uniqueKeyPolicy": {"uniqueKeys": [{"paths": ["/email"]}]}},
         {"partitionKey": {"paths": ["/a", "/b"], "kind": "MultiHash", "version": 2}},
         {"vectorEmbeddingPolicy": {"vectorEmbeddings": []}},
+        {"partitionKey": {"paths": ["/pk"], "kind": "Hash", "version": 1}},
         {"computedProperties": [{"name": "x", "query": "SELECT VALUE 1 FROM c"}]},
     ],
-    ids=lambda body: next(iter(body)),
+    ids=["unique keys", "hierarchical", "vectors", "old hash", "computed"],
 )
 def test_a_container_that_needs_more_is_refused(http: httpx.Client, body: dict[str, Any]) -> None:
     definition = {"id": "x", "partitionKey": {"paths": ["/pk"], "kind": "Hash"}, **body}
@@ -79,6 +80,12 @@ def test_a_query_that_needs_more_is_refused(container: ContainerProxy, query: st
     with pytest.raises(CosmosHttpResponseError, match=NOT_SUPPORTED) as refused:
         list(container.query_items(query, partition_key="a"))
     assert refused.value.status_code == 400
+
+
+@pytest.mark.parametrize("policy", [[], {"includedPaths": "/*"}, {"compositeIndexes": [{"path": "/a"}]}], ids=str)
+def test_an_indexing_policy_that_is_none_is_a_bad_request(http: httpx.Client, policy: Any) -> None:
+    definition = {"id": "x", "partitionKey": {"paths": ["/pk"], "kind": "Hash"}, "indexingPolicy": policy or 1}
+    assert http.post(str(http.base_url.copy_with(path="/dbs/d/colls")), json=definition).status_code == 400
 
 
 @pytest.mark.parametrize("query", ["SELECT * FROM c ORDER BY c.id", "SELECT VALUE COUNT(1) FROM c"])
@@ -153,9 +160,16 @@ def test_a_huge_request_is_refused_without_being_read_to_its_end(http: httpx.Cli
     assert http.post("/docs/", headers=IN_A, content=b" " * 5_000_000).status_code == 413
 
 
+def test_an_operation_of_a_batch_with_an_id_that_is_no_text_fails_alone(http: httpx.Client) -> None:
+    batch = [{"operationType": "Read", "id": {}}, {"operationType": "Read", "id": "1"}]
+    answer = http.post("/docs/", headers={**IN_A, "x-ms-cosmos-is-batch-request": "True"}, json=batch)
+    assert [result["statusCode"] for result in answer.json()] == [400, 424]
+
+
 def test_an_unknown_address_or_method_says_so(http: httpx.Client) -> None:
     assert NOT_SUPPORTED in http.get("/udfs/").json()["message"]
     assert http.put("/docs/").status_code == 405
+    assert http.head("/docs/1/", headers=IN_A).status_code == 200
 
 
 def test_a_recreated_container_is_told_by_its_sub_status(http: httpx.Client) -> None:
