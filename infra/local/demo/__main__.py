@@ -1,0 +1,128 @@
+"""A shop's day: customers order through the HTTP API, and in the end every read model is compared with a book.
+
+It plays on the stack that runs on --data, on any at --url, or else on one of its own that leaves nothing behind.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from infra.local import stack
+from infra.local.demo.audit import Audit
+from infra.local.demo.book import DIGITS, Book
+from infra.local.demo.day import Day
+from infra.local.demo.figures import Result
+from infra.local.demo.place import NoStackError, own_stack
+from infra.local.demo.progress import progress
+from infra.local.demo.shop import Shop
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play the day; 0 if everything is as it must be, 1 if not or if there is no shop, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    try:
+        with _shop(options, console) as base_url:
+            result = asyncio.run(play(base_url, options, console))
+    except KeyboardInterrupt:
+        return 130
+    except NoStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ExceptionGroup as group:
+        if group.split(httpx.TransportError)[1]:
+            raise
+        print("The shop does not answer any more.", file=sys.stderr)
+        return 1
+    result.show(console)
+    if options.json:
+        options.json.write_text(json.dumps(result.figures(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 1 if result.wrong else 0
+
+
+async def play(base_url: str, options: argparse.Namespace, console: Console) -> Result:
+    """Play the day at the shop at this address and compare what it shows with what must be true.
+
+    Raises:
+        ExceptionGroup: of httpx.TransportError, the shop did not answer for a minute.
+    """
+    shop, book, at_once = Shop(base_url, options.concurrency), Book(), options.concurrency
+    day = Day(shop, book, options.seed)
+    try:
+        with progress(console, "Opening the shop", options.customers + options.products) as advance:
+            await day.open(options.customers, options.products, at_once, advance)
+        before, begin = shop.figures.commands, time.perf_counter()
+        with progress(console, "Orders", options.orders) as advance:
+            await day.trade(options.orders, at_once, advance)
+        seconds, commands = time.perf_counter() - begin, shop.figures.commands - before
+        with progress(console, "Comparing with the book", Audit.size(book)) as advance:
+            audit = Audit(shop, book, at_once, advance)
+            await audit.run()
+    finally:
+        await shop.close()
+    figures = shop.figures
+    return Result(
+        orders=options.orders,
+        seconds=seconds,
+        statuses=dict(book.statuses()),
+        commands=commands,
+        refused=dict(figures.refused),
+        replayed=figures.replayed,
+        retries=figures.retries,
+        lags=figures.lags,
+        compared=dict(audit.compared),
+        wrong=[*day.surprises, *audit.differences],
+    )
+
+
+@contextmanager
+def _shop(options: argparse.Namespace, console: Console) -> Iterator[str]:
+    running = None if options.url else stack.find(options.data)
+    base_url = options.url or (running and running.base_url)
+    if base_url:
+        console.print(f"At {base_url}")
+        yield base_url
+        return
+    console.print(f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind")
+    with own_stack() as base_url:
+        yield base_url
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="dev.py demo", description=__doc__)
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the stack to use (%(default)s)")
+    place.add_argument("--url", help="address of a running system, without /api")
+    for name, default, least, what in (
+        ("orders", 400, 1, "orders"),
+        ("customers", 40, 1, "customers"),
+        ("products", 32, len(DIGITS), "products"),
+        ("concurrency", 16, 1, "orders under way at once"),
+    ):
+        parser.add_argument(f"--{name}", type=_at_least(least), default=default, help=f"{what} (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="another one plays another day (%(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"should be at least {least}")
+        return number
+
+    parse.__name__ = "number"
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())
