@@ -42,6 +42,12 @@ _COMPARISONS: Final[dict[type[exp.Expr], Callable[[Any, Any], bool]]] = {
     exp.GTE: operator.ge,
 }
 
+_UNDERSTOOD: Final[dict[type[exp.Expr], set[str]]] = {
+    exp.In: {"this", "expressions"},
+    exp.Like: {"this", "expression", "negate"},
+}
+"""The parts of a parsed condition that are evaluated here, where they are others than `this` and `expression`."""
+
 
 class UnsupportedFilterError(Exception):
     """A SQL expression is faulty or outside the supported subset."""
@@ -102,6 +108,9 @@ def sql(expression: str) -> Predicate:
 
 def _condition(node: exp.Expr) -> _Term:
     """Compile a node to a function that returns True, False or None (unknown)."""
+    parts = {name for name, value in node.args.items() if value}
+    if not parts <= _UNDERSTOOD.get(type(node), {"this", "expression"}):
+        raise UnsupportedFilterError(f"'{node.sql(dialect='tsql')}' is not supported")
     match node:
         case exp.Paren():
             return _condition(node.this)
@@ -114,7 +123,7 @@ def _condition(node: exp.Expr) -> _Term:
             compare = _COMPARISONS[type(node)]
             left, right = _term(node.this), _term(node.expression)
             return lambda content: _compare(compare, left(content), right(content))
-        case exp.In() if not node.args.get("query"):
+        case exp.In():
             return _membership(node)
         case exp.Like() | exp.Escape():
             return _like(node)
@@ -162,10 +171,11 @@ def _like(node: exp.Expr) -> _Term:
     if not isinstance(node.expression, exp.Literal) or not node.expression.is_string:
         raise UnsupportedFilterError(f"'{node.sql(dialect='tsql')}': a LIKE pattern must be a string")
     pattern = re.compile(_regular_expression(node.expression.name, escape), re.DOTALL)
+    wanted = not node.args.get("negate")
 
     def evaluate(content: Content) -> bool | None:
         value = subject(content)
-        return pattern.fullmatch(value) is not None if isinstance(value, str) else None
+        return (pattern.fullmatch(value) is not None) is wanted if isinstance(value, str) else None
 
     return evaluate
 
