@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import struct
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 POOL_SIZE = 16
 POOL_PATIENCE = 5
 """Seconds that a request waits for a connection before it is told to come back later."""
+
+SQLITE_PATIENCE = 30
+"""Seconds that a SQLite transaction waits for its turn to write."""
 
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
@@ -97,7 +101,7 @@ def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_PATIENCE,
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": 30},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": SQLITE_PATIENCE},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -109,11 +113,22 @@ def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:
             connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
+    # SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
+    turn = threading.Lock()
+
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(
-            "BEGIN" if connection.get_execution_options().get("reads_only") else "BEGIN IMMEDIATE"
-        )
+        if connection.get_execution_options().get("reads_only"):
+            connection.exec_driver_sql("BEGIN")
+            return
+        if not connection.info.get("has_turn"):
+            connection.info["has_turn"] = turn.acquire(timeout=SQLITE_PATIENCE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @sa.event.listens_for(engine, "checkin")
+    def _end_turn(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+        if record.info.pop("has_turn", False):
+            turn.release()
 
     return engine
 
