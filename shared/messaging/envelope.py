@@ -14,7 +14,7 @@ class Metadata:
         fingerprint: SHA-256 of caller, target and content: the same key with another fingerprint is another command.
         expected_version: the aggregate version that the caller acts on (If-Match); None accepts any.
         correlation_id: names the whole conversation, from the first request to the last projection.
-        causation_id: what directly led to this command: an event id, or None for a caller's request.
+        causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.
         actor: who acts.
         at: when, in UTC.
@@ -39,7 +39,8 @@ class Envelope:
         type: the class name of the event, version included.
         payload: the event as JSON.
         occurred_at: UTC, to the microsecond.
-        command_id: the command that left it; `causation_id`: what led to that command.
+        command_id: the command that left it.
+        causation_id: what directly led to it: the event that its command followed, or else the command itself.
     """
 
     event_id: UUID
@@ -50,7 +51,7 @@ class Envelope:
     occurred_at: datetime
     command_id: str
     correlation_id: str
-    causation_id: str | None
+    causation_id: str
     traceparent: str | None
     actor: str
 

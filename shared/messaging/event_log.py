@@ -34,7 +34,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("command_id", exact_text(255), nullable=False),
         sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
-        sa.Column("causation_id", sa.Unicode(255)),
+        sa.Column("causation_id", exact_text(255), nullable=False),
         sa.Column("traceparent", sa.Unicode(55)),
         sa.Column("actor", sa.Unicode(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
@@ -160,7 +160,7 @@ class EventLog[Event]:
                 "command_id": metadata.command_id,
                 "command_fingerprint": metadata.fingerprint if version == after + 1 else None,
                 "correlation_id": metadata.correlation_id,
-                "causation_id": metadata.causation_id,
+                "causation_id": metadata.causation_id or metadata.command_id,
                 "traceparent": metadata.traceparent,
                 "actor": metadata.actor,
             }

@@ -117,9 +117,9 @@ class Projection[Event]:
                 failed = error
             else:
                 logger.info(
-                    "projected %s, version %s of %s, correlation %s, trace %s",
+                    "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
                     *(envelope.type, envelope.version, envelope.aggregate_id),
-                    *(envelope.correlation_id, envelope.traceparent),
+                    *(envelope.correlation_id, envelope.causation_id, envelope.traceparent),
                 )
                 return
             document_id = _document_id(change.gate)

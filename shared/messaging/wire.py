@@ -22,10 +22,9 @@ def to_body(envelope: Envelope, source: str) -> bytes:
         "aggregateversion": envelope.version,
         "commandid": envelope.command_id,
         "correlationid": envelope.correlation_id,
+        "causationid": envelope.causation_id,
         "actor": envelope.actor,
     }
-    if envelope.causation_id is not None:
-        attributes["causationid"] = envelope.causation_id
     if envelope.traceparent is not None:
         attributes["traceparent"] = envelope.traceparent
     head = json.dumps(attributes, ensure_ascii=False)
@@ -49,7 +48,7 @@ def from_body(body: bytes) -> Envelope:
             occurred_at=datetime.fromisoformat(event["time"]),
             command_id=event["commandid"],
             correlation_id=event["correlationid"],
-            causation_id=event.get("causationid"),
+            causation_id=event["causationid"],
             traceparent=event.get("traceparent"),
             actor=event["actor"],
         )

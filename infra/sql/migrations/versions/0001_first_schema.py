@@ -58,7 +58,7 @@ def _create_event_log(schema: str) -> None:
         sa.Column("command_id", exact_text(255), nullable=False),
         sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
-        sa.Column("causation_id", sa.Unicode(255)),
+        sa.Column("causation_id", exact_text(255), nullable=False),
         sa.Column("traceparent", sa.Unicode(55)),
         sa.Column("actor", sa.Unicode(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
