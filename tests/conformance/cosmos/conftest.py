@@ -19,8 +19,8 @@ PLAIN, EXPIRING = "plain", "expiring"
 COMPOSITE = [[{"path": "/city", "order": "ascending"}, {"path": "/age", "order": "descending"}]]
 INDEXING = {
     "indexingMode": "consistent",
-    "includedPaths": [{"path": "/*"}, {"path": "/rank/?"}],
-    "excludedPaths": [{"path": '/"_etag"/?'}],
+    "includedPaths": [{"path": "/*"}, {"path": "/rank/?"}, {"path": "/hidden/but/?"}],
+    "excludedPaths": [{"path": '/"_etag"/?'}, {"path": "/hidden/*"}],
     "compositeIndexes": COMPOSITE,
 }
 

@@ -178,6 +178,15 @@ async def test_items_without_the_sorted_property_are_left_out_unless_its_index_i
     assert await run(container, pk, "SELECT VALUE c.id FROM c ORDER BY c.rank") == ["2", "1"]
 
 
+async def test_what_is_not_indexed_can_be_filtered_by_but_not_sorted_by(container: ContainerProxy, pk: str) -> None:
+    await container.create_item({"id": "1", "pk": pk, "hidden": {"so": 1, "but": 2}})
+    assert await run(container, pk, "SELECT VALUE c.id FROM c WHERE c.hidden.so = 1") == ["1"]
+    assert await run(container, pk, "SELECT VALUE c.id FROM c ORDER BY c.hidden.but") == ["1"]
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        await run(container, pk, "SELECT VALUE c.id FROM c ORDER BY c.hidden.so")
+    assert refused.value.status_code == 400
+
+
 async def test_values_of_different_types_are_sorted_by_type(container: ContainerProxy, pk: str) -> None:
     values: list[Any] = ["text", 3, True, None, False, -1]
     for number, value in enumerate(values):

@@ -7,6 +7,7 @@ from infra.local.cosmos.query import syntax
 from infra.local.cosmos.query.comparing import SortKey, identity, sort_key
 from infra.local.cosmos.query.compiling import Compiled, Row, Scope, compiled, projection
 from infra.local.cosmos.query.functions import AGGREGATES
+from infra.local.cosmos.query.indexing import check_order
 from infra.local.cosmos.query.syntax import Expression, Query
 from infra.local.cosmos.values import UNDEFINED, Json
 
@@ -29,7 +30,7 @@ class Plan:
         self._joins = [compiled(path, self._scope) for _, path in query.joins]
         self._where = compiled(query.where, self._scope) if query.where else None
         self._order = [(compiled(path, self._scope), descending) for path, descending in query.order]
-        self._keeps_undefined = _check_index(query.order, indexing)
+        self._keeps_undefined = check_order(query.order, indexing)
         self._distinct = query.select.distinct
         self._aggregates: list[tuple[str, Compiled]] = []
         self._project = self._projection(query.select)
@@ -108,32 +109,3 @@ def _amount(expression: Expression | None, scope: Scope) -> int | None:
     if isinstance(amount, bool) or not isinstance(amount, int) or amount < 0:
         raise BadRequestError("TOP, OFFSET and LIMIT need a non-negative integer.")
     return amount
-
-
-def _check_index(order: tuple[tuple[Expression, bool], ...], indexing: Json) -> bool:
-    """Whether items that lack the property sorted by are in the result: only where its index was asked for by name.
-
-    https://learn.microsoft.com/azure/cosmos-db/nosql/query/order-by#remarks
-    """
-    if not order:
-        return True
-    if len(order) == 1:
-        return f"{_index_path(order[0][0])}/?" in [
-            included.get("path") for included in indexing.get("includedPaths", [])
-        ]
-    wanted = [(_index_path(path), descending) for path, descending in order]
-    inverted = [(path, not descending) for path, descending in wanted]
-    for composite in indexing.get("compositeIndexes", []):
-        if [(part["path"], part.get("order", "ascending") == "descending") for part in composite] in (wanted, inverted):
-            return True
-    raise BadRequestError(
-        "The order by query does not have a corresponding composite index that it can be served from."
-    )
-
-
-def _index_path(path: Expression) -> str:
-    match path:
-        case syntax.Member(of, key):
-            return f"{_index_path(of)}/{key if isinstance(key, str) else '[]'}"
-        case _:
-            return ""
