@@ -6,14 +6,21 @@ from shared.catalog.functions import catalog
 from shared.customers.functions import customers
 from shared.ordering.functions import ordering
 from shared.platform.cosmos import ReadModels
+from shared.platform.http.docs import docs
+from shared.platform.http.fallback import fallback
 from shared.platform.http.health import health
 from shared.platform.settings import Settings
 
 settings = Settings.from_environment()
 read_models = ReadModels(settings)
-contexts = [ordering(settings, read_models), catalog(settings, read_models), customers(settings)]
+apis = [
+    ordering(settings, read_models),
+    catalog(settings, read_models),
+    customers(settings),
+    health(settings, read_models),
+]
+operations = [operation for api in apis for operation in api.operations]
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for context in contexts:
-    app.register_functions(context.blueprint)
-app.register_functions(health(settings, read_models))
+for blueprint in (*(api.blueprint for api in apis), docs(operations), fallback(operations)):
+    app.register_functions(blueprint)

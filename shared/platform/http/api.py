@@ -2,6 +2,8 @@
 
 import functools
 import hashlib
+import inspect
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +19,11 @@ from shared.platform.output import Answer
 
 JSON = "application/json"
 
+PREFIX = "/api"
+"""Where all routes begin: routePrefix in host.json."""
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
 type CommandTrigger = Callable[[func.HttpRequest, func.Context], func.HttpResponse]
 type QueryTrigger = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
@@ -28,24 +35,32 @@ class Operation:
     Attributes:
         name: the function's name in Azure, unique in the app.
         route: the template, without the prefix.
-        input: what is validated; fields that the route names are path parameters.
+        input: what is validated; fields that the route names are path parameters. None takes nothing.
         answer: the body of a success; None for none.
+        description: what it does, for people; its first sentence is the summary.
         tag: the context that it belongs to.
+        can_miss: whether what the path names may not exist (404).
     """
 
     name: str
     method: str
     route: str
-    input: type[Input | QueryInput]
+    input: type[Input | QueryInput] | None
     answer: type[Answer] | None
     success: HTTPStatus
-    summary: str
+    description: str
     tag: str
+    can_miss: bool
 
     @property
     def is_command(self) -> bool:
         """Whether it changes something."""
-        return issubclass(self.input, Input)
+        return self.input is not None and issubclass(self.input, Input)
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names in the route's braces."""
+        return frozenset(_PARAMETER.findall(self.route))
 
 
 class Api:
@@ -67,20 +82,34 @@ class Api:
                 try:
                     response = trigger(req, context)
                 except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
-                    return _failed(error, req, context)
-                return _finished(response, req, context)
+                    return failed(error, req, context)
+                return finished(response, req, context)
 
-            success = HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT
-            self._describe(trigger.__name__, method, route, command, created, success)
+            self.operations.append(
+                Operation(
+                    name=trigger.__name__,
+                    method=method,
+                    route=route,
+                    input=command,
+                    answer=created,
+                    success=HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT,
+                    description=inspect.getdoc(command) or "",
+                    tag=self._tag,
+                    can_miss=created is None,
+                )
+            )
             self.blueprint.route(route, methods=[method])(answering)
             return answering
 
         return register
 
     def query(
-        self, route: str, query: type[QueryInput], answer: type[Answer]
+        self, route: str, query: type[QueryInput] | None, answer: type[Answer], *, can_miss: bool = True
     ) -> Callable[[QueryTrigger], QueryTrigger]:
-        """Register a trigger that answers a query."""
+        """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
+
+        One without parameters says in its docstring what it answers.
+        """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
             @functools.wraps(trigger)
@@ -88,26 +117,26 @@ class Api:
                 try:
                     response = await trigger(req, context)
                 except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
-                    return _failed(error, req, context)
-                return _finished(response, req, context)
+                    return failed(error, req, context)
+                return finished(response, req, context)
 
-            self._describe(trigger.__name__, "GET", route, query, answer, HTTPStatus.OK)
-            self.blueprint.route(route, methods=["GET"])(answering)
+            self.operations.append(
+                Operation(
+                    name=trigger.__name__,
+                    method="GET",
+                    route=route,
+                    input=query,
+                    answer=answer,
+                    success=HTTPStatus.OK,
+                    description=inspect.getdoc(query or trigger) or "",
+                    tag=self._tag,
+                    can_miss=query is not None and can_miss,
+                )
+            )
+            self.blueprint.route(route, methods=["GET", "HEAD"])(answering)
             return answering
 
         return register
-
-    def _describe(
-        self,
-        name: str,
-        method: str,
-        route: str,
-        model: type[Input | QueryInput],
-        answer: type[Answer] | None,
-        success: HTTPStatus,
-    ) -> None:
-        summary = (model.__doc__ or "").partition("\n")[0].rstrip(".")
-        self.operations.append(Operation(name, method, route, model, answer, success, summary, self._tag))
 
 
 def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpResponse:
@@ -130,13 +159,13 @@ def found(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) 
     body = answer.model_dump_json(by_alias=True).encode()
     tag = etag or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if call.if_none_match is not None and _matches(call.if_none_match, tag):
+    if call.if_none_match is not None and matches(call.if_none_match, tag):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return func.HttpResponse(body, mimetype=JSON, headers=headers)
 
 
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Compare weakly, as RFC 9110 says for If-None-Match."""
+def matches(if_none_match: str, etag: str) -> bool:
+    """Tell whether a caller has this version: compare weakly, as RFC 9110 says for If-None-Match."""
     return if_none_match.strip() == "*" or etag in {
         candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")
     }
@@ -149,11 +178,13 @@ def _version(accepted: Accepted) -> dict[str, str]:
     return headers
 
 
-def _finished(response: func.HttpResponse, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Add what every answer has: the name of the conversation, and that its media type is no guess."""
     response.headers["X-Correlation-Id"] = correlation_id(req, context)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
-def _failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    return _finished(render(problem_of(error), urlsplit(req.url).path, correlation_id(req, context)), req, context)
+def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Answer an error as problem details."""
+    return finished(render(problem_of(error), urlsplit(req.url).path, correlation_id(req, context)), req, context)

@@ -3,12 +3,15 @@
 import asyncio
 import logging
 from http import HTTPStatus
+from typing import Literal
 
 import azure.functions as func
 import sqlalchemy as sa
 
 from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import JSON
+from shared.platform.http.api import JSON, Api
+from shared.platform.http.problems import RETRY_AFTER, Problem
+from shared.platform.output import Answer
 from shared.platform.reading import point_read
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
@@ -21,10 +24,16 @@ PATIENCE = 5
 ALIVE = sa.select(sa.literal(1))
 
 
-def health(settings: Settings, read_models: ReadModels) -> func.Blueprint:
+class Health(Answer):
+    """How it is."""
+
+    status: Literal["alive", "ready"]
+
+
+def health(settings: Settings, read_models: ReadModels) -> Api:
     """Wire both checks up. Service Bus is not among them: while it is away, the outbox keeps what it shall get."""
-    blueprint = func.Blueprint()
     engine = context_engine(settings, "ordering")
+    api = Api("health")
 
     def sql_answers() -> None:
         with engine.connect().execution_options(reads_only=True) as connection:
@@ -33,22 +42,27 @@ def health(settings: Settings, read_models: ReadModels) -> func.Blueprint:
     async def cosmos_answers() -> None:
         await point_read(read_models.container("orders"), "health", "health")
 
-    @blueprint.route("health/live", methods=["GET"])
-    async def get_health_live(req: func.HttpRequest) -> func.HttpResponse:
-        return _answer(HTTPStatus.OK, '{"status": "alive"}')
+    @api.query("health/live", None, Health)
+    async def get_health_live(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        """Tell whether the process runs."""
+        return _answer(Health(status="alive"))
 
-    @blueprint.route("health/ready", methods=["GET"])
-    async def get_health_ready(req: func.HttpRequest) -> func.HttpResponse:
+    @api.query("health/ready", None, Health)
+    async def get_health_ready(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        """Tell whether commands and queries can be answered: the database and the read models are asked."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(asyncio.to_thread(sql_answers), cosmos_answers())
-        except Exception:
+        except Exception as error:
             logger.warning("not ready", exc_info=True)
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, '{"status": "not ready"}')
-        return _answer(HTTPStatus.OK, '{"status": "ready"}')
+            detail = "The database or the read models do not answer at the moment."
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", detail, headers={"Retry-After": str(RETRY_AFTER)}
+            ) from error
+        return _answer(Health(status="ready"))
 
-    return blueprint
+    return api
 
 
-def _answer(status: HTTPStatus, body: str) -> func.HttpResponse:
-    return func.HttpResponse(body, status_code=status, mimetype=JSON, headers={"Cache-Control": "no-store"})
+def _answer(answer: Health) -> func.HttpResponse:
+    return func.HttpResponse(answer.model_dump_json(), mimetype=JSON, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,206 @@
+"""The API's description in OpenAPI 3.1, made from the models that validate requests and render answers.
+
+https://spec.openapis.org/oas/v3.1.1
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+
+from shared.platform.http import openapi_parts as parts
+from shared.platform.http.api import JSON, PREFIX, Operation
+from shared.platform.http.problems import PROBLEM_JSON
+from shared.platform.input import Input, QueryInput
+from shared.platform.output import Answer
+
+type Schema = dict[str, Any]
+
+SCHEMAS = "#/components/schemas/{model}"
+
+
+def document(operations: Iterable[Operation]) -> Schema:
+    """Describe operations.
+
+    Raises:
+        ValueError: two models have the same name.
+    """
+    operations = list(operations)
+    schemas = _schemas(operations)
+    paths: dict[str, Schema] = {}
+    for operation in operations:
+        described = _operation(operation, schemas)
+        paths.setdefault(f"{PREFIX}/{operation.route}", {})[operation.method.lower()] = described
+    return {
+        "openapi": "3.1.1",
+        "info": parts.INFO,
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": paths,
+        "components": {
+            "schemas": schemas | {"Problem": parts.PROBLEM},
+            "parameters": parts.REQUEST_HEADERS,
+            "headers": parts.RESPONSE_HEADERS,
+            "responses": {_response_name(status): _problem(status) for status in parts.ERRORS},
+        },
+    }
+
+
+class _Untitled(GenerateJsonSchema):
+    """Leaves out titles such as "Productid", which say nothing that the name does not."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
+        return False
+
+
+def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[Input | QueryInput | Answer], JsonSchemaMode]]:
+    for operation in operations:
+        if operation.input is not None:
+            yield operation.input, "validation"
+        if operation.answer is not None:
+            yield operation.answer, "serialization"
+
+
+def _schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
+    models = list(dict.fromkeys(_models(operations)))
+    _, generated = models_json_schema(models, ref_template=SCHEMAS, schema_generator=_Untitled)
+    schemas: dict[str, Schema] = generated.get("$defs", {})
+    if clashing := [name for name in schemas if "__" in name]:
+        raise ValueError(f"Schemas need names of their own: {', '.join(clashing)}")
+    for schema in schemas.values():
+        schema.pop("title", None)
+    return schemas
+
+
+def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+    described: Schema = {
+        "operationId": to_camel(operation.name),
+        "tags": [operation.tag],
+        "summary": _first_sentence(operation.description),
+        "description": operation.description,
+        "parameters": [],
+        "responses": _responses(operation),
+    }
+    headers = ["X-Correlation-Id", "traceparent"]
+    if operation.input is not None:
+        schema = schemas.pop(operation.input.__name__)
+        described["parameters"] += [
+            _parameter(name, "path", schema) for name in schema["properties"] if name in operation.parameters
+        ]
+        rest = [name for name in schema["properties"] if name not in operation.parameters]
+        if operation.is_command:
+            headers = ["Idempotency-Key", "If-Match", *headers]
+            if rest:
+                schemas[operation.input.__name__] = body = _body(schema, rest)
+                described["requestBody"] = {
+                    "required": bool(body.get("required")),
+                    "content": {JSON: {"schema": {"$ref": SCHEMAS.format(model=operation.input.__name__)}}},
+                }
+        else:
+            described["parameters"] += [_parameter(name, "query", schema) for name in rest]
+            headers = ["Prefer", "If-None-Match", *headers] if _waits(rest) else ["If-None-Match", *headers]
+    described["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in headers]
+    return described
+
+
+def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> Schema:
+    own = _without_null(schema["properties"][name])
+    described: Schema = {"name": name, "in": place, "required": name in schema.get("required", [])}
+    if "description" in own:
+        described["description"] = own.pop("description")
+    for example in schema.get("examples", [])[:1]:
+        if name in example:
+            described["example"] = example[name]
+    return described | {"schema": own}
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Say of an optional parameter only what it is when it is there: a query string has no null."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    outer: Schema = {
+        key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)
+    }
+    match choices:
+        case []:
+            return outer
+        case [only]:
+            return outer | only
+        case _:
+            return outer | {"anyOf": choices}
+
+
+def _body(schema: Schema, fields: list[str]) -> Schema:
+    body: Schema = schema | {"properties": {name: schema["properties"][name] for name in fields}}
+    body["required"] = [name for name in schema.get("required", []) if name in fields]
+    body["examples"] = [
+        {name: value for name, value in example.items() if name in fields} for example in schema.get("examples", [])
+    ]
+    return {key: value for key, value in body.items() if value != []}
+
+
+def _responses(operation: Operation) -> Schema:
+    described: Schema = {str(operation.success.value): _success(operation)}
+    if operation.input is not None and not operation.is_command:
+        described["304"] = {
+            "description": "The caller has this version already (If-None-Match).",
+            "headers": _headers("ETag", "X-Correlation-Id"),
+        }
+    for status in _errors(operation):
+        described[str(status.value)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+    return described
+
+
+def _success(operation: Operation) -> Schema:
+    headers = ["X-Correlation-Id"]
+    if operation.input is not None:
+        headers.insert(0, "ETag")
+    if operation.is_command:
+        headers.append("Idempotent-Replayed")
+    if operation.success is HTTPStatus.CREATED:
+        headers.insert(0, "Location")
+    success: Schema = {"description": parts.SUCCESSES[operation.success], "headers": _headers(*headers)}
+    if operation.answer is not None:
+        success["content"] = {JSON: {"schema": {"$ref": SCHEMAS.format(model=operation.answer.__name__)}}}
+    return success
+
+
+def _errors(operation: Operation) -> list[HTTPStatus]:
+    """Tell which of the errors an operation can answer."""
+    never = set()
+    if operation.input is None:
+        never |= {HTTPStatus.UNPROCESSABLE_ENTITY}
+    if not operation.is_command:
+        never |= parts.OF_COMMANDS
+    if not operation.can_miss:
+        never |= {HTTPStatus.NOT_FOUND}
+    return [status for status in parts.ERRORS if status not in never]
+
+
+def _problem(status: HTTPStatus) -> Schema:
+    described: Schema = {"description": parts.ERRORS[status]}
+    if status is HTTPStatus.TOO_MANY_REQUESTS:
+        return described  # the platform's own answer has no body
+    headers = ["X-Correlation-Id"]
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.insert(0, "Retry-After")
+    described["headers"] = _headers(*headers)
+    described["content"] = {PROBLEM_JSON: {"schema": {"$ref": SCHEMAS.format(model="Problem")}}}
+    return described
+
+
+def _headers(*names: str) -> Schema:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _response_name(status: HTTPStatus) -> str:
+    return "".join(word.capitalize() for word in status.name.split("_"))
+
+
+def _first_sentence(text: str) -> str:
+    return text.replace("\n", " ").partition(". ")[0].rstrip(".")
+
+
+def _waits(fields: Iterable[str]) -> bool:
+    return not {"minVersion", "after"}.isdisjoint(fields)

@@ -1,0 +1,156 @@
+"""What all operations share in the API's description: what it is about, headers, errors."""
+
+from http import HTTPStatus
+from typing import Any
+
+from shared.platform.http.requests import DEFAULT_WAIT, MAX_BODY, MAX_WAIT
+
+INFO = {
+    "title": "Tandem",
+    "version": "1.0.0",
+    "summary": "Orders, products and customers: commands change, queries read.",
+    "description": f"""\
+**Commands** change something and answer with the new version in `ETag`. Send an `Idempotency-Key`, and a retry gets the
+first answer again; send `If-Match`, and a command acts on that version or on none. Ids may be chosen by the caller.
+
+**Queries** read what the events have been projected to, a moment later. To read your own write, give the version that
+the command answered as `minVersion` (or `after=<orderId>:<version>` for lists and summaries): the query waits for it,
+for {DEFAULT_WAIT} seconds or as long as `Prefer: wait=<seconds>` says. `If-None-Match` saves what has not changed.
+
+**Errors** are problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); invalid input is named at once in
+`errors`. Quote the correlation id when asking for help.
+""",
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+
+SUCCESSES = {
+    HTTPStatus.OK: "The answer.",
+    HTTPStatus.CREATED: "It is made.",
+    HTTPStatus.NO_CONTENT: "It is done.",
+}
+
+ERRORS = {
+    HTTPStatus.BAD_REQUEST: "The body is no JSON.",
+    HTTPStatus.NOT_FOUND: "What the path names does not exist.",
+    HTTPStatus.CONFLICT: "The rules forbid it in the present state; `type` says which rule.",
+    HTTPStatus.PRECONDITION_FAILED: "It is no longer at the version in If-Match.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {MAX_BODY} bytes.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Values break rules; `errors` names all of them.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests wait already. This comes from the platform, without a body.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now, but may be later: a store or a read model is behind.",
+}
+
+OF_COMMANDS = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.PRECONDITION_FAILED,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+}
+"""Errors that no query has."""
+
+
+def _request_header(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **schema}}
+
+
+REQUEST_HEADERS = {
+    header["name"]: header
+    for header in (
+        _request_header(
+            "Idempotency-Key",
+            "Names this command: sent again with the same content, it is not carried out again, but answered as the "
+            "first time.",
+            pattern=r"^[\x21-\x7e]{1,255}$",
+        ),
+        _request_header(
+            "If-Match",
+            "The ETag of the version to act on.",
+            pattern=r'^("[0-9]{1,18}(\.[0-9]+)?"|\*)$',
+        ),
+        _request_header("If-None-Match", "ETags of what the caller has."),
+        _request_header(
+            "Prefer",
+            f"`wait=<seconds>`: how long to wait for `minVersion` or `after`; {DEFAULT_WAIT} if not said, at most "
+            f"{MAX_WAIT}.",
+        ),
+        _request_header(
+            "X-Correlation-Id",
+            "Names the conversation in logs, events and answers: 1 to 128 letters, digits and `._:-`. Anything else is "
+            "replaced.",
+        ),
+        _request_header(
+            "traceparent",
+            "The caller's trace ([W3C Trace Context](https://www.w3.org/TR/trace-context/)), which goes on here.",
+        ),
+    )
+}
+
+RESPONSE_HEADERS = {
+    "ETag": {
+        "description": "The version.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[^"]+"$', "examples": ['"3"']},
+    },
+    "Location": {
+        "description": "Where it can be read.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "X-Correlation-Id": {
+        "description": "The name of the conversation: the caller's, or the trace's.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Idempotent-Replayed": {
+        "description": "There if this is the first answer again.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before the next try.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+
+PROBLEM = {
+    "type": "object",
+    "description": "Problem details, RFC 9457.",
+    "required": ["type", "title", "status", "detail", "instance", "correlationId"],
+    "properties": {
+        "type": {
+            "type": "string",
+            "format": "uri",
+            "pattern": "^urn:tandem:problem:[a-z-]+$",
+            "description": "Which problem it is, for programs.",
+            "examples": ["urn:tandem:problem:price-changed"],
+        },
+        "title": {"type": "string", "description": "The status in words."},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string", "description": "What happened, for people."},
+        "instance": {"type": "string", "format": "uri-reference", "description": "The path of the request."},
+        "correlationId": {"type": "string", "description": "The name of the conversation."},
+        "errors": {
+            "type": "array",
+            "minItems": 1,
+            "description": "What is wrong with the request, all of it.",
+            "items": {
+                "type": "object",
+                "required": ["in", "pointer", "detail"],
+                "properties": {
+                    "in": {"type": "string", "enum": ["body", "path", "query", "header"]},
+                    "pointer": {
+                        "type": "string",
+                        "format": "json-pointer",
+                        "description": "Where in it, as a JSON pointer (RFC 6901).",
+                    },
+                    "detail": {"type": "string", "description": "The rule that it breaks."},
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+}
