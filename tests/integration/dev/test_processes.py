@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from infra.local.child import GRACE
 from infra.local.ports import LOOPBACK, choose
 from infra.local.processes import Program, ProgramFailedError, Running, keep_running, run
 
@@ -74,13 +76,15 @@ async def test_programs_end_with_the_body_and_leave_no_process() -> None:
         for state in states:
             await state.listening()
         assert all(is_alive(state.pid) for state in states)
+        begin = time.monotonic()
     assert not any(is_alive(state.pid) for state in states)
+    assert time.monotonic() - begin < GRACE, "they were not asked to end but made to"
 
 
 async def test_a_program_that_cannot_start_is_given_up_with_its_last_lines_and_the_others_end() -> None:
     sound, broken = server(), Program("broken", "http.server", ("not-a-port",))
     with pytest.raises(ExceptionGroup) as caught:
-        async with started(Log(), sound, broken) as states:
+        async with asyncio.timeout(30), started(Log(), sound, broken) as states:
             await asyncio.Event().wait()
     assert caught.group_contains(ProgramFailedError, match="broken ended with exit code 2")
     assert "invalid int value: 'not-a-port'" in str(caught.value.exceptions[0])

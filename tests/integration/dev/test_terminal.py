@@ -65,11 +65,11 @@ class Terminal:
 
 
 @contextmanager
-def window_with_stack(data: Path) -> Iterator[tuple[Terminal, running.Stack]]:
+def window_with_stack(data: Path, until: str = "End everything: Ctrl-C") -> Iterator[tuple[Terminal, running.Stack]]:
     ports = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0")
     with closing(Terminal(sys.executable, "dev.py", "up", "--data", str(data), *ports)) as terminal, terminal.command:
         try:
-            terminal.read_until("End everything: Ctrl-C")
+            terminal.read_until(until)
             stack = running.find(data)
             assert stack is not None
             yield terminal, stack
@@ -88,17 +88,18 @@ def test_ctrl_c_in_a_terminal_ends_every_process_in_order(tmp_path: Path) -> Non
         assert set(alive(stack)) == {"up", "host", "servicebus", "cosmos"}
         terminal.press_ctrl_c()
         shown = terminal.read_until("all ended")
-        assert terminal.command.wait(15) == 0, shown
+        assert terminal.command.wait(30) == 0, shown
         assert alive(stack) == []
         assert "Traceback" not in shown
         assert shown.index("host ended") < shown.index("cosmos ended"), "the host needs the engines until it has ended"
         assert "starting it again" not in shown
 
 
-def test_closing_the_terminal_ends_every_process(tmp_path: Path) -> None:
-    with window_with_stack(tmp_path) as (terminal, stack):
+def test_closing_the_terminal_ends_every_process_even_while_it_starts(tmp_path: Path) -> None:
+    with window_with_stack(tmp_path, until="cosmos") as (terminal, stack):
+        assert {"up", "servicebus", "cosmos"} <= set(alive(stack))
         terminal.close()
-        terminal.command.wait(15)
+        terminal.command.wait(30)
         assert alive(stack) == []
         assert not (tmp_path / "stack.json").exists()
 
@@ -106,4 +107,4 @@ def test_closing_the_terminal_ends_every_process(tmp_path: Path) -> None:
 def test_names_are_coloured_in_a_terminal(tmp_path: Path) -> None:
     terminal = Terminal(sys.executable, "-m", "infra.local.up", "--data", str(tmp_path), "--setting", "SqlConnection=x")
     with closing(terminal), terminal.command:
-        assert "\033[1;33mup " in terminal.read_until("data in")
+        assert "\033[33mup " in terminal.read_until("data in")
