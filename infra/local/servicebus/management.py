@@ -3,6 +3,7 @@
 The operations and their fields: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-amqp-request-response.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 from uuid import UUID
@@ -13,6 +14,8 @@ from infra.local.servicebus import errors
 from infra.local.servicebus.entity import Queue
 from infra.local.servicebus.message import Content, Message
 from infra.local.servicebus.namespace import Namespace
+
+logger = logging.getLogger(__name__)
 
 type Body = dict[str, Any]
 type HoldsSession = Callable[[Queue, str], bool]
@@ -66,6 +69,9 @@ class Management:
             return operate(address, body, holds_session)
         except KeyError as error:
             raise errors.invalid_argument(f"The body of '{operation}' lacks {error}.") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            logger.exception("%s on %s", operation, address)
+            raise errors.invalid_argument(f"The body of '{operation}' has a value of the wrong kind.") from error
 
     def _peek(self, address: str, body: Body, _: HoldsSession) -> Body | None:
         queue = self._namespace.queue(address)

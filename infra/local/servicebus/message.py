@@ -9,7 +9,7 @@ from uuid import UUID
 from proton import symbol
 
 from infra.local.servicebus import wire
-from infra.local.servicebus.errors import invalid_argument
+from infra.local.servicebus.errors import invalid_argument, malformed
 
 SCHEDULED_ENQUEUE_TIME: Final = "x-opt-scheduled-enqueue-time"
 DEAD_LETTER_SOURCE: Final = "x-opt-deadletter-source"
@@ -75,10 +75,12 @@ class Content:
         self._spans = {code: (start, end) for code, start, end in spans}
         self._bare_from = next((start for code, start, _ in spans if code >= wire.PROPERTIES), len(raw))
         self.raw = raw
-        self._header: list[Any] = list(self._decoded(wire.HEADER) or [])
+        self._header: list[Any] = self._decoded(wire.HEADER, list)
         self.annotations: dict[str, Any] = {str(key): value for key, value in self._mapping(wire.MESSAGE_ANNOTATIONS)}
-        self.ttl: int | None = self._header_field(2)
+        self.ttl = self._header_field(2)
         self.scheduled_at: int | None = self.annotations.get(SCHEDULED_ENQUEUE_TIME)
+        if self.scheduled_at is not None and not isinstance(self.scheduled_at, int):
+            raise malformed(f"{SCHEDULED_ENQUEUE_TIME} is not a timestamp.")
         self.message_id = _identifier("MessageId", self.properties.get("message_id"))
         self.session_id = _identifier("SessionId", self.properties.get("group_id"))
         self._own_annotations = [
@@ -91,7 +93,7 @@ class Content:
     @cached_property
     def properties(self) -> dict[str, Any]:
         """The properties section by field name, without empty fields."""
-        fields = self._decoded(wire.PROPERTIES) or []
+        fields = self._decoded(wire.PROPERTIES, list)
         return {name: value for name, value in zip(_PROPERTY_NAMES, fields, strict=False) if value is not None}
 
     @cached_property
@@ -123,14 +125,20 @@ class Content:
         start, end = self._spans.get(code, (0, 0))
         return self.raw[start:end]
 
-    def _decoded(self, code: int) -> Any:
-        return wire.decode_section(self._section(code)) if code in self._spans else None
+    def _decoded[T: (list[Any], dict[Any, Any])](self, code: int, kind: type[T]) -> T:
+        value = wire.decode_section(self._section(code)) if code in self._spans else kind()
+        if not isinstance(value, kind):
+            raise malformed(f"Section {code:#x} of the message is not a {kind.__name__}.")
+        return value
 
     def _mapping(self, code: int) -> list[tuple[Any, Any]]:
-        return list((self._decoded(code) or {}).items())
+        return list(self._decoded(code, dict).items())
 
     def _header_field(self, index: int) -> int | None:
-        return self._header[index] if len(self._header) > index else None
+        value = self._header[index] if len(self._header) > index else None
+        if value is not None and not isinstance(value, int):
+            raise malformed("A field of the header is not a number.")
+        return value
 
 
 def _identifier(name: str, value: Any) -> str | None:
