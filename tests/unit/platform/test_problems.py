@@ -1,0 +1,124 @@
+"""Which error is which answer, and what a caller is told."""
+
+import json
+import logging
+
+import pytest
+import sqlalchemy as sa
+from azure.core.exceptions import HttpResponseError, ServiceRequestError
+
+from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
+from shared.customers.domain.errors import CustomerAlreadyExists
+from shared.kernel.refusals import InputError, Invalid, Refusal, StaleVersion
+from shared.ordering.domain import errors
+from shared.platform.http.problems import Problem, problem_of, render
+from shared.platform.write_side import KeyReused, LostRace
+
+REFUSALS: list[tuple[type[Refusal], int, str]] = [
+    (Refusal, 409, "refused"),
+    (Invalid, 422, "invalid"),
+    (StaleVersion, 412, "stale-version"),
+    (KeyReused, 422, "idempotency-key-reused"),
+    (errors.OrderNotFound, 404, "order-not-found"),
+    (errors.CustomerNotFound, 404, "customer-not-found"),
+    (errors.ItemNotInOrder, 404, "item-not-in-order"),
+    (errors.OrderAlreadyExists, 409, "order-already-exists"),
+    (errors.OrderNotInStatus, 409, "order-status"),
+    (errors.OrderIsEmpty, 409, "order-empty"),
+    (errors.CurrencyMix, 409, "currency-mix"),
+    (errors.PriceChanged, 409, "price-changed"),
+    (errors.OrderTooLarge, 409, "order-too-large"),
+    (ProductNotFound, 404, "product-not-found"),
+    (ProductAlreadyExists, 409, "product-already-exists"),
+    (CustomerAlreadyExists, 409, "customer-already-exists"),
+]
+
+
+def http_error(status: int) -> HttpResponseError:
+    error = HttpResponseError("from the store")
+    error.status_code = status
+    return error
+
+
+def database_error(text: str) -> sa.exc.DBAPIError:
+    return sa.exc.OperationalError("SELECT secret", {}, Exception(text))
+
+
+@pytest.mark.parametrize(("refusal", "status", "code"), REFUSALS)
+def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status: int, code: str) -> None:
+    wrong = InputError("/items/0", "is wrong")
+    problem = problem_of(refusal("why not", [wrong]))
+    assert (problem.status, problem.code, problem.detail) == (status, code, "why not")
+    assert list(problem.errors) == [wrong]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (LostRace(), "contention"),
+        (sa.exc.TimeoutError("the pool is empty"), "overloaded"),
+        (database_error("[40001] deadlock (1205) (SQLExecDirectW)"), "database-unavailable"),
+        (database_error("database is locked"), "database-unavailable"),
+        (http_error(429), "read-models-unavailable"),
+        (http_error(503), "read-models-unavailable"),
+        (http_error(408), "read-models-unavailable"),
+        (http_error(449), "read-models-unavailable"),
+        (ServiceRequestError("nobody there"), "read-models-unavailable"),
+    ],
+)
+def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: str) -> None:
+    problem = problem_of(error)
+    assert (problem.status, problem.code) == (503, code)
+    assert problem.headers == {"Retry-After": "1"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("secret"),
+        http_error(400),
+        database_error("secret (208) (SQLExecDirectW)"),
+        ValueError("secret"),
+    ],
+)
+def test_what_is_not_expected_is_logged_and_told_nothing_of(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR):
+        problem = problem_of(error)
+    assert (problem.status, problem.code) == (500, "internal-error")
+    assert "secret" not in problem.detail
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
+
+
+def test_a_problem_is_rendered_as_rfc_9457_says() -> None:
+    problem = Problem(
+        problem_of(Invalid("x")).status,
+        "invalid",
+        "Größe",
+        [InputError("/quantity", "should be less", "body"), InputError("/orderId", "should be a UUID", "path")],
+        headers={"Retry-After": "7"},
+    )
+
+    response = render(problem, "/api/orders", "c-1")
+
+    assert response.status_code == 422
+    assert response.mimetype == "application/problem+json"
+    assert dict(response.headers) == {"X-Correlation-Id": "c-1", "Cache-Control": "no-store", "Retry-After": "7"}
+    assert json.loads(response.get_body()) == {
+        "type": "urn:tandem:problem:invalid",
+        "title": "Unprocessable Content",
+        "status": 422,
+        "detail": "Größe",
+        "instance": "/api/orders",
+        "correlationId": "c-1",
+        "errors": [
+            {"in": "body", "pointer": "/quantity", "detail": "should be less"},
+            {"in": "path", "pointer": "/orderId", "detail": "should be a UUID"},
+        ],
+    }
+
+
+def test_a_problem_without_errors_has_no_list_of_them() -> None:
+    response = render(problem_of(StaleVersion("older")), "/api/orders/1", "c-1")
+    assert "errors" not in json.loads(response.get_body())

@@ -1,0 +1,56 @@
+"""Settings come from the environment, and what is missing is named at once."""
+
+import re
+
+import pytest
+
+from shared.platform.settings import MissingSettings, Settings
+
+CONNECTIONS = {
+    "SqlConnection": "sqlite:///tandem.db",
+    "CosmosConnection": "AccountEndpoint=http://localhost:8081/;AccountKey=a2V5;",
+    "ServiceBusConnection": "Endpoint=sb://localhost;",
+}
+
+
+def test_connection_strings_are_taken_as_they_are() -> None:
+    assert Settings.from_environment(CONNECTIONS) == Settings(
+        sql="sqlite:///tandem.db",
+        cosmos="AccountEndpoint=http://localhost:8081/;AccountKey=a2V5;",
+        service_bus="Endpoint=sb://localhost;",
+        cosmos_database="orders-db",
+        identity_client_id=None,
+    )
+
+
+def test_identity_based_connections_are_taken_where_there_are_no_strings() -> None:
+    settings = Settings.from_environment(
+        {
+            "SqlConnection": "mssql+pyodbc://server/db",
+            "CosmosConnection__accountEndpoint": "https://tandem.documents.azure.com/",
+            "ServiceBusConnection__fullyQualifiedNamespace": "tandem.servicebus.windows.net",
+            "CosmosDatabase": "another-db",
+            "AZURE_CLIENT_ID": "1234",
+        }
+    )
+    assert settings == Settings(
+        sql="mssql+pyodbc://server/db",
+        cosmos="https://tandem.documents.azure.com/",
+        service_bus="tandem.servicebus.windows.net",
+        cosmos_database="another-db",
+        identity_client_id="1234",
+    )
+
+
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(MissingSettings, match=r"SqlConnection, CosmosConnection .*, ServiceBusConnection "):
+        Settings.from_environment({"SqlConnection": ""})
+
+
+@pytest.mark.parametrize("name", CONNECTIONS)
+def test_only_what_is_missing_is_named(name: str) -> None:
+    others = CONNECTIONS.keys() - {name}
+    with pytest.raises(MissingSettings) as caught:
+        Settings.from_environment({other: CONNECTIONS[other] for other in others})
+    assert re.search(rf"\b{name}\b", str(caught.value))
+    assert not any(re.search(rf"\b{other}\b", str(caught.value)) for other in others)

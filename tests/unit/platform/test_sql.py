@@ -1,0 +1,151 @@
+"""Signing in to Azure SQL with a token, and which of its errors a new transaction may not meet again."""
+
+import importlib.util
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.platform.settings import Settings
+from shared.platform.sql import (
+    SQL_COPT_SS_ACCESS_TOKEN,
+    TOKEN_SCOPE,
+    TRANSIENT,
+    context_engine,
+    error_number,
+    is_transient,
+    packed,
+    sql_engine,
+)
+
+DRIVER = importlib.util.find_spec("mssql_python_odbc")
+URL = "mssql+pyodbc://127.0.0.1:1/tandem?driver={}"
+
+needs_unixodbc = pytest.mark.skipif(
+    importlib.util.find_spec("pyodbc") is None or not any(Path("/usr/lib").rglob("libodbc.so.2")),
+    reason="pyodbc loads the system's unixODBC: apt-get install unixodbc",
+)
+needs_driver = pytest.mark.skipif(
+    DRIVER is None, reason="needs Microsoft's ODBC driver: python -m pip install --no-deps mssql-python-odbc"
+)
+
+
+@dataclass
+class AToken:
+    """What a credential gives."""
+
+    token: str
+
+
+@dataclass
+class ExpiringCredential:
+    """Gives another token each time, as if the one before had run out."""
+
+    given: list[str] = field(default_factory=list)
+
+    def get_token(self, *scopes: str) -> AToken:
+        """Give the next one."""
+        assert scopes == (TOKEN_SCOPE,)
+        self.given.append(f"token-{len(self.given) + 1}")
+        return AToken(self.given[-1])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200))
+def test_a_token_is_packed_as_its_length_in_bytes_and_utf_16(token: str) -> None:
+    data = packed(token)
+    (length,) = struct.unpack_from("<I", data)
+    assert length == len(data) - 4
+    assert data[4:].decode("utf-16-le") == token
+
+
+def sql_error(text: str, *, invalidated: bool = False) -> sa.exc.DBAPIError:
+    error = sa.exc.DBAPIError("SELECT 1", {}, Exception("42000", text))
+    error.connection_invalidated = invalidated
+    return error
+
+
+@pytest.mark.parametrize("number", sorted(TRANSIENT))
+def test_errors_that_pass_are_told_by_their_number(number: int) -> None:
+    error = sql_error(f"[42000] [Microsoft][ODBC Driver 18 for SQL Server]Whatever it says ({number}) (SQLExecDirectW)")
+    assert error_number(error) == number
+    assert is_transient(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sql_error("[23000] [Microsoft]... Violation of UNIQUE KEY constraint. (2627) (SQLExecDirectW)"),
+        sql_error("[42S02] [Microsoft]... Invalid object name 'orders (1205)'. (208) (SQLExecDirectW)"),
+        sql_error("no number"),
+        RuntimeError("(1205) (SQLExecDirectW)"),
+    ],
+)
+def test_errors_that_stay_are_not_tried_again(error: Exception) -> None:
+    assert not is_transient(error)
+
+
+def test_a_lost_connection_and_a_locked_file_may_be_tried_again() -> None:
+    assert is_transient(sql_error("gone", invalidated=True))
+    assert is_transient(sa.exc.OperationalError("BEGIN", {}, Exception("database is locked")))
+
+
+@needs_unixodbc
+def test_every_new_connection_asks_for_a_token_of_its_own_and_signs_in_with_nothing_else() -> None:
+    credential = ExpiringCredential()
+    engine = sql_engine(URL.format("none"), "ordering", credential=credential)
+    seen: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _look(_dialect: object, _record: object, arguments: list[str], parameters: dict[str, Any]) -> None:
+        seen.append((arguments[0], parameters["attrs_before"]))
+
+    for _ in range(3):  # there is no such driver, so each of these is a new connection
+        with pytest.raises(sa.exc.DBAPIError):
+            engine.connect()
+
+    assert credential.given == ["token-1", "token-2", "token-3"]
+    assert [before for _, before in seen] == [{SQL_COPT_SS_ACCESS_TOKEN: packed(token)} for token in credential.given]
+    assert not any("trusted_connection" in arguments.lower() for arguments, _ in seen)
+
+
+def microsofts(url: str) -> sa.Engine:
+    """An engine that goes through Microsoft's driver to where nobody listens, and gives up soon."""
+    assert DRIVER is not None
+    folder = next(iter(DRIVER.submodule_search_locations or ()))
+    driver = next(Path(folder).glob("libs/linux/debian_ubuntu/x86_64/lib/libmsodbcsql*"))
+    engine = sql_engine(url.format(driver), "ordering", credential=ExpiringCredential())
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _hurry(_dialect: object, _record: object, _arguments: list[str], parameters: dict[str, Any]) -> None:
+        parameters["timeout"] = 1
+
+    return engine
+
+
+@needs_unixodbc
+@needs_driver
+def test_microsofts_driver_takes_the_token_and_goes_on_to_the_server() -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="HYT00.*Login timeout expired"):
+        microsofts(URL).connect()
+
+
+@needs_unixodbc
+@needs_driver
+def test_microsofts_driver_refuses_the_token_beside_another_way_to_sign_in() -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="FA005"):
+        microsofts(URL.replace("127.0.0.1", "user:password@127.0.0.1")).connect()
+
+
+@needs_unixodbc
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [("sqlite:///x.db", "pysqlite"), ("mssql+pyodbc://user:password@server/db?driver=none", "pyodbc")],
+)
+def test_an_address_that_signs_in_by_itself_needs_no_identity(url: str, driver: str) -> None:
+    engine = context_engine(Settings(sql=url, cosmos="", service_bus=""), "ordering")
+    assert engine.dialect.driver == driver
