@@ -130,7 +130,7 @@ def microsofts(url: str) -> sa.Engine:
 @needs_unixodbc
 @needs_driver
 def test_microsofts_driver_takes_the_token_and_goes_on_to_the_server() -> None:
-    with pytest.raises(sa.exc.DBAPIError, match="HYT00.*Login timeout expired"):
+    with pytest.raises(sa.exc.DBAPIError, match=r"HYT00.*Login timeout expired"):
         microsofts(URL).connect()
 
 
