@@ -103,7 +103,7 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
         call = query_call(req, ReadOrder)
         return found(call, *await read_order(orders(), call.query, call.wait))
 
-    @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders)
+    @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, can_miss=False)
     async def get_customer_orders(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ListOrders)
         return found(call, await list_orders(orders(), call.query, call.wait))

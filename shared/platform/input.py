@@ -50,7 +50,10 @@ def _printable(value: str) -> str:
 Id = Annotated[UUID, BeforeValidator(_canonical)]
 """A UUID in its usual form; case does not matter."""
 
-Text = Annotated[str, AfterValidator(_printable)]
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_PRINTABLE = {"pattern": rf"^([^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*)?$"}
+
+Text = Annotated[str, AfterValidator(_printable), Field(json_schema_extra=_PRINTABLE)]
 """Text on one line: not blank, no control characters."""
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
@@ -61,8 +64,8 @@ Price = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^\d{1,15}(\.\d{1,4})?$"},
-                {"type": "number", "minimum": 0},
+                {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,4})?$"},
+                {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999, "multipleOf": 0.0001},
             ],
             "description": "An amount in major units; a string keeps every digit.",
             "examples": ["19.90"],

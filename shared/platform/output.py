@@ -16,6 +16,8 @@ class Answer(BaseModel):
 
 Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", examples=["19.90"])]
 """Major units, with exactly the currency's digits."""
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T05:20:27.012345Z"])]
+"""A moment in UTC, as `times.utc_text` writes it."""
 
 
 class CurrencyAmount(Answer):

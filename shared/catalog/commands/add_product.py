@@ -9,6 +9,7 @@ from shared.catalog.domain.product import Product
 from shared.catalog.repository import Products
 from shared.kernel.money import CURRENCIES, Money
 from shared.messaging.envelope import Accepted
+from shared.platform.examples import PRODUCT_ID, example
 from shared.platform.input import Id, Input, Name, Price, Text
 
 
@@ -21,7 +22,17 @@ def _known(code: str) -> str:
 Currency = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(CURRENCIES)})]
 
 
-class AddProduct(Input):
+class AddProduct(
+    Input,
+    json_schema_extra=example(
+        productId=PRODUCT_ID,
+        name="Teapot",
+        description="Holds a litre.",
+        unitPrice="19.90",
+        currency="EUR",
+        category="Kitchen",
+    ),
+):
     """Add a product; its currency is for good."""
 
     product_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")

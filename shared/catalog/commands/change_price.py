@@ -3,10 +3,11 @@
 from shared.catalog.repository import Products
 from shared.kernel.money import Money
 from shared.messaging.envelope import Accepted
+from shared.platform.examples import PRODUCT_ID, example
 from shared.platform.input import Id, Input, Price
 
 
-class ChangePrice(Input):
+class ChangePrice(Input, json_schema_extra=example(productId=PRODUCT_ID, unitPrice="21.50")):
     """Let a product cost something else, in the currency it has."""
 
     product_id: Id

@@ -2,10 +2,11 @@
 
 from shared.catalog.repository import Products
 from shared.messaging.envelope import Accepted
+from shared.platform.examples import PRODUCT_ID, example
 from shared.platform.input import Id, Input, Name
 
 
-class RenameProduct(Input):
+class RenameProduct(Input, json_schema_extra=example(productId=PRODUCT_ID, name="Large teapot")):
     """Call a product something else; orders that have it show the new name."""
 
     product_id: Id

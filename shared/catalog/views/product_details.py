@@ -11,6 +11,7 @@ from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChan
 from shared.kernel.money import Money
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Change, Create, Patch
+from shared.platform.examples import PRODUCT_ID, example
 from shared.platform.input import Id, QueryInput, Version
 from shared.platform.output import Amount, Answer, amount
 from shared.platform.reading import read_at_least
@@ -31,7 +32,7 @@ class ProductDetails(Answer):
     version: int
 
 
-class ReadProduct(QueryInput):
+class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     """A product in full."""
 
     product_id: Id

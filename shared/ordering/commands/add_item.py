@@ -9,12 +9,13 @@ from shared.messaging.envelope import Accepted
 from shared.ordering.domain.offer import RequestedItem
 from shared.ordering.domain.order import MAX_QUANTITY
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, PRODUCT_ID, example
 from shared.platform.input import Id, Input, Price
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
 
 
-class AddItem(Input):
+class AddItem(Input, json_schema_extra=example(orderId=ORDER_ID, productId=PRODUCT_ID, quantity=1)):
     """Add pieces of a product. If the order has the product already, its line grows and takes today's price."""
 
     order_id: Id

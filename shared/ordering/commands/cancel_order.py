@@ -6,10 +6,11 @@ from pydantic import StringConstraints
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, example
 from shared.platform.input import Id, Input, Text
 
 
-class CancelOrder(Input):
+class CancelOrder(Input, json_schema_extra=example(orderId=ORDER_ID, reason="Ordered twice")):
     """Call off an order that is not completed, and say why."""
 
     order_id: Id

@@ -2,10 +2,11 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, example
 from shared.platform.input import Id, Input
 
 
-class CompleteOrder(Input):
+class CompleteOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
     """Close a confirmed order as fulfilled."""
 
     order_id: Id

@@ -2,10 +2,11 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, example
 from shared.platform.input import Id, Input
 
 
-class ConfirmOrder(Input):
+class ConfirmOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
     """Accept an order that was submitted."""
 
     order_id: Id

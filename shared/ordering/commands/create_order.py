@@ -12,6 +12,7 @@ from shared.ordering.commands.add_item import Quantity
 from shared.ordering.domain.offer import RequestedItem
 from shared.ordering.domain.order import MAX_LINES, Order
 from shared.ordering.repository import Orders
+from shared.platform.examples import CUSTOMER_ID, ORDER_ID, PRODUCT_ID, example
 from shared.platform.input import Id, Input, Price, Text
 
 
@@ -35,7 +36,15 @@ class ShippingAddress(Input):
     )
 
 
-class CreateOrder(Input):
+class CreateOrder(
+    Input,
+    json_schema_extra=example(
+        orderId=ORDER_ID,
+        customerId=CUSTOMER_ID,
+        items=[{"productId": PRODUCT_ID, "quantity": 2}],
+        shippingAddress={"street": "12 St James's Square", "city": "London", "postalCode": "SW1Y 4LE", "country": "GB"},
+    ),
+):
     """Open an order. Several items of one product become one line."""
 
     order_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")

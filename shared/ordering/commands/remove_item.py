@@ -2,10 +2,11 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, PRODUCT_ID, example
 from shared.platform.input import Id, Input
 
 
-class RemoveItem(Input):
+class RemoveItem(Input, json_schema_extra=example(orderId=ORDER_ID, productId=PRODUCT_ID)):
     """Take out all pieces of a product."""
 
     order_id: Id

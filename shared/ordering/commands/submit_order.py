@@ -2,10 +2,11 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
+from shared.platform.examples import ORDER_ID, example
 from shared.platform.input import Id, Input
 
 
-class SubmitOrder(Input):
+class SubmitOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
     """Place an order with at least one item; its items are fixed from now on."""
 
     order_id: Id

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform.examples import CUSTOMER_ID, example
 from shared.platform.input import AfterOrder, Id, QueryInput
-from shared.platform.output import Amount, Answer, amount
+from shared.platform.output import Amount, Answer, Time, amount
 from shared.platform.reading import point_read, wait_for_order
 
 _PAGE = """
@@ -30,8 +31,8 @@ class OrderInList(Answer):
     version: int
     currency: str | None
     total: Amount
-    created_at: str
-    submitted_at: str | None
+    created_at: Time
+    submitted_at: Time | None
 
 
 class CustomerOrders(Answer):
@@ -41,7 +42,7 @@ class CustomerOrders(Answer):
     total_count: int
 
 
-class ListOrders(QueryInput):
+class ListOrders(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """A page of a customer's orders, newest created first."""
 
     customer_id: Id

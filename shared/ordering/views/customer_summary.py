@@ -26,8 +26,9 @@ from shared.ordering.events import (
     OrderStatus,
     OrderSubmittedV1,
 )
+from shared.platform.examples import CUSTOMER_ID, example
 from shared.platform.input import AfterOrder, Id, QueryInput, Version
-from shared.platform.output import Answer, CurrencyAmount, amount
+from shared.platform.output import Answer, CurrencyAmount, Time, amount
 from shared.platform.reading import read_at_least, wait_for_order
 from shared.platform.times import utc_text
 
@@ -42,7 +43,7 @@ class RecentOrder(Answer):
     """An order as it was submitted."""
 
     order_id: UUID
-    submitted_at: str
+    submitted_at: Time
     total: CurrencyAmount
 
 
@@ -53,11 +54,11 @@ class CustomerSummary(Answer):
     customer_name: str
     total_orders: int
     total_spent: list[CurrencyAmount]
-    last_order_date: str | None
+    last_order_date: Time | None
     recent_orders: list[RecentOrder]
 
 
-class ReadSummary(QueryInput):
+class ReadSummary(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """A customer at a glance."""
 
     customer_id: Id

@@ -22,13 +22,14 @@ from shared.ordering.events import (
     OrderStatus,
     OrderSubmittedV1,
 )
+from shared.platform.examples import CUSTOMER_ID, ORDER_ID, example
 from shared.platform.input import Id, QueryInput, Version
-from shared.platform.output import Amount, Answer, amount
+from shared.platform.output import Amount, Answer, Time, amount
 from shared.platform.reading import read_at_least
 from shared.platform.times import utc_text
 
 
-class ShippingAddress(Answer):
+class DeliveryAddress(Answer):
     """Where the order goes."""
 
     street: str
@@ -59,16 +60,16 @@ class OrderDetails(Answer):
     currency: str | None
     total: Amount
     items: list[OrderItem]
-    shipping_address: ShippingAddress
-    created_at: str
-    submitted_at: str | None
-    confirmed_at: str | None
-    completed_at: str | None
-    cancelled_at: str | None
+    shipping_address: DeliveryAddress
+    created_at: Time
+    submitted_at: Time | None
+    confirmed_at: Time | None
+    completed_at: Time | None
+    cancelled_at: Time | None
     cancel_reason: str | None
 
 
-class ReadOrder(QueryInput):
+class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customerId=CUSTOMER_ID)):
     """An order in full."""
 
     order_id: Id
@@ -138,7 +139,7 @@ def _rendered(document: Mapping[str, Any]) -> OrderDetails:
             )
             for product_id, line in lines
         ],
-        shipping_address=ShippingAddress.model_validate(document["shippingAddress"]),
+        shipping_address=DeliveryAddress.model_validate(document["shippingAddress"]),
         created_at=document["createdAt"],
         submitted_at=document["submittedAt"],
         confirmed_at=document["confirmedAt"],

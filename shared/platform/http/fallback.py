@@ -1,8 +1,9 @@
 """What no route answers: 404 for a path that does not exist, 405 for a method that a path does not have.
 
-That the other routes go first is ASP.NET's precedence (a catch-all parameter is the least specific), and that a route
-with another method does not count is how the functions host matches. Both hold in this repository's own host; they are
-not proven here against Azure.
+The functions host tries routes in the alphabetical order of the functions' names, not by how specific they are
+(https://github.com/Azure/azure-functions-host/issues/9876), and passes over a route whose methods do not fit. So the
+function here has a name that comes last. This is what the host's source and its users say; it is tested on this
+repository's own host, and not yet on Azure. What the platform itself refuses (429, say) does not come here.
 """
 
 import re
@@ -29,7 +30,7 @@ def fallback(operations: Iterable[Operation]) -> func.Blueprint:
     patterns = [(_pattern(route), methods) for route, methods in routes.items()]
 
     @blueprint.route("{*path}")
-    def answer_unknown(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    def zz_no_route(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         path = unquote(urlsplit(req.url).path).strip("/")
         allowed = {method for pattern, methods in patterns if pattern.fullmatch(path) for method in methods}
         return failed(_refused(req.method, allowed), req, context)
@@ -39,12 +40,9 @@ def fallback(operations: Iterable[Operation]) -> func.Blueprint:
 
 def _pattern(route: str) -> re.Pattern[str]:
     """Match as the host does: without regard to case, a parameter for one segment."""
-    return re.compile(
-        "/".join(
-            "[^/]+" if part.startswith("{") else re.escape(part) for part in f"{PREFIX.strip('/')}/{route}".split("/")
-        ),
-        re.IGNORECASE,
-    )
+    segments = f"{PREFIX.strip('/')}/{route}".split("/")
+    parts = ["[^/]+" if segment.startswith("{") else re.escape(segment) for segment in segments]
+    return re.compile("/".join(parts), re.IGNORECASE)
 
 
 def _refused(method: str, allowed: set[str]) -> Problem:

@@ -85,34 +85,36 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
     }
     headers = ["X-Correlation-Id", "traceparent"]
     if operation.input is not None:
-        schema = schemas.pop(operation.input.__name__)
+        name = operation.input.__name__
+        schema = schemas.pop(name)
+        example = schema.pop("examples", [{}])[0]
+        fields = {field: field in operation.parameters for field in schema["properties"]}
+        rest = [field for field, in_path in fields.items() if not in_path]
         described["parameters"] += [
-            _parameter(name, "path", schema) for name in schema["properties"] if name in operation.parameters
+            _parameter(field, "path", schema, example) for field, in_path in fields.items() if in_path
         ]
-        rest = [name for name in schema["properties"] if name not in operation.parameters]
         if operation.is_command:
             headers = ["Idempotency-Key", "If-Match", *headers]
             if rest:
-                schemas[operation.input.__name__] = body = _body(schema, rest)
-                described["requestBody"] = {
-                    "required": bool(body.get("required")),
-                    "content": {JSON: {"schema": {"$ref": SCHEMAS.format(model=operation.input.__name__)}}},
-                }
+                schemas[name] = _body(schema, rest)
+                content = {"schema": {"$ref": SCHEMAS.format(model=name)}}
+                if example:
+                    content["example"] = {field: value for field, value in example.items() if field in rest}
+                described["requestBody"] = {"required": "required" in schemas[name], "content": {JSON: content}}
         else:
-            described["parameters"] += [_parameter(name, "query", schema) for name in rest]
-            headers = ["Prefer", "If-None-Match", *headers] if _waits(rest) else ["If-None-Match", *headers]
-    described["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in headers]
+            described["parameters"] += [_parameter(field, "query", schema, example) for field in rest]
+            headers = [*(["Prefer"] if _waits(rest) else []), "If-None-Match", *headers]
+    described["parameters"] += [{"$ref": f"#/components/parameters/{header}"} for header in headers]
     return described
 
 
-def _parameter(name: str, place: str, schema: Mapping[str, Any]) -> Schema:
+def _parameter(name: str, place: str, schema: Schema, example: Mapping[str, Any]) -> Schema:
     own = _without_null(schema["properties"][name])
     described: Schema = {"name": name, "in": place, "required": name in schema.get("required", [])}
     if "description" in own:
         described["description"] = own.pop("description")
-    for example in schema.get("examples", [])[:1]:
-        if name in example:
-            described["example"] = example[name]
+    if name in example:
+        described["example"] = example[name]
     return described | {"schema": own}
 
 
@@ -126,18 +128,15 @@ def _without_null(schema: Schema) -> Schema:
         case []:
             return outer
         case [only]:
-            return outer | only
+            return {**outer, **only}
         case _:
             return outer | {"anyOf": choices}
 
 
 def _body(schema: Schema, fields: list[str]) -> Schema:
-    body: Schema = schema | {"properties": {name: schema["properties"][name] for name in fields}}
-    body["required"] = [name for name in schema.get("required", []) if name in fields]
-    body["examples"] = [
-        {name: value for name, value in example.items() if name in fields} for example in schema.get("examples", [])
-    ]
-    return {key: value for key, value in body.items() if value != []}
+    required = [name for name in schema.get("required", []) if name in fields]
+    body: Schema = {**schema, "properties": {name: schema["properties"][name] for name in fields}}
+    return body | {"required": required} if required else body
 
 
 def _responses(operation: Operation) -> Schema:
