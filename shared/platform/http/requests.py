@@ -165,7 +165,7 @@ def _rule(found: Mapping[str, Any]) -> str:
             return "is not a field of this request"
         case "missing":
             return "is required"
-        case "value_error":
+        case "value_error" if "error" in found["ctx"]:  # raised by a validator of ours; pydantic's own have none
             return str(found["ctx"]["error"])
         case "uuid_type":
             return "should be a string that holds a UUID"
