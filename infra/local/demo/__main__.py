@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the stack to use (%(default)s)")
     place.add_argument("--url", help="address of a running system, without /api")
     for name, default, least, what in (
-        ("orders", 400, 1, "orders"),
+        ("orders", 300, 1, "orders"),
         ("customers", 40, 1, "customers"),
         ("products", 32, len(DIGITS), "products"),
         ("concurrency", 16, 1, "orders under way at once"),

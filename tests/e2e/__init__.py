@@ -1,0 +1,1 @@
+"""The whole system over HTTP: real processes, started as a developer starts them."""
