@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
 import socket
 import sys
@@ -98,7 +99,6 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
     for error in await asyncio.gather(*waits, return_exceptions=True):
         if isinstance(error, Exception):
             raise error
-    await asyncio.wait([asyncio.create_task(asyncio.to_thread(worker.stop))], timeout=GRACE.total_seconds())
     return 0 if stop.is_set() else 1
 
 
@@ -134,11 +134,17 @@ def main() -> int:
         load_local_settings(app_dir)
         listener = _listen(arguments.host, arguments.port)
         with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
-            return runner.run(run(app_dir, listener, options))
+            code = runner.run(run(app_dir, listener, options))
+        if not worker.stop(limit=1.0):
+            log.warning("functions that did not end within %d s are cut off", GRACE.total_seconds())
+            logging.shutdown()
+            os._exit(code)  # a thread cannot be ended, and Python would wait for it
     except SettingsError as error:
         print(error, file=sys.stderr)
     except worker.WorkerError as error:
         print(f"{app_dir.name} failed to load\n{error}", file=sys.stderr)
+    else:
+        return code
     return 1
 
 

@@ -77,7 +77,7 @@ class Consumer:
             await self._take_slot()
             asked = time.monotonic()
             try:
-                receiver = await self._connection.attach(path, session_wait=_SESSION_WAIT)
+                receiver = await self._tasks.interruptible(self._connection.attach(path, session_wait=_SESSION_WAIT))
             except AmqpError as error:
                 slots.release()
                 if error.condition != _NO_SESSION:
@@ -120,7 +120,7 @@ class Consumer:
         renewal = asyncio.create_task(keep_session(self._connection, self._subscription, receiver, overdue))
         try:
             if earlier := self._subscription.busy.get(session_id):
-                await asyncio.wait([earlier])  # of a connection or a lock that was lost meanwhile
+                await self._tasks.interruptible(asyncio.wait([earlier]))  # its lock or connection has been lost
             receiver.flow(1)
             while incoming := await self._tasks.interruptible(self._next(receiver)):
                 busy_since = time.monotonic()

@@ -43,9 +43,9 @@ def trigger_input(message: Any, lock_token: UUID, *, binary: bool) -> tuple[Any,
     body = _body(message)
     metadata = _metadata(message, lock_token)
     if binary:
-        return worker.bytes_data(body), metadata
+        return worker.bytes_data(body), _present(metadata)
     text = body.decode("utf-8", "replace")
-    return worker.text_data(text), _overwritten(metadata, text)
+    return worker.text_data(text), _present(_overwritten(metadata, text))
 
 
 def trace_context(message: Any) -> tuple[str | None, str]:
@@ -91,7 +91,7 @@ def _metadata(message: Any, lock_token: UUID) -> dict[str, Any]:
         "PartitionKey": annotations.get(_PARTITION_KEY),
     }
     return {
-        **{key: worker.text_data(str(value)) for key, value in texts.items() if value is not None},
+        **{key: None if value is None else worker.text_data(str(value)) for key, value in texts.items()},
         "DeliveryCount": worker.json_data(
             message.delivery_count + 1
         ),  # AMQP counts failed deliveries, .NET this one too
@@ -101,6 +101,10 @@ def _metadata(message: Any, lock_token: UUID) -> dict[str, Any]:
         "ApplicationProperties": properties,
         "UserProperties": properties,  # its name before version 5, by which the worker knows cardinality one
     }
+
+
+def _present(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if value is not None}
 
 
 def _overwritten(metadata: dict[str, Any], text: str) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class ServiceBusPump:
                 retry = min(2 * retry, LAST_RETRY)
                 continue
             log.info("connected to Service Bus at %s", broker)
-            retry, waiting = FIRST_RETRY, True
+            retry, waiting = FIRST_RETRY, False
             try:
                 await self._use(connection, subscriptions)
             finally:
@@ -108,10 +108,7 @@ class ServiceBusPump:
 
     async def _use(self, connection: Connection, subscriptions: list[Subscription]) -> None:
         """Serve the subscriptions of a namespace until the connection is lost."""
-        consumers = [
-            asyncio.create_task(Consumer(connection, subscription, self._options, self._tasks, self._invoke).run())
-            for subscription in subscriptions
-        ]
+        consumers = [asyncio.create_task(self._consume(connection, each)) for each in subscriptions]
         ends: list[asyncio.Future[Any]] = [connection.closed, *consumers]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -122,6 +119,10 @@ class ServiceBusPump:
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _consume(self, connection: Connection, subscription: Subscription) -> None:
+        await Consumer(connection, subscription, self._options, self._tasks, self._invoke).run()
+        await asyncio.wait([connection.closed])  # in a stop, functions that still run have yet to settle
 
     async def _invoke(self, subscription: Subscription, incoming: Incoming) -> bool:
         """Run the function on the worker's loop; False when it raised, which is logged."""

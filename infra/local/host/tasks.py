@@ -55,10 +55,10 @@ class Tasks:
     async def stop(self) -> None:
         """Interrupt the waits and wait for everything else."""
         self.stopping = True
-        while self._all:
+        while self._waiting or self._all:
             for task in self._waiting:
                 task.cancel()
-            await asyncio.wait(self._all, timeout=_SWEEP)
+            await asyncio.wait(self._waiting | self._all, timeout=_SWEEP)
 
     def give_up(self) -> None:
         """Give back the messages that are still being handled."""

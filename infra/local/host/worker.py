@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -173,9 +174,12 @@ async def invoke(
     return answer.return_value
 
 
-def stop() -> None:
-    """Wait for functions on the thread pool and end its threads."""
-    runtime.stop_threadpool_executor()
+def stop(limit: float) -> bool:
+    """End the thread pool; False when functions still run on it after a limit in seconds."""
+    stopping = threading.Thread(target=runtime.stop_threadpool_executor, daemon=True)
+    stopping.start()
+    stopping.join(limit)
+    return not stopping.is_alive()
 
 
 def _request(**parts: object) -> SimpleNamespace:

@@ -27,8 +27,9 @@ EMULATOR = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=a;SharedAccessKey=b;Us
 AZURE = "Endpoint=sb://name.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b"
 
 
-def write_app(folder: Path, code: str, head: str = HEAD, **files: object) -> Path:
-    (folder / "function_app.py").write_text(head + dedent(code))
+def write_app(folder: Path, code: str, **files: object) -> Path:
+    """Write an app, and JSON files: ``local_settings`` becomes local.settings.json."""
+    (folder / "function_app.py").write_text(HEAD + dedent(code))
     for name, document in files.items():
         path = folder / f"{name.replace('_', '.')}.json"
         path.write_text(document if isinstance(document, str) else json.dumps(document))
@@ -68,8 +69,8 @@ def test_all_missing_settings_are_named_at_once(tmp_path: Path) -> None:
         @app.route(route="%SECOND%/%FIRST%")
         def two(req: func.HttpRequest) -> str: ...
         """
-    code, log = ended(write_app(tmp_path, code))
-    assert code == 1
+    exit_code, log = ended(write_app(tmp_path, code))
+    assert exit_code == 1
     assert log == "settings that bindings refer to are missing: FIRST (used by one, two); SECOND (used by two)\n"
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import azure.functions as func
+from azure.functions.timer import TimerRequest
 
 app = func.FunctionApp()
 
@@ -16,17 +17,17 @@ def _note(line: dict[str, object]) -> None:
 
 
 @app.timer_trigger(schedule="%EVERY_SECOND%", arg_name="timer")
-async def every_second(timer: func.TimerRequest) -> None:
+async def every_second(timer: TimerRequest) -> None:
     _note({"every_second": timer.schedule_status, "past_due": timer.past_due, "at": time.time()})
 
 
 @app.timer_trigger(schedule="0 0 0 1 1 *", arg_name="timer", run_on_startup=True)
-async def at_start(timer: func.TimerRequest) -> None:
+async def at_start(timer: TimerRequest) -> None:
     _note({"at_start": timer.schedule})
 
 
 @app.timer_trigger(schedule="12:00:00", arg_name="timer")
-def by_hand(timer: func.TimerRequest) -> None:
+def by_hand(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- the trigger needs the parameter
     """Run until the file GO appears; note the beginning and the end."""
     _note({"by_hand": "begins"})
     while not Path(os.environ["GO"]).exists():
@@ -35,5 +36,5 @@ def by_hand(timer: func.TimerRequest) -> None:
 
 
 @app.timer_trigger(schedule="12:00:00", arg_name="timer")
-def fails(timer: func.TimerRequest) -> None:
+def fails(timer: func.TimerRequest) -> None:  # noqa: ARG001 -- as above
     raise LookupError("a timer's mistake")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import azure.functions as func
 
+log = logging.getLogger("app")
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 
@@ -67,7 +68,7 @@ async def unrouted(req: func.HttpRequest) -> str:
 
 
 @app.route(route="cookies")
-async def cookies(req: func.HttpRequest) -> func.HttpResponse:
+async def cookies(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
     response = func.HttpResponse("ok", status_code=201, headers={"X-Thing": "1", "Location": "/api/cookies/1"})
     response.headers.add("Set-Cookie", "a=1; Path=/; HttpOnly; SameSite=Lax")
     response.headers.add("Set-Cookie", "b=2; Max-Age=60; Secure; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
@@ -75,17 +76,17 @@ async def cookies(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route(route="nothing")
-async def nothing(req: func.HttpRequest) -> func.HttpResponse:
+async def nothing(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
     return func.HttpResponse(status_code=204)
 
 
 @app.route(route="fails")
-async def fails(req: func.HttpRequest) -> func.HttpResponse:
+async def fails(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
     raise LookupError("no such secret thing")
 
 
 @app.route(route="wrong")
-async def wrong(req: func.HttpRequest) -> func.HttpResponse:
+async def wrong(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
     return 42  # type: ignore[return-value]  # the mistake under test
 
 
@@ -93,8 +94,8 @@ async def wrong(req: func.HttpRequest) -> func.HttpResponse:
 async def hold(req: func.HttpRequest) -> func.HttpResponse:
     """Say that it has begun, and wait to be let go."""
     folder = Path(req.params["folder"])
-    logging.info("holding %s", req.params["id"])
-    while not (folder / "go").exists():
+    log.info("holding %s", req.params["id"])
+    while not (folder / "go").exists():  # noqa: ASYNC110 -- the test is another process: it sets no event
         await asyncio.sleep(0.005)
     (folder / f"done-{req.params['id']}").touch()
     return func.HttpResponse("held")
@@ -104,7 +105,7 @@ async def hold(req: func.HttpRequest) -> func.HttpResponse:
 def block(req: func.HttpRequest) -> func.HttpResponse:
     """Block its thread until the file appears."""
     folder = Path(req.params["folder"])
-    logging.info("blocking on %s", threading.current_thread().name)
+    log.info("blocking on %s", threading.current_thread().name)
     while not (folder / "go").exists():
         threading.Event().wait(0.005)
     return func.HttpResponse("blocked")

@@ -1,0 +1,68 @@
+"""Service Bus functions that note what reaches them in the file named by RECORD."""
+
+import asyncio
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import azure.functions as func
+
+app = func.FunctionApp()
+
+
+def _note(function: str, msg: func.ServiceBusMessage, **more: Any) -> None:
+    line = {"function": function, "session": msg.session_id, "id": msg.message_id, "at": time.time(), **more}
+    with Path(os.environ["RECORD"]).open("a") as record:
+        record.write(json.dumps(line) + "\n")
+
+
+@app.service_bus_topic_trigger(
+    arg_name="msg",
+    topic_name="%TOPIC%",
+    subscription_name="by-session",
+    connection="BUS",
+    is_sessions_enabled=True,
+    data_type=func.DataType.BINARY,
+)
+async def by_session(msg: func.ServiceBusMessage, context: func.Context) -> None:
+    """Do what the body says: wait so many seconds, wait for the file GO, or fail so many times."""
+    order = json.loads(msg.get_body())
+    _note("by_session", msg, what="begins", n=order.get("n"), attempt=msg.delivery_count)
+    await asyncio.sleep(order.get("seconds", 0))
+    while order.get("hold") and not os.access(os.environ["GO"], os.F_OK):  # noqa: ASYNC110 -- set by another process
+        await asyncio.sleep(0.005)
+    if (msg.delivery_count or 0) <= order.get("failures", 0):
+        raise LookupError(f"attempt {msg.delivery_count} fails on purpose")
+    _note("by_session", msg, what="ends", n=order.get("n"), traceparent=context.trace_context.trace_parent)
+
+
+@app.service_bus_queue_trigger(arg_name="msg", queue_name="work", connection="BUS", data_type=func.DataType.BINARY)
+def from_queue(msg: func.ServiceBusMessage) -> None:
+    """Block a thread for as long as the body says."""
+    seconds = float(msg.get_body() or b"0")
+    _note("from_queue", msg, what="begins", attempt=msg.delivery_count)
+    time.sleep(seconds)
+    _note("from_queue", msg, what="ends", attempt=msg.delivery_count)
+
+
+@app.service_bus_queue_trigger(arg_name="msg", queue_name="texts", connection="BUS")
+async def as_text(msg: func.ServiceBusMessage) -> None:
+    """Note everything that the worker made of a message."""
+    metadata = {name: value for name, value in (msg.metadata or {}).items() if name != "LockToken"}
+    _note(
+        "as_text",
+        msg,
+        body=msg.get_body().decode(),
+        metadata=metadata,
+        properties=msg.application_properties,
+        enqueued=str(msg.enqueued_time_utc),
+        expires=str(msg.expires_at_utc),
+        lock_token=msg.lock_token,
+    )
+
+
+@app.service_bus_queue_trigger(arg_name="msg", queue_name="bytes", connection="BUS", data_type=func.DataType.BINARY)
+async def as_bytes(msg: func.ServiceBusMessage) -> None:
+    _note("as_bytes", msg, body=msg.get_body().hex(), sequence_number=msg.sequence_number)
