@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -51,11 +51,13 @@ class Relay[Event]:
         log: EventLog[Event],
         topic: Topic,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pool: Callable[[], Executor] = lambda: ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay"),
     ) -> None:
         self._engine = engine
         self._log = log
         self._topic = topic
         self._clock = clock
+        self._pool = pool
 
     def run(self) -> int:
         """Publish until nothing is left that may be published now, and tell how many events that were.
@@ -64,7 +66,7 @@ class Relay[Event]:
             TopicUnreachable: what is left stays in the outbox, free to be claimed again.
         """
         published = 0
-        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay") as pool:
+        with self._pool() as pool:
             while histories := self._claim():
                 outcomes = list(pool.map(self._send, histories.values()))
                 published += self._settle(histories, outcomes)
