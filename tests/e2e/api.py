@@ -40,7 +40,7 @@ class Api(AbstractContextManager["Api"]):
 
     def get(self, path: str, /, headers: Mapping[str, str] | None = None, **parameters: str | int) -> httpx.Response:
         """Send a query."""
-        return self.http.get(path, params=parameters, headers=headers)
+        return self.http.get(path, params=parameters or None, headers=headers)
 
     def read(self, path: str, **parameters: str | int) -> Any:
         """Send a query that must be answered; what it answers."""

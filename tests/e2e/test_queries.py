@@ -1,0 +1,156 @@
+"""Queries: their ETags, how they wait for what the caller wrote, and pages that add up."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.api import Api, order_body, problem, version_of
+
+STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
+
+
+@pytest.fixture(scope="module")
+def customer_id(api: Api) -> str:
+    return api.customer()
+
+
+@pytest.fixture(scope="module")
+def product_id(api: Api) -> str:
+    return api.product()
+
+
+@pytest.fixture(scope="module")
+def order_id(api: Api, customer_id: str, product_id: str) -> str:
+    return api.order(customer_id, product_id)
+
+
+def test_a_query_is_304_until_its_answer_changes(api: Api) -> None:
+    customer_id, product_id = api.customer(), api.product()
+    order_id = api.order(customer_id, product_id)
+    answers = {
+        "order": (f"/orders/{order_id}?customerId={customer_id}", "&minVersion=3"),
+        "list": (f"/customers/{customer_id}/orders", f"?after={order_id}:3"),
+        "summary": (f"/customers/{customer_id}/summary", f"?after={order_id}:3"),
+        "product": (f"/products/{product_id}", "?minVersion=2"),
+    }
+    etags = {}
+    for name, (path, _) in answers.items():
+        first = api.get(path)
+        etags[name] = first.headers["ETag"]
+        for match in (etags[name], f"W/{etags[name]}", f'"x", {etags[name]}', "*"):
+            same = api.get(path, {"If-None-Match": match})
+            assert (same.status_code, same.content, same.headers["ETag"]) == (304, b"", etags[name]), name
+        assert api.get(path, {"If-None-Match": '"x"'}).content == first.content, name
+
+    api.bring(order_id, "Submitted")
+    api.post(f"/products/{product_id}/price", {"unitPrice": "1.00"})
+
+    for name, (path, newer) in answers.items():
+        changed = api.get(path + newer, {"If-None-Match": etags[name], "Prefer": "wait=30"})
+        assert (changed.status_code, changed.headers["ETag"] != etags[name]) == (200, True), name
+
+
+def test_a_query_waits_for_the_version_that_it_names(api: Api, customer_id: str, product_id: str) -> None:
+    order_id = api.order(customer_id, product_id)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.details, order_id, customer_id, 3)
+        assert not waiting.done()
+        api.bring(order_id, "Submitted")
+        assert waiting.result(timeout=30)["status"] == "Submitted"
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/orders/{order}", {"customerId": "{customer}", "minVersion": "99"}),
+        ("/orders/" + str(uuid4()), {"customerId": "{customer}", "minVersion": "1"}),
+        ("/products/{product}", {"minVersion": "99"}),
+        ("/customers/{customer}/summary", {"minVersion": "99"}),
+        ("/customers/{customer}/summary", {"after": "{order}:99"}),
+        ("/customers/{customer}/orders", {"after": "{order}:99"}),
+        ("/customers/{customer}/orders", {"after": str(uuid4()) + ":1"}),
+    ],
+)
+def test_a_read_model_that_stays_behind_is_503_as_soon_as_the_caller_wants(
+    api: Api, customer_id: str, product_id: str, order_id: str, path: str, parameters: dict[str, str]
+) -> None:
+    names = {"order": order_id, "customer": customer_id, "product": product_id}
+    path = path.format(**names)
+    parameters = {name: value.format(**names) for name, value in parameters.items()}
+
+    begin = time.monotonic()
+    answer = api.get(path, {"Prefer": "wait=0"}, **parameters)
+    assert time.monotonic() - begin < 2
+
+    problem(answer, 503, "read-model-behind")
+    assert int(answer.headers["Retry-After"]) >= 1
+
+
+def test_a_caller_who_grants_a_second_gets_it(api: Api, customer_id: str, order_id: str) -> None:
+    begin = time.monotonic()
+    answer = api.get(f"/orders/{order_id}", {"Prefer": "wait=1"}, customerId=customer_id, minVersion=99)
+
+    problem(answer, 503, "read-model-behind")
+    assert 1 <= time.monotonic() - begin < 4
+
+
+def test_lists_and_summaries_include_what_after_names(api: Api, product_id: str) -> None:
+    customer_id = api.customer()
+    for count in range(1, 6):
+        created = api.post("/orders", order_body(customer_id, product_id))
+        order_id = created.json()["orderId"]
+        listed = api.read(f"/customers/{customer_id}/orders", after=f"{order_id}:{version_of(created)}")
+        assert (listed["totalCount"], listed["items"][0]["orderId"]) == (count, order_id)
+        submitted = api.post(f"/orders/{order_id}/submit")
+        summary = api.read(f"/customers/{customer_id}/summary", after=f"{order_id}:{version_of(submitted)}")
+        assert (summary["totalOrders"], summary["recentOrders"][0]["orderId"]) == (count, order_id)
+
+
+def test_pages_are_newest_first_and_add_up_to_the_total(api: Api, product_id: str) -> None:
+    customer_id = api.customer()
+    orders = [api.order(customer_id, product_id) for _ in range(13)]
+    ends = dict(zip(orders, (STATUSES * 3)[:13], strict=True))
+    for order_id, status in ends.items():
+        api.bring(order_id, status)
+    for order_id, status in ends.items():
+        version = {"Created": 2, "Submitted": 3, "Confirmed": 4, "Completed": 5, "Cancelled": 4}[status]
+        api.details(order_id, customer_id, version)
+
+    every_and_each: tuple[str | None, ...] = (None, *STATUSES)
+    for wanted in every_and_each:
+        expected = [id_ for id_ in reversed(orders) if wanted in {None, ends[id_]}]
+        for take in (1, 5, 100):
+            seen: list[str] = []
+            for skip in range(0, len(expected) + take, take):
+                only: dict[str, str] = {"status": wanted} if wanted else {}
+                page = api.read(f"/customers/{customer_id}/orders", skip=skip, take=take, **only)
+                assert page["totalCount"] == len(expected)
+                seen += [row["orderId"] for row in page["items"]]
+                assert all(row["status"] == ends[row["orderId"]] for row in page["items"])
+            assert seen == expected
+
+
+def test_the_summary_has_the_ten_orders_that_were_submitted_last(api: Api, product_id: str) -> None:
+    customer_id = api.customer()
+    orders = [api.order(customer_id, product_id) for _ in range(12)]
+    for order_id in reversed(orders):
+        api.bring(order_id, "Submitted")
+    for order_id in orders:
+        api.details(order_id, customer_id, 3)
+
+    summary = api.read(f"/customers/{customer_id}/summary")
+
+    assert [recent["orderId"] for recent in summary["recentOrders"]] == orders[:10]
+    assert summary["lastOrderDate"] == summary["recentOrders"][0]["submittedAt"]
+    assert (summary["totalOrders"], summary["totalSpent"]) == (12, [{"currency": "EUR", "amount": "298.80"}])
+
+
+def test_what_is_not_there_is_404_or_an_empty_list(api: Api, order_id: str, customer_id: str) -> None:
+    nobody = uuid4()
+    problem(api.get(f"/orders/{nobody}", customerId=customer_id), 404, "order-not-found")
+    problem(api.get(f"/orders/{order_id}", customerId=str(nobody)), 404, "order-not-found")
+    problem(api.get(f"/customers/{nobody}/summary"), 404, "customer-not-found")
+    problem(api.get(f"/products/{nobody}"), 404, "product-not-found")
+    assert api.read(f"/customers/{nobody}/orders") == {"items": [], "totalCount": 0}
