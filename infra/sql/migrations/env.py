@@ -17,7 +17,8 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    with migration_engine(url).connect() as connection:
+    engine = migration_engine(url)
+    with engine.connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=[tables.METADATA for tables in CONTEXTS],
@@ -26,3 +27,4 @@ else:
         )
         with context.begin_transaction():
             context.run_migrations()
+    engine.dispose()
