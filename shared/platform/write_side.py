@@ -55,7 +55,9 @@ class WriteSide[Repository]:
             KeyReused: another command was accepted under this key.
             LostRace: too many others won; nothing has changed.
         """
-        for attempt in stamina.retry_context(on=_again, attempts=10, timeout=20, wait_initial=0.01, wait_max=1.0):
+        for attempt in stamina.retry_context(
+            on=_again, attempts=10, timeout=20, wait_initial=0.01, wait_max=1.0, wait_jitter=0.02
+        ):
             with attempt:
                 try:
                     with self._engine.begin() as connection:
