@@ -72,8 +72,6 @@ def _check_operation(operation: Json, partition_path: tuple[str, ...]) -> Operat
     path = _check_path(operation.get("path"), partition_path)
     if verb == "move":
         origin = _check_path(operation.get("from"), partition_path)
-        if path[: len(origin)] == origin and path != origin:
-            raise BadRequestError("The 'path' of a move cannot be a child of its 'from'.")
         return Operation(verb, path, origin=origin)
     if verb == "remove":
         return Operation(verb, path)
@@ -88,8 +86,7 @@ def _check_path(path: Json, partition_path: tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(path, str) or not path.startswith("/") or path == "/":
         raise BadRequestError(f"The patch path '{path}' is invalid: it looks like /property.")
     parts = tuple(part.replace("~1", "/").replace("~0", "~") for part in path[1:].split("/"))
-    shared = min(len(parts), len(partition_path))
-    if parts[:shared] == partition_path[:shared]:
+    if parts == partition_path:
         raise BadRequestError(f"The patch path '{path}' is invalid: the partition key cannot be patched.")
     if parts[0] == "id" or parts[0] in SYSTEM:
         raise BadRequestError(f"The patch path '{path}' is invalid: this property cannot be patched.")

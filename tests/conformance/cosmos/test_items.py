@@ -161,6 +161,13 @@ async def test_a_partition_key_is_any_scalar(container: ContainerProxy, pk: str,
         await container.read_item(item_id, pk)
 
 
+async def test_equal_numbers_are_one_partition(container: ContainerProxy, pk: str) -> None:
+    await container.create_item({"id": pk, "pk": 7.0})
+    assert (await container.read_item(pk, 7))["pk"] == 7
+    with pytest.raises(CosmosResourceExistsError):
+        await container.create_item({"id": pk, "pk": 7})
+
+
 async def test_one_and_true_are_different_partitions(container: ContainerProxy, pk: str) -> None:
     await container.create_item({"id": pk, "pk": 1})
     await container.create_item({"id": pk, "pk": True})

@@ -112,6 +112,13 @@ async def test_what_cannot_be_done_is_refused_and_leaves_the_item_alone(
     assert dict(await container.read_item("1", pk)) == dict(before)
 
 
+async def test_the_partition_key_cannot_be_patched_even_with_its_own_value(container: ContainerProxy, pk: str) -> None:
+    await container.create_item({"id": "1", "pk": pk})
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        await container.patch_item("1", pk, [op("set", "/pk", pk)])
+    assert refused.value.status_code == 400
+
+
 async def test_operations_are_applied_in_order(container: ContainerProxy, pk: str) -> None:
     await container.create_item({"id": "1", "pk": pk})
     operations = [op("add", "/a", {}), op("add", "/a/b", []), op("add", "/a/b/-", 1), op("incr", "/a/b/0", 2)]
