@@ -1,0 +1,196 @@
+// What wakes somebody: events that do not arrive, requests that fail, stores at their limit.
+
+@description('End of every name: what system and which environment.')
+param name string
+
+@description('Azure region of the log alerts.')
+param location string
+
+@description('Tags on every resource.')
+param tags object
+
+@description('Address that alerts are mailed to.')
+param email string
+
+@description('Resource id of the workspace with the logs.')
+param workspaceId string
+
+@description('Resource id of the Service Bus namespace.')
+param serviceBusId string
+
+@description('Resource id of the Cosmos DB account.')
+param cosmosId string
+
+@description('Resource id of the database.')
+param databaseId string
+
+@description('Messages that a topic may have waiting for a quarter of an hour before the projections count as behind.')
+@minValue(1)
+param backlog int
+
+@description('How many relays there are, one for each topic.')
+param relays int
+
+@description('Time within which every relay must have run: some times what lies between two of its runs.')
+param relayWindow 'PT15M' | 'PT1H' | 'PT3H' | 'PT6H'
+
+resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${name}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: take(name, 12)
+    emailReceivers: [{ name: 'operators', emailAddress: email, useCommonAlertSchema: true }]
+  }
+}
+
+var metrics = [
+  {
+    name: 'dead-letters'
+    description: 'An event could not be handled and was put aside. docs/deploy.md says what to do.'
+    severity: 1
+    scope: serviceBusId
+    namespace: 'Microsoft.ServiceBus/namespaces'
+    metric: 'DeadletteredMessages'
+    aggregation: 'Maximum'
+    threshold: 0
+    window: 'PT5M'
+    dimensions: [{ name: 'EntityName', operator: 'Include', values: ['*'] }]
+  }
+  {
+    name: 'projection-lag'
+    description: 'Events wait for a projection: what queries answer is old.'
+    severity: 2
+    scope: serviceBusId
+    namespace: 'Microsoft.ServiceBus/namespaces'
+    metric: 'ActiveMessages'
+    aggregation: 'Minimum'
+    threshold: backlog
+    window: 'PT15M'
+    dimensions: [{ name: 'EntityName', operator: 'Include', values: ['*'] }]
+  }
+  {
+    name: 'cosmos-throttled'
+    description: 'Cosmos DB refuses requests for want of request units: raise the maximum throughput.'
+    severity: 2
+    scope: cosmosId
+    namespace: 'Microsoft.DocumentDB/databaseAccounts'
+    metric: 'TotalRequests'
+    aggregation: 'Count'
+    threshold: 100
+    window: 'PT5M'
+    dimensions: [{ name: 'StatusCode', operator: 'Include', values: ['429'] }]
+  }
+  {
+    name: 'sql-cpu'
+    description: 'The database is at its limit: commands get slow, then fail.'
+    severity: 2
+    scope: databaseId
+    namespace: 'Microsoft.Sql/servers/databases'
+    metric: 'cpu_percent'
+    aggregation: 'Average'
+    threshold: 80
+    window: 'PT15M'
+    dimensions: []
+  }
+]
+
+resource metricAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
+  for alert in metrics: {
+    name: '${alert.name}-${name}'
+    location: 'global'
+    tags: tags
+    properties: {
+      enabled: true
+      description: alert.description
+      severity: alert.severity
+      scopes: [alert.scope]
+      evaluationFrequency: 'PT5M'
+      windowSize: alert.window
+      autoMitigate: true
+      actions: [{ actionGroupId: people.id }]
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allOf: [
+          {
+            criterionType: 'StaticThresholdCriterion'
+            name: alert.name
+            metricNamespace: alert.namespace
+            metricName: alert.metric
+            timeAggregation: alert.aggregation
+            operator: 'GreaterThan'
+            threshold: alert.threshold
+            dimensions: alert.dimensions
+          }
+        ]
+      }
+    }
+  }
+]
+
+var queries = [
+  {
+    name: 'unpublished-events'
+    description: 'The oldest unpublished event is minutes old: Service Bus does not take what the outbox holds.'
+    severity: 1
+    // what the sweeping relay says each time it cannot publish: shared/platform/outbox.py, shared/messaging/relay.py
+    query: 'AppTraces | where Message has "publishing waits" or Message has "cannot publish" | summarize Minutes = dcount(bin(TimeGenerated, 1m))'
+    measure: 'Minutes'
+    operator: 'GreaterThan'
+    threshold: 2
+    window: 'PT15M'
+  }
+  {
+    name: 'silent-relay'
+    description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there.'
+    severity: 1
+    query: 'AppRequests | where Name startswith "relay_" and Success | summarize Relays = dcount(Name)'
+    measure: 'Relays'
+    operator: 'LessThan'
+    threshold: relays
+    window: relayWindow
+  }
+  {
+    name: 'server-errors'
+    description: 'The API answers with 5xx. Telling a client to come back later (503) counts too.'
+    severity: 2
+    query: 'AppRequests | where toint(ResultCode) between (500 .. 599) | summarize Failures = count()'
+    measure: 'Failures'
+    operator: 'GreaterThan'
+    threshold: 10
+    window: 'PT15M'
+  }
+]
+
+resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
+  for alert in queries: {
+    name: '${alert.name}-${name}'
+    location: location
+    tags: tags
+    kind: 'LogAlert'
+    properties: {
+      enabled: true
+      displayName: alert.name
+      description: alert.description
+      severity: alert.severity
+      scopes: [workspaceId]
+      evaluationFrequency: 'PT5M'
+      windowSize: alert.window
+      autoMitigate: true
+      actions: { actionGroups: [people.id] }
+      criteria: {
+        allOf: [
+          {
+            query: alert.query
+            metricMeasureColumn: alert.measure
+            timeAggregation: 'Maximum'
+            operator: alert.operator
+            threshold: alert.threshold
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+    }
+  }
+]

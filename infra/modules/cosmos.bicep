@@ -1,0 +1,97 @@
+// Cosmos DB: the read side. Its containers are those of the laptop: infra/local/cosmos.json is the one list.
+
+import { cosmosRoles } from 'roles.bicep'
+
+@sealed()
+type containerDefinition = {
+  id: string
+  partitionKey: string
+  defaultTtl: int?
+  indexingPolicy: object
+}
+
+@description('Name of the account, unique in Azure.')
+param name string
+
+@description('Azure region.')
+param location string
+
+@description('Tags on every resource.')
+param tags object
+
+@description('Most request units a second of each container, scaled automatically from a tenth of it; 0: serverless.')
+param maxThroughput int
+
+@description('Whether the account survives the loss of a zone.')
+param zoneRedundant bool
+
+@description('Whether it can be reached from outside of the private network.')
+param publicAccess bool
+
+@description('Object ids of the identities that read and write documents.')
+param writerPrincipalIds string[]
+
+var topology = loadJsonContent('../local/cosmos.json')
+var containers containerDefinition[] = topology.containers
+var serverless = maxThroughput == 0
+
+resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'GlobalDocumentDB'
+  properties: {
+    databaseAccountOfferType: 'Standard'
+    // reads that follow a write in one client see it; the API's minVersion does not even need that
+    consistencyPolicy: { defaultConsistencyLevel: 'Session' }
+    locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: zoneRedundant }]
+    capabilities: serverless ? [{ name: 'EnableServerless' }] : []
+    disableLocalAuth: true
+    minimalTlsVersion: 'Tls12'
+    publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
+    // everything here can be rebuilt from the event logs; this is for the day when there is no time to
+    backupPolicy: { type: 'Continuous', continuousModeProperties: { tier: 'Continuous7Days' } }
+  }
+
+  resource database 'sqlDatabases' = {
+    name: topology.database
+    properties: { resource: { id: topology.database } }
+
+    resource container 'containers' = [
+      for definition in containers: {
+        name: definition.id
+        properties: {
+          options: serverless ? {} : { autoscaleSettings: { maxThroughput: maxThroughput } }
+          resource: {
+            id: definition.id
+            partitionKey: { kind: 'Hash', paths: [definition.partitionKey], version: 2 }
+            defaultTtl: definition.?defaultTtl
+            indexingPolicy: definition.indexingPolicy
+          }
+        }
+      }
+    ]
+  }
+
+  // data-plane roles are the account's own, not Azure's; this one can neither make nor alter containers
+  resource writer 'sqlRoleAssignments' = [
+    for principalId in writerPrincipalIds: {
+      name: guid(account.id, principalId, cosmosRoles.dataContributor)
+      properties: {
+        principalId: principalId
+        roleDefinitionId: '${account.id}/sqlRoleDefinitions/${cosmosRoles.dataContributor}'
+        scope: '${account.id}/dbs/${topology.database}'
+      }
+      dependsOn: [database]
+    }
+  ]
+}
+
+@description('Resource id of the account.')
+output id string = account.id
+
+@description('Name of the database.')
+output databaseName string = account::database.name
+
+@description('Where the account answers.')
+output endpoint string = account.properties.documentEndpoint

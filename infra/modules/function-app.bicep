@@ -1,0 +1,190 @@
+// The function app, on Flex Consumption. Every connection says as which identity it is made; none has a key.
+
+@export()
+@description('Instances of a group of functions that are kept ready.')
+@sealed()
+type alwaysReadyGroup = {
+  @description('http for all HTTP functions together, function:NAME for any other function: those scale one by one.')
+  name: string
+  @description('How many.')
+  @minValue(0)
+  instanceCount: int
+}
+
+@export()
+@description('How far the app scales, and how much an instance takes on.')
+@sealed()
+type appScale = {
+  @description('Most instances of each group of functions.')
+  @minValue(1)
+  @maxValue(1000)
+  maximumInstances: int
+  @description('Memory of an instance in megabytes.')
+  memoryMB: 512 | 2048 | 4096
+  @description('HTTP requests that an instance handles at a time before another is added.')
+  @minValue(1)
+  @maxValue(1000)
+  httpConcurrency: int
+  @description('Sessions that an instance of a projection works on at a time: orders that change at once.')
+  @minValue(1)
+  sessionConcurrency: int
+  @description('What is kept warm.')
+  alwaysReady: alwaysReadyGroup[]
+}
+
+@export()
+@description('A user-assigned identity, as settings and role assignments name it.')
+@sealed()
+type identityReference = {
+  id: string
+  clientId: string
+  principalId: string
+}
+
+@description('End of every name: what system and which environment.')
+param name string
+
+@description('Name of the app, unique in Azure: it is in its address.')
+param siteName string
+
+@description('Azure region.')
+param location string
+
+@description('Tags on every resource.')
+param tags object
+
+@description('How far it scales.')
+param scale appScale
+
+@description('Whether instances are spread over zones.')
+param zoneRedundant bool
+
+@description('Resource id of the subnet to reach private endpoints from; empty: none.')
+param subnetId string
+
+@description('Who the Functions host is: storage, its own keys, telemetry.')
+param hostIdentity identityReference
+
+@description('Who the code is: the database, and publishing.')
+param commandIdentity identityReference
+
+@description('Who consumes events and keeps the read models.')
+param viewIdentity identityReference
+
+@description('Name of the host\'s storage account.')
+param storageAccountName string
+
+@description('Address of the container that the platform keeps the deployed package in.')
+param packageContainerUrl string
+
+@description('Address of the vault for the host\'s own keys.')
+param keyVaultUri string
+
+@description('Where telemetry goes.')
+param insightsConnectionString string
+
+@description('SQLAlchemy URL of the database.')
+param sqlUrl string
+
+@description('Where Cosmos DB answers.')
+param cosmosEndpoint string
+
+@description('Name of the database of read models.')
+param cosmosDatabase string
+
+@description('Host name of the Service Bus namespace.')
+param serviceBusHostName string
+
+@description('When the relays look for events that were left unpublished, as NCRONTAB.')
+param relaySchedule string
+
+var settings = {
+  AzureWebJobsStorage__accountName: storageAccountName
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: hostIdentity.clientId
+  AzureWebJobsSecretStorageType: 'keyvault'
+  AzureWebJobsSecretStorageKeyVaultUri: keyVaultUri
+  AzureWebJobsSecretStorageKeyVaultClientId: hostIdentity.clientId
+  APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostIdentity.clientId};Authorization=AAD'
+  // triggers do not wake without both the credential and the client id
+  ServiceBusConnection__fullyQualifiedNamespace: serviceBusHostName
+  ServiceBusConnection__credential: 'managedidentity'
+  ServiceBusConnection__clientId: viewIdentity.clientId
+  CosmosConnection__accountEndpoint: cosmosEndpoint
+  CosmosConnection__clientId: viewIdentity.clientId
+  CosmosDatabase: cosmosDatabase
+  SqlConnection: sqlUrl
+  AZURE_CLIENT_ID: commandIdentity.clientId
+  RelaySchedule: relaySchedule
+  PYTHON_THREADPOOL_THREAD_COUNT: '16' // as many as a context has connections to the database
+  AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(scale.sessionConcurrency)
+}
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: 'plan-${name}'
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: { reserved: true, zoneRedundant: zoneRedundant }
+}
+
+resource site 'Microsoft.Web/sites@2025-03-01' = {
+  name: siteName
+  location: location
+  tags: tags
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${hostIdentity.id}': {}
+      '${commandIdentity.id}': {}
+      '${viewIdentity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      appSettings: map(items(settings), setting => { name: setting.key, value: setting.value })
+    }
+    functionAppConfig: {
+      runtime: { name: 'python', version: '3.13' }
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: hostIdentity.id
+          }
+        }
+      }
+      scaleAndConcurrency: {
+        maximumInstanceCount: scale.maximumInstances
+        instanceMemoryMB: scale.memoryMB
+        alwaysReady: scale.alwaysReady
+        triggers: { http: { perInstanceConcurrency: scale.httpConcurrency } }
+      }
+    }
+  }
+
+  resource publishing 'basicPublishingCredentialsPolicies' = [
+    for way in ['scm', 'ftp']: {
+      name: way
+      properties: { allow: false }
+    }
+  ]
+}
+
+@description('Name of the app.')
+output name string = site.name
+
+@description('Resource id of the app.')
+output id string = site.id
+
+@description('Where the API begins.')
+output apiUrl string = 'https://${site.properties.defaultHostName}/api'
