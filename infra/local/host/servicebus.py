@@ -92,7 +92,8 @@ class ServiceBusPump:
                 connection = await Connection.open(namespace.host, namespace.port)
             except (OSError, AmqpError) as error:
                 if not waiting:
-                    log.warning("no Service Bus at %s (%s); trying again until there is", broker, error)
+                    reason = str(error) or "it does not answer"
+                    log.warning("no Service Bus at %s (%s); trying again until there is", broker, reason)
                 waiting = True
                 await asyncio.sleep(retry)
                 retry = min(2 * retry, LAST_RETRY)
