@@ -1,0 +1,128 @@
+"""The event log: what is appended is read again, and each command can be found."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
+from shared.customers.tables import LOG
+from shared.messaging.envelope import Accepted, Metadata
+from shared.messaging.event_log import FirstAnswer
+from tests.support.shop import Shop
+
+AT = datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC)
+
+
+def append(shop: Shop, customer_id: UUID, after: int, count: int, metadata: Metadata | None = None) -> None:
+    events = [CustomerRenamedV1(customer_id, f"Ada {after + place + 1}") for place in range(count)]
+    with shop.customers_engine.begin() as connection:
+        LOG.append(connection, customer_id, after, events, metadata or Metadata())
+
+
+def test_an_event_is_read_with_everything_that_travels_with_it(shop: Shop) -> None:
+    customer_id = uuid4()
+    event = CustomerRegisteredV1(customer_id, "Søren 🦉", "soren@example.org")
+    metadata = Metadata(
+        command_id="key", correlation_id="c-1", causation_id="e-0", traceparent="00-1-2-01", actor="somebody", at=AT
+    )
+    with shop.customers_engine.begin() as connection:
+        LOG.append(connection, customer_id, 0, [event], metadata)
+    with shop.customers_engine.connect() as connection:
+        [recorded] = LOG.history(connection, customer_id)
+
+    assert recorded.event == event
+    envelope = recorded.envelope
+    assert (envelope.aggregate_id, envelope.version, envelope.type) == (customer_id, 1, "CustomerRegisteredV1")
+    assert (envelope.occurred_at, envelope.command_id, envelope.actor) == (AT, "key", "somebody")
+    assert (envelope.correlation_id, envelope.causation_id, envelope.traceparent) == ("c-1", "e-0", "00-1-2-01")
+
+
+def test_an_event_of_a_callers_request_is_caused_by_its_command(shop: Shop) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 1, Metadata(command_id="key"))
+    with shop.customers_engine.connect() as connection:
+        [recorded] = LOG.history(connection, customer_id)
+    assert recorded.envelope.causation_id == "key"
+
+
+@pytest.mark.parametrize(
+    ("after", "until", "versions"), [(0, 5, [1, 2, 3, 4, 5]), (2, 4, [3, 4]), (5, 9, []), (3, 3, [])]
+)
+def test_history_is_read_in_order_between_two_versions(shop: Shop, after: int, until: int, versions: list[int]) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 5)
+    append(shop, uuid4(), 0, 5)
+    with shop.customers_engine.connect() as connection:
+        history = LOG.history(connection, customer_id, after, until)
+    assert [recorded.envelope.version for recorded in history] == versions
+
+
+def test_the_first_answer_of_a_key_is_the_version_after_its_last_event(shop: Shop) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 2, Metadata(command_id="first", fingerprint=b"1" * 32))
+    append(shop, customer_id, 2, 1, Metadata(command_id="second", fingerprint=b"2" * 32))
+    with shop.customers_engine.connect() as connection:
+        assert LOG.first_answer(connection, "first") == FirstAnswer(b"1" * 32, Accepted(customer_id, 2, replayed=True))
+        assert LOG.first_answer(connection, "second") == FirstAnswer(b"2" * 32, Accepted(customer_id, 3, replayed=True))
+        assert LOG.first_answer(connection, "third") is None
+
+
+def test_a_version_is_appended_once(shop: Shop) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 2)
+    with pytest.raises(sa.exc.IntegrityError):
+        append(shop, customer_id, 1, 1)
+
+
+def test_a_command_is_appended_once(shop: Shop) -> None:
+    append(shop, uuid4(), 0, 1, Metadata(command_id="key"))
+    with pytest.raises(sa.exc.IntegrityError):
+        append(shop, uuid4(), 0, 1, Metadata(command_id="key"))
+
+
+def claim(shop: Shop, now: datetime, most: int = 10) -> list[tuple[UUID, int]]:
+    with shop.customers_engine.begin() as connection:
+        claimed = LOG.claim(connection, now, now + timedelta(seconds=60), most)
+        return [(envelope.aggregate_id, envelope.version) for _, envelope in claimed]
+
+
+def test_a_claim_takes_all_of_the_oldest_aggregates_and_holds_for_its_time(shop: Shop) -> None:
+    ada, bob = uuid4(), uuid4()
+    append(shop, ada, 0, 2)
+    append(shop, bob, 0, 1)
+    append(shop, ada, 2, 1)
+    assert claim(shop, AT, most=1) == [(ada, 1), (ada, 2), (ada, 3)]
+    assert claim(shop, AT) == [(bob, 1)]
+    assert claim(shop, AT + timedelta(seconds=60)) == []
+    assert claim(shop, AT + timedelta(seconds=61)) == [(ada, 1), (ada, 2), (bob, 1), (ada, 3)]
+
+
+def test_what_is_marked_is_not_claimed_again(shop: Shop) -> None:
+    ada = uuid4()
+    append(shop, ada, 0, 3)
+    with shop.customers_engine.begin() as connection:
+        claimed = list(LOG.claim(connection, AT, AT, 1))
+        LOG.mark_published(connection, [sequence for sequence, _ in claimed[:2]], AT)
+    assert claim(shop, AT + timedelta(seconds=1)) == [(ada, 3)]
+
+
+def test_more_events_are_marked_than_a_statement_takes_parameters(shop: Shop) -> None:
+    ada = uuid4()
+    append(shop, ada, 0, 2_500)
+    with shop.customers_engine.begin() as connection:
+        claimed = list(LOG.claim(connection, AT, AT, 1))
+        LOG.mark_published(connection, [sequence for sequence, _ in claimed], AT)
+    assert len(claimed) == 2_500
+    assert claim(shop, AT + timedelta(seconds=1)) == []
+
+
+def test_what_is_released_can_be_claimed_after_the_time_that_was_given(shop: Shop) -> None:
+    ada = uuid4()
+    append(shop, ada, 0, 1)
+    assert claim(shop, AT) == [(ada, 1)]
+    with shop.customers_engine.begin() as connection:
+        LOG.release(connection, [ada], AT + timedelta(seconds=5))
+    assert claim(shop, AT + timedelta(seconds=5)) == []
+    assert claim(shop, AT + timedelta(seconds=6)) == [(ada, 1)]

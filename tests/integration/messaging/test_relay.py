@@ -1,0 +1,249 @@
+"""The relay publishes everything, in order for each aggregate, however many relays run and whatever fails."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
+from shared.customers.tables import LOG
+from shared.messaging.envelope import Envelope, Metadata
+from shared.messaging.relay import CLAIM, HEADS, SETBACK, Relay, Topic, TopicUnreachable
+from tests.support.shop import Shop, rows
+from tests.support.topic import KeptTopic
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Tell the time."""
+        return self.now
+
+    def move(self, by: timedelta) -> None:
+        """Let time pass."""
+        self.now += by
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def history(shop: Shop, length: int, after: int = 0, aggregate_id: UUID | None = None) -> UUID:
+    """Give a customer this many events more, in a transaction each."""
+    customer_id = aggregate_id or uuid4()
+    for version in range(after, after + length):
+        event = (
+            CustomerRenamedV1(customer_id, f"Ada {version}")
+            if version
+            else CustomerRegisteredV1(customer_id, "Ada", "ada@example.org")
+        )
+        with shop.customers_engine.begin() as connection:
+            LOG.append(connection, customer_id, version, [event], Metadata())
+    return customer_id
+
+
+def unpublished(shop: Shop) -> list[tuple[object, object]]:
+    return [
+        (row["aggregate_id"], row["aggregate_version"])
+        for row in rows(shop.customers_engine, LOG.table)
+        if row["published_at"] is None
+    ]
+
+
+def relay(shop: Shop, topic: Topic, clock: Clock) -> Relay[object]:
+    return Relay(shop.customers_engine, LOG, topic, clock)  # type: ignore[arg-type]  # of whatever events
+
+
+def test_everything_unpublished_is_sent_once_and_in_order(shop: Shop, clock: Clock) -> None:
+    ada, bob = history(shop, 3), history(shop, 2)
+    topic = KeptTopic()
+    assert relay(shop, topic, clock).run() == 5
+    assert topic.versions() == {ada: [1, 2, 3], bob: [1, 2]}
+    assert unpublished(shop) == []
+    assert relay(shop, topic, clock).run() == 0
+
+
+def test_what_is_sent_is_what_the_log_holds(shop: Shop, clock: Clock) -> None:
+    ada = history(shop, 2)
+    topic = KeptTopic()
+    relay(shop, topic, clock).run()
+    with shop.customers_engine.connect() as connection:
+        logged = LOG.history(connection, ada)
+    assert [LOG.codec.open(envelope).event for envelope in topic.sent] == [recorded.event for recorded in logged]
+    assert [replace(envelope, payload="") for envelope in topic.sent] == [
+        replace(recorded.envelope, payload="") for recorded in logged
+    ]
+
+
+def test_more_aggregates_than_one_claim_takes_are_all_sent(shop: Shop, clock: Clock) -> None:
+    for _ in range(HEADS + 3):
+        history(shop, 1)
+    topic = KeptTopic()
+    assert relay(shop, topic, clock).run() == HEADS + 3
+    assert len(topic.sent) == HEADS + 3
+
+
+def test_several_relays_at_once_send_each_event_once_and_in_order(shop: Shop, clock: Clock) -> None:
+    expected = {history(shop, length): list(range(1, length + 1)) for length in (1, 2, 3, 5, 8) * 4}
+    topic, barrier = KeptTopic(), threading.Barrier(4)
+
+    def run(_: int) -> int:
+        barrier.wait()
+        return relay(shop, topic, clock).run()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(run, range(4))) == sum(map(len, expected.values()))
+    assert topic.versions() == expected
+
+
+def test_relays_that_run_while_commands_commit_keep_each_aggregates_order(shop: Shop, clock: Clock) -> None:
+    customers = [history(shop, 1) for _ in range(4)]
+    topic, done = KeptTopic(), threading.Event()
+
+    def run(_: int) -> None:
+        while not done.is_set():
+            relay(shop, topic, clock).run()
+
+    with ThreadPoolExecutor(3) as relays:
+        running = [relays.submit(run, number) for number in range(3)]
+        for version in range(1, 10):
+            for customer in customers:
+                history(shop, 1, after=version, aggregate_id=customer)
+        done.set()
+        for each in running:
+            each.result()
+    relay(shop, topic, clock).run()
+    assert topic.versions() == {customer: list(range(1, 11)) for customer in customers}
+
+
+def test_a_later_event_is_not_sent_while_another_relay_holds_the_earlier_one(shop: Shop, clock: Clock) -> None:
+    ada, bob = history(shop, 1), history(shop, 1)
+    topic = KeptTopic()
+    with shop.customers_engine.begin() as connection:  # a relay that is busy sending
+        claimed = [envelope.aggregate_id for _, envelope in LOG.claim(connection, clock.now, clock.now + CLAIM, most=1)]
+    assert claimed == [ada]
+    history(shop, 2, after=1, aggregate_id=ada)
+
+    assert relay(shop, topic, clock).run() == 1
+    assert topic.versions() == {bob: [1]}
+
+    clock.move(CLAIM + timedelta(seconds=1))  # it has died
+    assert relay(shop, topic, clock).run() == 3
+    assert topic.versions()[ada] == [1, 2, 3]
+
+
+def test_a_relay_that_dies_between_sending_and_noting_it_leads_to_a_second_sending_of_the_same_events(
+    shop: Shop, clock: Clock
+) -> None:
+    history(shop, 2)
+    topic = KeptTopic()
+    dying = relay(shop, topic, clock)
+
+    @sa.event.listens_for(shop.customers_engine, "before_cursor_execute")
+    def _die(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "SET claimed_until=?, published_at=?" in statement:
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        dying.run()
+    sa.event.remove(shop.customers_engine, "before_cursor_execute", _die)
+    first = list(topic.sent)
+    assert len(first) == 2
+
+    assert relay(shop, topic, clock).run() == 0, "the dead relay's claim holds"
+    clock.move(CLAIM + timedelta(seconds=1))
+    assert relay(shop, topic, clock).run() == 2
+    assert topic.sent == first * 2  # the message id is the event's, so Service Bus drops the second
+
+
+def test_an_outage_is_reported_and_keeps_everything_free_to_be_sent_at_once_when_it_is_over(
+    shop: Shop, clock: Clock
+) -> None:
+    ada, bob = history(shop, 2), history(shop, 1)
+    topic = KeptTopic(lambda _: TopicUnreachable("away"))
+    with pytest.raises(TopicUnreachable, match="away"):
+        relay(shop, topic, clock).run()
+    assert len(unpublished(shop)) == 3
+
+    topic.fail = lambda _: None
+    clock.move(timedelta(microseconds=1))
+    assert relay(shop, topic, clock).run() == 3
+    assert topic.versions() == {ada: [1, 2], bob: [1]}
+
+
+def test_what_was_sent_before_an_outage_began_is_not_sent_again(shop: Shop, clock: Clock) -> None:
+    ada, bob = history(shop, 2), history(shop, 1)
+
+    def fail(envelopes: Sequence[Envelope]) -> Exception | None:
+        return TopicUnreachable("away") if envelopes[0].aggregate_id == bob else None
+
+    topic = KeptTopic(fail)
+    with pytest.raises(TopicUnreachable):
+        relay(shop, topic, clock).run()
+    assert topic.versions() == {ada: [1, 2]}
+    assert unpublished(shop) == [(bob, 1)]
+
+
+def test_events_that_cannot_be_sent_stay_are_reported_and_block_only_their_own_aggregate(
+    shop: Shop, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    poisoned, ada = history(shop, 2), history(shop, 3)
+
+    def fail(envelopes: Sequence[Envelope]) -> Exception | None:
+        return ValueError("too large") if envelopes[0].aggregate_id == poisoned else None
+
+    topic = KeptTopic(fail)
+    with caplog.at_level(logging.ERROR):
+        assert relay(shop, topic, clock).run() == 3
+    assert topic.versions() == {ada: [1, 2, 3]}
+    assert unpublished(shop) == [(poisoned, 1), (poisoned, 2)]
+    assert str(poisoned) in caplog.text
+
+    bob = history(shop, 1)
+    assert relay(shop, topic, clock).run() == 1
+    assert topic.versions()[bob] == [1]
+
+
+def test_events_that_could_not_be_sent_are_tried_again_after_a_while_and_never_given_up(
+    shop: Shop, clock: Clock
+) -> None:
+    poisoned = history(shop, 2)
+    tries = []
+
+    def fail(_: Sequence[Envelope]) -> Exception | None:
+        tries.append(clock.now)
+        return ValueError("too large")
+
+    topic = KeptTopic(fail)
+    for _ in range(20):
+        relay(shop, topic, clock).run()
+        relay(shop, topic, clock).run()  # too early
+        clock.move(SETBACK + timedelta(microseconds=1))
+    assert len(tries) == 20
+
+    topic.fail = lambda _: None
+    assert relay(shop, topic, clock).run() == 2
+    assert topic.versions() == {poisoned: [1, 2]}
+
+
+def test_a_new_event_behind_those_that_cannot_be_sent_waits_for_them(shop: Shop, clock: Clock) -> None:
+    poisoned = history(shop, 1)
+    topic = KeptTopic(lambda _: ValueError("too large"))
+    relay(shop, topic, clock).run()
+    history(shop, 1, after=1, aggregate_id=poisoned)
+    topic.fail = lambda _: None
+    assert relay(shop, topic, clock).run() == 0
+    clock.move(SETBACK + timedelta(microseconds=1))
+    assert relay(shop, topic, clock).run() == 2
+    assert topic.versions() == {poisoned: [1, 2]}
