@@ -25,6 +25,10 @@ from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop
 
 
+class ClosedShopError(Exception):
+    """The shop takes no customers or products; the message says what it answers instead."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the day; 0 if everything is as it must be, 1 if not or if there is no shop, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
@@ -34,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             result = asyncio.run(play(base_url, options, console))
     except KeyboardInterrupt:
         return 130
-    except NoStackError as error:
+    except (NoStackError, ClosedShopError) as error:
         print(error, file=sys.stderr)
         return 1
     except ExceptionGroup as group:
@@ -52,6 +56,7 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
     """Play the day at the shop at this address and compare what it shows with what must be true.
 
     Raises:
+        ClosedShopError: it does not take the customers and products.
         ExceptionGroup: of httpx.TransportError, the shop did not answer for a minute.
     """
     shop, book, at_once = Shop(base_url, options.concurrency), Book(), options.concurrency
@@ -59,6 +64,8 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
     try:
         with progress(console, "Opening the shop", options.customers + options.products) as advance:
             await day.open(options.customers, options.products, at_once, advance)
+        if day.surprises:
+            raise ClosedShopError(f"The shop cannot be opened. {day.surprises[0]}")
         before, begin = shop.figures.commands, time.perf_counter()
         with progress(console, "Orders", options.orders) as advance:
             await day.trade(options.orders, at_once, advance)

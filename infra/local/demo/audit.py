@@ -25,11 +25,15 @@ STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
 class Audit:
     """Compares one shop with one book."""
 
-    def __init__(self, shop: Shop, book: Book, at_once: int, advance: Callable[[], None]) -> None:
+    def __init__(
+        self, shop: Shop, book: Book, at_once: int, advance: Callable[[], None], right_within: float = RIGHT_WITHIN
+    ) -> None:
+        """Prepare; `right_within` is in seconds, from when a comparison begins."""
         self._shop = shop
         self._book = book
         self._at_once = asyncio.Semaphore(at_once)
         self._advance = advance
+        self._right_within = right_within
         self._seen: dict[str, dict[str, Any]] = {}
         self.compared: Counter[str] = Counter()
         self.differences: list[str] = []
@@ -89,8 +93,18 @@ class Audit:
 
     async def _list(self, customer: Customer, status: str | None) -> None:
         orders = self._newest_first(customer, "createdAt", [status] if status else STATUSES)
-        shown = ("orderId", "status", "version", "currency", "total", "createdAt", "submittedAt")
-        rows = [{name: self._seen[order.order_id].get(name) for name in shown} for order in orders]
+        rows = [
+            {
+                "orderId": order.order_id,
+                "status": order.status,
+                "version": order.version,
+                "currency": order.currency,
+                "total": written(order.total, order.currency),
+                "createdAt": self._seen[order.order_id]["createdAt"],
+                "submittedAt": self._seen[order.order_id]["submittedAt"],
+            }
+            for order in orders
+        ]
 
         async def read() -> Any:
             items: list[Any] = []
@@ -118,8 +132,8 @@ class Audit:
         return orders
 
     async def _compare(self, what: str, name: str, read: Callable[[], Awaitable[Any]], expected: Any) -> None:
-        deadline = time.monotonic() + RIGHT_WITHIN
         async with self._at_once:
+            deadline = time.monotonic() + self._right_within
             while True:
                 actual = await read()
                 if actual == expected or time.monotonic() > deadline:
