@@ -81,8 +81,8 @@ class Broker(Handler):
     def on_reactor_quiesced(self, _: Any) -> None:
         """Send what has become ready, then make everything durable."""
         for queue in self._namespace.queues.values():
-            if queue.woken:
-                self._pump(queue)
+            if woken := queue.woken():
+                self._pump(queue, woken)
         self._store.commit()
 
     def on_connection_remote_open(self, event: Any) -> None:
@@ -182,8 +182,7 @@ class Broker(Handler):
         if link.credit < _CREDIT // 2:
             link.flow(_CREDIT - link.credit)
 
-    def _pump(self, queue: Queue) -> None:
-        woken, queue.woken = queue.woken, set()
+    def _pump(self, queue: Queue, woken: set[str | None]) -> None:
         if queue.sessions:
             for session_id in woken:
                 holder = queue.holder(session_id)

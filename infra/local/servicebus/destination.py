@@ -2,14 +2,10 @@
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
 
 from infra.local.servicebus import errors
 from infra.local.servicebus.message import Content, Message, State
 from infra.local.servicebus.store import Store
-
-_FORGETTING_EVERY: Final = 1_000
-"""Milliseconds between two clearings of the duplicate-detection history."""
 
 
 class Destination:
@@ -44,7 +40,6 @@ class Destination:
         self._duplicate_window = duplicate_window
         self._scheduled: dict[int, Message] = {}
         self._due: list[tuple[int, int]] = []  # heap of (due at, sequence), cancelled entries included
-        self._forget_at = 0
 
     def load(self) -> None:
         """Read the scheduled messages that an earlier process left."""
@@ -111,9 +106,8 @@ class Destination:
             message = self._scheduled.pop(heapq.heappop(self._due)[1])
             self._store.delete(message.row)
             self._deliver(message.content)
-        if self._duplicate_window is not None and now >= self._forget_at:
+        if self._duplicate_window is not None:
             self._store.forget_duplicates(self._key, now - self._duplicate_window)
-            self._forget_at = now + _FORGETTING_EVERY
 
     def _check(self, contents: Sequence[Content]) -> None:
         if self._sessions and any(content.session_id is None for content in contents):
@@ -124,7 +118,7 @@ class Destination:
     def _is_duplicate(self, content: Content) -> bool:
         if self._duplicate_window is None or content.message_id is None:
             return False
-        return not self._store.first_sight(self._key, content.message_id, self._now(), self._duplicate_window)
+        return not self._store.first_sight(self._key, content.message_id, self._now())
 
     def _schedule(self, content: Content, due_at: int) -> int:
         now = self._now()

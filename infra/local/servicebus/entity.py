@@ -1,16 +1,16 @@
 """A queue with its locks and sessions; a subscription and a dead-letter queue are queues too.
 
-A queue without sessions is one lane of messages, a queue with sessions has a lane for each session id. A lane hands out
-its messages in the order of their sequence numbers, also those that come back.
+In memory lies what a delivery needs, in the store what must survive; every change is made in both.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 from uuid import UUID, uuid4
 
 from infra.local.servicebus import errors
+from infra.local.servicebus.lanes import Holder, Lane, Lanes, run_out
 from infra.local.servicebus.message import Content, Message, State
 from infra.local.servicebus.store import Store
 
@@ -25,36 +25,11 @@ _STALE_EXPIRIES: Final = 1000
 """Entries of messages long gone that the heap of expiries may carry before it is made anew."""
 
 
-class Holder(Protocol):
-    """Who holds a session."""
-
-    def session_lost(self) -> None:
-        """Told that the session's lock has run out."""
-
-
 class DeadLetters(Protocol):
     """Where a queue puts what it gives up on."""
 
     def __call__(self, content: Content, delivery_count: int, properties: dict[str, Any]) -> None:
         """Keep the content, with the properties that tell why."""
-
-
-@dataclass(slots=True, eq=False)
-class Lane:
-    """The messages of one session, or of a queue without sessions (session id None).
-
-    Attributes:
-        ready: a heap of the sequence numbers that may be delivered.
-        held: lock tokens of the deliveries under way.
-        holder: who has locked the session.
-        locked_until: when the session's lock runs out, milliseconds since 1970.
-    """
-
-    session_id: str | None
-    ready: list[int] = field(default_factory=list)
-    held: set[UUID] = field(default_factory=set)
-    holder: Holder | None = None
-    locked_until: int = 0
 
 
 class Queue:
@@ -90,7 +65,6 @@ class Queue:
         self.sessions = sessions
         self.lock_duration = lock_duration
         self.dead_letters: DeadLetters | None = None
-        self.woken: set[str | None] = set()
         self._time_to_live = time_to_live
         self._expires = expires
         self._max_delivery_count = max_delivery_count
@@ -99,10 +73,8 @@ class Queue:
         self._now = now
         self.key = store.entity(path)
         self._messages: dict[int, Message] = {}
-        self._lanes: dict[str | None, Lane] = {}
-        self._available: dict[str | None, None] = {}  # sessions with ready messages that nobody holds, oldest first
-        self._locks: dict[UUID, Message] = {}  # in the order in which they run out, as all last equally long
-        self._session_locks: dict[str | None, Lane] = {}  # likewise
+        self._locks: OrderedDict[UUID, Message] = OrderedDict()  # as they run out: all last equally long
+        self._lanes = Lanes(lock_duration, self._messages.__contains__)
         self._expiries: list[tuple[int, int]] = []  # heap of (expires at, sequence), stale entries included
 
     def load(self) -> None:
@@ -147,9 +119,11 @@ class Queue:
     def take(self, session_id: str | None, *, settled: bool) -> Message | None:
         """Deliver the next message of a lane: lock it, or remove it if the receiver wants it settled."""
         lane = self._lanes.get(session_id)
-        while lane and lane.ready:
-            message = self._messages.get(heapq.heappop(lane.ready))
-            if message is None or self._drop_if_expired(message):
+        if self.sessions and lane.locked_until <= self._now():
+            return None
+        while (sequence := self._lanes.take(lane)) is not None:
+            message = self._messages[sequence]
+            if self._drop_if_expired(message):
                 continue
             if settled:
                 self._remove(message)
@@ -183,9 +157,7 @@ class Queue:
 
     def release(self, token: UUID) -> None:
         """Give a message back that was never looked at; the delivery does not count."""
-        message = self._unlock(self.holding(token))
-        self._store.set_delivery_count(message.row, message.delivery_count)
-        self._make_ready(message)
+        self._release(self.holding(token))
 
     def defer(self, token: UUID, properties: dict[str, Any] | None = None) -> None:
         """Set a message aside, to be fetched by its sequence number."""
@@ -214,7 +186,7 @@ class Queue:
         message = self.holding(token)
         if not self.sessions:
             message.locked_until = self._now() + self.lock_duration
-            self._locks[token] = self._locks.pop(token)
+            self._locks.move_to_end(token)
         return message.locked_until
 
     def take_deferred(self, sequences: list[int], session_id: str | None, *, settled: bool) -> list[Message]:
@@ -257,54 +229,45 @@ class Queue:
             ServiceBusError: the session named is held by somebody else.
         """
         if session_id is None:
-            session_id = self._next_available()
-            if session_id is None:
-                return None
-        lane = self._lanes.setdefault(session_id, Lane(session_id))
-        if lane.holder is not None:
-            raise errors.session_cannot_be_locked(session_id)
-        lane.holder = holder
-        lane.locked_until = self._now() + self.lock_duration
-        self._session_locks[session_id] = lane
-        self._available.pop(session_id, None)
-        return lane
+            available = self._lanes.next_available()
+            session_id = available.session_id if available else None
+        return None if session_id is None else self._lanes.lock(session_id, holder, self._now())
 
     def has_available_session(self) -> bool:
         """Tell whether `accept_session(None, ...)` would find one."""
-        return self._next_available() is not None
+        return self._lanes.next_available() is not None
+
+    def woken(self) -> set[str | None]:
+        """Return the sessions (None: the queue) that have got messages to deliver since the last call."""
+        woken, self._lanes.woken = self._lanes.woken, set()
+        return woken
 
     def holder(self, session_id: str | None) -> Holder | None:
         """Return who holds a session."""
-        lane = self._session_locks.get(session_id)
-        return None if lane is None else lane.holder
-
-    def held_session(self, session_id: str) -> Lane:
-        """Return a session that is locked.
-
-        Raises:
-            ServiceBusError: nobody holds it.
-        """
-        lane = self._session_locks.get(session_id)
-        if lane is None:
-            raise errors.session_lock_lost(session_id)
-        return lane
+        lane = self._lanes.locked(session_id)
+        return lane.holder if lane else None
 
     def renew_session(self, session_id: str) -> int:
-        """Prolong a session's lock and those of its messages; returns when it now runs out."""
-        lane = self.held_session(session_id)
-        lane.locked_until = self._now() + self.lock_duration
-        self._session_locks[session_id] = self._session_locks.pop(session_id)
+        """Prolong a session's lock and those of its messages; returns when it now runs out.
+
+        Raises:
+            ServiceBusError: the lock is lost.
+        """
+        lane = self._lanes.locked(session_id)
+        if lane is None or lane.locked_until <= self._now():
+            raise errors.session_lock_lost(session_id)
+        self._lanes.renew(lane, self._now())
         for token in lane.held:
             self._locks[token].locked_until = lane.locked_until
         return lane.locked_until
 
     def release_session(self, session_id: str | None, holder: Holder) -> None:
         """End a holder's lock, if it still has it; deliveries under way do not count as failed."""
-        lane = self._session_locks.get(session_id)
+        lane = self._lanes.locked(session_id)
         if lane is not None and lane.holder is holder:
             for token in list(lane.held):
-                self.release(token)
-            self._free(lane)
+                self._release(self._locks[token])
+            self._lanes.unlock(lane)
 
     def session_state(self, session_id: str) -> bytes | None:
         """Return what an application left on a session."""
@@ -319,19 +282,21 @@ class Queue:
     def tick(self) -> None:
         """Give up locks that have run out and messages whose time to live has ended."""
         now = self._now()
-        for lane in _while_due(self._session_locks.values(), now):
+        for lane in self._lanes.run_out(now):
             holder = lane.holder
             for token in list(lane.held):
                 self._fail(self._unlock(self._locks[token]))
-            self._free(lane)
+            self._lanes.unlock(lane)
             if holder is not None:
                 holder.session_lost()
         if not self.sessions:
-            for message in _while_due(self._locks.values(), now):
+            for message in run_out(self._locks.values(), now):
                 self._fail(self._unlock(message))
         while self._expiries and self._expiries[0][0] <= now:
             old = self._messages.get(heapq.heappop(self._expiries)[1])
-            if old is not None and not old.lock_token:
+            if old is not None and old.lock_token is not None:
+                heapq.heappush(self._expiries, (old.locked_until + 1, old.sequence))  # a lock outlasts the time to live
+            elif old is not None:
                 self._drop_if_expired(old)
         if len(self._expiries) > 2 * len(self._messages) + _STALE_EXPIRIES:
             self._expiries = [entry for entry in self._expiries if entry[1] in self._messages]
@@ -342,12 +307,16 @@ class Queue:
     def _admit(self, message: Message) -> None:
         if message.expires_at is not None:
             heapq.heappush(self._expiries, (message.expires_at, message.sequence))
-        if not self._give_up_if_spent(message) and message.state is State.ACTIVE:
+        if message.state is State.ACTIVE and not self._give_up_if_spent(message):
             self._make_ready(message)
 
     def _lane(self, message: Message) -> Lane:
-        session_id = message.content.session_id if self.sessions else None
-        return self._lanes.setdefault(session_id, Lane(session_id))
+        return self._lanes.get(message.content.session_id if self.sessions else None)
+
+    def _release(self, message: Message) -> None:
+        self._unlock(message)
+        self._store.set_delivery_count(message.row, message.delivery_count)
+        self._make_ready(message)
 
     def _lock(self, message: Message, lane: Lane) -> None:
         message.lock_token = uuid4()
@@ -386,13 +355,8 @@ class Queue:
         return True
 
     def _make_ready(self, message: Message) -> None:
-        if message.state is not State.ACTIVE:
-            return
-        lane = self._lane(message)
-        heapq.heappush(lane.ready, message.sequence)
-        self.woken.add(lane.session_id)
-        if self.sessions and lane.holder is None:
-            self._available[lane.session_id] = None
+        if message.state is State.ACTIVE:
+            self._lanes.offer(message.content.session_id if self.sessions else None, message.sequence)
 
     def _modify(self, message: Message, properties: dict[str, Any] | None) -> None:
         if properties:
@@ -415,49 +379,10 @@ class Queue:
         self._unlock(message)
         self._store.delete(message.row)
         del self._messages[message.sequence]
-        self._forget_if_idle(self._lane(message))
-
-    def _free(self, lane: Lane) -> None:
-        del self._session_locks[lane.session_id]
-        lane.holder = None
-        if lane.ready:
-            self._available[lane.session_id] = None
-            self.woken.add(lane.session_id)
-        self._forget_if_idle(lane)
-
-    def _next_available(self) -> str | None:
-        """Return the session that has waited longest, passing over those whose messages have expired meanwhile."""
-        for session_id in list(self._available):
-            lane = self._lanes.get(session_id)
-            if lane is not None:
-                self._forget_if_idle(lane)
-            if session_id in self._available:
-                return session_id
-        return None
-
-    def _forget_if_idle(self, lane: Lane) -> None:
-        while lane.ready and lane.ready[0] not in self._messages:
-            heapq.heappop(lane.ready)
-        if not lane.ready and not lane.held and lane.holder is None:
-            self._lanes.pop(lane.session_id, None)
-            self._available.pop(lane.session_id, None)
+        self._lanes.forget_if_idle(self._lane(message))
 
 
 def dead_letter_properties(reason: str | None, description: str | None) -> dict[str, Any]:
     """Return the application properties that tell why a message was dead-lettered, as far as that is known."""
     told = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
     return {name: value for name, value in told.items() if value is not None}
-
-
-class _Due(Protocol):
-    locked_until: int
-
-
-def _while_due[T: _Due](ordered: Iterable[T], now: int) -> list[T]:
-    """Return the leading items whose locks have run out."""
-    due = []
-    for item in ordered:
-        if item.locked_until > now:
-            break
-        due.append(item)
-    return due

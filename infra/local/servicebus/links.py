@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 from proton import Condition, Disposition, Link, symbol
 
 from infra.local.servicebus import errors
-from infra.local.servicebus.entity import Lane, Queue
+from infra.local.servicebus.entity import Queue
 from infra.local.servicebus.errors import ServiceBusError
+from infra.local.servicebus.lanes import Lane
 
 SESSION_FILTER: Final = symbol("com.microsoft:session-filter")
 OPERATION_TIMEOUT: Final = symbol("com.microsoft:timeout")

@@ -34,7 +34,7 @@ state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LOAD: Final = "SELECT id, sequence, content, enqueued_at, expires_at, due_at, delivery_count, state FROM message \
 WHERE entity = ? AND (due_at IS NOT NULL) = ? ORDER BY sequence"
 _FIRST_SIGHT: Final = "INSERT INTO duplicate (entity, message_id, seen_at) VALUES (:entity, :id, :now) \
-ON CONFLICT DO UPDATE SET seen_at = :now WHERE seen_at <= :now - :window"
+ON CONFLICT DO NOTHING"
 _SET_STATE: Final = "INSERT INTO session_state (entity, session_id, state) VALUES (?, ?, ?) \
 ON CONFLICT DO UPDATE SET state = excluded.state"
 
@@ -133,9 +133,9 @@ class Store:
         """Replace the encoded message."""
         self._write("UPDATE message SET content = ? WHERE id = ?", (content, row))
 
-    def first_sight(self, entity: int, message_id: str, now: int, window: int) -> bool:
-        """Record a message id; False if it was recorded within the last `window` milliseconds."""
-        arguments = {"entity": entity, "id": message_id, "now": now, "window": window}
+    def first_sight(self, entity: int, message_id: str, now: int) -> bool:
+        """Record a message id; False if it is on record already."""
+        arguments = {"entity": entity, "id": message_id, "now": now}
         return self._write(_FIRST_SIGHT, arguments).rowcount == 1
 
     def forget_duplicates(self, entity: int, until: int) -> None:
