@@ -1,5 +1,7 @@
 """Bring the database to the newest schema: `python -m infra.sql.migrate`, at the setting SqlConnection.
 
+Two runs at once do no harm: the second waits for the first, and finds nothing left to do. On Azure SQL it signs in as
+whoever `az login` or the environment names, and that must be the server's administrator: nobody else may alter tables.
 With `--sql` it connects to nothing and prints the T-SQL that Azure SQL would get.
 """
 
@@ -10,22 +12,50 @@ from pathlib import Path
 from typing import TextIO
 
 import sqlalchemy as sa
+import stamina
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.engine import make_url
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
 from shared.ordering import tables as ordering
-from shared.platform.sql import sql_engine
+from shared.platform.sql import Credential, is_transient, sql_engine
 
 CONTEXTS = (ordering, catalog, customers)
 VERSIONS = "dbo"
 """The schema that holds Alembic's own table; no context's."""
 
+PATIENCE = 300.0
+"""Seconds to go on trying: a paused database needs about one minute to wake up, and a migration may have to wait for
+another one."""
+
+LOCK = """\
+DECLARE @got int;
+EXEC @got = sp_getapplock
+    @Resource = N'tandem-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
+IF @got < 0 THROW 51000, N'Another migration has been running for more than a minute.', 1;"""
+"""Waits until no other migration runs; given back when the transaction ends, however it ends."""
+
 
 def migration_engine(url: str) -> sa.Engine:
     """Make an engine that sees every context's schema."""
-    return sql_engine(url, VERSIONS, *(tables.SCHEMA for tables in CONTEXTS))
+    return sql_engine(url, VERSIONS, *(tables.SCHEMA for tables in CONTEXTS), credential=_administrator(url))
+
+
+def _administrator(url: str) -> Credential | None:
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" or parsed.username is not None or "authentication" in parsed.query:
+        return None
+    from shared.platform.identity import credential  # noqa: PLC0415  # a laptop does without azure-identity's import
+
+    return credential(os.environ.get("AZURE_CLIENT_ID"))
+
+
+def take_turn(connection: sa.Connection) -> None:
+    """Keep other migrations out until this transaction ends; SQLite's transactions do so by themselves."""
+    if connection.dialect.name == "mssql":
+        connection.exec_driver_sql(LOCK)
 
 
 def alembic_config(url: str, output: TextIO = sys.stdout) -> Config:
@@ -37,8 +67,10 @@ def alembic_config(url: str, output: TextIO = sys.stdout) -> Config:
 
 
 def migrate(url: str) -> None:
-    """Apply every migration that the database lacks."""
-    command.upgrade(alembic_config(url), "head")
+    """Apply every migration that the database lacks: all of them, or after an error none."""
+    for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=PATIENCE, wait_max=15.0):
+        with attempt:
+            command.upgrade(alembic_config(url), "head")
 
 
 def migration_script(output: TextIO) -> None:

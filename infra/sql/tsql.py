@@ -1,6 +1,7 @@
 """Write the T-SQL that the system ships, for a checker: `python -m infra.sql.tsql --out DIR`.
 
-DIR/schema.sql holds all migrations, DIR/statements.json every statement constant with the types of its parameters.
+DIR/schema.sql holds all migrations and the access rights, DIR/statements.json every statement constant with the types
+of its parameters.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
@@ -18,12 +20,16 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.visitors import cloned_traverse
 
 import shared
-from infra.sql.migrate import migration_script
+from infra.sql.access import User, access_script
+from infra.sql.migrate import LOCK, migration_script
 from shared.messaging.event_log import EventLog
 from shared.messaging.inbox import Inbox
 
 # SQLAlchemy has not annotated its dialects' constructors.
 MSSQL = MSDialect_pyodbc(paramstyle="qmark")  # type: ignore[no-untyped-call]
+
+EXAMPLE = {"command_side": User("commands", UUID(int=1)), "query_side": User("views", UUID(int=2))}
+"""Stands in for an environment's identities."""
 
 
 def statements() -> Iterator[tuple[str, sa.sql.Executable]]:
@@ -73,7 +79,9 @@ def write(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "schema.sql").open("w") as script:
         migration_script(script)
+        script.write(access_script(EXAMPLE))
     entries = [entry(name, statement) for name, statement in statements()]
+    entries.append({"name": "migrations.LOCK", "sql": LOCK, "parameters": []})
     (directory / "statements.json").write_text(json.dumps(entries, indent=1))
     return len(entries)
 

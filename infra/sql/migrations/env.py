@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import make_url
 
-from infra.sql.migrate import CONTEXTS, VERSIONS, migration_engine
+from infra.sql.migrate import CONTEXTS, VERSIONS, migration_engine, take_turn
 
 url = context.config.get_main_option("sqlalchemy.url") or ""
 
@@ -17,14 +17,13 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    engine = migration_engine(url)
-    with engine.connect() as connection:
+    # one transaction around all of it: what has been applied is read after the turn is taken
+    with migration_engine(url).begin() as connection:
+        take_turn(connection)
         context.configure(
             connection=connection,
             target_metadata=[tables.METADATA for tables in CONTEXTS],
             version_table_schema=VERSIONS,
             include_schemas=True,
         )
-        with context.begin_transaction():
-            context.run_migrations()
-    engine.dispose()
+        context.run_migrations()

@@ -1,0 +1,134 @@
+"""Let each side into the database, with what it needs and nothing else: `python -m infra.sql.access`.
+
+    python -m infra.sql.access --commands NAME=CLIENT_ID --queries NAME=CLIENT_ID
+
+NAME is a managed identity's name, CLIENT_ID its client id. It connects at the setting SqlConnection as the server's
+administrator, after the migrations, and may be run again at any time: what is not granted here is taken back.
+With `--sql` it connects to nothing and prints the T-SQL.
+"""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from infra.sql.migrate import migration_engine
+
+_LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at)"
+"""What is written in an event log stays: only the marks of the relay change."""
+
+COMMAND_SIDE = {
+    "ordering.event_log": _LOG,
+    "ordering.orders": "SELECT, INSERT, UPDATE",
+    "ordering.order_lines": "SELECT, INSERT, UPDATE, DELETE",
+    "ordering.products": "SELECT, INSERT, UPDATE",
+    "ordering.customers": "SELECT, INSERT, UPDATE",
+    "ordering.inbox": "SELECT, INSERT",
+    "catalog.event_log": _LOG,
+    "catalog.products": "SELECT, INSERT, UPDATE",
+    "customers.event_log": _LOG,
+    "customers.customers": "SELECT, INSERT, UPDATE",
+}
+"""What commands, relays and the copies of other contexts' data need."""
+
+QUERY_SIDE = {
+    "ordering.event_log": "SELECT",
+    "ordering.orders": "SELECT",
+    "ordering.order_lines": "SELECT",
+    "catalog.event_log": "SELECT",
+}
+"""What projections need to fill gaps and to find the documents that show a name. It cannot write."""
+
+ROLES = {"command_side": COMMAND_SIDE, "query_side": QUERY_SIDE}
+
+_NAME = re.compile(r"[\w-]{3,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A managed identity that gets a user in the database."""
+
+    name: str
+    client_id: UUID
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read NAME=CLIENT_ID.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        name, _, client_id = text.partition("=")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a managed identity")
+        return cls(name, UUID(client_id))
+
+    @property
+    def sid(self) -> str:
+        """The user's SID: the client id's bytes, as Windows orders them. With it Azure SQL need not ask Entra."""
+        return f"0x{self.client_id.bytes_le.hex().upper()}"
+
+
+def batches(members: Mapping[str, User]) -> Iterator[str]:
+    """Write the T-SQL; to be run in one transaction, so that nobody is locked out meanwhile.
+
+    A role that somebody else was made a member of cannot be dropped: then it fails, and changes nothing.
+
+    Args:
+        members: who gets which of ROLES.
+    """
+    for role, member in members.items():
+        yield f"IF IS_ROLEMEMBER(N'{role}', N'{member.name}') = 1 ALTER ROLE {role} DROP MEMBER [{member.name}];"
+        yield f"DROP ROLE IF EXISTS {role};"
+    for user in dict.fromkeys(members.values()):
+        # an identity that was deleted and made again has its old name and another id
+        known = f"SELECT 1 FROM sys.database_principals WHERE name = N'{user.name}'"  # noqa: S608  # of letters and digits
+        yield f"IF EXISTS ({known} AND sid <> {user.sid}) DROP USER [{user.name}];"
+        yield f"IF NOT EXISTS ({known}) CREATE USER [{user.name}] WITH SID = {user.sid}, TYPE = E;"
+    for role, member in members.items():
+        yield f"CREATE ROLE {role};"
+        yield "\n".join(f"GRANT {rights} ON OBJECT::{table} TO {role};" for table, rights in ROLES[role].items())
+        yield f"ALTER ROLE {role} ADD MEMBER [{member.name}];"
+
+
+def access_script(members: Mapping[str, User]) -> str:
+    """Write all of it as one script."""
+    return "".join(f"{batch}\nGO\n" for batch in batches(members))
+
+
+def grant(url: str, members: Mapping[str, User]) -> None:
+    """Carry it out, all or nothing.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the database refuses; nothing has changed.
+    """
+    with migration_engine(url).begin() as connection:
+        for batch in batches(members):
+            connection.exec_driver_sql(batch)
+
+
+def main() -> None:
+    """Read the arguments, and grant or print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--commands", type=User.parse, required=True, metavar="NAME=CLIENT_ID")
+    parser.add_argument("--queries", type=User.parse, required=True, metavar="NAME=CLIENT_ID")
+    parser.add_argument("--sql", action="store_true", help="print T-SQL instead of connecting")
+    arguments = parser.parse_args()
+    members = {"command_side": arguments.commands, "query_side": arguments.queries}
+    url = os.environ.get("SqlConnection", "")
+    if arguments.sql:
+        print(access_script(members), end="")
+    elif url.startswith("mssql"):
+        grant(url, members)
+    elif url:
+        sys.exit("Only Azure SQL has users: SqlConnection names another database.")
+    else:
+        sys.exit("The setting SqlConnection is missing.")
+
+
+if __name__ == "__main__":
+    main()

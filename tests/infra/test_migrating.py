@@ -1,0 +1,92 @@
+"""Migrations as a step of a deployment: once, whoever else migrates at the same moment."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.script import ScriptDirectory
+
+from infra.sql.migrate import LOCK, alembic_config, migration_engine, take_turn
+
+ROOT = Path(__file__).parents[2]
+HEADS = sa.text("SELECT version_num FROM dbo.alembic_version")
+AT_ONCE = 4
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """An empty database: CONFORMANCE_SQL names one on SQL Server, else it is made of SQLite files."""
+    return os.environ.get("CONFORMANCE_SQL") or f"sqlite:///{tmp_path / 'tandem.db'}"
+
+
+@pytest.fixture
+def migrating(url: str) -> Iterator[list[subprocess.Popen[str]]]:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "infra.sql.migrate"],
+            cwd=ROOT,
+            env={**os.environ, "SqlConnection": url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(AT_ONCE)
+    ]
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_several_runs_at_once_migrate_once(url: str, migrating: list[subprocess.Popen[str]]) -> None:
+    for process in migrating:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    engine = migration_engine(url)
+    with engine.connect() as connection:
+        assert connection.execute(HEADS).scalars().all() == ScriptDirectory.from_config(alembic_config(url)).get_heads()
+    engine.dispose()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'tandem.db'}"
+    engine = migration_engine(url)
+    with engine.begin() as connection:  # in the way of the migration's last table
+        connection.exec_driver_sql("CREATE TABLE customers.customers (x int)")
+    ran = subprocess.run(
+        [sys.executable, "-m", "infra.sql.migrate"],
+        cwd=ROOT,
+        env={**os.environ, "SqlConnection": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "customers already exists" in ran.stderr
+    with engine.connect() as connection:
+        for schema in ("dbo", "ordering", "catalog"):
+            assert sa.inspect(connection).get_table_names(schema=schema) == []
+    engine.dispose()
+
+
+class Recorder:
+    """A connection to Azure SQL as far as taking a turn goes: there is none here."""
+
+    dialect = sa.create_mock_engine("mssql+pyodbc://", executor=lambda *_: None).dialect
+
+    def __init__(self) -> None:
+        self.executed: list[str] = []
+
+    def exec_driver_sql(self, statement: str) -> None:
+        """Take a statement down."""
+        self.executed.append(statement)
+
+
+def test_on_azure_sql_a_migration_waits_for_an_exclusive_lock_that_its_transaction_holds() -> None:
+    connection = Recorder()
+    take_turn(connection)  # type: ignore[arg-type]  # stands in for a connection
+    assert connection.executed == [LOCK]
+    assert "@LockMode = 'Exclusive', @LockOwner = 'Transaction'" in LOCK
