@@ -47,8 +47,15 @@ def _printable(value: str) -> str:
     return value
 
 
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Id = Annotated[UUID, BeforeValidator(_canonical)]
 """A UUID in its usual form; case does not matter."""
+
+Whole = BeforeValidator(_whole)
+"""Lets an integer be written as 2.0, which is one to JSON Schema. Stands last, or constraints are not described."""
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _PRINTABLE = {"pattern": rf"^([^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*)?$"}
@@ -67,7 +74,7 @@ Price = Annotated[
                 {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,4})?$"},
                 {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999, "multipleOf": 0.0001},
             ],
-            "description": "An amount in major units; a string keeps every digit.",
+            "description": "An amount in major units, with no more digits than its currency; a string keeps them all.",
             "examples": ["19.90"],
         }
     ),

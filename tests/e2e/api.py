@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import httpx
 
+from tests.support.api import client
+
 PATIENCE = 30.0
 """Seconds within which a change must be known everywhere, on a loaded machine."""
 
@@ -20,7 +22,8 @@ class Api(AbstractContextManager["Api"]):
     """A client of one stack."""
 
     def __init__(self, base_url: str) -> None:
-        self.http = httpx.Client(base_url=f"{base_url}/api", timeout=60)
+        self.http = client(base_url)
+        self.http.base_url = httpx.URL(f"{base_url}/api")
 
     def __enter__(self) -> Self:
         return self

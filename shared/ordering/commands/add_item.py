@@ -10,9 +10,9 @@ from shared.ordering.domain.offer import RequestedItem
 from shared.ordering.domain.order import MAX_QUANTITY
 from shared.ordering.repository import Orders
 from shared.platform.examples import ORDER_ID, PRODUCT_ID, example
-from shared.platform.input import Id, Input, Price
+from shared.platform.input import Id, Input, Price, Whole
 
-Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY)]
+Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), Whole]
 
 
 class AddItem(Input, json_schema_extra=example(orderId=ORDER_ID, productId=PRODUCT_ID, quantity=1)):

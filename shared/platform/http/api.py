@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
 
@@ -187,4 +187,5 @@ def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.C
 
 def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer an error as problem details."""
-    return finished(render(problem_of(error), urlsplit(req.url).path, correlation_id(req, context)), req, context)
+    instance = quote(unquote(urlsplit(req.url).path))  # a URI reference, however the host writes the path
+    return finished(render(problem_of(error), instance, correlation_id(req, context)), req, context)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,9 @@ PAGE_HEADERS = {
 }
 ONE_HOUR = {"Cache-Control": "public, max-age=3600"}
 EVERY_TIME = {"Cache-Control": "no-cache"}
+
+_GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
+"""Finds gzip in Accept-Encoding, unless its weight is 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def _resource(media_type: str, body: bytes) -> Resource:
 
 
 def _served(req: func.HttpRequest, resource: Resource, headers: Mapping[str, str]) -> func.HttpResponse:
-    compress = "gzip" in req.headers.get("Accept-Encoding", "")
+    compress = _GZIP.search(req.headers.get("Accept-Encoding", "")) is not None
     etag = f'"{resource.digest}-gzip"' if compress else f'"{resource.digest}"'
     known = {"ETag": etag, "Vary": "Accept-Encoding", **headers}
     if matches(req.headers.get("If-None-Match", ""), etag):

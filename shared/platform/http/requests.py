@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 import pydantic_core
@@ -93,7 +93,8 @@ def query_call[Query: QueryInput](req: func.HttpRequest, model: type[Query]) -> 
     """
     errors: list[InputError] = []
     path = _path(req)
-    values = {name: value for name, value in req.params.items() if name != "code"}  # the platform's function key
+    empty = dict.fromkeys((name for name, value in _query(req) if not value), "")  # the host leaves these out
+    values = {name: value for name, value in (empty | req.params).items() if name != "code"}  # the platform's key
     try:
         query = model.model_validate_strings(values | path, strict=False)
     except ValidationError as error:
@@ -135,6 +136,10 @@ def _body(req: func.HttpRequest) -> dict[str, Any]:
 
 def _path(req: func.HttpRequest) -> dict[str, Any]:
     return dict(req.route_params)
+
+
+def _query(req: func.HttpRequest) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(req.url).query, keep_blank_values=True)
 
 
 def _validated[Command: Input](

@@ -8,26 +8,37 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 BUSINESS = re.compile(
     "there is no (customer|product) .*"
-    "|.*digits after the point.*"  # how many digits an amount has depends on its currency
+    "|should be at most .*|.* digits after the point"  # an amount's limits depend on its currency
+    "|value is not a valid email address: .*"  # the rules for domains are more than a format
 )
 """Why data that fit the schema may still be refused as invalid."""
 
 
 @schemathesis.check
 def acceptance_but_for_business(ctx: Any, response: Any, case: Any) -> None:
-    """Let data that fit the schema be refused for what only the system's state can tell, and for nothing else."""
-    if response.status_code == 412:
-        return  # it fits the schema that a version is an old one
+    """Let data that fit the schema be refused for what only the system's state can tell, and for nothing else.
+
+    That a version is no longer the current one (412) is such a thing, too.
+    """
+    if response.status_code == 412 or _is_malformed(case):
+        return
     if response.status_code == 422:
-        errors = response.json().get("errors", [])
+        problem = response.json()
+        if problem["type"] == "urn:tandem:problem:idempotency-key-reused":
+            return
+        errors = problem.get("errors", [])
         if errors and all(BUSINESS.fullmatch(error["detail"]) for error in errors):
             return
     positive_data_acceptance(ctx, response, case)
 
 
+def _is_malformed(case: Any) -> bool:
+    """Tell the one header that schemathesis 4.32 calls valid though its pattern does not fit: `If-Match: 0`."""
+    return bool((case.headers or {}).get("If-Match") == "0")
+
+
 @schemathesis.hook
-def map_headers(_context: Any, headers: dict[str, Any] | None) -> dict[str, Any] | None:
+def before_call(_context: Any, case: Any, _arguments: dict[str, Any]) -> None:
     """Let no query wait: most of the versions that are made up here will never come."""
-    if headers is not None and "Prefer" in headers:
-        headers["Prefer"] = "wait=0"
-    return headers
+    if case.method == "GET":
+        case.headers["Prefer"] = "wait=0"

@@ -1,0 +1,44 @@
+"""What no route answers is answered all the same: 404 or 405, as problem details."""
+
+import pytest
+
+from tests.e2e.api import Api, problem
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+PAGES = {"/api/openapi.json": {"GET", "HEAD"}, "/api/docs": {"GET", "HEAD"}, "/api/docs/docs.js": {"GET", "HEAD"}}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/orders/1/2/3/4", "/docs/nope.js", "/docs/..%2fdocs.py", "//"])
+def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
+    problem(api.get(path), 404, "no-such-path")
+
+
+def test_a_path_is_told_as_it_was_sent(api: Api) -> None:
+    assert api.get("/%E2%82%AC%0A").json()["instance"] == "/api/%E2%82%AC%0A"
+
+
+def test_the_prefix_alone_is_not_found(api: Api) -> None:
+    problem(api.get(""), 404, "no-such-path")
+
+
+def test_every_path_tells_the_methods_that_it_has_when_asked_by_another(api: Api) -> None:
+    described = api.get("/openapi.json").json()["paths"]
+    paths = {path: {method.upper() for method in item} for path, item in described.items()}
+    for path, methods in (paths | PAGES).items():
+        allowed = methods | ({"HEAD"} if "GET" in methods else set())
+        for method in METHODS - allowed:
+            answer = api.http.request(method, path.removeprefix("/api").replace("{", "").replace("}", ""))
+            assert answer.status_code == 405, (method, path)
+            assert set(answer.headers["Allow"].split(", ")) == allowed
+            if method != "HEAD":
+                problem(answer, 405, "method-not-allowed")
+
+
+def test_a_path_is_the_same_in_capitals_and_with_a_slash_at_its_end(api: Api) -> None:
+    answers = [api.http.put(path) for path in ("/CUSTOMERS", "/customers/")]
+    assert [answer.headers["Allow"] for answer in answers] == ["POST", "POST"]
+
+
+def test_every_query_answers_head_without_a_body(api: Api) -> None:
+    answer = api.http.head("/health/live")
+    assert (answer.status_code, answer.content) == (200, b"")
