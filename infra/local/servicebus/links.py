@@ -163,7 +163,9 @@ class SessionQueueLinks:
         lane = self._queue.accept_session(session_id, receiver)
         if lane is None:
             timeout = (link.remote_properties or {}).get(OPERATION_TIMEOUT, _DEFAULT_SESSION_WAIT)
-            self._waiting.append(Waiting(link, now() + int(timeout)))
+            if not isinstance(timeout, int):
+                raise errors.invalid_argument(f"'{OPERATION_TIMEOUT}' is not a number of milliseconds.")
+            self._waiting.append(Waiting(link, now() + timeout))
             return None
         receiver.lane = lane
         link.source.filter.clear()
@@ -194,10 +196,16 @@ class SessionQueueLinks:
 
 
 def wanted_session(link: Any) -> tuple[bool, str | None]:
-    """Return whether an attach has a session filter, and the session id that it names (None: the next available)."""
+    """Return whether an attach has a session filter, and the session id that it names (None: the next available).
+
+    Raises:
+        ServiceBusError: the filter is not understood.
+    """
     wanted = link.remote_source.filter
     wanted.rewind()
     filters = (wanted.get_object() if wanted.next() else None) or {}
+    if not isinstance(filters, dict):
+        raise errors.invalid_argument("The filter of the source is not a map.")
     for name, value in filters.items():
         if str(name) == SESSION_FILTER:
             session_id = getattr(value, "value", value)

@@ -34,6 +34,14 @@ class PeekLock(LinkOption):
         link.rcv_settle_mode = Link.RCV_SECOND
 
 
+class NoMap(LinkOption):
+    """Attach with a filter that is not one."""
+
+    def apply(self, link: Link) -> None:
+        """Put a text where a map belongs."""
+        link.source.filter.put_object("no map")
+
+
 @contextmanager
 def connection(port: int) -> Iterator[BlockingConnection]:
     """Connect as the emulator's clients do."""

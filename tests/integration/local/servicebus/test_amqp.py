@@ -9,7 +9,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from proton import Delivery, Message, symbol
 from proton.utils import BlockingConnection, LinkDetached, SendException
 
-from tests.integration.local.servicebus.amqp import PeekLock, Raw, Session, SessionPump, connection, request, run
+from tests.integration.local.servicebus.amqp import NoMap, PeekLock, Raw, Session, SessionPump, connection, request, run
 from tests.integration.local.servicebus.topology import config, queue, topic
 from tests.support.servicebus import Engine, running_engine
 
@@ -135,6 +135,11 @@ def test_a_receiver_of_what_cannot_be_received_from_is_refused(
 ) -> None:
     with pytest.raises(LinkDetached, match=condition):
         opened.create_receiver(address)
+
+
+def test_an_attach_that_is_not_understood_is_refused(opened: BlockingConnection) -> None:
+    with pytest.raises(LinkDetached, match=r"com\.microsoft:argument-error"):
+        opened.create_receiver("sessions", options=NoMap())
 
 
 @pytest.mark.parametrize("address", ["events/Subscriptions/a", "plain/$DeadLetterQueue"])
