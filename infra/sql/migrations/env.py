@@ -17,8 +17,9 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
+    engine = migration_engine(url)
     # one transaction around all of it: what has been applied is read after the turn is taken
-    with migration_engine(url).begin() as connection:
+    with engine.begin() as connection:
         take_turn(connection)
         context.configure(
             connection=connection,
@@ -27,3 +28,4 @@ else:
             include_schemas=True,
         )
         context.run_migrations()
+    engine.dispose()
