@@ -37,6 +37,8 @@ log = logging.getLogger("host")
 
 GRACE = timedelta(seconds=10)
 """How long running invocations get to finish once the host is told to stop."""
+_BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 _KEEP_ALIVE = 130
 """Seconds that an idle connection stays open, Kestrel's default."""
 
@@ -83,11 +85,12 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
     base = f"http://{host}:{port}"
     _announce(base, routes, timers, subscriptions)
 
+    listener.listen(_BACKLOG)
     pump = ServiceBusPump(subscriptions, options.service_bus)
     pump.start()
     ticking = [asyncio.create_task(timer.run()) for timer in timers]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    log.info("listening on %s", base)  # the socket has been since before the app was loaded
+    log.info("listening on %s", base)
     waits = [asyncio.create_task(stop.wait()), asyncio.create_task(pump.ended.wait()), *ticking]
     await asyncio.wait([*waits, serving], return_when=asyncio.FIRST_COMPLETED)
 
@@ -132,7 +135,7 @@ def main() -> int:
         options = read_host_json(app_dir)
         logging.getLogger().setLevel(options.log_level)
         load_local_settings(app_dir)
-        listener = _listen(arguments.host, arguments.port)
+        listener = _bind(arguments.host, arguments.port)
         with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
             code = runner.run(run(app_dir, listener, options))
         if not worker.stop(limit=1.0):
@@ -148,13 +151,13 @@ def main() -> int:
     return 1
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bind(host: str, port: int) -> socket.socket:
+    """Take the port before the app is loaded, but leave callers refused until there is somebody to answer them."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":  # elsewhere it would let two processes share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
     except OSError as error:
         listener.close()
         reason = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"

@@ -59,8 +59,9 @@ class Consumer:
         if not self._subscription.sessions:
             await self._receive()
             return
-        # .NET's MaxConcurrentAcceptSessions: so many attaches wait for a session at a time
-        acceptors = min(self._options.max_concurrent_sessions, 2 * (os.cpu_count() or 1))
+        # So many attaches wait for a session at a time: .NET's MaxConcurrentAcceptSessions, but as each takes a slot
+        # and others make room for it, no more than leaves most slots to sessions that are quiet for a moment.
+        acceptors = max(1, min(self._options.max_concurrent_sessions // 4, 2 * (os.cpu_count() or 1)))
         async with asyncio.TaskGroup() as group:
             for _ in range(acceptors):
                 group.create_task(self._accept())
