@@ -36,7 +36,6 @@ def document(operations: Iterable[Operation]) -> Schema:
     return {
         "openapi": "3.1.1",
         "info": parts.INFO,
-        "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {
@@ -178,14 +177,15 @@ def _errors(operation: Operation) -> list[HTTPStatus]:
 
 
 def _problem(status: HTTPStatus) -> Schema:
-    described: Schema = {"description": parts.ERRORS[status]}
+    described: Schema = {"description": parts.ERRORS[status].description}
     if status is HTTPStatus.TOO_MANY_REQUESTS:
         return described  # the platform's own answer has no body
     headers = ["X-Correlation-Id"]
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers.insert(0, "Retry-After")
     described["headers"] = _headers(*headers)
-    described["content"] = {PROBLEM_JSON: {"schema": {"$ref": SCHEMAS.format(model="Problem")}}}
+    content = {"schema": {"$ref": SCHEMAS.format(model="Problem")}, "example": parts.problem_example(status)}
+    described["content"] = {PROBLEM_JSON: content}
     return described
 
 

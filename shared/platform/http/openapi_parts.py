@@ -1,7 +1,7 @@
 """What all operations share in the API's description: what it is about, headers, errors."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.platform.http.requests import DEFAULT_WAIT, MAX_BODY, MAX_WAIT
 
@@ -29,17 +29,27 @@ SUCCESSES = {
     HTTPStatus.NO_CONTENT: "It is done.",
 }
 
+
+class Error(NamedTuple):
+    """What an error status means here, and one of the problems that have it."""
+
+    description: str
+    code: str
+
+
 ERRORS = {
-    HTTPStatus.BAD_REQUEST: "The body is no JSON.",
-    HTTPStatus.NOT_FOUND: "What the path names does not exist.",
-    HTTPStatus.CONFLICT: "The rules forbid it in the present state; `type` says which rule.",
-    HTTPStatus.PRECONDITION_FAILED: "It is no longer at the version in If-Match.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"The body has more than {MAX_BODY} bytes.",
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Values break rules; `errors` names all of them.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests wait already. This comes from the platform, without a body.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "Something went wrong on our side.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "It cannot be answered now, but may be later: a store or a read model is behind.",
+    HTTPStatus.BAD_REQUEST: Error("The body is no JSON.", "malformed-json"),
+    HTTPStatus.NOT_FOUND: Error("What the path names does not exist.", "order-not-found"),
+    HTTPStatus.CONFLICT: Error("The rules forbid it in the present state; `type` says which rule.", "price-changed"),
+    HTTPStatus.PRECONDITION_FAILED: Error("It is no longer at the version in If-Match.", "stale-version"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Error(f"The body has more than {MAX_BODY} bytes.", "body-too-large"),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Error("The body is not application/json.", "media-type"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: Error("Values break rules; `errors` names all of them.", "invalid"),
+    HTTPStatus.TOO_MANY_REQUESTS: Error("Too many requests wait already. The platform says so, without a body.", ""),
+    HTTPStatus.INTERNAL_SERVER_ERROR: Error("Something went wrong on our side.", "internal-error"),
+    HTTPStatus.SERVICE_UNAVAILABLE: Error(
+        "It cannot be answered now, but may be later: a store or a read model is behind.", "read-model-behind"
+    ),
 }
 
 OF_COMMANDS = {
@@ -114,6 +124,22 @@ RESPONSE_HEADERS = {
         "schema": {"type": "integer", "minimum": 0},
     },
 }
+
+
+def problem_example(status: HTTPStatus) -> dict[str, Any]:
+    """Show what a problem with this status looks like."""
+    shown: dict[str, Any] = {
+        "type": f"urn:tandem:problem:{ERRORS[status].code}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": ERRORS[status].description,
+        "instance": "/api/orders",
+        "correlationId": "4bf92f3577b34da6a3ce929d0e0e4736",
+    }
+    if status is HTTPStatus.UNPROCESSABLE_ENTITY:
+        shown["errors"] = [{"in": "body", "pointer": "/items/0/quantity", "detail": "should be at least 1"}]
+    return shown
+
 
 PROBLEM = {
     "type": "object",

@@ -1,0 +1,170 @@
+"""The description is made from the app's own models, and says of every operation what there is to say."""
+
+import json
+import re
+import runpy
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import TypeAdapter, ValidationError
+
+from shared.ordering.commands.add_item import AddItem
+from shared.platform.http import openapi_parts as parts
+from shared.platform.http.api import PREFIX, Operation
+from shared.platform.http.docs import PAGES
+from shared.platform.http.openapi import document
+from shared.platform.input import Input, Text
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = {
+    "SqlConnection": "sqlite://",
+    "CosmosConnection": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a2V5;",
+    "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=k;",
+}
+NO_ROUTE = "{*path}"
+
+type Json = dict[str, Any]
+type Route = tuple[str, str, frozenset[str]]
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[dict[str, Any]]:
+    """The globals of function_app.py, run afresh, because an app gives its functions only once."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        patch.syspath_prepend(ROOT)
+        yield runpy.run_path(str(ROOT / "function_app.py"))
+
+
+@pytest.fixture(scope="module")
+def described(app: dict[str, Any]) -> Json:
+    return document(app["operations"])
+
+
+@pytest.fixture(scope="module")
+def routes(app: dict[str, Any]) -> list[Route]:
+    """Name, route and methods (none: all) of each HTTP function."""
+    triggers = [(function.get_function_name(), function.get_trigger()) for function in app["app"].get_functions()]
+    return [
+        (name, trigger.route, frozenset(method.value for method in trigger.methods or ()))
+        for name, trigger in triggers
+        if trigger.type == "httpTrigger"
+    ]
+
+
+def operations(described: Json) -> Iterator[tuple[str, str, Json]]:
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            yield path, method.upper(), operation
+
+
+def test_the_description_is_valid_openapi_3_1(described: Json) -> None:
+    OpenAPIV31SpecValidator(described).validate()
+
+
+def test_every_http_function_is_described_and_nothing_else_is(described: Json, routes: list[Route]) -> None:
+    served = {(f"{PREFIX}/{route}", method) for _, route, methods in routes for method in methods - {"HEAD"}}
+    pages = {(f"{PREFIX}/{page}", "GET") for page in PAGES}
+    assert pages <= served
+    assert served - pages == {(path, method) for path, method, _ in operations(described)}
+
+
+def test_no_path_belongs_to_two_routes_so_the_order_in_which_a_host_tries_them_is_all_one(routes: list[Route]) -> None:
+    own = [(name, route, methods) for name, route, methods in routes if route != NO_ROUTE]
+    for name, route, methods in own:
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", route), re.IGNORECASE)
+        assert [other for other, path, theirs in own if methods & theirs and pattern.fullmatch(path)] == [name]
+
+
+def test_the_catch_all_comes_last_in_the_alphabet_because_azure_tries_routes_by_function_name(
+    routes: list[Route],
+) -> None:
+    names = sorted((name for name, _, _ in routes), key=str.lower)
+    assert [name for name, route, _ in routes if route == NO_ROUTE] == names[-1:]
+
+
+def test_every_operation_says_what_it_is(described: Json) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(described)]
+    assert len(ids) == len(set(ids))
+    for _, _, operation in operations(described):
+        assert re.fullmatch("[a-z]+([A-Z][a-z]+)+", operation["operationId"])
+        assert re.fullmatch(r"[A-Z][^.]+", operation["summary"])
+        assert operation["description"].startswith(operation["summary"])
+
+
+def test_every_operation_can_be_overloaded_and_fail_and_only_commands_conflict(described: Json) -> None:
+    for path, method, operation in operations(described):
+        statuses = set(operation["responses"])
+        assert {"429", "500", "503"} <= statuses, path
+        assert ({"400", "409", "412", "413", "415", "422"} <= statuses) is (method != "GET"), path
+        assert ("304" in statuses) is (method == "GET" and "/health/" not in path), path
+
+
+def test_no_field_has_a_title_that_only_repeats_its_name(described: Json) -> None:
+    assert '"title": "' not in json.dumps(described["components"]["schemas"] | {"Problem": {}})
+
+
+def test_every_example_fits_its_own_schema(described: Json) -> None:
+    checked = 0
+    for _, _, operation in operations(described):
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        pairs = [(body["schema"], body["example"])] if body else []
+        pairs += [
+            (parameter["schema"], parameter["example"])
+            for parameter in operation["parameters"]
+            if "example" in parameter
+        ]
+        for schema, example in pairs:
+            jsonschema_rs.Draft202012Validator({**schema, "components": described["components"]}).validate(example)
+            checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("status", [status for status in parts.ERRORS if parts.ERRORS[status].code])
+def test_the_example_of_a_problem_is_one(status: HTTPStatus) -> None:
+    jsonschema_rs.Draft202012Validator(parts.PROBLEM).validate(parts.problem_example(status))
+
+
+def test_a_path_parameter_is_required_and_not_in_the_body(described: Json) -> None:
+    for path, _, operation in operations(described):
+        in_path = {parameter["name"] for parameter in operation["parameters"] if parameter.get("in") == "path"}
+        assert in_path == set(re.findall(r"\{(\w+)\}", path))
+    assert "orderId" not in described["components"]["schemas"]["AddItem"]["properties"]
+
+
+def test_an_optional_parameter_is_not_null_in_a_query_string(described: Json) -> None:
+    for _, _, operation in operations(described):
+        for parameter in operation["parameters"]:
+            assert "null" not in json.dumps(parameter), parameter
+
+
+def test_two_models_of_one_name_are_refused_rather_than_mixed_up() -> None:
+    other = type("AddItem", (Input,), {"__module__": __name__, "__doc__": "Another."})
+
+    def operation(name: str, model: type[Input]) -> Operation:
+        return Operation(name, "POST", name, model, None, HTTPStatus.NO_CONTENT, "Do it.", "t", can_miss=False)
+
+    with pytest.raises(ValueError, match="names of their own"):
+        document([operation("one", AddItem), operation("two", other)])
+
+
+TEXT: TypeAdapter[str] = TypeAdapter(Text)
+TEXT_SCHEMA = jsonschema_rs.Draft202012Validator(TEXT.json_schema())
+
+
+@given(st.text(max_size=8))
+def test_text_is_described_as_it_is_checked(text: str) -> None:
+    try:
+        TEXT.validate_python(text)
+        accepted = True
+    except ValidationError:
+        accepted = False
+    assert TEXT_SCHEMA.is_valid(text) is accepted

@@ -1,0 +1,37 @@
+"""How requests become commands and queries."""
+
+from typing import Annotated
+
+import azure.functions as func
+import pytest
+from pydantic import Field
+
+from shared.kernel.refusals import Invalid
+from shared.platform.http.requests import query_call
+from shared.platform.input import QueryInput
+
+
+class Paged(QueryInput):
+    """A page."""
+
+    take: Annotated[int, Field(ge=1)] = 20
+
+
+def request(query: str, **params: str) -> func.HttpRequest:
+    """A request as the host gives it: the URL has all of the query, `params` only what has a value."""
+    return func.HttpRequest(method="GET", url=f"http://host/api/page?{query}", params=params, body=b"")
+
+
+def test_a_query_value_is_read() -> None:
+    assert query_call(request("take=7", take="7"), Paged).query.take == 7
+
+
+@pytest.mark.parametrize("query", ["take=", "take", "take=&take="])
+def test_an_empty_query_value_is_an_error_and_not_the_default(query: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        query_call(request(query), Paged)
+    assert [(error.location, error.pointer) for error in refused.value.errors] == [("query", "/take")]
+
+
+def test_the_key_of_the_function_is_no_parameter_of_the_query() -> None:
+    assert query_call(request("code=secret", code="secret"), Paged).query.take == 20
