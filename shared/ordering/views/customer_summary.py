@@ -113,19 +113,28 @@ def change(recorded: Recorded[OrderEvent]) -> Patch | None:
 
 
 def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> Patch | None:
-    """What an event does to a summary that has later submissions already."""
+    """What an event does to a summary that has later submissions already: it takes its place behind those.
+
+    Only its neighbours there must be as they were read. Other orders change the summary all the time: had it to stay as
+    a whole, an order of a busy customer might never get through.
+    """
     event = recorded.event
     if not isinstance(event, OrderSubmittedV1):
         return change(recorded)
-    at = utc_text(recorded.envelope.occurred_at)
-    entries = [entry for entry in summary["recentOrders"] if entry is not None] + [_recent(event, at)]
-    entries = sorted(entries, key=lambda entry: str(entry["submittedAt"]), reverse=True)[:RECENT]
-    recent = entries + [None] * (RECENT - len(entries))
-    newest = [
-        {"op": "set", "path": "/lastOrderDate", "value": max(at, summary["lastOrderDate"])},
-        {"op": "set", "path": "/recentOrders", "value": recent},
+    at, recent = utc_text(recorded.envelope.occurred_at), summary["recentOrders"]
+    place = sum(entry is not None and entry["submittedAt"] > at for entry in recent)
+    if place == 0:
+        return change(recorded)
+    conditions = [f'c.recentOrders[{place - 1}].submittedAt > "{at}"']
+    if place == RECENT:
+        return Patch(SUMMARY, _submitted(event), condition=conditions[0])
+    insert: list[dict[str, Any]] = [
+        {"op": "add", "path": f"/recentOrders/{place}", "value": _recent(event, at)},
+        {"op": "remove", "path": f"/recentOrders/{RECENT}"},
     ]
-    return Patch(SUMMARY, [*_submitted(event), *newest], etag=summary["_etag"])
+    next_one = f"c.recentOrders[{place}]"
+    conditions.append(f"IS_NULL({next_one})" if recent[place] is None else f'{next_one}.submittedAt <= "{at}"')
+    return Patch(SUMMARY, [*_submitted(event), *insert], condition=" AND ".join(conditions))
 
 
 async def read_summary(orders: ContainerProxy, query: ReadSummary, wait: int) -> tuple[CustomerSummary, str]:
