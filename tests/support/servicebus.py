@@ -51,7 +51,7 @@ class Engine:
             where,
         ]
         with self._log.open("w") as log:
-            self.process = subprocess.Popen(command, cwd=REPOSITORY, stderr=log)
+            self.process = subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stderr=log)
         self.port = self._wait_for_port()
         self.connection_string = (
             f"Endpoint=sb://127.0.0.1:{self.port};SharedAccessKeyName=RootManageSharedAccessKey;"
@@ -67,6 +67,8 @@ class Engine:
         """End the process as a crash does, with no chance to tidy up."""
         self.process.kill()
         self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def stop(self) -> int:
         """Ask the process to end; returns its exit code."""
@@ -81,6 +83,7 @@ class Engine:
             if found:
                 return int(found[1])
             if self.process.poll() is not None:
+                self.kill()
                 raise RuntimeError(f"the engine ended with code {self.process.returncode}: {self.log}")
             time.sleep(0.02)
         self.kill()
@@ -95,8 +98,7 @@ def running_engine(config: dict[str, Any] | Path | None = None, data: Path | Non
         try:
             yield engine
         finally:
-            if engine.process.poll() is None:
-                engine.kill()
+            engine.kill()
 
 
 @contextmanager
