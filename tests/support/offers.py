@@ -1,12 +1,19 @@
 """What orders are made of in tests: somebody who orders, somewhere to ship to, products at a price."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import UUID, uuid4
+from uuid import uuid4
+
+import sqlalchemy as sa
 
 from shared.kernel.money import Money
+from shared.messaging.envelope import Metadata, Recorded
 from shared.ordering.domain.offer import Customer, Product, RequestedItem
 from shared.ordering.domain.order import Order
-from shared.ordering.events import Address, OrderStatus
+from shared.ordering.events import Address, OrderEvent, OrderStatus
+from shared.ordering.repository import Orders
+from shared.ordering.tables import LOG
 
 ADDRESS = Address("Hauptstraße 1", "Köln", "50667", region=None, country="DE")
 
@@ -26,9 +33,9 @@ def pieces(product: Product, quantity: int = 1, expected: str | None = None, poi
     return RequestedItem(product, quantity, None if expected is None else Decimal(expected), pointer)
 
 
-def an_order(*items: RequestedItem, order_id: UUID | None = None) -> Order:
+def an_order(*items: RequestedItem, customer: Customer | None = None) -> Order:
     """A new order of these items."""
-    return Order.create(order_id or uuid4(), a_customer(), items, ADDRESS)
+    return Order.create(uuid4(), customer or a_customer(), items, ADDRESS)
 
 
 def an_order_that_is(status: OrderStatus) -> Order:
@@ -44,3 +51,17 @@ def an_order_that_is(status: OrderStatus) -> Order:
     for step in steps[status]:
         step()
     return order
+
+
+def saved(engine: sa.Engine, order: Order, at: datetime | None = None) -> Order:
+    """Write what became of an order, and its events, as if a command had done it."""
+    with engine.begin() as connection:
+        Orders(connection, Metadata(at=at or datetime.now(UTC))).save(order)
+    order.changes.clear()
+    return order
+
+
+def history(engine: sa.Engine, order: Order) -> Sequence[Recorded[OrderEvent]]:
+    """An order's events, as the log has them."""
+    with engine.connect() as connection:
+        return LOG.history(connection, order.order_id)

@@ -1,0 +1,310 @@
+"""An order's events reach its document and the customer's summary once each, together, whatever way they come."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from shared.messaging.envelope import Recorded
+from shared.messaging.projection import GapInLog, Projection
+from shared.ordering.domain.offer import Customer
+from shared.ordering.domain.order import Order
+from shared.ordering.events import OrderEvent, OrderStatus
+from shared.ordering.tables import LOG
+from shared.ordering.views import order_projection
+from shared.ordering.views.customer_orders import ListOrders, list_orders
+from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
+from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
+from shared.platform.output import CurrencyAmount
+from shared.platform.times import utc_text
+from tests.support.offers import a_customer, a_product, an_order, an_order_that_is, history, pieces, saved
+from tests.support.shop import Shop
+
+DAY = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+@pytest.fixture
+def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
+    return Projection(lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+
+
+async def deliver(projection: Projection[OrderEvent], events: Sequence[Recorded[OrderEvent]]) -> None:
+    for recorded in events:
+        await projection.project(recorded)
+
+
+async def details(orders: ContainerProxy, order: Order) -> OrderDetails:
+    query = ReadOrder(order_id=order.order_id, customer_id=order.customer_id)
+    return (await read_order(orders, query, wait=0))[0]
+
+
+async def summary(orders: ContainerProxy, customer: Customer) -> CustomerSummary:
+    return (await read_summary(orders, ReadSummary(customer_id=customer.customer_id), wait=0))[0]
+
+
+def assert_shows(shown: OrderDetails, order: Order) -> None:
+    assert (shown.order_id, shown.customer_id) == (order.order_id, order.customer_id)
+    assert (shown.status, shown.version) == (order.status, order.version)
+    assert (shown.currency, Decimal(shown.total)) == (order.currency, order.total)
+    assert shown.cancel_reason == order.cancel_reason
+    assert [(item.product_id, item.product_name, item.quantity, Decimal(item.unit_price)) for item in shown.items] == [
+        (line.product_id, line.product_name, line.quantity, line.unit_price)
+        for line in sorted(order.lines.values(), key=lambda line: line.number)
+    ]
+
+
+def an_eventful_order(shop: Shop, customer: Customer) -> Order:
+    tea, mug = a_product("12.50", name="Tea"), a_product("3.99", name="Mug")
+    order = an_order(pieces(tea, 2), customer=customer)
+    order.add([pieces(mug)])
+    order.remove(tea.product_id)
+    order.submit()
+    order.confirm()
+    order.complete()
+    return saved(shop.ordering_engine, order)
+
+
+async def test_each_event_shows_what_the_order_was_after_it(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = an_eventful_order(shop, a_customer())
+    events = history(shop.ordering_engine, order)
+    for count, recorded in enumerate(events, 1):
+        await projection.project(recorded)
+        assert_shows(await details(orders, order), Order.fold(earlier.event for earlier in events[:count]))
+
+
+async def test_the_times_of_an_order_are_those_of_its_events(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = an_order(pieces(a_product()))
+    steps: list[Callable[[], None]] = [
+        lambda: None,
+        order.submit,
+        order.confirm,
+        lambda: order.cancel("broken"),
+    ]
+    for hours, step in enumerate(steps):
+        step()
+        saved(shop.ordering_engine, order, DAY + timedelta(hours=hours))
+    await deliver(projection, history(shop.ordering_engine, order))
+
+    shown = await details(orders, order)
+    times = [utc_text(DAY + timedelta(hours=hours)) for hours in range(4)]
+    assert [shown.created_at, shown.submitted_at, shown.confirmed_at, shown.cancelled_at] == times
+    assert (shown.completed_at, shown.cancel_reason) == (None, "broken")
+
+
+ARRIVALS: dict[str, Callable[[list[int]], list[int]]] = {
+    "in order": lambda places: places,
+    "each twice": lambda places: [place for place in places for _ in range(2)],
+    "all twice": lambda places: places + places,
+    "backwards": lambda places: places[::-1],
+    "the last one alone": lambda places: places[-1:],
+    "every other one": lambda places: places[1::2] + places[-1:],
+    "shuffled": lambda places: random.Random(7).sample(places * 3, len(places) * 3),
+}
+
+
+@pytest.mark.parametrize("arrival", ARRIVALS)
+async def test_however_the_events_come_the_order_and_the_summary_are_the_same(
+    arrival: str, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer("Ada")
+    order = an_eventful_order(shop, customer)
+    events = history(shop.ordering_engine, order)
+
+    await deliver(projection, [events[place] for place in ARRIVALS[arrival](list(range(len(events))))])
+
+    assert_shows(await details(orders, order), order)
+    shown = await summary(orders, customer)
+    assert (shown.customer_name, shown.total_orders) == ("Ada", 1)
+    assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="3.99")]
+    assert [recent.order_id for recent in shown.recent_orders] == [order.order_id]
+
+
+async def test_a_gap_that_the_log_cannot_fill_changes_nothing(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = an_order(pieces(a_product()))
+    saved(shop.ordering_engine, order)
+    [_, second] = history(shop.ordering_engine, order)
+    stray = uuid4()
+    lost = Recorded(replace(second.envelope, aggregate_id=stray), replace(second.event, order_id=stray))
+    with pytest.raises(GapInLog, match=str(stray)):
+        await projection.project(lost)
+    with pytest.raises(CosmosResourceNotFoundError):
+        await orders.read_item(str(stray), str(order.customer_id))
+
+
+async def test_the_order_and_the_summary_change_together_or_not_at_all(shop: Shop, orders: ContainerProxy) -> None:
+    unforgiving = Projection(lambda: orders, shop.ordering_engine, LOG, order_projection.change)
+    order = saved(shop.ordering_engine, an_order())
+    with pytest.raises(HttpResponseError):  # there is no summary to count it in
+        await deliver(unforgiving, history(shop.ordering_engine, order))
+    with pytest.raises(CosmosResourceNotFoundError):
+        await orders.read_item(str(order.order_id), str(order.customer_id))
+
+
+@pytest.mark.parametrize("count", [8, 9, 100, 250, 1000])
+async def test_more_lines_than_one_patch_takes_are_shown_all(
+    count: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = saved(shop.ordering_engine, an_order(*(pieces(a_product("0.01")) for _ in range(count))))
+    await deliver(projection, history(shop.ordering_engine, order))
+    assert_shows(await details(orders, order), order)
+
+
+async def test_a_split_patch_is_applied_once(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = saved(shop.ordering_engine, an_order(*(pieces(a_product("0.01")) for _ in range(30))))
+    events = history(shop.ordering_engine, order)
+    await asyncio.gather(*(projection.project(events[1]) for _ in range(4)))
+    assert_shows(await details(orders, order), order)
+
+
+def submitted(shop: Shop, customer: Customer, at: datetime, price: str = "1.00", currency: str = "EUR") -> Order:
+    order = saved(shop.ordering_engine, an_order(pieces(a_product(price, currency)), customer=customer), DAY)
+    order.submit()
+    return saved(shop.ordering_engine, order, at)
+
+
+@pytest.mark.parametrize("order_of_arrival", ["as submitted", "backwards", "shuffled", "at once"])
+async def test_the_newest_ten_submissions_are_shown_whenever_they_arrive(
+    order_of_arrival: str, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer()
+    made = [submitted(shop, customer, DAY + timedelta(minutes=minute)) for minute in range(12)]
+    arriving = {
+        "as submitted": made,
+        "backwards": made[::-1],
+        "shuffled": random.Random(3).sample(made, len(made)),
+        "at once": made,
+    }[order_of_arrival]
+    deliveries = [deliver(projection, history(shop.ordering_engine, order)) for order in arriving]
+    if order_of_arrival == "at once":
+        await asyncio.gather(*deliveries)
+    else:
+        for delivery in deliveries:
+            await delivery
+
+    shown = await summary(orders, customer)
+    assert [recent.order_id for recent in shown.recent_orders] == [order.order_id for order in made[:-11:-1]]
+    assert shown.last_order_date == utc_text(DAY + timedelta(minutes=11))
+    assert shown.total_orders == 12
+    assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="12.00")]
+
+
+@pytest.mark.parametrize(
+    ("status", "count"),
+    [
+        (OrderStatus.CREATED, 0),
+        (OrderStatus.SUBMITTED, 1),
+        (OrderStatus.CONFIRMED, 1),
+        (OrderStatus.COMPLETED, 1),
+        (OrderStatus.CANCELLED, 0),
+    ],
+)
+async def test_an_order_counts_from_its_submission_until_it_is_cancelled(
+    status: OrderStatus, count: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = saved(shop.ordering_engine, an_order_that_is(status))
+    await deliver(projection, history(shop.ordering_engine, order))
+    query = ReadSummary(customer_id=order.customer_id)
+    shown, _ = await read_summary(orders, query, wait=0)
+    assert shown.total_orders == count
+    assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="12.50")][:count]
+
+
+@pytest.mark.parametrize("steps", [[], ["submit"], ["submit", "confirm"]])
+async def test_a_cancelled_order_is_taken_out_of_the_totals_and_stays_among_the_recent_if_it_was_submitted(
+    steps: list[str], shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer()
+    order = an_order(pieces(a_product("12.50")), customer=customer)
+    for step in steps:
+        getattr(order, step)()
+    order.cancel("no")
+    saved(shop.ordering_engine, order)
+    await deliver(projection, history(shop.ordering_engine, order))
+
+    shown = await summary(orders, customer)
+    assert (shown.total_orders, shown.total_spent) == (0, [])
+    assert [recent.order_id for recent in shown.recent_orders] == ([order.order_id] if steps else [])
+
+
+async def test_what_was_spent_is_told_by_currency_with_its_digits(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer()
+    for price, currency in (("1200", "JPY"), ("0.125", "KWD"), ("0.30", "EUR"), ("0.875", "KWD"), ("0.60", "EUR")):
+        order = submitted(shop, customer, DAY, price, currency)
+        await deliver(projection, history(shop.ordering_engine, order))
+    assert [(spent.currency, spent.amount) for spent in (await summary(orders, customer)).total_spent] == [
+        ("EUR", "0.90"),
+        ("JPY", "1200"),
+        ("KWD", "1.000"),
+    ]
+
+
+async def test_two_consumers_at_once_apply_each_event_once(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer()
+    made = [an_eventful_order(shop, customer) for _ in range(4)]
+    another = Projection(
+        lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+    )
+    await asyncio.gather(
+        *(deliver(each, history(shop.ordering_engine, order)) for order in made for each in (projection, another))
+    )
+    for order in made:
+        assert_shows(await details(orders, order), order)
+    shown = await summary(orders, customer)
+    assert (shown.total_orders, shown.total_spent) == (4, [CurrencyAmount(currency="EUR", amount="15.96")])
+
+
+async def test_a_customers_orders_are_listed_newest_first_in_pages_and_counted(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    customer = a_customer()
+    made = []
+    for minute in range(7):
+        order = an_order(pieces(a_product()), customer=customer)
+        if minute % 2:
+            order.submit()
+        made.append(saved(shop.ordering_engine, order, DAY + timedelta(minutes=minute)))
+        await deliver(projection, history(shop.ordering_engine, order))
+    newest_first = [order.order_id for order in reversed(made)]
+
+    pages = [
+        await list_orders(orders, ListOrders(customer_id=customer.customer_id, skip=skip, take=3), wait=0)
+        for skip in (0, 3, 6, 9)
+    ]
+    assert [[item.order_id for item in page.items] for page in pages] == [
+        newest_first[:3],
+        newest_first[3:6],
+        newest_first[6:],
+        [],
+    ]
+    assert {page.total_count for page in pages} == {7}
+
+    placed = await list_orders(
+        orders, ListOrders(customer_id=customer.customer_id, status=OrderStatus.SUBMITTED), wait=0
+    )
+    assert [item.order_id for item in placed.items] == newest_first[1::2]
+    assert placed.total_count == 3
+
+
+async def test_a_customer_without_orders_has_an_empty_list(orders: ContainerProxy) -> None:
+    page = await list_orders(orders, ListOrders(customer_id=uuid4()), wait=0)
+    assert (page.items, page.total_count) == ([], 0)
