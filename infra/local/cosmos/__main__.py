@@ -56,9 +56,7 @@ def _serve(store: Store, listener: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(
-            number, lambda *_: None
-        )  # uvicorn stops at these and then raises them again: a clean end is exit code 0
+        signal.signal(number, lambda *_: None)  # uvicorn raises what stopped it again: a clean end is exit code 0
     gc.freeze()  # what is loaded stays
     gc.set_threshold(GARBAGE)
     host, port = listener.getsockname()[:2]

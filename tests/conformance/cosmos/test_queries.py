@@ -67,7 +67,7 @@ async def run(container: ContainerProxy, pk: str, query: str, **parameters: Any)
         ("c.ok = true", "1"),
         ("c.ok = 1", ""),
         ("c.ok != 1", "12"),
-        ("NOT c.name", ""),
+        ("NOT c.nick", ""),
         ("c.age", ""),
         ("c.nick = null", "3"),
         ("c.nick != null", ""),
