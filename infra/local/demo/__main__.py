@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -99,7 +99,9 @@ def _shop(options: argparse.Namespace, console: Console) -> Iterator[str]:
         yield base_url
         return
     console.print(f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind")
-    with own_stack() as base_url:
+    with ExitStack() as until_done:
+        with console.status("Starting"):
+            base_url = until_done.enter_context(own_stack())
         yield base_url
 
 
