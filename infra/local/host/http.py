@@ -2,7 +2,8 @@
 
 What reaches the function is what the real host sends (GrpcMessageConversionExtensions.ToRpcHttp in
 https://github.com/Azure/azure-functions-host): lower-case header names; repeated headers and query values joined with
-a comma; empty query values left out; the body as bytes. Function keys are not asked for, as under Core Tools.
+a comma; empty query values left out; the body as bytes; the URL's path escaped as it came. Function keys are not asked
+for, as under Core Tools.
 """
 
 import asyncio
@@ -107,7 +108,7 @@ def traceparent_or_new(given: str | None) -> str:
 async def _request_data(request: Request, values: dict[str, str], body_limit: int) -> Any:
     http = worker.protos.RpcHttp(
         method=request.method,
-        url=str(request.url),
+        url=str(request.url.replace(path=request.scope["raw_path"].decode("latin-1"))),
         headers=_joined((name, value) for name, value in request.headers.items()),
         params=values,
         query={name: value for name, value in _joined(request.query_params.multi_items()).items() if value},
