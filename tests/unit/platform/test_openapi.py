@@ -77,6 +77,11 @@ def test_every_http_function_is_described_and_nothing_else_is(described: Json, r
     assert served - pages == {(path, method) for path, method, _ in operations(described)}
 
 
+def test_the_prefix_is_the_host_s() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    assert f"/{host['extensions']['http']['routePrefix']}" == PREFIX
+
+
 def test_no_path_belongs_to_two_routes_so_the_order_in_which_a_host_tries_them_is_all_one(routes: list[Route]) -> None:
     own = [(name, route, methods) for name, route, methods in routes if route != NO_ROUTE]
     for name, route, methods in own:
