@@ -149,6 +149,17 @@ def test_a_body_longer_than_the_limit_is_413(client: httpx.Client) -> None:
     assert client.put("/mirror", content=b"x" * (BODY_LIMIT + 1)).status_code == 413
 
 
+def test_a_declared_length_beyond_the_limit_is_413_before_any_of_the_body_is_sent(host: HostProcess) -> None:
+    connection = http.client.HTTPConnection(urlsplit(host.url).netloc, timeout=10)
+    connection.putrequest("PUT", "/api/mirror")
+    connection.putheader("Content-Length", str(BODY_LIMIT + 1))
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 413
+    response.close()
+    connection.close()
+
+
 def test_a_chunked_body_is_413_as_soon_as_it_passes_the_limit(host: HostProcess) -> None:
     connection = http.client.HTTPConnection(urlsplit(host.url).netloc, timeout=30)
     connection.putrequest("PUT", "/api/mirror")

@@ -141,11 +141,18 @@ def patient(tmp_path: Path) -> Iterator[Stack]:
         yield Stack(engine, host, tmp_path)
 
 
-def test_quiet_sessions_make_room_for_a_new_one_when_they_hold_all_slots(patient: Stack) -> None:
-    for _ in range(6):
-        session = new()
-        patient.publish(event(session))
-        patient.wait_for(1, session=session, what="ends")
+def test_a_quiet_session_makes_room_for_a_new_one_when_all_slots_are_taken(patient: Stack) -> None:
+    for _ in range(3):
+        quiet = new()
+        patient.publish(event(quiet))
+        patient.wait_for(1, session=quiet, what="ends")
+    busy, waiting = new(), new()
+    patient.publish(event(busy, hold=True))
+    patient.wait_for(1, session=busy, what="begins")
+    patient.publish(event(waiting))
+    patient.wait_for(1, session=waiting, what="ends")
+    (patient.folder / "go").touch()
+    patient.wait_for(1, session=busy, what="ends")
 
 
 def test_more_sessions_than_slots_need_not_sit_out_the_idle_time(patient: Stack) -> None:
