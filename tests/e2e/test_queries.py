@@ -2,12 +2,13 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
 from tests.e2e.api import Api, order_body, problem, version_of
 
+NOBODY = UUID(int=7)
 STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
 
 
@@ -65,12 +66,12 @@ def test_a_query_waits_for_the_version_that_it_names(api: Api, customer_id: str,
     ("path", "parameters"),
     [
         ("/orders/{order}", {"customerId": "{customer}", "minVersion": "99"}),
-        ("/orders/" + str(uuid4()), {"customerId": "{customer}", "minVersion": "1"}),
+        (f"/orders/{NOBODY}", {"customerId": "{customer}", "minVersion": "1"}),
         ("/products/{product}", {"minVersion": "99"}),
         ("/customers/{customer}/summary", {"minVersion": "99"}),
         ("/customers/{customer}/summary", {"after": "{order}:99"}),
         ("/customers/{customer}/orders", {"after": "{order}:99"}),
-        ("/customers/{customer}/orders", {"after": str(uuid4()) + ":1"}),
+        ("/customers/{customer}/orders", {"after": f"{NOBODY}:1"}),
     ],
 )
 def test_a_read_model_that_stays_behind_is_503_as_soon_as_the_caller_wants(
@@ -148,9 +149,8 @@ def test_the_summary_has_the_ten_orders_that_were_submitted_last(api: Api, produ
 
 
 def test_what_is_not_there_is_404_or_an_empty_list(api: Api, order_id: str, customer_id: str) -> None:
-    nobody = uuid4()
-    problem(api.get(f"/orders/{nobody}", customerId=customer_id), 404, "order-not-found")
-    problem(api.get(f"/orders/{order_id}", customerId=str(nobody)), 404, "order-not-found")
-    problem(api.get(f"/customers/{nobody}/summary"), 404, "customer-not-found")
-    problem(api.get(f"/products/{nobody}"), 404, "product-not-found")
-    assert api.read(f"/customers/{nobody}/orders") == {"items": [], "totalCount": 0}
+    problem(api.get(f"/orders/{NOBODY}", customerId=customer_id), 404, "order-not-found")
+    problem(api.get(f"/orders/{order_id}", customerId=str(NOBODY)), 404, "order-not-found")
+    problem(api.get(f"/customers/{NOBODY}/summary"), 404, "customer-not-found")
+    problem(api.get(f"/products/{NOBODY}"), 404, "product-not-found")
+    assert api.read(f"/customers/{NOBODY}/orders") == {"items": [], "totalCount": 0}

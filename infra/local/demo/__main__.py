@@ -57,7 +57,7 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
 
     Raises:
         ClosedShopError: it does not take the customers and products.
-        ExceptionGroup: of httpx.TransportError, the shop did not answer for a minute.
+        ExceptionGroup: of httpx.TransportError, the shop did not answer for longer than a restart takes.
     """
     shop, book, at_once = Shop(base_url, options.concurrency), Book(), options.concurrency
     day = Day(shop, book, options.seed)

@@ -16,7 +16,7 @@ from infra.local.demo.book import DIGITS, Book, Customer, Order, Product, writte
 from infra.local.demo.goods import Goods
 from infra.local.demo.shop import PAUSE, Shop, Surprise, problem_code
 
-HEARD_WITHIN = 60.0
+HEARD_WITHIN = 90.0
 """Seconds until ordering must have heard of a new product or price."""
 
 STEPS = (("submit", "Submitted"), ("confirm", "Confirmed"), ("complete", "Completed"))
@@ -46,6 +46,8 @@ class Day:
         adding = [self._add_product(currencies[n % len(currencies)], n % 8 < len(currencies)) for n in range(products)]
         registering = [self._register_customer(n) for n in range(customers)]
         await self._each([*adding, *registering], at_once, advance)
+        if not self.surprises:
+            await self._each((self._is_known(customer) for customer in self._customers), at_once, lambda: None)
 
     async def trade(self, orders: int, at_once: int, advance: Advance) -> None:
         """Let customers order, so many at once."""
@@ -95,6 +97,22 @@ class Day:
         await self._shop.accepted("/products", body, version=1)
         self._book.products[product.product_id] = product
         self._products[currency].append(product)
+
+    async def _is_known(self, customer: Customer) -> None:
+        """Wait until ordering has heard of a customer and of all goods: an order that names one more thing says so."""
+        nothing = str(uuid4())
+        items = [{"productId": product_id, "quantity": 1} for product_id in (nothing, *self._book.products)]
+        address = self._goods.address()
+        body = {"customerId": customer.customer_id, "items": items, "shippingAddress": address}
+        deadline = time.monotonic() + HEARD_WITHIN
+        while True:
+            answer = await self._shop.command("/orders", body)
+            errors = answer.json().get("errors", [])
+            if [error["pointer"] for error in errors] == ["/items/0/productId"]:
+                return
+            if time.monotonic() > deadline:
+                raise Surprise(f"Ordering has not heard of everything: {answer.text}")
+            await asyncio.sleep(PAUSE)
 
     async def _order(self, number: int) -> None:
         """One order from its beginning to wherever it gets."""
@@ -177,8 +195,6 @@ class Day:
             if problem_code(answer) == "price-changed":
                 wrong = [int(place) if place else 0 for place in _places(answer.json())]
                 others.update({products[place].product_id for place in wrong})
-            elif problem_code(answer) == "invalid" and _is_news(answer.json()):
-                await asyncio.sleep(PAUSE)  # the doors have just opened: ordering has not heard of everything yet
             else:
                 break
         self._shop.require_version(answer, order.version)
@@ -245,11 +261,6 @@ class Day:
                 )
                 customer.version += 1
                 customer.name = name
-
-
-def _is_news(problem: dict[str, Any]) -> bool:
-    """Whether all that is wrong is that products or the customer are not known."""
-    return all(error["pointer"].endswith(("/productId", "/customerId")) for error in problem["errors"])
 
 
 def _places(problem: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-PATIENCE = 60.0
+PATIENCE = 90.0
 """Seconds for which a client tries again while the shop does not answer: it may be restarting."""
 PAUSE = 0.1
 """Seconds between two tries."""
