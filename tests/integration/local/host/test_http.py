@@ -98,6 +98,10 @@ def test_headers_and_query_values_arrive_as_the_host_passes_them(client: httpx.C
     assert answer["url"] == f"{client.base_url}things/x?a=1&a=2&b=&c=%C3%A4+b"
 
 
+def test_the_url_arrives_escaped_as_it_came(client: httpx.Client) -> None:
+    assert seen(client.get("/things/a%20%C3%A4%2Fb"))["url"] == f"{client.base_url}things/a%20%C3%A4%2Fb"
+
+
 def test_a_binary_body_goes_both_ways_unchanged(client: httpx.Client) -> None:
     body = bytes(range(256))
     response = client.put("/mirror", content=body)
