@@ -1,0 +1,124 @@
+"""Ordering's copies follow the catalogue and the customers: late, repeated and reordered events change nothing."""
+
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.events import ProductEvent
+from shared.catalog.tables import LOG as CATALOG_LOG
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.customers.events import CustomerEvent
+from shared.customers.tables import LOG as CUSTOMERS_LOG
+from shared.messaging.envelope import Metadata, Recorded
+from shared.ordering.commands.follow_customers import follow_customer
+from shared.ordering.commands.follow_products import follow_product
+from shared.ordering.copies import PAGE, Copies, NotCopiedYet
+from shared.ordering.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
+from tests.support.offers import a_customer, a_product, an_order, pieces, saved
+from tests.support.shop import Shop, rows
+
+
+@pytest.fixture
+def product_events(shop: Shop) -> list[Recorded[ProductEvent]]:
+    """Added, repriced, renamed, repriced, renamed; nothing of it followed but the first."""
+    product_id = shop.product("1.00", name="Tea")
+    for price, name in (("2.00", "Green tea"), ("3.00", "Sencha")):
+        command = ChangePrice(product_id=product_id, unit_price=Decimal(price))
+        shop.catalog.run(change_price, command, Metadata())
+        shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name=name), Metadata())
+    with shop.catalog_engine.connect() as connection:
+        return list(CATALOG_LOG.history(connection, product_id))
+
+
+@pytest.mark.parametrize(
+    "places", [(1, 2, 3, 4), (4, 3, 2, 1), (1, 1, 2, 2, 3, 4, 4), (3, 4), (4, 1, 3, 2), (0, 4, 3, 0, 3, 4)]
+)
+def test_a_product_is_what_its_newest_events_say(
+    places: tuple[int, ...], shop: Shop, product_events: list[Recorded[ProductEvent]]
+) -> None:
+    for place in places:
+        follow_product(product_events[place], shop.ordering_engine)
+    [copied] = rows(shop.ordering_engine, PRODUCTS)
+    assert (copied["name"], copied["name_version"]) == ("Sencha", 5)
+    assert (copied["unit_price"], copied["price_version"]) == (Decimal("3.00"), 4)
+    assert copied["currency"] == "EUR"
+
+
+def test_an_event_of_a_product_whose_first_has_not_arrived_is_given_back_and_taken_later(
+    shop: Shop, product_events: list[Recorded[ProductEvent]]
+) -> None:
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.delete(PRODUCTS))
+    for place in (1, 2):
+        with pytest.raises(NotCopiedYet):
+            follow_product(product_events[place], shop.ordering_engine)
+    assert rows(shop.ordering_engine, PRODUCTS) == []
+    with shop.ordering_engine.begin() as connection:
+        Copies(connection).add_product(product_events[0].envelope.aggregate_id, "Tea", Decimal(1), "EUR", 1)
+    for place in (1, 2):
+        follow_product(product_events[place], shop.ordering_engine)
+    [copied] = rows(shop.ordering_engine, PRODUCTS)
+    assert (copied["name"], copied["unit_price"]) == ("Green tea", Decimal("2.00"))
+
+
+@pytest.fixture
+def customer_events(shop: Shop) -> list[Recorded[CustomerEvent]]:
+    """Registered and renamed twice; nothing of it followed but the first."""
+    customer_id = shop.customer("Ada")
+    for name in ("Ada K.", "Ada L."):
+        shop.customers.run(rename_customer, RenameCustomer(customer_id=customer_id, name=name), Metadata())
+    with shop.customers_engine.connect() as connection:
+        return list(CUSTOMERS_LOG.history(connection, customer_id))
+
+
+@pytest.mark.parametrize("places", [(1, 2), (2, 1), (2, 2, 0, 1)])
+def test_a_customer_is_called_as_the_newest_event_says(
+    places: tuple[int, ...], shop: Shop, customer_events: list[Recorded[CustomerEvent]]
+) -> None:
+    for place in places:
+        follow_customer(customer_events[place], shop.ordering_engine)
+    [copied] = rows(shop.ordering_engine, CUSTOMERS)
+    assert (copied["name"], copied["name_version"]) == ("Ada L.", 3)
+
+
+def test_a_new_name_of_a_customer_whose_first_event_has_not_arrived_is_given_back(
+    shop: Shop, customer_events: list[Recorded[CustomerEvent]]
+) -> None:
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.delete(CUSTOMERS))
+    with pytest.raises(NotCopiedYet):
+        follow_customer(customer_events[1], shop.ordering_engine)
+
+
+def test_the_orders_that_show_an_older_name_are_found(shop: Shop) -> None:
+    tea, mug = a_product(), a_product()
+    newer = type(tea)(tea.product_id, "Sencha", tea.price, version=5)
+    older = saved(shop.ordering_engine, an_order(pieces(mug), pieces(tea)))
+    saved(shop.ordering_engine, an_order(pieces(newer)))
+    saved(shop.ordering_engine, an_order(pieces(mug)))
+    with shop.ordering_engine.connect() as connection:
+        found = list(Copies(connection).orders_with_product(tea.product_id, before_version=5))
+    assert [(each.order_id, each.customer_id, each.version) for each in found] == [
+        (older.order_id, older.customer_id, older.version)
+    ]
+
+
+def test_orders_are_found_however_many_there_are(shop: Shop) -> None:
+    tea, customer = a_product(), a_customer()
+    template = saved(shop.ordering_engine, an_order(pieces(tea), customer=customer))
+    [order], [line] = rows(shop.ordering_engine, ORDERS), rows(shop.ordering_engine, ORDER_LINES)
+    made: list[UUID] = [uuid4() for _ in range(2 * PAGE)]
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.insert(ORDERS), [order | {"order_id": order_id} for order_id in made])
+        connection.execute(sa.insert(ORDER_LINES), [line | {"order_id": order_id} for order_id in made])
+    with shop.ordering_engine.connect() as connection:
+        copies = Copies(connection)
+        with_product = [each.order_id for each in copies.orders_with_product(tea.product_id, before_version=2)]
+        of_customer = [each.order_id for each in copies.orders_of_customer(customer.customer_id)]
+    for found in (with_product, of_customer):
+        assert len(found) == 2 * PAGE + 1
+        assert set(found) == {template.order_id, *made}
