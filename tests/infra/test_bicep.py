@@ -1,0 +1,191 @@
+"""The templates: sound, without secrets, and at one with the laptop and the code."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from shared.catalog import events as catalog
+from shared.customers import events as customers
+from shared.ordering import events as ordering
+from shared.platform.settings import Settings
+from tests.infra.test_package import FUNCTIONS
+from tests.infra.tools import ROOT, check
+
+INFRA = ROOT / "infra"
+TEMPLATES = sorted([INFRA / "main.bicep", *(INFRA / "modules").glob("*.bicep")])
+MODULES = {path.stem: path.read_text(encoding="utf-8") for path in TEMPLATES}
+PARAMETERS = {path.stem: path.read_text(encoding="utf-8") for path in INFRA.glob("*.bicepparam")}
+NAMESPACE = json.loads((INFRA / "local" / "servicebus.json").read_text())["UserConfig"]["Namespaces"][0]
+CONTAINERS = json.loads((INFRA / "local" / "cosmos.json").read_text())["containers"]
+SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py")}
+
+
+def test_the_checker_finds_neither_an_error_nor_a_warning() -> None:
+    check("bicep-check", "--strict", INFRA, where_from="az bicep build checks the same in CI")
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_every_parameter_and_output_says_what_it_is(template: Path) -> None:
+    lines = template.read_text(encoding="utf-8").splitlines()
+    for place, line in enumerate(lines):
+        if line.startswith(("param ", "output ")):
+            above = lines[:place]
+            decorators = above[max(index for index, text in enumerate(["", *above]) if not text) :]
+            assert any(text.startswith("@description('") for text in decorators), f"{template.name}: {line}"
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("service-bus", "disableLocalAuth: true"),
+        ("cosmos", "disableLocalAuth: true"),
+        ("storage", "allowSharedKeyAccess: false"),
+        ("storage", "allowBlobPublicAccess: false"),
+        ("sql", "azureADOnlyAuthentication: true"),
+        ("key-vault", "enableRbacAuthorization: true"),
+        ("monitoring", "DisableLocalAuth: true"),
+        ("monitoring", "features: { disableLocalAuth: true }"),
+        ("function-app", "for way in ['scm', 'ftp']: {\n      name: way\n      properties: { allow: false }"),
+        ("function-app", "httpsOnly: true"),
+        ("function-app", "minTlsVersion: '1.2'"),
+        ("service-bus", "minimumTlsVersion: '1.2'"),
+        ("cosmos", "minimalTlsVersion: 'Tls12'"),
+        ("storage", "minimumTlsVersion: 'TLS1_2'"),
+        ("sql", "minimalTlsVersion: '1.2'"),
+    ],
+)
+def test_keys_open_nothing_and_nobody_talks_in_the_clear(module: str, line: str) -> None:
+    assert line in MODULES[module]
+
+
+def test_no_secret_is_asked_for_read_or_put_out() -> None:
+    for name, text in {**MODULES, **PARAMETERS}.items():
+        assert not re.search(
+            r"@secure|listKeys|listSecrets|listAdminKeys|administratorLogin\b|AccountKey|Password", text
+        ), name
+
+
+def test_azure_has_the_laptops_topics_because_it_reads_the_same_file() -> None:
+    assert "loadJsonContent('../local/servicebus.json').UserConfig.Namespaces[0].Topics" in MODULES["service-bus"]
+    assert not NAMESPACE["Queues"]
+    for topic in NAMESPACE["Topics"]:
+        for name in topic["Properties"]:
+            assert f"{name[0].lower()}{name[1:]}: definition.Properties.{name}\n" in MODULES["topic"]
+        for subscription in topic["Subscriptions"]:
+            assert not subscription["Rules"]
+            for name in subscription["Properties"]:
+                assert f"{name[0].lower()}{name[1:]}: own.Properties.{name}\n" in MODULES["topic"]
+
+
+def test_azure_has_the_laptops_containers_because_it_reads_the_same_file() -> None:
+    assert "loadJsonContent('../local/cosmos.json')" in MODULES["cosmos"]
+    mapped = {
+        "id": "id: definition.id\n",
+        "partitionKey": "paths: [definition.partitionKey]",
+        "indexingPolicy": "indexingPolicy: definition.indexingPolicy\n",
+        "defaultTtl": "defaultTtl: definition.?defaultTtl\n",
+    }
+    for container in CONTAINERS:
+        for name in container:
+            assert mapped[name] in MODULES["cosmos"]
+
+
+def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() -> None:
+    code = "".join(SOURCES.values())
+    topics = {topic["Name"]: {sub["Name"] for sub in topic["Subscriptions"]} for topic in NAMESPACE["Topics"]}
+    assert set(re.findall(r'topic="([\w-]+)"', code)) == set(topics)
+    consumed = set(re.findall(r'subscription\("([\w-]+)", "([\w-]+)"\)', code))
+    assert consumed == {(topic, name) for topic, names in topics.items() for name in names}
+    assert set(re.findall(r'\.container\("([\w-]+)"\)', code)) == {container["id"] for container in CONTAINERS}
+
+
+def test_subscriptions_that_the_code_consumes_with_sessions_have_them() -> None:
+    assert '"is_sessions_enabled": True' in SOURCES[ROOT / "shared" / "platform" / "subscriptions.py"]
+    for topic in NAMESPACE["Topics"]:
+        for subscription in topic["Subscriptions"]:
+            assert subscription["Properties"]["RequiresSession"] is True
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_others_subscribe_to_events_and_topics_that_there_are(environment: str) -> None:
+    found = re.findall(r"\{ name: '(\w+)', topic: '([\w-]+)', events: \[(.*?)\] \}", PARAMETERS[environment])
+    assert {name for name, _, _ in found} == {"billing", "shipping"}
+    published = {name for module in (ordering, catalog, customers) for name in vars(module)}
+    for _, topic, events in found:
+        assert topic in {topic["Name"] for topic in NAMESPACE["Topics"]}
+        assert re.findall(r"'(\w+)'", events) == ["OrderConfirmedV1"]
+        assert published.issuperset(re.findall(r"'(\w+)'", events))
+
+
+def app_settings() -> dict[str, str]:
+    """The settings that the template gives the app, with the expressions that they come from."""
+    block = re.search(r"^var settings = \{\n(.*?)^\}", MODULES["function-app"], re.MULTILINE | re.DOTALL)
+    assert block
+    return dict(re.findall(r"^  (\w+): (.*)$", block[1], re.MULTILINE))
+
+
+def test_the_app_gets_every_setting_that_it_reads() -> None:
+    given = app_settings()
+    settings = Settings.from_environment(given)
+    assert settings.sql == "sqlUrl"
+    assert settings.cosmos == "cosmosEndpoint"
+    assert settings.service_bus == "serviceBusHostName"
+    assert settings.identity_client_id == "commandIdentity.clientId"
+    assert set(re.findall(r'"%(\w+)%"', "".join(SOURCES.values()))) <= set(given)
+
+
+def test_every_connection_says_as_whom_so_that_triggers_wake() -> None:
+    given = app_settings()
+    for connection in ("AzureWebJobsStorage", "ServiceBusConnection"):
+        assert given[f"{connection}__credential"] == "'managedidentity'"
+        assert given[f"{connection}__clientId"].endswith("Identity.clientId")
+
+
+def test_the_databases_url_leads_to_azure_sql_encrypted_and_signs_nobody_in() -> None:
+    written = re.search(r"output url string = '(.*)'", MODULES["sql"])
+    assert written
+    host = "sql-tandem.database.windows.net"
+    text = (
+        written[1].replace("${server.properties.fullyQualifiedDomainName}", host).replace("${database.name}", "tandem")
+    )
+    url = make_url(text)
+    assert (url.host, url.port, url.database) == (host, 1433, "tandem")
+    assert url.username is None
+    assert url.password is None
+    arguments, _ = sa.create_mock_engine(url, lambda *_: None).dialect.create_connect_args(url)
+    assert "DRIVER={ODBC Driver 18 for SQL Server}" in arguments[0]
+    assert "Encrypt=yes" in arguments[0]
+    assert "Connection Timeout=30" in arguments[0]
+
+
+def test_what_is_kept_warm_exists() -> None:
+    for environment, text in PARAMETERS.items():
+        for name in re.findall(r"name: 'function:(\w+)'", text):
+            assert name in FUNCTIONS, environment
+
+
+def log_searches() -> Iterator[str]:
+    """What the alerts and the workbook look for in the log."""
+    for text in (MODULES["alerts"], json.dumps(json.loads((INFRA / "modules" / "workbook.json").read_text()))):
+        yield from re.findall(r'(?:has|startswith) \\?"(.*?)\\?"', text)
+
+
+def test_alerts_and_workbook_look_for_what_the_code_says() -> None:
+    code = "".join(SOURCES.values())
+    searches = set(log_searches())
+    assert searches == {"publishing waits", "cannot publish", "filling ", "relay_"}
+    for words in searches - {"relay_"}:
+        assert re.search(rf'logger\.\w+\(\s*"[^"]*{words}', code), words
+    relays = {name for name in FUNCTIONS if name.startswith("relay_")}
+    assert len(relays) == len(NAMESPACE["Topics"])  # the alert on silent relays counts topics
+
+
+def test_every_role_id_is_used_by_name() -> None:
+    for name, text in MODULES.items():
+        if name != "roles":
+            assert not re.search(r"'[0-9a-f]{8}-[0-9a-f]{4}-", text), name
