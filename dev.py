@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The developer's entry: everything starts with `python3 dev.py COMMAND`.
 
-  up      start the whole system on this computer (options: dev.py up --help)
-  demo    a shop at work on the running system
-  test    all tests; arguments go to pytest
-  check   lint, formatting, types, import rules and the T-SQL
-  tsql    write down the T-SQL that Azure SQL would get
-  lock    resolve requirements*.in into requirements*.txt; arguments go to uv (--upgrade, say)
-  help    this text
+  up        start the whole system on this computer (options: dev.py up --help)
+  demo      a shop at work on the running system
+  test      all tests; arguments go to pytest
+  simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
+  check     lint, formatting, types, import rules and the T-SQL
+  tsql      write down the T-SQL that Azure SQL would get
+  lock      resolve requirements*.in into requirements*.txt; arguments go to uv (--upgrade, say)
+  help      this text
 
 Any Python from 3.9 on will do to begin with: the first run finds a Python 3.13, makes .venv with it and installs the
 pinned packages there. Every command then runs in .venv.
@@ -37,6 +38,7 @@ COMMANDS = {
     "up": ["infra.local.up"],
     "demo": ["infra.local.demo"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
+    "simulate": ["tests.simulation"],
     "check": ["infra.local.check"],
     "tsql": ["infra.sql.tsql"],
 }

@@ -163,14 +163,7 @@ class Projection[Event]:
 
 
 async def _write(container: ContainerProxy, change: Change, version: int) -> None:
-    gate = change.gate
-    if isinstance(gate, Patch):
-        gate = replace(
-            gate,
-            operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}],
-            condition=" AND ".join(filter(None, [f"c.version = {version - 1}", gate.condition])),
-        )
-    match [gate, *change.others]:
+    match [_gated(change.gate, version), *change.others]:
         case [Create(document)]:
             await container.create_item(dict(document))
         case [Patch(document_id, operations, condition)] if len(operations) <= PATCH_LIMIT:
@@ -184,6 +177,17 @@ async def _write(container: ContainerProxy, change: Change, version: int) -> Non
         case several:
             batch = [operation for step in several for operation in _batch_operations(step)]
             await container.execute_item_batch(batch, change.partition_key)
+
+
+def _gated(gate: Create | Patch, version: int) -> Create | Patch:
+    """Let the gate move a document from the version before to this one, and no other; one that is new has none yet."""
+    if isinstance(gate, Create):
+        return gate
+    return replace(
+        gate,
+        operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}],
+        condition=" AND ".join(filter(None, [f"c.version = {version - 1}", gate.condition])),
+    )
 
 
 def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:

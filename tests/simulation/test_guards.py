@@ -1,0 +1,107 @@
+"""Each guard is needed: without it, the simulation finds a broken promise within a few shops."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from azure.servicebus import ServiceBusMessage
+
+from shared.messaging.envelope import Envelope, Metadata
+from shared.messaging.event_log import EventLog, _envelope
+from shared.messaging.inbox import Inbox
+from shared.messaging.projection import Create, GapInLog, Patch, Projection
+from shared.platform import topics
+from tests.simulation.run import simulate
+
+BOUND = 150
+"""Shops within which a missing guard must show."""
+
+
+def _without_version_gate() -> AbstractContextManager[Any]:
+    def ungated(gate: Create | Patch, version: int) -> Create | Patch:
+        if isinstance(gate, Create):
+            return gate
+        return dataclasses.replace(
+            gate, operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}]
+        )
+
+    return mock.patch("shared.messaging.projection._gated", ungated)
+
+
+def _without_message_id() -> AbstractContextManager[Any]:
+    real = topics.to_message
+
+    def anonymous(envelope: Envelope, source: str) -> ServiceBusMessage:
+        message = real(envelope, source)
+        message.message_id = None
+        return message
+
+    return mock.patch("shared.platform.topics.to_message", anonymous)
+
+
+def _without_outbox_order() -> AbstractContextManager[Any]:
+    def any_event(
+        self: EventLog[Any], connection: sa.Connection, now: datetime, until: datetime, _most: int
+    ) -> Iterator[tuple[int, Envelope]]:
+        """Claim single events, newest first, as an outbox does that knows nothing of aggregates."""
+        log = self.table
+        free = sa.or_(log.c.claimed_until.is_(None), log.c.claimed_until < now)
+        statement = sa.select(log).where(log.c.published_at.is_(None), free).order_by(log.c.sequence.desc()).limit(1)
+        for row in connection.execute(statement).all():
+            claim = sa.update(log).where(log.c.sequence == row.sequence).values(claimed_until=until)
+            connection.execute(claim)
+            yield row.sequence, _envelope(row)
+
+    return mock.patch.object(EventLog, "claim", any_event)
+
+
+def _without_inbox() -> AbstractContextManager[Any]:
+    return mock.patch.object(Inbox, "receive", return_value=True)
+
+
+def _without_idempotency_record() -> AbstractContextManager[Any]:
+    real = EventLog.append
+
+    def forgetful(
+        self: EventLog[Any], connection: sa.Connection, id_: UUID, after: int, events: Any, metadata: Metadata
+    ) -> None:
+        real(self, connection, id_, after, events, dataclasses.replace(metadata, fingerprint=None))  # type: ignore[arg-type]
+
+    return mock.patch.object(EventLog, "append", forgetful)
+
+
+def _without_gap_filling() -> AbstractContextManager[Any]:
+    async def refuse(*_arguments: object) -> None:
+        raise GapInLog
+
+    return mock.patch.object(Projection, "catch_up", refuse)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        _without_version_gate,
+        _without_message_id,
+        _without_outbox_order,
+        _without_inbox,
+        _without_idempotency_record,
+        _without_gap_filling,
+    ],
+)
+def test_the_simulation_catches_a_missing_guard(
+    without: Callable[[], AbstractContextManager[Any]], record_property: Callable[[str, object], None]
+) -> None:
+    for seed in range(BOUND):
+        with without():
+            outcome = simulate(seed)
+        if outcome.broken:
+            record_property("seeds", seed + 1)
+            print(f"{without.__name__.strip('_')}: after {seed + 1} seeds: {outcome.broken[0]}")
+            return
+    pytest.fail(f"{BOUND} shops did not miss the guard")

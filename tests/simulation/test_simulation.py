@@ -1,0 +1,32 @@
+"""The system keeps its promises under faults; a seed that breaks one is printed with the command that replays it."""
+
+from collections import Counter
+
+import pytest
+
+from tests.simulation.run import simulate, simulate_all
+
+SEEDS = 2_000
+
+FAULTS = {
+    *("crash before commit", "crash after commit", "crash before send", "crash after send", "crash before completing"),
+    *("crash before Cosmos", "crash after Cosmos", "deadlock", "failover", "lost connection", "lost race"),
+    *("late commit", "clock jump", "throttled", "unavailable", "time-out", "time-out after the work"),
+    *("send fails", "send fails after arriving", "duplicate", "lock runs out", "dead-lettered"),
+}
+
+
+def test_no_promise_is_broken_in_two_thousand_shops() -> None:
+    faults: Counter[str] = Counter()
+    accepted = 0
+    for outcome in simulate_all(range(SEEDS)):
+        assert not outcome.broken, str(outcome)
+        faults.update(outcome.faults)
+        accepted += outcome.accepted
+    assert set(faults) == FAULTS, "every kind of fault was injected"
+    assert accepted > 10 * SEEDS, "the shops were busy"
+
+
+@pytest.mark.parametrize("seed", [7, 1_234])
+def test_a_seed_always_tells_the_same_story(seed: int) -> None:
+    assert simulate(seed) == simulate(seed)

@@ -1,0 +1,179 @@
+"""What must be true once all is quiet, whatever went wrong before."""
+
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.catalog import tables as catalog
+from shared.catalog.domain.product import Product
+from shared.customers import tables as customers
+from shared.customers.domain.customer import Customer
+from shared.messaging.envelope import Metadata
+from shared.messaging.event_log import EventLog
+from shared.ordering import tables as ordering
+from shared.ordering.domain.order import Order
+from shared.ordering.events import OrderSubmittedV1
+from shared.ordering.repository import Orders
+from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
+from shared.platform.times import utc_text
+from tests.simulation.shop import Sent, Shop
+
+
+def broken(shop: Shop) -> Iterator[str]:
+    """Find what is not as it must be; nothing, in a system that keeps its promises."""
+    yield from shop.seen.backwards
+    for name, subscription in shop.subscriptions.items():
+        if subscription.dead:
+            yield f"{name}: {len(subscription.dead)} dead letters that replaying does not help"
+    for tables in (ordering, catalog, customers):
+        with shop.engines[tables.SCHEMA].connect() as connection:
+            yield from _commands(connection, tables.LOG, shop)
+            yield from _published(connection, tables.LOG, shop.topics[tables.SCHEMA].arrived)
+    yield from _replayed(shop)
+    yield from _read_models(shop)
+
+
+def _commands(connection: sa.Connection, log: EventLog[Any], shop: Shop) -> Iterator[str]:
+    """Every accepted command left its events once, and refused ones none."""
+    rows = connection.execute(sa.select(log.table.c.command_id, log.table.c.type)).all()
+    left = Counter((row.command_id, row.type) for row in rows)
+    for (command, kind), times in left.items():
+        if times > 1:
+            yield f"{command} left {kind} {times} times"
+    known = {sent.key: sent for sent in shop.sent}
+    for command in {row.command_id for row in rows}:
+        if known[command].accepted is None:
+            yield f"{command} was refused and left events"
+
+
+def _published(connection: sa.Connection, log: EventLog[Any], arrived: dict[Any, list[int]]) -> Iterator[str]:
+    """Every event went out once, and each aggregate's in order."""
+    unpublished = sa.select(sa.func.count()).select_from(log.table).where(log.table.c.published_at.is_(None))
+    if count := connection.execute(unpublished).scalar():
+        yield f"{count} events are unpublished"
+    newest = sa.select(log.table.c.aggregate_id, sa.func.max(log.table.c.aggregate_version)).group_by(
+        log.table.c.aggregate_id
+    )
+    for aggregate_id, version in connection.execute(newest):
+        if arrived[aggregate_id] != list(range(1, version + 1)):
+            yield f"{aggregate_id} was published as {arrived[aggregate_id]}, not as 1 to {version}"
+
+
+def _replayed(shop: Shop) -> Iterator[str]:
+    """Who retries gets the first answer."""
+    for sent in [sent for sent in shop.sent if sent.accepted]:
+        context = next(name for name, writes in shop.writes.items() if _knows(shop, name, sent))
+        again = shop.writes[context].run(sent.handler, sent.command, sent.metadata)
+        first = sent.accepted
+        if first is None or (again.aggregate_id, again.version) != (first.aggregate_id, first.version):
+            yield f"{sent.key} was answered {first}, and on its retry {again}"
+
+
+def _knows(shop: Shop, context: str, sent: Sent) -> bool:
+    log = {tables.SCHEMA: tables.LOG for tables in (ordering, catalog, customers)}[context]
+    with shop.engines[context].connect() as connection:
+        return log.first_answer(connection, sent.key) is not None
+
+
+def _read_models(shop: Shop) -> Iterator[str]:
+    names = _product_names(shop)
+    documents = {document["id"]: document for document in shop.orders.store.documents()}
+    orders: dict[Any, list[Order]] = {}
+    submissions: dict[Any, list[tuple[str, str]]] = {}
+    with shop.engines["ordering"].connect() as connection:
+        for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
+            history = ordering.LOG.history(connection, order_id)
+            folded = Order.fold(recorded.event for recorded in history)
+            stored = Orders(connection, Metadata()).load(order_id)
+            if _facts(stored) != _facts(folded):
+                yield f"the tables have {_facts(stored)}, the log {_facts(folded)}"
+            yield from _compare(f"order {order_id}", _shown(documents.get(str(order_id))), _expected(folded, names))
+            orders.setdefault(folded.customer_id, []).append(folded)
+            submissions.setdefault(folded.customer_id, []).extend(
+                (utc_text(recorded.envelope.occurred_at), str(order_id))
+                for recorded in history
+                if isinstance(recorded.event, OrderSubmittedV1)
+            )
+    with shop.engines["customers"].connect() as connection:
+        for customer_id in connection.execute(sa.select(customers.CUSTOMERS.c.customer_id)).scalars().all():
+            customer = Customer.fold(entry.event for entry in customers.LOG.history(connection, customer_id))
+            theirs = orders.get(customer_id, [])
+            for order in theirs:
+                shown = documents.get(str(order.order_id), {}).get("customerName")
+                yield from _compare(f"customer's name in order {order.order_id}", shown, customer.name)
+            yield from _summary(documents.get(SUMMARY), customer, theirs, submissions.get(customer_id, []))
+    for document in shop.products.store.documents():
+        yield from _compare(f"product {document['id']}", document["name"], names[document["id"]][0])
+
+
+def _summary(
+    document: dict[str, Any] | None, customer: Customer, orders: list[Order], submissions: list[tuple[str, str]]
+) -> Iterator[str]:
+    if document is None:
+        yield "there is no summary"
+        return
+    counts = Counter(str(order.status) for order in orders)
+    spent = sum((order.total for order in orders if order.status in COUNTED), Decimal(0))
+    yield from _compare("name in summary", document["customerName"], customer.name)
+    yield from _compare("counts", {k: v for k, v in document["orders"].items() if v}, dict(counts))
+    yield from _compare("spent", document["spent"].get("EUR", 0), int(spent * 100))
+    newest = sorted((at for at, _ in submissions), reverse=True)
+    yield from _compare("last order date", document["lastOrderDate"], newest[0] if newest else "")
+    recent = [entry["submittedAt"] for entry in document["recentOrders"] if entry]
+    yield from _compare("recent orders", recent, newest[:RECENT])
+
+
+def _product_names(shop: Shop) -> dict[str, tuple[str, int]]:
+    """The name of each product, and the version that gave it."""
+    names = {}
+    with shop.engines["catalog"].connect() as connection:
+        for product_id in connection.execute(sa.select(catalog.PRODUCTS.c.product_id)).scalars().all():
+            product = Product.fold(entry.event for entry in catalog.LOG.history(connection, product_id))
+            names[str(product_id)] = (product.name, product.version)
+    return names
+
+
+def _facts(order: Order) -> dict[str, Any]:
+    return {
+        "version": order.version,
+        "status": order.status,
+        "total": order.total,
+        "currency": order.currency,
+        "reason": order.cancel_reason,
+        "address": order.shipping_address,
+        "lines": sorted(order.lines.values(), key=lambda line: line.number),
+    }
+
+
+def _expected(order: Order, names: dict[str, tuple[str, int]]) -> dict[str, Any]:
+    return {
+        "version": order.version,
+        "status": order.status,
+        "total": int(order.total * 100),
+        "items": {
+            str(line.product_id): (line.quantity, int(line.unit_price * 100), names[str(line.product_id)][0])
+            for line in order.lines.values()
+        },
+    }
+
+
+def _shown(document: dict[str, Any] | None) -> dict[str, Any] | None:
+    if document is None:
+        return None
+    return {
+        "version": document["version"],
+        "status": document["status"],
+        "total": document["total"],
+        "items": {
+            product: (line["quantity"], line["unitPrice"], line["productName"])
+            for product, line in document["items"].items()
+        },
+    }
+
+
+def _compare(what: str, shown: object, expected: object) -> Iterator[str]:
+    if shown != expected:
+        yield f"{what}: shown {shown}, but it is {expected}"
