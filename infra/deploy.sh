@@ -61,7 +61,8 @@ output() {
 preview() {
   say "what would change"
   if group_exists; then
-    az deployment group what-if "${template[@]}"
+    # whoever may only look need not be allowed to change anything
+    az deployment group what-if "${template[@]}" --validation-level ProviderNoRbac
   else
     echo "Everything: there is no resource group $group yet."
   fi

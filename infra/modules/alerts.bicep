@@ -178,6 +178,7 @@ resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       evaluationFrequency: 'PT5M'
       windowSize: alert.window
       autoMitigate: true
+      skipQueryValidation: true // a new workspace has no such tables until the app has run
       actions: { actionGroups: [people.id] }
       criteria: {
         allOf: [
