@@ -55,13 +55,18 @@ def _serve(store: Store, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
     )
+    server = uvicorn.Server(config)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True  # comes too early for uvicorn's own handlers, or again from them: exit code 0
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn raises what stopped it again: a clean end is exit code 0
+        signal.signal(number, stop)
     gc.freeze()  # what is loaded stays
     gc.set_threshold(GARBAGE)
     host, port = listener.getsockname()[:2]
     log.info("listening on %s:%d", host, port)
-    uvicorn.Server(config).run(sockets=[listener])
+    server.run(sockets=[listener])
 
 
 def _options() -> argparse.Namespace:
