@@ -39,6 +39,16 @@ Ready at {base_url} in {seconds:.1f} s. Try, in another terminal:
 """
 
 
+ENGINES_READY = """\
+The engines are ready in {seconds:.1f} s, the tables and the containers are made. Now, in another terminal:
+
+  cp local.settings.sample.json local.settings.json    (other ports than the usual ones: adapt it)
+  source .venv/bin/activate && func start
+
+  Data: {data}    End everything: Ctrl-C
+"""
+
+
 class UnusableFolderError(Exception):
     """The folder for the data cannot be made."""
 
@@ -67,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the data, kept (%(default)s)")
     place.add_argument("--ephemeral", action="store_true", help="start with no data and leave none")
+    parser.add_argument("--engines-only", action="store_true", help="leave the functions host to Core Tools")
     parser.add_argument(
         *("--setting", "-s"),
         type=_setting,
@@ -179,6 +190,9 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
                 preparations.create_task(servicebus.listening())
                 await cosmos.listening()
                 await run(Program("containers", "infra.local.containers"), settings, screen.say)
+            if options.engines_only:
+                screen.show(ENGINES_READY.format(seconds=time.monotonic() - begin, data=data))
+                await asyncio.Event().wait()
             async with keep_running([host], settings, screen.say, on_start):
                 await _ready(stack.ports["host"])
                 stack.seconds_to_ready = time.monotonic() - begin

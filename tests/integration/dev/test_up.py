@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from azure.cosmos import CosmosClient
 
 from infra.local import stack as running
 from infra.local.ports import LOOPBACK, is_free
@@ -166,6 +167,22 @@ def test_ephemeral_data_is_gone_afterwards(tmp_path: Path) -> None:
         supervisor.communicate(timeout=30)
     assert supervisor.returncode == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_without_the_host_the_engines_are_prepared_for_core_tools(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "infra.local.up", *FREE, "--engines-only", "--data", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        assert any("func start" in line for line in supervisor.stdout)
+        found = running.find(tmp_path)
+        assert found is not None
+        assert set(found.pids) == {"servicebus", "cosmos"}
+        with CosmosClient.from_connection_string(found.settings["CosmosConnection"]) as client:
+            names = [each["id"] for each in client.get_database_client("orders-db").list_containers()]
+        assert names == ["orders", "catalog"]
+        supervisor.send_signal(signal.SIGINT)
+        supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 0
 
 
 def test_a_migration_that_fails_ends_everything_and_is_shown(tmp_path: Path) -> None:
