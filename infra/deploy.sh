@@ -48,19 +48,28 @@ trap 'rm -rf "$work"' EXIT
 
 say() { echo "--- $environment: $*"; }
 
-template=(--resource-group "$group" --parameters "infra/$environment.bicepparam")
-
-group_exists() { [[ $(az group exists --name "$group") == true ]]; }
-
 # What main.bicep put out in the last deployment.
 output() {
   az deployment group show --resource-group "$group" --name "$deployment" \
     --query "properties.outputs.$1.value" --output tsv
 }
 
+# A budget keeps the month that it began with: the one that the last deployment says, or this one.
+budget_start() {
+  local began
+  began=$(output budgetStart 2>/dev/null) || began=
+  echo "${began:-$(date +%Y-%m-01)}"
+}
+
+template=(--resource-group "$group" --parameters "infra/$environment.bicepparam")
+
+group_exists() { [[ $(az group exists --name "$group") == true ]]; }
+
 preview() {
   say "what would change"
   if group_exists; then
+    BUDGET_START=$(budget_start)
+    export BUDGET_START
     # whoever may only look need not be allowed to change anything
     az deployment group what-if "${template[@]}" --validation-level ProviderNoRbac
   else
@@ -71,6 +80,8 @@ preview() {
 infrastructure() {
   say "infrastructure"
   group_exists || az group create --name "$group" --location "${LOCATION:-westeurope}" --output none
+  BUDGET_START=$(budget_start)
+  export BUDGET_START
   az deployment group create --name "$deployment" "${template[@]}" --output none
 }
 

@@ -41,3 +41,4 @@ param privateNetworking = false
 param logDailyQuotaGb = 1
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
 param monthlyBudget = 50
+param budgetStart = readEnvironmentVariable('BUDGET_START')

@@ -63,8 +63,8 @@ param alertEmail string
 @description('What the environment may cost in a month, in the currency of the subscription.')
 param monthlyBudget int
 
-@description('First day of the month that the budget begins with.')
-param budgetStart string = utcNow('yyyy-MM-01')
+@description('First day of the month that the budget began with, such as 2026-11-01. It cannot be changed.')
+param budgetStart string
 
 var name = 'tandem-${environmentName}'
 var unique = uniqueString(resourceGroup().id)
@@ -306,6 +306,9 @@ output commandUser string = '${commandIdentity.name}=${commandIdentity.propertie
 
 @description('Name and client id of the query side\'s identity, for its user in the database.')
 output viewUser string = '${viewIdentity.name}=${viewIdentity.properties.clientId}'
+
+@description('What the next deployment has to say again.')
+output budgetStart string = budgetStart
 
 @description('Name of the storage account.')
 output storageAccount string = storage.outputs.name

@@ -45,3 +45,4 @@ param privateNetworking = true
 param logRetentionDays = 90
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
 param monthlyBudget = 2500
+param budgetStart = readEnvironmentVariable('BUDGET_START')

@@ -7,7 +7,7 @@ param name string
 @minValue(1)
 param monthlyAmount int
 
-@description('First day of the month that the budget begins with, such as 2026-11-01.')
+@description('First day of the month that the budget began with, such as 2026-11-01. It cannot be changed.')
 param start string
 
 @description('Address that is told.')

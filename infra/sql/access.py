@@ -74,8 +74,9 @@ class User:
 
 
 def batches(members: Mapping[str, User]) -> Iterator[str]:
-    """Write the T-SQL; to be run in one transaction, so that nobody is locked out meanwhile.
+    """Write the T-SQL, to be run in one transaction, so that nobody is locked out meanwhile.
 
+    A statement at a time: of several that are sent at once, the driver reports only the first one's error.
     A role that somebody else was made a member of cannot be dropped: then it fails, and changes nothing.
 
     Args:
@@ -91,7 +92,8 @@ def batches(members: Mapping[str, User]) -> Iterator[str]:
         yield f"IF NOT EXISTS ({known}) CREATE USER [{user.name}] WITH SID = {user.sid}, TYPE = E;"
     for role, member in members.items():
         yield f"CREATE ROLE {role};"
-        yield "\n".join(f"GRANT {rights} ON OBJECT::{table} TO {role};" for table, rights in ROLES[role].items())
+        for table, rights in ROLES[role].items():
+            yield f"GRANT {rights} ON OBJECT::{table} TO {role};"
         yield f"ALTER ROLE {role} ADD MEMBER [{member.name}];"
 
 
@@ -111,11 +113,18 @@ def grant(url: str, members: Mapping[str, User]) -> None:
             connection.exec_driver_sql(batch)
 
 
+def _user(text: str) -> User:
+    try:
+        return User.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
 def main() -> None:
     """Read the arguments, and grant or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--commands", type=User.parse, required=True, metavar="NAME=CLIENT_ID")
-    parser.add_argument("--queries", type=User.parse, required=True, metavar="NAME=CLIENT_ID")
+    parser.add_argument("--commands", type=_user, required=True, metavar="NAME=CLIENT_ID")
+    parser.add_argument("--queries", type=_user, required=True, metavar="NAME=CLIENT_ID")
     parser.add_argument("--sql", action="store_true", help="print T-SQL instead of connecting")
     arguments = parser.parse_args()
     members = {"command_side": arguments.commands, "query_side": arguments.queries}

@@ -31,6 +31,7 @@ PATIENCE = 300.0
 another one."""
 
 LOCK = """\
+SET NOCOUNT ON;
 DECLARE @got int;
 EXEC @got = sp_getapplock
     @Resource = N'tandem-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;

@@ -14,7 +14,7 @@ from shared.customers import events as customers
 from shared.ordering import events as ordering
 from shared.platform.settings import Settings
 from tests.infra.test_package import FUNCTIONS
-from tests.infra.tools import ROOT, check
+from tests.infra.tools import ROOT, check, find
 
 INFRA = ROOT / "infra"
 TEMPLATES = sorted([INFRA / "main.bicep", *(INFRA / "modules").glob("*.bicep")])
@@ -26,7 +26,10 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "shared").
 
 
 def test_the_checker_finds_neither_an_error_nor_a_warning() -> None:
-    check("bicep-check", "--strict", INFRA, where_from="az bicep build checks the same in CI")
+    if find("bicep-check"):
+        check("bicep-check", "--strict", INFRA, where_from="")
+    else:
+        check("az", "bicep", "lint", "--file", INFRA / "main.bicep", where_from="install the Azure CLI")
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import takewhile
 from pathlib import Path
@@ -223,6 +224,15 @@ def test_running_it_again_does_no_harm(azure: Azure) -> None:
     first, second = azure.deploy("dev"), azure.deploy("dev")
     assert (first.returncode, second.returncode) == (0, 0)
     assert azure.commands()[4:] == azure.commands()[:4]
+
+
+def test_a_budget_keeps_the_month_that_it_began_with(azure: Azure) -> None:
+    outputs = azure.state / "outputs.json"
+    azure.deploy("dev", "infrastructure")
+    assert json.loads(outputs.read_text())["budgetStart"] == f"{datetime.now(UTC):%Y-%m}-01"
+    outputs.write_text(outputs.read_text().replace(f"{datetime.now(UTC):%Y-%m}-01", "2026-02-01"))
+    azure.deploy("dev", "infrastructure")
+    assert json.loads(outputs.read_text())["budgetStart"] == "2026-02-01"
 
 
 @pytest.mark.parametrize("arguments", [[], ["staging"], ["dev", "everything"]])

@@ -15,6 +15,11 @@ PLACES = (
 )
 
 
+def find(tool: str) -> str | None:
+    """Where a tool is, if it is on this computer."""
+    return shutil.which(tool) or next((str(place / tool) for place in PLACES if (place / tool).exists()), None)
+
+
 def check(tool: str, *arguments: str | Path, where_from: str) -> None:
     """Run a checker in the repository, and fail with what it says if it is not content.
 
@@ -23,7 +28,7 @@ def check(tool: str, *arguments: str | Path, where_from: str) -> None:
         arguments: its arguments.
         where_from: how to get it, for the reader of a skipped test.
     """
-    found = shutil.which(tool) or next((str(place / tool) for place in PLACES if (place / tool).exists()), None)
+    found = find(tool)
     if found is None:
         pytest.skip(f"{tool} is not on this computer: {where_from}")
     ran = subprocess.run([found, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
