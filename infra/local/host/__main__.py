@@ -96,6 +96,8 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
 
     log.info("stopping" if stop.is_set() else "stopping, as a part of the host has failed")
     server.should_exit = True
+    # a worker never tells its app to close clients; what asyncio says of those that are still open helps nobody
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     for task in waits:
         task.cancel()
     await asyncio.gather(serving, pump.stop(GRACE), finish_all(timers, GRACE))
