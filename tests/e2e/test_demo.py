@@ -11,6 +11,7 @@ import pytest
 from infra.local.demo.audit import Audit
 from infra.local.demo.book import Book
 from infra.local.demo.day import Day
+from infra.local.demo.opening import open_shop
 from infra.local.demo.shop import Shop, Surprise
 from tests.support.stack import ROOT, Stack
 
@@ -71,10 +72,8 @@ def nothing() -> None:
 
 async def test_the_audit_finds_every_kind_of_difference(stack: Stack) -> None:
     shop, book = Shop(stack.base_url, 4), Book()
-    day = Day(shop, book, seed=3)
-    await day.open(customers=3, products=8, at_once=4, advance=nothing)
-    await day.trade(12, 4, nothing)
-    assert day.surprises == []
+    await open_shop(shop, book, seed=3, customers=3, products=8, at_once=4, advance=nothing)
+    assert await Day(shop, book, seed=3).trade(12, 4, nothing) == []
     right = Audit(shop, book, 4, nothing)
     await right.run()
     assert right.differences == []

@@ -9,6 +9,7 @@ import pytest
 from infra.local.demo.audit import Audit
 from infra.local.demo.book import Book
 from infra.local.demo.day import Day
+from infra.local.demo.opening import open_shop
 from infra.local.demo.shop import Shop
 from tests.e2e.api import Api, order_body, version_of
 from tests.support.stack import Stack, running_stack
@@ -30,13 +31,12 @@ def nothing() -> None:
     """Take no notice of progress."""
 
 
-async def a_day(stack: Stack, seed: int, advance: Callable[[], None]) -> tuple[Shop, Book, Day]:
+async def a_day(stack: Stack, seed: int, advance: Callable[[], None]) -> tuple[Shop, Book, list[str]]:
     """Trade for a day; retries are the client's, each under the key of the first try."""
     shop, book = Shop(stack.base_url, AT_ONCE), Book()
-    day = Day(shop, book, seed)
-    await day.open(customers=6, products=8, at_once=AT_ONCE, advance=nothing)
-    await day.trade(ORDERS, AT_ONCE, advance)
-    return shop, book, day
+    await open_shop(shop, book, seed, customers=6, products=8, at_once=AT_ONCE, advance=nothing)
+    surprises = await Day(shop, book, seed).trade(ORDERS, AT_ONCE, advance)
+    return shop, book, surprises
 
 
 @pytest.mark.parametrize(("seed", "name"), [(4, "host"), (5, "servicebus"), (6, "cosmos")])
@@ -57,12 +57,12 @@ async def test_a_process_killed_under_load_costs_nothing_but_time(fragile: Stack
     async with asyncio.TaskGroup() as group:
         group.create_task(killer())
         trading = group.create_task(a_day(fragile, seed, advance))
-    shop, book, day = trading.result()
+    shop, book, surprises = trading.result()
     audit = Audit(shop, book, AT_ONCE, nothing)
     await audit.run()
     await shop.close()
 
-    assert day.surprises == []
+    assert surprises == []
     assert audit.differences == []
     assert len(book.orders) == audit.compared["order"] == ORDERS
     if name == "host":

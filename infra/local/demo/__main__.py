@@ -20,13 +20,10 @@ from infra.local.demo.audit import Audit
 from infra.local.demo.book import DIGITS, Book
 from infra.local.demo.day import Day
 from infra.local.demo.figures import Result
+from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop
-
-
-class ClosedShopError(Exception):
-    """The shop takes no customers or products; the message says what it answers instead."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,15 +57,12 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
         ExceptionGroup: of httpx.TransportError, the shop did not answer for longer than a restart takes.
     """
     shop, book, at_once = Shop(base_url, options.concurrency), Book(), options.concurrency
-    day = Day(shop, book, options.seed)
     try:
         with progress(console, "Opening the shop", options.customers + options.products) as advance:
-            await day.open(options.customers, options.products, at_once, advance)
-        if day.surprises:
-            raise ClosedShopError(f"The shop cannot be opened. {day.surprises[0]}")
+            await open_shop(shop, book, options.seed, options.customers, options.products, at_once, advance)
         before, begin = shop.figures.commands, time.perf_counter()
         with progress(console, "Orders", options.orders) as advance:
-            await day.trade(options.orders, at_once, advance)
+            surprises = await Day(shop, book, options.seed).trade(options.orders, at_once, advance)
         seconds, commands = time.perf_counter() - begin, shop.figures.commands - before
         with progress(console, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, at_once, advance)
@@ -86,7 +80,7 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
         retries=figures.retries,
         lags=figures.lags,
         compared=dict(audit.compared),
-        wrong=[*day.surprises, *audit.differences],
+        wrong=[*surprises, *audit.differences],
     )
 
 

@@ -3,21 +3,19 @@
 What an order does follows from the seed and its number alone; how orders overlap is up to the machine.
 """
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import uuid4
 
-from infra.local.demo.book import DIGITS, Book, Customer, Order, Product, written
+from infra.local.demo.book import DIGITS, Book, Order, Product, written
 from infra.local.demo.goods import Goods
-from infra.local.demo.shop import PAUSE, Shop, Surprise, problem_code
-
-HEARD_WITHIN = 90.0
-"""Seconds until ordering must have heard of a new product or price."""
+from infra.local.demo.opening import HEARD_WITHIN
+from infra.local.demo.shop import Shop, problem_code
+from infra.local.demo.work import Advance, each
 
 STEPS = (("submit", "Submitted"), ("confirm", "Confirmed"), ("complete", "Completed"))
 
@@ -25,94 +23,23 @@ CANCELLED, LEFT, REFUSED, TWICE, LOOKED_AT = 0.08, 0.08, 0.12, 0.06, 0.1
 """How likely, at each step, an order is called off, left as it is, asked for what must be refused, ...; a command is
 sent twice, looked at."""
 
-type Advance = Callable[[], None]
-
 
 class Day:
-    """One day at one shop."""
+    """One day at one shop, which has opened with the customers and the products of the book."""
 
     def __init__(self, shop: Shop, book: Book, seed: int) -> None:
         self._shop = shop
         self._book = book
         self._seed = seed
-        self._goods = Goods(str(seed))
-        self._customers: list[Customer] = []
+        self._goods = Goods(f"{seed}/day")
+        self._customers = list(book.customers.values())
         self._products: dict[str, list[Product]] = {currency: [] for currency in DIGITS}
-        self.surprises: list[str] = []
+        for product in book.products.values():
+            self._products[product.currency].append(product)
 
-    async def open(self, customers: int, products: int, at_once: int, advance: Advance) -> None:
-        """Register customers and add products, of each currency in turn; every other one costs the same all day."""
-        currencies = list(DIGITS)
-        adding = [self._add_product(currencies[n % len(currencies)], n % 8 < len(currencies)) for n in range(products)]
-        registering = [self._register_customer(n) for n in range(customers)]
-        await self._each([*adding, *registering], at_once, advance)
-        if not self.surprises:
-            await self._each((self._is_known(customer) for customer in self._customers), at_once, lambda: None)
-
-    async def trade(self, orders: int, at_once: int, advance: Advance) -> None:
-        """Let customers order, so many at once."""
-        await self._each((self._order(number) for number in range(orders)), at_once, advance)
-
-    async def _each(self, work: Iterable[Any], at_once: int, advance: Advance) -> None:
-        waiting = iter(work)
-
-        async def next_ones() -> None:
-            for piece in waiting:
-                try:
-                    await piece
-                except Surprise as surprise:
-                    self.surprises.append(str(surprise))
-                advance()
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(at_once):
-                group.create_task(next_ones())
-
-    async def _register_customer(self, number: int) -> None:
-        customer = Customer(str(uuid4()), self._goods.customer_name())
-        body = {"customerId": customer.customer_id, "name": customer.name, "email": f"customer{number}@example.com"}
-        await self._shop.accepted("/customers", body, version=1)
-        self._book.customers[customer.customer_id] = customer
-        self._customers.append(customer)
-
-    async def _add_product(self, currency: str, is_stable: bool) -> None:  # noqa: FBT001 -- a fact about the product
-        name, category = self._goods.product_name()
-        product = Product(
-            product_id=str(uuid4()),
-            name=name,
-            description=self._goods.description(),
-            category=category,
-            currency=currency,
-            prices=[self._goods.price(currency)],
-            is_stable=is_stable,
-        )
-        body = {
-            "productId": product.product_id,
-            "name": name,
-            "description": product.description,
-            "category": category,
-            "currency": currency,
-            "unitPrice": written(product.prices[-1], currency),
-        }
-        await self._shop.accepted("/products", body, version=1)
-        self._book.products[product.product_id] = product
-        self._products[currency].append(product)
-
-    async def _is_known(self, customer: Customer) -> None:
-        """Wait until ordering has heard of a customer and of all goods: an order that names one more thing says so."""
-        nothing = str(uuid4())
-        items = [{"productId": product_id, "quantity": 1} for product_id in (nothing, *self._book.products)]
-        address = self._goods.address()
-        body = {"customerId": customer.customer_id, "items": items, "shippingAddress": address}
-        deadline = time.monotonic() + HEARD_WITHIN
-        while True:
-            answer = await self._shop.command("/orders", body)
-            errors = answer.json().get("errors", [])
-            if [error["pointer"] for error in errors] == ["/items/0/productId"]:
-                return
-            if time.monotonic() > deadline:
-                raise Surprise(f"Ordering has not heard of everything: {answer.text}")
-            await asyncio.sleep(PAUSE)
+    async def trade(self, orders: int, at_once: int, advance: Advance) -> list[str]:
+        """Let customers order, so many at once; tell what the shop answered that it must not."""
+        return await each((self._order(number) for number in range(orders)), at_once, advance)
 
     async def _order(self, number: int) -> None:
         """One order from its beginning to wherever it gets."""
