@@ -114,6 +114,16 @@ def test_subscriptions_that_the_code_consumes_with_sessions_have_them() -> None:
             assert subscription["Properties"]["RequiresSession"] is True
 
 
+def test_others_get_only_what_they_subscribe_to_by_the_subject_that_events_are_sent_with() -> None:
+    assert "correlationFilter: { label: wanted.event }" in MODULES["topic"]
+    # the first rule replaces the one that lets everything pass
+    assert (
+        "name: wanted.event == first(subscribers[wanted.listener].events) ? '$Default' : wanted.event"
+        in MODULES["topic"]
+    )
+    assert "subject=envelope.type," in SOURCES[ROOT / "shared" / "platform" / "topics.py"]
+
+
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_others_subscribe_to_events_and_topics_that_there_are(environment: str) -> None:
     found = re.findall(r"\{ name: '(\w+)', topic: '([\w-]+)', events: \[(.*?)\] \}", PARAMETERS[environment])
