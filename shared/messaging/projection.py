@@ -130,8 +130,7 @@ class Projection[Event]:
                 await self.catch_up(envelope.aggregate_id, document_id, change.partition_key, envelope.version - 1)
             elif self._reconsider is not None:
                 change = await self._reconsider(self._container(), recorded)
-            else:
-                raise failed
+            # else its predecessor has come since: once more
         raise failed
 
     async def catch_up(self, aggregate_id: UUID, document_id: str, partition_key: str, until: int) -> None:

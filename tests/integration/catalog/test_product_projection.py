@@ -1,0 +1,79 @@
+"""A product's events reach its document once each, whatever way they come."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.domain.errors import ProductNotFound
+from shared.catalog.events import ProductEvent
+from shared.catalog.tables import LOG
+from shared.catalog.views import product_details
+from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
+from shared.messaging.envelope import Metadata, Recorded
+from shared.messaging.projection import Projection
+from tests.support.shop import Shop
+
+
+def a_history(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
+    """A product that was added for 1 and repriced and renamed up to 3, in five events."""
+    product_id = shop.product("1.00", name="Tea")
+    for price, name in (("2.00", "Green tea"), ("3.00", "Sencha")):
+        command = ChangePrice(product_id=product_id, unit_price=Decimal(price))
+        shop.catalog.run(change_price, command, Metadata())
+        shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name=name), Metadata())
+    with shop.catalog_engine.connect() as connection:
+        return LOG.history(connection, product_id)
+
+
+@pytest.fixture
+def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
+    return Projection(lambda: catalog, shop.catalog_engine, LOG, product_details.change)
+
+
+async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:
+    return (await read_product(catalog, ReadProduct(product_id=product_id), wait=0))[0]
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 0, 1, 2, 2, 1, 3, 4), (4, 3, 2, 1, 0), (4,), (2, 0, 4, 1)])
+async def test_a_product_is_shown_as_its_events_say_in_whatever_order_they_come(
+    places: tuple[int, ...], shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+) -> None:
+    events = a_history(shop)
+    for place in places:
+        await projection.project(events[place])
+    product_id = events[0].envelope.aggregate_id
+    assert await shown(catalog, product_id) == ProductDetails(
+        product_id=product_id,
+        name="Sencha",
+        description="",
+        unit_price="3.00",
+        currency="EUR",
+        category="Things",
+        is_out_of_stock=False,
+        user_rating=None,
+        rating_count=0,
+        version=5,
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_events_that_overtake_one_another_all_the_time_need_no_second_delivery(
+    seed: int, shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+) -> None:
+    # an event that finds its predecessor missing may look again when that has just arrived
+    events = a_history(shop)
+    deliveries = random.Random(seed).sample(events, 5) + random.Random(seed + 1).sample(events, 5)
+    await asyncio.gather(*(projection.project(recorded) for recorded in deliveries))
+    assert (await shown(catalog, events[0].envelope.aggregate_id)).version == 5
+
+
+async def test_a_product_that_nobody_added_is_not_found(catalog: ContainerProxy) -> None:
+    with pytest.raises(ProductNotFound):
+        await shown(catalog, uuid4())
