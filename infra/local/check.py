@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sysconfig.get_path("scripts"))
-TSQL_CHECK = ROOT.parent / "shared" / "tools" / "tsql-check" / "tsql-check"
-"""Where the T-SQL checker lies if it is not on PATH: beside the repository."""
+TOOLS = ROOT.parent / "shared" / "tools"
+"""Where the checkers of T-SQL and Bicep lie if they are not on PATH: beside the repository."""
 
 
 def main() -> int:
@@ -23,6 +23,7 @@ def main() -> int:
         "mypy": lambda: _run("mypy"),
         "lint-imports": _imports,
         "tsql-check": _tsql,
+        "bicep-check": _bicep,
     }
     failed = []
     for name, check in checks.items():
@@ -50,9 +51,8 @@ def _imports() -> int:
 
 def _tsql() -> int:
     """Let Microsoft's parser and schema compiler read what Azure SQL would get."""
-    checker = shutil.which("tsql-check") or (str(TSQL_CHECK) if TSQL_CHECK.exists() else None)
+    checker = _checker("tsql-check")
     if checker is None:
-        print("left out: there is no tsql-check on this computer")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         emit = [sys.executable, "-m", "infra.sql.tsql", "--out", folder]
@@ -61,6 +61,20 @@ def _tsql() -> int:
             return code
         schema, statements = Path(folder, "schema.sql"), Path(folder, "statements.json")
         return subprocess.run([checker, "--schema", schema, "--statements", statements], check=False).returncode
+
+
+def _bicep() -> int:
+    """Check the templates against Azure's own resource types; the pipelines also let the Bicep compiler read them."""
+    checker = _checker("bicep-check")
+    return 0 if checker is None else subprocess.run([checker, "--strict", ROOT / "infra"], check=False).returncode
+
+
+def _checker(name: str) -> str | None:
+    beside = TOOLS / name / name
+    found = shutil.which(name) or (str(beside) if beside.exists() else None)
+    if found is None:
+        print(f"left out: there is no {name} on this computer")
+    return found
 
 
 if __name__ == "__main__":
