@@ -15,7 +15,7 @@ from shared.messaging.event_log import EventLog
 
 logger = logging.getLogger(__name__)
 
-CLAIM = timedelta(seconds=60)
+CLAIM = timedelta(seconds=20)
 """How long a relay may take over what it claimed before another one takes it for dead. A claim that ran out early costs
 duplicates, which Service Bus drops by message id, never a loss."""
 
