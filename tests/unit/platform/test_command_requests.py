@@ -1,0 +1,240 @@
+"""Requests into commands: what is taken, what is refused, and that everything wrong is named at once."""
+
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import azure.functions as func
+import pytest
+
+from shared.kernel.refusals import Invalid
+from shared.ordering.commands.add_item import AddItem
+from shared.ordering.commands.create_order import CreateOrder
+from shared.ordering.commands.submit_order import SubmitOrder
+from shared.ordering.views.order_details import ReadOrder
+from shared.platform.http.problems import Problem
+from shared.platform.http.requests import MAX_BODY, CommandCall, command_call, query_call
+from shared.platform.input import Input
+
+ORDER, PRODUCT = uuid4(), uuid4()
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+ITEM = {"productId": str(PRODUCT), "quantity": 2}
+
+
+def context(trace: str | None = None) -> func.Context:
+    """What the worker passes, as far as requests are read with it."""
+    return cast("func.Context", SimpleNamespace(invocation_id="i-1", trace_context=SimpleNamespace(trace_parent=trace)))
+
+
+def request(body: Any, *, path: dict[str, str] | None = None, **headers: str) -> func.HttpRequest:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return func.HttpRequest(
+        method="POST",
+        url=f"http://host/api/orders/{ORDER}/items",
+        headers={"Content-Type": "application/json"} | names,
+        route_params=path if path is not None else {"orderId": str(ORDER)},
+        body=body if isinstance(body, bytes) else json.dumps(body).encode(),
+    )
+
+
+def add_item(body: Any = None, *, path: dict[str, str] | None = None, **headers: str) -> CommandCall[AddItem]:
+    return command_call(request(ITEM if body is None else body, path=path, **headers), context(), AddItem)
+
+
+def wrong[Command: Input](
+    model: type[Command], body: Any, path: dict[str, str], **headers: str
+) -> set[tuple[str, str]]:
+    """Where a request is wrong: locations and pointers."""
+    with pytest.raises(Invalid) as refused:
+        command_call(request(body, path=path, **headers), context(), model)
+    assert all(error.detail for error in refused.value.errors)
+    places = [(error.location, error.pointer) for error in refused.value.errors]
+    assert len(places) == len(set(places))
+    return set(places)
+
+
+def test_a_command_is_read_from_the_path_and_the_body() -> None:
+    assert add_item().command == AddItem(order_id=ORDER, product_id=PRODUCT, quantity=2)
+
+
+def test_a_command_without_content_needs_no_body() -> None:
+    call = command_call(request(b""), context(), SubmitOrder)
+    assert call.command == SubmitOrder(order_id=ORDER)
+
+
+def test_everything_that_is_wrong_is_named_at_once_with_its_place() -> None:
+    body = {
+        "customerId": 7,
+        "items": [
+            {"productId": str(PRODUCT), "quantity": 0},
+            {"quantity": 1.5, "expectedPrice": "NaN", "color": "red"},
+        ],
+        "shippingAddress": {"street": " ", "city": "a\nb", "postalCode": "", "country": "de", "a/b~c": 1},
+        "note": "no such field",
+    }
+    assert wrong(CreateOrder, body, {}, If_Match="3", Idempotency_Key="a b") == {
+        ("body", "/customerId"),
+        ("body", "/items/0/quantity"),
+        ("body", "/items/1/productId"),
+        ("body", "/items/1/quantity"),
+        ("body", "/items/1/expectedPrice"),
+        ("body", "/items/1/color"),
+        ("body", "/shippingAddress/street"),
+        ("body", "/shippingAddress/city"),
+        ("body", "/shippingAddress/postalCode"),
+        ("body", "/shippingAddress/country"),
+        ("body", "/shippingAddress/a~1b~0c"),
+        ("body", "/note"),
+        ("header", "/If-Match"),
+        ("header", "/Idempotency-Key"),
+    }
+
+
+def test_what_is_wrong_in_the_path_is_told_beside_what_is_wrong_in_the_body() -> None:
+    assert wrong(AddItem, {"quantity": True}, {"orderId": "none"}) == {
+        ("path", "/orderId"),
+        ("body", "/productId"),
+        ("body", "/quantity"),
+    }
+
+
+def test_what_the_path_says_is_not_taken_from_the_body() -> None:
+    assert wrong(AddItem, ITEM | {"orderId": str(uuid4())}, {"orderId": str(ORDER)}) == {("body", "/orderId")}
+
+
+@pytest.mark.parametrize(
+    "text", [str(ORDER).replace("-", ""), f"{{{ORDER}}}", f"urn:uuid:{ORDER}", str(ORDER)[:-1], "", f"{ORDER} "]
+)
+def test_an_id_is_a_uuid_in_its_usual_form(text: str) -> None:
+    assert wrong(SubmitOrder, b"", {"orderId": text}) == {("path", "/orderId")}
+
+
+def test_an_id_may_be_in_capitals() -> None:
+    assert add_item(path={"orderId": str(ORDER).upper()}).command.order_id == UUID(str(ORDER))
+
+
+@pytest.mark.parametrize("quantity", ["2", 2.5, None, [2], 0, -1, 10_001, 10**30, True])
+def test_a_quantity_is_a_whole_number_within_its_limits(quantity: object) -> None:
+    assert wrong(AddItem, ITEM | {"quantity": quantity}, {"orderId": str(ORDER)}) == {("body", "/quantity")}
+
+
+@pytest.mark.parametrize("price", [b"NaN", b"Infinity", b"1e400", b'"x"', b"-1", b'"0.00001"', b"true", b"[]"])
+def test_a_price_is_a_decimal_that_is_not_negative(price: bytes) -> None:
+    body = f'{{"productId": "{PRODUCT}", "quantity": 1, "expectedPrice": '.encode() + price + b"}"
+    assert wrong(AddItem, body, {"orderId": str(ORDER)}) == {("body", "/expectedPrice")}
+
+
+def refusal(req: func.HttpRequest) -> tuple[int, str]:
+    with pytest.raises(Problem) as refused:
+        command_call(req, context(), AddItem)
+    return refused.value.status, refused.value.code
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"nonsense", b'{"a": 1,}', b"\xff", b"[" * 10_000, b'{"a":' * 10_000, b'"\\ud800"']
+)
+def test_what_is_no_json_is_malformed(body: bytes) -> None:
+    assert refusal(request(body)) == (400, "malformed-json")
+
+
+@pytest.mark.parametrize("body", [[], "text", 7, None])
+def test_a_body_that_is_no_object_is_invalid(body: object) -> None:
+    assert wrong(AddItem, json.dumps(body).encode(), {"orderId": str(ORDER)}) == {("body", "")}
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/jsonx", "application/json; charset=latin-1"])
+def test_another_media_type_is_not_taken(kind: str) -> None:
+    assert refusal(request(ITEM, Content_Type=kind)) == (415, "media-type")
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+)
+def test_json_is_taken_however_its_type_is_written(kind: str) -> None:
+    assert add_item(Content_Type=kind).command.quantity == 2
+
+
+def test_a_compressed_body_is_not_taken() -> None:
+    assert refusal(request(ITEM, Content_Encoding="gzip")) == (415, "media-type")
+
+
+def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not() -> None:
+    body = json.dumps(ITEM).encode()
+    largest = body + b" " * (MAX_BODY - len(body))
+    assert add_item(largest).command.quantity == 2
+    assert refusal(request(largest + b" ")) == (413, "body-too-large")
+
+
+@pytest.mark.parametrize(("given", "expected"), [('"3"', 3), ('"3.2"', 3), (' "12" ', 12), ("*", None), (None, None)])
+def test_the_version_that_the_caller_acts_on_is_read_from_any_etag_of_the_api(
+    given: str | None, expected: int | None
+) -> None:
+    headers: dict[str, Any] = {} if given is None else {"If_Match": given}
+    assert add_item(**headers).metadata.expected_version == expected
+
+
+@pytest.mark.parametrize("given", ["3", 'W/"3"', '"3", "4"', '"x"', ""])
+def test_another_etag_is_refused(given: str) -> None:
+    assert wrong(AddItem, ITEM, {"orderId": str(ORDER)}, If_Match=given) == {("header", "/If-Match")}
+
+
+@pytest.mark.parametrize("key", ["", "a b", "ä", "x" * 256])
+def test_an_idempotency_key_is_visible_ascii(key: str) -> None:
+    assert wrong(AddItem, ITEM, {"orderId": str(ORDER)}, Idempotency_Key=key) == {("header", "/Idempotency-Key")}
+
+
+def test_the_idempotency_key_names_the_command_and_without_one_each_has_a_name_of_its_own() -> None:
+    assert add_item(Idempotency_Key="k" * 255).metadata.command_id == "k" * 255
+    assert add_item().metadata.command_id != add_item().metadata.command_id
+
+
+def test_the_fingerprint_is_of_the_content_and_not_of_how_it_is_written() -> None:
+    same = json.dumps(dict(reversed(ITEM.items())), indent=3).encode()
+    assert add_item(same).metadata.fingerprint == add_item().metadata.fingerprint
+    assert add_item(ITEM | {"quantity": 3}).metadata.fingerprint != add_item().metadata.fingerprint
+
+
+def test_the_fingerprint_is_of_the_path_too() -> None:
+    other = func.HttpRequest(
+        method="POST", url=f"http://host/api/orders/{uuid4()}/submit", route_params={"orderId": str(ORDER)}, body=b""
+    )
+    assert (
+        command_call(other, context(), SubmitOrder).metadata.fingerprint
+        != command_call(request(b""), context(), SubmitOrder).metadata.fingerprint
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "trace", "expected"),
+    [
+        ("order-7.a:b_c", TRACE, "order-7.a:b_c"),
+        (None, TRACE, "0af7651916cd43dd8448eb211c80319c"),
+        (None, None, "i-1"),
+        ("no spaces", None, "i-1"),
+        ("x" * 129, None, "i-1"),
+        (None, "garbage", "i-1"),
+    ],
+)
+def test_a_conversation_is_named_by_the_caller_or_the_trace_or_the_invocation(
+    given: str | None, trace: str | None, expected: str
+) -> None:
+    headers: dict[str, Any] = {} if given is None else {"X_Correlation_Id": given}
+    call = command_call(request(ITEM, **headers), context(trace), AddItem)
+    assert (call.metadata.correlation_id, call.metadata.traceparent) == (expected, trace)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [(None, 5), ("wait=0", 0), ("Wait=7", 7), ("respond-async, wait=30", 30), ("wait=99", 30), ("nonsense", 5)],
+)
+def test_a_query_waits_as_long_as_the_caller_prefers_within_limits(prefer: str | None, seconds: int) -> None:
+    req = func.HttpRequest(
+        method="GET",
+        url="http://host/api/orders",
+        headers={} if prefer is None else {"Prefer": prefer},
+        params={"customerId": str(uuid4())},
+        route_params={"orderId": str(ORDER)},
+        body=b"",
+    )
+    assert query_call(req, ReadOrder).wait == seconds
