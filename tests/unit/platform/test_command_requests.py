@@ -17,7 +17,7 @@ from shared.platform.http.problems import Problem
 from shared.platform.http.requests import MAX_BODY, CommandCall, command_call, query_call
 from shared.platform.input import Input
 
-ORDER, PRODUCT = uuid4(), uuid4()
+ORDER, PRODUCT = UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"), UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ITEM = {"productId": str(PRODUCT), "quantity": 2}
 
