@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,8 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.wire import from_body, to_body
 
 ENVELOPE = Envelope(
-    event_id=uuid4(),
-    aggregate_id=uuid4(),
+    event_id=UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"),
+    aggregate_id=UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7"),
     version=7,
     type="OrderSubmittedV1",
     payload='{"orderId": "1", "total": "12.50"}',
