@@ -16,7 +16,7 @@ from azure.cosmos.exceptions import CosmosResourceNotFoundError
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import GapInLog, Projection
 from shared.ordering.domain.offer import Customer
-from shared.ordering.domain.order import Order
+from shared.ordering.domain.order import LINES_PER_EVENT, Order
 from shared.ordering.events import OrderEvent, OrderStatus
 from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
@@ -134,7 +134,8 @@ async def test_however_the_events_come_the_order_and_the_summary_are_the_same(
 async def test_a_gap_that_the_log_cannot_fill_changes_nothing(
     shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
 ) -> None:
-    order = an_order(pieces(a_product()))
+    order = an_order()
+    order.add([pieces(a_product())])
     saved(shop.ordering_engine, order)
     [_, second] = history(shop.ordering_engine, order)
     stray = uuid4()
@@ -154,19 +155,44 @@ async def test_the_order_and_the_summary_change_together_or_not_at_all(shop: Sho
         await orders.read_item(str(order.order_id), str(order.customer_id))
 
 
-@pytest.mark.parametrize("count", [8, 9, 100, 250, 1000])
+@pytest.mark.parametrize("count", [7, 8, 9, 100, 250, 1000])
 async def test_more_lines_than_one_patch_takes_are_shown_all(
     count: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
 ) -> None:
-    order = saved(shop.ordering_engine, an_order(*(pieces(a_product("0.01")) for _ in range(count))))
+    order = an_order()
+    order.add([pieces(a_product("0.01")) for _ in range(count)])
+    saved(shop.ordering_engine, order)
     await deliver(projection, history(shop.ordering_engine, order))
+    assert_shows(await details(orders, order), order)
+
+
+@pytest.mark.parametrize("count", [1, LINES_PER_EVENT, LINES_PER_EVENT + 7, LINES_PER_EVENT + 8])
+async def test_an_order_is_never_seen_without_its_items(
+    count: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    made = [a_product("0.01") for _ in range(count)]
+    order = saved(shop.ordering_engine, an_order(*map(pieces, made)))
+    events = history(shop.ordering_engine, order)
+    assert len(events) == (1 if count <= LINES_PER_EVENT else 2)
+
+    await projection.project(events[0])
+
+    first = made[:LINES_PER_EVENT]
+    shown = await details(orders, order)
+    assert [item.product_id for item in shown.items] == [product.product_id for product in first]
+    assert (shown.version, shown.currency, Decimal(shown.total)) == (1, "EUR", len(first) * Decimal("0.01"))
+    [listed] = (await list_orders(orders, ListOrders(customer_id=order.customer_id), wait=0)).items
+    assert (listed.version, listed.currency, listed.total) == (1, "EUR", shown.total)
+    await deliver(projection, events)
     assert_shows(await details(orders, order), order)
 
 
 async def test_a_split_patch_is_applied_once(
     shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
 ) -> None:
-    order = saved(shop.ordering_engine, an_order(*(pieces(a_product("0.01")) for _ in range(30))))
+    order = an_order()
+    order.add([pieces(a_product("0.01")) for _ in range(30)])
+    saved(shop.ordering_engine, order)
     events = history(shop.ordering_engine, order)
     await asyncio.gather(*(projection.project(events[1]) for _ in range(4)))
     assert_shows(await details(orders, order), order)

@@ -1,0 +1,216 @@
+"""Ordering's commands, from the input to the tables: what they write, what they name as wrong, what they cost."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from shared.catalog.commands.add_product import AddProduct, add_product
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.customers.commands.register_customer import RegisterCustomer, register_customer
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.kernel.refusals import InputError, Invalid
+from shared.messaging.envelope import Metadata
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.create_order import CreateOrder, Item, create_order
+from shared.ordering.commands.remove_item import RemoveItem, remove_item
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.domain.errors import OrderNotFound, PriceChanged
+from shared.ordering.domain.order import MAX_LINES, Order
+from shared.ordering.repository import Orders
+from shared.ordering.tables import LOG, ORDERS
+from tests.support.shop import SHIPPING, Shop, rows
+
+
+def stored(shop: Shop, order_id: UUID) -> Order:
+    with shop.ordering_engine.connect() as connection:
+        return Orders(connection, Metadata()).load(order_id)
+
+
+def folded(shop: Shop, order_id: UUID) -> Order:
+    with shop.ordering_engine.connect() as connection:
+        return Order.fold(recorded.event for recorded in LOG.history(connection, order_id))
+
+
+def test_an_order_is_stored_as_its_events_say_after_each_of_its_commands(shop: Shop) -> None:
+    tea, mug = shop.product("12.50", name="Tea ☕"), shop.product("0.99")
+    order_id = shop.order(tea, quantity=3)
+    run: list[Callable[[], object]] = [
+        lambda: shop.ordering.run(
+            add_item, AddItem(order_id=order_id, product_id=mug, quantity=2, expected_price=Decimal("0.99")), Metadata()
+        ),
+        lambda: shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=tea, quantity=1), Metadata()),
+        lambda: shop.ordering.run(remove_item, RemoveItem(order_id=order_id, product_id=tea), Metadata()),
+        lambda: shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=tea, quantity=1), Metadata()),
+        lambda: shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()),
+        lambda: shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata()),
+        lambda: shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="b'); --"), Metadata()),
+    ]
+    for version, command in enumerate(run, 2):
+        command()
+        assert stored(shop, order_id).version == version
+        assert vars(stored(shop, order_id)) == vars(folded(shop, order_id))
+    assert stored(shop, order_id).total == Decimal("14.48")
+
+
+def test_an_order_of_a_thousand_lines_is_stored_as_its_events_say(shop: Shop) -> None:
+    products = [shop.product("0.01") for _ in range(20)]
+    # what ordering knows of products is copied row by row; a thousand of them at once are enough for this test
+    with shop.ordering_engine.begin() as connection:
+        template = connection.exec_driver_sql("SELECT * FROM ordering.products LIMIT 1").mappings().one()
+        many = [uuid4() for _ in range(MAX_LINES - len(products))]
+        columns = ", ".join(template.keys())
+        marks = ", ".join("?" for _ in template)
+        connection.exec_driver_sql(
+            f"INSERT INTO ordering.products ({columns}) VALUES ({marks})",  # noqa: S608  # the table's own columns
+            [tuple((dict(template) | {"product_id": product_id.hex}).values()) for product_id in many],
+        )
+    order_id = shop.order(*products, *many)
+    assert len(stored(shop, order_id).lines) == MAX_LINES
+    assert vars(stored(shop, order_id)) == vars(folded(shop, order_id))
+
+
+def test_everything_that_a_new_order_names_and_nobody_knows_is_named_at_once(shop: Shop) -> None:
+    customer_id, known, first, second = uuid4(), shop.product(), uuid4(), uuid4()
+    command = CreateOrder(
+        customer_id=customer_id,
+        items=[Item(product_id=product_id, quantity=1) for product_id in (first, known, second)],
+        shipping_address=SHIPPING,
+    )
+    with pytest.raises(Invalid) as caught:
+        shop.ordering.run(create_order, command, Metadata())
+    assert caught.value.errors == (
+        InputError("/customerId", f"there is no customer {customer_id}"),
+        InputError("/items/0/productId", f"there is no product {first}"),
+        InputError("/items/2/productId", f"there is no product {second}"),
+    )
+    assert rows(shop.ordering_engine, ORDERS) == []
+
+
+def test_changed_prices_of_a_new_order_are_told_by_place(shop: Shop) -> None:
+    tea, mug = shop.product("12.50"), shop.product("1.00")
+    command = CreateOrder(
+        customer_id=shop.customer(),
+        items=[
+            Item(product_id=tea, quantity=1, expected_price=Decimal("12.50")),
+            Item(product_id=mug, quantity=1, expected_price=Decimal("0.99")),
+        ],
+        shipping_address=SHIPPING,
+    )
+    with pytest.raises(PriceChanged) as caught:
+        shop.ordering.run(create_order, command, Metadata())
+    assert [error.pointer for error in caught.value.errors] == ["/items/1/expectedPrice"]
+
+
+def test_a_product_that_nobody_knows_is_not_added(shop: Shop) -> None:
+    order_id, unknown = shop.order(), uuid4()
+    with pytest.raises(Invalid) as caught:
+        shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=unknown, quantity=1), Metadata())
+    assert caught.value.errors == (InputError("/productId", f"there is no product {unknown}"),)
+    assert stored(shop, order_id).version == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda shop: shop.ordering.run(
+            add_item, AddItem(order_id=uuid4(), product_id=shop.product(), quantity=1), Metadata()
+        ),
+        lambda shop: shop.ordering.run(remove_item, RemoveItem(order_id=uuid4(), product_id=uuid4()), Metadata()),
+        lambda shop: shop.ordering.run(submit_order, SubmitOrder(order_id=uuid4()), Metadata()),
+        lambda shop: shop.ordering.run(confirm_order, ConfirmOrder(order_id=uuid4()), Metadata()),
+        lambda shop: shop.ordering.run(complete_order, CompleteOrder(order_id=uuid4()), Metadata()),
+        lambda shop: shop.ordering.run(cancel_order, CancelOrder(order_id=uuid4(), reason="no"), Metadata()),
+    ],
+)
+def test_an_order_that_is_not_there_is_not_found(command: Callable[[Shop], object], shop: Shop) -> None:
+    with pytest.raises(OrderNotFound):
+        command(shop)
+
+
+@dataclass
+class Cost:
+    """What went to the database."""
+
+    statements: list[str] = field(default_factory=list)
+    commits: int = 0
+
+
+@contextmanager
+def counted(engine: sa.Engine) -> Iterator[Cost]:
+    """Count statements, one for each round trip, and commits."""
+    cost = Cost()
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.startswith("BEGIN"):
+            cost.statements.append(statement)
+
+    def commit(_connection: object) -> None:
+        cost.commits += 1
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    sa.event.listen(engine, "commit", commit)
+    try:
+        yield cost
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+        sa.event.remove(engine, "commit", commit)
+
+
+def the_order_commands(shop: Shop) -> list[tuple[str, Callable[[], object], int]]:
+    tea, mug = shop.product(), shop.product()
+    order_id, customer_id, other = shop.order(tea), shop.customer(), shop.order(tea)
+    created = CreateOrder(
+        customer_id=customer_id,
+        items=[Item(product_id=each, quantity=1) for each in (tea, mug, tea)],
+        shipping_address=SHIPPING,
+    )
+    another, again = (AddItem(order_id=order_id, product_id=each, quantity=1) for each in (mug, tea))
+    return [
+        ("create", lambda: shop.ordering.run(create_order, created, Metadata()), 4),
+        ("add another", lambda: shop.ordering.run(add_item, another, Metadata()), 4),
+        ("add again", lambda: shop.ordering.run(add_item, again, Metadata()), 4),
+        (
+            "remove",
+            lambda: shop.ordering.run(remove_item, RemoveItem(order_id=order_id, product_id=tea), Metadata()),
+            4,
+        ),
+        ("submit", lambda: shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()), 3),
+        ("confirm", lambda: shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata()), 3),
+        ("complete", lambda: shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata()), 3),
+        ("cancel", lambda: shop.ordering.run(cancel_order, CancelOrder(order_id=other, reason="no"), Metadata()), 3),
+    ]
+
+
+def test_every_order_command_is_at_most_four_statements_and_a_commit(shop: Shop) -> None:
+    for name, command, expected in the_order_commands(shop):
+        with counted(shop.ordering_engine) as cost:
+            command()
+        assert (name, len(cost.statements), cost.commits) == (name, expected, 1), cost.statements
+
+
+def test_every_command_on_products_and_customers_is_at_most_three_statements_and_a_commit(shop: Shop) -> None:
+    product = AddProduct(name="Tea", unit_price=Decimal(1), currency="EUR", category="Drinks")
+    customer = RegisterCustomer(name="Ada", email="ada@example.org")
+    reprice = ChangePrice(product_id=product.product_id, unit_price=Decimal(2))
+    rename = RenameProduct(product_id=product.product_id, name="Mug")
+    called = RenameCustomer(customer_id=customer.customer_id, name="Ada L.")
+    commands: list[tuple[sa.Engine, Callable[[], object], int]] = [
+        (shop.catalog_engine, lambda: shop.catalog.run(add_product, product, Metadata()), 2),
+        (shop.catalog_engine, lambda: shop.catalog.run(change_price, reprice, Metadata()), 3),
+        (shop.catalog_engine, lambda: shop.catalog.run(rename_product, rename, Metadata()), 3),
+        (shop.customers_engine, lambda: shop.customers.run(register_customer, customer, Metadata()), 2),
+        (shop.customers_engine, lambda: shop.customers.run(rename_customer, called, Metadata()), 3),
+    ]
+    for engine, command, expected in commands:
+        with counted(engine) as cost:
+            command()
+        assert (len(cost.statements), cost.commits) == (expected, 1), cost.statements
