@@ -26,10 +26,11 @@ class FaultyEngine:
         """Run a transaction; it may fail before its commit, or after it."""
         self._scheduler.pause()
         with self._engine.begin() as connection:
+            before = self._newest(connection)
             yield connection
             self._raise(self._scheduler.fault("deadlock", "failover", "crash before commit", "lost race"))
-        if self._scheduler.fault("late commit"):
-            self._commit_late()
+            if self._scheduler.fault("late commit"):
+                self._commit_late(connection, before)
         self._scheduler.pause()
         self._raise(self._scheduler.fault("lost connection", "crash after commit"))
 
@@ -41,17 +42,22 @@ class FaultyEngine:
         """Give the engine for reading."""
         return self._engine.execution_options(**options)
 
-    def _commit_late(self) -> None:
-        """Give the newest event an earlier sequence, as if its transaction had begun before its neighbours'."""
-        with self._engine.begin() as connection:
-            newest = connection.execute(sa.select(sa.func.max(self._log.c.sequence))).scalar()
-            taken = set(connection.execute(sa.select(self._log.c.sequence)).scalars())
-            if newest is not None:
-                earlier = next(number for number in range(newest - 3, -(10**6), -1) if number not in taken)
-                row = connection.execute(sa.select(self._log).where(self._log.c.sequence == newest)).one()
-                if row.aggregate_version == 1:  # a later version can only commit after the one before it
-                    moved = sa.update(self._log).where(self._log.c.sequence == newest).values(sequence=earlier)
-                    connection.execute(moved)
+    def _newest(self, connection: sa.Connection) -> int | None:
+        return connection.execute(sa.select(sa.func.max(self._log.c.sequence))).scalar()
+
+    def _commit_late(self, connection: sa.Connection, before: int | None) -> None:
+        """Give the transaction's event an earlier sequence, as if it had begun before its neighbours.
+
+        Nobody has seen the sequence yet: one that a relay has claimed never changes.
+        """
+        newest = self._newest(connection)
+        if newest is None or newest == before:
+            return
+        taken = set(connection.execute(sa.select(self._log.c.sequence)).scalars())
+        earlier = next(number for number in range(newest - 3, -(10**6), -1) if number not in taken)
+        row = connection.execute(sa.select(self._log).where(self._log.c.sequence == newest)).one()
+        if row.aggregate_version == 1:  # a later version can only commit after the one before it
+            connection.execute(sa.update(self._log).where(self._log.c.sequence == newest).values(sequence=earlier))
 
     @staticmethod
     def _raise(kind: str | None) -> None:

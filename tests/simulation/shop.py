@@ -160,17 +160,23 @@ class Shop:
         self.settle()
 
     def settle(self) -> None:
-        """Publish and deliver everything, without faults; then an operator replays the dead letters, in any order."""
+        """Publish and deliver everything, without faults; then an operator replays the dead letters, in any order.
+
+        One whose predecessor is a dead letter too may need that to be replayed first: so again, as long as it helps.
+        """
         self.scheduler.now += timedelta(hours=1)  # every claim has run out
         while any(relay.run() for relay in self.relays.values()):
             self.scheduler.now += timedelta(minutes=1)
         self._deliver_all()
         for subscription in self.subscriptions.values():
-            dead, subscription.dead = subscription.dead, []
-            for message in self.scheduler.random.sample(dead, len(dead)):
-                message.deliveries = 0
-                subscription.sessions[message.session].append(message)
-                self._deliver_all()
+            helps = True
+            while subscription.dead and helps:
+                dead, subscription.dead = subscription.dead, []
+                for message in self.scheduler.random.sample(dead, len(dead)):
+                    message.deliveries = 0
+                    subscription.sessions[message.session].append(message)
+                    self._deliver_all()
+                helps = len(subscription.dead) < len(dead)
 
     def _deliver_all(self) -> None:
         for name, subscription in self.subscriptions.items():
