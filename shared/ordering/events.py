@@ -52,13 +52,21 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderCreatedV1:
-    """An order was opened for a customer; its lines follow in OrderItemsAddedV1."""
+    """An order was opened for a customer; more lines than fit into one message follow in OrderItemsAddedV1.
+
+    Attributes:
+        customer_version: the version of the customer that the name was taken from.
+        currency: None while there are no lines.
+    """
 
     order_id: UUID
     customer_id: UUID
     customer_name: str
     customer_version: int
     shipping_address: Address
+    currency: str | None
+    lines: tuple[OrderLine, ...]
+    total: Decimal
 
 
 @dataclass(frozen=True, slots=True)

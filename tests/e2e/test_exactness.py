@@ -95,7 +95,7 @@ class PlacedOrder:
         """Its history; the items do not matter here."""
         ids = (self.order_id, self.customer_id)
         events: list[OrderEvent] = [
-            OrderCreatedV1(*ids, "Ada", 1, Address("12 Main St", "Cork", "T12")),
+            OrderCreatedV1(*ids, "Ada", 1, Address("12 Main St", "Cork", "T12"), None, (), Decimal(0)),
             OrderSubmittedV1(*ids, self.currency, self.total),
         ]
         if self.cancelled:

@@ -73,7 +73,6 @@ class Day:
             "items": items,
             "shippingAddress": order.address,
         }
-        order.version = 2 if items else 1
         await self._buy("/orders", body, items, wanted, order, random)
         self._book.orders[order.order_id] = order
         return order

@@ -61,6 +61,7 @@ class Order(Aggregate[OrderEvent]):
     ) -> Self:
         """Open an order for a customer; it may be empty until it is submitted."""
         order = cls()
+        currency, lines = order._additions(items)
         order._record(
             OrderCreatedV1(
                 order_id=order_id,
@@ -68,32 +69,18 @@ class Order(Aggregate[OrderEvent]):
                 customer_name=customer.name,
                 customer_version=customer.version,
                 shipping_address=shipping_address,
+                currency=currency,
+                lines=tuple(lines[:LINES_PER_EVENT]),
+                total=_sum(lines[:LINES_PER_EVENT]),
             )
         )
-        order.add(items)
+        order._record_lines(currency, lines[LINES_PER_EVENT:])
         return order
 
     def add(self, items: Sequence[RequestedItem]) -> None:
         """Add pieces of products; a product that is there already stays one line, at today's price."""
         self._require("changed", OrderStatus.CREATED)
-        self._agree_on_prices(items)
-        currency = self._agree_on_currency(items)
-        if currency is None:
-            return
-        lines = self._merged(items)
-        self._keep_limits(lines, currency)
-        running = self.lines
-        for chunk in batched(lines, LINES_PER_EVENT, strict=False):
-            running = running | {line.product_id: line for line in chunk}
-            self._record(
-                OrderItemsAddedV1(
-                    order_id=self.order_id,
-                    customer_id=self.customer_id,
-                    currency=currency,
-                    lines=chunk,
-                    total=_sum(running.values()),
-                )
-            )
+        self._record_lines(*self._additions(items))
 
     def remove(self, product_id: UUID) -> None:
         """Take a product out."""
@@ -133,6 +120,30 @@ class Order(Aggregate[OrderEvent]):
         self._record(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
+
+    def _additions(self, items: Sequence[RequestedItem]) -> tuple[str | None, list[OrderLine]]:
+        """Give the currency, and the lines as the items would make them, unless a rule forbids it."""
+        self._agree_on_prices(items)
+        currency = self._agree_on_currency(items)
+        lines = self._merged(items)
+        if currency is not None:
+            self._keep_limits(lines, currency)
+        return currency, lines
+
+    def _record_lines(self, currency: str | None, lines: Sequence[OrderLine]) -> None:
+        if currency is None:
+            return
+        for chunk in batched(lines, LINES_PER_EVENT, strict=False):
+            merged = self.lines | {line.product_id: line for line in chunk}
+            self._record(
+                OrderItemsAddedV1(
+                    order_id=self.order_id,
+                    customer_id=self.customer_id,
+                    currency=currency,
+                    lines=chunk,
+                    total=_sum(merged.values()),
+                )
+            )
 
     def _require(self, done: str, *allowed: OrderStatus) -> None:
         if self.status not in allowed:
@@ -205,10 +216,9 @@ class Order(Aggregate[OrderEvent]):
                 self.order_id, self.customer_id = event.order_id, event.customer_id
                 self.shipping_address = event.shipping_address
                 self.status = OrderStatus.CREATED
+                self._take(event)
             case OrderItemsAddedV1():
-                self.currency, self.total = event.currency, event.total
-                self.lines = self.lines | {line.product_id: line for line in event.lines}
-                self.lines_ever = max(self.lines_ever, *(line.number for line in event.lines))
+                self._take(event)
             case OrderItemRemovedV1():
                 self.total = event.total
                 self.lines = {pid: line for pid, line in self.lines.items() if pid != event.product_id}
@@ -222,6 +232,11 @@ class Order(Aggregate[OrderEvent]):
                 self.status, self.cancel_reason = OrderStatus.CANCELLED, event.reason
             case _:
                 assert_never(event)
+
+    def _take(self, event: OrderCreatedV1 | OrderItemsAddedV1) -> None:
+        self.currency, self.total = event.currency, event.total
+        self.lines = self.lines | {line.product_id: line for line in event.lines}
+        self.lines_ever = max((self.lines_ever, *(line.number for line in event.lines)))
 
 
 def _line(number: int, product: Product, quantity: int) -> OrderLine:

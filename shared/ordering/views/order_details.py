@@ -159,7 +159,7 @@ def _etag(document: Mapping[str, Any]) -> str:
 
 
 def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
-    address = event.shipping_address
+    address, currency = event.shipping_address, event.currency
     return {
         "id": str(event.order_id),
         "customerId": str(event.customer_id),
@@ -169,9 +169,9 @@ def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
         "customerName": event.customer_name,
         "customerVersion": event.customer_version,
         "status": OrderStatus.CREATED,
-        "currency": None,
-        "total": 0,
-        "items": {},
+        "currency": currency,
+        "total": 0 if currency is None else Money(event.total, currency).minor,
+        "items": {} if currency is None else {str(line.product_id): _line(line, currency) for line in event.lines},
         "shippingAddress": {
             "street": address.street,
             "city": address.city,
