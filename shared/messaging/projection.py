@@ -46,13 +46,11 @@ class Patch:
     Attributes:
         operations: Cosmos patch operations; more than ten are split within one batch.
         condition: what must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
-        etag: the document must be as it was when this etag was read.
     """
 
     document_id: str
     operations: Sequence[Mapping[str, Any]]
     condition: str | None = None
-    etag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +190,7 @@ def _gated(gate: Create | Patch, version: int) -> Create | Patch:
 def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     if isinstance(step, Create):
         return [("create", (dict(step.document),), {})]
-    guard: dict[str, Any] = {}
-    if step.condition is not None:
-        guard["filter_predicate"] = _from(step.condition)
-    if step.etag is not None:
-        guard["if_match_etag"] = step.etag
+    guard = {} if step.condition is None else {"filter_predicate": _from(step.condition)}
     # The whole batch fails with its first operation, so guarding that one guards all parts of a patch that is split.
     return [
         ("patch", (step.document_id, [dict(operation) for operation in part]), {} if place else guard)
