@@ -19,6 +19,7 @@ from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
+from shared.platform.patience import patiently
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
 from shared.platform.subscriptions import subscription
@@ -67,7 +68,8 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
 
     @api.blueprint.service_bus_topic_trigger(**subscription("product-events", "product-views"))
     async def project_product(message: func.ServiceBusMessage) -> None:
-        await projection.project(CODEC.open(from_body(message.get_body())))
+        recorded = CODEC.open(from_body(message.get_body()))
+        await patiently(lambda: projection.project(recorded))
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
     def relay_product_events(timer: func.TimerRequest) -> None:

@@ -33,6 +33,7 @@ from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
+from shared.platform.patience import patiently
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
 from shared.platform.subscriptions import subscription
@@ -115,19 +116,20 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
 
     @api.blueprint.service_bus_topic_trigger(**subscription("order-events", "order-views"))
     async def project_order(message: func.ServiceBusMessage) -> None:
-        await projection.project(CODEC.open(from_body(message.get_body())))
+        recorded = CODEC.open(from_body(message.get_body()))
+        await patiently(lambda: projection.project(recorded))
 
     @api.blueprint.service_bus_topic_trigger(**subscription("product-events", "ordering"))
     async def follow_products(message: func.ServiceBusMessage) -> None:
         recorded = PRODUCTS.open(from_body(message.get_body()))
-        await asyncio.to_thread(follow_product, recorded, engine)
-        await names.follow_product(recorded)
+        await patiently(lambda: asyncio.to_thread(follow_product, recorded, engine))
+        await patiently(lambda: names.follow_product(recorded))
 
     @api.blueprint.service_bus_topic_trigger(**subscription("customer-events", "ordering"))
     async def follow_customers(message: func.ServiceBusMessage) -> None:
         recorded = CUSTOMERS.open(from_body(message.get_body()))
-        await asyncio.to_thread(follow_customer, recorded, engine)
-        await names.follow_customer(recorded)
+        await patiently(lambda: asyncio.to_thread(follow_customer, recorded, engine))
+        await patiently(lambda: names.follow_customer(recorded))
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
     def relay_order_events(timer: func.TimerRequest) -> None:

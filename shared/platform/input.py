@@ -1,7 +1,6 @@
 """What all commands' inputs have in common: strict types, camelCase names, unknown fields refused, UUIDs as written."""
 
 import re
-import unicodedata
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
@@ -10,6 +9,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_AMOUNT = r"[0-9]{1,15}(\.[0-9]{1,4})?"
+
+# Controls, line and paragraph separators, and what turns the direction of text; then what is blank or has no width.
+# Written for Python and for JSON Schema alike.
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_BLANKS = r"\s\xad\u200b-\u200f\u2060-\u2064\ufeff"
+_CONTROL = re.compile(f"[{_CONTROLS}]")
+_VISIBLE = re.compile(f"[^{_CONTROLS}{_BLANKS}]")
+_PRINTABLE = {"pattern": f"^([^{_CONTROLS}]*[^{_CONTROLS}{_BLANKS}][^{_CONTROLS}]*)?$"}
 
 
 class Input(BaseModel):
@@ -40,11 +48,24 @@ def _canonical(value: Any) -> Any:
 
 
 def _printable(value: str) -> str:
-    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
+    if _CONTROL.search(value):
         raise ValueError("should have no control characters")
-    if value and not value.strip():
+    if value and not _VISIBLE.search(value):
         raise ValueError("should not be blank")
     return value
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,18}", value):
+        raise ValueError("should be a whole number")
+    return value
+
+
+def _decimal(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch(_AMOUNT, value):
+        raise ValueError("should be a decimal number with up to 15 digits before the point and 4 after it")
+    # a float's shortest text is the number that the caller wrote
+    return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
 
 
 def _whole(value: Any) -> Any:
@@ -57,9 +78,6 @@ Id = Annotated[UUID, BeforeValidator(_canonical)]
 Whole = BeforeValidator(_whole)
 """Lets an integer be written as 2.0, which is one to JSON Schema. Stands last, or constraints are not described."""
 
-_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_PRINTABLE = {"pattern": rf"^([^{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*)?$"}
-
 Text = Annotated[str, AfterValidator(_printable), Field(json_schema_extra=_PRINTABLE)]
 """Text on one line: not blank, no control characters."""
 
@@ -68,10 +86,12 @@ Name = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 Price = Annotated[
     Decimal,
     Field(ge=0, max_digits=19, decimal_places=4, allow_inf_nan=False),
+    BeforeValidator(_decimal),
+    AfterValidator(abs),  # there is a negative zero
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "string", "pattern": r"^[0-9]{1,15}(\.[0-9]{1,4})?$"},
+                {"type": "string", "pattern": f"^{_AMOUNT}$"},
                 {"type": "number", "minimum": 0, "maximum": 999_999_999_999_999, "multipleOf": 0.0001},
             ],
             "description": "An amount in major units, with no more digits than its currency; a string keeps them all.",
@@ -103,4 +123,7 @@ AfterOrder = Annotated[
 ]
 """What a list or a summary waits for: `<orderId>:<version>`."""
 
-Version = Annotated[int, Field(ge=1, lt=2**53)]
+Digits = BeforeValidator(_digits)
+"""A whole number in a query string, in digits alone. Stands last, or constraints are not described."""
+
+Version = Annotated[int, Field(ge=1, lt=2**53), Digits]

@@ -15,6 +15,11 @@ from shared.platform.input import After
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
 
+WAITING_AT_ONCE = 64
+"""Queries of one process that may wait: half of what host.json lets in at once, so that they never keep others out."""
+
+_places = asyncio.Semaphore(WAITING_AT_ONCE)
+
 type Document = Mapping[str, Any]
 
 
@@ -45,25 +50,36 @@ async def read_at_least(
         counter: the property that counts the versions.
 
     Raises:
-        Problem: it has not got there in time (503 `read-model-behind`).
+        Problem: it has not got there in time, or too many wait already (503 `read-model-behind`).
     """
     deadline = time.monotonic() + wait
-    pause = FIRST_LOOK
-    while True:
-        document = await point_read(container, document_id, partition_key)
-        held = document[counter] if document else 0
-        if version is None or held >= version:
-            return document
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "read-model-behind",
-                f"The read model is at version {held}; version {version} has not arrived yet.",
-                headers={"Retry-After": str(RETRY_AFTER)},
-            )
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 2, LONGEST_LOOK)
+    document = await point_read(container, document_id, partition_key)
+    if version is None or _version(document, counter) >= version:
+        return document
+    if _places.locked():
+        raise _behind(_version(document, counter), version)
+    async with _places:
+        pause = FIRST_LOOK
+        while (left := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * 2, LONGEST_LOOK)
+            document = await point_read(container, document_id, partition_key)
+            if _version(document, counter) >= version:
+                return document
+    raise _behind(_version(document, counter), version)
+
+
+def _version(document: Document | None, counter: str) -> int:
+    return int(document[counter]) if document else 0
+
+
+def _behind(held: int, version: int) -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "read-model-behind",
+        f"The read model is at version {held}; version {version} has not arrived yet.",
+        headers={"Retry-After": str(RETRY_AFTER)},
+    )
 
 
 async def wait_for_order(container: ContainerProxy, partition_key: str, after: After | None, wait: int) -> None:

@@ -36,6 +36,9 @@ TRANSIENT = frozenset(
 """Azure SQL's error numbers that a whole new transaction may well not meet again: lost connections, deadlock (1205),
 failover (40613), throttling. From Microsoft's list of transient errors."""
 
+AWAY = frozenset({"08001", "08S01", "HYT00", "HYT01"})
+"""SQLSTATEs of a server that cannot be reached, a lost link and time-outs; the driver gives these no number of Azure's."""
+
 _NATIVE_ERROR = re.compile(r"\((\d+)\) \(SQL")
 
 
@@ -84,13 +87,20 @@ def is_transient(error: BaseException) -> bool:
     """Whether a new transaction may succeed where this one failed."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
-    return error.connection_invalidated or error_number(error) in TRANSIENT or "database is locked" in str(error.orig)
+    if error.connection_invalidated or error_number(error) in TRANSIENT or _sqlstate(error) in AWAY:
+        return True
+    return "database is locked" in str(error.orig)
 
 
 def error_number(error: sa.exc.DBAPIError) -> int | None:
     """Azure SQL's own number of an error, as the ODBC driver writes it into the message."""
     found = _NATIVE_ERROR.search(str(error.orig))
     return int(found[1]) if found else None
+
+
+def _sqlstate(error: sa.exc.DBAPIError) -> str:
+    arguments = error.orig.args if error.orig is not None else ()
+    return str(arguments[0]) if arguments else ""
 
 
 def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:

@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.platform.examples import CUSTOMER_ID, example
-from shared.platform.input import AfterOrder, Id, QueryInput
+from shared.platform.input import AfterOrder, Digits, Id, QueryInput
 from shared.platform.output import Amount, Answer, Time, amount
 from shared.platform.reading import point_read, wait_for_order
 
@@ -46,8 +46,8 @@ class ListOrders(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """A page of a customer's orders, newest created first."""
 
     customer_id: Id
-    skip: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    take: Annotated[int, Field(ge=1, le=100)] = 20
+    skip: Annotated[int, Field(ge=0, le=1_000_000), Digits] = 0
+    take: Annotated[int, Field(ge=1, le=100), Digits] = 20
     status: OrderStatus | None = None
     after: AfterOrder | None = None
 

@@ -1,11 +1,11 @@
 """Requests into commands and queries; everything that is wrong with one is found and named at once."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +20,9 @@ from shared.platform.input import Input, QueryInput
 
 MAX_BODY = 1024 * 1024
 """Bytes; an order of 1,000 items needs a seventh of it."""
+
+MAX_ERRORS = 1_000
+"""Errors named in one answer: one for each item of the largest order. What is wrong beyond that is named next time."""
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
 _ETAG = re.compile(r'"(\d{1,18})(\.\d+)?"')
@@ -76,7 +79,7 @@ def command_call[Command: Input](
     if command is None or errors:
         raise Invalid("The request is not valid; see errors.", errors)
     metadata = Metadata(
-        fingerprint=_fingerprint(req, body),
+        fingerprint=_fingerprint(command),
         expected_version=expected,
         correlation_id=correlation_id(req, context),
         traceparent=context.trace_context.trace_parent or None,
@@ -91,14 +94,18 @@ def query_call[Query: QueryInput](req: func.HttpRequest, model: type[Query]) -> 
     Raises:
         Invalid: values break rules; all of them are named.
     """
-    errors: list[InputError] = []
     path = _path(req)
+    errors = [
+        InputError(f"/{name}", "this is part of the path, not of the query", "query")
+        for name in dict.fromkeys(name for name, _ in _query(req))
+        if name in path
+    ]
     empty = dict.fromkeys((name for name, value in _query(req) if not value), "")  # the host leaves these out
     values = {name: value for name, value in (empty | req.params).items() if name != "code"}  # the platform's key
     try:
-        query = model.model_validate_strings(values | path, strict=False)
+        query = model.model_validate_strings(values | path, strict=False, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise Invalid("The request is not valid; see errors.", _input_errors(error, path, "query")) from error
+        raise Invalid("The request is not valid; see errors.", errors + _input_errors(error, path, "query")) from error
     wait = _WAIT.search(req.headers.get("Prefer") or "")
     seconds = min(int(wait[1]), MAX_WAIT) if wait else DEFAULT_WAIT
     if errors:
@@ -147,7 +154,8 @@ def _validated[Command: Input](
 ) -> Command | None:
     try:
         # through JSON once more: only there does strict mode know that a UUID is a string, and no number
-        return model.model_validate_json(pydantic_core.to_json(values, inf_nan_mode="constants"))
+        json_again = pydantic_core.to_json(values, inf_nan_mode="constants")
+        return model.model_validate_json(json_again, by_alias=True, by_name=False)
     except ValidationError as error:
         errors += _input_errors(error, path, "body")
         return None
@@ -160,7 +168,7 @@ def _input_errors(error: ValidationError, path: Mapping[str, Any], location: str
             _rule(found),
             "path" if found["loc"] and found["loc"][0] in path else location,
         )
-        for found in error.errors(include_url=False, include_input=False)
+        for found in islice(error.errors(include_url=False, include_input=False), MAX_ERRORS)
     ]
 
 
@@ -197,6 +205,7 @@ def _expected_version(if_match: str | None, errors: list[InputError]) -> int | N
     return int(found[1])
 
 
-def _fingerprint(req: func.HttpRequest, body: Mapping[str, Any]) -> bytes:
-    content = json.dumps([req.method, urlsplit(req.url).path, body], sort_keys=True)
-    return hashlib.sha256(content.encode()).digest()
+def _fingerprint(command: Input) -> bytes:
+    """Tell commands apart by what they mean: other spellings of an id or of the same JSON are the same command."""
+    content = command.model_dump_json(exclude_unset=True)  # an id that the server made is none of the caller's
+    return hashlib.sha256(f"{type(command).__name__} {content}".encode()).digest()

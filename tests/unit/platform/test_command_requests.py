@@ -8,13 +8,15 @@ from uuid import UUID, uuid4
 import azure.functions as func
 import pytest
 
+from shared.customers.commands.register_customer import RegisterCustomer
 from shared.kernel.refusals import Invalid
 from shared.ordering.commands.add_item import AddItem
+from shared.ordering.commands.confirm_order import ConfirmOrder
 from shared.ordering.commands.create_order import CreateOrder
 from shared.ordering.commands.submit_order import SubmitOrder
 from shared.ordering.views.order_details import ReadOrder
 from shared.platform.http.problems import Problem
-from shared.platform.http.requests import MAX_BODY, CommandCall, command_call, query_call
+from shared.platform.http.requests import MAX_BODY, MAX_ERRORS, CommandCall, command_call, query_call
 from shared.platform.input import Input
 
 ORDER, PRODUCT = UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"), UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7")
@@ -195,14 +197,63 @@ def test_the_fingerprint_is_of_the_content_and_not_of_how_it_is_written() -> Non
     assert add_item(ITEM | {"quantity": 3}).metadata.fingerprint != add_item().metadata.fingerprint
 
 
-def test_the_fingerprint_is_of_the_path_too() -> None:
-    other = func.HttpRequest(
-        method="POST", url=f"http://host/api/orders/{uuid4()}/submit", route_params={"orderId": str(ORDER)}, body=b""
-    )
+def test_the_fingerprint_is_of_the_target_and_the_kind_of_command_too() -> None:
+    def fingerprint(order_id: UUID, model: type[Input]) -> bytes:
+        return command_call(request(b"", path={"orderId": str(order_id)}), context(), model).metadata.fingerprint
+
     assert (
-        command_call(other, context(), SubmitOrder).metadata.fingerprint
-        != command_call(request(b""), context(), SubmitOrder).metadata.fingerprint
+        len({fingerprint(ORDER, SubmitOrder), fingerprint(uuid4(), SubmitOrder), fingerprint(ORDER, ConfirmOrder)}) == 3
     )
+
+
+def test_other_spellings_of_one_command_have_one_fingerprint() -> None:
+    spelled = add_item({"productId": str(PRODUCT).upper(), "quantity": 2.0}, path={"orderId": str(ORDER).upper()})
+    assert spelled.metadata.fingerprint == add_item().metadata.fingerprint
+
+
+def test_an_id_that_the_server_makes_is_no_part_of_the_fingerprint() -> None:
+    body = {"name": "Ada", "email": "ada@example.org"}
+    first, second = (command_call(request(body, path={}), context(), RegisterCustomer) for _ in range(2))
+    assert first.command.customer_id != second.command.customer_id
+    assert first.metadata.fingerprint == second.metadata.fingerprint
+
+
+def test_names_are_those_of_the_api_and_not_those_of_the_code() -> None:
+    spelled = {"product_id": str(PRODUCT), "quantity": 2}
+    assert wrong(AddItem, spelled, {"orderId": str(ORDER)}) == {("body", "/productId"), ("body", "/product_id")}
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["1_000", " 12 ", "+5", "-0", "١٢", "９", "1e2", "12.", ".5", "19.90000", "0e9", "1" * 16, "", "NaN"],  # noqa: RUF001  # on purpose
+)
+def test_a_price_is_written_in_plain_digits(price: str) -> None:
+    item = ITEM | {"expectedPrice": price}
+    assert wrong(AddItem, item, {"orderId": str(ORDER)}) == {("body", "/expectedPrice")}
+
+
+@pytest.mark.parametrize(
+    ("price", "expected"), [("12.50", "12.50"), (12.5, "12.5"), (-0.0, "0.0"), (7, "7"), ("0", "0")]
+)
+def test_a_price_is_exact_and_never_negative(price: object, expected: str) -> None:
+    assert str(add_item(ITEM | {"expectedPrice": price}).command.expected_price) == expected
+
+
+@pytest.mark.parametrize("name", ["\u200b", "a\u202eb", "\u2066a", " \ufeff ", "a\x7f"])
+def test_a_name_can_be_seen_and_turns_nothing_around(name: str) -> None:
+    body = {"name": name, "email": "ada@example.org"}
+    assert wrong(RegisterCustomer, body, {}) == {("body", "/name")}
+
+
+def test_a_name_may_have_joined_characters() -> None:
+    body = {"name": "👩\u200d👩\u200d👧 \u0645\u06cc\u200c\u062e", "email": "ada@example.org"}
+    assert command_call(request(body, path={}), context(), RegisterCustomer).command.name == body["name"]
+
+
+def test_an_answer_names_at_most_a_thousand_errors() -> None:
+    with pytest.raises(Invalid) as refused:
+        add_item(ITEM | {f"x{number}": 1 for number in range(5_000)})
+    assert len(refused.value.errors) == MAX_ERRORS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Patience with stores that are away: a trigger waits for them within one delivery, instead of using up all of them.
+
+Service Bus gives a failed message again at once, so an outage of a second would be ten deliveries and a dead letter.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import stamina
+from azure.core.exceptions import AzureError, HttpResponseError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.platform.sql import is_transient
+
+PATIENCE = 300.0
+"""Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
+ten deliveries an outage may last most of an hour."""
+
+AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
+"""Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
+
+
+async def patiently(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, again and again while a store is away; it must be safe to repeat.
+
+    Raises:
+        Exception: what the work raises for good, or when the patience is at its end.
+    """
+    async for attempt in stamina.retry_context(
+        on=is_away, attempts=None, timeout=PATIENCE, wait_initial=0.1, wait_max=10.0, wait_jitter=1.0
+    ):
+        with attempt:
+            await work()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error tells of a store that is away rather than of work that cannot be done."""
+    if isinstance(error, HttpResponseError):
+        return error.status_code in AWAY
+    return isinstance(error, AzureError | PoolTimeoutError | OSError) or is_transient(error)
