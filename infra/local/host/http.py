@@ -29,6 +29,8 @@ log = logging.getLogger("host.http")
 
 DEFAULT_BODY_LIMIT = 100 * 1024 * 1024
 """Bytes; https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger#limits."""
+BODY_PATIENCE = 30.0
+"""Seconds without a byte of a request's body after which the rest is not waited for."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_BODY = {204, 205, 304}
@@ -40,6 +42,10 @@ class TooManyRequests(Exception):
 
 class BodyTooLarge(Exception):
     """The request body is longer than the limit."""
+
+
+class BodyTooSlow(Exception):
+    """The request body has not come to its end, and no more of it comes."""
 
 
 class HttpTriggers:
@@ -67,8 +73,8 @@ class HttpTriggers:
             return Response(status_code=404)
         function, values = found
         try:
+            data = await _request_data(request, values, self._body_limit)  # a body that does not come takes no turn
             async with self._turn():
-                data = await _request_data(request, values, self._body_limit)
                 headers = request.headers
                 result = await worker.invoke(
                     function,
@@ -81,6 +87,8 @@ class HttpTriggers:
             return Response(status_code=429)
         except BodyTooLarge:
             return Response(status_code=413, headers={"connection": "close"})
+        except BodyTooSlow:
+            return Response(status_code=408, headers={"connection": "close"})
         except worker.FunctionFailed as failure:
             log.error("%s failed\n%s", function.name, failure)  # noqa: TRY400 -- the text is the traceback
             return Response(status_code=500)
@@ -130,11 +138,17 @@ async def _body(request: Request, limit: int) -> bytes:
         raise BodyTooLarge
     chunks: list[bytes] = []
     length = 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > limit:
-            raise BodyTooLarge
-        chunks.append(chunk)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(BODY_PATIENCE) as patience:
+            async for chunk in request.stream():
+                length += len(chunk)
+                if length > limit:
+                    raise BodyTooLarge
+                chunks.append(chunk)
+                patience.reschedule(loop.time() + BODY_PATIENCE)
+    except TimeoutError as error:
+        raise BodyTooSlow from error
     return b"".join(chunks)
 
 

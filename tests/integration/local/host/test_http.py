@@ -1,9 +1,12 @@
 """HTTP triggers over the wire, against the app in apps/web."""
 
+import asyncio
+import contextlib
 import http.client
 import json
+import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from pathlib import Path
@@ -13,6 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from infra.local.host import http as triggers
+from infra.local.host.routes import RouteTable
+from infra.local.host.settings import HttpOptions
 from tests.support.host import HostProcess, running_host_process
 
 APP = Path(__file__).parent / "apps" / "web"
@@ -193,6 +199,48 @@ def test_requests_beyond_the_concurrent_ones_wait_and_beyond_the_outstanding_one
         (tmp_path / "go").touch()
         assert {future.result().status_code for future in held} == {200}
         assert sorted(future.result().status_code for future in others) == [204, 204, 429, 429]
+
+
+def half_a_request(host: HostProcess) -> socket.socket:
+    address = urlsplit(host.url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=30)
+    connection.sendall(b"PUT /api/mirror HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\nx")
+    return connection
+
+
+def test_bodies_that_do_not_come_keep_nobody_else_waiting(host: HostProcess) -> None:
+    with contextlib.ExitStack() as open_connections:
+        for _ in range(130):
+            open_connections.enter_context(half_a_request(host))
+        for _ in range(3):
+            assert httpx.get(f"{host.url}/api/nothing", timeout=10).status_code == 204
+        late = open_connections.enter_context(half_a_request(host))
+        late.sendall(b"y" * 99)
+        assert late.recv(100).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_body_of_which_no_more_comes_is_408_and_the_connection_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "BODY_PATIENCE", 0.2)
+    parts = [b"x"] * 4  # each in time, though not all of them together
+    sent = []
+
+    class Table(RouteTable):
+        def match(self, method: str, path: str) -> tuple[Any, dict[str, str]]:
+            return f"{method} {path}", {}
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.1 if parts else 30)
+        return {"type": "http.request", "body": parts.pop(), "more_body": True}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "PUT", "path": "/x", "raw_path": b"/x", "query_string": b"", "headers": []}
+    async with asyncio.timeout(10):
+        await triggers.HttpTriggers(Table([]), HttpOptions("api", 1, 1))(scope, receive, send)
+    assert sent[0]["status"] == 408
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert not parts
 
 
 def test_a_client_that_leaves_does_not_end_its_invocation(host: HostProcess, tmp_path: Path) -> None:
