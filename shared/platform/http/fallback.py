@@ -6,8 +6,7 @@ function here has a name that comes last. This is what the host's source and its
 repository's own host, and not yet on Azure. What the platform itself refuses (429, say) does not come here.
 """
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
@@ -27,22 +26,30 @@ def fallback(operations: Iterable[Operation]) -> func.Blueprint:
     for operation in operations:
         methods = READING if operation.method == "GET" else frozenset({operation.method})
         routes[operation.route] = routes.get(operation.route, frozenset()) | methods
-    patterns = [(_pattern(route), methods) for route, methods in routes.items()]
 
     @blueprint.route("{*path}")
     def zz_no_route(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        path = unquote(urlsplit(req.url).path).strip("/")
-        allowed = {method for pattern, methods in patterns if pattern.fullmatch(path) for method in methods}
-        return failed(_refused(req.method, allowed), req, context)
+        return failed(_refused(req.method, allowed_at(req.url, routes)), req, context)
 
     return blueprint
 
 
-def _pattern(route: str) -> re.Pattern[str]:
-    """Match as the host does: without regard to case, a parameter for one segment."""
+def allowed_at(url: str, routes: Mapping[str, frozenset[str]]) -> set[str]:
+    """The methods of the routes that this URL has.
+
+    They are matched as the host does: without regard to case, a parameter for one segment, and an escaped slash is a
+    part of its segment.
+    """
+    path = [unquote(segment) for segment in urlsplit(url).path.strip("/").split("/")]
+    return {method for route, methods in routes.items() if _is_at(path, route) for method in methods}
+
+
+def _is_at(path: list[str], route: str) -> bool:
     segments = f"{PREFIX.strip('/')}/{route}".split("/")
-    parts = ["[^/]+" if segment.startswith("{") else re.escape(segment) for segment in segments]
-    return re.compile("/".join(parts), re.IGNORECASE)
+    return len(path) == len(segments) and all(
+        bool(found) if segment.startswith("{") else found.lower() == segment.lower()
+        for found, segment in zip(path, segments, strict=True)
+    )
 
 
 def _refused(method: str, allowed: set[str]) -> Problem:

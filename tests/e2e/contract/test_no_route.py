@@ -8,7 +8,9 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 PAGES = {"/api/openapi.json": {"GET", "HEAD"}, "/api/docs": {"GET", "HEAD"}, "/api/docs/docs.js": {"GET", "HEAD"}}
 
 
-@pytest.mark.parametrize("path", ["/nope", "/orders/1/2/3/4", "/docs/nope.js", "/docs/..%2fdocs.py", "//"])
+@pytest.mark.parametrize(
+    "path", ["/nope", "/orders/1/2/3/4", "/docs/nope.js", "/docs/..%2fdocs.py", "/orders%2F7", "//"]
+)
 def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     problem(api.get(path), 404, "no-such-path")
 
