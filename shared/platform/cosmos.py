@@ -18,10 +18,15 @@ class ReadModels:
         """Give a container by its name."""
         return self._database.get_container_client(name)
 
+    async def close(self) -> None:
+        """Close the connections; a function app never comes to that."""
+        await self._client.close()
+
     @cached_property
     def _database(self) -> DatabaseProxy:
-        return self._client().get_database_client(self._settings.cosmos_database)
+        return self._client.get_database_client(self._settings.cosmos_database)
 
+    @cached_property
     def _client(self) -> CosmosClient:
         target = self._settings.cosmos
         if "AccountEndpoint=" not in target:

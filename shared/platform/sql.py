@@ -37,7 +37,7 @@ TRANSIENT = frozenset(
 failover (40613), throttling. From Microsoft's list of transient errors."""
 
 AWAY = frozenset({"08001", "08S01", "HYT00", "HYT01"})
-"""SQLSTATEs of a server that cannot be reached, a lost link and time-outs; the driver gives these no number of Azure's."""
+"""SQLSTATEs of a server out of reach, a lost link and time-outs; the driver gives these no number of Azure's."""
 
 _NATIVE_ERROR = re.compile(r"\((\d+)\) \(SQL")
 

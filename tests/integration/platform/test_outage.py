@@ -1,0 +1,73 @@
+"""An outage costs no event: a delivery lasts until the store is back, through the very trigger that Azure calls."""
+
+import asyncio
+import json
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import azure.functions as func
+import pytest
+
+from infra.local.containers import TOPOLOGY, create
+from shared.messaging.wire import to_body
+from shared.ordering.functions import ordering
+from shared.ordering.tables import LOG
+from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.cosmos import ReadModels
+from shared.platform.settings import Settings
+from tests.support.cosmos import KEY, start, stop
+from tests.support.shop import Shop
+
+
+class Message:
+    """What a trigger reads of a Service Bus message."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def get_body(self) -> bytes:
+        """The event."""
+        return self._body
+
+
+def trigger(blueprint: func.Blueprint, name: str) -> Callable[[func.ServiceBusMessage], Coroutine[Any, Any, None]]:
+    [function] = [
+        builder._function for builder in blueprint._function_builders if builder._function.get_function_name() == name
+    ]
+    return cast("Callable[[func.ServiceBusMessage], Coroutine[Any, Any, None]]", function.get_user_function())
+
+
+async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same_delivery(
+    shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    read_models = ReadModels(
+        Settings(sql=shop.url, cosmos=f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};", service_bus="=")
+    )
+    settings = Settings(sql=shop.url, cosmos="", service_bus="")
+    project_order = trigger(ordering(settings, read_models).blueprint, "project_order")
+    customer = shop.customer()
+    order = shop.order(shop.product(), customer_id=customer)
+    with shop.ordering_engine.connect() as connection:
+        [recorded] = LOG.history(connection, order)
+    message = cast("func.ServiceBusMessage", Message(to_body(recorded.envelope, "ordering")))
+
+    caplog.set_level(logging.WARNING, "stamina")
+    delivery = asyncio.create_task(project_order(message))
+    while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
+        await asyncio.sleep(0.01)
+    assert not delivery.done()
+    process, connection_string = start(tmp_path, port)
+    try:
+        create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
+        await delivery
+        orders = read_models.container("orders")
+        details, _ = await read_order(orders, ReadOrder(order_id=order, customer_id=customer), wait=0)
+        assert len(details.items) == 1
+    finally:
+        stop(process)
+        await read_models.close()
