@@ -69,6 +69,7 @@ def main(arguments: list[str]) -> int:
     if command not in COMMANDS and command != "lock":
         print(f"dev.py: there is no command {command!r}.\n\n{__doc__}", file=sys.stderr)
         return 2
+    os.environ["DEV_PY_CALLED_FROM"] = str(Path.cwd())  # a folder that `up` or `demo` is given is meant from here
     os.chdir(ROOT)
     prepare()
     return resolve(rest) if command == "lock" else run(["-m", *COMMANDS[command], *rest])

@@ -1,6 +1,7 @@
 """The settings by which the system finds the laptop's engines."""
 
 from pathlib import Path
+from urllib.parse import quote
 
 from infra.local.ports import LOOPBACK
 
@@ -13,7 +14,7 @@ https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
 
 def sql(data: Path) -> str:
     """SqlConnection: a SQLite file in the data folder."""
-    return f"sqlite:///{(data / 'tandem.db').resolve().as_posix()}"
+    return f"sqlite:///{quote((data / 'tandem.db').resolve().as_posix(), safe='/:')}"
 
 
 def service_bus(port: int) -> str:

@@ -3,6 +3,7 @@
 import random
 import socket
 import sys
+from collections.abc import Container
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20_000, 32_768)
@@ -34,14 +35,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose(port: int, name: str, option: str) -> int:
-    """The port itself, or a free one for 0.
+def choose(port: int, name: str, option: str, others: Container[int] = ()) -> int:
+    """The port itself, or for 0 a free one that is none of the others.
 
     Raises:
         PortTakenError: naming the port, what it was meant for and the option that changes it.
     """
     if port == 0:
-        return next(candidate for candidate in random.sample(CANDIDATES, len(CANDIDATES)) if is_free(candidate))
+        shuffled = random.sample(CANDIDATES, len(CANDIDATES))
+        return next(candidate for candidate in shuffled if candidate not in others and is_free(candidate))
     if not is_free(port):
         raise PortTakenError(f"Port {port} ({name}) is taken: free it, or choose another with {option} PORT.")
     return port

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+CALLED_FROM = "DEV_PY_CALLED_FROM"
+"""The environment variable in which dev.py, which goes to the repository, leaves the folder that it was started in."""
+
 
 class AlreadyRunningError(Exception):
     """Another stack runs on the same folder."""
@@ -36,6 +39,11 @@ class Stack:
         (data / "stack.json").unlink(missing_ok=True)
 
 
+def given_path(text: str) -> Path:
+    """A path as the developer means it who gave it on the command line: from where dev.py was started."""
+    return Path(os.environ.get(CALLED_FROM, ""), text)
+
+
 def find(data: Path) -> Stack | None:
     """The stack that runs on this folder, if one does; what a killed one left behind is not taken for one."""
     stack = read(data)
@@ -49,10 +57,10 @@ def find(data: Path) -> Stack | None:
 
 
 def read(data: Path) -> Stack | None:
-    """What stack.json says, true or stale; None if there is none."""
+    """What stack.json says, true or stale; None if there is none or if it is damaged, which is as good as none."""
     try:
         return Stack(**json.loads((data / "stack.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError):  # no file, no JSON (or no text), no stack in it
         return None
 
 

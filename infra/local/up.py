@@ -18,7 +18,7 @@ from infra.local import connections
 from infra.local.ports import LOOPBACK, PortTakenError, choose
 from infra.local.processes import Program, ProgramFailedError, keep_running, run
 from infra.local.screen import Screen
-from infra.local.stack import AlreadyRunningError, Stack, lock
+from infra.local.stack import AlreadyRunningError, Stack, given_path, lock
 
 READY_WITHIN = 120.0
 """Seconds until a host that is not ready counts as failed: a cold disk and a first import take their time."""
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--servicebus-port", type=_port, default=5672, help="of the Service Bus engine (%(default)s)")
     parser.add_argument("--cosmos-port", type=_port, default=8081, help="of the Cosmos engine (%(default)s)")
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the data, kept (%(default)s)")
+    place.add_argument("--data", type=given_path, default=Path(".local"), help="folder of the data, kept (%(default)s)")
     place.add_argument("--ephemeral", action="store_true", help="start with no data and leave none")
     parser.add_argument("--engines-only", action="store_true", help="leave the functions host to Core Tools")
     parser.add_argument(
@@ -113,8 +113,9 @@ def _data_folder(options: argparse.Namespace) -> Iterator[Path]:
     else:
         data = options.data.resolve()
         try:
+            str(data).encode()  # a name that is no text has no place in a setting
             data.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, UnicodeEncodeError) as error:
             raise UnusableFolderError(f"{data} cannot be used for the data: {error}") from error
         yield data
 
@@ -205,11 +206,7 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
 
 
 def _plan(options: argparse.Namespace, data: Path) -> Stack:
-    ports = {
-        "host": choose(options.port, "functions host", "--port"),
-        "servicebus": choose(options.servicebus_port, "Service Bus engine", "--servicebus-port"),
-        "cosmos": choose(options.cosmos_port, "Cosmos engine", "--cosmos-port"),
-    }
+    ports = _ports(options)
     settings = {
         "FUNCTIONS_WORKER_RUNTIME": "python",
         "PYTHON_THREADPOOL_THREAD_COUNT": "16",
@@ -219,6 +216,23 @@ def _plan(options: argparse.Namespace, data: Path) -> Stack:
         "RelaySchedule": "*/2 * * * * *",
     }
     return Stack(f"http://{LOOPBACK}:{ports['host']}", os.getpid(), ports, settings=settings | dict(options.setting))
+
+
+def _ports(options: argparse.Namespace) -> dict[str, int]:
+    wanted = {
+        "host": (options.port, "functions host", "--port"),
+        "servicebus": (options.servicebus_port, "Service Bus engine", "--servicebus-port"),
+        "cosmos": (options.cosmos_port, "Cosmos engine", "--cosmos-port"),
+    }
+    named: dict[int, str] = {}
+    for port, _, option in wanted.values():
+        if port and port in named:
+            raise PortTakenError(f"Port {port} is named twice, by {named[port]} and by {option}: choose two ports.")
+        named[port] = option
+    ports: dict[str, int] = {}
+    for key, (port, name, option) in wanted.items():
+        ports[key] = choose(port, name, option, {*named, *ports.values()})
+    return ports
 
 
 async def _ready(port: int) -> None:

@@ -102,7 +102,9 @@ def _shop(options: argparse.Namespace, console: Console) -> Iterator[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py demo", description=__doc__)
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data", type=Path, default=Path(".local"), help="folder of the stack to use (%(default)s)")
+    place.add_argument(
+        "--data", type=stack.given_path, default=Path(".local"), help="folder of the stack to use (%(default)s)"
+    )
     place.add_argument("--url", help="address of a running system, without /api")
     for name, default, least, what in (
         ("orders", 300, 1, "orders"),
@@ -112,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(f"--{name}", type=_at_least(least), default=default, help=f"{what} (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another one plays another day (%(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--json", type=stack.given_path, metavar="FILE", help="write the figures there too")
     return parser
 
 

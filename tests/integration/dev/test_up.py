@@ -13,9 +13,13 @@ from pathlib import Path
 import httpx
 import pytest
 from azure.cosmos import CosmosClient
+from sqlalchemy.engine import make_url
 
+from infra.local import connections, ports
 from infra.local import stack as running
-from infra.local.ports import LOOPBACK, is_free
+from infra.local.demo import __main__ as demo
+from infra.local.ports import LOOPBACK, choose, is_free
+from infra.sql.migrate import migrate
 from tests.support.stack import ROOT, Stack, running_stack
 
 FREE = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0")
@@ -76,6 +80,24 @@ def test_a_taken_port_is_named_with_the_option_that_changes_it(
 
 
 @pytest.mark.parametrize(
+    ("first", "second"),
+    [("--port", "--servicebus-port"), ("--port", "--cosmos-port"), ("--servicebus-port", "--cosmos-port")],
+)
+def test_a_port_that_is_named_twice_is_refused_with_both_options(first: str, second: str, tmp_path: Path) -> None:
+    port = str(choose(0, "any", "--any"))
+    ended = up(*FREE, first, port, second, port, "--data", tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == f"Port {port} is named twice, by {first} and by {second}: choose two ports.\n"
+    assert not (tmp_path / "stack.json").exists()
+
+
+def test_a_free_port_is_none_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "CANDIDATES", range(20_000, 20_003))
+    monkeypatch.setattr(ports, "is_free", lambda _port: True)
+    assert {choose(0, "any", "--any", {20_000, 20_002}) for _ in range(20)} == {20_001}
+
+
+@pytest.mark.parametrize(
     "wrong",
     [["--port", "seven"], ["--port", "65536"], ["--setting", "novalue"], ["--bogus"], ["--data", ".", "--ephemeral"]],
 )
@@ -107,6 +129,60 @@ def test_a_running_stack_can_be_found_by_its_data_folder(stack: Stack, tmp_path:
     assert found.base_url == stack.base_url
     shutil.copy(stack.data / "stack.json", tmp_path)
     assert running.find(tmp_path) is None, "what a killed stack left behind was taken for a running one"
+
+
+DAMAGED = ["", '{"base_url": "http://127.0.0.1:7', "null", "[]", "{}", '{"other": 1}', "\0" * 100]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_a_damaged_note_is_no_running_stack_and_does_not_hide_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text(text, encoding="utf-8")
+    assert running.find(tmp_path) is None
+    with running.lock(tmp_path):
+        assert running.find(tmp_path) is None
+        ended = up(*FREE, "--data", tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr == f"A stack is already running on {tmp_path}: use it or end it.\n"
+
+
+def test_a_relative_folder_is_one_where_the_command_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ended = subprocess.run(
+        [sys.executable, ROOT / "dev.py", "up", *FREE, "--data", "file"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ended.returncode == 1, ended.stdout
+    assert ended.stderr.startswith(f"{tmp_path / 'file'} cannot be used for the data")
+
+
+def test_the_demo_looks_for_the_stack_and_writes_where_the_command_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(running.CALLED_FROM, str(tmp_path))
+    options = demo._parser().parse_args(["--data", "here", "--json", "figures.json"])
+    assert (options.data, options.json) == (tmp_path / "here", tmp_path / "figures.json")
+    assert demo._parser().parse_args([]).data == Path(".local"), "the repository's own folder, without --data"
+
+
+@pytest.mark.parametrize("name", ["plain", "da ta%20?x#y", "ä€", "a@b:c", "a&b=c;d+e", "100%", "'\"$\\", "new\nline"])
+def test_the_sql_files_lie_in_the_folder_whatever_its_name(name: str, tmp_path: Path) -> None:
+    url = connections.sql(tmp_path / name)
+    assert make_url(url).database == str(tmp_path / name / "tandem.db")
+    (tmp_path / name).mkdir()
+    migrate(url)
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+    assert sorted(tmp_path.rglob("tandem.*.db")) == sorted((tmp_path / name).glob("tandem.*.db")) != []
+
+
+def test_a_folder_whose_name_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
+    ended = up(*FREE, "--data", tmp_path / os.fsdecode(b"\xff"))
+    assert ended.returncode == 1
+    assert "cannot be used for the data" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_it_prints_what_to_try_next(stack: Stack) -> None:
