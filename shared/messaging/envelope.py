@@ -11,7 +11,7 @@ class Metadata:
 
     Attributes:
         command_id: names the command in the log; the caller's Idempotency-Key where there is one.
-        fingerprint: SHA-256 of caller, target and content: the same key with another fingerprint is another command.
+        fingerprint: SHA-256 of the command's kind and content: the same key with another one is another command.
         expected_version: the aggregate version that the caller acts on (If-Match); None accepts any.
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
