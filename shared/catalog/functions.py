@@ -12,17 +12,15 @@ from shared.catalog.repository import Products
 from shared.catalog.tables import CODEC, LOG, SCHEMA
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
+from shared.messaging.envelope import Envelope
 from shared.messaging.projection import Projection
-from shared.messaging.wire import from_body
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
-from shared.platform.patience import patiently
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
-from shared.platform.subscriptions import subscription
 from shared.platform.write_side import WriteSide
 
 
@@ -66,10 +64,9 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
         call = query_call(req, ReadProduct)
         return found(call, *await read_product(products(), call.query, call.wait))
 
-    @api.blueprint.service_bus_topic_trigger(**subscription("product-events", "product-views"))
-    async def project_product(message: func.ServiceBusMessage) -> None:
-        recorded = CODEC.open(from_body(message.get_body()))
-        await patiently(lambda: projection.project(recorded))
+    @api.consumer("product-events", "product-views")
+    async def project_product(envelope: Envelope) -> None:
+        await projection.project(CODEC.open(envelope))
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
     def relay_product_events(timer: func.TimerRequest) -> None:

@@ -10,8 +10,8 @@ from azure.cosmos.aio import ContainerProxy
 from shared.catalog.events import ProductEvent
 from shared.customers.events import CustomerEvent
 from shared.messaging.codec import EventCodec
+from shared.messaging.envelope import Envelope
 from shared.messaging.projection import Projection
-from shared.messaging.wire import from_body
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
@@ -33,10 +33,8 @@ from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
-from shared.platform.patience import patiently
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
-from shared.platform.subscriptions import subscription
 from shared.platform.write_side import WriteSide
 
 PRODUCTS = EventCodec[ProductEvent](get_args(ProductEvent.__value__))
@@ -114,22 +112,21 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
         call = query_call(req, ReadSummary)
         return found(call, *await read_summary(orders(), call.query, call.wait))
 
-    @api.blueprint.service_bus_topic_trigger(**subscription("order-events", "order-views"))
-    async def project_order(message: func.ServiceBusMessage) -> None:
-        recorded = CODEC.open(from_body(message.get_body()))
-        await patiently(lambda: projection.project(recorded))
+    @api.consumer("order-events", "order-views")
+    async def project_order(envelope: Envelope) -> None:
+        await projection.project(CODEC.open(envelope))
 
-    @api.blueprint.service_bus_topic_trigger(**subscription("product-events", "ordering"))
-    async def follow_products(message: func.ServiceBusMessage) -> None:
-        recorded = PRODUCTS.open(from_body(message.get_body()))
-        await patiently(lambda: asyncio.to_thread(follow_product, recorded, engine))
-        await patiently(lambda: names.follow_product(recorded))
+    @api.consumer("product-events", "ordering")
+    async def follow_products(envelope: Envelope) -> None:
+        recorded = PRODUCTS.open(envelope)
+        await asyncio.to_thread(follow_product, recorded, engine)
+        await names.follow_product(recorded)
 
-    @api.blueprint.service_bus_topic_trigger(**subscription("customer-events", "ordering"))
-    async def follow_customers(message: func.ServiceBusMessage) -> None:
-        recorded = CUSTOMERS.open(from_body(message.get_body()))
-        await patiently(lambda: asyncio.to_thread(follow_customer, recorded, engine))
-        await patiently(lambda: names.follow_customer(recorded))
+    @api.consumer("customer-events", "ordering")
+    async def follow_customers(envelope: Envelope) -> None:
+        recorded = CUSTOMERS.open(envelope)
+        await asyncio.to_thread(follow_customer, recorded, engine)
+        await names.follow_customer(recorded)
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
     def relay_order_events(timer: func.TimerRequest) -> None:

@@ -1,31 +1,49 @@
-"""How triggers subscribe to topics."""
+"""How a context hears of events: a subscription with a trigger, whose messages can also be given to it by hand."""
 
-from typing import TypedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import azure.functions as func
 
+from shared.messaging.envelope import Envelope
+from shared.messaging.wire import from_body
+from shared.platform.patience import patiently
 
-class Subscription(TypedDict):
-    """The arguments of a topic trigger."""
-
-    arg_name: str
-    topic_name: str
-    subscription_name: str
-    connection: str
-    is_sessions_enabled: bool
-    data_type: func.DataType
+type Consume = Callable[[Envelope], Awaitable[None]]
 
 
-def subscription(topic: str, name: str) -> Subscription:
-    """Subscribe with sessions, one message at a time.
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """What a subscription's events do; safe to repeat, in any order.
+
+    Attributes:
+        name: the trigger's name in Azure, unique in the app.
+        topic: the topic.
+        subscription: its subscription.
+        consume: takes one event in.
+    """
+
+    name: str
+    topic: str
+    subscription: str
+    consume: Consume
+
+
+def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
+    """Give a consumer its messages, one at a time in each session.
 
     Binary, because the host would else take top-level properties of a JSON body for the message's own metadata.
     """
-    return {
-        "arg_name": "message",
-        "topic_name": topic,
-        "subscription_name": name,
-        "connection": "ServiceBusConnection",
-        "is_sessions_enabled": True,
-        "data_type": func.DataType.BINARY,
-    }
+
+    @blueprint.function_name(consumer.name)
+    @blueprint.service_bus_topic_trigger(
+        arg_name="message",
+        topic_name=consumer.topic,
+        subscription_name=consumer.subscription,
+        connection="ServiceBusConnection",
+        is_sessions_enabled=True,
+        data_type=func.DataType.BINARY,
+    )
+    async def receive(message: func.ServiceBusMessage) -> None:
+        envelope = from_body(message.get_body())
+        await patiently(lambda: consumer.consume(envelope))

@@ -1,4 +1,4 @@
-"""Routes: each is registered with Azure Functions, described for OpenAPI, and answers errors as problem details."""
+"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; subscriptions."""
 
 import functools
 import hashlib
@@ -16,6 +16,7 @@ from shared.platform.http.problems import problem_of, render
 from shared.platform.http.requests import QueryCall, correlation_id
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
+from shared.platform.subscriptions import Consume, Consumer, trigger
 
 JSON = "application/json"
 
@@ -64,11 +65,12 @@ class Operation:
 
 
 class Api:
-    """The routes of one context."""
+    """The routes and subscriptions of one context."""
 
     def __init__(self, tag: str) -> None:
         self.blueprint = func.Blueprint()
         self.operations: list[Operation] = []
+        self.consumers: list[Consumer] = []
         self._tag = tag
 
     def command(
@@ -135,6 +137,17 @@ class Api:
             )
             self.blueprint.route(route, methods=["GET", "HEAD"])(answering)
             return answering
+
+        return register
+
+    def consumer(self, topic: str, subscription: str) -> Callable[[Consume], Consume]:
+        """Register what a subscription's events do; the trigger is named after it."""
+
+        def register(consume: Consume) -> Consume:
+            consumer = Consumer(consume.__name__, topic, subscription, consume)
+            self.consumers.append(consumer)
+            trigger(self.blueprint, consumer)
+            return consume
 
         return register
 
