@@ -166,7 +166,7 @@ module cosmos 'modules/cosmos.bicep' = {
     maxThroughput: cosmosMaxThroughput
     zoneRedundant: zoneRedundant
     publicAccess: !privateNetworking
-    writerPrincipalIds: [viewIdentity.properties.principalId, commandIdentity.properties.principalId]
+    writerPrincipalId: viewIdentity.properties.principalId
   }
 }
 

@@ -28,8 +28,8 @@ param zoneRedundant bool
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Object ids of the identities that read and write documents.')
-param writerPrincipalIds string[]
+@description('Object id of the identity that reads and writes documents.')
+param writerPrincipalId string
 
 var topology = loadJsonContent('../local/cosmos.json')
 var containers containerDefinition[] = topology.containers
@@ -74,17 +74,15 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
   }
 
   // data-plane roles are the account's own, not Azure's; this one can neither make nor alter containers
-  resource writer 'sqlRoleAssignments' = [
-    for principalId in writerPrincipalIds: {
-      name: guid(account.id, principalId, cosmosRoles.dataContributor)
-      properties: {
-        principalId: principalId
-        roleDefinitionId: '${account.id}/sqlRoleDefinitions/${cosmosRoles.dataContributor}'
-        scope: '${account.id}/dbs/${topology.database}'
-      }
-      dependsOn: [database]
+  resource writer 'sqlRoleAssignments' = {
+    name: guid(account.id, writerPrincipalId, cosmosRoles.dataContributor)
+    properties: {
+      principalId: writerPrincipalId
+      roleDefinitionId: '${account.id}/sqlRoleDefinitions/${cosmosRoles.dataContributor}'
+      scope: '${account.id}/dbs/${topology.database}'
     }
-  ]
+    dependsOn: [database]
+  }
 }
 
 @description('Resource id of the account.')

@@ -65,10 +65,10 @@ param subnetId string
 @description('Who the Functions host is: storage, its own keys, telemetry.')
 param hostIdentity identityReference
 
-@description('Who the code is: the database, and publishing.')
+@description('Who changes the database, and publishes.')
 param commandIdentity identityReference
 
-@description('Who consumes events and keeps the read models.')
+@description('Who consumes events, keeps the read models, and reads the database.')
 param viewIdentity identityReference
 
 @description('Name of the host\'s storage account.')

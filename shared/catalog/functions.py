@@ -20,7 +20,7 @@ from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
 from shared.platform.settings import Settings
-from shared.platform.sql import context_engine
+from shared.platform.sql import context_engine, query_engine
 from shared.platform.write_side import WriteSide
 
 
@@ -32,14 +32,14 @@ class ProductAdded(Answer):
 
 def catalog(settings: Settings, read_models: ReadModels) -> Api:
     """Wire the catalogue up; nothing connects yet."""
-    engine = context_engine(settings, SCHEMA)
+    engine, reader = context_engine(settings, SCHEMA), query_engine(settings, SCHEMA)
     outbox = Outbox(settings, engine, LOG, SCHEMA, topic="product-events")
     writes = WriteSide(engine, LOG, Products, committed=outbox.wake)
 
     def products() -> ContainerProxy:
         return read_models.container("catalog")
 
-    projection = Projection(products, engine, LOG, product_details.change)
+    projection = Projection(products, reader, LOG, product_details.change)
     api = Api("catalog")
 
     @api.command("POST", "products", AddProduct, created=ProductAdded)

@@ -34,7 +34,7 @@ from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
 from shared.platform.settings import Settings
-from shared.platform.sql import context_engine
+from shared.platform.sql import context_engine, query_engine
 from shared.platform.write_side import WriteSide
 
 PRODUCTS = EventCodec[ProductEvent](get_args(ProductEvent.__value__))
@@ -49,15 +49,15 @@ class OrderCreated(Answer):
 
 def ordering(settings: Settings, read_models: ReadModels) -> Api:
     """Wire ordering up; nothing connects yet."""
-    engine = context_engine(settings, SCHEMA)
+    engine, reader = context_engine(settings, SCHEMA), query_engine(settings, SCHEMA)
     outbox = Outbox(settings, engine, LOG, SCHEMA, topic="order-events")
     writes = WriteSide(engine, LOG, Orders, committed=outbox.wake)
 
     def orders() -> ContainerProxy:
         return read_models.container("orders")
 
-    projection = Projection(orders, engine, LOG, order_projection.change, order_projection.reconsider)
-    names = Names(orders, engine, projection)
+    projection = Projection(orders, reader, LOG, order_projection.change, order_projection.reconsider)
+    names = Names(orders, reader, projection)
     api = Api("ordering")
 
     @api.command("POST", "orders", CreateOrder, created=OrderCreated)

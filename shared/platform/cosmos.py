@@ -30,7 +30,7 @@ class ReadModels:
     def _client(self) -> CosmosClient:
         target = self._settings.cosmos
         if "AccountEndpoint=" not in target:
-            return CosmosClient(target, async_credential(self._settings.identity_client_id))
+            return CosmosClient(target, async_credential(self._settings.view_client_id))
         parts = dict(part.split("=", 1) for part in target.rstrip(";").split(";"))
         # engines and emulators know one region and certificates of their own
         return CosmosClient(

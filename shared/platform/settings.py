@@ -21,15 +21,18 @@ class Settings:
         cosmos_database: database that holds the read models (CosmosDatabase; default orders-db).
         service_bus: fully qualified namespace, reached with an identity, or a connection string
             (ServiceBusConnection__fullyQualifiedNamespace, ServiceBusConnection).
-        identity_client_id: client id of the user-assigned identity (AZURE_CLIENT_ID); None uses whatever identity
-            DefaultAzureCredential finds.
+        command_client_id: client id of the identity that writes to SQL and publishes (AZURE_CLIENT_ID); None uses
+            whatever identity DefaultAzureCredential finds.
+        view_client_id: client id of the identity that keeps the read models, and only reads SQL
+            (CosmosConnection__clientId; default AZURE_CLIENT_ID).
     """
 
     sql: str
     cosmos: str
     service_bus: str
     cosmos_database: str = "orders-db"
-    identity_client_id: str | None = None
+    command_client_id: str | None = None
+    view_client_id: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -59,5 +62,6 @@ class Settings:
             cosmos=cosmos,
             service_bus=service_bus,
             cosmos_database=environment.get("CosmosDatabase") or "orders-db",
-            identity_client_id=environment.get("AZURE_CLIENT_ID"),
+            command_client_id=environment.get("AZURE_CLIENT_ID"),
+            view_client_id=environment.get("CosmosConnection__clientId") or environment.get("AZURE_CLIENT_ID"),
         )

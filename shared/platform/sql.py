@@ -57,7 +57,7 @@ class Credential(Protocol):
         """Give a token that is valid for some time yet."""
 
 
-def sql_engine(url: str, *schemas: str, credential: Credential | None = None) -> sa.Engine:
+def sql_engine(url: str, *schemas: str, credential: Credential | None = None, writes: bool = True) -> sa.Engine:
     """Make the engine for one context's schema, or several; nothing connects until it is used.
 
     Args:
@@ -65,22 +65,32 @@ def sql_engine(url: str, *schemas: str, credential: Credential | None = None) ->
             that the contexts do not wait for each other's writes, as they do not on Azure SQL.
         schemas: the schemas that its statements name.
         credential: signs in to Azure SQL; None leaves that to the URL.
+        writes: False lets SQLite refuse to; on Azure SQL that is for the credential's rights to say.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, schemas)
+        return _sqlite(parsed, schemas, writes=writes)
     return _azure_sql(parsed, credential)
 
 
 def context_engine(settings: Settings, schema: str) -> sa.Engine:
-    """Make the engine of one context: with the system's identity, unless the URL signs in by itself."""
-    url = make_url(settings.sql)
-    signs_in = url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query
-    if signs_in:
-        return sql_engine(settings.sql, schema)
+    """Make the engine of one context's command side: as its identity, unless the URL signs in by itself."""
+    return sql_engine(settings.sql, schema, credential=_credential(settings.sql, settings.command_client_id))
+
+
+def query_engine(settings: Settings, schema: str) -> sa.Engine:
+    """Make the engine by which a context's query side reads: as an identity that cannot write."""
+    credential = _credential(settings.sql, settings.view_client_id)
+    return sql_engine(settings.sql, schema, credential=credential, writes=False).execution_options(reads_only=True)
+
+
+def _credential(address: str, client_id: str | None) -> Credential | None:
+    url = make_url(address)
+    if url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query:
+        return None
     from shared.platform.identity import credential  # noqa: PLC0415  # a laptop does without azure-identity's import
 
-    return sql_engine(settings.sql, schema, credential=credential(settings.identity_client_id))
+    return credential(client_id)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -103,7 +113,7 @@ def _sqlstate(error: sa.exc.DBAPIError) -> str:
     return str(arguments[0]) if arguments else ""
 
 
-def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:
+def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     file = Path(url.database or "")
     engine = sa.create_engine(
         "sqlite://",
@@ -122,6 +132,7 @@ def _sqlite(url: URL, schemas: Sequence[str]) -> sa.Engine:
             # survives a killed process; only a power cut can undo the last commits, and this is no production store
             connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {not writes}")
 
     # SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
     turn = threading.Lock()

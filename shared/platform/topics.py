@@ -99,5 +99,5 @@ def _client(settings: Settings) -> ServiceBusClient:
     if "=" in settings.service_bus:
         return ServiceBusClient.from_connection_string(settings.service_bus, retry_total=1, retry_backoff_factor=0.2)
     return ServiceBusClient(
-        settings.service_bus, credential(settings.identity_client_id), retry_total=1, retry_backoff_factor=0.2
+        settings.service_bus, credential(settings.command_client_id), retry_total=1, retry_backoff_factor=0.2
     )

@@ -95,13 +95,13 @@ def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() 
     code = "".join(SOURCES.values())
     topics = {topic["Name"]: {sub["Name"] for sub in topic["Subscriptions"]} for topic in NAMESPACE["Topics"]}
     assert set(re.findall(r'topic="([\w-]+)"', code)) == set(topics)
-    consumed = set(re.findall(r'subscription\("([\w-]+)", "([\w-]+)"\)', code))
+    consumed = set(re.findall(r'consumer\("([\w-]+)", "([\w-]+)"\)', code))
     assert consumed == {(topic, name) for topic, names in topics.items() for name in names}
     assert set(re.findall(r'\.container\("([\w-]+)"\)', code)) == {container["id"] for container in CONTAINERS}
 
 
 def test_subscriptions_that_the_code_consumes_with_sessions_have_them() -> None:
-    assert '"is_sessions_enabled": True' in SOURCES[ROOT / "shared" / "platform" / "subscriptions.py"]
+    assert "is_sessions_enabled=True" in SOURCES[ROOT / "shared" / "platform" / "subscriptions.py"]
     for topic in NAMESPACE["Topics"]:
         for subscription in topic["Subscriptions"]:
             assert subscription["Properties"]["RequiresSession"] is True
@@ -141,7 +141,8 @@ def test_the_app_gets_every_setting_that_it_reads() -> None:
     assert settings.sql == "sqlUrl"
     assert settings.cosmos == "cosmosEndpoint"
     assert settings.service_bus == "serviceBusHostName"
-    assert settings.identity_client_id == "commandIdentity.clientId"
+    assert settings.command_client_id == "commandIdentity.clientId"
+    assert settings.view_client_id == "viewIdentity.clientId"
     assert set(re.findall(r'"%(\w+)%"', "".join(SOURCES.values()))) <= set(given)
 
 

@@ -19,7 +19,8 @@ def test_connection_strings_are_taken_as_they_are() -> None:
         cosmos="AccountEndpoint=http://localhost:8081/;AccountKey=a2V5;",
         service_bus="Endpoint=sb://localhost;",
         cosmos_database="orders-db",
-        identity_client_id=None,
+        command_client_id=None,
+        view_client_id=None,
     )
 
 
@@ -31,6 +32,7 @@ def test_identity_based_connections_are_taken_where_there_are_no_strings() -> No
             "ServiceBusConnection__fullyQualifiedNamespace": "tandem.servicebus.windows.net",
             "CosmosDatabase": "another-db",
             "AZURE_CLIENT_ID": "1234",
+            "CosmosConnection__clientId": "5678",
         }
     )
     assert settings == Settings(
@@ -38,8 +40,14 @@ def test_identity_based_connections_are_taken_where_there_are_no_strings() -> No
         cosmos="https://tandem.documents.azure.com/",
         service_bus="tandem.servicebus.windows.net",
         cosmos_database="another-db",
-        identity_client_id="1234",
+        command_client_id="1234",
+        view_client_id="5678",
     )
+
+
+def test_one_identity_may_be_both_sides() -> None:
+    settings = Settings.from_environment({**CONNECTIONS, "AZURE_CLIENT_ID": "1234"})
+    assert (settings.command_client_id, settings.view_client_id) == ("1234", "1234")
 
 
 def test_everything_that_is_missing_is_named_at_once() -> None:

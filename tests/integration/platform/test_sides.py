@@ -1,0 +1,92 @@
+"""The query side reads SQL through an engine of its own, which cannot write; Azure grants it what it reads there."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from infra.sql.access import QUERY_SIDE
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.functions import catalog
+from shared.catalog.tables import LOG as CATALOG
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.customers.tables import LOG as CUSTOMERS
+from shared.messaging.envelope import Metadata
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.functions import ordering
+from shared.ordering.tables import LOG as ORDERING
+from shared.ordering.tables import ORDERS
+from shared.platform.cosmos import ReadModels
+from shared.platform.settings import Settings
+from shared.platform.sql import context_engine, query_engine
+from tests.support.shop import Shop
+
+
+def test_what_the_query_side_reads_through_cannot_write(shop: Shop) -> None:
+    reader = query_engine(Settings(sql=shop.url, cosmos="", service_bus=""), "ordering")
+    with reader.connect() as connection, pytest.raises(sa.exc.OperationalError, match="readonly database"):
+        connection.execute(sa.delete(ORDERS))
+    reader.dispose()
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """The tables that any query engine has read."""
+    tables: set[str] = set()
+    engines: list[sa.Engine] = []
+
+    def writing(settings: Settings, schema: str) -> sa.Engine:
+        engines.append(context_engine(settings, schema))
+        return engines[-1]
+
+    def reading(settings: Settings, schema: str) -> sa.Engine:
+        engines.append(query_engine(settings, schema))
+
+        @sa.event.listens_for(engines[-1], "before_execute")
+        def _note(_connection: object, statement: sa.ClauseElement, *_: object) -> None:
+            found = visitors.iterate(statement)
+            tables.update(element.fullname for element in found if isinstance(element, sa.Table))
+
+        return engines[-1]
+
+    for context in ("ordering", "catalog"):
+        monkeypatch.setattr(f"shared.{context}.functions.context_engine", writing)
+        monkeypatch.setattr(f"shared.{context}.functions.query_engine", reading)
+    yield tables
+    for engine in engines:
+        engine.dispose()
+
+
+async def test_gaps_and_names_are_all_that_it_reads_and_for_them_it_has_the_rights(
+    shop: Shop, read_models: str, read: set[str]
+) -> None:
+    settings = Settings(sql=shop.url, cosmos=read_models, service_bus="")
+    models = ReadModels(settings)
+    consume = {
+        consumer.name: consumer.consume
+        for api in (ordering(settings, models), catalog(settings, models))
+        for consumer in api.consumers
+    }
+    customer_id, product_id = shop.customer(), shop.product()
+    order_id = shop.order(product_id, customer_id=customer_id)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    shop.catalog.run(change_price, ChangePrice(product_id=product_id, unit_price=Decimal("3.00")), Metadata())
+    shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Chai"), Metadata())
+    shop.customers.run(rename_customer, RenameCustomer(customer_id=customer_id, name="Grace"), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        [_, submitted] = ORDERING.history(connection, order_id)
+    with shop.catalog_engine.connect() as connection:
+        [added, _, renamed] = CATALOG.history(connection, product_id)
+    with shop.customers_engine.connect() as connection:
+        [_, customer_renamed] = CUSTOMERS.history(connection, customer_id)
+
+    await consume["project_order"](submitted.envelope)  # before the order was made: from the log
+    await consume["project_product"](renamed.envelope)
+    for recorded in (added, renamed):
+        await consume["follow_products"](recorded.envelope)
+    await consume["follow_customers"](customer_renamed.envelope)
+    await models.close()
+    assert read == set(QUERY_SIDE)
