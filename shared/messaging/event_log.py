@@ -126,6 +126,14 @@ def _statements(log: sa.Table) -> Statements:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry[Event]:
+    """An event as the log has it, and when Service Bus had it; None if that is still to come."""
+
+    recorded: Recorded[Event]
+    published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class FirstAnswer:
     """What a keyed command answered when it was accepted."""
 
@@ -172,8 +180,14 @@ class EventLog[Event]:
         self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
     ) -> Sequence[Recorded[Event]]:
         """Read an aggregate's events with versions in (after, until], oldest first."""
+        return [entry.recorded for entry in self.entries(connection, aggregate_id, after, until)]
+
+    def entries(
+        self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
+    ) -> Sequence[Entry[Event]]:
+        """Read the same, with when each was published."""
         rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until})
-        return [self.codec.open(_envelope(row)) for row in rows]
+        return [Entry(self.codec.open(_envelope(row)), row.published_at) for row in rows]
 
     def first_answer(self, connection: sa.Connection, command_id: str) -> FirstAnswer | None:
         """Look up what the command with this key answered, if one was accepted."""

@@ -6,8 +6,8 @@ event was applied before, which is fine, or events before it are missing, which 
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import batched
 from typing import Any
@@ -18,53 +18,16 @@ from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
+from shared.messaging.change import PATCH_LIMIT, Change, Create, Patch, document_id, gated
 from shared.messaging.envelope import Recorded
 from shared.messaging.event_log import EventLog
 
 logger = logging.getLogger(__name__)
 
-PATCH_LIMIT = 10
-"""Operations that Cosmos DB takes in one patch; the eleventh is a bare 400."""
-
 TRIES = 20
 """Rounds of looking and applying again before a delivery is given back to Service Bus."""
 
 _RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """A document comes into being."""
-
-    document: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Patch:
-    """A document changes.
-
-    Attributes:
-        operations: Cosmos patch operations; more than ten are split within one batch.
-        condition: what must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
-    """
-
-    document_id: str
-    operations: Sequence[Mapping[str, Any]]
-    condition: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one event does to the documents of one partition, all or nothing.
-
-    Attributes:
-        gate: the change of the document that counts the aggregate's versions.
-        others: changes of further documents in the partition.
-    """
-
-    partition_key: str
-    gate: Create | Patch
-    others: Sequence[Create | Patch] = ()
 
 
 class GapInLog(Exception):
@@ -120,12 +83,12 @@ class Projection[Event]:
                     *(envelope.correlation_id, envelope.causation_id, envelope.traceparent),
                 )
                 return
-            document_id = _document_id(change.gate)
-            held = await self._version(document_id, change.partition_key)
+            gate_id = document_id(change.gate)
+            held = await self._version(gate_id, change.partition_key)
             if held >= envelope.version:
                 return
             if held < envelope.version - 1:
-                await self.catch_up(envelope.aggregate_id, document_id, change.partition_key, envelope.version - 1)
+                await self.catch_up(envelope.aggregate_id, gate_id, change.partition_key, envelope.version - 1)
             elif self._reconsider is not None:
                 change = await self._reconsider(self._container(), recorded)
             # else its predecessor has come since: once more
@@ -160,7 +123,7 @@ class Projection[Event]:
 
 
 async def _write(container: ContainerProxy, change: Change, version: int) -> None:
-    match [_gated(change.gate, version), *change.others]:
+    match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
         case [Create(document)]:
             await container.create_item(dict(document))
         case [Patch(document_id, operations, condition)] if len(operations) <= PATCH_LIMIT:
@@ -176,17 +139,6 @@ async def _write(container: ContainerProxy, change: Change, version: int) -> Non
             await container.execute_item_batch(batch, change.partition_key)
 
 
-def _gated(gate: Create | Patch, version: int) -> Create | Patch:
-    """Let the gate move a document from the version before to this one, and no other; one that is new has none yet."""
-    if isinstance(gate, Create):
-        return gate
-    return replace(
-        gate,
-        operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}],
-        condition=" AND ".join(filter(None, [f"c.version = {version - 1}", gate.condition])),
-    )
-
-
 def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     if isinstance(step, Create):
         return [("create", (dict(step.document),), {})]
@@ -196,10 +148,6 @@ def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], 
         ("patch", (step.document_id, [dict(operation) for operation in part]), {} if place else guard)
         for place, part in enumerate(batched(step.operations, PATCH_LIMIT, strict=False))
     ]
-
-
-def _document_id(step: Create | Patch) -> str:
-    return str(step.document["id"]) if isinstance(step, Create) else step.document_id
 
 
 def _from(condition: str | None) -> str | None:

@@ -28,6 +28,7 @@ from shared.ordering.views.customer_orders import CustomerOrders, ListOrders, li
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.names import Names
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
+from shared.ordering.views.order_history import OrderHistory, ReadHistory, read_history, read_order_of_the_past
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
@@ -100,7 +101,14 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
     @api.query("orders/{orderId}", ReadOrder, OrderDetails)
     async def get_order(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadOrder)
+        if call.query.of_the_past:
+            return found(call, await asyncio.to_thread(read_order_of_the_past, engine, call.query))
         return found(call, *await read_order(orders(), call.query, call.wait))
+
+    @api.query("orders/{orderId}/history", ReadHistory, OrderHistory)
+    async def get_order_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadHistory)
+        return found(call, await read_history(orders(), engine, call.query))
 
     @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, can_miss=False)
     async def get_customer_orders(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

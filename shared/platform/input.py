@@ -5,10 +5,20 @@ from decimal import Decimal
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _AMOUNT = r"[0-9]{1,15}(\.[0-9]{1,4})?"
 
 # Controls, line and paragraph separators, and what turns the direction of text; then what is blank or has no width.
@@ -127,3 +137,13 @@ Digits = BeforeValidator(_digits)
 """A whole number in a query string, in digits alone. Stands last, or constraints are not described."""
 
 Version = Annotated[int, Field(ge=1, lt=2**53), Digits]
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("should be a date and time with its offset from UTC, such as 2026-11-22T05:20:27Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A date and time as RFC 3339 writes it; a plus sign in a query string is %2B."""

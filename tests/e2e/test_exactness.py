@@ -22,8 +22,9 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.containers import TOPOLOGY, create
 from shared.kernel.money import Money
+from shared.messaging.change import Change, Create, Patch
 from shared.messaging.envelope import Envelope, Recorded
-from shared.messaging.projection import Change, Create, Patch, Projection
+from shared.messaging.projection import Projection
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,

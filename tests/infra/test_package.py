@@ -24,6 +24,7 @@ FUNCTIONS = {
     "get_health_ready",
     "get_openapi",
     "get_order",
+    "get_order_history",
     "get_product",
     "post_customer",
     "post_customer_rename",

@@ -12,10 +12,11 @@ import pytest
 import sqlalchemy as sa
 from azure.servicebus import ServiceBusMessage
 
+from shared.messaging.change import Create, Patch
 from shared.messaging.envelope import Envelope, Metadata
 from shared.messaging.event_log import EventLog, _envelope
 from shared.messaging.inbox import Inbox
-from shared.messaging.projection import Create, GapInLog, Patch, Projection
+from shared.messaging.projection import GapInLog, Projection
 from shared.platform import topics
 from tests.simulation.run import simulate
 
@@ -24,14 +25,14 @@ BOUND = 150
 
 
 def _without_version_gate() -> AbstractContextManager[Any]:
-    def ungated(gate: Create | Patch, version: int) -> Create | Patch:
+    def ungated(gate: Create | Patch, version: int, _at: datetime) -> Create | Patch:
         if isinstance(gate, Create):
             return gate
         return dataclasses.replace(
             gate, operations=[*gate.operations, {"op": "set", "path": "/version", "value": version}]
         )
 
-    return mock.patch("shared.messaging.projection._gated", ungated)
+    return mock.patch("shared.messaging.projection.gated", ungated)
 
 
 def _without_message_id() -> AbstractContextManager[Any]:

@@ -9,8 +9,8 @@ from azure.cosmos.aio import ContainerProxy
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.kernel.money import Money
+from shared.messaging.change import Change, Create, Patch
 from shared.messaging.envelope import Recorded
-from shared.messaging.projection import Change, Create, Patch
 from shared.platform.examples import PRODUCT_ID, example
 from shared.platform.input import Id, QueryInput, Version
 from shared.platform.output import Amount, Answer, amount

@@ -55,3 +55,9 @@ class OrderTooLarge(Refusal):
     """A line, the number of lines or the total would go over its limit."""
 
     code = "order-too-large"
+
+
+class NoSuchVersion(NotFound):
+    """The order had not got to this version, or did not exist at this time."""
+
+    code = "no-such-version"

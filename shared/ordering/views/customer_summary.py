@@ -12,8 +12,8 @@ from azure.cosmos.aio import ContainerProxy
 from pydantic import Field
 
 from shared.kernel.money import Money
+from shared.messaging.change import Patch
 from shared.messaging.envelope import Recorded
-from shared.messaging.projection import Patch
 from shared.ordering.domain.errors import CustomerNotFound
 from shared.ordering.events import (
     OrderCancelledV1,

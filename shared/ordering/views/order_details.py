@@ -5,10 +5,11 @@ from typing import Any, assert_never
 from uuid import UUID
 
 from azure.cosmos.aio import ContainerProxy
+from pydantic import Field
 
 from shared.kernel.money import Money
+from shared.messaging.change import Create, Patch
 from shared.messaging.envelope import Recorded
-from shared.messaging.projection import Create, Patch
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import (
     OrderCancelledV1,
@@ -23,7 +24,7 @@ from shared.ordering.events import (
     OrderSubmittedV1,
 )
 from shared.platform.examples import CUSTOMER_ID, ORDER_ID, example
-from shared.platform.input import Id, QueryInput, Version
+from shared.platform.input import Id, Moment, QueryInput, Version
 from shared.platform.output import Amount, Answer, Time, amount
 from shared.platform.reading import read_at_least
 from shared.platform.times import utc_text
@@ -75,6 +76,13 @@ class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customer
     order_id: Id
     customer_id: Id
     min_version: Version | None = None
+    as_of_version: Version | None = Field(default=None, description="as it was at this version")
+    as_of: Moment | None = Field(default=None, description="as it was at this time")
+
+    @property
+    def of_the_past(self) -> bool:
+        """Whether the log answers it, not the read model."""
+        return self.as_of_version is not None or self.as_of is not None
 
 
 def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
@@ -115,10 +123,11 @@ async def read_order(orders: ContainerProxy, query: ReadOrder, wait: int) -> tup
     document = await read_at_least(orders, str(query.order_id), str(query.customer_id), query.min_version, wait)
     if document is None:
         raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
-    return _rendered(document), _etag(document)
+    return rendered(document), _etag(document)
 
 
-def _rendered(document: Mapping[str, Any]) -> OrderDetails:
+def rendered(document: Mapping[str, Any]) -> OrderDetails:
+    """Show a document."""
     currency = document["currency"]
     lines = sorted(document["items"].items(), key=lambda entry: entry[1]["number"])
     return OrderDetails(

@@ -3,8 +3,8 @@
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
 
+from shared.messaging.change import Change
 from shared.messaging.envelope import Recorded
-from shared.messaging.projection import Change
 from shared.ordering.events import OrderCreatedV1, OrderEvent
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY, new_summary

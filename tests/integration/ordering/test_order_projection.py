@@ -23,6 +23,7 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
+from shared.ordering.views.order_history import folded
 from shared.platform.output import CurrencyAmount
 from shared.platform.times import utc_text
 from tests.support.offers import a_customer, a_product, an_order, an_order_that_is, history, pieces, saved
@@ -80,6 +81,21 @@ async def test_each_event_shows_what_the_order_was_after_it(
     for count, recorded in enumerate(events, 1):
         await projection.project(recorded)
         assert_shows(await details(orders, order), Order.fold(earlier.event for earlier in events[:count]))
+
+
+async def test_folding_the_events_in_memory_makes_the_same_document(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = an_eventful_order(shop, a_customer())
+    events = history(shop.ordering_engine, order)
+    for count, recorded in enumerate(events, 1):
+        await projection.project(recorded)
+        stored = await orders.read_item(str(order.order_id), str(order.customer_id))
+        document = folded(events[:count])
+        assert len(document["projected"]) == len(stored["projected"]) == count
+        assert {name: stored[name] for name in document if name != "projected"} == {
+            name: value for name, value in document.items() if name != "projected"
+        }
 
 
 async def test_the_times_of_an_order_are_those_of_its_events(
