@@ -27,6 +27,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 type CommandTrigger = Callable[[func.HttpRequest, func.Context], func.HttpResponse]
 type QueryTrigger = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
+type ActionTrigger = QueryTrigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Operation:
         description: what it does, for people; its first sentence is the summary.
         tag: the context that it belongs to.
         can_miss: whether what the path names may not exist (404).
+        versioned: whether it is about one thing that has a version (ETag).
     """
 
     name: str
@@ -52,6 +54,7 @@ class Operation:
     description: str
     tag: str
     can_miss: bool
+    versioned: bool = True
 
     @property
     def is_command(self) -> bool:
@@ -114,14 +117,7 @@ class Api:
         """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
-            @functools.wraps(trigger)
-            async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-                try:
-                    response = await trigger(req, context)
-                except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
-                    return failed(error, req, context)
-                return finished(response, req, context)
-
+            answering = _answering(trigger)
             self.operations.append(
                 Operation(
                     name=trigger.__name__,
@@ -140,6 +136,35 @@ class Api:
 
         return register
 
+    def action(
+        self, method: str, route: str, action: type[Input], answer: type[Answer]
+    ) -> Callable[[ActionTrigger], ActionTrigger]:
+        """Register a trigger that does something to the running system, and answers what came of it.
+
+        It is on nothing that has a version, so it has neither If-Match nor Idempotency-Key: it must be safe to repeat.
+        """
+
+        def register(trigger: ActionTrigger) -> ActionTrigger:
+            answering = _answering(trigger)
+            self.operations.append(
+                Operation(
+                    name=trigger.__name__,
+                    method=method,
+                    route=route,
+                    input=action,
+                    answer=answer,
+                    success=HTTPStatus.OK,
+                    description=inspect.getdoc(action) or "",
+                    tag=self._tag,
+                    can_miss=False,
+                    versioned=False,
+                )
+            )
+            self.blueprint.route(route, methods=[method])(answering)
+            return answering
+
+        return register
+
     def consumer(self, topic: str, subscription: str) -> Callable[[Consume], Consume]:
         """Register what a subscription's events do; the trigger is named after it."""
 
@@ -150,6 +175,18 @@ class Api:
             return consume
 
         return register
+
+
+def _answering(trigger: QueryTrigger) -> QueryTrigger:
+    @functools.wraps(trigger)
+    async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        try:
+            response = await trigger(req, context)
+        except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
+            return failed(error, req, context)
+        return finished(response, req, context)
+
+    return answering
 
 
 def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpResponse:
@@ -165,6 +202,13 @@ def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpRespo
 def done(accepted: Accepted) -> func.HttpResponse:
     """Answer that a command was carried out."""
     return func.HttpResponse(status_code=HTTPStatus.NO_CONTENT, headers=_version(accepted))
+
+
+def told(answer: Answer) -> func.HttpResponse:
+    """Answer what came of an action, or how things are at this moment: nothing to keep."""
+    return func.HttpResponse(
+        answer.model_dump_json(by_alias=True), mimetype=JSON, headers={"Cache-Control": "no-store"}
+    )
 
 
 def found(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:

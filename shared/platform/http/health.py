@@ -9,7 +9,7 @@ import azure.functions as func
 import sqlalchemy as sa
 
 from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import JSON, Api
+from shared.platform.http.api import Api, told
 from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.output import Answer
 from shared.platform.reading import point_read
@@ -45,7 +45,7 @@ def health(settings: Settings, read_models: ReadModels) -> Api:
     @api.query("health/live", None, Health)
     async def get_health_live(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         """Tell whether the process runs."""
-        return _answer(Health(status="alive"))
+        return told(Health(status="alive"))
 
     @api.query("health/ready", None, Health)
     async def get_health_ready(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -59,10 +59,6 @@ def health(settings: Settings, read_models: ReadModels) -> Api:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", detail, headers={"Retry-After": str(RETRY_AFTER)}
             ) from error
-        return _answer(Health(status="ready"))
+        return told(Health(status="ready"))
 
     return api
-
-
-def _answer(answer: Health) -> func.HttpResponse:
-    return func.HttpResponse(answer.model_dump_json(), mimetype=JSON, headers={"Cache-Control": "no-store"})

@@ -93,7 +93,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
             _parameter(field, "path", schema, example) for field, in_path in fields.items() if in_path
         ]
         if operation.is_command:
-            headers = ["Idempotency-Key", "If-Match", *headers]
+            headers = [*(["Idempotency-Key", "If-Match"] if operation.versioned else []), *headers]
             if rest:
                 schemas[name] = _body(schema, rest)
                 content = {"schema": {"$ref": SCHEMAS.format(model=name)}}
@@ -152,9 +152,9 @@ def _responses(operation: Operation) -> Schema:
 
 def _success(operation: Operation) -> Schema:
     headers = ["X-Correlation-Id"]
-    if operation.input is not None:
+    if operation.input is not None and operation.versioned:
         headers.insert(0, "ETag")
-    if operation.is_command:
+    if operation.is_command and operation.versioned:
         headers.append("Idempotent-Replayed")
     if operation.success is HTTPStatus.CREATED:
         headers.insert(0, "Location")
@@ -171,6 +171,8 @@ def _errors(operation: Operation) -> list[HTTPStatus]:
         never |= {HTTPStatus.UNPROCESSABLE_ENTITY}
     if not operation.is_command:
         never |= parts.OF_COMMANDS
+    if not operation.versioned:
+        never |= {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
     if not operation.can_miss:
         never |= {HTTPStatus.NOT_FOUND}
     return [status for status in parts.ERRORS if status not in never]
