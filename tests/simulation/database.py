@@ -1,16 +1,57 @@
 """Azure SQL with its moods: deadlocks, failovers, lost connections, and commits whose outcome nobody learns."""
 
+import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from infra.sql.migrate import migrate
 from shared.messaging.event_log import EventLog
 from shared.platform.write_side import LostRace
 from tests.simulation.scheduler import Crash, Scheduler
 
+SCHEMAS = ("ordering", "catalog", "customers")
 NUMBERS = {"deadlock": 1205, "failover": 40613, "lost connection": 10054}
+
+
+def empty_database(schema: str) -> sa.Engine:
+    """Give the process's one database of a schema, in memory and as the migrations leave it."""
+    engine = _engine(schema)
+    with engine.connect() as connection:
+        sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # it is SQLite's
+        sqlite.deserialize(_migrated()[schema], name=schema)
+    return engine
+
+
+@cache
+def _engine(schema: str) -> sa.Engine:
+    """Connect once: transactions never overlap here, and statements that were compiled serve all shops."""
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+
+    @sa.event.listens_for(engine, "connect")
+    def _attach(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.execute(f"ATTACH DATABASE ':memory:' AS {schema}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    return engine
+
+
+@cache
+def _migrated() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        migrate(f"sqlite:///{folder}/shop.db")
+        return {schema: _content(Path(folder, f"shop.{schema}.db")) for schema in SCHEMAS}
+
+
+def _content(file: Path) -> bytes:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # memory has no other file to write ahead to
+        return connection.serialize()
 
 
 class FaultyEngine:
@@ -19,18 +60,17 @@ class FaultyEngine:
     def __init__(self, engine: sa.Engine, scheduler: Scheduler, log: EventLog[Any]) -> None:
         self._engine = engine
         self._scheduler = scheduler
-        self._log = log.table
+        self._log = log
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """Run a transaction; it may fail before its commit, or after it."""
         self._scheduler.pause()
         with self._engine.begin() as connection:
-            before = self._newest(connection)
             yield connection
             self._raise(self._scheduler.fault("deadlock", "failover", "crash before commit", "lost race"))
             if self._scheduler.fault("late commit"):
-                self._commit_late(connection, before)
+                _commit_late(connection, self._log)
         self._scheduler.pause()
         self._raise(self._scheduler.fault("lost connection", "crash after commit"))
 
@@ -41,23 +81,6 @@ class FaultyEngine:
     def execution_options(self, **options: Any) -> sa.Engine:
         """Give the engine for reading."""
         return self._engine.execution_options(**options)
-
-    def _newest(self, connection: sa.Connection) -> int | None:
-        return connection.execute(sa.select(sa.func.max(self._log.c.sequence))).scalar()
-
-    def _commit_late(self, connection: sa.Connection, before: int | None) -> None:
-        """Give the transaction's event an earlier sequence, as if it had begun before its neighbours.
-
-        Nobody has seen the sequence yet: one that a relay has claimed never changes.
-        """
-        newest = self._newest(connection)
-        if newest is None or newest == before:
-            return
-        taken = set(connection.execute(sa.select(self._log.c.sequence)).scalars())
-        earlier = next(number for number in range(newest - 3, -(10**6), -1) if number not in taken)
-        row = connection.execute(sa.select(self._log).where(self._log.c.sequence == newest)).one()
-        if row.aggregate_version == 1:  # a later version can only commit after the one before it
-            connection.execute(sa.update(self._log).where(self._log.c.sequence == newest).values(sequence=earlier))
 
     @staticmethod
     def _raise(kind: str | None) -> None:
@@ -70,3 +93,17 @@ class FaultyEngine:
                 raise Crash
             case _:
                 raise sa.exc.OperationalError("", {}, Exception(f"[HY000] something ({NUMBERS[kind]}) (SQLExecute)"))
+
+
+def _commit_late(connection: sa.Connection, log: EventLog[Any]) -> None:
+    """Give the newest event an earlier sequence, as if its transaction had begun before its neighbours'.
+
+    Nobody has seen the sequence yet: one that a relay has claimed never changes.
+    """
+    table = log.table
+    newest = connection.execute(sa.select(table).order_by(table.c.sequence.desc()).limit(1)).one_or_none()
+    if newest is None or newest.claimed_until or newest.published_at or newest.aggregate_version > 1:
+        return  # a later version can only commit after the one before it
+    taken = set(connection.execute(sa.select(table.c.sequence)).scalars())
+    earlier = next(number for number in range(newest.sequence - 3, -(10**6), -1) if number not in taken)
+    connection.execute(sa.update(table).where(table.c.sequence == newest.sequence).values(sequence=earlier))

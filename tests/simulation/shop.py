@@ -1,6 +1,5 @@
 """The shop: clients that order and retry, relays, consumers and a reader, all of them mortal."""
 
-import asyncio
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -8,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from pathlib import Path
 from typing import Any, cast, override
 from uuid import UUID
 
@@ -44,10 +42,10 @@ from shared.ordering.repository import Orders
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.ordering.views.names import Names
-from shared.platform.sql import is_transient, sql_engine
+from shared.platform.sql import is_transient
 from shared.platform.write_side import LostRace, WriteSide
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
-from tests.simulation.database import FaultyEngine
+from tests.simulation.database import FaultyEngine, empty_database
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.scheduler import Crash, Scheduler
 
@@ -69,7 +67,7 @@ class Sent:
     """A command that a client sent until it was answered; `accepted` is None if it was refused."""
 
     key: str
-    kind: str
+    context: str
     handler: Callable[[Any, Any], Accepted]
     command: Any
     metadata: Metadata
@@ -87,16 +85,15 @@ class Seen:
 class Shop:
     """One simulated shop."""
 
-    def __init__(self, seed: int, fault_rate: float, folder: Path) -> None:
+    def __init__(self, seed: int, fault_rate: float) -> None:
         self.scheduler = scheduler = Scheduler(seed, fault_rate)
-        url = f"sqlite:///{folder / 'shop.db'}"
         self.sent: list[Sent] = []
         self.committed = {"ordering": False, "catalog": False, "customers": False}
         self.turns_left = 400
         self.seen = Seen()
         self.orders = FaultyContainer("orders", "/customerId", scheduler)
         self.products = FaultyContainer("catalog", "/view", scheduler)
-        self.engines = {tables.SCHEMA: sql_engine(url, tables.SCHEMA) for tables in (ordering, catalog, customers)}
+        self.engines = {tables.SCHEMA: empty_database(tables.SCHEMA) for tables in (ordering, catalog, customers)}
         self.subscriptions = {
             name: Subscription(name)
             for name in ("order-views", "product-views", "ordering-products", "ordering-customers")
@@ -137,8 +134,12 @@ class Shop:
         self.product_views = Projection(lambda: products, self.faulty["catalog"], catalog.LOG, product_details.change)
         self.names = Names(lambda: orders, self.faulty["ordering"], self.order_views)
         self.handlers: dict[str, Callable[[bytes], None]] = {
-            "order-views": lambda body: asyncio.run(self.order_views.project(ordering.CODEC.open(from_body(body)))),
-            "product-views": lambda body: asyncio.run(self.product_views.project(catalog.CODEC.open(from_body(body)))),
+            "order-views": lambda body: self.scheduler.work(
+                self.order_views.project(ordering.CODEC.open(from_body(body)))
+            ),
+            "product-views": lambda body: self.scheduler.work(
+                self.product_views.project(catalog.CODEC.open(from_body(body)))
+            ),
             "ordering-products": self._follow_product,
             "ordering-customers": self._follow_customer,
         }
@@ -183,12 +184,12 @@ class Shop:
             while deliver(subscription, self.handlers[name], self.scheduler):
                 pass
 
-    def send(self, sent: Sent, context: str) -> None:
+    def send(self, sent: Sent) -> None:
         """Send a command as a careful client does: with its key, until it is answered."""
         self.sent.append(sent)
         for _ in range(1_000):
             try:
-                sent.accepted = self.writes[context].run(sent.handler, sent.command, sent.metadata)
+                sent.accepted = self.writes[sent.context].run(sent.handler, sent.command, sent.metadata)
             except Refusal:
                 return
             except Crash:
@@ -202,20 +203,18 @@ class Shop:
 
     def _open(self) -> tuple[UUID, list[UUID]]:
         customer, items = self.scheduler.uuid(), [self.scheduler.uuid() for _ in range(3)]
-        self.send(
-            self._command(register_customer, RegisterCustomer(customer_id=customer, name="n0", email="a@b.org")),
-            "customers",
-        )
+        registration = RegisterCustomer(customer_id=customer, name="n0", email="a@b.org")
+        self.send(self._command("customers", register_customer, registration))
         for number, item in enumerate(items):
-            self.send(self._command(add_product, _product(item, Decimal(f"{number}.37"))), "catalog")
+            self.send(self._command("catalog", add_product, _product(item, Decimal(f"{number}.37"))))
         self.settle()
         return customer, items
 
-    def _command(self, handler: Callable[[Any, Any], Accepted], command: Any) -> Sent:
+    def _command(self, context: str, handler: Callable[[Any, Any], Accepted], command: Any) -> Sent:
         number = len(self.sent)
         fingerprint = hashlib.sha256(repr(command).encode()).digest()
         metadata = Metadata(f"command-{number}", fingerprint, correlation_id="c", at=self.scheduler.clock())
-        return Sent(metadata.command_id, type(command).__name__, handler, command, metadata)
+        return Sent(metadata.command_id, context, handler, command, metadata)
 
     def _client(self, name: str, customer: UUID, products: list[UUID]) -> None:
         chance = self.scheduler.random
@@ -273,7 +272,7 @@ class Shop:
             else:
                 context = "customers"
                 handler, command = rename_customer, RenameCustomer(customer_id=customer, name=f"{name} {number}")
-            self.send(self._command(handler, command), context)
+            self.send(self._command(context, handler, command))
 
     def _wake(self, context: str) -> None:
         self.committed[context] = True
@@ -316,15 +315,21 @@ class Shop:
                     self.seen.backwards.append(f"{name}: {version}, then {now.get(name)}")
             self.seen.versions |= now
 
+    def _project_order(self, body: bytes) -> None:
+        self.scheduler.work(self.order_views.project(ordering.CODEC.open(from_body(body))))
+
+    def _project_product(self, body: bytes) -> None:
+        self.scheduler.work(self.product_views.project(catalog.CODEC.open(from_body(body))))
+
     def _follow_product(self, body: bytes) -> None:
         recorded = catalog.CODEC.open(from_body(body))
         follow_product(recorded, self.faulty["ordering"])
-        asyncio.run(self.names.follow_product(recorded))
+        self.scheduler.work(self.names.follow_product(recorded))
 
     def _follow_customer(self, body: bytes) -> None:
         recorded = customers.CODEC.open(from_body(body))
         follow_customer(recorded, self.faulty["ordering"])
-        asyncio.run(self.names.follow_customer(recorded))
+        self.scheduler.work(self.names.follow_customer(recorded))
 
 
 def _product(product_id: UUID, price: Decimal) -> AddProduct:
