@@ -19,6 +19,7 @@ from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty, OrderNotInStatus
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
+from shared.platform.sql import TRANSIENT
 from shared.platform.write_side import KeyReused, LostRace
 from tests.support.shop import SHIPPING, Shop, rows
 
@@ -228,6 +229,24 @@ def test_a_lost_race_is_tried_again_soon_and_later_and_later(shop: Shop) -> None
     assert waits[0] <= 0.03
     assert waits[3] >= 0.08
     assert waits[3] <= 0.10
+
+
+def test_an_error_of_azure_sql_that_passes_undoes_the_transaction_and_another_one_is_tried(shop: Shop) -> None:
+    product_id = shop.product()
+    orders_by_number = {number: shop.order(product_id) for number in sorted(TRANSIENT)}
+    failed: list[int] = []
+
+    def failing_once(command: SubmitOrder, orders: Orders) -> Accepted:
+        accepted = submit_order(command, orders)
+        [number] = [number for number, order_id in orders_by_number.items() if order_id == command.order_id]
+        if number in failed:
+            return accepted
+        failed.append(number)
+        raise sa.exc.DBAPIError("", {}, Exception("40001", f"[40001] [Microsoft]... ({number}) (SQLExecDirectW)"))
+
+    for order_id in orders_by_number.values():
+        assert shop.ordering.run(failing_once, SubmitOrder(order_id=order_id), Metadata()).version == 2
+    assert failed == list(orders_by_number)
 
 
 def test_a_race_that_is_always_lost_ends(shop: Shop) -> None:

@@ -1,0 +1,210 @@
+"""Each client acts as the identity of its side, and goes on when that identity's token has run out.
+
+The credentials are azure-identity's and the clients are the SDKs', over the wire: what gives out tokens answers as it
+does beside an app in Azure, and the engines stand behind TLS, without which a client shows nobody a token.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Self
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+from azure.servicebus._pyamqp import _connection as amqp
+from azure.servicebus._pyamqp import cbs
+
+from shared.messaging.envelope import Envelope
+from shared.platform import identity
+from shared.platform.cosmos import ReadModels
+from shared.platform.reading import point_read
+from shared.platform.settings import Settings
+from shared.platform.sql import CONNECTION_LIFE, SQL_COPT_SS_ACCESS_TOKEN, context_engine, query_engine
+from shared.platform.topics import ServiceBusTopic
+from tests.support.identities import (
+    TOKEN_LIFE,
+    Certificate,
+    IdentityEndpoint,
+    cosmos_over_tls,
+    identity_endpoint,
+    make_certificate,
+    tls_in_front_of,
+)
+from tests.support.servicebus import running_engine
+from tests.unit.platform.test_sql import needs_unixodbc
+
+COMMANDS, VIEWS = "commands-client-id", "views-client-id"
+ENVIRONMENT = {
+    "SqlConnection": "mssql+pyodbc://sql.test/tandem?driver=none",
+    "CosmosConnection__accountEndpoint": "https://cosmos.test",
+    "CosmosConnection__clientId": VIEWS,
+    "ServiceBusConnection__fullyQualifiedNamespace": "localhost",
+    "AZURE_CLIENT_ID": COMMANDS,
+}
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
+    with identity_endpoint() as endpoint:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        identity.credential.cache_clear()
+        identity.async_credential.cache_clear()
+        yield endpoint
+        identity.credential(COMMANDS).close()
+        identity.credential(VIEWS).close()
+        identity.credential.cache_clear()
+        identity.async_credential.cache_clear()
+
+
+type Clock = Callable[[float], None]
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Lets seconds pass, for whoever looks at a clock."""
+    passed, real = 0.0, time.time
+
+    def pass_time(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+
+    monkeypatch.setattr(time, "time", lambda: real() + passed)
+    monkeypatch.setattr(cbs, "utc_now", lambda: datetime.fromtimestamp(time.time(), UTC))
+    return pass_time
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+LATER = pytest.mark.parametrize("later", [TOKEN_LIFE - 200, 2 * TOKEN_LIFE], ids=["runs out soon", "has run out"])
+
+
+@LATER
+async def test_read_models_are_reached_as_the_query_side_whose_token_is_renewed(
+    later: float,
+    endpoint: IdentityEndpoint,
+    certificate: Certificate,
+    pass_time: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trusting = ssl.create_default_context(cafile=certificate.certificate)
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", trusting)
+    seen: list[str] = []
+    async with cosmos_over_tls(certificate, seen) as port:
+        address = f"https://localhost:{port}/"
+        models = ReadModels(Settings.from_environment({**ENVIRONMENT, "CosmosConnection__accountEndpoint": address}))
+        for token in ("token-1", "token-2"):
+            for _ in range(2):
+                assert await point_read(models.container("orders"), "nobody", "nobody") is None
+                assert seen[-1] == f"type=aad&ver=1.0&sig={token}"
+            pass_time(later)
+        await models.close()
+        await identity.async_credential(VIEWS).close()
+    assert endpoint.asked == [(VIEWS, "https://localhost")] * 2
+
+
+@LATER
+async def test_topics_are_reached_as_the_command_side_whose_token_is_renewed(
+    later: float,
+    endpoint: IdentityEndpoint,
+    certificate: Certificate,
+    pass_time: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
+    seen = bytearray()
+    with running_engine() as engine:
+        async with tls_in_front_of(engine.port, certificate, seen) as port:
+            monkeypatch.setattr(amqp, "SECURE_PORT", port)
+            topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
+            for tokens in (1, 0), (1, 1):
+                for _ in range(2):
+                    await asyncio.to_thread(topic.send, [an_event()])
+                    assert (seen.count(b"token-1"), seen.count(b"token-2")) == tokens
+                pass_time(later)
+            await asyncio.to_thread(topic._client.close)
+    assert endpoint.asked == [(COMMANDS, "https://servicebus.azure.net/")] * 2
+
+
+class Connection:
+    """A connection to Azure SQL as far as pooling goes: there is none here."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def cursor(self) -> Self:
+        """It is its own cursor."""
+        return self
+
+    def execute(self, _statement: str) -> None:
+        """Answer the pool's question whether it is alive."""
+        import pyodbc  # noqa: PLC0415  # needs the system's unixODBC
+
+        if self.broken:
+            raise pyodbc.OperationalError("08S01", "[08S01] [Microsoft][ODBC Driver 18 for SQL Server]gone (10054)")
+
+    def rollback(self) -> None:
+        """Do nothing, as commit and close do."""
+
+    def add_output_converter(self, *_: object) -> None:
+        """Do nothing."""
+
+    commit = close = rollback
+
+
+@needs_unixodbc
+@pytest.mark.parametrize(("make", "client_id"), [(context_engine, COMMANDS), (query_engine, VIEWS)])
+def test_the_database_is_entered_as_its_side_and_pooled_connections_outlive_no_token(
+    make: Callable[[Settings, str], sa.Engine], client_id: str, endpoint: IdentityEndpoint, pass_time: Clock
+) -> None:
+    engine = make(Settings.from_environment(ENVIRONMENT), "ordering")
+    engine.dialect.initialize = lambda _connection: None  # type: ignore[assignment]  # no server to ask
+    signed_in: list[str] = []
+    connections: list[Connection] = []
+
+    @sa.event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]) -> Connection:
+        signed_in.append(parameters["attrs_before"][SQL_COPT_SS_ACCESS_TOKEN][4:].decode("utf-16-le"))
+        connections.append(Connection())
+        return connections[-1]
+
+    def work() -> None:
+        with engine.connect():
+            pass
+
+    work()
+    pass_time(CONNECTION_LIFE - 60)
+    work()
+    assert signed_in == ["token-1"], "it is kept"
+    pass_time(120)
+    work()
+    assert signed_in == ["token-1"] * 2, "it is replaced while its token is good"
+    pass_time(CONNECTION_LIFE + 1)
+    work()
+    assert signed_in == ["token-1", "token-1", "token-2"], "a new one asks for a token again"
+    connections[-1].broken = True
+    work()
+    assert signed_in == ["token-1", "token-1", "token-2", "token-2"], "one that the server has cut is replaced"
+    assert endpoint.asked == [(client_id, "https://database.windows.net")] * 2
+
+
+def an_event() -> Envelope:
+    return Envelope(
+        event_id=uuid4(),
+        aggregate_id=uuid4(),
+        version=1,
+        type="OrderSubmittedV1",
+        payload="{}",
+        occurred_at=datetime.now(UTC),
+        command_id="c",
+        correlation_id="c",
+        causation_id="c",
+        traceparent=None,
+        actor="somebody",
+    )
