@@ -3,7 +3,6 @@
 from uuid import UUID
 
 import azure.functions as func
-from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.catalog.commands.change_price import ChangePrice, change_price
@@ -15,6 +14,7 @@ from shared.catalog.views.product_details import ProductDetails, ReadProduct, re
 from shared.messaging.envelope import Envelope
 from shared.messaging.projection import Projection
 from shared.platform.cosmos import ReadModels
+from shared.platform.generations import Generations
 from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
@@ -36,10 +36,8 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
     outbox = Outbox(settings, engine, LOG, SCHEMA, topic="product-events")
     writes = WriteSide(engine, LOG, Products, committed=outbox.wake)
 
-    def products() -> ContainerProxy:
-        return read_models.container("catalog")
-
-    projection = Projection(products, reader, LOG, product_details.change)
+    products = Generations(read_models, "products", container="catalog")
+    projection = Projection(products.written, reader, LOG, product_details.change)
     api = Api("catalog")
 
     @api.command("POST", "products", AddProduct, created=ProductAdded)
@@ -62,7 +60,7 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
     @api.query("products/{productId}", ReadProduct, ProductDetails)
     async def get_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadProduct)
-        return found(call, *await read_product(products(), call.query, call.wait))
+        return found(call, *await read_product((await products.served()).container, call.query, call.wait))
 
     @api.consumer("product-events", "product-views")
     async def project_product(envelope: Envelope) -> None:

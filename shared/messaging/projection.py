@@ -39,7 +39,7 @@ class Projection[Event]:
 
     def __init__(
         self,
-        container: Callable[[], ContainerProxy],
+        containers: Callable[[], Awaitable[Sequence[ContainerProxy]]],
         engine: sa.Engine,
         log: EventLog[Event],
         change: Callable[[Recorded[Event]], Change],
@@ -48,59 +48,43 @@ class Projection[Event]:
         """Prepare; nothing connects yet.
 
         Args:
-            container: where the documents are.
+            containers: where the documents are; more than one while another generation of the view is kept as well.
             engine: reaches the log; used only when there is a gap.
             log: the context's event log.
             change: what an event does, as far as it can be told from the event alone; one request.
             reconsider: what it does in the light of the documents that are there, when `change` did not fit them.
         """
-        self._container = container
+        self._containers = containers
         self._reader = engine.execution_options(reads_only=True)
         self._log = log
         self._change = change
         self._reconsider = reconsider
 
     async def project(self, recorded: Recorded[Event]) -> None:
-        """Apply an event once, after its predecessors.
+        """Apply an event once to each container, after its predecessors.
 
         Raises:
             GapInLog: events are missing that the log does not have.
             HttpResponseError: the store does not answer, or refuses for good.
         """
+        for container in await self._containers():
+            await self._project(container, recorded)
         envelope = recorded.envelope
-        change = self._change(recorded)
-        for _ in range(TRIES):
-            try:
-                await _write(self._container(), change, envelope.version)
-            except HttpResponseError as error:
-                if error.status_code not in _RECONSIDER:
-                    raise
-                failed = error
-            else:
-                logger.info(
-                    "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
-                    *(envelope.type, envelope.version, envelope.aggregate_id),
-                    *(envelope.correlation_id, envelope.causation_id, envelope.traceparent),
-                )
-                return
-            gate_id = document_id(change.gate)
-            held = await self._version(gate_id, change.partition_key)
-            if held >= envelope.version:
-                return
-            if held < envelope.version - 1:
-                await self.catch_up(envelope.aggregate_id, gate_id, change.partition_key, envelope.version - 1)
-            elif self._reconsider is not None:
-                change = await self._reconsider(self._container(), recorded)
-            # else its predecessor has come since: once more
-        raise failed
+        logger.info(
+            "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
+            *(envelope.type, envelope.version, envelope.aggregate_id),
+            *(envelope.correlation_id, envelope.causation_id, envelope.traceparent),
+        )
 
-    async def catch_up(self, aggregate_id: UUID, document_id: str, partition_key: str, until: int) -> None:
+    async def catch_up(
+        self, container: ContainerProxy, aggregate_id: UUID, document_id: str, partition_key: str, until: int
+    ) -> None:
         """Apply what the log has and the document lacks, up to and including version `until`.
 
         Raises:
             GapInLog: the log does not have all of it.
         """
-        held = await self._version(document_id, partition_key)
+        held = await _version(container, document_id, partition_key)
         if held >= until:
             return
         missing = await asyncio.to_thread(self._history, aggregate_id, held, until)
@@ -108,18 +92,44 @@ class Projection[Event]:
             raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {until}")
         logger.warning("filling %s to %s of %s from the log", held + 1, until, aggregate_id)
         for recorded in missing:
-            await self.project(recorded)
+            await self._project(container, recorded)
 
-    async def _version(self, document_id: str, partition_key: str) -> int:
-        try:
-            document = await self._container().read_item(document_id, partition_key)
-        except CosmosResourceNotFoundError:
-            return 0
-        return int(document["version"])
+    async def _project(self, container: ContainerProxy, recorded: Recorded[Event]) -> None:
+        envelope = recorded.envelope
+        change = self._change(recorded)
+        for _ in range(TRIES):
+            try:
+                await _write(container, change, envelope.version)
+            except HttpResponseError as error:
+                if error.status_code not in _RECONSIDER:
+                    raise
+                failed = error
+            else:
+                return
+            gate_id = document_id(change.gate)
+            held = await _version(container, gate_id, change.partition_key)
+            if held >= envelope.version:
+                return
+            if held < envelope.version - 1:
+                await self.catch_up(
+                    container, envelope.aggregate_id, gate_id, change.partition_key, envelope.version - 1
+                )
+            elif self._reconsider is not None:
+                change = await self._reconsider(container, recorded)
+            # else its predecessor has come since: once more
+        raise failed
 
     def _history(self, aggregate_id: UUID, after: int, until: int) -> Sequence[Recorded[Event]]:
         with self._reader.connect() as connection:
             return self._log.history(connection, aggregate_id, after, until)
+
+
+async def _version(container: ContainerProxy, document_id: str, partition_key: str) -> int:
+    try:
+        document = await container.read_item(document_id, partition_key)
+    except CosmosResourceNotFoundError:
+        return 0
+    return int(document["version"])
 
 
 async def _write(container: ContainerProxy, change: Change, version: int) -> None:

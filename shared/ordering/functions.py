@@ -5,7 +5,6 @@ from typing import get_args
 from uuid import UUID
 
 import azure.functions as func
-from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.events import ProductEvent
 from shared.customers.events import CustomerEvent
@@ -30,6 +29,7 @@ from shared.ordering.views.names import Names
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_history import OrderHistory, ReadHistory, read_history, read_order_of_the_past
 from shared.platform.cosmos import ReadModels
+from shared.platform.generations import Generations
 from shared.platform.http.api import Api, created, done, found
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
@@ -54,11 +54,9 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
     outbox = Outbox(settings, engine, LOG, SCHEMA, topic="order-events")
     writes = WriteSide(engine, LOG, Orders, committed=outbox.wake)
 
-    def orders() -> ContainerProxy:
-        return read_models.container("orders")
-
-    projection = Projection(orders, reader, LOG, order_projection.change, order_projection.reconsider)
-    names = Names(orders, reader, projection)
+    orders = Generations(read_models, "orders", container="orders")
+    projection = Projection(orders.written, reader, LOG, order_projection.change, order_projection.reconsider)
+    names = Names(orders.written, reader, projection)
     api = Api("ordering")
 
     @api.command("POST", "orders", CreateOrder, created=OrderCreated)
@@ -103,22 +101,22 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
         call = query_call(req, ReadOrder)
         if call.query.of_the_past:
             return found(call, await asyncio.to_thread(read_order_of_the_past, engine, call.query))
-        return found(call, *await read_order(orders(), call.query, call.wait))
+        return found(call, *await read_order(await orders.served(), call.query, call.wait))
 
     @api.query("orders/{orderId}/history", ReadHistory, OrderHistory)
     async def get_order_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadHistory)
-        return found(call, await read_history(orders(), engine, call.query))
+        return found(call, await read_history((await orders.served()).container, engine, call.query))
 
     @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, can_miss=False)
     async def get_customer_orders(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ListOrders)
-        return found(call, await list_orders(orders(), call.query, call.wait))
+        return found(call, await list_orders((await orders.served()).container, call.query, call.wait))
 
     @api.query("customers/{customerId}/summary", ReadSummary, CustomerSummary)
     async def get_customer_summary(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadSummary)
-        return found(call, *await read_summary(orders(), call.query, call.wait))
+        return found(call, *await read_summary((await orders.served()).container, call.query, call.wait))
 
     @api.consumer("order-events", "order-views")
     async def project_order(envelope: Envelope) -> None:

@@ -36,6 +36,7 @@ from shared.ordering.events import (
 from shared.ordering.tables import LOG
 from shared.ordering.views import customer_summary, order_projection
 from shared.ordering.views.customer_summary import SUMMARY, ReadSummary, new_summary, read_summary
+from tests.support.containers import only
 from tests.support.cosmos import running_cosmos
 
 DIGITS = {"EUR": 2, "JPY": 0, "KWD": 3}
@@ -114,7 +115,7 @@ async def test_thousands_of_orders_projected_at_once_add_up_to_the_minor_unit(or
         placed.append(PlacedOrder(uuid4(), customer_id, currency, total, cancelled, at))
     await orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection(
-        lambda: orders, sa.create_engine("sqlite://"), LOG, order_projection.change, order_projection.reconsider
+        only(orders), sa.create_engine("sqlite://"), LOG, order_projection.change, order_projection.reconsider
     )
     waiting = iter(placed)
 
@@ -152,7 +153,7 @@ async def test_100000_increments_leave_the_totals_exact_to_the_minor_unit(orders
         return Change(str(customer_id), Create(gate), [Patch(SUMMARY, spend)])
 
     await orders.create_item(new_summary(customer_id, "Ada", 1))
-    projection = Projection[OrderEvent](lambda: orders, sa.create_engine("sqlite://"), LOG, change)
+    projection = Projection[OrderEvent](only(orders), sa.create_engine("sqlite://"), LOG, change)
     async with asyncio.TaskGroup() as group:
         for load in loads:
             bundle = OrderSubmittedV1(load, customer_id, "EUR", Decimal(0))

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from shared.catalog import events as catalog
 from shared.customers import events as customers
 from shared.ordering import events as ordering
+from shared.platform.generations import CONTROL
 from shared.platform.settings import Settings
 from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT
@@ -97,7 +98,10 @@ def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() 
     assert set(re.findall(r'topic="([\w-]+)"', code)) == set(topics)
     consumed = set(re.findall(r'consumer\("([\w-]+)", "([\w-]+)"\)', code))
     assert consumed == {(topic, name) for topic, names in topics.items() for name in names}
-    assert set(re.findall(r'\.container\("([\w-]+)"\)', code)) == {container["id"] for container in CONTAINERS}
+    views = set(re.findall(r'container="([\w-]+)"', code))
+    generations = {name + generation for name in views for generation in ("", "-2")}
+    assert {container["id"] for container in CONTAINERS} == generations | {CONTROL}
+    assert set(re.findall(r'\.container\("([\w-]+)"\)', code)) <= generations
 
 
 def test_subscriptions_that_the_code_consumes_with_sessions_have_them() -> None:

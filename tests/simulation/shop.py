@@ -48,6 +48,7 @@ from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.database import FaultyEngine, empty_database
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.scheduler import Crash, Scheduler
+from tests.support.containers import only
 
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
 
@@ -125,14 +126,14 @@ class Shop:
         }
         orders, products = cast("ContainerProxy", self.orders), cast("ContainerProxy", self.products)
         self.order_views = Projection(
-            lambda: orders,
+            only(orders),
             self.faulty["ordering"],
             ordering.LOG,
             order_projection.change,
             order_projection.reconsider,
         )
-        self.product_views = Projection(lambda: products, self.faulty["catalog"], catalog.LOG, product_details.change)
-        self.names = Names(lambda: orders, self.faulty["ordering"], self.order_views)
+        self.product_views = Projection(only(products), self.faulty["catalog"], catalog.LOG, product_details.change)
+        self.names = Names(only(orders), self.faulty["ordering"], self.order_views)
         self.handlers: dict[str, Callable[[bytes], None]] = {
             "order-views": lambda body: self.scheduler.work(
                 self.order_views.project(ordering.CODEC.open(from_body(body)))

@@ -23,6 +23,7 @@ from shared.ordering.repository import Orders
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, ReadSummary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.generations import Served
 from shared.platform.times import utc_text
 from tests.support.shop import Shop
 
@@ -89,7 +90,7 @@ async def _product_document_agrees(products: ContainerProxy, product: Product) -
 
 async def _order_document_agrees(orders: ContainerProxy, order: Order, named: dict[UUID, str]) -> None:
     query = ReadOrder(order_id=order.order_id, customer_id=order.customer_id)
-    shown, _ = await read_order(orders, query, wait=0)
+    shown, _ = await read_order(Served(orders, 1), query, wait=0)
     assert (shown.version, shown.status, shown.currency) == (order.version, order.status, order.currency)
     assert (Decimal(shown.total), shown.cancel_reason) == (order.total, order.cancel_reason)
     assert shown.customer_name == named[order.customer_id]

@@ -23,6 +23,7 @@ from shared.ordering.copies import NotCopiedYet
 from shared.ordering.events import OrderEvent
 from shared.ordering.views import order_projection
 from shared.ordering.views.names import Names
+from tests.support.containers import only
 from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 
@@ -40,16 +41,16 @@ class Delivery:
 
     def __post_init__(self) -> None:
         self.orders_projection = Projection[OrderEvent](
-            lambda: self.orders,
+            only(self.orders),
             self.shop.ordering_engine,
             ordering.LOG,
             order_projection.change,
             order_projection.reconsider,
         )
         self.products_projection = Projection(
-            lambda: self.products, self.shop.catalog_engine, catalog.LOG, product_details.change
+            only(self.products), self.shop.catalog_engine, catalog.LOG, product_details.change
         )
-        self.names = Names(lambda: self.orders, self.shop.ordering_engine, self.orders_projection)
+        self.names = Names(only(self.orders), self.shop.ordering_engine, self.orders_projection)
         self.held: dict[str, int] = {}
 
     async def all(self, chance: random.Random) -> None:

@@ -5,7 +5,7 @@ item yet, it is brought up to date from the log first, so no order can keep an o
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import batched
 from typing import Any
@@ -35,9 +35,12 @@ class Names:
     """Corrects the names in the orders container."""
 
     def __init__(
-        self, container: Callable[[], ContainerProxy], engine: sa.Engine, orders: Projection[OrderEvent]
+        self,
+        containers: Callable[[], Awaitable[Sequence[ContainerProxy]]],
+        engine: sa.Engine,
+        orders: Projection[OrderEvent],
     ) -> None:
-        self._container = container
+        self._containers = containers
         self._reader = engine.execution_options(reads_only=True)
         self._orders = orders
 
@@ -48,6 +51,7 @@ class Names:
             return
         line = f'c.items["{event.product_id}"]'
         await self._correct(
+            await self._containers(),
             await asyncio.to_thread(self._orders_with_product, event.product_id, version),
             [
                 {"op": "set", "path": f"/items/{event.product_id}/productName", "value": event.name},
@@ -60,9 +64,11 @@ class Names:
         """Show a customer's name in the summary, which a new customer gets here, and in every order."""
         event, version = recorded.event, recorded.envelope.version
         partition_key = str(event.customer_id)
-        with suppress(CosmosResourceExistsError):  # an order came first, or this delivery is a repeated one
-            summary = new_summary(event.customer_id, event.name, version)
-            await self._container().create_item(summary, no_response=True)
+        containers = await self._containers()
+        for container in containers:
+            with suppress(CosmosResourceExistsError):  # an order came first, or this delivery is a repeated one
+                summary = new_summary(event.customer_id, event.name, version)
+                await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
             return
         operations: list[dict[str, Any]] = [
@@ -70,31 +76,36 @@ class Names:
             {"op": "set", "path": "/customerVersion", "value": version},
         ]
         condition = f"c.customerVersion < {version}"
-        with suppress(CosmosAccessConditionFailedError):  # it has this name, or a later one
-            await self._patch(SUMMARY, partition_key, operations, f"from c where {condition}")
+        for container in containers:
+            with suppress(CosmosAccessConditionFailedError):  # it has this name, or a later one
+                await _patch(container, SUMMARY, partition_key, operations, f"from c where {condition}")
         orders = await asyncio.to_thread(self._orders_of_customer, event.customer_id)
-        await self._correct(orders, operations, condition)
+        await self._correct(containers, orders, operations, condition)
 
     async def _correct(
-        self, orders: Iterable[OrderToCorrect], operations: Sequence[dict[str, Any]], condition: str
+        self,
+        containers: Sequence[ContainerProxy],
+        orders: Sequence[OrderToCorrect],
+        operations: Sequence[dict[str, Any]],
+        condition: str,
     ) -> None:
         rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
-        for some in batched(orders, AT_ONCE, strict=False):
-            await asyncio.gather(*(self._correct_one(order, rename, condition) for order in some))
+        for container in containers:
+            for some in batched(orders, AT_ONCE, strict=False):
+                await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
-    async def _correct_one(self, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str) -> None:
+    async def _correct_one(
+        self, container: ContainerProxy, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str
+    ) -> None:
         document_id, partition_key = str(order.order_id), str(order.customer_id)
-        shown = f"from c where c.version >= {order.version}"
+        shown = f"from c where c.version >= {order.version} AND {condition}"
         try:
-            await self._patch(document_id, partition_key, rename, f"{shown} AND {condition}")
+            await _patch(container, document_id, partition_key, rename, shown)
         except (CosmosAccessConditionFailedError, CosmosResourceNotFoundError):
             # the name is new already, or the item is gone, or the document is behind
-            await self._orders.catch_up(order.order_id, document_id, partition_key, order.version)
+            await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
             with suppress(CosmosAccessConditionFailedError):  # now it cannot be behind
-                await self._patch(document_id, partition_key, rename, f"{shown} AND {condition}")
-
-    async def _patch(self, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str) -> None:
-        await self._container().patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+                await _patch(container, document_id, partition_key, rename, shown)
 
     def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
         with self._reader.connect() as connection:
@@ -103,3 +114,9 @@ class Names:
     def _orders_of_customer(self, customer_id: UUID) -> list[OrderToCorrect]:
         with self._reader.connect() as connection:
             return list(Copies(connection).orders_of_customer(customer_id))
+
+
+async def _patch(
+    container: ContainerProxy, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str
+) -> None:
+    await container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 from uuid import UUID
 
-from azure.cosmos.aio import ContainerProxy
 from pydantic import Field
 
 from shared.kernel.money import Money
@@ -24,6 +23,7 @@ from shared.ordering.events import (
     OrderSubmittedV1,
 )
 from shared.platform.examples import CUSTOMER_ID, ORDER_ID, example
+from shared.platform.generations import Served
 from shared.platform.input import Id, Moment, QueryInput, Version
 from shared.platform.output import Amount, Answer, Time, amount
 from shared.platform.reading import read_at_least
@@ -113,17 +113,19 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
     return Patch(str(event.order_id), operations)
 
 
-async def read_order(orders: ContainerProxy, query: ReadOrder, wait: int) -> tuple[OrderDetails, str]:
+async def read_order(served: Served, query: ReadOrder, wait: int) -> tuple[OrderDetails, str]:
     """Read an order and its etag.
 
     Raises:
         OrderNotFound: the customer has no such order, or none that has been projected yet.
         Problem: it is not at `min_version` within `wait` seconds.
     """
-    document = await read_at_least(orders, str(query.order_id), str(query.customer_id), query.min_version, wait)
+    document = await read_at_least(
+        served.container, str(query.order_id), str(query.customer_id), query.min_version, wait
+    )
     if document is None:
         raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
-    return rendered(document), _etag(document)
+    return rendered(document), _etag(document, served.generation)
 
 
 def rendered(document: Mapping[str, Any]) -> OrderDetails:
@@ -158,13 +160,13 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
     )
 
 
-def _etag(document: Mapping[str, Any]) -> str:
-    """Tell apart what readers can see: the version, and how often a name in it was changed since.
+def _etag(document: Mapping[str, Any], generation: int) -> str:
+    """Tell apart what readers can see: the version, and how often a name in it was changed since, in this generation.
 
     If-Match on a command takes the version alone, so either form serves there.
     """
-    renames = document["renames"]
-    return f'"{document["version"]}.{renames}"' if renames else f'"{document["version"]}"'
+    version, renames = document["version"], document["renames"]
+    return f'"{version}.{renames}.{generation}"' if renames or generation > 1 else f'"{version}"'
 
 
 def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ MAX_ERRORS = 1_000
 """Errors named in one answer: one for each item of the largest order. What is wrong beyond that is named next time."""
 
 _JSON = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
-_ETAG = re.compile(r'"(\d{1,18})(\.\d+)?"')
+_ETAG = re.compile(r'"(\d{1,18})(\.\d+)*"')
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _WAIT = re.compile(r"wait=(\d{1,4})", re.IGNORECASE)

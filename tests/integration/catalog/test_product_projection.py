@@ -18,6 +18,7 @@ from shared.catalog.views import product_details
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
 from shared.messaging.envelope import Metadata, Recorded
 from shared.messaging.projection import Projection
+from tests.support.containers import only
 from tests.support.shop import Shop
 
 
@@ -34,7 +35,7 @@ def a_history(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
 
 @pytest.fixture
 def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
-    return Projection(lambda: catalog, shop.catalog_engine, LOG, product_details.change)
+    return Projection(only(catalog), shop.catalog_engine, LOG, product_details.change)
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:

@@ -20,18 +20,19 @@ from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.ordering.views.names import Names
+from tests.support.containers import only
 from tests.support.offers import a_customer, a_product, an_order, history, pieces, saved
 from tests.support.shop import Shop
 
 
 @pytest.fixture
 def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
-    return Projection(lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
 
 
 @pytest.fixture
 def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]) -> Names:
-    return Names(lambda: orders, shop.ordering_engine, projection)
+    return Names(only(orders), shop.ordering_engine, projection)
 
 
 def recorded[Event: ProductEvent | CustomerEvent](event: Event, aggregate_id: UUID, version: int) -> Recorded[Event]:
@@ -146,7 +147,7 @@ async def test_an_item_that_is_gone_again_when_its_name_comes_is_left_alone(
 
     path = f"/items/{tea.product_id}/productName"
     condition = f'c.items["{tea.product_id}"].productVersion < 2'
-    await names._correct([had_it], [{"op": "set", "path": path, "value": "Green tea"}], condition)
+    await names._correct([orders], [had_it], [{"op": "set", "path": path, "value": "Green tea"}], condition)
 
     assert await document(orders, order) == before
 

@@ -24,8 +24,10 @@ from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_history import folded
+from shared.platform.generations import Served
 from shared.platform.output import CurrencyAmount
 from shared.platform.times import utc_text
+from tests.support.containers import only
 from tests.support.offers import a_customer, a_product, an_order, an_order_that_is, history, pieces, saved
 from tests.support.shop import Shop
 
@@ -34,7 +36,7 @@ DAY = datetime(2026, 11, 22, tzinfo=UTC)
 
 @pytest.fixture
 def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
-    return Projection(lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
 
 
 async def deliver(projection: Projection[OrderEvent], events: Sequence[Recorded[OrderEvent]]) -> None:
@@ -44,7 +46,7 @@ async def deliver(projection: Projection[OrderEvent], events: Sequence[Recorded[
 
 async def details(orders: ContainerProxy, order: Order) -> OrderDetails:
     query = ReadOrder(order_id=order.order_id, customer_id=order.customer_id)
-    return (await read_order(orders, query, wait=0))[0]
+    return (await read_order(Served(orders, 1), query, wait=0))[0]
 
 
 async def summary(orders: ContainerProxy, customer: Customer) -> CustomerSummary:
@@ -163,7 +165,7 @@ async def test_a_gap_that_the_log_cannot_fill_changes_nothing(
 
 
 async def test_the_order_and_the_summary_change_together_or_not_at_all(shop: Shop, orders: ContainerProxy) -> None:
-    unforgiving = Projection(lambda: orders, shop.ordering_engine, LOG, order_projection.change)
+    unforgiving = Projection(only(orders), shop.ordering_engine, LOG, order_projection.change)
     order = saved(shop.ordering_engine, an_order())
     with pytest.raises(HttpResponseError):  # there is no summary to count it in
         await deliver(unforgiving, history(shop.ordering_engine, order))
@@ -303,9 +305,7 @@ async def test_two_consumers_at_once_apply_each_event_once(
 ) -> None:
     customer = a_customer()
     made = [an_eventful_order(shop, customer) for _ in range(4)]
-    another = Projection(
-        lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
-    )
+    another = Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
     await asyncio.gather(
         *(deliver(each, history(shop.ordering_engine, order)) for order in made for each in (projection, another))
     )

@@ -20,6 +20,8 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.generations import Served
+from tests.support.containers import only
 from tests.support.shop import Shop
 
 
@@ -57,7 +59,7 @@ async def test_each_event_is_one_request_and_detail_and_summary_are_one_point_re
     for command in commands:
         command()
     projection = Projection(
-        lambda: orders, shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
     )
     with shop.ordering_engine.connect() as connection:
         events = [*LOG.history(connection, order_id), *LOG.history(connection, other)]
@@ -67,7 +69,7 @@ async def test_each_event_is_one_request_and_detail_and_summary_are_one_point_re
         print(f"{recorded.envelope.type}: {len(sent)} request")  # noqa: T201  # for pytest -s
         assert len(sent) == 1, sent
     with counted() as sent:
-        await read_order(orders, ReadOrder(order_id=order_id, customer_id=customer_id), wait=0)
+        await read_order(Served(orders, 1), ReadOrder(order_id=order_id, customer_id=customer_id), wait=0)
         await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
     assert [request.split()[0] for request in sent] == ["GET", "GET"]
     with counted() as sent:

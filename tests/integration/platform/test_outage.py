@@ -17,6 +17,7 @@ from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG
 from shared.ordering.views.order_details import ReadOrder, read_order
 from shared.platform.cosmos import ReadModels
+from shared.platform.generations import Served
 from shared.platform.settings import Settings
 from tests.support.cosmos import KEY, start, stop
 from tests.support.shop import Shop
@@ -66,7 +67,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
         create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
         await delivery
         orders = read_models.container("orders")
-        details, _ = await read_order(orders, ReadOrder(order_id=order, customer_id=customer), wait=0)
+        details, _ = await read_order(Served(orders, 1), ReadOrder(order_id=order, customer_id=customer), wait=0)
         assert len(details.items) == 1
     finally:
         stop(process)

@@ -1,0 +1,178 @@
+"""Generations of a read model: while one serves, the next is filled, or the one before is kept for a roll-back.
+
+A view has two containers, which take turns. Its state is one small document, which every process reads again every few
+seconds. A switch is therefore an appointment, far enough ahead for every process to have heard of it: from one moment
+on all of them read the other container. Around that moment nothing is projected, so both containers show the same, and
+no reader sees a version go backwards.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, NamedTuple, Self
+
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceExistsError
+
+from shared.platform.cosmos import ReadModels
+from shared.platform.reading import point_read
+
+CONTROL = "operations"
+"""The container that holds the state of all views, partitioned by /view."""
+
+FRESH = 2.0
+"""Seconds after which a state is read again, beside what asked for it."""
+
+TRUST = 10.0
+"""Seconds for which a state is acted on. What is decided takes effect no sooner, so that everyone knows it by then."""
+
+QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
+"""Seconds around a switch without projecting: what began before has ended, and clocks may differ a little."""
+
+STATE = "generations"
+
+
+class StateChanged(Exception):
+    """Somebody else changed the view's state at the same time; look again."""
+
+
+class Served(NamedTuple):
+    """What queries read now."""
+
+    container: ContainerProxy
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Which generations of a view there are.
+
+    Attributes:
+        serving: the generation that queries read.
+        standby: the one that is kept up to date beside it; None while there is none.
+        switch_at: when they change places, in seconds since 1970; None unless it is agreed.
+        etag: of the document that it was read from; None while there is none.
+    """
+
+    serving: int = 1
+    standby: int | None = None
+    switch_at: float | None = None
+    etag: str | None = None
+
+    def at(self, now: float) -> Self:
+        """Tell the state at a time: what was agreed for a moment that has passed, is so."""
+        if self.switch_at is None or self.standby is None or now < self.switch_at:
+            return self
+        return replace(self, serving=self.standby, standby=self.serving, switch_at=None)
+
+    def quiet_until(self, now: float) -> float | None:
+        """Tell until when nothing may be projected; None if it may."""
+        if self.switch_at is None or not self.switch_at - QUIET_BEFORE <= now < self.switch_at + QUIET_AFTER:
+            return None
+        return self.switch_at + QUIET_AFTER
+
+
+class Generations:
+    """The generations of one view, as this process knows them."""
+
+    def __init__(
+        self, read_models: ReadModels, view: str, container: str, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            read_models: the database.
+            view: the view's name.
+            container: its first container; the other one's name ends in -2.
+            clock: the time in seconds since 1970.
+        """
+        self.view = view
+        self._read_models = read_models
+        self._names = (f"{container}-2", container)  # even generations, odd ones
+        self._clock = clock
+        self._state = State()
+        self._read_at = 0.0
+        self._reading: asyncio.Task[None] | None = None
+
+    def container(self, generation: int) -> ContainerProxy:
+        """Give the container of a generation."""
+        return self._read_models.container(self._names[generation % 2])
+
+    async def served(self) -> Served:
+        """Tell what queries read now."""
+        generation = (await self._known()).at(self._clock()).serving
+        return Served(self.container(generation), generation)
+
+    async def written(self) -> Sequence[ContainerProxy]:
+        """Tell what projections write now, the serving one first; around a switch, wait until it is over."""
+        state = await self._known()
+        while (until := state.quiet_until(self._clock())) is not None:
+            await asyncio.sleep(until - self._clock())
+            state = await self._known()
+        now = state.at(self._clock())
+        return [self.container(generation) for generation in (now.serving, now.standby) if generation is not None]
+
+    async def read(self) -> State:
+        """Read the state itself."""
+        document = await point_read(self._read_models.container(CONTROL), STATE, self.view)
+        if document is None:
+            return State()
+        return State(document["serving"], document["standby"], document["switch_at"], document["_etag"])
+
+    async def write(self, state: State) -> State:
+        """Replace the state that was read, and give it as it is now.
+
+        Raises:
+            StateChanged: it is no longer what was read.
+        """
+        control = self._read_models.container(CONTROL)
+        document: dict[str, Any] = {"id": STATE, "view": self.view, **asdict(state)}
+        del document["etag"]
+        try:
+            if state.etag is None:
+                written = await control.create_item(document)
+            else:
+                written = await control.replace_item(
+                    STATE, document, etag=state.etag, match_condition=MatchConditions.IfNotModified
+                )
+        except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
+            raise StateChanged(self.view) from error
+        return replace(state, etag=written["_etag"])
+
+    async def agree_on_switch(self) -> float:
+        """Agree to let the two generations change places, and tell when, in seconds since 1970.
+
+        Raises:
+            ValueError: there is no other generation.
+            StateChanged: somebody else agreed on something.
+        """
+        state = (await self.read()).at(self._clock())
+        if state.standby is None:
+            raise ValueError(f"{self.view} has no other generation")
+        if state.switch_at is not None:
+            return state.switch_at
+        agreed = self._clock() + TRUST + QUIET_BEFORE
+        await self.write(replace(state, switch_at=agreed))
+        return agreed
+
+    async def _known(self) -> State:
+        age = self._clock() - self._read_at
+        if not 0 <= age < FRESH and (self._reading is None or self._reading.done()):
+            self._reading = asyncio.create_task(self._refresh())
+            self._reading.add_done_callback(_seen)
+        if not 0 <= age < TRUST and self._reading is not None:
+            await asyncio.shield(self._reading)
+        return self._state
+
+    async def _refresh(self) -> None:
+        asked = self._clock()
+        self._state = await self.read()
+        self._read_at = asked
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at a failure, so that nobody is told that nobody did: who needs a fresh state asks again, and gets it."""
+    if not task.cancelled():
+        task.exception()
