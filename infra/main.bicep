@@ -21,7 +21,7 @@ param sqlAdministrators administratorGroup
 @description('Size of the database.')
 param database databaseSize
 
-@description('Most request units a second of each Cosmos DB container, scaled automatically; 0: serverless.')
+@description('Most request units a second of the Cosmos DB database, at least 1000, scaled automatically; 0: serverless.')
 param cosmosMaxThroughput int
 
 @description('Standard, or Premium, which private networking needs.')

@@ -72,7 +72,7 @@ var metrics = [
   }
   {
     name: 'cosmos-throttled'
-    description: 'Cosmos DB refuses requests for want of request units: raise the maximum throughput.'
+    description: 'Cosmos DB refuses requests for want of request units, which all containers share: raise the maximum throughput.'
     severity: 2
     scope: cosmosId
     namespace: 'Microsoft.DocumentDB/databaseAccounts'

@@ -19,7 +19,8 @@ param location string
 @description('Tags on every resource.')
 param tags object
 
-@description('Most request units a second of each container, scaled automatically from a tenth of it; 0: serverless.')
+@description('Most request units a second of all containers together, scaled automatically from a tenth of it; 0: serverless.')
+@minValue(0)
 param maxThroughput int
 
 @description('Whether the account survives the loss of a zone.')
@@ -55,13 +56,16 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
 
   resource database 'sqlDatabases' = {
     name: topology.database
-    properties: { resource: { id: topology.database } }
+    properties: {
+      // shared by the containers: a spare one for a rebuilt read model would else cost as much as one in use
+      options: serverless ? {} : { autoscaleSettings: { maxThroughput: maxThroughput } }
+      resource: { id: topology.database }
+    }
 
     resource container 'containers' = [
       for definition in containers: {
         name: definition.id
         properties: {
-          options: serverless ? {} : { autoscaleSettings: { maxThroughput: maxThroughput } }
           resource: {
             id: definition.id
             partitionKey: { kind: 'Hash', paths: [definition.partitionKey], version: 2 }

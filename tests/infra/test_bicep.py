@@ -92,6 +92,19 @@ def test_azure_has_the_laptops_containers_because_it_reads_the_same_file() -> No
             assert mapped[name] in MODULES["cosmos"]
 
 
+def test_containers_share_the_databases_throughput_so_that_a_spare_one_costs_nothing() -> None:
+    assert MODULES["cosmos"].count("autoscaleSettings") == 1
+    database = MODULES["cosmos"].index("resource database 'sqlDatabases'")
+    container = MODULES["cosmos"].index("resource container 'containers'")
+    assert database < MODULES["cosmos"].index("autoscaleSettings") < container
+
+
+def test_only_the_query_side_reaches_the_read_models() -> None:
+    assert "    writerPrincipalId: viewIdentity.properties.principalId\n" in MODULES["main"]
+    assert re.findall(r"cosmosRoles\.\w+", MODULES["cosmos"]) == ["cosmosRoles.dataContributor"] * 2
+    assert not any("cosmosRoles" in text for name, text in MODULES.items() if name not in {"cosmos", "roles"})
+
+
 def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() -> None:
     code = "".join(SOURCES.values())
     topics = {topic["Name"]: {sub["Name"] for sub in topic["Subscriptions"]} for topic in NAMESPACE["Topics"]}
