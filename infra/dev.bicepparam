@@ -40,5 +40,5 @@ param zoneRedundant = false
 param privateNetworking = false
 param logDailyQuotaGb = 1
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
-param monthlyBudget = 50
+param monthlyBudget = 150
 param budgetStart = readEnvironmentVariable('BUDGET_START')

@@ -1,0 +1,128 @@
+"""What orders cost in requests, request units, messages and bytes: the counts that docs/cost.md reckons with.
+
+`pytest -s tests/integration/test_cost.py` prints them. The engine's request units are constants for each kind of
+request (infra/local/cosmos/replies.py), so they only weigh requests; docs/cost.md says how to ask Azure for its own.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from unittest import mock
+from uuid import UUID
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+from azure.cosmos.aio import ContainerProxy
+
+from infra import cost
+from shared.messaging.envelope import Metadata
+from shared.messaging.projection import Projection
+from shared.messaging.relay import Relay
+from shared.messaging.wire import to_body
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.tables import CODEC, LOG
+from shared.ordering.views import order_projection
+from shared.ordering.views.customer_orders import ListOrders, list_orders
+from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
+from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.generations import Served
+from tests.support.containers import only
+from tests.support.shop import Shop
+from tests.support.topic import KeptTopic
+
+ORDERS = 10
+PER_THOUSAND = 1_000 // ORDERS
+
+
+@contextmanager
+def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
+    """Count statements, one for each round trip, and commits."""
+
+    def statement(_connection: object, _cursor: object, text: str, *_: object) -> None:
+        counts["sql_statements"] += not text.startswith("BEGIN")
+
+    def commit(_connection: object) -> None:
+        counts["sql_commits"] += 1
+
+    sa.event.listen(engine, "before_cursor_execute", statement)
+    sa.event.listen(engine, "commit", commit)
+    yield
+    sa.event.remove(engine, "before_cursor_execute", statement)
+    sa.event.remove(engine, "commit", commit)
+
+
+@contextmanager
+def counting_cosmos(counts: Counter[str]) -> Iterator[None]:
+    """Count requests for documents, and what they were charged."""
+    real = aiohttp.ClientSession._request
+
+    async def request(self: aiohttp.ClientSession, method: str, url: str, **options: object) -> object:
+        answer = await real(self, method, url, **options)  # type: ignore[arg-type]  # handed on as it came
+        if "/docs/" in url:
+            counts["cosmos_requests"] += 1
+            counts["cosmos_units"] += round(float(answer.headers["x-ms-request-charge"]) * PER_THOUSAND)
+        return answer
+
+    with mock.patch.object(aiohttp.ClientSession, "_request", request):
+        yield
+
+
+def life(shop: Shop, order_id: UUID, product_id: UUID) -> list[Callable[[], object]]:
+    """An order's commands; it has been created already, and the first only lets that be published."""
+    return [
+        lambda: None,
+        lambda: shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=product_id, quantity=1), Metadata()),
+        lambda: shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()),
+        lambda: shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata()),
+        lambda: shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata()),
+    ]
+
+
+@pytest.fixture
+async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
+    """Play ORDERS orders of one customer, one after the other, and count for a thousand."""
+    counts: Counter[str] = Counter()
+    customer_id, tea, mug, pot = shop.customer(), shop.product(), shop.product(), shop.product()
+    await orders.create_item(new_summary(customer_id, "Ada", 1))
+    topic = KeptTopic()
+    relay = Relay(shop.ordering_engine, LOG, topic)
+    projection = Projection(
+        only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+    )
+    with ExitStack() as stack:
+        stack.enter_context(counting_sql(shop.ordering_engine, counts))
+        stack.enter_context(counting_cosmos(counts))
+        for _ in range(ORDERS):
+            order_id = shop.order(tea, mug, customer_id=customer_id)
+            for command in life(shop, order_id, pot):
+                command()
+                counts["commands"] += 1
+                counts["messages"] += relay.run()
+                counts["message_bytes"] += len(to_body(topic.sent[-1], "ordering"))
+                await projection.project(CODEC.open(topic.sent[-1]))
+            served = Served(orders, 1)
+            for _ in range(3):
+                await read_order(served, ReadOrder(order_id=order_id, customer_id=customer_id), wait=0)
+            await list_orders(orders, ListOrders(customer_id=customer_id), wait=0)
+            await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+            counts["queries"] += 5
+    with shop.ordering_engine.connect() as connection:
+        logged = connection.execute(sa.select(sa.func.sum(sa.func.length(LOG.table.c.payload)))).scalar_one()
+    counts["payload_characters"] = logged
+    found = orders.query_items("SELECT * FROM c", partition_key=str(customer_id))
+    counts["document_bytes"] = sum([len(json.dumps(document)) async for document in found])
+    return {name: count * (1 if name == "cosmos_units" else PER_THOUSAND) for name, count in counts.items()}
+
+
+async def test_the_page_has_the_counts_of_a_thousand_orders(counts: dict[str, int]) -> None:
+    print(json.dumps(counts, indent=1))  # noqa: T201  # for pytest -s
+    written, _ = cost.inputs(cost.PAGE.read_text(encoding="utf-8"))
+    for name, count in counts.items():
+        # times have fewer digits now and then
+        tolerance = 0.02 if name.endswith(("bytes", "characters")) else 0
+        assert written[name] == pytest.approx(count, rel=tolerance, abs=0), name
