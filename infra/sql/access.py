@@ -39,9 +39,12 @@ QUERY_SIDE = {
     "ordering.event_log": "SELECT",
     "ordering.orders": "SELECT",
     "ordering.order_lines": "SELECT",
+    "ordering.products": "SELECT",
+    "ordering.customers": "SELECT",
     "catalog.event_log": "SELECT",
+    "catalog.products": "SELECT",
 }
-"""What projections need to fill gaps and to find the documents that show a name. It cannot write."""
+"""What projections need to fill gaps, to find the documents that show a name, and to rebuild. It cannot write."""
 
 ROLES = {"command_side": COMMAND_SIDE, "query_side": QUERY_SIDE}
 

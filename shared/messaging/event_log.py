@@ -4,6 +4,7 @@ It is the audit trail, the source that read models are rebuilt from, the outbox 
 record that makes commands idempotent: what a command answered follows from the events it left.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,9 @@ import sqlalchemy as sa
 from shared.messaging.codec import EventCodec
 from shared.messaging.columns import UtcDateTime, exact_text
 from shared.messaging.envelope import Accepted, Envelope, Metadata, Recorded
+
+PARAMETERS = 1_000
+"""Values of one list; SQL Server takes 2,100 parameters a statement."""
 
 
 def event_log_table(schema: sa.MetaData) -> sa.Table:
@@ -58,6 +62,8 @@ class Statements:
 
     append: sa.Insert
     history: sa.Select[Any]
+    histories: sa.Select[Any]
+    newest: sa.Select[Any]
     first_of_command: sa.Select[Any]
     claim: sa.Update
     claimed: sa.Select[Any]
@@ -92,6 +98,10 @@ def _statements(log: sa.Table) -> Statements:
             log.c.aggregate_version <= sa.bindparam("until", type_=sa.BigInteger),
         )
         .order_by(log.c.aggregate_version),
+        histories=sa.select(log)
+        .where(log.c.aggregate_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+        .order_by(log.c.aggregate_id, log.c.aggregate_version),
+        newest=sa.select(sa.func.max(log.c.sequence)),
         first_of_command=sa.select(
             first.c.aggregate_id,
             first.c.command_fingerprint,
@@ -189,6 +199,18 @@ class EventLog[Event]:
         rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until})
         return [Entry(self.codec.open(_envelope(row)), row.published_at) for row in rows]
 
+    def histories(self, connection: sa.Connection, aggregate_ids: Sequence[UUID]) -> dict[UUID, list[Recorded[Event]]]:
+        """Read all events of some aggregates, oldest first; an aggregate without events is left out."""
+        found: dict[UUID, list[Recorded[Event]]] = defaultdict(list)
+        for some in batched(aggregate_ids, PARAMETERS, strict=False):
+            for row in connection.execute(self.statements.histories, {"ids": some}):
+                found[row.aggregate_id].append(self.codec.open(_envelope(row)))
+        return found
+
+    def newest(self, connection: sa.Connection) -> int:
+        """Give the highest sequence that is visible; 0 in an empty log."""
+        return connection.execute(self.statements.newest).scalar() or 0
+
     def first_answer(self, connection: sa.Connection, command_id: str) -> FirstAnswer | None:
         """Look up what the command with this key answered, if one was accepted."""
         row = connection.execute(self.statements.first_of_command, {"command": command_id}).one_or_none()
@@ -214,7 +236,7 @@ class EventLog[Event]:
 
     def mark_published(self, connection: sa.Connection, sequences: Sequence[int], now: datetime) -> None:
         """Note that the events have reached Service Bus."""
-        for some in batched(sequences, 1_000, strict=False):  # SQL Server takes 2,100 parameters a statement
+        for some in batched(sequences, PARAMETERS, strict=False):
             connection.execute(self.statements.mark_published, {"sequences": some, "now": now})
 
     def release(self, connection: sa.Connection, aggregate_ids: Sequence[UUID], until: datetime) -> None:

@@ -9,18 +9,13 @@ no reader sees a version go backwards.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
-from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceExistsError
 
+from shared.platform.control import ControlDocument
 from shared.platform.cosmos import ReadModels
-from shared.platform.reading import point_read
-
-CONTROL = "operations"
-"""The container that holds the state of all views, partitioned by /view."""
 
 FRESH = 2.0
 """Seconds after which a state is read again, beside what asked for it."""
@@ -30,12 +25,6 @@ TRUST = 10.0
 
 QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
 """Seconds around a switch without projecting: what began before has ended, and clocks may differ a little."""
-
-STATE = "generations"
-
-
-class StateChanged(Exception):
-    """Somebody else changed the view's state at the same time; look again."""
 
 
 class Served(NamedTuple):
@@ -90,6 +79,7 @@ class Generations:
         """
         self.view = view
         self._read_models = read_models
+        self._control = ControlDocument(read_models, view, "generations")
         self._names = (f"{container}-2", container)  # even generations, odd ones
         self._clock = clock
         self._state = State()
@@ -115,40 +105,26 @@ class Generations:
         return [self.container(generation) for generation in (now.serving, now.standby) if generation is not None]
 
     async def read(self) -> State:
-        """Read the state itself."""
-        document = await point_read(self._read_models.container(CONTROL), STATE, self.view)
-        if document is None:
-            return State()
-        return State(document["serving"], document["standby"], document["switch_at"], document["_etag"])
+        """Read the state itself, as it is now."""
+        return (await self._stored()).at(self._clock())
 
     async def write(self, state: State) -> State:
         """Replace the state that was read, and give it as it is now.
 
         Raises:
-            StateChanged: it is no longer what was read.
+            ControlChanged: it is no longer what was read.
         """
-        control = self._read_models.container(CONTROL)
-        document: dict[str, Any] = {"id": STATE, "view": self.view, **asdict(state)}
-        del document["etag"]
-        try:
-            if state.etag is None:
-                written = await control.create_item(document)
-            else:
-                written = await control.replace_item(
-                    STATE, document, etag=state.etag, match_condition=MatchConditions.IfNotModified
-                )
-        except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
-            raise StateChanged(self.view) from error
-        return replace(state, etag=written["_etag"])
+        content = {"serving": state.serving, "standby": state.standby, "switchAt": state.switch_at}
+        return replace(state, etag=await self._control.write(content, state.etag))
 
     async def agree_on_switch(self) -> float:
         """Agree to let the two generations change places, and tell when, in seconds since 1970.
 
         Raises:
             ValueError: there is no other generation.
-            StateChanged: somebody else agreed on something.
+            ControlChanged: somebody else agreed on something.
         """
-        state = (await self.read()).at(self._clock())
+        state = await self.read()
         if state.standby is None:
             raise ValueError(f"{self.view} has no other generation")
         if state.switch_at is not None:
@@ -168,8 +144,14 @@ class Generations:
 
     async def _refresh(self) -> None:
         asked = self._clock()
-        self._state = await self.read()
+        self._state = await self._stored()
         self._read_at = asked
+
+    async def _stored(self) -> State:
+        document = await self._control.read()
+        if document is None:
+            return State()
+        return State(document["serving"], document["standby"], document["switchAt"], document["_etag"])
 
 
 def _seen(task: asyncio.Task[None]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from shared.catalog import events as catalog
 from shared.customers import events as customers
 from shared.ordering import events as ordering
-from shared.platform.generations import CONTROL
+from shared.platform.control import CONTROL
 from shared.platform.settings import Settings
 from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT

@@ -6,21 +6,19 @@ Names are those of the time: the log does not know of later renames.
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 from pydantic import Field, JsonValue, TypeAdapter
 
-from shared.messaging.change import applied, gated
-from shared.messaging.envelope import Recorded
 from shared.messaging.event_log import Entry
 from shared.ordering.domain.errors import NoSuchVersion, OrderNotFound
 from shared.ordering.events import OrderEvent
 from shared.ordering.tables import LOG
-from shared.ordering.views import order_details
-from shared.ordering.views.order_details import OrderDetails, ReadOrder
+from shared.ordering.views.order_details import OrderDetails, ReadOrder, rendered
+from shared.ordering.views.order_documents import document_of
 from shared.platform.examples import ORDER_ID, example
 from shared.platform.input import Digits, Id, QueryInput
 from shared.platform.output import Answer, Time
@@ -103,18 +101,7 @@ def read_order_of_the_past(engine: sa.Engine, query: ReadOrder) -> OrderDetails:
         history = [recorded for recorded in history if recorded.envelope.occurred_at <= query.as_of]
     if not history:
         raise NoSuchVersion(f"Order {query.order_id} was not there yet.")
-    return order_details.rendered(folded(history))
-
-
-def folded(history: Sequence[Recorded[OrderEvent]]) -> dict[str, Any]:
-    """Make the document that projecting these events makes, the first of them being the order's first."""
-    document: dict[str, Any] | None = None
-    for recorded in history:
-        step = gated(order_details.change(recorded), recorded.envelope.version, datetime.now(UTC))
-        document = applied(document, step)
-    if document is None:
-        raise ValueError("there are no events")
-    return document
+    return rendered(document_of(history))
 
 
 def _entries(engine: sa.Engine, query: ReadHistory) -> tuple[Entry[OrderEvent], Sequence[Entry[OrderEvent]], int]:

@@ -23,7 +23,7 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
-from shared.ordering.views.order_history import folded
+from shared.ordering.views.order_documents import document_of
 from shared.platform.generations import Served
 from shared.platform.output import CurrencyAmount
 from shared.platform.times import utc_text
@@ -93,7 +93,7 @@ async def test_folding_the_events_in_memory_makes_the_same_document(
     for count, recorded in enumerate(events, 1):
         await projection.project(recorded)
         stored = await orders.read_item(str(order.order_id), str(order.customer_id))
-        document = folded(events[:count])
+        document = document_of(events[:count])
         assert len(document["projected"]) == len(stored["projected"]) == count
         assert {name: stored[name] for name in document if name != "projected"} == {
             name: value for name, value in document.items() if name != "projected"

@@ -1,0 +1,169 @@
+"""Where the catalog container comes from: filling it anew, and holding it against the log; a document a product."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceExistsError
+
+from shared.catalog.events import ProductEvent
+from shared.catalog.tables import LOG, PRODUCTS
+from shared.catalog.views import product_details
+from shared.catalog.views.product_details import view_of
+from shared.messaging.change import applied, gated
+from shared.messaging.envelope import Recorded
+from shared.messaging.projection import Projection
+from shared.platform.reading import Document, point_read
+from shared.platform.views import Changed, Difference, Filled, Source
+
+PAGE = 500
+"""Products that are folded at a time."""
+
+AT_ONCE = 16
+"""Documents that are written at the same time."""
+
+_AFTER = sa.bindparam("after", type_=sa.Uuid)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+NEXT_PRODUCTS = (
+    sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id > _AFTER).order_by(PRODUCTS.c.product_id).limit(_MOST)
+)
+COUNT_PRODUCTS = sa.select(sa.func.count()).select_from(PRODUCTS)
+CHANGED_PRODUCTS = (
+    sa.select(LOG.table.c.sequence, LOG.table.c.aggregate_version, LOG.table.c.occurred_at, LOG.table.c.aggregate_id)
+    .where(LOG.table.c.sequence > sa.bindparam("after", type_=sa.BigInteger))
+    .order_by(LOG.table.c.sequence)
+    .limit(_MOST)
+)
+
+type History = Sequence[Recorded[ProductEvent]]
+
+
+class ProductsSource(Source):
+    """Products, from the catalogue's log."""
+
+    def __init__(self, engine: sa.Engine, projection: Projection[ProductEvent]) -> None:
+        self._engine = engine.execution_options(reads_only=True)
+        self._projection = projection
+
+    async def total(self) -> int:
+        """Count products."""
+        return await asyncio.to_thread(self._total)
+
+    async def fill(self, container: ContainerProxy, position: str | None) -> Filled:
+        """Write the next products."""
+        page = await asyncio.to_thread(self._next, UUID(position or str(UUID(int=0))))
+        if not page:
+            return Filled(None, 0, 0, 0)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def created(history: History) -> int:
+            async with places:
+                try:
+                    await container.create_item(document_of(history), no_response=True)
+                except CosmosResourceExistsError:  # an event came first
+                    return 0
+                return len(history)
+
+        events = await asyncio.gather(*(created(history) for history in page))
+        last = page[-1][0].envelope.aggregate_id
+        return Filled(str(last), len(page), sum(count > 0 for count in events), sum(events))
+
+    async def newest(self) -> int:
+        """Give the sequence of the catalogue's newest event."""
+        return await asyncio.to_thread(self._newest)
+
+    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+        """Give the catalogue's events after a sequence."""
+        return await asyncio.to_thread(self._changed, after, most)
+
+    async def sample(self, count: int) -> Sequence[str]:
+        """Choose products that are neighbours of a random id."""
+        return [view_of(id_) for id_ in await asyncio.to_thread(self._sample, count)]
+
+    async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
+        """Compare a product with the log."""
+        history = await asyncio.to_thread(self._history, partition_key)
+        if not history:
+            return []
+        document_id = str(history[0].envelope.aggregate_id)
+        stored = await point_read(container, document_id, partition_key)
+        what = "missing" if stored is None else _different(document_of(history[: stored["version"]]), stored)
+        if what is None and stored is not None and stored["version"] < len(history):
+            what = "behind"
+        return [Difference(document_id, partition_key, what)] if what else []
+
+    async def heal(self, container: ContainerProxy, partition_key: str) -> None:
+        """Bring a product up to date, or replace it."""
+        history = await asyncio.to_thread(self._history, partition_key)
+        if not history:
+            return
+        product_id = history[0].envelope.aggregate_id
+        await self._projection.catch_up(container, product_id, str(product_id), partition_key, len(history))
+        stored = await point_read(container, str(product_id), partition_key)
+        if stored is None or stored["version"] > len(history):
+            return
+        right = document_of(history)
+        if _different(right, stored):
+            try:
+                await container.replace_item(
+                    str(product_id),
+                    {**right, "projected": stored["projected"]},
+                    etag=stored["_etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except CosmosAccessConditionFailedError:  # an event came in between
+                await self.heal(container, partition_key)
+
+    def _total(self) -> int:
+        with self._engine.connect() as connection:
+            return connection.execute(COUNT_PRODUCTS).scalar_one()
+
+    def _next(self, after: UUID) -> Sequence[History]:
+        with self._engine.connect() as connection:
+            ids = connection.execute(NEXT_PRODUCTS, {"after": after, "most": PAGE}).scalars().all()
+            histories = LOG.histories(connection, ids)
+        return [histories[id_] for id_ in ids]
+
+    def _newest(self) -> int:
+        with self._engine.connect() as connection:
+            return LOG.newest(connection)
+
+    def _changed(self, after: int, most: int) -> Sequence[Changed]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(CHANGED_PRODUCTS, {"after": after, "most": most}).all()
+        return [
+            Changed(
+                row.sequence, row.aggregate_version, row.occurred_at, str(row.aggregate_id), view_of(row.aggregate_id)
+            )
+            for row in rows
+        ]
+
+    def _sample(self, count: int) -> Sequence[UUID]:
+        with self._engine.connect() as connection:
+            ids = connection.execute(NEXT_PRODUCTS, {"after": uuid4(), "most": count}).scalars().all()
+            return ids or connection.execute(NEXT_PRODUCTS, {"after": UUID(int=0), "most": count}).scalars().all()
+
+    def _history(self, partition_key: str) -> History:
+        with self._engine.connect() as connection:
+            return LOG.history(connection, UUID(partition_key.removeprefix("product:")))
+
+
+def document_of(history: History) -> dict[str, Any]:
+    """Make the document that projecting these events makes, a product's first one and those that followed."""
+    document: dict[str, Any] | None = None
+    for recorded in history:
+        step = gated(product_details.change(recorded).gate, recorded.envelope.version, datetime.now(UTC))
+        document = applied(document, step)
+    if document is None:
+        raise ValueError("a product begins with an event")
+    return document
+
+
+def _different(right: Document, stored: Document) -> str | None:
+    names = [name for name in right if name != "projected" and right[name] != stored.get(name)]
+    return ", ".join(sorted(names)) or None

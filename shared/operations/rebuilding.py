@@ -1,0 +1,246 @@
+"""A view is rebuilt while it serves: the next generation is filled from the event log, and then takes its place.
+
+    retiring    projections stop writing the generation that was kept for a roll-back, if there is one
+    clearing    its container is emptied
+    joining     projections begin to write the next generation as well
+    filling     documents that no live event has made are folded from the log, each written once
+    switching   the generations change places at an agreed moment; the old one is kept, up to date, for a roll-back
+    done        or cancelled
+
+Every step is safe to repeat, so it goes on where it was when a process has died. Between steps is the time that all
+processes need to hear of a change; see shared/platform/generations.py.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
+from shared.platform.control import ControlDocument
+from shared.platform.cosmos import ReadModels
+from shared.platform.generations import QUIET_BEFORE, TRUST, State
+from shared.platform.reading import Document
+from shared.platform.views import View
+
+logger = logging.getLogger(__name__)
+
+HEARD = TRUST + QUIET_BEFORE
+"""Seconds after which every process acts on a change, and what was begun before it has ended."""
+
+DELETED_AT_ONCE = 16
+
+
+class Step(StrEnum):
+    """How far a rebuild is."""
+
+    RETIRING = "retiring"
+    CLEARING = "clearing"
+    JOINING = "joining"
+    FILLING = "filling"
+    SWITCHING = "switching"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+OVER = frozenset({Step.DONE, Step.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A view's latest rebuild. Times are seconds since 1970.
+
+    Attributes:
+        generation: the generation that is filled.
+        since: when the present step began.
+        position: where filling goes on; the source's to understand.
+        total: documents that there were when filling began; new ones are made by live events.
+        seen: of these, how many are there.
+        written: how many of them were written by filling.
+        events: from how many events.
+        filling_seconds: how long filling has worked so far.
+    """
+
+    step: Step
+    generation: int
+    started_at: float
+    since: float
+    position: str | None = None
+    total: int = 0
+    seen: int = 0
+    written: int = 0
+    events: int = 0
+    filling_seconds: float = 0.0
+    etag: str | None = None
+
+    @classmethod
+    def read(cls, document: Document) -> Self:
+        """Read it as it was written."""
+        values = {name: document[name] for name in cls.__slots__ if name not in {"step", "etag"}}
+        return cls(step=Step(document["step"]), etag=document["_etag"], **values)
+
+
+class Rebuilding:
+    """Rebuilds one view."""
+
+    def __init__(self, read_models: ReadModels, view: View, clock: Callable[[], float] = time.time) -> None:
+        self.view = view
+        self._control = ControlDocument(read_models, view.name, "rebuild")
+        self._clock = clock
+
+    async def latest(self) -> Rebuild | None:
+        """Read how far it is; None if the view was never rebuilt."""
+        document = await self._control.read()
+        return None if document is None else Rebuild.read(document)
+
+    async def start(self) -> Rebuild:
+        """Begin a rebuild, which `advance` carries out.
+
+        Raises:
+            RebuildUnderWay: one is being carried out.
+            SwitchUnderWay: a roll-back is.
+            ControlChanged: somebody else has just started one.
+        """
+        latest = await self._none_under_way()
+        state = await self._settled_state()
+        if state.standby is not None:
+            await self.view.generations.write(replace(state, standby=None))
+        generation = state.serving + 1
+        while latest is not None and generation <= latest.generation:
+            generation += 2  # in the same container; ETags have the number, so none is used twice
+        now, etag = self._clock(), latest.etag if latest else None
+        return await self._write(Rebuild(Step.RETIRING, generation, started_at=now, since=now, etag=etag))
+
+    async def cancel(self) -> Rebuild:
+        """Give up a rebuild; what serves goes on serving.
+
+        Raises:
+            NoRebuildUnderWay: there is none.
+            SwitchUnderWay: it is too late.
+        """
+        latest = await self.latest()
+        if latest is None or latest.step in OVER:
+            raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
+        state = await self._settled_state()
+        cancelled = await self._next(latest, Step.CANCELLED)
+        await self.view.generations.write(replace(state, standby=None))
+        return cancelled
+
+    async def roll_back(self) -> float:
+        """Let the generation that was kept serve again, and tell when it will, in seconds since 1970.
+
+        Raises:
+            NoOtherGeneration: none was kept.
+            RebuildUnderWay: the other one is not filled yet.
+            SwitchUnderWay: they are about to change places already.
+        """
+        await self._none_under_way()
+        state = await self._settled_state()
+        if state.standby is None:
+            raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
+        return await self.view.generations.agree_on_switch()
+
+    async def retire(self) -> None:
+        """Stop keeping the other generation up to date: events cost half as much then, and there is no way back.
+
+        Raises:
+            NoOtherGeneration, RebuildUnderWay, SwitchUnderWay: as for a roll-back.
+        """
+        await self._none_under_way()
+        state = await self._settled_state()
+        if state.standby is None:
+            raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
+        await self.view.generations.write(replace(state, standby=None))
+
+    async def advance(self, until: float) -> None:
+        """Carry a rebuild on, to its end or until this time, in seconds since 1970."""
+        rebuild = await self.latest()
+        while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
+            rebuild = await self._step(rebuild)
+
+    async def _step(self, rebuild: Rebuild) -> Rebuild:
+        generations = self.view.generations
+        container = generations.container(rebuild.generation)
+        match rebuild.step:
+            case Step.RETIRING:
+                await self._wait(rebuild.since + HEARD)
+                return await self._next(rebuild, Step.CLEARING)
+            case Step.CLEARING:
+                state = await generations.read()
+                if state.standby is None:  # else it was cleared, and may have documents of live events by now
+                    await _clear(container)
+                    await generations.write(replace(state, standby=rebuild.generation))
+                return await self._next(rebuild, Step.JOINING)
+            case Step.JOINING:
+                await self._wait(rebuild.since + HEARD)
+                return await self._next(replace(rebuild, total=await self.view.source.total()), Step.FILLING)
+            case Step.FILLING:
+                return await self._fill(rebuild, container)
+            case Step.SWITCHING:
+                if (await generations.read()).serving != rebuild.generation:
+                    await self._wait(await generations.agree_on_switch())
+                return await self._next(rebuild, Step.DONE)
+            case _:
+                return rebuild
+
+    async def _fill(self, rebuild: Rebuild, container: ContainerProxy) -> Rebuild:
+        began = self._clock()
+        filled = await self.view.source.fill(container, rebuild.position)
+        if filled.position is None:
+            return await self._next(rebuild, Step.SWITCHING)
+        return await self._write(
+            replace(
+                rebuild,
+                position=filled.position,
+                seen=rebuild.seen + filled.seen,
+                written=rebuild.written + filled.written,
+                events=rebuild.events + filled.events,
+                filling_seconds=rebuild.filling_seconds + self._clock() - began,
+            )
+        )
+
+    async def _none_under_way(self) -> Rebuild | None:
+        latest = await self.latest()
+        if latest is not None and latest.step not in OVER:
+            raise RebuildUnderWay(f"{self.view.name} is being rebuilt: {latest.step}.")
+        return latest
+
+    async def _settled_state(self) -> State:
+        state = await self.view.generations.read()
+        if state.switch_at is not None:
+            raise SwitchUnderWay(f"The generations of {self.view.name} are about to change places.")
+        return state
+
+    async def _next(self, rebuild: Rebuild, step: Step) -> Rebuild:
+        logger.info("rebuilding %s: %s", self.view.name, step)
+        return await self._write(replace(rebuild, step=step, since=self._clock()))
+
+    async def _write(self, rebuild: Rebuild) -> Rebuild:
+        content = asdict(rebuild)
+        etag = content.pop("etag")
+        return replace(rebuild, etag=await self._control.write(content, etag))
+
+    async def _wait(self, until: float) -> None:
+        await asyncio.sleep(max(0.0, until - self._clock()))
+
+
+async def _clear(container: ContainerProxy) -> None:
+    key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
+    places = asyncio.Semaphore(DELETED_AT_ONCE)
+
+    async def delete(document: Document) -> None:
+        async with places:
+            try:
+                await container.delete_item(document["id"], document[key])
+            except CosmosResourceNotFoundError:  # this run takes over from one that died
+                return
+
+    pages = container.query_items_change_feed(start_time="Beginning").by_page()
+    async for page in pages:
+        await asyncio.gather(*[delete(document) async for document in page])

@@ -1,0 +1,282 @@
+"""Where the orders container comes from: filling it anew, and holding it against the log.
+
+The container always holds together: a customer's summary counts exactly the orders that are there, at their versions,
+because an order and what it adds to the summary are written in one batch, by the projection and by filling alike. So
+filling goes on beside live events, in any order, and can begin again: an order that is there already is left alone.
+"""
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from azure.core import MatchConditions
+from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosBatchOperationError
+
+from shared.messaging.projection import Projection
+from shared.ordering.events import OrderEvent
+from shared.ordering.tables import LOG
+from shared.ordering.views.customer_summary import SUMMARY
+from shared.ordering.views.order_documents import (
+    CHANGED_ORDERS,
+    COUNT_CUSTOMERS,
+    COUNT_ORDERS,
+    SOME_CUSTOMERS,
+    CustomersOrders,
+    History,
+    next_orders,
+    orders_of,
+)
+from shared.platform.reading import Document, point_read
+from shared.platform.views import Changed, Difference, Filled, Source
+
+PAGE = 500
+"""Orders that are folded at a time."""
+
+BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
+"""Of one batch; Cosmos DB takes 100 operations and 2 MB."""
+
+AT_ONCE = 8
+"""Customers whose documents are written at the same time."""
+
+COMPARED = 500
+"""Orders of a customer that are held against the log; of one who has more, the summary is not."""
+
+ORDERS = "SELECT * FROM c WHERE c.kind = 'order'"
+
+_RACES = frozenset({404, 409, 412})
+
+
+class OrdersSource(Source):
+    """Orders and summaries, from ordering's log."""
+
+    def __init__(self, engine: sa.Engine, projection: Projection[OrderEvent]) -> None:
+        self._engine = engine.execution_options(reads_only=True)
+        self._projection = projection
+
+    async def total(self) -> int:
+        """Count orders and customers."""
+        return await asyncio.to_thread(self._total)
+
+    async def fill(self, container: ContainerProxy, position: str | None) -> Filled:
+        """Write the next orders, customer by customer."""
+        after = _ids(position)
+        page = await asyncio.to_thread(self._next, after)
+        if not page:
+            return Filled(None, 0, 0, 0)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def fill_one(customer: CustomersOrders) -> tuple[int, int]:
+            async with places:
+                return await _fill(container, customer, is_new=customer.customer_id != after[0])
+
+        done = await asyncio.gather(*(fill_one(customer) for customer in page))
+        last = page[-1]
+        order = last.histories[-1][0].envelope.aggregate_id if last.histories else UUID(int=0)
+        seen = sum(len(customer.histories) + (customer.customer_id != after[0]) for customer in page)
+        return Filled(
+            f"{last.customer_id}/{order}", seen, sum(written for written, _ in done), sum(events for _, events in done)
+        )
+
+    async def newest(self) -> int:
+        """Give the sequence of ordering's newest event."""
+        return await asyncio.to_thread(self._newest)
+
+    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+        """Give ordering's events after a sequence."""
+        return await asyncio.to_thread(self._changed, after, most)
+
+    async def sample(self, count: int) -> Sequence[str]:
+        """Choose customers who are neighbours of a random id."""
+        return await asyncio.to_thread(self._sample, count)
+
+    async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
+        """Compare a customer's orders and summary with the log."""
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), COMPARED + 1)
+        if customer is None:
+            return []
+        summary = await point_read(container, SUMMARY, partition_key)
+        stored = await _stored(container, partition_key)
+        found = [
+            Difference(_order_id(history), partition_key, what)
+            for history in customer.histories[:COMPARED]
+            if (what := _difference(customer, history, stored.get(_order_id(history)))) is not None
+        ]
+        if len(customer.histories) <= COMPARED:
+            shown = _as_stored(customer, stored)
+            different = _different(customer.summary(shown), summary) if summary else "missing"
+            found += [Difference(SUMMARY, partition_key, different)] if different else []
+        return found
+
+    async def heal(self, container: ContainerProxy, partition_key: str) -> None:
+        """Bring orders up to date, replace those that are wrong, then the summary."""
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), 2**31 - 1)
+        if customer is None:
+            return
+        for history in customer.histories:
+            order_id, version = history[0].envelope.aggregate_id, history[-1].envelope.version
+            await self._projection.catch_up(container, order_id, str(order_id), partition_key, version)
+        while not await self._replaced(container, partition_key):
+            pass  # an event came in between: look again
+
+    async def _replaced(self, container: ContainerProxy, partition_key: str) -> bool:
+        summary = await point_read(container, SUMMARY, partition_key)  # first, so that no later order escapes its etag
+        stored = await _stored(container, partition_key)
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), 2**31 - 1)
+        if customer is None:
+            return True
+        shown = _as_stored(customer, stored)
+        right = [(customer.order(history), stored[_order_id(history)]) for history in shown]
+        try:
+            for document, before in right:
+                if _different(document, before):
+                    kept = {"projected": before["projected"], "renames": before["renames"] + 1}
+                    await _replace(container, {**document, **kept}, before)
+            fresh = customer.summary(shown)
+            if summary is None:
+                await container.create_item(fresh)
+            elif _different(fresh, summary):
+                await _replace(container, fresh, summary)
+        except CosmosAccessConditionFailedError:
+            return False
+        return True
+
+    def _total(self) -> int:
+        with self._engine.connect() as connection:
+            return sum(connection.execute(count).scalar_one() for count in (COUNT_ORDERS, COUNT_CUSTOMERS))
+
+    def _next(self, after: tuple[UUID, UUID]) -> Sequence[CustomersOrders]:
+        with self._engine.connect() as connection:
+            return next_orders(connection, after, PAGE)
+
+    def _orders_of(self, customer_id: UUID, most: int) -> CustomersOrders | None:
+        with self._engine.connect() as connection:
+            return orders_of(connection, customer_id, most)
+
+    def _newest(self) -> int:
+        with self._engine.connect() as connection:
+            return LOG.newest(connection)
+
+    def _changed(self, after: int, most: int) -> Sequence[Changed]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(CHANGED_ORDERS, {"after": after, "most": most}).all()
+        return [Changed(*row[:3], str(row.aggregate_id), str(row.customer_id)) for row in rows]
+
+    def _sample(self, count: int) -> Sequence[str]:
+        with self._engine.connect() as connection:
+            ids = connection.execute(SOME_CUSTOMERS, {"customer": uuid4(), "most": count}).scalars().all()
+            ids = ids or connection.execute(SOME_CUSTOMERS, {"customer": UUID(int=0), "most": count}).scalars().all()
+        return [str(id_) for id_ in ids]
+
+
+async def _fill(container: ContainerProxy, customer: CustomersOrders, *, is_new: bool) -> tuple[int, int]:
+    """Write a customer's orders that are not there, and tell how many documents that were, of how many events."""
+    partition_key = str(customer.customer_id)
+    summary = None if is_new else await point_read(container, SUMMARY, partition_key)
+    written = events = 0
+    for chunk in _chunks(customer) if customer.histories else [[]]:
+        left: Sequence[tuple[History, dict[str, Any]]] = chunk
+        while left or summary is None or summary["customerVersion"] < customer.name.version:
+            fresh = customer.summary((history for history, _ in left), summary)
+            batch: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+                ("create", (document,), {}) for _, document in left
+            ]
+            if summary is None:
+                batch.append(("create", (fresh,), {}))
+            else:
+                batch.append(("replace", (SUMMARY, fresh), {"if_match_etag": summary["_etag"]}))
+            try:
+                results = await container.execute_item_batch(batch, partition_key)
+            except CosmosBatchOperationError as error:
+                if error.status_code not in _RACES:
+                    raise
+                # an order is there already, or the summary has changed: an event came first
+                summary = await point_read(container, SUMMARY, partition_key)
+                left = await _missing(container, customer, left)
+            else:
+                written += len(left) + (summary is None)
+                events += sum(len(history) for history, _ in left)
+                summary = results[-1]["resourceBody"]
+                left = []
+    return written, events
+
+
+async def _missing(
+    container: ContainerProxy, customer: CustomersOrders, chunk: Sequence[tuple[History, dict[str, Any]]]
+) -> Sequence[tuple[History, dict[str, Any]]]:
+    """Give the orders that are not there. Those that are get the names that they were renamed to before they came."""
+    there = await asyncio.gather(*(_renamed(container, customer, document["id"]) for _, document in chunk))
+    return [order for order, is_there in zip(chunk, there, strict=True) if not is_there]
+
+
+async def _renamed(container: ContainerProxy, customer: CustomersOrders, order_id: str) -> bool:
+    while (before := await point_read(container, order_id, str(customer.customer_id))) is not None:
+        document = copy.deepcopy(dict(before))
+        if not customer.rename(document):
+            return True
+        try:
+            await _replace(container, {**document, "renames": document["renames"] + 1}, before)
+        except CosmosAccessConditionFailedError:
+            continue
+        return True
+    return False
+
+
+def _chunks(customer: CustomersOrders) -> Iterator[list[tuple[History, dict[str, Any]]]]:
+    chunk: list[tuple[History, dict[str, Any]]] = []
+    size = 0
+    for history in customer.histories:
+        document = customer.order(history)
+        its_size = len(json.dumps(document))
+        if chunk and (len(chunk) == BATCH_DOCUMENTS or size + its_size > BATCH_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((history, document))
+        size += its_size
+    if chunk:
+        yield chunk
+
+
+async def _stored(container: ContainerProxy, partition_key: str) -> dict[str, Document]:
+    return {row["id"]: row async for row in container.query_items(ORDERS, partition_key=partition_key)}
+
+
+async def _replace(container: ContainerProxy, document: dict[str, Any], before: Document) -> None:
+    await container.replace_item(
+        document["id"], document, etag=before["_etag"], match_condition=MatchConditions.IfNotModified
+    )
+
+
+def _as_stored(customer: CustomersOrders, stored: Mapping[str, Document]) -> Sequence[History]:
+    """Give the histories of the orders that are there, up to the versions that they are at."""
+    return [
+        history[: stored[order_id]["version"]]
+        for history in customer.histories
+        if (order_id := _order_id(history)) in stored
+    ]
+
+
+def _difference(customer: CustomersOrders, history: History, stored: Document | None) -> str | None:
+    if stored is None:
+        return "missing"
+    different = _different(customer.order(history[: stored["version"]]), stored)
+    return different or ("behind" if stored["version"] < len(history) else None)
+
+
+def _different(right: Document, stored: Document) -> str | None:
+    """Name the properties that differ, but for those that tell of the document's own life."""
+    names = [name for name in right if name not in {"projected", "renames"} and right[name] != stored.get(name)]
+    return ", ".join(sorted(names)) or None
+
+
+def _order_id(history: History) -> str:
+    return str(history[0].envelope.aggregate_id)
+
+
+def _ids(position: str | None) -> tuple[UUID, UUID]:
+    customer, _, order = (position or f"{UUID(int=0)}/{UUID(int=0)}").partition("/")
+    return UUID(customer), UUID(order)

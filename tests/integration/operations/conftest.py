@@ -1,0 +1,140 @@
+"""A shop whose read models may be rebuilt, in a database of each test's own."""
+
+import json
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+import pytest
+
+from infra.local.containers import TOPOLOGY, create
+from shared.catalog import tables as catalog
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.views import product_details
+from shared.catalog.views.products_source import ProductsSource
+from shared.kernel.refusals import Refusal
+from shared.messaging.envelope import Metadata
+from shared.messaging.projection import Projection
+from shared.operations import rebuilding
+from shared.ordering import tables as ordering
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.views import order_projection
+from shared.ordering.views.names import Names
+from shared.ordering.views.orders_source import OrdersSource
+from shared.platform import generations
+from shared.platform.cosmos import ReadModels
+from shared.platform.generations import Generations
+from shared.platform.settings import Settings
+from shared.platform.views import View
+from tests.support.shop import Shop
+
+
+@dataclass
+class LiveShop:
+    """A shop, and everything that keeps its read models."""
+
+    shop: Shop
+    read_models: ReadModels
+    chance: random.Random
+    customers: list[UUID] = field(default_factory=list)
+    products: list[UUID] = field(default_factory=list)
+    made: list[UUID] = field(default_factory=list)
+    owners: dict[UUID, UUID] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.orders = Generations(self.read_models, "orders", container="orders")
+        self.catalog = Generations(self.read_models, "products", container="catalog")
+        self.projection = Projection(
+            self.orders.written,
+            self.shop.ordering_engine,
+            ordering.LOG,
+            order_projection.change,
+            order_projection.reconsider,
+        )
+        self.product_projection = Projection(
+            self.catalog.written, self.shop.catalog_engine, catalog.LOG, product_details.change
+        )
+        self.names = Names(self.orders.written, self.shop.ordering_engine, self.projection)
+        self.orders_view = View(self.orders, OrdersSource(self.shop.ordering_engine, self.projection))
+        self.products_view = View(self.catalog, ProductsSource(self.shop.catalog_engine, self.product_projection))
+        self.projected: dict[UUID, int] = {}
+
+    async def open(self, customers: int, products: int, orders: int) -> None:
+        """Have some customers, products and orders, projected."""
+        self.customers = [self.shop.customer(f"customer {number}") for number in range(customers)]
+        for number in range(products):
+            self.products.append(self.shop.product(name=f"product {number}"))
+            await self.project_product(self.products[-1])
+        for _ in range(orders):
+            await self.act()
+
+    async def act(self) -> None:
+        """Do something to an order or a product, and project it."""
+        number = len(self.made)
+        if not self.made or self.chance.random() < 0.4:
+            wanted = self.chance.sample(self.products, 2)
+            customer_id = self.chance.choice(self.customers)
+            self.made.append(self.shop.order(*wanted, customer_id=customer_id))
+            self.owners[self.made[-1]] = customer_id
+            await self.project(self.made[-1])
+        elif self.chance.random() < 0.1:
+            product_id = self.chance.choice(self.products)
+            rename = RenameProduct(product_id=product_id, name=f"renamed {number} {self.chance.random()}")
+            self.shop.catalog.run(rename_product, rename, Metadata())
+            await self.project_product(product_id)
+        else:
+            order_id = self.chance.choice(self.made)
+            handler, command = self.chance.choice(
+                [
+                    (submit_order, SubmitOrder(order_id=order_id)),
+                    (confirm_order, ConfirmOrder(order_id=order_id)),
+                    (cancel_order, CancelOrder(order_id=order_id, reason="why not")),
+                    (add_item, AddItem(order_id=order_id, product_id=self.chance.choice(self.products), quantity=1)),
+                ]
+            )
+            try:
+                self.shop.ordering.run(handler, command, Metadata())  # type: ignore[arg-type]  # each has its own command
+            except Refusal:
+                return
+            await self.project(order_id)
+
+    async def project(self, order_id: UUID) -> None:
+        """Deliver what is new of an order; sometimes its last event alone, and sometimes twice."""
+        with self.shop.ordering_engine.connect() as connection:
+            new = ordering.LOG.history(connection, order_id, after=self.projected.get(order_id, 0))
+        for recorded in self.chance.choice((new, new[-1:], [*new, *new])):
+            await self.projection.project(recorded)
+        self.projected[order_id] = self.projected.get(order_id, 0) + len(new)
+
+    async def project_product(self, product_id: UUID) -> None:
+        """Deliver all events of a product, to both who follow it."""
+        with self.shop.catalog_engine.connect() as connection:
+            history = catalog.LOG.history(connection, product_id)
+        self.shop.follow_product(product_id)
+        for recorded in history:
+            await self.product_projection.project(recorded)
+            await self.names.follow_product(recorded)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything that is decided be heard of within a second."""
+    monkeypatch.setattr(generations, "FRESH", 0.05)
+    monkeypatch.setattr(generations, "TRUST", 0.4)
+    monkeypatch.setattr(generations, "QUIET_BEFORE", 0.3)
+    monkeypatch.setattr(generations, "QUIET_AFTER", 0.1)
+    monkeypatch.setattr(rebuilding, "HEARD", 0.7)
+
+
+@pytest.fixture
+async def live(shop: Shop, read_models: str) -> AsyncIterator[LiveShop]:
+    """A shop with a database of its own."""
+    name = f"db-{uuid4()}"
+    create(read_models, json.loads(TOPOLOGY.read_text(encoding="utf-8")) | {"database": name})
+    models = ReadModels(Settings(sql=shop.url, cosmos=read_models, service_bus="", cosmos_database=name))
+    yield LiveShop(shop, models, random.Random(7))
+    await models.close()

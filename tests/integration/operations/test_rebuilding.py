@@ -1,0 +1,255 @@
+"""A view is rebuilt while it serves: nobody notices, nothing is missing, and there is a way back."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.operations import rebuilding
+from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
+from shared.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.ordering.views import orders_source
+from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform.generations import Generations, State
+from shared.platform.reading import point_read
+from tests.integration.operations.conftest import LiveShop
+from tests.support.agreement import assert_everything_agrees
+
+FOREVER = 2.0**40
+
+
+async def documents(container: ContainerProxy) -> dict[str, dict[str, Any]]:
+    """Everything in a container, by partition and id."""
+    found = container.query_items_change_feed(start_time="Beginning")
+    return {f"{each.get('customerId', each.get('view'))}/{each['id']}": each async for each in found}
+
+
+class Reader:
+    """Somebody who reads orders through a process of his own, and never wants to see an order go back or vanish.
+
+    All readers share what they have seen: who reads next must see at least as much.
+    """
+
+    def __init__(self, live: LiveShop, seen: dict[str, int], wrong: list[str]) -> None:
+        self.orders = Generations(live.read_models, "orders", container="orders")
+        self.live, self.seen, self.wrong, self.reads = live, seen, wrong, 0
+        self.generations: set[int] = set()
+
+    async def read(self) -> None:
+        """Look at an order."""
+        order_id, customer_id = self.live.chance.choice(list(self.live.owners.items()))
+        at_least = self.seen.get(str(order_id), 0)
+        container, generation = await self.orders.served()
+        document = await point_read(container, str(order_id), str(customer_id))
+        version = document["version"] if document else 0
+        if version < at_least:
+            self.wrong.append(f"{order_id}: {at_least}, then {version} in generation {generation}")
+        self.seen[str(order_id)] = max(version, self.seen.get(str(order_id), 0))
+        self.reads += 1
+        self.generations.add(generation)
+
+
+async def until_done(work: Awaitable[object], *beside: Callable[[], Awaitable[None]]) -> None:
+    """Do other things again and again while something is done."""
+    done = asyncio.Event()
+
+    async def repeat(act: Callable[[], Awaitable[None]]) -> None:
+        while not done.is_set():
+            await act()
+
+    async with asyncio.TaskGroup() as group:
+        for act in beside:
+            group.create_task(repeat(act))
+        try:
+            await work
+        finally:
+            done.set()
+
+
+async def rebuilt(live: LiveShop) -> Rebuild:
+    """Rebuild the orders, and tell of it."""
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.start()
+    await process.advance(FOREVER)
+    latest = await process.latest()
+    assert latest is not None
+    assert latest.step is Step.DONE
+    return latest
+
+
+async def test_live_events_and_readers_go_on_while_orders_are_rebuilt_and_rolled_back(live: LiveShop) -> None:
+    await live.open(customers=5, products=6, orders=60)
+    seen: dict[str, int] = {}
+    wrong: list[str] = []
+    readers = [Reader(live, seen, wrong) for _ in range(3)]
+    process = Rebuilding(live.read_models, live.orders_view)
+
+    async def there_and_back() -> None:
+        await rebuilt(live)
+        at = await process.roll_back()
+        await asyncio.sleep(at - time.time() + 0.5)
+
+    await until_done(there_and_back(), live.act, *(reader.read for reader in readers))
+
+    assert wrong == []
+    assert all(reader.generations == {1, 2} and reader.reads > 50 for reader in readers)
+    assert await live.orders.read() == State(1, 2, None, (await live.orders.read()).etag)
+    products = (await live.catalog.served()).container
+    for generation in (1, 2):
+        await assert_everything_agrees(live.shop, live.orders.container(generation), products)
+
+
+async def test_each_document_is_written_once_and_is_what_it_was(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_source, "PAGE", 7)  # customers' orders are spread over several pages
+    await live.open(customers=4, products=6, orders=60)
+    requests: list[str] = []
+    batch = ContainerProxy.execute_item_batch
+
+    async def noting(self: ContainerProxy, operations: list[Any], partition_key: str, **options: Any) -> Any:
+        requests.extend(f"{verb} {partition_key}/{_id(values)}" for verb, values, _ in operations)
+        return await batch(self, operations, partition_key, **options)
+
+    monkeypatch.setattr(ContainerProxy, "execute_item_batch", noting)
+    latest = await rebuilt(live)
+    monkeypatch.setattr(ContainerProxy, "execute_item_batch", batch)
+
+    before, after = [await documents(live.orders.container(generation)) for generation in (1, 2)]
+    assert len(before) == latest.total == latest.seen == latest.written
+    creates = [request for request in requests if request.startswith("create")]
+    assert len(creates) == len(set(creates)) == len(before)
+    own = {"projected", "renames", "_rid", "_self", "_etag", "_attachments", "_ts", "_lsn"}
+    for name, document in before.items():
+        assert {key: value for key, value in after[name].items() if key not in own} == {
+            key: value for key, value in document.items() if key not in own
+        }
+        assert len(after[name].get("projected", ())) == len(document.get("projected", ()))
+
+
+def _id(values: tuple[Any, ...]) -> str:
+    return str(values[0] if isinstance(values[0], str) else values[0]["id"])
+
+
+async def test_products_are_rebuilt_too(live: LiveShop) -> None:
+    await live.open(customers=1, products=20, orders=5)
+    process = Rebuilding(live.read_models, live.products_view)
+    await process.start()
+    await process.advance(FOREVER)
+    latest = await process.latest()
+    assert latest is not None
+    assert (latest.step, latest.written, latest.total) == (Step.DONE, 20, 20)
+    await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(2))
+
+
+@pytest.mark.parametrize("step", [Step.CLEARING, Step.JOINING, Step.FILLING, Step.SWITCHING])
+async def test_a_rebuild_goes_on_where_its_process_died(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, step: Step
+) -> None:
+    monkeypatch.setattr(orders_source, "PAGE", 10)
+    await live.open(customers=3, products=3, orders=50)
+    await live.orders.container(2).create_item({"id": "left", "customerId": "over"})  # of a generation long ago
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.start()
+    dying = asyncio.create_task(process.advance(FOREVER))
+    while (latest := await process.latest()) is None or latest.step != step:
+        await live.act()
+    if step is Step.FILLING:
+        while latest is not None and not latest.seen:
+            latest = await process.latest()
+    dying.cancel()
+    with suppress(asyncio.CancelledError):
+        await dying
+    for _ in range(10):
+        await live.act()
+
+    another = Rebuilding(live.read_models, live.orders_view)
+    await another.advance(FOREVER)
+
+    latest = await another.latest()
+    assert latest is not None
+    assert latest.step is Step.DONE
+    assert await point_read(live.orders.container(2), "left", "over") is None
+    await live.act()
+    await assert_everything_agrees(live.shop, live.orders.container(2), (await live.catalog.served()).container)
+
+
+async def test_who_fills_again_what_is_there_changes_nothing(live: LiveShop) -> None:
+    await live.open(customers=3, products=3, orders=40)
+    await rebuilt(live)
+    before = await documents(live.orders.container(2))
+    position = None
+    for _ in range(10):
+        filled = await live.orders_view.source.fill(live.orders.container(2), position)
+        assert (filled.written, filled.events) == (0, 0)
+        position = filled.position
+    assert position is None
+    assert await documents(live.orders.container(2)) == before
+
+
+async def test_a_customer_with_more_orders_than_a_batch_holds_is_filled_in_several(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_source, "BATCH_DOCUMENTS", 4)
+    monkeypatch.setattr(orders_source, "PAGE", 11)
+    await live.open(customers=1, products=3, orders=60)
+    latest = await rebuilt(live)
+    assert latest.written == latest.total == len(live.made) + 1
+    await assert_everything_agrees(live.shop, live.orders.container(2), (await live.catalog.served()).container)
+
+
+async def test_rebuilding_again_after_a_roll_back_takes_a_number_that_no_etag_has_had(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=5)
+    assert (await rebuilt(live)).generation == 2
+    process = Rebuilding(live.read_models, live.orders_view)
+    await asyncio.sleep(await process.roll_back() - time.time() + 0.2)
+    assert (await live.orders.read()).serving == 1
+    assert (await rebuilt(live)).generation == 4
+    assert (await rebuilt(live)).generation == 5
+    assert (await live.orders.served()).container.id == "orders"
+
+
+async def test_what_is_not_possible_is_refused(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=3)
+    process = Rebuilding(live.read_models, live.orders_view)
+    impossible: Callable[[], Awaitable[object]]
+    for impossible in (process.roll_back, process.retire):
+        with pytest.raises(NoOtherGeneration):
+            await impossible()
+    with pytest.raises(NoRebuildUnderWay):
+        await process.cancel()
+
+    await process.start()
+    for impossible in (process.start, process.roll_back, process.retire):
+        with pytest.raises(RebuildUnderWay):
+            await impossible()
+    await process.cancel()
+    assert (await live.orders.read()).standby is None
+
+    await rebuilt(live)
+    await process.roll_back()
+    for impossible in (process.start, process.roll_back, process.retire):
+        with pytest.raises(SwitchUnderWay):
+            await impossible()
+
+
+async def test_a_generation_that_was_retired_is_left_as_it_is_and_emptied_by_the_next_rebuild(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=5)
+    await rebuilt(live)
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.retire()
+    await asyncio.sleep(rebuilding.HEARD)
+    before = await documents(live.orders.container(1))
+    order_id = live.shop.order(live.products[0], customer_id=live.customers[0])
+    await live.project(order_id)
+    assert await documents(live.orders.container(1)) == before
+    assert await point_read(live.orders.container(2), str(order_id), str(live.customers[0]))
+
+    assert (await rebuilt(live)).generation == 3
+    after = await documents(live.orders.container(1))
+    assert f"{live.customers[0]}/{order_id}" in after
+    assert f"{live.customers[0]}/{SUMMARY}" in after
