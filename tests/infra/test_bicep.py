@@ -209,6 +209,14 @@ def test_alerts_and_workbook_look_for_what_the_code_says() -> None:
     assert len(relays) == len(NAMESPACE["Topics"])  # the alert on silent relays counts topics
 
 
+def test_the_guide_registers_every_provider_that_the_templates_use() -> None:
+    guide = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    loop = re.search(r"for namespace in (.*?); do", guide, re.DOTALL)
+    assert loop
+    used = {name for text in MODULES.values() for name in re.findall(r"'Microsoft\.(\w+)/", text)}
+    assert used <= set(re.findall(r"\w+", loop[1]))
+
+
 def test_every_role_id_is_used_by_name() -> None:
     for name, text in MODULES.items():
         if name != "roles":
