@@ -73,7 +73,7 @@ def nothing() -> None:
 async def test_the_audit_finds_every_kind_of_difference(stack: Stack) -> None:
     shop, book = Shop(stack.base_url, 4), Book()
     await open_shop(shop, book, seed=3, customers=3, products=8, at_once=4, advance=nothing)
-    assert await Day(shop, book, seed=3).trade(12, 4, nothing) == []
+    assert await Day(shop, book, seed=3).trade(range(12), 4, nothing) == []
     right = Audit(shop, book, 4, nothing)
     await right.run()
     assert right.differences == []

@@ -62,7 +62,7 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
             await open_shop(shop, book, options.seed, options.customers, options.products, at_once, advance)
         before, begin = shop.figures.commands, time.perf_counter()
         with progress(console, "Orders", options.orders) as advance:
-            surprises = await Day(shop, book, options.seed).trade(options.orders, at_once, advance)
+            surprises = await Day(shop, book, options.seed).trade(range(options.orders), at_once, advance)
         seconds, commands = time.perf_counter() - begin, shop.figures.commands - before
         with progress(console, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, at_once, advance)

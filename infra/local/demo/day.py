@@ -5,7 +5,7 @@ What an order does follows from the seed and its number alone; how orders overla
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -37,9 +37,9 @@ class Day:
         for product in book.products.values():
             self._products[product.currency].append(product)
 
-    async def trade(self, orders: int, at_once: int, advance: Advance) -> list[str]:
-        """Let customers order, so many at once; tell what the shop answered that it must not."""
-        return await each((self._order(number) for number in range(orders)), at_once, advance)
+    async def trade(self, numbers: Iterable[int], at_once: int, advance: Advance) -> list[str]:
+        """Let customers place the orders of these numbers, so many at once; tell what was answered that must not be."""
+        return await each((self._order(number) for number in numbers), at_once, advance)
 
     async def _order(self, number: int) -> None:
         """One order from its beginning to wherever it gets."""
