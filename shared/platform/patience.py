@@ -15,6 +15,10 @@ PATIENCE = 300.0
 """Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
 ten deliveries an outage may last most of an hour."""
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two deliveries of a message that fails; each is twice the one before. Ten deliveries take some 25
+seconds then: enough for a deployment to be taken back, or a predecessor to come, and little for what has to wait."""
+
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
 
@@ -30,6 +34,15 @@ async def patiently(work: Callable[[], Awaitable[None]]) -> None:
     ):
         with attempt:
             await work()
+
+
+def pause_after(delivery: int) -> float:
+    """Seconds for which to hold back a message that has failed, so that it does not come again at once.
+
+    Args:
+        delivery: which one it was, counted from 1.
+    """
+    return min(FIRST_PAUSE * 2.0 ** (delivery - 1), LONGEST_PAUSE)
 
 
 def is_away(error: Exception) -> bool:

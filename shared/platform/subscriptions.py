@@ -1,5 +1,6 @@
 """How a context hears of events: a subscription with a trigger, whose messages can also be given to it by hand."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import azure.functions as func
 
 from shared.messaging.envelope import Envelope
 from shared.messaging.wire import from_body
-from shared.platform.patience import patiently
+from shared.platform.patience import patiently, pause_after
 
 type Consume = Callable[[Envelope], Awaitable[None]]
 
@@ -32,7 +33,8 @@ class Consumer:
 def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
     """Give a consumer its messages, one at a time in each session.
 
-    Binary, because the host would else take top-level properties of a JSON body for the message's own metadata.
+    Binary, because the host would else take top-level properties of a JSON body for the message's own metadata. A
+    message that fails is held for a moment before it is given back: Service Bus would deliver it again at once.
     """
 
     @blueprint.function_name(consumer.name)
@@ -45,5 +47,9 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
         data_type=func.DataType.BINARY,
     )
     async def receive(message: func.ServiceBusMessage) -> None:
-        envelope = from_body(message.get_body())
-        await patiently(lambda: consumer.consume(envelope))
+        try:
+            envelope = from_body(message.get_body())
+            await patiently(lambda: consumer.consume(envelope))
+        except Exception:
+            await asyncio.sleep(pause_after(message.delivery_count or 1))
+            raise

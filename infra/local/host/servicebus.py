@@ -126,7 +126,7 @@ class ServiceBusPump:
         await asyncio.wait([connection.closed])  # in a stop, functions that still run have yet to settle
 
     async def _invoke(self, subscription: Subscription, incoming: Incoming) -> bool:
-        """Run the function on the worker's loop; False when it raised, which is logged."""
+        """Run the function on the worker's loop; False when it raised, which is logged: in full the first time."""
         name, message = subscription.function.name, incoming.message
         try:
             data, metadata = messages.trigger_input(message, incoming.lock_token, binary=subscription.binary)
@@ -145,6 +145,8 @@ class ServiceBusPump:
         try:
             await asyncio.shield(running)  # what has begun is not cut off: it may be past its commit
         except worker.FunctionFailed as failure:
-            log.error("%s failed on message %s\n%s", name, message.id, failure)  # noqa: TRY400 -- it is the traceback
+            delivery = message.delivery_count + 1  # AMQP counts those that failed
+            story = f"{failure.summary}\n{failure}" if delivery == 1 else failure.summary
+            log.error("%s failed on message %s, delivery %d: %s", name, message.id, delivery, story)  # noqa: TRY400 -- the traceback is in it
             return False
         return True

@@ -29,7 +29,11 @@ class WorkerError(Exception):
 
 
 class FunctionFailed(Exception):
-    """An invocation raised; the text is the traceback from inside the function."""
+    """An invocation raised; the text is the traceback from inside the function, the summary the error on one line."""
+
+    def __init__(self, traceback: str, summary: str) -> None:
+        super().__init__(traceback)
+        self.summary = " ".join(summary.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ async def invoke(
         )
     )
     if answer.result.status != protos.StatusResult.Success:
-        raise FunctionFailed(answer.result.exception.stack_trace or answer.result.exception.message)
+        error = answer.result.exception
+        raise FunctionFailed(error.stack_trace or error.message, error.message)
     return answer.return_value
 
 

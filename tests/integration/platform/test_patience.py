@@ -10,7 +10,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.messaging.projection import GapInLog
 from shared.ordering.copies import NotCopiedYet
-from shared.platform.patience import is_away, patiently
+from shared.platform.patience import is_away, patiently, pause_after
 
 
 def cosmos(status: int) -> CosmosHttpResponseError:
@@ -61,3 +61,7 @@ async def test_what_cannot_be_done_is_not_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         await patiently(work)
     assert calls == 1
+
+
+def test_a_message_that_fails_again_and_again_is_held_for_longer_each_time_up_to_a_bound() -> None:
+    assert [pause_after(delivery) for delivery in range(1, 11)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]

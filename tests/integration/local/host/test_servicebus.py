@@ -187,7 +187,9 @@ def test_a_function_that_fails_gets_its_message_again_before_any_later_one(stack
     stack.wait_for(1, session=session, what="ends", n=2)
     begun = stack.wait_for(4, session=session, what="begins")
     assert [(note["n"], note["attempt"]) for note in begun] == [(1, 1), (1, 2), (1, 3), (2, 1)]
-    stack.host.wait_for_log(rf"by_session failed on message {session}-1\nTraceback(?s:.*)attempt 2 fails on purpose")
+    failed = rf"by_session failed on message {session}-1, delivery"
+    stack.host.wait_for_log(rf"{failed} 1: .*attempt 1 fails on purpose\nTraceback(?s:.*)attempt 1 fails on purpose")
+    stack.host.wait_for_log(rf"{failed} 2: .*attempt 2 fails on purpose\n(?!Traceback)")
 
 
 def test_after_the_last_delivery_a_message_is_dead_lettered_and_the_session_goes_on(stack: Stack) -> None:

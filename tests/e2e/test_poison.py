@@ -1,0 +1,78 @@
+"""A poisonous event: dead-lettered with the reason, in nobody's way, and healed when its cause is gone."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from azure.cosmos import ContainerProxy, CosmosClient
+from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSubQueue
+
+from tests.e2e.api import Api, eventually, version_of
+from tests.support.stack import Stack
+
+DELIVERIES = 10
+"""maxDeliveryCount of the subscriptions."""
+DEAD_WITHIN = 120.0
+"""Seconds for ten deliveries, of which the pauses between them are half a minute."""
+
+
+@contextmanager
+def orders_container(stack: Stack) -> Iterator[ContainerProxy]:
+    """The documents themselves, as an operator gets at them."""
+    parts = dict(part.split("=", 1) for part in stack.settings["CosmosConnection"].rstrip(";").split(";"))
+    client = CosmosClient(parts["AccountEndpoint"], parts["AccountKey"], enable_endpoint_discovery=False)
+    with client:
+        yield client.get_database_client("orders-db").get_container_client("orders")
+
+
+def dead_letters(stack: Stack, order_id: str) -> list[ServiceBusReceivedMessage]:
+    """An order's dead letters of the projection's subscription; they stay where they are."""
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_subscription_receiver(
+            "order-events", "order-views", sub_queue=ServiceBusSubQueue.DEAD_LETTER
+        ) as dlq,
+    ):
+        return [message for message in dlq.peek_messages(1000) if message.session_id == order_id]
+
+
+def test_a_poisonous_event_is_dead_lettered_while_others_go_on_and_its_order_heals_by_the_next(
+    stack: Stack, api: Api
+) -> None:
+    product, other_product = api.products(2, "1.10")
+    customer = api.customer("Ada")
+    order = api.order(customer, product)
+    with orders_container(stack) as documents:
+        document: dict[str, Any] = documents.read_item(order, customer)
+        healthy = document["items"]
+        documents.replace_item(order, document | {"items": "damaged"})
+
+        poison = api.post(f"/orders/{order}/items", {"productId": other_product, "quantity": 2})
+        assert version_of(poison) == 2
+        other_customer = api.customer("Eve")
+        other = api.order(other_customer, product)
+        api.bring(other, "Completed")
+        assert api.details(other, other_customer, 4)["status"] == "Completed"
+        eventually(lambda: dead_letters(stack, order), "the poisonous event is a dead letter", DEAD_WITHIN)
+
+        [letter] = dead_letters(stack, order)
+        event = json.loads(b"".join(letter.body))
+        assert event["type"] == letter.subject == "OrderItemsAddedV1"
+        assert letter.dead_letter_reason == "MaxDeliveryCountExceeded"
+        assert str(DELIVERIES) in (letter.dead_letter_error_description or "")
+        assert letter.delivery_count == DELIVERIES
+        said = [line for line in stack.printed().splitlines() if line.startswith("host")]
+        told = [place for place, line in enumerate(said) if f"failed on message {letter.message_id}" in line]
+        assert len(told) == DELIVERIES, "a line for each delivery"
+        assert ["Traceback" in said[place + 1] for place in told] == [True] + [False] * (DELIVERIES - 1)
+        assert documents.read_item(order, customer)["version"] == 1
+
+        documents.replace_item(order, document | {"items": healthy})
+    assert api.post(f"/orders/{order}/submit").status_code == 204
+    healed = api.details(order, customer, 3)
+    assert healed["status"] == "Submitted"
+    assert [(item["productId"], item["quantity"]) for item in healed["items"]] == [(product, 1), (other_product, 2)]
+    assert healed["total"] == "3.30"
+    summary = api.read(f"/customers/{customer}/summary", after=f"{order}:3")
+    assert summary["totalSpent"] == [{"currency": "EUR", "amount": "3.30"}]
