@@ -15,6 +15,10 @@ from shared.platform.input import After
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
 
+PATIENCE = 5.0
+"""Seconds that a query gives the store for one answer. Cosmos DB's SDK goes on for minutes, which is right for
+projections; somebody who waits for an answer is rather told to come back."""
+
 WAITING_AT_ONCE = 64
 """Queries of one process that may wait: half of what host.json lets in at once, so that they never keep others out."""
 
@@ -24,9 +28,10 @@ type Document = Mapping[str, Any]
 
 
 async def point_read(container: ContainerProxy, document_id: str, partition_key: str) -> Document | None:
-    """Read one document by id and partition key; None if there is none."""
+    """Read one document by id and partition key; None if there is none, TimeoutError if the store takes too long."""
     try:
-        return await container.read_item(document_id, partition_key)
+        async with asyncio.timeout(PATIENCE):
+            return await container.read_item(document_id, partition_key)
     except CosmosResourceNotFoundError:
         return None
 

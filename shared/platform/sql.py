@@ -21,8 +21,8 @@ POOL_SIZE = 16
 POOL_PATIENCE = 5
 """Seconds that a request waits for a connection before it is told to come back later."""
 
-SQLITE_PATIENCE = 30
-"""Seconds that a SQLite transaction waits for its turn to write."""
+SQLITE_PATIENCE = 3
+"""Seconds that a SQLite transaction waits for its turn to write; who asked tries again, or is told to."""
 
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""

@@ -56,7 +56,7 @@ class WriteSide[Repository]:
             LostRace: too many others won; nothing has changed.
         """
         for attempt in stamina.retry_context(
-            on=_again, attempts=10, timeout=20, wait_initial=0.01, wait_max=1.0, wait_jitter=0.02
+            on=_again, attempts=10, timeout=10, wait_initial=0.01, wait_max=1.0, wait_jitter=0.02
         ):
             with attempt:
                 try:

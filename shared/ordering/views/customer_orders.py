@@ -13,7 +13,7 @@ from shared.ordering.views.customer_summary import SUMMARY
 from shared.platform.examples import CUSTOMER_ID, example
 from shared.platform.input import AfterOrder, Digits, Id, QueryInput
 from shared.platform.output import Amount, Answer, Time, amount
-from shared.platform.reading import point_read, wait_for_order
+from shared.platform.reading import PATIENCE, point_read, wait_for_order
 
 _PAGE = """
 SELECT c.id, c.status, c.version, c.currency, c.total, c.createdAt, c.submittedAt
@@ -72,6 +72,8 @@ async def _page(orders: ContainerProxy, query: ListOrders) -> list[OrderInList]:
         parameters.append({"name": "@status", "value": query.status})
     page = PAGE_OF_STATUS if query.status else PAGE
     rows = orders.query_items(page, parameters=parameters, partition_key=str(query.customer_id))
+    async with asyncio.timeout(PATIENCE):
+        found = [row async for row in rows]
     return [
         OrderInList(
             order_id=row["id"],
@@ -82,7 +84,7 @@ async def _page(orders: ContainerProxy, query: ListOrders) -> list[OrderInList]:
             created_at=row["createdAt"],
             submitted_at=row["submittedAt"],
         )
-        async for row in rows
+        for row in found
     ]
 
 

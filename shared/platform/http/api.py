@@ -17,6 +17,7 @@ from shared.platform.http.requests import QueryCall, correlation_id
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
 from shared.platform.subscriptions import Consume, Consumer, trigger
+from shared.platform.turns import Turns
 
 JSON = "application/json"
 
@@ -75,21 +76,27 @@ class Api:
         self.operations: list[Operation] = []
         self.consumers: list[Consumer] = []
         self._tag = tag
+        self._turns = Turns()
 
     def command(
         self, method: str, route: str, command: type[Input], created: type[Answer] | None = None
     ) -> Callable[[CommandTrigger], CommandTrigger]:
-        """Register a trigger that carries out a command; `created` is what it answers when it makes something new."""
+        """Register a trigger that carries out a command on a thread, when it is its turn.
+
+        `created` is what it answers when it makes something new.
+        """
 
         def register(trigger: CommandTrigger) -> CommandTrigger:
             @functools.wraps(trigger)
-            def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-                try:
-                    response = trigger(req, context)
-                except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
-                    return failed(error, req, context)
-                return finished(response, req, context)
+            async def in_turn(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+                def carry_out() -> func.HttpResponse:
+                    logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
+                    logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
+                    return trigger(req, context)
 
+                return await self._turns.take(carry_out)
+
+            answering = _answering(in_turn)
             self.operations.append(
                 Operation(
                     name=trigger.__name__,
@@ -104,7 +111,7 @@ class Api:
                 )
             )
             self.blueprint.route(route, methods=[method])(answering)
-            return answering
+            return trigger
 
         return register
 

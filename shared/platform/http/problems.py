@@ -59,7 +59,7 @@ def problem_of(error: Exception) -> Problem:
             return _later("database-unavailable", "The database does not answer at the moment.")
         case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
             pass
-        case AzureError():
+        case AzureError() | TimeoutError():
             return _later("read-models-unavailable", "The read models do not answer at the moment.")
         case _:
             pass
