@@ -4,6 +4,7 @@
   up        start the whole system on this computer (options: dev.py up --help)
   demo      a shop at work on the running system
   test      all tests; arguments go to pytest
+  soak      orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
   simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
   check     lint, formatting, types, import rules and the T-SQL
   tsql      write down the T-SQL that Azure SQL would get
@@ -38,6 +39,7 @@ COMMANDS = {
     "up": ["infra.local.up"],
     "demo": ["infra.local.demo"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
+    "soak": ["infra.local.soak"],
     "simulate": ["tests.simulation"],
     "check": ["infra.local.check"],
     "tsql": ["infra.sql.tsql"],

@@ -95,7 +95,7 @@ def _shop(options: argparse.Namespace, console: Console) -> Iterator[str]:
     console.print(f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind")
     with ExitStack() as until_done:
         with console.status("Starting"):
-            base_url = until_done.enter_context(own_stack())
+            base_url = until_done.enter_context(own_stack()).base_url
         yield base_url
 
 

@@ -39,10 +39,10 @@ class Day:
 
     async def trade(self, numbers: Iterable[int], at_once: int, advance: Advance) -> list[str]:
         """Let customers place the orders of these numbers, so many at once; tell what was answered that must not be."""
-        return await each((self._order(number) for number in numbers), at_once, advance)
+        return await each((self.order(number) for number in numbers), at_once, advance)
 
-    async def _order(self, number: int) -> None:
-        """One order from its beginning to wherever it gets."""
+    async def order(self, number: int) -> None:
+        """One order from its beginning to wherever it gets; Surprise if something is answered that must not be."""
         random = Random(f"{self._seed}/{number}")
         order = await self._create(random)
         for _ in range(random.randint(0, 3)):

@@ -23,8 +23,8 @@ class NoStackError(Exception):
 
 
 @contextmanager
-def own_stack() -> Iterator[str]:
-    """Start a stack on free ports, and end it after the body; its address.
+def own_stack() -> Iterator[stack.Stack]:
+    """Start a stack on free ports, and end it after the body.
 
     Raises:
         NoStackError: it is not ready in time.
@@ -48,12 +48,12 @@ def own_stack() -> Iterator[str]:
                     process.kill()
 
 
-def _ready(process: subprocess.Popen[bytes], data: Path, output: Path) -> str:
+def _ready(process: subprocess.Popen[bytes], data: Path, output: Path) -> stack.Stack:
     deadline = time.monotonic() + READY_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
         found = stack.read(data)
         if found and found.seconds_to_ready is not None:
-            return found.base_url
+            return found
         time.sleep(POLL)
     said = output.read_text(encoding="utf-8", errors="replace")
     raise NoStackError(f"The stack did not start. It said:\n{said[-4000:]}")
