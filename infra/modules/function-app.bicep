@@ -117,7 +117,7 @@ var settings = {
   SqlConnection: sqlUrl
   AZURE_CLIENT_ID: commandIdentity.clientId
   RelaySchedule: relaySchedule
-  PYTHON_THREADPOOL_THREAD_COUNT: '16' // as many as a context has connections to the database
+  PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
   AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(scale.sessionConcurrency)
 }
 

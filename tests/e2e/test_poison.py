@@ -65,7 +65,7 @@ def test_a_poisonous_event_is_dead_lettered_while_others_go_on_and_its_order_hea
         said = [line for line in stack.printed().splitlines() if line.startswith("host")]
         told = [place for place, line in enumerate(said) if f"failed on message {letter.message_id}" in line]
         assert len(told) == DELIVERIES, "a line for each delivery"
-        assert ["Traceback" in said[place + 1] for place in told] == [True] + [False] * (DELIVERIES - 1)
+        assert ["Traceback" in "".join(said[place + 1 : place + 2]) for place in told] == [True] + [False] * 9
         assert documents.read_item(order, customer)["version"] == 1
 
         documents.replace_item(order, document | {"items": healthy})
