@@ -60,7 +60,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         engine.dispose()
 
 
-async def test_gaps_and_names_are_all_that_it_reads_and_for_them_it_has_the_rights(
+async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
     shop: Shop, read_models: str, read: set[str]
 ) -> None:
     settings = Settings(sql=shop.url, cosmos=read_models, service_bus="")
@@ -89,4 +89,5 @@ async def test_gaps_and_names_are_all_that_it_reads_and_for_them_it_has_the_righ
         await consume["follow_products"](recorded.envelope)
     await consume["follow_customers"](customer_renamed.envelope)
     await models.close()
-    assert read == set(QUERY_SIDE)
+    assert read == {"ordering.event_log", "ordering.orders", "ordering.order_lines", "catalog.event_log"}
+    assert read <= set(QUERY_SIDE)
