@@ -41,7 +41,8 @@ IF @got < 0 THROW 51000, N'Another migration has been running for more than a mi
 
 def migration_engine(url: str) -> sa.Engine:
     """Make an engine that sees every context's schema."""
-    return sql_engine(url, VERSIONS, *(tables.SCHEMA for tables in CONTEXTS), credential=_administrator(url))
+    schemas = [VERSIONS, *(tables.SCHEMA for tables in CONTEXTS)]
+    return sql_engine(url, *schemas, credential=_administrator(url), patience=0)
 
 
 def _administrator(url: str) -> Credential | None:

@@ -24,6 +24,9 @@ POOL_PATIENCE = 5
 SQLITE_PATIENCE = 3
 """Seconds that a SQLite transaction waits for its turn to write; who asked tries again, or is told to."""
 
+STATEMENT_PATIENCE = 10
+"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver itself never gives up."""
+
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
 
@@ -57,7 +60,13 @@ class Credential(Protocol):
         """Give a token that is valid for some time yet."""
 
 
-def sql_engine(url: str, *schemas: str, credential: Credential | None = None, writes: bool = True) -> sa.Engine:
+def sql_engine(
+    url: str,
+    *schemas: str,
+    credential: Credential | None = None,
+    writes: bool = True,
+    patience: int = STATEMENT_PATIENCE,
+) -> sa.Engine:
     """Make the engine for one context's schema, or several; nothing connects until it is used.
 
     Args:
@@ -66,11 +75,12 @@ def sql_engine(url: str, *schemas: str, credential: Credential | None = None, wr
         schemas: the schemas that its statements name.
         credential: signs in to Azure SQL; None leaves that to the URL.
         writes: False lets SQLite refuse to; on Azure SQL that is for the credential's rights to say.
+        patience: seconds that Azure SQL has for a statement; 0 is as long as it takes, which is for migrations.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, schemas, writes=writes)
-    return _azure_sql(parsed, credential)
+    return _azure_sql(parsed, credential, patience)
 
 
 def context_engine(settings: Settings, schema: str) -> sa.Engine:
@@ -154,7 +164,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     return engine
 
 
-def _azure_sql(url: URL, credential: Credential | None) -> sa.Engine:
+def _azure_sql(url: URL, credential: Credential | None, patience: int) -> sa.Engine:
     import pyodbc  # noqa: PLC0415  # needs the system's unixODBC, which only Azure SQL is worth
 
     pyodbc.pooling = False  # SQLAlchemy pools; a second pool beneath would keep connections whose token has run out
@@ -167,6 +177,11 @@ def _azure_sql(url: URL, credential: Credential | None) -> sa.Engine:
         pool_pre_ping=True,
         pool_recycle=CONNECTION_LIFE,
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def _limit(connection: Any, _record: Any) -> None:
+        connection.timeout = patience
+
     if credential is not None:
 
         @sa.event.listens_for(engine, "do_connect")

@@ -22,7 +22,13 @@ from shared.platform import identity
 from shared.platform.cosmos import ReadModels
 from shared.platform.reading import point_read
 from shared.platform.settings import Settings
-from shared.platform.sql import CONNECTION_LIFE, SQL_COPT_SS_ACCESS_TOKEN, context_engine, query_engine
+from shared.platform.sql import (
+    CONNECTION_LIFE,
+    SQL_COPT_SS_ACCESS_TOKEN,
+    STATEMENT_PATIENCE,
+    context_engine,
+    query_engine,
+)
 from shared.platform.topics import ServiceBusTopic
 from tests.support.identities import (
     TOKEN_LIFE,
@@ -137,6 +143,7 @@ class Connection:
 
     def __init__(self) -> None:
         self.broken = False
+        self.timeout = 0
 
     def cursor(self) -> Self:
         """It is its own cursor."""
@@ -191,6 +198,7 @@ def test_the_database_is_entered_as_its_side_and_pooled_connections_outlive_no_t
     connections[-1].broken = True
     work()
     assert signed_in == ["token-1", "token-1", "token-2", "token-2"], "one that the server has cut is replaced"
+    assert {connection.timeout for connection in connections} == {STATEMENT_PATIENCE}, "no statement waits for ever"
     assert endpoint.asked == [(client_id, "https://database.windows.net")] * 2
 
 
