@@ -3,6 +3,7 @@
 
   up        start the whole system on this computer (options: dev.py up --help)
   demo      a shop at work on the running system
+  token     print a token for the running system (options: dev.py token --help)
   test      all tests; arguments go to pytest
   soak      orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
   simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
@@ -38,6 +39,7 @@ VERSIONS = ("3.13", "3.14", "3.15")  # the first that is found; Azure runs 3.13
 COMMANDS = {
     "up": ["infra.local.up"],
     "demo": ["infra.local.demo"],
+    "token": ["infra.local.tokens"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
     "soak": ["infra.local.soak"],
     "simulate": ["tests.simulation"],
@@ -71,7 +73,7 @@ def main(arguments: list[str]) -> int:
     if command not in COMMANDS and command != "lock":
         print(f"dev.py: there is no command {command!r}.\n\n{__doc__}", file=sys.stderr)
         return 2
-    os.environ["DEV_PY_CALLED_FROM"] = str(Path.cwd())  # a folder that `up` or `demo` is given is meant from here
+    os.environ["DEV_PY_CALLED_FROM"] = str(Path.cwd())  # a folder that a command is given is meant from here
     os.chdir(ROOT)
     prepare()
     return resolve(rest) if command == "lock" else run(["-m", *COMMANDS[command], *rest])

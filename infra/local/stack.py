@@ -18,9 +18,10 @@ class AlreadyRunningError(Exception):
 
 @dataclass(slots=True)
 class Stack:
-    """A running stack: its address, and the ports and process ids by name (host, servicebus, cosmos)."""
+    """A running stack: its address, its folder, and the ports and process ids by name (host, servicebus, cosmos)."""
 
     base_url: str
+    data: str
     pid: int
     ports: dict[str, int]
     pids: dict[str, int] = field(default_factory=dict)

@@ -5,6 +5,7 @@ import asyncio
 import http
 import http.client
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local import connections
+from infra.local import connections, issuer
 from infra.local.ports import LOOPBACK, PortTakenError, choose
 from infra.local.processes import Program, ProgramFailedError, keep_running, run
 from infra.local.screen import Screen
@@ -28,9 +29,10 @@ READY_POLL = 0.05
 TRY_NEXT = """\
 Ready at {base_url} in {seconds:.1f} s. Try, in another terminal:
 
-  curl -i {base_url}/api/customers -H 'Content-Type: application/json' \\
+  token=$(python3 dev.py token --data {data})
+  curl -i {base_url}/api/customers -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \\
        -d '{{"name": "Ada Lovelace", "email": "ada@example.com"}}'
-  curl -i {base_url}/api/products -H 'Content-Type: application/json' \\
+  curl -i {base_url}/api/products -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \\
        -d '{{"name": "Teapot", "description": "Holds a litre", "unitPrice": "24.90",
             "currency": "EUR", "category": "kitchen"}}'
   python3 dev.py demo                  a shop at work
@@ -182,7 +184,12 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
             stack.ports["cosmos"],
         ),
     ]
-    host = Program("host", "infra.local.host", ("--app", ".", "--port", str(stack.ports["host"])), stack.ports["host"])
+    host = Program(
+        "host",
+        "infra.local.host",
+        ("--app", ".", "--port", str(stack.ports["host"]), "--issuer-key", str(issuer.make_key(data))),
+        stack.ports["host"],
+    )
     screen.say("up", f"data in {data}")
     try:
         async with keep_running(engines, settings, screen.say, on_start) as (servicebus, cosmos):
@@ -192,13 +199,17 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
                 await cosmos.listening()
                 await run(Program("containers", "infra.local.containers"), settings, screen.say)
             if options.engines_only:
-                screen.show(ENGINES_READY.format(seconds=time.monotonic() - begin, data=data))
+                screen.show(ENGINES_READY.format(seconds=time.monotonic() - begin, data=shlex.quote(str(data))))
                 await asyncio.Event().wait()
             async with keep_running([host], settings, screen.say, on_start):
                 await _ready(stack.ports["host"])
                 stack.seconds_to_ready = time.monotonic() - begin
                 stack.write(data)
-                screen.show(TRY_NEXT.format(base_url=stack.base_url, seconds=stack.seconds_to_ready, data=data))
+                screen.show(
+                    TRY_NEXT.format(
+                        base_url=stack.base_url, seconds=stack.seconds_to_ready, data=shlex.quote(str(data))
+                    )
+                )
                 await asyncio.Event().wait()
     finally:
         Stack.forget(data)
@@ -215,7 +226,9 @@ def _plan(options: argparse.Namespace, data: Path) -> Stack:
         "CosmosConnection": connections.cosmos(ports["cosmos"]),
         "RelaySchedule": "*/2 * * * * *",
     }
-    return Stack(f"http://{LOOPBACK}:{ports['host']}", os.getpid(), ports, settings=settings | dict(options.setting))
+    return Stack(
+        f"http://{LOOPBACK}:{ports['host']}", str(data), os.getpid(), ports, settings=settings | dict(options.setting)
+    )
 
 
 def _ports(options: argparse.Namespace) -> dict[str, int]:

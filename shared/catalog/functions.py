@@ -16,6 +16,7 @@ from shared.messaging.projection import Projection
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
 from shared.platform.http.api import Api, created, done, found
+from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
@@ -40,24 +41,24 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
     projection = Projection(products.written, reader, LOG, product_details.change)
     api = Api("catalog")
 
-    @api.command("POST", "products", AddProduct, created=ProductAdded)
+    @api.command("POST", "products", AddProduct, role=Role.CATALOG_WRITE, created=ProductAdded)
     def post_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, AddProduct)
         accepted = writes.run(add_product, call.command, call.metadata)
         answer = ProductAdded(product_id=accepted.aggregate_id)
         return created(accepted, answer, f"/api/products/{accepted.aggregate_id}")
 
-    @api.command("POST", "products/{productId}/price", ChangePrice)
+    @api.command("POST", "products/{productId}/price", ChangePrice, role=Role.CATALOG_WRITE)
     def post_product_price(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, ChangePrice)
         return done(writes.run(change_price, call.command, call.metadata))
 
-    @api.command("POST", "products/{productId}/rename", RenameProduct)
+    @api.command("POST", "products/{productId}/rename", RenameProduct, role=Role.CATALOG_WRITE)
     def post_product_rename(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RenameProduct)
         return done(writes.run(rename_product, call.command, call.metadata))
 
-    @api.query("products/{productId}", ReadProduct, ProductDetails)
+    @api.query("products/{productId}", ReadProduct, ProductDetails, role=Role.CATALOG_READ, customers=True)
     async def get_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadProduct)
         return found(call, *await read_product((await products.served()).container, call.query, call.wait))

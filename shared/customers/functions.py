@@ -9,6 +9,7 @@ from shared.customers.commands.rename_customer import RenameCustomer, rename_cus
 from shared.customers.repository import Customers
 from shared.customers.tables import LOG, SCHEMA
 from shared.platform.http.api import Api, created, done
+from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
@@ -30,14 +31,14 @@ def customers(settings: Settings) -> Api:
     writes = WriteSide(engine, LOG, Customers, committed=outbox.wake)
     api = Api("customers")
 
-    @api.command("POST", "customers", RegisterCustomer, created=CustomerRegistered)
+    @api.command("POST", "customers", RegisterCustomer, role=Role.CUSTOMERS_WRITE, created=CustomerRegistered)
     def post_customer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RegisterCustomer)
         accepted = writes.run(register_customer, call.command, call.metadata)
         answer = CustomerRegistered(customer_id=accepted.aggregate_id)
         return created(accepted, answer, f"/api/customers/{accepted.aggregate_id}/summary")
 
-    @api.command("POST", "customers/{customerId}/rename", RenameCustomer)
+    @api.command("POST", "customers/{customerId}/rename", RenameCustomer, role=Role.CUSTOMERS_WRITE)
     def post_customer_rename(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RenameCustomer)
         return done(writes.run(rename_customer, call.command, call.metadata))

@@ -11,12 +11,14 @@ class Metadata:
 
     Attributes:
         command_id: names the command in the log; the caller's Idempotency-Key where there is one.
-        fingerprint: SHA-256 of the command's kind and content: the same key with another one is another command.
+        fingerprint: SHA-256 of the caller and the command's kind and content: the same key with another one is another
+            command.
         expected_version: the aggregate version that the caller acts on (If-Match); None accepts any.
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.
-        actor: who acts.
+        actor: who acts; a caller's object id in Entra ID.
+        customer_id: the customer who acts for themselves, and to whom nobody else's data exists; None: the shop acts.
         at: when, in UTC.
     """
 
@@ -27,6 +29,7 @@ class Metadata:
     causation_id: str | None = None
     traceparent: str | None = None
     actor: str = "anonymous"
+    customer_id: UUID | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -31,6 +31,7 @@ from shared.ordering.views.order_history import OrderHistory, ReadHistory, read_
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
 from shared.platform.http.api import Api, created, done, found
+from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox
 from shared.platform.output import Answer
@@ -59,61 +60,61 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
     names = Names(orders.written, reader, projection)
     api = Api("ordering")
 
-    @api.command("POST", "orders", CreateOrder, created=OrderCreated)
+    @api.command("POST", "orders", CreateOrder, role=Role.ORDERS_WRITE, customers=True, created=OrderCreated)
     def post_order(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, CreateOrder)
         accepted = writes.run(create_order, call.command, call.metadata)
         location = f"/api/orders/{accepted.aggregate_id}?customerId={call.command.customer_id}"
         return created(accepted, OrderCreated(order_id=accepted.aggregate_id), location)
 
-    @api.command("POST", "orders/{orderId}/items", AddItem)
+    @api.command("POST", "orders/{orderId}/items", AddItem, role=Role.ORDERS_WRITE, customers=True)
     def post_order_item(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, AddItem)
         return done(writes.run(add_item, call.command, call.metadata))
 
-    @api.command("DELETE", "orders/{orderId}/items/{productId}", RemoveItem)
+    @api.command("DELETE", "orders/{orderId}/items/{productId}", RemoveItem, role=Role.ORDERS_WRITE, customers=True)
     def delete_order_item(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RemoveItem)
         return done(writes.run(remove_item, call.command, call.metadata))
 
-    @api.command("POST", "orders/{orderId}/submit", SubmitOrder)
+    @api.command("POST", "orders/{orderId}/submit", SubmitOrder, role=Role.ORDERS_WRITE, customers=True)
     def post_order_submit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, SubmitOrder)
         return done(writes.run(submit_order, call.command, call.metadata))
 
-    @api.command("POST", "orders/{orderId}/confirm", ConfirmOrder)
+    @api.command("POST", "orders/{orderId}/confirm", ConfirmOrder, role=Role.ORDERS_WRITE)
     def post_order_confirm(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, ConfirmOrder)
         return done(writes.run(confirm_order, call.command, call.metadata))
 
-    @api.command("POST", "orders/{orderId}/complete", CompleteOrder)
+    @api.command("POST", "orders/{orderId}/complete", CompleteOrder, role=Role.ORDERS_WRITE)
     def post_order_complete(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, CompleteOrder)
         return done(writes.run(complete_order, call.command, call.metadata))
 
-    @api.command("POST", "orders/{orderId}/cancel", CancelOrder)
+    @api.command("POST", "orders/{orderId}/cancel", CancelOrder, role=Role.ORDERS_WRITE, customers=True)
     def post_order_cancel(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, CancelOrder)
         return done(writes.run(cancel_order, call.command, call.metadata))
 
-    @api.query("orders/{orderId}", ReadOrder, OrderDetails)
+    @api.query("orders/{orderId}", ReadOrder, OrderDetails, role=Role.ORDERS_READ, customers=True)
     async def get_order(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadOrder)
         if call.query.of_the_past:
             return found(call, await asyncio.to_thread(read_order_of_the_past, engine, call.query))
         return found(call, *await read_order(await orders.served(), call.query, call.wait))
 
-    @api.query("orders/{orderId}/history", ReadHistory, OrderHistory)
+    @api.query("orders/{orderId}/history", ReadHistory, OrderHistory, role=Role.ORDERS_READ)
     async def get_order_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadHistory)
         return found(call, await read_history((await orders.served()).container, engine, call.query))
 
-    @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, can_miss=False)
+    @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, role=Role.ORDERS_READ, customers=True)
     async def get_customer_orders(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ListOrders)
         return found(call, await list_orders((await orders.served()).container, call.query, call.wait))
 
-    @api.query("customers/{customerId}/summary", ReadSummary, CustomerSummary)
+    @api.query("customers/{customerId}/summary", ReadSummary, CustomerSummary, role=Role.CUSTOMERS_READ, customers=True)
     async def get_customer_summary(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadSummary)
         return found(call, *await read_summary((await orders.served()).container, call.query, call.wait))

@@ -105,7 +105,7 @@ class Orders:
         """Load an order.
 
         Raises:
-            OrderNotFound: there is none with this id.
+            OrderNotFound: there is none with this id, or it is not the customer's who acts.
             StaleVersion: it is not at the version that the caller acts on.
         """
         return self._order(order_id, self._connection.execute(LOAD, {"id": order_id}).mappings().all())
@@ -114,7 +114,7 @@ class Orders:
         """Load an order and a product on offer, which is None where ordering knows of no such product.
 
         Raises:
-            OrderNotFound: there is no order with this id.
+            OrderNotFound: there is no order with this id, or it is not the customer's who acts.
             StaleVersion: it is not at the version that the caller acts on.
         """
         rows = self._connection.execute(LOAD_WITH_PRODUCT, {"id": order_id, "product": product_id}).mappings().all()
@@ -124,7 +124,7 @@ class Orders:
     def load_offer(
         self, customer_id: UUID, product_ids: Collection[UUID]
     ) -> tuple[Customer | None, dict[UUID, Product]]:
-        """Load a customer, None where unknown, and those of the products that ordering knows."""
+        """Load a customer, None where unknown or another than who acts, and those of the products that are known."""
         rows = (
             self._connection.execute(LOAD_CUSTOMER_WITH_PRODUCTS, {"id": customer_id, "products": list(product_ids)})
             .mappings()
@@ -132,7 +132,7 @@ class Orders:
         )
         products = {product.product_id: product for row in rows if (product := _product(row))}
         first = rows[0]
-        if first["customer_id"] is None:
+        if first["customer_id"] is None or not self._reaches(customer_id):
             return None, products
         return Customer(first["customer_id"], first["name"], first["name_version"]), products
 
@@ -210,13 +210,16 @@ class Orders:
 
     def _order(self, order_id: UUID, rows: Sequence[sa.RowMapping]) -> Order:
         expected = self._metadata.expected_version
-        if not rows:
+        if not rows or not self._reaches(rows[0]["customer_id"]):
             raise OrderNotFound(f"There is no order {order_id}.")
         order = _order(rows)
         self._known_lines = order.lines.keys()
         if expected is not None and expected != order.version:
             raise StaleVersion(f"Order {order_id} is at version {order.version}, not {expected}.")
         return order
+
+    def _reaches(self, customer_id: UUID) -> bool:
+        return self._metadata.customer_id in {None, customer_id}
 
 
 def _order(rows: Sequence[sa.RowMapping]) -> Order:

@@ -10,6 +10,15 @@ class MissingSettings(Exception):
     """Settings that the system cannot run without; the message names all of them."""
 
 
+def is_unguarded(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is an app in Azure without App Service authentication.
+
+    The platform says so in WEBSITE_AUTH_ENABLED; the Functions host goes by the same variable
+    (https://github.com/Azure/azure-functions-host/issues/10687).
+    """
+    return "WEBSITE_SITE_NAME" in environment and environment.get("WEBSITE_AUTH_ENABLED", "").lower() != "true"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where the stores and the topics are.

@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 
 from tests.support.api import client
+from tests.support.stack import Stack
 
 PATIENCE = 30.0
 """Seconds within which a change must be known everywhere, on a loaded machine."""
@@ -19,11 +20,11 @@ PROBLEM = {"type", "title", "status", "detail", "instance", "correlationId"}
 
 
 class Api(AbstractContextManager["Api"]):
-    """A client of one stack."""
+    """A client of one stack: the shop with every role, or whoever the token says."""
 
-    def __init__(self, base_url: str) -> None:
-        self.http = client(base_url)
-        self.http.base_url = httpx.URL(f"{base_url}/api")
+    def __init__(self, stack: Stack, token: str | None = None) -> None:
+        self.http = client(stack, token)
+        self.http.base_url = httpx.URL(f"{stack.base_url}/api")
 
     def __enter__(self) -> Self:
         return self

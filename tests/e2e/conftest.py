@@ -28,5 +28,5 @@ def stack() -> Iterator[Stack]:
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> Iterator[Api]:
     """A client of that stack's API."""
-    with Api(stack.base_url) as api:
+    with Api(stack) as api:
         yield api

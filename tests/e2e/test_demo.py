@@ -59,7 +59,7 @@ def test_without_a_stack_it_starts_one_and_leaves_nothing_behind(tmp_path: Path)
 
 
 def test_where_there_is_no_shop_it_says_what_is_there_instead(stack: Stack) -> None:
-    done = demo("--url", f"{stack.base_url}/nowhere", *SMALL)
+    done = demo("--url", f"{stack.base_url}/nowhere", "--token", stack.token(), *SMALL)
 
     assert done.returncode == 1
     assert "should make version 1: 404" in done.stderr
@@ -71,7 +71,7 @@ def nothing() -> None:
 
 
 async def test_the_audit_finds_every_kind_of_difference(stack: Stack) -> None:
-    shop, book = Shop(stack.base_url, 4), Book()
+    shop, book = Shop(stack.base_url, stack.token(), 4), Book()
     await open_shop(shop, book, seed=3, customers=3, products=8, at_once=4, advance=nothing)
     assert await Day(shop, book, seed=3).trade(range(12), 4, nothing) == []
     right = Audit(shop, book, 4, nothing)
@@ -99,7 +99,7 @@ async def test_the_audit_finds_every_kind_of_difference(stack: Stack) -> None:
 
 
 async def test_a_command_that_is_taken_although_it_must_be_refused_is_a_surprise(stack: Stack) -> None:
-    shop = Shop(stack.base_url, 1)
+    shop = Shop(stack.base_url, stack.token(), 1)
     body = {"name": "Ada", "email": "ada@example.com"}
     with pytest.raises(Surprise, match="should be refused as order-status: 201"):
         await shop.refused("order-status", "/customers", body)

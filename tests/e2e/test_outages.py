@@ -33,7 +33,7 @@ class Clients:
     """Customers who order without a pause until they are told to go home."""
 
     def __init__(self, stack: Stack, seed: int) -> None:
-        self.shop, self.book = Shop(stack.base_url, AT_ONCE), Book()
+        self.shop, self.book = Shop(stack.base_url, stack.token(), AT_ONCE), Book()
         self.orders = 0
         self._seed = seed
         self._is_open = True
@@ -66,7 +66,7 @@ async def test_processes_killed_again_and_again_under_load_cost_nothing_but_time
     print(f"CHAOS_SEED={seed}")
     chance, recoveries = Random(seed), dict[str, list[float]]()
     with running_stack() as stack:
-        clients, watcher = Clients(stack, seed), Shop(stack.base_url, 1)
+        clients, watcher = Clients(stack, seed), Shop(stack.base_url, stack.token(), 1)
         async with asyncio.TaskGroup() as group:
             trading = group.create_task(clients.order())
             for name in (name for _ in range(ROUNDS) for name in chance.sample(NAMES, len(NAMES))):
@@ -95,7 +95,7 @@ async def test_processes_killed_again_and_again_under_load_cost_nothing_but_time
 
 
 def test_data_and_unfinished_orders_survive_an_orderly_restart(tmp_path: Path) -> None:
-    with running_stack(tmp_path) as stack, Api(stack.base_url) as api:
+    with running_stack(tmp_path) as stack, Api(stack) as api:
         customer_id, product_id = api.customer("Ada"), api.product("1.10")
         finished, unfinished = api.order(customer_id, product_id), api.order(customer_id, product_id)
         api.bring(finished, "Completed")
@@ -109,7 +109,7 @@ def test_data_and_unfinished_orders_survive_an_orderly_restart(tmp_path: Path) -
         before = [(path, api.read(path)) for path in paths]
         last = api.post("/orders", order_body(customer_id, product_id), Idempotency_Key="over-the-restart")
 
-    with running_stack(tmp_path) as stack, Api(stack.base_url) as api:
+    with running_stack(tmp_path) as stack, Api(stack) as api:
         for path, answer in before[:2] + before[4:]:
             assert api.read(path) == answer, path
         again = api.post("/orders", order_body(customer_id, product_id), Idempotency_Key="over-the-restart")

@@ -40,7 +40,7 @@ def crowded() -> Iterator[Stack]:
 class Shop:
     """What there is to ask for, and how."""
 
-    base_url: str
+    stack: Stack
     customer: str
     product: str
     order: str
@@ -62,7 +62,12 @@ class Shop:
         limits = httpx.Limits(max_connections=None)
         count = -(-len(requests) // A_CLIENTS_CONNECTIONS)
         clients = [
-            httpx.AsyncClient(base_url=f"{self.base_url}/api", timeout=ANSWERED_WITHIN, limits=limits)
+            httpx.AsyncClient(
+                base_url=f"{self.stack.base_url}/api",
+                headers=self.stack.authorized,
+                timeout=ANSWERED_WITHIN,
+                limits=limits,
+            )
             for _ in range(count)
         ]
         try:
@@ -73,9 +78,9 @@ class Shop:
 
 @pytest.fixture
 def shop(crowded: Stack) -> Iterator[Shop]:
-    with Api(crowded.base_url) as api:
+    with Api(crowded) as api:
         customer, product = api.customer(), api.product()
-        yield Shop(crowded.base_url, customer, product, api.order(customer, product))
+        yield Shop(crowded, customer, product, api.order(customer, product))
 
 
 def outcomes(answers: list[httpx.Response]) -> Counter[str]:
@@ -103,7 +108,8 @@ async def is_as_before(shop: Shop) -> None:
 async def seen(shop: Shop, orders: int) -> None:
     """Wait until the customer's list has so many orders."""
     deadline = time.monotonic() + 120
-    async with httpx.AsyncClient(base_url=f"{shop.base_url}/api", timeout=ANSWERED_WITHIN) as client:
+    base_url, headers = f"{shop.stack.base_url}/api", shop.stack.authorized
+    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=ANSWERED_WITHIN) as client:
         while (answer := await shop.listing(client)).json()["totalCount"] != orders:
             assert time.monotonic() < deadline, answer.text
             await asyncio.sleep(0.1)

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from pathlib import Path
+import sys
 
 import httpx
 
@@ -18,11 +18,12 @@ curl() { command curl --silent --show-error --fail-with-body --retry 5 --retry-a
 """A failing request fails the script; it is tried again, since news between contexts takes a moment."""
 
 
-def test_the_example_order_is_placed_and_shown(stack: Stack, tmp_path: Path) -> None:
+def test_the_example_order_is_placed_and_shown(stack: Stack) -> None:
     [script] = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     script = script.replace("http://127.0.0.1:7071", stack.base_url)
+    script = script.replace("python3 dev.py token", f"{sys.executable} -m infra.local.tokens --data {stack.data}")
     ran = subprocess.run(
-        ["bash", "-c", STRICT + script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-c", STRICT + script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     order = json.loads(ran.stdout[ran.stdout.rindex('{"orderId"') :])

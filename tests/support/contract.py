@@ -22,7 +22,7 @@ PROMISES = [
 UNDESCRIBED = ("/api/docs", "/api/openapi.json")
 """The description and its page, which the description leaves out."""
 
-NO_ROUTE = {httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}
+NO_ROUTE = {httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}
 
 
 class BrokenContract(AssertionError):
@@ -65,7 +65,7 @@ class Contract:
             raise BrokenContract("\n".join([_told(response), *said])) from None
 
     def _check_no_route(self, response: httpx.Response) -> None:
-        """Where there is no operation, the only answers are 404 and 405, as problem details."""
+        """Where there is no operation, the only answers are 401, 404 and 405, as problem details."""
         wrong = [] if response.status_code in NO_ROUTE else ["The description has no such operation."]
         if response.status_code == httpx.codes.METHOD_NOT_ALLOWED and "allow" not in response.headers:
             wrong.append("Allow is missing.")

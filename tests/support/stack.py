@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 
+from infra.local import issuer
 from infra.local import stack as running
+from shared.platform.http.callers import CUSTOMER, Role
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 120.0
@@ -58,6 +61,24 @@ class Stack:
         seconds = self._now().seconds_to_ready
         assert seconds is not None, "ask when the stack is ready"
         return seconds
+
+    @property
+    def issuer_key(self) -> str:
+        """What the tokens are signed with."""
+        return issuer.key_of(self.data)
+
+    def token(self, *roles: str) -> str:
+        """A token with these app roles; without any, with all of the shop's."""
+        return issuer.issue(self.issuer_key, roles or Role)
+
+    @property
+    def authorized(self) -> dict[str, str]:
+        """The headers of somebody who may do everything."""
+        return {"Authorization": f"Bearer {self.token()}"}
+
+    def customer_token(self, customer_id: str) -> str:
+        """A customer's own token."""
+        return issuer.issue(self.issuer_key, [CUSTOMER], UUID(customer_id))
 
     def printed(self) -> str:
         """All that the stack has printed so far."""

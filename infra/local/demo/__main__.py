@@ -24,15 +24,20 @@ from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop
+from infra.local.issuer import issue, key_of
+from shared.platform.http.callers import Role
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Play the day; 0 if everything is as it must be, 1 if not or if there is no shop, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.url is None) != (options.token is None):
+        parser.error("--url and --token go together")
     console = Console(highlight=False)
     try:
-        with _shop(options, console) as base_url:
-            result = asyncio.run(play(base_url, options, console))
+        with _shop(options, console) as (base_url, token):
+            result = asyncio.run(play(base_url, token, options, console))
     except KeyboardInterrupt:
         return 130
     except (NoStackError, ClosedShopError) as error:
@@ -49,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if result.wrong else 0
 
 
-async def play(base_url: str, options: argparse.Namespace, console: Console) -> Result:
+async def play(base_url: str, token: str, options: argparse.Namespace, console: Console) -> Result:
     """Play the day at the shop at this address and compare what it shows with what must be true.
 
     Raises:
         ClosedShopError: it does not take the customers and products.
         ExceptionGroup: of httpx.TransportError, the shop did not answer for longer than a restart takes.
     """
-    shop, book, at_once = Shop(base_url, options.concurrency), Book(), options.concurrency
+    shop, book, at_once = Shop(base_url, token, options.concurrency), Book(), options.concurrency
     try:
         with progress(console, "Opening the shop", options.customers + options.products) as advance:
             await open_shop(shop, book, options.seed, options.customers, options.products, at_once, advance)
@@ -85,18 +90,21 @@ async def play(base_url: str, options: argparse.Namespace, console: Console) -> 
 
 
 @contextmanager
-def _shop(options: argparse.Namespace, console: Console) -> Iterator[str]:
-    running = None if options.url else stack.find(options.data)
-    base_url = options.url or (running and running.base_url)
-    if base_url:
-        console.print(f"At {base_url}")
-        yield base_url
+def _shop(options: argparse.Namespace, console: Console) -> Iterator[tuple[str, str]]:
+    """Give its address, and a token that it takes."""
+    if options.url:
+        console.print(f"At {options.url}")
+        yield options.url, options.token
+        return
+    if running := stack.find(options.data):
+        console.print(f"At {running.base_url}")
+        yield running.base_url, issue(key_of(running.data), Role)
         return
     console.print(f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind")
     with ExitStack() as until_done:
         with console.status("Starting"):
-            base_url = until_done.enter_context(own_stack()).base_url
-        yield base_url
+            own = until_done.enter_context(own_stack())
+        yield own.base_url, issue(key_of(own.data), Role)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--data", type=stack.given_path, default=Path(".local"), help="folder of the stack to use (%(default)s)"
     )
-    place.add_argument("--url", help="address of a running system, without /api")
+    place.add_argument("--url", help="address of a running system, without /api; needs --token")
+    parser.add_argument("--token", help="what the system at --url takes; with every role but Ops")
     for name, default, least, what in (
         ("orders", 300, 1, "orders"),
         ("customers", 40, 1, "customers"),

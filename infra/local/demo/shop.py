@@ -45,9 +45,10 @@ class Figures:
 class Shop:
     """The API at one address."""
 
-    def __init__(self, base_url: str, connections: int) -> None:
+    def __init__(self, base_url: str, token: str, connections: int) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        self._http = httpx.AsyncClient(base_url=f"{base_url}/api", timeout=PATIENCE, limits=limits)
+        headers = {"Authorization": f"Bearer {token}"}
+        self._http = httpx.AsyncClient(base_url=f"{base_url}/api", headers=headers, timeout=PATIENCE, limits=limits)
         self.figures = Figures()
 
     async def close(self) -> None:

@@ -51,7 +51,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> int:
+async def run(app_dir: Path, listener: socket.socket, options: HostOptions, issuer_key: str | None) -> int:
     """Load the app and serve its triggers until SIGTERM or SIGINT.
 
     Returns:
@@ -68,7 +68,7 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions) -> i
     routes = [route_of(each, options.http.route_prefix) for each in _triggered(functions, "httptrigger")]
     timers = [Timer(each) for each in _triggered(functions, "timertrigger")]
     subscriptions = [subscription_of(each, options.service_bus) for each in _triggered(functions, "servicebustrigger")]
-    triggers = HttpTriggers(RouteTable(routes), options.http)
+    triggers = HttpTriggers(RouteTable(routes), options.http, issuer_key)
     app = Starlette(routes=[*admin_routes(functions, timers), Mount("/", app=triggers)])
     server = _Server(
         uvicorn.Config(
@@ -128,6 +128,9 @@ def main() -> int:
     parser.add_argument("--app", type=Path, default=Path(), help="folder of function_app.py (default: this one)")
     parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--issuer-key", type=Path, help="file with the key of the tokens that are taken (default: none are)"
+    )
     arguments = parser.parse_args()
     app_dir = arguments.app.resolve()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -137,9 +140,10 @@ def main() -> int:
         options = read_host_json(app_dir)
         logging.getLogger().setLevel(options.log_level)
         load_local_settings(app_dir)
+        issuer_key = arguments.issuer_key and arguments.issuer_key.read_text(encoding="ascii")
         listener = _bind(arguments.host, arguments.port)
         with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
-            code = runner.run(run(app_dir, listener, options))
+            code = runner.run(run(app_dir, listener, options, issuer_key))
         if not worker.stop(limit=1.0):
             log.warning("functions that did not end within %d s are cut off", GRACE.total_seconds())
             logging.shutdown()

@@ -4,6 +4,10 @@ What reaches the function is what the real host sends (GrpcMessageConversionExte
 https://github.com/Azure/azure-functions-host): lower-case header names; repeated headers and query values joined with
 a comma; empty query values left out; the body as bytes; the URL's path escaped as it came. Function keys are not asked
 for, as under Core Tools.
+
+The platform's part is played too: the principal headers of App Service authentication are taken from whoever sends
+them, and written for whoever sends a valid token of the laptop's issuer. Others get no answer here but the app's own;
+in Azure the platform itself refuses them.
 """
 
 import asyncio
@@ -12,15 +16,18 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+import jwt
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from infra.local import issuer
 from infra.local.host import worker
 from infra.local.host.routes import RouteTable, decode_path
 from infra.local.host.settings import UNLIMITED, HttpOptions
@@ -34,6 +41,8 @@ BODY_PATIENCE = 30.0
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _NO_BODY = {204, 205, 304}
+_PLATFORMS_OWN = ("x-ms-client-principal", "x-ms-token-")
+"""How the names of headers begin that only the platform may set."""
 
 
 class TooManyRequests(Exception):
@@ -51,8 +60,9 @@ class BodyTooSlow(Exception):
 class HttpTriggers:
     """The ASGI application that serves every HTTP-triggered function of the app."""
 
-    def __init__(self, table: RouteTable, options: HttpOptions) -> None:
+    def __init__(self, table: RouteTable, options: HttpOptions, issuer_key: str | None = None) -> None:
         self._table = table
+        self._issuer_key = issuer_key
         self._outstanding = 0
         self._max_outstanding = options.max_outstanding_requests
         unlimited = options.max_concurrent_requests == UNLIMITED
@@ -73,9 +83,11 @@ class HttpTriggers:
             return Response(status_code=404)
         function, values = found
         try:
-            data = await _request_data(request, values, self._body_limit)  # a body that does not come takes no turn
+            headers = _joined(self._passed_on(request.headers))
+            data = await _request_data(
+                request, headers, values, self._body_limit
+            )  # a body that does not come takes no turn
             async with self._turn():
-                headers = request.headers
                 result = await worker.invoke(
                     function,
                     data,
@@ -92,6 +104,18 @@ class HttpTriggers:
         except worker.FunctionFailed as failure:
             log.error("%s failed\n%s", function.name, failure)  # noqa: TRY400 -- the text is the traceback
             return Response(status_code=500)
+
+    def _passed_on(self, headers: Headers) -> Iterator[tuple[str, str]]:
+        """What the function gets to see, the platform's own word for who calls included."""
+        for name, value in headers.items():
+            if not name.startswith(_PLATFORMS_OWN):
+                yield name, value
+        scheme, _, token = ",".join(headers.getlist("authorization")).partition(" ")
+        if self._issuer_key is not None and scheme.lower() == "bearer":
+            try:
+                yield "x-ms-client-principal", issuer.principal(self._issuer_key, token)
+            except (jwt.InvalidTokenError, RecursionError) as error:  # the latter: JSON in JSON in JSON ...
+                log.warning("a token is not valid: %s", error)
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -113,11 +137,11 @@ def traceparent_or_new(given: str | None) -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
 
 
-async def _request_data(request: Request, values: dict[str, str], body_limit: int) -> Any:
+async def _request_data(request: Request, headers: dict[str, str], values: dict[str, str], body_limit: int) -> Any:
     http = worker.protos.RpcHttp(
         method=request.method,
         url=str(request.url.replace(path=request.scope["raw_path"].decode("latin-1"))),
-        headers=_joined((name, value) for name, value in request.headers.items()),
+        headers=headers,
         params=values,
         query={name: value for name, value in _joined(request.query_params.multi_items()).items() if value},
         body=worker.bytes_data(await _body(request, body_limit)),

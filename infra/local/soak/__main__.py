@@ -18,9 +18,11 @@ from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop, Surprise
+from infra.local.issuer import issue, key_of
 from infra.local.soak.samples import ProcessEndedError, Samples
 from infra.local.soak.trends import Trend
 from infra.local.stack import Stack
+from shared.platform.http.callers import Role
 
 INTERVAL = 10.0
 """Seconds between two measurements."""
@@ -55,7 +57,7 @@ async def soak(stack: Stack, options: argparse.Namespace, console: Console) -> i
         ValueError: there was too little to measure.
     """
     seconds = options.minutes * 60
-    shop, book = Shop(stack.base_url, CONNECTIONS), Book()
+    shop, book = Shop(stack.base_url, issue(key_of(stack.data), Role), CONNECTIONS), Book()
     try:
         await open_shop(shop, book, options.seed, CUSTOMERS, PRODUCTS, CONNECTIONS, lambda: None)
         samples = Samples(stack.pids, shop.figures)

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import azure.functions as func
 
 from shared.messaging.envelope import Accepted
+from shared.platform.http.callers import Role, admit
 from shared.platform.http.problems import problem_of, render
 from shared.platform.http.requests import QueryCall, correlation_id
 from shared.platform.input import Input, QueryInput
@@ -44,6 +45,8 @@ class Operation:
         tag: the context that it belongs to.
         can_miss: whether what the path names may not exist (404).
         versioned: whether it is about one thing that has a version (ETag).
+        role: what a caller needs; OPEN for everybody.
+        customers: whether customers may do it too, with what is theirs.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Operation:
     description: str
     tag: str
     can_miss: bool
+    role: Role | None
+    customers: bool
     versioned: bool = True
 
     @property
@@ -79,11 +84,24 @@ class Api:
         self._turns = Turns()
 
     def command(
-        self, method: str, route: str, command: type[Input], created: type[Answer] | None = None
+        self,
+        method: str,
+        route: str,
+        command: type[Input],
+        *,
+        role: Role | None,
+        customers: bool = False,
+        created: type[Answer] | None = None,
     ) -> Callable[[CommandTrigger], CommandTrigger]:
         """Register a trigger that carries out a command on a thread, when it is its turn.
 
-        `created` is what it answers when it makes something new.
+        Args:
+            method: the HTTP method.
+            route: the template, without the prefix.
+            command: its input.
+            role: what a caller needs; OPEN lets everybody in.
+            customers: let customers do it too. The repository then keeps to Metadata.customer_id.
+            created: what it answers when it makes something new.
         """
 
         def register(trigger: CommandTrigger) -> CommandTrigger:
@@ -96,7 +114,7 @@ class Api:
 
                 return await self._turns.take(carry_out)
 
-            answering = _answering(in_turn)
+            answering = _answering(in_turn, role, customers=customers)
             self.operations.append(
                 Operation(
                     name=trigger.__name__,
@@ -108,6 +126,8 @@ class Api:
                     description=inspect.getdoc(command) or "",
                     tag=self._tag,
                     can_miss=created is None,
+                    role=role,
+                    customers=customers,
                 )
             )
             self.blueprint.route(route, methods=[method])(answering)
@@ -116,15 +136,28 @@ class Api:
         return register
 
     def query(
-        self, route: str, query: type[QueryInput] | None, answer: type[Answer], *, can_miss: bool = True
+        self,
+        route: str,
+        query: type[QueryInput] | None,
+        answer: type[Answer],
+        *,
+        role: Role | None,
+        customers: bool = False,
+        can_miss: bool = True,
     ) -> Callable[[QueryTrigger], QueryTrigger]:
         """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
 
-        One without parameters says in its docstring what it answers.
+        Args:
+            route: the template, without the prefix.
+            query: its parameters. One without any says in its docstring what it answers.
+            answer: what it answers.
+            role: what a caller needs; OPEN lets everybody in.
+            customers: let customers ask too: where there is a `customer_id` among the parameters, for their own.
+            can_miss: whether what the path names may not exist.
         """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
-            answering = _answering(trigger)
+            answering = _answering(trigger, role, customers=customers)
             self.operations.append(
                 Operation(
                     name=trigger.__name__,
@@ -136,6 +169,8 @@ class Api:
                     description=inspect.getdoc(query or trigger) or "",
                     tag=self._tag,
                     can_miss=query is not None and can_miss,
+                    role=role,
+                    customers=customers,
                 )
             )
             self.blueprint.route(route, methods=["GET", "HEAD"])(answering)
@@ -144,7 +179,7 @@ class Api:
         return register
 
     def action(
-        self, method: str, route: str, action: type[Input], answer: type[Answer]
+        self, method: str, route: str, action: type[Input], answer: type[Answer], *, role: Role | None
     ) -> Callable[[ActionTrigger], ActionTrigger]:
         """Register a trigger that does something to the running system, and answers what came of it.
 
@@ -152,7 +187,7 @@ class Api:
         """
 
         def register(trigger: ActionTrigger) -> ActionTrigger:
-            answering = _answering(trigger)
+            answering = _answering(trigger, role, customers=False)
             self.operations.append(
                 Operation(
                     name=trigger.__name__,
@@ -164,6 +199,8 @@ class Api:
                     description=inspect.getdoc(action) or "",
                     tag=self._tag,
                     can_miss=False,
+                    role=role,
+                    customers=False,
                     versioned=False,
                 )
             )
@@ -184,10 +221,11 @@ class Api:
         return register
 
 
-def _answering(trigger: QueryTrigger) -> QueryTrigger:
+def _answering(trigger: QueryTrigger, role: Role | None, *, customers: bool) -> QueryTrigger:
     @functools.wraps(trigger)
     async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         try:
+            admit(req, role, customers=customers)
             response = await trigger(req, context)
         except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
             return failed(error, req, context)

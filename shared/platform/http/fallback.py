@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import azure.functions as func
 
 from shared.platform.http.api import PREFIX, Operation, failed
+from shared.platform.http.callers import OPEN, caller_of
 from shared.platform.http.docs import PAGES
 from shared.platform.http.problems import Problem
 
@@ -20,15 +21,25 @@ READING = frozenset({"GET", "HEAD"})
 
 
 def fallback(operations: Iterable[Operation]) -> func.Blueprint:
-    """Wire up the answer to everything that `operations` do not answer."""
-    blueprint = func.Blueprint()
+    """Wire up the answer to everything that `operations` do not answer.
+
+    Which paths there are is told to callers whom the platform knows; to others only on the open ones.
+    """
+    blueprint, operations = func.Blueprint(), list(operations)
     routes = dict.fromkeys(PAGES, READING)
     for operation in operations:
         methods = READING if operation.method == "GET" else frozenset({operation.method})
         routes[operation.route] = routes.get(operation.route, frozenset()) | methods
+    open_to_all = {route: routes[route] for route in PAGES}
+    open_to_all |= {operation.route: routes[operation.route] for operation in operations if operation.role is OPEN}
 
     @blueprint.route("{*path}")
     def zz_no_route(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        if not allowed_at(req.url, open_to_all):
+            try:
+                caller_of(req)
+            except Problem as nobody:
+                return failed(nobody, req, context)
         return failed(_refused(req.method, allowed_at(req.url, routes)), req, context)
 
     return blueprint

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.api import Api, told
+from shared.platform.http.callers import OPEN, require_guard
 from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.output import Answer
 from shared.platform.reading import point_read
@@ -42,14 +43,15 @@ def health(settings: Settings, read_models: ReadModels) -> Api:
     async def cosmos_answers() -> None:
         await point_read(read_models.container("orders"), "health", "health")
 
-    @api.query("health/live", None, Health)
+    @api.query("health/live", None, Health, role=OPEN)
     async def get_health_live(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         """Tell whether the process runs."""
         return told(Health(status="alive"))
 
-    @api.query("health/ready", None, Health)
+    @api.query("health/ready", None, Health, role=OPEN)
     async def get_health_ready(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         """Tell whether commands and queries can be answered: the database and the read models are asked."""
+        require_guard()
         try:
             async with asyncio.timeout(PATIENCE):
                 await asyncio.gather(asyncio.to_thread(sql_answers), cosmos_answers())

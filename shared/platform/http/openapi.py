@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 
 from shared.platform.http import openapi_parts as parts
 from shared.platform.http.api import JSON, PREFIX, Operation
+from shared.platform.http.callers import OPEN
 from shared.platform.http.problems import PROBLEM_JSON
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
@@ -43,6 +44,7 @@ def document(operations: Iterable[Operation]) -> Schema:
             "parameters": parts.REQUEST_HEADERS,
             "headers": parts.RESPONSE_HEADERS,
             "responses": {_response_name(status): _problem(status) for status in parts.ERRORS},
+            "securitySchemes": parts.SECURITY,
         },
     }
 
@@ -78,7 +80,8 @@ def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
         "operationId": to_camel(operation.name),
         "tags": [operation.tag],
         "summary": _first_sentence(operation.description),
-        "description": operation.description,
+        "description": f"{operation.description}\n\n{_who(operation)}",
+        "security": [] if operation.role is OPEN else [{scheme: [operation.role] for scheme in parts.SECURITY}],
         "parameters": [],
         "responses": _responses(operation),
     }
@@ -175,6 +178,8 @@ def _errors(operation: Operation) -> list[HTTPStatus]:
         never |= {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
     if not operation.can_miss:
         never |= {HTTPStatus.NOT_FOUND}
+    if operation.role is OPEN:
+        never |= parts.OF_CALLERS
     return [status for status in parts.ERRORS if status not in never]
 
 
@@ -185,6 +190,8 @@ def _problem(status: HTTPStatus) -> Schema:
     headers = ["X-Correlation-Id"]
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers.insert(0, "Retry-After")
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers.insert(0, "WWW-Authenticate")
     described["headers"] = _headers(*headers)
     content = {"schema": {"$ref": SCHEMAS.format(model="Problem")}, "example": parts.problem_example(status)}
     described["content"] = {PROBLEM_JSON: content}
@@ -197,6 +204,12 @@ def _headers(*names: str) -> Schema:
 
 def _response_name(status: HTTPStatus) -> str:
     return "".join(word.capitalize() for word in status.name.split("_"))
+
+
+def _who(operation: Operation) -> str:
+    if operation.role is OPEN:
+        return "Open to everybody."
+    return f"For callers with the role `{operation.role}`{', and for customers' if operation.customers else ''}."
 
 
 def _first_sentence(text: str) -> str:

@@ -17,6 +17,10 @@ first answer again; send `If-Match`, and a command acts on that version or on no
 the command answered as `minVersion` (or `after=<orderId>:<version>` for lists and summaries): the query waits for it,
 for {DEFAULT_WAIT} seconds or as long as `Prefer: wait=<seconds>` says. `If-None-Match` saves what has not changed.
 
+**Callers** send `Authorization: Bearer <token>`; each operation says which app role it needs. A caller with the role
+`Customer` is the customer whose id is the token's `oid`, and may do what is said to be for customers, with what is
+theirs. Everything else does not exist for them.
+
 **Errors** are problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); invalid input is named at once in
 `errors`. Quote the correlation id when asking for help.
 """,
@@ -39,7 +43,11 @@ class Error(NamedTuple):
 
 ERRORS = {
     HTTPStatus.BAD_REQUEST: Error("The body is no JSON.", "malformed-json"),
-    HTTPStatus.NOT_FOUND: Error("What the path names does not exist.", "order-not-found"),
+    HTTPStatus.UNAUTHORIZED: Error(
+        "There is no valid token. In Azure the platform may say so itself, without a body.", "unauthenticated"
+    ),
+    HTTPStatus.FORBIDDEN: Error("The caller does not have the role that this needs.", "forbidden"),
+    HTTPStatus.NOT_FOUND: Error("What is named does not exist, or not for this customer.", "order-not-found"),
     HTTPStatus.CONFLICT: Error("The rules forbid it in the present state; `type` says which rule.", "price-changed"),
     HTTPStatus.PRECONDITION_FAILED: Error("It is no longer at the version in If-Match.", "stale-version"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Error(f"The body has more than {MAX_BODY} bytes.", "body-too-large"),
@@ -60,6 +68,19 @@ OF_COMMANDS = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 """Errors that no query has."""
+
+
+OF_CALLERS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+"""Errors that no open route has."""
+
+SECURITY = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token of Entra ID for this API; on a laptop what `python3 dev.py token` prints.",
+    }
+}
 
 
 def _request_header(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -117,6 +138,11 @@ RESPONSE_HEADERS = {
     "Idempotent-Replayed": {
         "description": "There if this is the first answer again.",
         "schema": {"type": "string", "const": "true"},
+    },
+    "WWW-Authenticate": {
+        "description": "How to say who calls.",
+        "required": True,
+        "schema": {"type": "string"},
     },
     "Retry-After": {
         "description": "Seconds to wait before the next try.",

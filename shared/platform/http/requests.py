@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from shared.kernel.refusals import InputError, Invalid
 from shared.messaging.envelope import Metadata
+from shared.platform.http.callers import Caller, NotTheirs, caller_of
 from shared.platform.http.problems import Problem
 from shared.platform.input import Input, QueryInput
 
@@ -62,10 +63,11 @@ def command_call[Command: Input](
     """Read a command from path, body and headers.
 
     Raises:
-        Problem: the body is too large, of another media type, or no JSON.
+        Problem: nobody is known to call; or the body is too large, of another media type, or no JSON.
         Invalid: values break rules; all of them are named.
     """
     errors: list[InputError] = []
+    caller = caller_of(req)
     body = _body(req)
     path = _path(req)
     errors += [
@@ -79,10 +81,12 @@ def command_call[Command: Input](
     if command is None or errors:
         raise Invalid("The request is not valid; see errors.", errors)
     metadata = Metadata(
-        fingerprint=_fingerprint(command),
+        fingerprint=_fingerprint(command, caller),
         expected_version=expected,
         correlation_id=correlation_id(req, context),
         traceparent=context.trace_context.trace_parent or None,
+        actor=str(caller.id),
+        customer_id=caller.customer_id,
         **({"command_id": key} if key is not None else {}),
     )
     return CommandCall(command, metadata)
@@ -92,8 +96,11 @@ def query_call[Query: QueryInput](req: func.HttpRequest, model: type[Query]) -> 
     """Read a query from path, query string and headers.
 
     Raises:
+        Problem: nobody is known to call.
         Invalid: values break rules; all of them are named.
+        NotTheirs: a customer asks for what is another's.
     """
+    caller = caller_of(req)
     path = _path(req)
     errors = [
         InputError(f"/{name}", "this is part of the path, not of the query", "query")
@@ -110,6 +117,9 @@ def query_call[Query: QueryInput](req: func.HttpRequest, model: type[Query]) -> 
     seconds = min(int(wait[1]), MAX_WAIT) if wait else DEFAULT_WAIT
     if errors:
         raise Invalid("The request is not valid; see errors.", errors)
+    asked_for = getattr(query, "customer_id", caller.customer_id)
+    if caller.customer_id is not None and asked_for != caller.customer_id:
+        raise NotTheirs(f"There is no customer {asked_for}.")
     return QueryCall(query, seconds, req.headers.get("If-None-Match"))
 
 
@@ -205,7 +215,11 @@ def _expected_version(if_match: str | None, errors: list[InputError]) -> int | N
     return int(found[1])
 
 
-def _fingerprint(command: Input) -> bytes:
-    """Tell commands apart by what they mean: other spellings of an id or of the same JSON are the same command."""
+def _fingerprint(command: Input, caller: Caller) -> bytes:
+    """Tell commands apart by who sends them and what they mean.
+
+    Other spellings of an id or of the same JSON are the same command. Another caller's is not: nobody gets an answer
+    that was somebody else's by using their key.
+    """
     content = command.model_dump_json(exclude_unset=True)  # an id that the server made is none of the caller's
-    return hashlib.sha256(f"{type(command).__name__} {content}".encode()).digest()
+    return hashlib.sha256(f"{caller.id} {type(command).__name__} {content}".encode()).digest()

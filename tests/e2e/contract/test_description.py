@@ -53,5 +53,5 @@ def test_they_are_compressed_for_those_who_can_read_it(api: Api) -> None:
 
 
 def test_the_examples_work_one_after_the_other() -> None:
-    with running_stack() as stack, client(stack.base_url) as http:
+    with running_stack() as stack, client(stack) as http:
         tell(http, [*STORY, *REST_OF_THE_STORY])

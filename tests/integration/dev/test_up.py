@@ -216,7 +216,7 @@ def test_sigterm_ends_every_process_and_the_second_start_finds_the_data_of_the_f
     ada = {"customerId": "0198b5f0-0000-7000-8000-000000000001", "name": "Ada", "email": "ada@example.com"}
     with running_stack(tmp_path) as stack:
         pids, ports, first = stack.pids, stack.ports, stack.seconds_to_ready
-        registered = httpx.post(f"{stack.base_url}/api/customers", json=ada, timeout=30)
+        registered = httpx.post(f"{stack.base_url}/api/customers", json=ada, headers=stack.authorized, timeout=30)
         assert registered.status_code == httpx.codes.CREATED, registered.text
         stack.supervisor.terminate()
         assert stack.supervisor.wait(30) == 0, stack.printed()
@@ -226,7 +226,7 @@ def test_sigterm_ends_every_process_and_the_second_start_finds_the_data_of_the_f
         assert "Traceback" not in stack.printed()
     with running_stack(tmp_path) as stack:
         print(f"ready after {first:.1f} s the first time, {stack.seconds_to_ready:.1f} s the second")  # noqa: T201 -- for pytest -s
-        again = httpx.post(f"{stack.base_url}/api/customers", json=ada, timeout=30)
+        again = httpx.post(f"{stack.base_url}/api/customers", json=ada, headers=stack.authorized, timeout=30)
         assert again.status_code == httpx.codes.CONFLICT, again.text
 
 

@@ -18,6 +18,7 @@ from shared.ordering.views.order_details import ReadOrder
 from shared.platform.http.problems import Problem
 from shared.platform.http.requests import MAX_BODY, MAX_ERRORS, CommandCall, command_call, query_call
 from shared.platform.input import Input
+from tests.support.principals import shop
 
 ORDER, PRODUCT = UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"), UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7")
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -34,7 +35,7 @@ def request(body: Any, *, path: dict[str, str] | None = None, **headers: str) ->
     return func.HttpRequest(
         method="POST",
         url=f"http://host/api/orders/{ORDER}/items",
-        headers={"Content-Type": "application/json"} | names,
+        headers={"Content-Type": "application/json"} | shop() | names,
         route_params=path if path is not None else {"orderId": str(ORDER)},
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
     )
@@ -283,7 +284,7 @@ def test_a_query_waits_as_long_as_the_caller_prefers_within_limits(prefer: str |
     req = func.HttpRequest(
         method="GET",
         url="http://host/api/orders",
-        headers={} if prefer is None else {"Prefer": prefer},
+        headers=shop() if prefer is None else shop() | {"Prefer": prefer},
         params={"customerId": str(uuid4())},
         route_params={"orderId": str(ORDER)},
         body=b"",

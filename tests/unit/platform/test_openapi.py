@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from shared.ordering.commands.add_item import AddItem
 from shared.platform.http import openapi_parts as parts
 from shared.platform.http.api import PREFIX, Operation
+from shared.platform.http.callers import OPEN
 from shared.platform.http.docs import PAGES
 from shared.platform.http.openapi import document
 from shared.platform.input import Input, Text
@@ -158,7 +159,19 @@ def test_two_models_of_one_name_are_refused_rather_than_mixed_up() -> None:
     other = type("AddItem", (Input,), {"__module__": __name__, "__doc__": "Another."})
 
     def operation(name: str, model: type[Input]) -> Operation:
-        return Operation(name, "POST", name, model, None, HTTPStatus.NO_CONTENT, "Do it.", "t", can_miss=False)
+        return Operation(
+            name,
+            "POST",
+            name,
+            model,
+            None,
+            HTTPStatus.NO_CONTENT,
+            "Do it.",
+            "t",
+            can_miss=False,
+            role=OPEN,
+            customers=False,
+        )
 
     with pytest.raises(ValueError, match="names of their own"):
         document([operation("one", AddItem), operation("two", other)])

@@ -9,6 +9,7 @@ from pydantic import Field
 from shared.kernel.refusals import Invalid
 from shared.platform.http.requests import query_call
 from shared.platform.input import QueryInput
+from tests.support.principals import shop
 
 
 class Paged(QueryInput):
@@ -19,7 +20,7 @@ class Paged(QueryInput):
 
 def request(query: str, **params: str) -> func.HttpRequest:
     """A request as the host gives it: the URL has all of the query, `params` only what has a value."""
-    return func.HttpRequest(method="GET", url=f"http://host/api/page?{query}", params=params, body=b"")
+    return func.HttpRequest(method="GET", url=f"http://host/api/page?{query}", headers=shop(), params=params, body=b"")
 
 
 def test_a_query_value_is_read() -> None:

@@ -1,0 +1,79 @@
+"""The laptop's issuer of tokens, where Azure has Entra ID; and what App Service authentication makes of a token.
+
+The signing key lies in the stack's data folder, readable for its owner alone.
+"""
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import jwt
+
+ISSUER = "urn:tandem:laptop"
+AUDIENCE = "api://tandem"
+ALGORITHM = "HS256"
+LIFETIME = timedelta(hours=12)
+DEVELOPER = UUID("0198b5f0-dede-7000-8000-000000000001")
+"""Who a token is for unless something else is said."""
+
+NAMES = {"oid": "http://schemas.microsoft.com/identity/claims/objectidentifier"}
+"""Claims that the platform gives another name."""
+
+
+KEY_FILE = "token.key"
+
+
+def make_key(data: Path) -> Path:
+    """Make the key of the stack on this folder unless there is one: tokens outlive a restart. Gives its file."""
+    file = data / KEY_FILE
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
+            new.write(secrets.token_hex(32))
+    return file
+
+
+def key_of(data: Path | str) -> str:
+    """The key of the stack on this folder."""
+    return Path(data, KEY_FILE).read_text(encoding="ascii")
+
+
+def issue(key: str, roles: Iterable[str], object_id: UUID = DEVELOPER, lifetime: timedelta = LIFETIME) -> str:
+    """Sign a token for somebody with these app roles."""
+    now = datetime.now(UTC)
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + lifetime}
+    return jwt.encode(claims | {"oid": str(object_id), "roles": sorted(roles)}, key, ALGORITHM)
+
+
+def principal(key: str, token: str) -> str:
+    """Validate a token; gives what the platform writes into X-MS-CLIENT-PRINCIPAL.
+
+    Raises:
+        jwt.InvalidTokenError: it is not of this issuer, not for this API, or not valid now.
+    """
+    claims = jwt.decode(
+        token,
+        key,
+        algorithms=[ALGORITHM],
+        issuer=ISSUER,
+        audience=AUDIENCE,
+        options={"require": ["iss", "aud", "iat", "nbf", "exp"]},
+    )
+    written = {
+        "auth_typ": "aad",
+        "claims": [
+            {"typ": NAMES.get(name, name), "val": str(value)} for name, each in claims.items() for value in _all(each)
+        ],
+        "name_typ": "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress",
+        "role_typ": "http://schemas.microsoft.com/ws/2008/06/identity/claims/role",
+    }
+    return base64.b64encode(json.dumps(written).encode()).decode()
+
+
+def _all(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
