@@ -21,8 +21,7 @@ from pathlib import Path
 
 import uvicorn
 import uvicorn.loops.auto
-from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Router
 
 from infra.local.host import worker
 from infra.local.host.admin import admin_routes
@@ -69,7 +68,9 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions, issu
     timers = [Timer(each) for each in _triggered(functions, "timertrigger")]
     subscriptions = [subscription_of(each, options.service_bus) for each in _triggered(functions, "servicebustrigger")]
     triggers = HttpTriggers(RouteTable(routes), options.http, issuer_key)
-    app = Starlette(routes=[*admin_routes(functions, timers), Mount("/", app=triggers)])
+    app = Router(
+        admin_routes(functions, timers), default=triggers
+    )  # a Mount passes over paths with a line break in them
     server = _Server(
         uvicorn.Config(
             app,

@@ -15,8 +15,9 @@ def test_an_unknown_path_is_not_found(api: Api, path: str) -> None:
     problem(api.get(path), 404, "no-such-path")
 
 
-def test_a_path_is_told_as_it_was_sent(api: Api) -> None:
-    assert api.get("/%E2%82%AC%0A").json()["instance"] == "/api/%E2%82%AC%0A"
+@pytest.mark.parametrize("path", ["/%E2%82%AC%0A", "/a%0Ab"])
+def test_a_path_is_told_as_it_was_sent(api: Api, path: str) -> None:
+    assert api.get(path).json()["instance"] == f"/api{path}"
 
 
 def test_the_prefix_alone_is_not_found(api: Api) -> None:
