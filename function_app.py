@@ -4,6 +4,7 @@ import azure.functions as func
 
 from shared.catalog.functions import catalog
 from shared.customers.functions import customers
+from shared.operations.functions import operations
 from shared.ordering.functions import ordering
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.docs import docs
@@ -19,8 +20,9 @@ apis = [
     customers(settings),
     health(settings, read_models),
 ]
-operations = [operation for api in apis for operation in api.operations]
+apis.append(operations(settings, [consumer for api in apis for consumer in api.consumers]))
+routes = [operation for api in apis for operation in api.operations]
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for blueprint in (*(api.blueprint for api in apis), docs(operations), fallback(operations)):
+for blueprint in (*(api.blueprint for api in apis), docs(routes), fallback(routes)):
     app.register_functions(blueprint)

@@ -32,8 +32,9 @@ COMMAND_SIDE = {
     "catalog.products": "SELECT, INSERT, UPDATE",
     "customers.event_log": _LOG,
     "customers.customers": "SELECT, INSERT, UPDATE",
+    "operations.audit": "SELECT, INSERT",
 }
-"""What commands, relays and the copies of other contexts' data need."""
+"""What commands, relays, the copies of other contexts' data and operations need."""
 
 QUERY_SIDE = {
     "ordering.event_log": "SELECT",

@@ -19,10 +19,13 @@ from sqlalchemy.engine import make_url
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
+from shared.operations import tables as operations
 from shared.ordering import tables as ordering
 from shared.platform.sql import Credential, is_transient, sql_engine
 
 CONTEXTS = (ordering, catalog, customers)
+OWNERS = (*CONTEXTS, operations)
+"""All that have tables, in a schema of their own."""
 VERSIONS = "dbo"
 """The schema that holds Alembic's own table; no context's."""
 
@@ -40,8 +43,8 @@ IF @got < 0 THROW 51000, N'Another migration has been running for more than a mi
 
 
 def migration_engine(url: str) -> sa.Engine:
-    """Make an engine that sees every context's schema."""
-    schemas = [VERSIONS, *(tables.SCHEMA for tables in CONTEXTS)]
+    """Make an engine that sees every schema."""
+    schemas = [VERSIONS, *(tables.SCHEMA for tables in OWNERS)]
     return sql_engine(url, *schemas, credential=_administrator(url), patience=0)
 
 

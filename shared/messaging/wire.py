@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from operator import index
 from uuid import UUID
 
 from shared.messaging.envelope import Envelope
@@ -42,7 +43,7 @@ def from_body(body: bytes) -> Envelope:
         return Envelope(
             event_id=UUID(event["id"]),
             aggregate_id=UUID(event["subject"]),
-            version=event["aggregateversion"],
+            version=index(event["aggregateversion"]),
             type=event["type"],
             payload=json.dumps(event["data"], ensure_ascii=False),
             occurred_at=datetime.fromisoformat(event["time"]),

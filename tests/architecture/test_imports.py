@@ -38,6 +38,8 @@ PLANTED = [
     ("messaging", "shared/messaging/relay.py", "import shared.platform.times"),
     ("messaging", "shared/messaging/projection.py", "import shared.ordering.events"),
     ("platform", "shared/platform/sql.py", "import shared.customers.events"),
+    ("contexts", "shared/customers/functions.py", "import shared.operations.audit"),
+    ("operations", "shared/operations/audit.py", "import shared.ordering.events"),
     ("product", "shared/messaging/inbox.py", "import infra.sql.migrate"),
     ("product", "shared/platform/outbox.py", "import tests.support.stack"),
 ]

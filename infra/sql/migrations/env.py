@@ -3,14 +3,14 @@
 from alembic import context
 from sqlalchemy.engine import make_url
 
-from infra.sql.migrate import CONTEXTS, VERSIONS, migration_engine, take_turn
+from infra.sql.migrate import OWNERS, VERSIONS, migration_engine, take_turn
 
 url = context.config.get_main_option("sqlalchemy.url") or ""
 
 if context.is_offline_mode():
     context.configure(
         dialect_name=make_url(url).get_backend_name(),
-        target_metadata=[tables.METADATA for tables in CONTEXTS],
+        target_metadata=[tables.METADATA for tables in OWNERS],
         version_table_schema=VERSIONS,
         include_schemas=True,
     )
@@ -23,7 +23,7 @@ else:
         take_turn(connection)
         context.configure(
             connection=connection,
-            target_metadata=[tables.METADATA for tables in CONTEXTS],
+            target_metadata=[tables.METADATA for tables in OWNERS],
             version_table_schema=VERSIONS,
             include_schemas=True,
         )

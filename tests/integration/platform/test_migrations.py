@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 
 from infra.sql import tsql
-from infra.sql.migrate import CONTEXTS, VERSIONS, alembic_config, migrate, migration_engine
+from infra.sql.migrate import CONTEXTS, OWNERS, VERSIONS, alembic_config, migrate, migration_engine
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def tables(url: str) -> set[str]:
         inspector = sa.inspect(engine)
         return {
             f"{schema}.{table}"
-            for schema in (VERSIONS, *(context.SCHEMA for context in CONTEXTS))
+            for schema in (VERSIONS, *(owner.SCHEMA for owner in OWNERS))
             for table in inspector.get_table_names(schema=schema)
         }
     finally:
         engine.dispose()
 
 
-DECLARED = {f"{table.schema}.{table.name}" for context in CONTEXTS for table in context.METADATA.tables.values()}
+DECLARED = {f"{table.schema}.{table.name}" for owner in OWNERS for table in owner.METADATA.tables.values()}
 
 
 def test_upgrading_from_nothing_makes_every_declared_table(url: str) -> None:
@@ -93,7 +93,7 @@ def test_relays_do_not_wait_for_one_another_on_azure_sql(tmp_path: Path) -> None
 def test_the_migrations_are_written_as_t_sql_without_a_database(tmp_path: Path) -> None:
     tsql.write(tmp_path)
     script = (tmp_path / "schema.sql").read_text()
-    for context in CONTEXTS:
-        assert f"CREATE SCHEMA {context.SCHEMA}" in script
-        for table in context.METADATA.tables.values():
+    for owner in OWNERS:
+        assert f"CREATE SCHEMA {owner.SCHEMA}" in script
+        for table in owner.METADATA.tables.values():
             assert f"CREATE TABLE {table.schema}.{table.name}" in script

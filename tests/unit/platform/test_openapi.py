@@ -47,7 +47,7 @@ def app() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def described(app: dict[str, Any]) -> Json:
-    return document(app["operations"])
+    return document(app["routes"])
 
 
 @pytest.fixture(scope="module")

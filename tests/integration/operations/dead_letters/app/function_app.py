@@ -1,0 +1,45 @@
+"""Operations of two consumers of one topic: one fails as long as the file BROKEN says that it shall, one never does."""
+
+import json
+import os
+from pathlib import Path
+
+import azure.functions as func
+
+from shared.messaging.envelope import Envelope
+from shared.operations.functions import operations
+from shared.platform import patience
+from shared.platform.http.api import Api
+from shared.platform.settings import Settings
+
+patience.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
+api = Api("test")
+
+
+def _note(consumer: str, envelope: Envelope) -> None:
+    line = {"consumer": consumer, "id": str(envelope.event_id), "version": envelope.version}
+    with Path(os.environ["RECORD"]).open("a") as record:
+        record.write(json.dumps(line) + "\n")
+
+
+def _refuse_broken(envelope: Envelope) -> None:
+    if str(envelope.aggregate_id) in Path(os.environ["BROKEN"]).read_text():
+        raise LookupError(f"{envelope.aggregate_id} is broken")
+
+
+@api.consumer("product-events", "ordering")
+async def frail(envelope: Envelope) -> None:
+    """Take an event in, unless it is broken."""
+    _refuse_broken(envelope)
+    _note("frail", envelope)
+
+
+@api.consumer("product-events", "product-views")
+async def sound(envelope: Envelope) -> None:
+    """Take every event in."""
+    _note("sound", envelope)
+
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+for blueprint in (api.blueprint, operations(Settings.from_environment(), api.consumers).blueprint):
+    app.register_functions(blueprint)

@@ -1,0 +1,91 @@
+"""Nothing is done without a record of who is about to do it."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from infra.sql.migrate import migrate
+from shared.messaging.envelope import Metadata
+from shared.operations.audit import Audit, AuditEntry, AuditTrail, Intent, ReadAudit
+from shared.operations.tables import SCHEMA
+from shared.platform.sql import sql_engine
+
+INTENT = Intent("replay-dead-letters", "a/b", {"reason": "Größe"}, Metadata(actor="Ada", correlation_id="c"))
+NOTHING = AuditTrail(items=[])
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[sa.Engine]:
+    """An engine on a database that has not been migrated."""
+    engine = sql_engine(f"sqlite:///{tmp_path / 'tandem.db'}", SCHEMA)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def audit(engine: sa.Engine, tmp_path: Path) -> Audit:
+    migrate(f"sqlite:///{tmp_path / 'tandem.db'}")
+    return Audit(engine)
+
+
+async def entries(audit: Audit) -> list[AuditEntry]:
+    return (await audit.newest(ReadAudit())).items
+
+
+async def test_the_entry_stands_before_the_action_and_gets_its_outcome_after_it(audit: Audit) -> None:
+    async def action() -> AuditTrail:
+        [entry] = await entries(audit)
+        assert (entry.actor, entry.correlation_id, entry.action, entry.subject) == ("Ada", "c", INTENT.action, "a/b")
+        assert (entry.details, entry.outcome) == (INTENT.details, None)
+        return NOTHING
+
+    assert await audit.audited(INTENT, action) == NOTHING
+    [entry] = await entries(audit)
+    assert entry.outcome
+    assert entry.outcome.details == {"items": []}
+
+
+async def test_an_action_that_fails_leaves_its_error(audit: Audit) -> None:
+    async def fail() -> AuditTrail:
+        raise LookupError("no such thing")
+
+    with pytest.raises(LookupError):
+        await audit.audited(INTENT, fail)
+    [entry] = await entries(audit)
+    assert entry.outcome
+    assert entry.outcome.details == {"error": "LookupError: no such thing"}
+
+
+async def test_an_action_that_is_torn_off_leaves_an_entry_without_an_outcome(audit: Audit) -> None:
+    async def die() -> AuditTrail:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await audit.audited(INTENT, die)
+    [entry] = await entries(audit)
+    assert entry.outcome is None
+
+
+async def test_what_cannot_be_recorded_is_not_done(engine: sa.Engine) -> None:
+    done = []
+
+    async def action() -> AuditTrail:
+        done.append(True)
+        return NOTHING
+
+    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+        await Audit(engine).audited(INTENT, action)
+    assert not done
+
+
+async def test_the_newest_come_first_and_no_more_than_asked_for(audit: Audit) -> None:
+    async def action() -> AuditTrail:
+        return NOTHING
+
+    for number in range(3):
+        await audit.audited(Intent("replay-dead-letters", str(number), {}, Metadata()), action)
+    trail = await audit.newest(ReadAudit(take=2))
+    assert [entry.subject for entry in trail.items] == ["2", "1"]
