@@ -27,7 +27,7 @@ class ListDeadLetters(QueryInput):
     """
 
     subscription: str | None = None
-    after: Annotated[int, Field(ge=0, lt=2**63), Digits] = 0
+    after: Annotated[int, Field(ge=0, lt=10**18), Digits] = 0
     take: Annotated[int, Field(ge=1, le=250), Digits] = 50
 
 

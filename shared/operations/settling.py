@@ -37,7 +37,7 @@ SAID = 500
 """Characters of an error that are told."""
 
 type Key = (
-    Annotated[int, Field(ge=1, lt=2**63), Whole] | Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    Annotated[int, Field(ge=1, lt=10**18), Whole] | Annotated[str, StringConstraints(min_length=1, max_length=128)]
 )
 """A dead letter's sequence number, or its message id, which is its event's id."""
 
@@ -57,7 +57,7 @@ class ReplayDeadLetters(
     reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
         default=None, description="only those that were dead-lettered for this reason"
     )
-    after: Annotated[int, Field(ge=0, lt=2**63), Whole] = Field(
+    after: Annotated[int, Field(ge=0, lt=10**18), Whole] = Field(
         default=0, description="only those with higher sequence numbers; goes on where `next` tells"
     )
     dry_run: bool = Field(default=False, description="only tell what would be replayed")
