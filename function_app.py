@@ -14,13 +14,10 @@ from shared.platform.settings import Settings
 
 settings = Settings.from_environment()
 read_models = ReadModels(settings)
-apis = [
-    ordering(settings, read_models),
-    catalog(settings, read_models),
-    customers(settings),
-    health(settings, read_models),
-]
-apis.append(operations(settings, [consumer for api in apis for consumer in api.consumers]))
+contexts = [ordering(settings, read_models), catalog(settings, read_models), customers(settings)]
+consumers = [consumer for context in contexts for consumer in context.consumers]
+views = [view for context in contexts for view in context.views]
+apis = [*contexts, operations(settings, read_models, consumers, views), health(settings, read_models)]
 routes = [operation for api in apis for operation in api.operations]
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)

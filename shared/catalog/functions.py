@@ -11,6 +11,7 @@ from shared.catalog.repository import Products
 from shared.catalog.tables import CODEC, LOG, SCHEMA
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
+from shared.catalog.views.products_source import ProductsSource
 from shared.messaging.envelope import Envelope
 from shared.messaging.projection import Projection
 from shared.platform.cosmos import ReadModels
@@ -40,6 +41,7 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
     products = Generations(read_models, "products", container="catalog")
     projection = Projection(products.written, reader, LOG, product_details.change)
     api = Api("catalog")
+    api.view(products, ProductsSource(reader, projection))
 
     @api.command("POST", "products", AddProduct, role=Role.CATALOG_WRITE, created=ProductAdded)
     def post_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

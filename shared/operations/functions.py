@@ -1,4 +1,4 @@
-"""The way in for people who operate the system: dead letters, and who did what."""
+"""The way in for people who operate the system: dead letters, read models, and who did what."""
 
 from collections.abc import Iterable
 
@@ -19,16 +19,21 @@ from shared.operations.settling import (
     would_be,
 )
 from shared.operations.tables import SCHEMA
+from shared.operations.view_functions import view_functions
+from shared.platform.cosmos import ReadModels
 from shared.platform.dead_letters import DeadLetters
 from shared.platform.http.api import Api, found, told
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
 from shared.platform.subscriptions import Consumer
+from shared.platform.views import View
 
 
-def operations(settings: Settings, consumers: Iterable[Consumer]) -> Api:
-    """Wire operations up, for everything that consumes events; nothing connects yet."""
+def operations(
+    settings: Settings, read_models: ReadModels, consumers: Iterable[Consumer], views: Iterable[View]
+) -> Api:
+    """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
     audit = Audit(context_engine(settings, SCHEMA))
     dead_letters = DeadLetters(settings)
     subscriptions = list(consumers)
@@ -76,4 +81,5 @@ def operations(settings: Settings, consumers: Iterable[Consumer]) -> Api:
         call = query_call(req, ReadAudit)
         return found(call, await audit.newest(call.query))
 
+    view_functions(api, read_models, views, audit)
     return api

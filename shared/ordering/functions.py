@@ -28,6 +28,7 @@ from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary,
 from shared.ordering.views.names import Names
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_history import OrderHistory, ReadHistory, read_history, read_order_of_the_past
+from shared.ordering.views.orders_source import OrdersSource
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
 from shared.platform.http.api import Api, created, done, found
@@ -59,6 +60,7 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
     projection = Projection(orders.written, reader, LOG, order_projection.change, order_projection.reconsider)
     names = Names(orders.written, reader, projection)
     api = Api("ordering")
+    api.view(orders, OrdersSource(reader, projection))
 
     @api.command("POST", "orders", CreateOrder, role=Role.ORDERS_WRITE, customers=True, created=OrderCreated)
     def post_order(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

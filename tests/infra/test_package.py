@@ -13,6 +13,7 @@ from infra.package import content, write
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = {
+    "continue_rebuilds",
     "delete_order_item",
     "follow_customers",
     "follow_products",
@@ -28,6 +29,8 @@ FUNCTIONS = {
     "get_order",
     "get_order_history",
     "get_product",
+    "get_projection",
+    "get_projections",
     "post_customer",
     "post_customer_rename",
     "post_dead_letters_discard",
@@ -41,11 +44,18 @@ FUNCTIONS = {
     "post_product",
     "post_product_price",
     "post_product_rename",
+    "post_projection_cancel",
+    "post_projection_check",
+    "post_projection_heal",
+    "post_projection_rebuild",
+    "post_projection_retire",
+    "post_projection_roll_back",
     "project_order",
     "project_product",
     "relay_customer_events",
     "relay_order_events",
     "relay_product_events",
+    "watch_projections",
     "zz_no_route",
 }
 INDEX = """

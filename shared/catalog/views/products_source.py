@@ -145,8 +145,12 @@ class ProductsSource(Source):
 
     def _sample(self, count: int) -> Sequence[UUID]:
         with self._engine.connect() as connection:
-            ids = connection.execute(NEXT_PRODUCTS, {"after": uuid4(), "most": count}).scalars().all()
-            return ids or connection.execute(NEXT_PRODUCTS, {"after": UUID(int=0), "most": count}).scalars().all()
+            ids = [
+                id_
+                for start in (uuid4(), UUID(int=0))  # behind the last one comes the first one again
+                for id_ in connection.execute(NEXT_PRODUCTS, {"after": start, "most": count}).scalars()
+            ]
+        return list(dict.fromkeys(ids))[:count]
 
     def _history(self, partition_key: str) -> History:
         with self._engine.connect() as connection:

@@ -168,9 +168,12 @@ class OrdersSource(Source):
 
     def _sample(self, count: int) -> Sequence[str]:
         with self._engine.connect() as connection:
-            ids = connection.execute(SOME_CUSTOMERS, {"customer": uuid4(), "most": count}).scalars().all()
-            ids = ids or connection.execute(SOME_CUSTOMERS, {"customer": UUID(int=0), "most": count}).scalars().all()
-        return [str(id_) for id_ in ids]
+            ids = [
+                id_
+                for start in (uuid4(), UUID(int=0))  # behind the last one comes the first one again
+                for id_ in connection.execute(SOME_CUSTOMERS, {"customer": start, "most": count}).scalars()
+            ]
+        return [str(id_) for id_ in dict.fromkeys(ids)][:count]
 
 
 async def _fill(container: ContainerProxy, customer: CustomersOrders, *, is_new: bool) -> tuple[int, int]:

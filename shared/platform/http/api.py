@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import azure.functions as func
 
 from shared.messaging.envelope import Accepted
+from shared.platform.generations import Generations
 from shared.platform.http.callers import Role, admit
 from shared.platform.http.problems import problem_of, render
 from shared.platform.http.requests import QueryCall, correlation_id
@@ -19,6 +20,7 @@ from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
 from shared.platform.subscriptions import Consume, Consumer, trigger
 from shared.platform.turns import Turns
+from shared.platform.views import Source, View
 
 JSON = "application/json"
 
@@ -74,12 +76,13 @@ class Operation:
 
 
 class Api:
-    """The routes and subscriptions of one context."""
+    """The routes, subscriptions and views of one context."""
 
     def __init__(self, tag: str) -> None:
         self.blueprint = func.Blueprint()
         self.operations: list[Operation] = []
         self.consumers: list[Consumer] = []
+        self.views: list[View] = []
         self._tag = tag
         self._turns = Turns()
 
@@ -179,7 +182,14 @@ class Api:
         return register
 
     def action(
-        self, method: str, route: str, action: type[Input], answer: type[Answer], *, role: Role | None
+        self,
+        method: str,
+        route: str,
+        action: type[Input],
+        answer: type[Answer],
+        *,
+        role: Role | None,
+        can_miss: bool = False,
     ) -> Callable[[ActionTrigger], ActionTrigger]:
         """Register a trigger that does something to the running system, and answers what came of it.
 
@@ -198,7 +208,7 @@ class Api:
                     success=HTTPStatus.OK,
                     description=inspect.getdoc(action) or "",
                     tag=self._tag,
-                    can_miss=False,
+                    can_miss=can_miss,
                     role=role,
                     customers=False,
                     versioned=False,
@@ -219,6 +229,10 @@ class Api:
             return consume
 
         return register
+
+    def view(self, generations: Generations, source: Source) -> None:
+        """Register a read model, for those who operate it."""
+        self.views.append(View(generations, source))
 
 
 def _answering(trigger: QueryTrigger, role: Role | None, *, customers: bool) -> QueryTrigger:

@@ -138,6 +138,7 @@ def _without_null(schema: Schema) -> Schema:
 def _body(schema: Schema, fields: list[str]) -> Schema:
     required = [name for name in schema.get("required", []) if name in fields]
     body: Schema = {**schema, "properties": {name: schema["properties"][name] for name in fields}}
+    body.pop("required", None)
     return body | {"required": required} if required else body
 
 
@@ -175,7 +176,7 @@ def _errors(operation: Operation) -> list[HTTPStatus]:
     if not operation.is_command:
         never |= parts.OF_COMMANDS
     if not operation.versioned:
-        never |= {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
+        never |= {HTTPStatus.PRECONDITION_FAILED}
     if not operation.can_miss:
         never |= {HTTPStatus.NOT_FOUND}
     if operation.role is OPEN:

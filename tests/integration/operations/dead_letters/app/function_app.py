@@ -9,6 +9,7 @@ import azure.functions as func
 from shared.messaging.envelope import Envelope
 from shared.operations.functions import operations
 from shared.platform import patience
+from shared.platform.cosmos import ReadModels
 from shared.platform.http.api import Api
 from shared.platform.settings import Settings
 
@@ -41,5 +42,6 @@ async def sound(envelope: Envelope) -> None:
 
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-for blueprint in (api.blueprint, operations(Settings.from_environment(), api.consumers).blueprint):
+settings = Settings.from_environment()
+for blueprint in (api.blueprint, operations(settings, ReadModels(settings), api.consumers, ()).blueprint):
     app.register_functions(blueprint)

@@ -1,0 +1,183 @@
+"""The read models, for people who operate the system: how they are, and what can be done to them."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from shared.operations import drift
+from shared.operations.lag import MOST, Lag, measure
+from shared.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.platform.cosmos import ReadModels
+from shared.platform.examples import example
+from shared.platform.generations import State
+from shared.platform.input import Input, QueryInput, Whole
+from shared.platform.output import Answer, Time
+from shared.platform.reading import Document
+from shared.platform.times import utc_text
+from shared.platform.views import View
+
+
+class ViewRebuild(Answer):
+    """The latest rebuild of a view; `eventsPerSecond` is that of the filling alone."""
+
+    step: Step
+    generation: int
+    started_at: Time
+    step_since: Time
+    documents: int = Field(description="that are there, of those that there were when filling began")
+    total: int
+    written: int = Field(description="documents that were written by filling; the others were made by live events")
+    events: int
+    events_per_second: float | None
+
+
+class ViewLag(Answer):
+    """How far a view is behind its event log."""
+
+    position: int = Field(description="all events up to this sequence have been found applied")
+    newest: int = Field(description="sequence of the newest event")
+    examined: int = Field(description=f"events behind the position that were looked for, up to {MOST:,}")
+    unapplied: int
+    oldest_age: float | None = Field(description="seconds since the oldest unapplied event occurred")
+
+
+class ViewDifference(Answer):
+    """A document that is not what the log makes it."""
+
+    document_id: str
+    partition_key: str
+    what: str = Field(description="`missing`, `behind`, or the properties that differ")
+
+
+class ViewDrift(Answer):
+    """What the last check found: some partitions, chosen at random, held against the log."""
+
+    checked_at: Time
+    partitions: int
+    differences: list[ViewDifference]
+
+
+class ViewStatus(Answer):
+    """How a view is."""
+
+    view: str
+    serving: int = Field(description="the generation that queries read")
+    standby: int | None = Field(description="the one that is kept beside it: filled by a rebuild, or for a roll-back")
+    switch_at: Time | None = Field(description="when the two change places, if that is agreed")
+    lag: ViewLag
+    drift: ViewDrift | None
+    rebuild: ViewRebuild | None
+
+
+class ViewStatuses(Answer):
+    """How all views are."""
+
+    items: list[ViewStatus]
+
+
+class ReadViews(QueryInput):
+    """How all views are: generations, how far they are behind, what differs from the log, how far rebuilds are."""
+
+
+class ReadView(QueryInput, json_schema_extra=example(view="orders")):
+    """How a view is: its generations, how far it is behind, what differs from the log, how far a rebuild is."""
+
+    view: str
+
+
+class RebuildView(Input, json_schema_extra=example(view="orders")):
+    """Fill a new generation of a view from the event log while the present one serves, and let it take over."""
+
+    view: str
+
+
+class CancelRebuild(Input, json_schema_extra=example(view="orders")):
+    """Give up a rebuild; what serves goes on serving."""
+
+    view: str
+
+
+class RollBackView(Input, json_schema_extra=example(view="orders")):
+    """Let the generation before serve again, in a few seconds."""
+
+    view: str
+
+
+class RetireGeneration(Input, json_schema_extra=example(view="orders")):
+    """Stop keeping the other generation up to date. Events cost half as much then, and there is no way back."""
+
+    view: str
+
+
+class CheckView(Input, json_schema_extra=example(view="orders", sample=20)):
+    """Hold partitions of a view against the event log: some at random, and those that were found to differ before."""
+
+    view: str
+    sample: Annotated[int, Field(ge=0, le=200), Whole] = 20
+
+
+class HealView(Input, json_schema_extra=example(view="orders")):
+    """Make what the last check found to differ into what the log makes it."""
+
+    view: str
+
+
+async def status(view: View, read_models: ReadModels) -> ViewStatus:
+    """Tell how a view is."""
+    state = await view.generations.read()
+    latest = await Rebuilding(read_models, view).latest()
+    lag = await measure(view, read_models)
+    report = await drift.last_report(view, read_models)
+    return ViewStatus(
+        view=view.name,
+        serving=state.serving,
+        standby=state.standby,
+        switch_at=_switch(state),
+        lag=shown_lag(lag),
+        drift=report and _shown_drift(report),
+        rebuild=latest and _shown_rebuild(latest),
+    )
+
+
+def shown_lag(lag: Lag) -> ViewLag:
+    """Tell a lag in seconds."""
+    age = lag.oldest and (datetime.now(UTC) - lag.oldest).total_seconds()
+    return ViewLag(
+        position=lag.position,
+        newest=lag.newest,
+        examined=lag.examined,
+        unapplied=lag.unapplied,
+        oldest_age=age and round(max(age, 0.0), 3),
+    )
+
+
+def _shown_drift(report: Document) -> ViewDrift:
+    return ViewDrift(
+        checked_at=report["checkedAt"],
+        partitions=report["partitions"],
+        differences=[ViewDifference(**difference) for difference in report["differences"]],
+    )
+
+
+def _shown_rebuild(rebuild: Rebuild) -> ViewRebuild:
+    seconds = rebuild.filling_seconds
+    return ViewRebuild(
+        step=rebuild.step,
+        generation=rebuild.generation,
+        started_at=_moment(rebuild.started_at),
+        step_since=_moment(rebuild.since),
+        documents=rebuild.seen,
+        total=rebuild.total,
+        written=rebuild.written,
+        events=rebuild.events,
+        events_per_second=round(rebuild.events / seconds, 1) if seconds else None,
+    )
+
+
+def _switch(state: State) -> str | None:
+    return None if state.switch_at is None else _moment(state.switch_at)
+
+
+def _moment(seconds: float) -> str:
+    return utc_text(datetime.fromtimestamp(seconds, UTC))

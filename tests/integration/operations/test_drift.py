@@ -1,0 +1,121 @@
+"""Documents that are not what the log makes them are found, and made so."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.operations import drift
+from shared.ordering.views.customer_summary import SUMMARY
+from tests.integration.operations.conftest import LiveShop
+from tests.support.agreement import assert_everything_agrees
+
+type Damage = Callable[[ContainerProxy, str, str], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look twice without a long pause."""
+    monkeypatch.setattr(drift, "SECOND_LOOK", 0.01)
+
+
+async def status_changed(orders: ContainerProxy, customer_id: str, order_id: str) -> None:
+    await _set(orders, order_id, customer_id, "/status", "Lost")
+
+
+async def total_changed(orders: ContainerProxy, customer_id: str, order_id: str) -> None:
+    await _set(orders, order_id, customer_id, "/total", 1)
+
+
+async def name_changed(orders: ContainerProxy, customer_id: str, order_id: str) -> None:
+    await _set(orders, order_id, customer_id, "/customerName", "Nobody")
+
+
+async def counts_changed(orders: ContainerProxy, customer_id: str, _order_id: str) -> None:
+    await _set(orders, SUMMARY, customer_id, "/orders/Created", 77)
+
+
+async def order_lost(orders: ContainerProxy, customer_id: str, order_id: str) -> None:
+    await orders.delete_item(order_id, customer_id)
+
+
+async def summary_lost(orders: ContainerProxy, customer_id: str, _order_id: str) -> None:
+    await orders.delete_item(SUMMARY, customer_id)
+
+
+async def everything_lost(orders: ContainerProxy, customer_id: str, _order_id: str) -> None:
+    async for document in orders.query_items("SELECT c.id FROM c", partition_key=customer_id):
+        await orders.delete_item(document["id"], customer_id)
+
+
+DAMAGES: dict[str, tuple[Damage, str]] = {
+    "status": (status_changed, "status"),
+    "total": (total_changed, "total"),
+    "customerName": (name_changed, "customerName"),
+    "counts": (counts_changed, "orders"),
+    "order lost": (order_lost, "missing"),
+    "summary lost": (summary_lost, "missing"),
+    "everything lost": (everything_lost, "missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_damage_is_found_told_and_healed(live: LiveShop, damage: str) -> None:
+    await live.open(customers=2, products=3, orders=30)
+    orders = live.orders.container(1)
+    hurt, what = DAMAGES[damage]
+    order_id = live.made[0]
+    await hurt(orders, str(live.owners[order_id]), str(order_id))
+
+    found = await drift.check(live.orders_view, live.read_models, await live.orders_view.source.sample(10))
+
+    assert {each.partition_key for each in found} == {str(live.owners[order_id])}
+    assert what in {each.what for each in found}
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert len(report["differences"]) == len(found)
+
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert report["differences"] == []
+    await live.act()
+    await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
+
+
+async def test_a_shop_at_work_does_not_drift(live: LiveShop) -> None:
+    await live.open(customers=3, products=3, orders=40)
+    for view in (live.orders_view, live.products_view):
+        assert await drift.check(view, live.read_models, await view.source.sample(10)) == []
+        report = await drift.last_report(view, live.read_models)
+        assert report is not None
+        assert report["partitions"] == 3
+
+
+async def test_an_event_that_never_came_is_found_and_healed(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=3)
+    order_id = live.shop.order(live.products[0], customer_id=live.customers[0])
+    found = await drift.check(live.orders_view, live.read_models, [str(live.customers[0])])
+    assert [(each.document_id, each.what) for each in found] == [(str(order_id), "missing")]
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(1))
+
+
+async def test_products_are_healed_too(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=5)
+    container, product_id = live.catalog.container(1), str(live.products[0])
+    await _set(container, product_id, f"product:{product_id}", "/name", "Nothing")
+    await container.delete_item(str(live.products[1]), f"product:{live.products[1]}")
+    found = await drift.check(live.products_view, live.read_models, await live.products_view.source.sample(10))
+    assert {(each.document_id, each.what) for each in found} == {
+        (product_id, "name"),
+        (str(live.products[1]), "missing"),
+    }
+    assert await drift.heal(live.products_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, live.orders.container(1), container)
+
+
+async def _set(container: ContainerProxy, document_id: str, partition_key: str, path: str, value: Any) -> None:
+    await container.patch_item(document_id, partition_key, [{"op": "set", "path": path, "value": value}])

@@ -1,0 +1,63 @@
+"""Each event is looked for in the document that it has to have changed, and none can hide."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.messaging.envelope import Metadata
+from shared.operations import lag
+from shared.operations.lag import measure, move_mark
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from tests.integration.operations.conftest import LiveShop
+
+FOREVER = 2.0**40
+
+
+@pytest.fixture(autouse=True)
+def young_events_settle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the log's order be final at once."""
+    monkeypatch.setattr(lag, "SETTLED", timedelta(0))
+
+
+async def test_a_view_without_events_is_not_behind(live: LiveShop) -> None:
+    found = await measure(live.orders_view, live.read_models)
+    assert (found.position, found.newest, found.unapplied, found.oldest) == (0, 0, 0, None)
+
+
+async def test_the_mark_moves_behind_what_is_applied(live: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag, "MOST", 4)
+    await live.open(customers=2, products=2, orders=30)
+    found = await move_mark(live.orders_view, live.read_models, FOREVER)
+    assert found.position == found.newest > 20
+    assert (found.unapplied, found.examined) == (0, 0)
+    products = await move_mark(live.products_view, live.read_models, FOREVER)
+    assert products.position == products.newest >= 2
+
+
+async def test_an_event_that_is_not_applied_holds_the_mark_up_and_is_told_with_its_age(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=1)
+    before = await move_mark(live.orders_view, live.read_models, FOREVER)
+    stuck, fine = (live.shop.order(live.products[0], customer_id=live.customers[0]) for _ in range(2))
+    await live.project(fine)
+
+    found = await move_mark(live.orders_view, live.read_models, FOREVER)
+
+    assert (found.position, found.newest) == (before.position, before.newest + 2)
+    assert (found.examined, found.unapplied) == (2, 1)
+    assert found.oldest is not None
+    live.shop.ordering.run(submit_order, SubmitOrder(order_id=stuck), Metadata())
+    assert (await measure(live.orders_view, live.read_models)).unapplied == 2
+
+    await live.project(stuck)
+    found = await move_mark(live.orders_view, live.read_models, FOREVER)
+    assert (found.position, found.unapplied, found.oldest) == (before.newest + 3, 0, None)
+
+
+async def test_the_mark_stays_before_what_may_have_neighbours_that_are_not_visible_yet(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "SETTLED", timedelta(minutes=1))
+    await live.open(customers=1, products=2, orders=5)
+    found = await move_mark(live.orders_view, live.read_models, FOREVER)
+    assert (found.position, found.unapplied) == (0, 0)
+    assert found.examined == found.newest > 0
