@@ -4,6 +4,7 @@
   up        start the whole system on this computer (options: dev.py up --help)
   demo      a shop at work on the running system
   token     print a token for the running system (options: dev.py token --help)
+  rebuild   how the read models are; rebuild one from the log while it serves, or roll back (--help)
   test      all tests; arguments go to pytest
   soak      orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
   simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
@@ -40,6 +41,7 @@ COMMANDS = {
     "up": ["infra.local.up"],
     "demo": ["infra.local.demo"],
     "token": ["infra.local.tokens"],
+    "rebuild": ["infra.local.rebuild"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
     "soak": ["infra.local.soak"],
     "simulate": ["tests.simulation"],

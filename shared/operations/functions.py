@@ -23,6 +23,7 @@ from shared.operations.view_functions import view_functions
 from shared.platform.cosmos import ReadModels
 from shared.platform.dead_letters import DeadLetters
 from shared.platform.http.api import Api, found, told
+from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
@@ -59,24 +60,24 @@ def operations(
             intent = Intent(action, path, details | {"chosen": chosen.told()}, metadata)
             return await audit.audited(intent, lambda: settle(path, queue, chosen, act))
 
-    @api.query("ops/dead-letters", listing, DeadLetterList, can_miss=False)
+    @api.query("ops/dead-letters", listing, DeadLetterList, role=Role.OPS, can_miss=False)
     async def get_dead_letters(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, listing)
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
         return found(call, await list_dead_letters(dead_letters, asked, call.query))
 
-    @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters)
+    @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=Role.OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, replay)
         act = replaying(named[call.command.subscription].consume)
         return told(await settled("replay-dead-letters", call.command, act, call.metadata))
 
-    @api.action("POST", "ops/dead-letters/discard", discard, SettledDeadLetters)
+    @api.action("POST", "ops/dead-letters/discard", discard, SettledDeadLetters, role=Role.OPS)
     async def post_dead_letters_discard(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, discard)
         return told(await settled("discard-dead-letters", call.command, discarding, call.metadata))
 
-    @api.query("ops/audit", ReadAudit, AuditTrail, can_miss=False)
+    @api.query("ops/audit", ReadAudit, AuditTrail, role=Role.OPS, can_miss=False)
     async def get_audit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadAudit)
         return found(call, await audit.newest(call.query))

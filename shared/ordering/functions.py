@@ -103,13 +103,13 @@ def ordering(settings: Settings, read_models: ReadModels) -> Api:
     async def get_order(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadOrder)
         if call.query.of_the_past:
-            return found(call, await asyncio.to_thread(read_order_of_the_past, engine, call.query))
+            return found(call, await asyncio.to_thread(read_order_of_the_past, reader, call.query))
         return found(call, *await read_order(await orders.served(), call.query, call.wait))
 
     @api.query("orders/{orderId}/history", ReadHistory, OrderHistory, role=Role.ORDERS_READ)
     async def get_order_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadHistory)
-        return found(call, await read_history((await orders.served()).container, engine, call.query))
+        return found(call, await read_history((await orders.served()).container, reader, call.query))
 
     @api.query("customers/{customerId}/orders", ListOrders, CustomerOrders, role=Role.ORDERS_READ, customers=True)
     async def get_customer_orders(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
