@@ -34,6 +34,7 @@ param scale = {
 
 // Commands publish their own events; the relay only sends what a crash left. Once an hour lets the database pause.
 param relaySchedule = '0 0 * * * *'
+param watchSchedule = '0 0 * * * *'
 param relayWindow = 'PT3H'
 
 param zoneRedundant = false

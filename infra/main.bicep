@@ -36,6 +36,9 @@ param scale appScale
 @description('When the relays look for events that were left unpublished, as NCRONTAB. Each look wakes a paused database.')
 param relaySchedule string
 
+@description('When read models are held against the event log, and rebuilds go on whose process has died, as NCRONTAB. Each look wakes a paused database.')
+param watchSchedule string
+
 @description('Time within which every relay must have run, before an alert says that one is silent.')
 param relayWindow 'PT15M' | 'PT1H' | 'PT3H' | 'PT6H'
 
@@ -250,6 +253,7 @@ module app 'modules/function-app.bicep' = {
     cosmosDatabase: cosmos.outputs.databaseName
     serviceBusHostName: serviceBus.outputs.hostName
     relaySchedule: relaySchedule
+    watchSchedule: watchSchedule
   }
   dependsOn: [endpoint]
 }

@@ -38,6 +38,7 @@ param scale = {
 }
 
 param relaySchedule = '*/10 * * * * *'
+param watchSchedule = '0 * * * * *'
 param relayWindow = 'PT15M'
 
 param zoneRedundant = true

@@ -225,6 +225,7 @@ def _plan(options: argparse.Namespace, data: Path) -> Stack:
         "ServiceBusConnection": connections.service_bus(ports["servicebus"]),
         "CosmosConnection": connections.cosmos(ports["cosmos"]),
         "RelaySchedule": "*/2 * * * * *",
+        "WatchSchedule": "*/15 * * * * *",
     }
     return Stack(
         f"http://{LOOPBACK}:{ports['host']}", str(data), os.getpid(), ports, settings=settings | dict(options.setting)

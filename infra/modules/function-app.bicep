@@ -98,6 +98,9 @@ param serviceBusHostName string
 @description('When the relays look for events that were left unpublished, as NCRONTAB.')
 param relaySchedule string
 
+@description('When read models are held against the event log, and rebuilds go on whose process has died, as NCRONTAB.')
+param watchSchedule string
+
 var settings = {
   AzureWebJobsStorage__accountName: storageAccountName
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -117,6 +120,7 @@ var settings = {
   SqlConnection: sqlUrl
   AZURE_CLIENT_ID: commandIdentity.clientId
   RelaySchedule: relaySchedule
+  WatchSchedule: watchSchedule
   PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
   AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(scale.sessionConcurrency)
 }

@@ -18,12 +18,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Self
+from uuid import uuid4
 
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
-from shared.platform.control import ControlDocument
+from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import QUIET_BEFORE, TRUST, State
 from shared.platform.reading import Document
@@ -33,6 +34,10 @@ logger = logging.getLogger(__name__)
 
 HEARD = TRUST + QUIET_BEFORE
 """Seconds after which every process acts on a change, and what was begun before it has ended."""
+
+LEASE = 30.0
+"""Seconds for which a process has a rebuild to itself after each step or page. Two at once would do no harm, but twice
+the work."""
 
 DELETED_AT_ONCE = 16
 
@@ -65,6 +70,7 @@ class Rebuild:
         written: how many of them were written by filling.
         events: from how many events.
         filling_seconds: how long filling has worked so far.
+        worker: who carries it on, until `leased_until`.
     """
 
     step: Step
@@ -77,6 +83,8 @@ class Rebuild:
     written: int = 0
     events: int = 0
     filling_seconds: float = 0.0
+    worker: str = ""
+    leased_until: float = 0.0
     etag: str | None = None
 
     @classmethod
@@ -93,6 +101,7 @@ class Rebuilding:
         self.view = view
         self._control = ControlDocument(read_models, view.name, "rebuild")
         self._clock = clock
+        self._worker = str(uuid4())
 
     async def latest(self) -> Rebuild | None:
         """Read how far it is; None if the view was never rebuilt."""
@@ -159,10 +168,15 @@ class Rebuilding:
         await self.view.generations.write(replace(state, standby=None))
 
     async def advance(self, until: float) -> None:
-        """Carry a rebuild on, to its end or until this time, in seconds since 1970."""
+        """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does."""
         rebuild = await self.latest()
         while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
-            rebuild = await self._step(rebuild)
+            if rebuild.worker != self._worker and self._clock() < rebuild.leased_until:
+                return
+            try:
+                rebuild = await self._step(rebuild)
+            except ControlChanged:  # it was cancelled, or another process has taken it over
+                rebuild = await self.latest()
 
     async def _step(self, rebuild: Rebuild) -> Rebuild:
         generations = self.view.generations
@@ -222,9 +236,10 @@ class Rebuilding:
         return await self._write(replace(rebuild, step=step, since=self._clock()))
 
     async def _write(self, rebuild: Rebuild) -> Rebuild:
-        content = asdict(rebuild)
+        leased = replace(rebuild, worker=self._worker, leased_until=self._clock() + LEASE)
+        content = asdict(leased)
         etag = content.pop("etag")
-        return replace(rebuild, etag=await self._control.write(content, etag))
+        return replace(leased, etag=await self._control.write(content, etag))
 
     async def _wait(self, until: float) -> None:
         await asyncio.sleep(max(0.0, until - self._clock()))

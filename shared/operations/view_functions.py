@@ -45,6 +45,7 @@ SAMPLED = 5
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
     """Wire up what concerns these views."""
     named = {view.name: view for view in views}
+    under_way: set[asyncio.Task[None]] = set()  # rebuilds of this process; if it dies, the timer's next tick goes on
 
     def view_of(name: str) -> View:
         if name not in named:
@@ -74,7 +75,12 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
     async def post_projection_rebuild(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RebuildView)
         view = view_of(call.command.view)
-        return await done("rebuild", view, call.metadata, Rebuilding(read_models, view).start)
+        rebuilding = Rebuilding(read_models, view)
+        response = await done("rebuild", view, call.metadata, rebuilding.start)
+        beside = asyncio.create_task(rebuilding.advance(time.time() + REBUILDS_FOR))
+        under_way.add(beside)
+        beside.add_done_callback(under_way.discard)
+        return response
 
     @api.action("POST", "ops/projections/{view}/cancel", CancelRebuild, ViewStatus, role=Role.OPS, can_miss=True)
     async def post_projection_cancel(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -107,12 +113,12 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
         view = view_of(call.command.view)
         return await done("heal", view, call.metadata, lambda: drift.heal(view, read_models))
 
-    @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
+    @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
     async def continue_rebuilds(timer: func.TimerRequest) -> None:
         until = time.time() + REBUILDS_FOR
         await asyncio.gather(*(Rebuilding(read_models, view).advance(until) for view in named.values()))
 
-    @api.blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *")
+    @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
     async def watch_projections(timer: func.TimerRequest) -> None:
         until = time.time() + WATCHES_FOR
         for view in named.values():

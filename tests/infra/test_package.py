@@ -71,6 +71,7 @@ SETTINGS = {
     "CosmosConnection": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=eA==;",
     "ServiceBusConnection": "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey=x;",
     "RelaySchedule": "0 * * * * *",
+    "WatchSchedule": "0 * * * * *",
 }
 
 

@@ -128,6 +128,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generations, "QUIET_BEFORE", 0.3)
     monkeypatch.setattr(generations, "QUIET_AFTER", 0.1)
     monkeypatch.setattr(rebuilding, "HEARD", 0.7)
+    monkeypatch.setattr(rebuilding, "LEASE", 2.0)
 
 
 @pytest.fixture
