@@ -149,3 +149,11 @@ def test_microsofts_driver_refuses_the_token_beside_another_way_to_sign_in() -> 
 def test_an_address_that_signs_in_by_itself_needs_no_identity(url: str, driver: str) -> None:
     engine = context_engine(Settings(sql=url, cosmos="", service_bus=""), "ordering")
     assert engine.dialect.driver == driver
+
+
+def test_an_error_of_the_database_does_not_tell_whom_it_was_about(tmp_path: Path) -> None:
+    engine = sql_engine(f"sqlite:///{tmp_path / 'tandem.db'}", "customers")
+    with engine.connect() as connection, pytest.raises(sa.exc.DBAPIError) as failed:
+        connection.execute(sa.text("INSERT INTO customers.nowhere VALUES (:email)"), {"email": "ada@example.org"})
+    engine.dispose()
+    assert "ada@example.org" not in str(failed.value)
