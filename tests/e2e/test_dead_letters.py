@@ -47,6 +47,7 @@ def test_a_dead_letter_is_replayed_into_its_own_subscription_alone(stack: Stack,
     eventually(
         lambda: dead_letters(api, COPY, product_id) and dead_letters(api, VIEW, product_id),
         "both subscriptions give up",
+        seconds=120,  # of which the pauses between ten deliveries are half a minute
     )
     body = {"name": "Teapot", "unitPrice": "1.00", "currency": "EUR", "category": "kitchen", "productId": product_id}
     assert api.post("/products", body).status_code == 201

@@ -12,13 +12,15 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
+from infra.local import issuer
 from infra.sql.migrate import migrate
 from shared.messaging.envelope import Envelope
+from shared.platform.http.callers import Role
 from shared.platform.settings import Settings
 from shared.platform.topics import ServiceBusTopic
 from tests.e2e.api import eventually
 from tests.integration.local.host.records import Notes, Record
-from tests.support.host import running_host
+from tests.support.host import started_host
 from tests.support.servicebus import running_servicebus
 
 APP = Path(__file__).parent / "app"
@@ -63,8 +65,11 @@ class Bench:
 
     def send(self, message: ServiceBusMessage) -> None:
         """Send what need not be an event."""
-        with ServiceBusClient.from_connection_string(self.service_bus) as client:
-            client.get_topic_sender(TOPIC).send_messages(message)
+        with (
+            ServiceBusClient.from_connection_string(self.service_bus) as client,
+            client.get_topic_sender(TOPIC) as sender,
+        ):
+            sender.send_messages(message)
 
     def breaks_on(self, *aggregate_ids: UUID) -> None:
         """Let the frail consumer fail on these aggregates, and on no other."""
@@ -139,11 +144,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             "SqlConnection": sql,
             "ServiceBusConnection": service_bus,
             "CosmosConnection": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=eA==;",
+            "WatchSchedule": "0 0 0 1 1 *",
             "RECORD": str(record),
             "BROKEN": str(broken),
         }
-        with running_host(APP, os.environ | settings) as url, httpx.Client(base_url=f"{url}/api", timeout=60) as http:
-            yield Bench(http, service_bus, Record(record), broken)
+        key = issuer.make_key(folder)
+        with started_host(APP, os.environ | settings, "--issuer-key", str(key)) as host:
+            url = host.wait_for_log(r"listening on (http://\S+)")[1]
+            token = {"Authorization": f"Bearer {issuer.issue(issuer.key_of(folder), [Role.OPS])}"}
+            with httpx.Client(base_url=f"{url}/api", headers=token, timeout=60) as http:
+                yield Bench(http, service_bus, Record(record), broken)
 
 
 @pytest.fixture

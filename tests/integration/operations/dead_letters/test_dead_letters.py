@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from azure.servicebus import ServiceBusMessage
 
+from infra.local.issuer import DEVELOPER
 from tests.e2e.api import eventually
 from tests.e2e.api import problem as assert_problem
 from tests.integration.operations.dead_letters.conftest import FRAIL, SOUND, Bench
@@ -131,7 +132,7 @@ def test_it_is_recorded_who_replayed_what_and_what_came_of_it(bench: Bench) -> N
     [entry] = bench.audit(take=1)
     assert (entry["action"], entry["subject"]) == ("replay-dead-letters", FRAIL)
     assert entry["correlationId"] == headers["X-Correlation-Id"]
-    assert entry["actor"]
+    assert entry["actor"] == str(DEVELOPER)
     assert entry["details"]["reason"] == REASON
     assert [chosen["messageId"] for chosen in entry["details"]["chosen"]] == [str(envelope.event_id)]
     assert [item["result"] for item in entry["outcome"]["details"]["items"]] == ["replayed"]

@@ -11,7 +11,7 @@ from azure.servicebus.exceptions import MessageLockLostError
 
 from shared.messaging.envelope import Envelope
 from shared.operations import settling
-from shared.operations.settling import SettledDeadLetters, choose, discarding, replaying, settle
+from shared.operations.settling import SettledDeadLetters, choose, replaying, settle
 from shared.platform.dead_letters import DeadLetterQueue, DeadLetters
 from shared.platform.http.problems import Problem
 from shared.platform.settings import Settings
@@ -30,11 +30,13 @@ def service_bus() -> Iterator[str]:
 
 @pytest.fixture
 async def dead_letters(service_bus: str) -> AsyncIterator[DeadLetters]:
-    """The engine's dead letters; what a test leaves is discarded."""
+    """The engine's dead letters; what a test leaves goes."""
     opened = DeadLetters(Settings(sql="", cosmos="", service_bus=service_bus))
     yield opened
     async with opened.of(TOPIC, SUBSCRIPTION) as queue:
-        await settle("", queue, await choose(queue, None), discarding)
+        numbers = [letter.sequence_number for letter in await queue.peek(0, 100)]
+        for number in await queue.hold(numbers, len(numbers), until=float("inf")):
+            await queue.complete(number)
     await opened.close()
 
 
