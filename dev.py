@@ -7,6 +7,7 @@
   rebuild   how the read models are; rebuild one from the log while it serves, or roll back (--help)
   test      all tests; arguments go to pytest
   soak      orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
+  bench     how fast it is, beside what bounds it and what else there is (options: dev.py bench --help)
   simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
   check     lint, formatting, types, import rules and the T-SQL
   tsql      write down the T-SQL that Azure SQL would get
@@ -44,6 +45,7 @@ COMMANDS = {
     "rebuild": ["infra.local.rebuild"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
     "soak": ["infra.local.soak"],
+    "bench": ["tests.bench"],
     "simulate": ["tests.simulation"],
     "check": ["infra.local.check"],
     "tsql": ["infra.sql.tsql"],

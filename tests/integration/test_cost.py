@@ -6,12 +6,10 @@ request (infra/local/cosmos/replies.py), so they only weigh requests; docs/cost.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from unittest import mock
+from collections.abc import Callable
+from contextlib import ExitStack
 from uuid import UUID
 
-import aiohttp
 import pytest
 import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
@@ -32,44 +30,12 @@ from shared.ordering.views.customer_summary import ReadSummary, new_summary, rea
 from shared.ordering.views.order_details import ReadOrder, read_order
 from shared.platform.generations import Served
 from tests.support.containers import only
+from tests.support.counting import MILLI, counting_cosmos, counting_sql
 from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 
 ORDERS = 10
 PER_THOUSAND = 1_000 // ORDERS
-
-
-@contextmanager
-def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
-    """Count statements, one for each round trip, and commits."""
-
-    def statement(_connection: object, _cursor: object, text: str, *_: object) -> None:
-        counts["sql_statements"] += not text.startswith("BEGIN")
-
-    def commit(_connection: object) -> None:
-        counts["sql_commits"] += 1
-
-    sa.event.listen(engine, "before_cursor_execute", statement)
-    sa.event.listen(engine, "commit", commit)
-    yield
-    sa.event.remove(engine, "before_cursor_execute", statement)
-    sa.event.remove(engine, "commit", commit)
-
-
-@contextmanager
-def counting_cosmos(counts: Counter[str]) -> Iterator[None]:
-    """Count requests for documents, and what they were charged."""
-    real = aiohttp.ClientSession._request
-
-    async def request(self: aiohttp.ClientSession, method: str, url: str, **options: object) -> object:
-        answer = await real(self, method, url, **options)  # type: ignore[arg-type]  # handed on as it came
-        if "/docs/" in url:
-            counts["cosmos_requests"] += 1
-            counts["cosmos_units"] += round(float(answer.headers["x-ms-request-charge"]) * PER_THOUSAND)
-        return answer
-
-    with mock.patch.object(aiohttp.ClientSession, "_request", request):
-        yield
 
 
 def life(shop: Shop, order_id: UUID, product_id: UUID) -> list[Callable[[], object]]:
@@ -116,7 +82,8 @@ async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
     counts["payload_characters"] = logged
     found = orders.query_items("SELECT * FROM c", partition_key=str(customer_id))
     counts["document_bytes"] = sum([len(json.dumps(document)) async for document in found])
-    return {name: count * (1 if name == "cosmos_units" else PER_THOUSAND) for name, count in counts.items()}
+    units = counts.pop("cosmos_milliunits") * PER_THOUSAND // MILLI
+    return {name: count * PER_THOUSAND for name, count in counts.items()} | {"cosmos_units": units}
 
 
 async def test_the_page_has_the_counts_of_a_thousand_orders(counts: dict[str, int]) -> None:

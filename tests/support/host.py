@@ -52,9 +52,18 @@ class HostProcess:
 
 
 @contextmanager
-def started_host(app_dir: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[HostProcess]:
-    """Start a host on a free port without waiting for it; it is ended on the way out."""
-    command = [sys.executable, "-m", "infra.local.host", "--app", str(app_dir), "--port", "0", *arguments]
+def started_host(
+    app_dir: Path, settings: Mapping[str, str], *arguments: str, module: str = "infra.local.host"
+) -> Iterator[HostProcess]:
+    """Start a host on a free port without waiting for it; it is ended on the way out.
+
+    Args:
+        app_dir: folder of the app's function_app.py.
+        settings: environment variables beside those of this process.
+        arguments: further ones for the command line.
+        module: what is started; another than the host itself takes the same arguments.
+    """
+    command = [sys.executable, "-m", module, "--app", str(app_dir), "--port", "0", *arguments]
     with tempfile.TemporaryDirectory() as folder:
         log_path = Path(folder, "host.log")
         with log_path.open("wb") as log:

@@ -1,0 +1,178 @@
+"""Against the bare clients: what the system adds to one point read, one patch and one SQL transaction."""
+
+import copy
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+
+from infra.local.host import worker
+from shared.messaging.envelope import Metadata
+from shared.messaging.projection import Projection
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.create_order import CreateOrder, Item, create_order
+from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
+from shared.ordering.views import order_projection
+from shared.ordering.views.customer_summary import new_summary
+from tests.bench.place import Place, products
+from tests.bench.rounds import milliseconds, ratio, take_turns
+from tests.bench.rows import Goal, Row
+from tests.bench.sizes import Sizes
+from tests.support import principals
+from tests.support.containers import only
+from tests.support.shop import SHIPPING
+
+SECTION = "1. Against the bare client (same process, same engine)"
+LINES = 10
+
+
+async def measure(place: Place, sizes: Sizes) -> list[Row]:
+    """Compare queries, projections and commands with their bare clients."""
+    return [*await _query(place, sizes), *await _projection(place, sizes), *await _command(place, sizes)]
+
+
+async def _query(place: Place, sizes: Sizes) -> list[Row]:
+    customer_id = place.shop.customer()
+    order_id = place.shop.order(*products(place.shop, LINES), customer_id=customer_id)
+    await place.orders.create_item(new_summary(customer_id, "Ada", 1))
+    projection = Projection(
+        only(place.orders), place.shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+    )
+    with place.shop.ordering_engine.connect() as connection:
+        for recorded in LOG.history(connection, order_id):
+            await projection.project(recorded)
+    request = _request(
+        "GET", f"/api/orders/{order_id}", {"orderId": str(order_id)}, query={"customerId": str(customer_id)}
+    )
+    container = place.orders
+
+    async def ours() -> None:
+        answer = await worker.invoke(place.functions["get_order"], request)
+        assert answer.http.status_code == "200", answer.http.body.bytes
+
+    async def bare() -> None:
+        await container.read_item(str(order_id), str(customer_id))
+
+    taken = await take_turns({"ours": ours, "bare": bare}, sizes.rounds, sizes.repeats)
+    return [_row("order query through the worker / azure-cosmos point read", taken, 1.25)]
+
+
+async def _projection(place: Place, sizes: Sizes) -> list[Row]:
+    """Project one event on an order after the other; beside it the same patch on documents that are like them."""
+    customer_id, (tea, mug) = place.shop.customer(), products(place.shop, 2)
+    await place.orders.create_item(new_summary(customer_id, "Ada", 1))
+    projection = Projection(
+        only(place.orders), place.shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+    )
+    count = 1 + sizes.rounds * sizes.repeats
+    added, twins = [], []
+    for _ in range(count):
+        order_id = place.shop.order(tea, customer_id=customer_id)
+        place.shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=mug, quantity=1), Metadata())
+        with place.shop.ordering_engine.connect() as connection:
+            opened, changed = LOG.history(connection, order_id)
+        await projection.project(opened)
+        twin = copy.deepcopy(await place.orders.read_item(str(order_id), str(customer_id)))
+        twins.append(str(uuid4()))
+        await place.orders.create_item({**twin, "id": twins[-1]})
+        added.append(changed)
+    container, line = place.orders, {"number": 2, "productName": "Tea", "productVersion": 1, "quantity": 1}
+
+    async def ours() -> None:
+        await projection.project(added.pop())
+
+    async def bare() -> None:
+        operations: list[dict[str, Any]] = [
+            {"op": "set", "path": f"/items/{mug}", "value": {**line, "unitPrice": 1250}},
+            {"op": "set", "path": "/currency", "value": "EUR"},
+            {"op": "set", "path": "/total", "value": 2500},
+            {"op": "set", "path": "/version", "value": 2},
+            {"op": "add", "path": "/projected/-", "value": int(datetime.now(UTC).timestamp() * 1000)},
+        ]
+        await container.patch_item(
+            twins.pop(), str(customer_id), operations, filter_predicate="from c where c.version = 1", no_response=True
+        )
+
+    taken = await take_turns({"ours": ours, "bare": bare}, sizes.rounds, sizes.repeats)
+    return [_row("projection of one event / azure-cosmos patch_item", taken, 1.25)]
+
+
+async def _command(place: Place, sizes: Sizes) -> list[Row]:
+    shop, customer_id, ids = place.shop, place.shop.customer(), products(place.shop, LINES)
+    items = [Item(product_id=id_, quantity=1) for id_ in ids]
+    order, *_ = _rows_of(place, shop.order(*ids, customer_id=customer_id))
+    _, lines, events = _rows_of(place, order["order_id"])
+    writes = shop.ordering
+
+    async def ours() -> None:
+        command = CreateOrder(order_id=uuid4(), customer_id=customer_id, items=items, shipping_address=SHIPPING)
+        writes.run(create_order, command, Metadata())
+
+    async def bare() -> None:
+        order_id = uuid4()
+        with shop.ordering_engine.begin() as connection:
+            connection.execute(sa.insert(ORDERS), order | {"order_id": order_id})
+            connection.execute(sa.insert(ORDER_LINES), [line | {"order_id": order_id} for line in lines])
+            new = {"event_id": uuid4(), "aggregate_id": order_id, "command_id": str(uuid4())}
+            connection.execute(sa.insert(LOG.table), [event | new for event in events])
+
+    body = {
+        "customerId": str(customer_id),
+        "items": [{"productId": str(id_), "quantity": 1} for id_ in ids],
+        "shippingAddress": {"street": "Hauptstraße 1", "city": "Köln", "postalCode": "50667"},
+    }
+    request = _request("POST", "/api/orders", {}, body=json.dumps(body).encode())
+
+    async def through_the_worker() -> None:
+        answer = await worker.invoke(place.functions["post_order"], request)
+        assert answer.http.status_code == "201", answer.http.body.bytes
+
+    taken = await take_turns({"ours": ours, "bare": bare}, sizes.rounds, sizes.repeats)
+    rows = [_row("command (an order of 10 lines) / SQL transaction that writes its rows", taken, 1.5)]
+    taken = await take_turns({"ours": through_the_worker, "bare": bare}, sizes.rounds, sizes.repeats)
+    # its events are published meanwhile, on another thread of this process
+    return [*rows, _row("the same through the worker, from HTTP body to answer", taken, None)]
+
+
+def _rows_of(place: Place, order_id: UUID) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+    """Read what a command wrote: the order, its lines, its events."""
+    with place.shop.ordering_engine.connect() as connection:
+        order, lines, events = (
+            [dict(row) for row in connection.execute(sa.select(table).where(column == order_id)).mappings()]
+            for table, column in (
+                (ORDERS, ORDERS.c.order_id),
+                (ORDER_LINES, ORDER_LINES.c.order_id),
+                (LOG.table, LOG.table.c.aggregate_id),
+            )
+        )
+    for event in events:
+        del event["sequence"]
+    return order[0], lines, events
+
+
+def _request(
+    method: str, path: str, params: dict[str, str], query: dict[str, str] | None = None, body: bytes = b""
+) -> Any:
+    """Build what the host hands to the worker."""
+    headers = {"content-type": "application/json", "host": "127.0.0.1", "accept": "*/*"} | principals.shop()
+    http = worker.protos.RpcHttp(
+        method=method,
+        url=f"http://127.0.0.1{path}",
+        headers=headers,
+        params=params,
+        query=query or {},
+        body=worker.bytes_data(body),
+    )
+    return worker.protos.TypedData(http=http)
+
+
+def _row(what: str, taken: dict[str, list[float]], goal: float | None) -> Row:
+    return Row(
+        SECTION,
+        what,
+        ratio(taken["ours"], taken["bare"]),
+        goal=None if goal is None else Goal(goal),
+        context=f"{milliseconds(taken['ours'])} / {milliseconds(taken['bare'])}",
+    )

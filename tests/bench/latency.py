@@ -1,0 +1,106 @@
+"""The same latency for every store: so many seconds for each round trip, injected at the stores' doors.
+
+Cosmos DB is reached through a proxy that hands each request on later. SQL waits before each statement and each commit.
+One thing is different there: SQLite has one lock for all writers, which it would hold while a transaction waits, and
+transactions of different orders would wait for one another, which they do not on a database with row locks. So what is
+to be waited for while it is held is waited for right after, before the connection is used again. Tandem and its peer
+are treated alike.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+SETTING = "BENCH_DELAY"
+"""The environment variable that names the file."""
+CHUNK = 65_536
+
+
+class Delay:
+    """Seconds for one round trip, which all processes of the bench read from one file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    @property
+    def seconds(self) -> float:
+        """How long it is now."""
+        return float(self.file.read_text(encoding="ascii"))
+
+    def set(self, seconds: float) -> None:
+        """Let it be so long from now on."""
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(str(seconds), encoding="ascii")
+        draft.replace(self.file)
+
+
+def delay_sql() -> None:
+    """Delay the SQL of this process, by what the file in the environment says."""
+    delay = Delay(Path(os.environ[SETTING]))
+    met: set[sa.Pool] = set()
+
+    def round_trip(connection: sa.Connection) -> None:
+        driver: Any = connection.connection.driver_connection
+        if driver.in_transaction:
+            connection.info["owed"] = connection.info.get("owed", 0) + 1
+        else:
+            time.sleep(delay.seconds)
+
+    def pay(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
+        time.sleep(delay.seconds * record.info.pop("owed", 0))
+
+    @sa.event.listens_for(sa.Engine, "engine_connect")
+    def _meet(connection: sa.Connection) -> None:
+        # not before, so that whoever gives up a lock when a connection is given back has done so
+        if connection.engine.pool not in met:
+            met.add(connection.engine.pool)
+            sa.event.listen(connection.engine.pool, "checkin", pay)
+
+    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    def _statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
+        if not text.startswith("BEGIN"):  # a server begins with the first statement
+            round_trip(connection)
+
+    sa.event.listen(sa.Engine, "commit", round_trip)
+
+
+@asynccontextmanager
+async def delayed_door(port: int, delay: Delay) -> AsyncIterator[int]:
+    """Listen on a free port of this machine, which leads to the other one, but later; gives the port."""
+    inside: set[asyncio.Task[None]] = set()
+
+    async def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            inside.add(task)
+            task.add_done_callback(inside.discard)
+        with suppress(ConnectionError):
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(_forward(reader, far_writer, delay), _forward(far_reader, writer, None))
+
+    server = await asyncio.start_server(come_in, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in inside:
+            task.cancel()
+        await asyncio.gather(*inside, return_exceptions=True)
+
+
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: Delay | None) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        while data := await reader.read(CHUNK):
+            if delay is None:
+                writer.write(data)
+            else:
+                loop.call_later(delay.seconds, writer.write, data)
+    finally:
+        loop.call_later(delay.seconds if delay else 0, writer.close)

@@ -1,0 +1,105 @@
+"""Where the bench measures: real engines as processes of their own, SQLite files, and the app in the worker library."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from azure.cosmos.aio import ContainerProxy
+
+from infra.local.host import worker
+from shared.ordering.tables import PRODUCTS
+from shared.platform.cosmos import ReadModels
+from shared.platform.settings import Settings
+from tests.bench.engines import ROOT, empty_database, engines, settings
+from tests.bench.latency import Delay
+from tests.bench.services import Service, tandem
+from tests.support.shop import Shop, running_shop
+
+OPEN_WITH = 20
+"""Orders of the whole Tandem."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Everything that the sections measure with.
+
+    Attributes:
+        folder: for files of a section's own.
+        cosmos: the Cosmos engine's connection string.
+        models: a client of it, as the app has one.
+        shop: the write side, on the files that the app has too.
+        functions: the app's functions in the worker, by name.
+        delay: of each round trip to a store, for services that run on their own.
+    """
+
+    folder: Path
+    cosmos: str
+    models: ReadModels
+    shop: Shop
+    functions: dict[str, worker.Function]
+    delay: Delay
+    _stack: AsyncExitStack
+    _services: list[Service]
+
+    async def tandem(self) -> Service:
+        """Give the whole Tandem as a service over HTTP, without delay for now; started when it is first asked for."""
+        self.delay.set(0)
+        if not self._services:
+            service = await self._stack.enter_async_context(tandem(self.folder / "tandem", self.delay))
+            await service.open(OPEN_WITH)
+            self._services.append(service)
+        return self._services[0]
+
+    @property
+    def orders(self) -> ContainerProxy:
+        """The container of orders and summaries."""
+        return self.models.container("orders")
+
+    @asynccontextmanager
+    async def empty_orders(self) -> AsyncIterator[ContainerProxy]:
+        """Make a container like it, new and empty, in a database of its own."""
+        name = empty_database(self.cosmos)
+        models = ReadModels(Settings(sql=self.shop.url, cosmos=self.cosmos, service_bus="", cosmos_database=name))
+        try:
+            yield models.container("orders")
+        finally:
+            await models.close()
+
+
+@asynccontextmanager
+async def open_place(folder: Path) -> AsyncIterator[Place]:
+    """Start engines, load the app into this process, and end all in the end.
+
+    The app can be loaded once in a process, so there is one place in a run.
+    """
+    async with AsyncExitStack() as stack:
+        cosmos, service_bus = stack.enter_context(engines())
+        shop = stack.enter_context(running_shop(folder))
+        os.environ |= settings(shop.url, cosmos, service_bus)
+        functions = {function.name: function for function in await worker.load(ROOT)}
+        models = ReadModels(Settings(sql=shop.url, cosmos=cosmos, service_bus=service_bus))
+        stack.push_async_callback(models.close)
+        yield Place(folder, cosmos, models, shop, functions, Delay(folder / "delay"), stack, [])
+
+
+def products(shop: Shop, count: int) -> list[Any]:
+    """Put products on offer in ordering's own list, without the catalogue; their ids."""
+    rows = [
+        {
+            "product_id": uuid4(),
+            "name": f"Tea {number}",
+            "name_version": 1,
+            "unit_price": "12.50",
+            "currency": "EUR",
+            "price_version": 1,
+        }
+        for number in range(count)
+    ]
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.insert(PRODUCTS), rows)
+    return [row["product_id"] for row in rows]
