@@ -6,6 +6,7 @@ from shared.catalog.functions import catalog
 from shared.customers.functions import customers
 from shared.operations.functions import operations
 from shared.ordering.functions import ordering
+from shared.platform.azure_monitor import export_telemetry
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.docs import docs
 from shared.platform.http.fallback import fallback
@@ -13,6 +14,8 @@ from shared.platform.http.health import health
 from shared.platform.settings import Settings
 
 settings = Settings.from_environment()
+if settings.application_insights:
+    export_telemetry(settings.application_insights)
 read_models = ReadModels(settings)
 contexts = [ordering(settings, read_models), catalog(settings, read_models), customers(settings)]
 consumers = [consumer for context in contexts for consumer in context.consumers]

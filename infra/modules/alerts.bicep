@@ -134,18 +134,18 @@ var queries = [
     name: 'unpublished-events'
     description: 'The oldest unpublished event is minutes old: Service Bus does not take what the outbox holds.'
     severity: 1
-    // what the sweeping relay says each time it cannot publish: shared/platform/outbox.py, shared/messaging/relay.py
-    query: 'AppTraces | where Message has "publishing waits" or Message has "cannot publish" | summarize Minutes = dcount(bin(TimeGenerated, 1m))'
-    measure: 'Minutes'
+    query: 'AppMetrics | where Name == "tandem.outbox.oldest" | summarize Seconds = max(Max)'
+    measure: 'Seconds'
     operator: 'GreaterThan'
-    threshold: 2
+    threshold: 180
     window: 'PT15M'
   }
   {
     name: 'silent-relay'
     description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there.'
     severity: 1
-    query: 'AppRequests | where Name startswith "relay_" and Success | summarize Relays = dcount(Name)'
+    // each tells what it leaves, whenever it has run to its end
+    query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Relays = dcount(tostring(Properties["tandem.context"]))'
     measure: 'Relays'
     operator: 'LessThan'
     threshold: relays

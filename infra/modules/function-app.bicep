@@ -110,6 +110,10 @@ var settings = {
   AzureWebJobsSecretStorageKeyVaultClientId: hostIdentity.clientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostIdentity.clientId};Authorization=AAD'
+  // the worker sends its own telemetry, as part of the host's traces and under the same name: docs/telemetry.md
+  PYTHON_ENABLE_OPENTELEMETRY: 'true'
+  OTEL_TRACES_SAMPLER: 'parentbased_always_on'
+  OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: 'azure_functions'
   // triggers do not wake without both the credential and the client id
   ServiceBusConnection__fullyQualifiedNamespace: serviceBusHostName
   ServiceBusConnection__credential: 'managedidentity'

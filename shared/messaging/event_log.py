@@ -69,11 +69,13 @@ class Statements:
     claimed: sa.Select[Any]
     mark_published: sa.Update
     release: sa.Update
+    unpublished: sa.Select[Any]
 
 
 def _statements(log: sa.Table) -> Statements:
     first, last = log.alias("first"), log.alias("last")
     head, earlier = log.alias("head"), log.alias("earlier")
+    waiting, oldest = log.alias("waiting"), log.alias("oldest")
     heads = (
         sa.select(head.c.sequence)
         .with_hint(head, "WITH (READPAST, UPDLOCK, ROWLOCK)", "mssql")
@@ -132,6 +134,14 @@ def _statements(log: sa.Table) -> Statements:
             log.c.aggregate_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)),
         )
         .values(claimed_until=sa.bindparam("until", type_=UtcDateTime)),
+        # both by the index of what is unpublished, however long the outbox is
+        unpublished=sa.select(
+            sa.select(sa.func.count()).where(waiting.c.published_at.is_(None)).scalar_subquery().label("events"),
+            oldest.c.occurred_at,
+        )
+        .where(oldest.c.published_at.is_(None))
+        .order_by(oldest.c.sequence)
+        .limit(1),
     )
 
 
@@ -242,6 +252,11 @@ class EventLog[Event]:
     def release(self, connection: sa.Connection, aggregate_ids: Sequence[UUID], until: datetime) -> None:
         """Give up the claim on aggregates that could not be sent; they are tried again after `until`."""
         connection.execute(self.statements.release, {"ids": aggregate_ids, "until": until})
+
+    def unpublished(self, connection: sa.Connection) -> tuple[int, datetime | None]:
+        """Tell how many events the outbox holds, and when the oldest of them occurred."""
+        row = connection.execute(self.statements.unpublished).one_or_none()
+        return (0, None) if row is None else (row.events, row.occurred_at)
 
 
 def _envelope(row: sa.Row[Any]) -> Envelope:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
+from shared.platform import telemetry
 from shared.platform.dead_letters import DeadLetter, DeadLetters
 from shared.platform.input import Digits, QueryInput
 from shared.platform.output import Answer, Time
@@ -95,6 +96,17 @@ async def list_dead_letters(
             return _shown(consumer, await queue.peek(query.after, COUNTED), query.take)
 
     return DeadLetterList(subscriptions=await asyncio.gather(*map(look, consumers)))
+
+
+async def count_dead_letters(dead_letters: DeadLetters, consumers: Iterable[Consumer]) -> None:
+    """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
+
+    Raises:
+        Problem: Service Bus does not answer (503).
+    """
+    for consumer in consumers:
+        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+            telemetry.dead_letters(consumer.topic, consumer.subscription, len(await queue.peek(0, COUNTED)))
 
 
 def path_of(consumer: Consumer) -> str:

@@ -1,12 +1,20 @@
 """The way in for people who operate the system: dead letters, read models, and who did what."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import azure.functions as func
 
 from shared.messaging.envelope import Metadata
 from shared.operations.audit import Audit, AuditTrail, Intent, ReadAudit
-from shared.operations.dead_letters import DeadLetterList, ListDeadLetters, list_dead_letters, naming, path_of
+from shared.operations.dead_letters import (
+    DeadLetterList,
+    ListDeadLetters,
+    count_dead_letters,
+    list_dead_letters,
+    naming,
+    path_of,
+)
 from shared.operations.settling import (
     Act,
     DiscardDeadLetters,
@@ -24,6 +32,7 @@ from shared.platform.cosmos import ReadModels
 from shared.platform.dead_letters import DeadLetters
 from shared.platform.http.api import Api, found, told
 from shared.platform.http.callers import Role
+from shared.platform.http.problems import Problem
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
@@ -65,6 +74,11 @@ def operations(
         call = query_call(req, listing)
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
         return found(call, await list_dead_letters(dead_letters, asked, call.query))
+
+    @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
+    async def watch_dead_letters(timer: func.TimerRequest) -> None:
+        with suppress(Problem):  # Service Bus is away, which has been told; there is nothing to count
+            await count_dead_letters(dead_letters, subscriptions)
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=Role.OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

@@ -6,6 +6,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
 
 from shared.platform.identity import async_credential
 from shared.platform.settings import Settings
+from shared.platform.telemetry import request_charge
 
 
 class ReadModels:
@@ -30,9 +31,15 @@ class ReadModels:
     def _client(self) -> CosmosClient:
         target = self._settings.cosmos
         if "AccountEndpoint=" not in target:
-            return CosmosClient(target, async_credential(self._settings.view_client_id))
+            return CosmosClient(
+                target, async_credential(self._settings.view_client_id), raw_response_hook=request_charge
+            )
         parts = dict(part.split("=", 1) for part in target.rstrip(";").split(";"))
         # engines and emulators know one region and certificates of their own
         return CosmosClient(
-            parts["AccountEndpoint"], parts["AccountKey"], connection_verify=False, enable_endpoint_discovery=False
+            parts["AccountEndpoint"],
+            parts["AccountKey"],
+            connection_verify=False,
+            enable_endpoint_discovery=False,
+            raw_response_hook=request_charge,
         )

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from shared.messaging.event_log import EventLog
 from shared.messaging.publisher import Publisher
 from shared.messaging.relay import Relay, TopicUnreachable
+from shared.platform import telemetry
 from shared.platform.settings import Settings
 from shared.platform.topics import ServiceBusTopic
 
@@ -31,7 +32,7 @@ class Outbox:
         return self._relay.run()
 
     def sweep(self) -> None:
-        """Send what was left behind, as the timer does; an outage is reported, and waited out."""
+        """Send what was left behind, as the timer does, and tell what is left now; an outage is waited out."""
         try:
             left = self.publish()
         except TopicUnreachable as error:
@@ -39,6 +40,8 @@ class Outbox:
         else:
             if left:
                 logger.info("%s: the relay sent %s events", self._context, left)
+        with self._engine.connect().execution_options(reads_only=True) as connection:
+            telemetry.outbox(self._context, *self._log.unpublished(connection))
 
     def wake(self) -> None:
         """Send it soon, on another thread."""

@@ -34,6 +34,7 @@ class Settings:
             whatever identity DefaultAzureCredential finds.
         view_client_id: client id of the identity that keeps the read models, and only reads SQL
             (CosmosConnection__clientId; default AZURE_CLIENT_ID).
+        application_insights: where telemetry goes (APPLICATIONINSIGHTS_CONNECTION_STRING); None: nowhere.
     """
 
     sql: str
@@ -42,6 +43,7 @@ class Settings:
     cosmos_database: str = "orders-db"
     command_client_id: str | None = None
     view_client_id: str | None = None
+    application_insights: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -73,4 +75,5 @@ class Settings:
             cosmos_database=environment.get("CosmosDatabase") or "orders-db",
             command_client_id=environment.get("AZURE_CLIENT_ID"),
             view_client_id=environment.get("CosmosConnection__clientId") or environment.get("AZURE_CLIENT_ID"),
+            application_insights=environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING") or None,
         )

@@ -8,6 +8,7 @@ import azure.functions as func
 
 from shared.messaging.envelope import Envelope
 from shared.messaging.wire import from_body
+from shared.platform import telemetry
 from shared.platform.patience import patiently, pause_after
 
 type Consume = Callable[[Envelope], Awaitable[None]]
@@ -46,10 +47,13 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
         is_sessions_enabled=True,
         data_type=func.DataType.BINARY,
     )
-    async def receive(message: func.ServiceBusMessage) -> None:
+    async def receive(message: func.ServiceBusMessage, context: func.Context) -> None:
         try:
             envelope = from_body(message.get_body())
-            await patiently(lambda: consumer.consume(envelope))
+            sent = (message.application_properties or {}).get("traceparent")
+            invocation = context.trace_context.trace_parent
+            with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation):
+                await patiently(lambda: consumer.consume(envelope))
         except Exception:
             await asyncio.sleep(pause_after(message.delivery_count or 1))
             raise

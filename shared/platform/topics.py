@@ -1,7 +1,7 @@
 """Service Bus topics, as the relay needs them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from queue import Empty, SimpleQueue
 from typing import override
 
@@ -19,6 +19,7 @@ from azure.servicebus.exceptions import (
 from shared.messaging.envelope import Envelope
 from shared.messaging.relay import Topic, TopicUnreachable
 from shared.messaging.wire import CONTENT_TYPE, to_body
+from shared.platform import telemetry
 from shared.platform.identity import credential
 from shared.platform.settings import Settings
 
@@ -47,11 +48,17 @@ class ServiceBusTopic(Topic):
 
     @override
     def send(self, envelopes: Sequence[Envelope]) -> None:
+        with telemetry.sending(self._topic, envelopes) as traceparents:
+            self._send(
+                to_message(envelope, self._source, traceparent)
+                for envelope, traceparent in zip(envelopes, traceparents, strict=True)
+            )
+
+    def _send(self, messages: Iterable[ServiceBusMessage]) -> None:
         sender = self._sender()
         try:
             batch = sender.create_message_batch()
-            for envelope in envelopes:
-                message = to_message(envelope, self._source)
+            for message in messages:
                 try:
                     batch.add_message(message)
                 except ValueError:  # the batch is full
@@ -74,10 +81,11 @@ class ServiceBusTopic(Topic):
             return self._client.get_topic_sender(self._topic)
 
 
-def to_message(envelope: Envelope, source: str) -> ServiceBusMessage:
+def to_message(envelope: Envelope, source: str, traceparent: str | None = None) -> ServiceBusMessage:
     """Wrap an envelope: the message id is the event's (duplicate detection), the session the aggregate's (order).
 
-    What subscription rules filter on stands in the application properties too.
+    What subscription rules filter on stands in the application properties too, and the trace context of the sending;
+    that of the command is in the body.
     """
     return ServiceBusMessage(
         to_body(envelope, source),
@@ -89,7 +97,7 @@ def to_message(envelope: Envelope, source: str) -> ServiceBusMessage:
         application_properties={
             "type": envelope.type,
             "aggregateVersion": envelope.version,
-            **({"traceparent": envelope.traceparent} if envelope.traceparent else {}),
+            **({"traceparent": traceparent} if traceparent else {}),
         },
     )
 

@@ -9,6 +9,7 @@ import stamina
 from shared.kernel.refusals import Refusal
 from shared.messaging.envelope import Accepted, Metadata
 from shared.messaging.event_log import EventLog
+from shared.platform import telemetry
 from shared.platform.sql import is_transient
 
 
@@ -55,6 +56,13 @@ class WriteSide[Repository]:
             KeyReused: another command was accepted under this key.
             LostRace: too many others won; nothing has changed.
         """
+        return telemetry.command(
+            type(command).__name__, metadata, lambda traced: self._carry_out(handler, command, traced)
+        )
+
+    def _carry_out[Command](
+        self, handler: Callable[[Command, Repository], Accepted], command: Command, metadata: Metadata
+    ) -> Accepted:
         for attempt in stamina.retry_context(
             on=_again, attempts=10, timeout=10, wait_initial=0.01, wait_max=1.0, wait_jitter=0.02
         ):

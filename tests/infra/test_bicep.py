@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -193,20 +192,33 @@ def test_what_is_kept_warm_exists() -> None:
             assert name in FUNCTIONS, environment
 
 
-def log_searches() -> Iterator[str]:
-    """What the alerts and the workbook look for in the log."""
-    for text in (MODULES["alerts"], json.dumps(json.loads((INFRA / "modules" / "workbook.json").read_text()))):
-        yield from re.findall(r'(?:has|startswith) \\?"(.*?)\\?"', text)
+QUERIES = MODULES["alerts"] + (INFRA / "modules" / "workbook.json").read_text(encoding="utf-8").replace('\\"', '"')
+"""What the alerts and the workbook ask the logs."""
 
 
 def test_alerts_and_workbook_look_for_what_the_code_says() -> None:
     code = "".join(SOURCES.values())
-    searches = set(log_searches())
-    assert searches == {"publishing waits", "cannot publish", "filling ", "relay_"}
-    for words in searches - {"relay_"}:
+    searches = set(re.findall(r'(?:has|startswith) "(.*?)"', QUERIES))
+    assert searches == {"publishing waits", "cannot publish", "filling "}
+    for words in searches:
         assert re.search(rf'logger\.\w+\(\s*"[^"]*{words}', code), words
+
+
+def test_alerts_and_workbook_ask_for_what_is_measured_and_the_manual_tells_of_all_of_it() -> None:
+    telemetry = SOURCES[ROOT / "shared" / "platform" / "telemetry.py"]
+    measured = set(re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', telemetry))
+    asked = set(re.findall(r'Name == "(.*?)"', QUERIES))
+    assert asked <= measured
+    assert {"tandem.outbox.oldest", "tandem.projection.lag"} <= asked
+    for attribute in re.findall(r'Properties\["(.*?)"\]', QUERIES):
+        assert f'"{attribute}"' in telemetry
+    manual = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    assert [name for name in measured if f"`{name}`" not in manual] == []
+
+
+def test_the_alert_on_silent_relays_counts_topics() -> None:
     relays = {name for name in FUNCTIONS if name.startswith("relay_")}
-    assert len(relays) == len(NAMESPACE["Topics"])  # the alert on silent relays counts topics
+    assert len(relays) == len(NAMESPACE["Topics"])
 
 
 def test_the_guide_registers_every_provider_that_the_templates_use() -> None:

@@ -55,7 +55,7 @@ def test_the_sizes_are_those_of_the_parameter_files() -> None:
         assert ("privateNetworking = true" in text) == bool(size["endpoints"])
         every = {"0 0 * * * *": 3_600, "0 * * * * *": 60, "*/10 * * * * *": 10}  # seconds
         [relays], [watches] = (re.findall(rf"{name}Schedule = '(.*)'", text) for name in ("relay", "watch"))
-        assert size["timers"] == HOURS * 3_600 * (3 / every[relays] + 2 / every[watches])
+        assert size["timers"] == 3 * sum(HOURS * 3_600 / every[schedule] for schedule in (relays, watches))
         assert sum(map(int, re.findall(r"instanceCount: (\d+)", text))) == size["warm"]
 
 

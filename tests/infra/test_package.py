@@ -55,6 +55,7 @@ FUNCTIONS = {
     "relay_customer_events",
     "relay_order_events",
     "relay_product_events",
+    "watch_dead_letters",
     "watch_projections",
     "zz_no_route",
 }

@@ -4,11 +4,8 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, cast
 
-import azure.functions as func
 import pytest
 
 from infra.local.containers import TOPOLOGY, create
@@ -21,24 +18,7 @@ from shared.platform.generations import Served
 from shared.platform.settings import Settings
 from tests.support.cosmos import KEY, start, stop
 from tests.support.shop import Shop
-
-
-class Message:
-    """What a trigger reads of a Service Bus message."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    def get_body(self) -> bytes:
-        """The event."""
-        return self._body
-
-
-def trigger(blueprint: func.Blueprint, name: str) -> Callable[[func.ServiceBusMessage], Coroutine[Any, Any, None]]:
-    [function] = [
-        builder._function for builder in blueprint._function_builders if builder._function.get_function_name() == name
-    ]
-    return cast("Callable[[func.ServiceBusMessage], Coroutine[Any, Any, None]]", function.get_user_function())
+from tests.support.triggers import context, message, trigger
 
 
 async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same_delivery(
@@ -55,10 +35,10 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
     order = shop.order(shop.product(), customer_id=customer)
     with shop.ordering_engine.connect() as connection:
         [recorded] = LOG.history(connection, order)
-    message = cast("func.ServiceBusMessage", Message(to_body(recorded.envelope, "ordering")))
+    event = message(to_body(recorded.envelope, "ordering"))
 
     caplog.set_level(logging.WARNING, "stamina")
-    delivery = asyncio.create_task(project_order(message))
+    delivery = asyncio.create_task(project_order(event, context()))
     while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
         await asyncio.sleep(0.01)
     assert not delivery.done()

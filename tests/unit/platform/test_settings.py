@@ -50,6 +50,12 @@ def test_one_identity_may_be_both_sides() -> None:
     assert (settings.command_client_id, settings.view_client_id) == ("1234", "1234")
 
 
+@pytest.mark.parametrize(("value", "taken"), [("InstrumentationKey=1", "InstrumentationKey=1"), ("", None)])
+def test_telemetry_goes_nowhere_unless_it_is_told_where(value: str, taken: str | None) -> None:
+    settings = Settings.from_environment({**CONNECTIONS, "APPLICATIONINSIGHTS_CONNECTION_STRING": value})
+    assert settings.application_insights == taken
+
+
 def test_everything_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(MissingSettings, match=r"SqlConnection, CosmosConnection .*, ServiceBusConnection "):
         Settings.from_environment({"SqlConnection": ""})

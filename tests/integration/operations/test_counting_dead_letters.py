@@ -1,0 +1,43 @@
+"""How many messages each subscription gave up on, as telemetry is told."""
+
+from uuid import uuid4
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from opentelemetry.sdk.metrics.export import NumberDataPoint
+
+from shared.messaging.envelope import Envelope
+from shared.operations.dead_letters import count_dead_letters
+from shared.platform.dead_letters import DeadLetters
+from shared.platform.settings import Settings
+from shared.platform.subscriptions import Consumer
+from tests.support.servicebus import running_servicebus
+from tests.support.telemetry import observing
+
+TOPIC, SUBSCRIPTIONS = "product-events", ("ordering", "product-views")
+
+
+async def consume(_: Envelope) -> None:
+    """Never asked to."""
+
+
+async def test_dead_letters_are_counted_by_subscription() -> None:
+    session = str(uuid4())
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            with client.get_topic_sender(TOPIC) as sender:
+                sender.send_messages([ServiceBusMessage(b"x", session_id=session) for _ in range(3)])
+            with client.get_subscription_receiver(TOPIC, "ordering", session_id=session) as receiver:
+                for _ in range(2):
+                    [message] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
+                    receiver.dead_letter_message(message)
+
+        dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
+        with observing() as observed:
+            await count_dead_letters(dead_letters, [Consumer(name, TOPIC, name, consume) for name in SUBSCRIPTIONS])
+        await dead_letters.close()
+
+    points = [point for point in observed.points("tandem.dead_letters") if isinstance(point, NumberDataPoint)]
+    assert {(point.attributes or {})["messaging.destination.subscription.name"]: point.value for point in points} == {
+        "ordering": 2,
+        "product-views": 0,
+    }

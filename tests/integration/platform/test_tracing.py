@@ -1,0 +1,164 @@
+"""One trace from a request to the document it changes: through the outbox, Service Bus, the trigger and Cosmos DB."""
+
+from collections.abc import AsyncIterator, Iterator
+from uuid import UUID
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
+from opentelemetry.sdk.trace import ReadableSpan
+
+from shared.messaging.envelope import Metadata
+from shared.ordering.commands.create_order import CreateOrder, Item, create_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.functions import ordering
+from shared.ordering.tables import LOG
+from shared.ordering.views.customer_orders import ListOrders, list_orders
+from shared.ordering.views.customer_summary import new_summary
+from shared.platform.cosmos import ReadModels
+from shared.platform.outbox import Outbox
+from shared.platform.settings import Settings
+from tests.support.servicebus import running_servicebus
+from tests.support.shop import SHIPPING, Shop
+from tests.support.telemetry import Observed, observing, parent_of, traceparent_of, written
+from tests.support.triggers import context, message, trigger
+
+CREATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SUBMISSION = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(scope="module")
+def service_bus() -> Iterator[str]:
+    with running_servicebus() as connection:
+        yield connection
+
+
+@pytest.fixture
+async def models(read_models: str) -> AsyncIterator[ReadModels]:
+    """The read models as the app connects to them."""
+    models = ReadModels(Settings(sql="", cosmos=read_models, service_bus=""))
+    yield models
+    await models.close()
+
+
+@pytest.fixture
+def observed() -> Iterator[Observed]:
+    with observing() as observed:
+        yield observed
+
+
+def place_order(shop: Shop) -> tuple[UUID, UUID]:
+    """Create an order and submit it, in a request each; gives the customer and the order."""
+    customer_id, product_id = shop.customer(), shop.product()
+    create = CreateOrder(
+        customer_id=customer_id, items=[Item(product_id=product_id, quantity=1)], shipping_address=SHIPPING
+    )
+    order_id = shop.ordering.run(create_order, create, Metadata(traceparent=CREATION)).aggregate_id
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata(traceparent=SUBMISSION))
+    return customer_id, order_id
+
+
+def delivered(connection: str, order_id: UUID) -> Iterator[ServiceBusReceivedMessage]:
+    """The messages of an order, until there have been two."""
+    with (
+        ServiceBusClient.from_connection_string(connection) as client,
+        client.get_subscription_receiver("order-events", "order-views", session_id=str(order_id)) as receiver,
+    ):
+        for _ in range(2):
+            [received] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
+            yield received
+            receiver.complete_message(received)
+
+
+def traceparent_in(received: ServiceBusReceivedMessage) -> str:
+    """The trace context that a message carries on its outside."""
+    carried = (received.application_properties or {})[b"traceparent"]
+    assert isinstance(carried, bytes)
+    return carried.decode()
+
+
+def sweep(shop: Shop, service_bus: str) -> None:
+    """Let a relay run, as its timer does."""
+    settings = Settings(sql=shop.url, cosmos="", service_bus=service_bus)
+    outbox = Outbox(settings, shop.ordering_engine, LOG, "ordering", "order-events")
+    outbox.sweep()
+    outbox._relay._topic._client.close()  # type: ignore[attr-defined]  # the app's ends with its process
+
+
+async def test_one_trace_from_the_request_through_outbox_and_service_bus_to_the_projection(
+    shop: Shop, models: ReadModels, service_bus: str, observed: Observed
+) -> None:
+    settings = Settings(sql=shop.url, cosmos="", service_bus=service_bus)
+    project_order = trigger(ordering(settings, models).blueprint, "project_order")
+    customer_id, order_id = place_order(shop)
+    sweep(shop, service_bus)
+
+    await models.container("orders").create_item(new_summary(customer_id, "Ada", 1))
+    for received in delivered(service_bus, order_id):
+        carried = traceparent_in(received)
+        event = message(b"".join(received.body), {"traceparent": carried})
+        await project_order(event, context(carried))  # as on a laptop; Azure's host has a span of its own between
+
+    document = await models.container("orders").read_item(str(order_id), str(customer_id))
+    assert document["version"] == 2
+    for request, command in ((CREATION, "CreateOrder"), (SUBMISSION, "SubmitOrder")):
+        carried_out, sent, processed = observed.spans(request.split("-")[1])
+        assert [span.name for span in (carried_out, sent, processed)] == [
+            command,
+            "send order-events",
+            "process order-events",
+        ]
+        assert [parent_of(span) for span in (carried_out, sent, processed)] == [
+            request,
+            traceparent_of(carried_out),
+            traceparent_of(sent),
+        ]
+        assert [written(link.context) for link in processed.links] == [traceparent_of(sent)]
+        assert attribute(sent, "messaging.message.id") == attribute(processed, "messaging.message.id")
+        assert attribute(processed, "messaging.destination.subscription.name") == "order-views"
+    [lag] = observed.points("tandem.projection.lag")
+    assert isinstance(lag, HistogramDataPoint)
+    assert lag.count == 2
+
+
+def attribute(span: ReadableSpan, name: str) -> object:
+    return (span.attributes or {})[name]
+
+
+def left(observed: Observed, metric: str) -> float:
+    [point] = observed.points(metric)
+    assert isinstance(point, NumberDataPoint)
+    assert point.attributes == {"tandem.context": "ordering"}
+    return point.value
+
+
+def test_a_relay_tells_what_it_has_to_leave_in_the_outbox(shop: Shop, service_bus: str, observed: Observed) -> None:
+    nowhere = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey=eA==;UseDevelopmentEmulator=true;"
+    for connection, waiting in ((service_bus, 0), (nowhere, 2)):
+        place_order(shop)
+        sweep(shop, connection)
+        assert left(observed, "tandem.outbox.unpublished") == waiting
+        assert (left(observed, "tandem.outbox.oldest") > 0) == (waiting > 0)
+
+
+async def test_request_units_are_told_apart_by_container_and_operation(
+    shop: Shop, models: ReadModels, observed: Observed
+) -> None:
+    customer_id = shop.customer()
+    orders = models.container("orders")
+    await orders.create_item(new_summary(customer_id, "Ada", 1))
+    await orders.patch_item(
+        new_summary(customer_id, "Ada", 1)["id"],
+        str(customer_id),
+        [{"op": "set", "path": "/customerName", "value": "Ada Lovelace"}],
+    )
+    await orders.execute_item_batch([("create", ({"id": "x", "customerId": str(customer_id)},))], str(customer_id))
+    await list_orders(orders, ListOrders(customer_id=customer_id), wait=0)
+
+    units = [point for point in observed.points("tandem.cosmos.request_units") if isinstance(point, HistogramDataPoint)]
+    counted = {(point.attributes or {})["db.operation.name"]: point for point in units}
+    assert counted.keys() - {"metadata"} == {"create_item", "patch_item", "execute_batch", "query_items", "read_item"}
+    assert {
+        (point.attributes or {})["db.collection.name"] for name, point in counted.items() if name != "metadata"
+    } == {"orders"}
+    assert all(point.count == 1 and point.sum > 0 for name, point in counted.items() if name != "metadata")
