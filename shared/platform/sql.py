@@ -131,7 +131,6 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_PATIENCE,
-        pool_use_lifo=True,  # each connection fills a page cache of its own: a few are enough for a laptop's load
         hide_parameters=True,  # errors are logged, and parameters are people's names and addresses
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": SQLITE_PATIENCE},
     )
