@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 """The developer's entry: everything starts with `python3 dev.py COMMAND`.
 
-  up        start the whole system on this computer (options: dev.py up --help)
-  demo      a shop at work on the running system
-  token     print a token for the running system (options: dev.py token --help)
-  rebuild   how the read models are; rebuild one from the log while it serves, or roll back (--help)
-  test      all tests; arguments go to pytest
-  soak      orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
-  bench     how fast it is, beside what bounds it and what else there is (options: dev.py bench --help)
-  simulate  thousands of shops under faults, each from a seed (options: dev.py simulate --help)
-  check     lint, formatting, types, import rules and the T-SQL
-  tsql      write down the T-SQL that Azure SQL would get
-  lock      resolve requirements*.in into requirements*.txt; arguments go to uv (--upgrade, say)
-  help      this text
+  up            start the whole system on this computer (options: dev.py up --help)
+  demo          a shop at work on the running system
+  token         print a token for the running system (options: dev.py token --help)
+  rebuild       how the read models are; rebuild one from the log while it serves, or roll back (--help)
+  dead-letters  what subscriptions gave up on; replay it, or throw it away (options: dev.py dead-letters --help)
+  test          all tests; arguments go to pytest
+  soak          orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
+  bench         how fast it is, beside what bounds it and what else there is (options: dev.py bench --help)
+  simulate      thousands of shops under faults, each from a seed (options: dev.py simulate --help)
+  check         lint, formatting, types, import rules and the T-SQL
+  tsql          write down the T-SQL that Azure SQL would get
+  lock          resolve requirements*.in into requirements*.txt; arguments go to uv (--upgrade, say)
+  help          this text
 
 Any Python from 3.9 on will do to begin with: the first run finds a Python 3.13, makes .venv with it and installs the
 pinned packages there. Every command then runs in .venv.
@@ -43,6 +44,7 @@ COMMANDS = {
     "demo": ["infra.local.demo"],
     "token": ["infra.local.tokens"],
     "rebuild": ["infra.local.rebuild"],
+    "dead-letters": ["infra.local.dead_letters"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
     "soak": ["infra.local.soak"],
     "bench": ["tests.bench"],

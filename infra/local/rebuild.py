@@ -7,7 +7,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,44 +14,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.local import stack
-from infra.local.issuer import issue, key_of
-from shared.platform.http.callers import Role
+from infra.local.ops import PATIENCE, RefusedError, add_where, answered, ops_client
 
 LOOK = 0.5
 """Seconds between two looks at how far it is."""
-
-PATIENCE = 60.0
-"""Seconds for which the system may not answer: it may be restarting, and a rebuild goes on after that."""
-
-
-class RefusedError(Exception):
-    """The system does not do it; the message says why."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do it, and wait until it is done; 0 then, 1 if it is refused or nothing runs, 130 after Ctrl-C."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.url is None) != (options.token is None):
-        parser.error("--url and --token go together")
     if options.action != "rebuild" and options.view is None:
         parser.error("which view?")
-    running = None if options.url else stack.find(options.data)
-    if not options.url and running is None:
-        print(f"No stack runs on {options.data}: start one with `python3 dev.py up`.", file=sys.stderr)
-        return 1
-    base_url = options.url or (running and running.base_url)
-    token = options.token or issue(key_of(options.data), [Role.OPS])
     console = Console(highlight=False)
     try:
-        with httpx.Client(
-            base_url=f"{base_url}/api/ops", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE
-        ) as http:
+        with ops_client(parser, options) as http:
             if options.view is None:
-                console.print(_table(_answered(http.get("/projections"))["items"]))
+                console.print(_table(answered(http.get("/projections"))["items"]))
             else:
-                _answered(http.post(f"/projections/{options.view}/{options.action}"))
+                answered(http.post(f"/projections/{options.view}/{options.action}"))
                 console.print(_table([_followed(http, options.view, console)]))
     except KeyboardInterrupt:
         print("It goes on by itself: the same command without a view tells how far it is.", file=sys.stderr)
@@ -90,18 +70,11 @@ def _status(http: httpx.Client, view: str) -> dict[str, Any]:
         try:
             answer = http.get(f"/projections/{view}")
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
-                return _answered(answer)
+                return answered(answer)
         except httpx.TransportError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(LOOK)
-
-
-def _answered(answer: httpx.Response) -> dict[str, Any]:
-    body: dict[str, Any] = answer.json()
-    if answer.status_code != httpx.codes.OK:
-        raise RefusedError(body["detail"])
-    return body
 
 
 def _table(views: Sequence[dict[str, Any]]) -> Table:
@@ -136,11 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=what)
     parser.set_defaults(action="rebuild")
-    parser.add_argument(
-        "--data", type=stack.given_path, default=Path(".local"), help="folder of the running stack (%(default)s)"
-    )
-    parser.add_argument("--url", help="address of a running system, without /api; needs --token")
-    parser.add_argument("--token", help="what the system at --url takes, with the role Ops")
+    add_where(parser)
     return parser
 
 

@@ -79,7 +79,17 @@ def test_attribute_names_are_lower_case_letters_and_digits_as_the_specification_
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"no json", b"\xff", b"[]", b"7", b"{}", b'{"id": 5}', to_body(ENVELOPE, "x").replace(b'"data"', b'"date"')],
+    [
+        b"",
+        b"no json",
+        b"\xff",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"id": 5}',
+        to_body(ENVELOPE, "x").replace(b'"data"', b'"date"'),
+        to_body(ENVELOPE, "x").replace(b'"aggregateversion": ', b'"aggregateversion": 0.'),
+    ],
 )
 def test_what_is_no_event_of_this_system_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

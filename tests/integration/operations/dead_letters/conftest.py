@@ -53,6 +53,8 @@ class Bench:
     """The API, and the ways to make dead letters."""
 
     http: httpx.Client
+    url: str
+    token: str
     service_bus: str
     record: Record
     broken: Path
@@ -151,9 +153,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         key = issuer.make_key(folder)
         with started_host(APP, os.environ | settings, "--issuer-key", str(key)) as host:
             url = host.wait_for_log(r"listening on (http://\S+)")[1]
-            token = {"Authorization": f"Bearer {issuer.issue(issuer.key_of(folder), [Role.OPS])}"}
-            with httpx.Client(base_url=f"{url}/api", headers=token, timeout=60) as http:
-                yield Bench(http, service_bus, Record(record), broken)
+            token = issuer.issue(issuer.key_of(folder), [Role.OPS])
+            headers = {"Authorization": f"Bearer {token}"}
+            with httpx.Client(base_url=f"{url}/api", headers=headers, timeout=60) as http:
+                yield Bench(http, url, token, service_bus, Record(record), broken)
 
 
 @pytest.fixture

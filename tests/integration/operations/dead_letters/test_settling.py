@@ -97,6 +97,8 @@ async def test_one_that_fails_stays_and_holds_up_no_other(service_bus: str, dead
     consumed.failing = [2]
     assert results(await replay(dead_letters, consumed)) == ["replayed", "failed", "replayed"]
     assert await left(dead_letters) == [str(envelopes[1].event_id)]
+    consumed.failing = []
+    assert results(await replay(dead_letters, consumed)) == ["replayed"], "it was given back at once"
 
 
 async def test_who_dies_before_completing_leaves_a_dead_letter_that_can_be_replayed_again(

@@ -1,0 +1,62 @@
+"""How an operator's commands reach a system: the one that runs on this computer, or any at --url."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.local import stack
+from infra.local.issuer import issue, key_of
+from shared.platform.http.callers import Role
+
+PATIENCE = 60.0
+"""Seconds for which the system may not answer: it may be restarting."""
+
+
+class RefusedError(Exception):
+    """The system does not do it, or there is none; the message says why."""
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Let the command line say which system is meant."""
+    parser.add_argument(
+        "--data", type=stack.given_path, default=Path(".local"), help="folder of the running stack (%(default)s)"
+    )
+    parser.add_argument("--url", help="address of a running system, without /api; needs --token")
+    parser.add_argument("--token", help="what the system at --url takes, with the role Ops")
+
+
+@contextmanager
+def ops_client(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Iterator[httpx.Client]:
+    """Open a client of the routes below /api/ops, as an operator.
+
+    Raises:
+        RefusedError: no stack runs on the folder.
+    """
+    if (options.url is None) != (options.token is None):
+        parser.error("--url and --token go together")
+    base_url, token = options.url, options.token
+    if base_url is None:
+        running = stack.find(options.data)
+        if running is None:
+            raise RefusedError(f"No stack runs on {options.data}: start one with `python3 dev.py up`.")
+        base_url, token = running.base_url, issue(key_of(options.data), [Role.OPS])
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=f"{base_url}/api/ops", headers=headers, timeout=PATIENCE) as http:
+        yield http
+
+
+def answered(answer: httpx.Response) -> dict[str, Any]:
+    """Read what the system answers.
+
+    Raises:
+        RefusedError: it is a problem; the message has all that is wrong.
+    """
+    body: dict[str, Any] = answer.json()
+    if answer.status_code != httpx.codes.OK:
+        wrong = [f"  {error['pointer'].removeprefix('/')}: {error['detail']}" for error in body.get("errors", [])]
+        raise RefusedError("\n".join([body["detail"], *wrong]))
+    return body

@@ -1,0 +1,59 @@
+"""`dev.py dead-letters` against a running system."""
+
+import pytest
+
+from infra.local.dead_letters import main
+from tests.integration.operations.dead_letters.conftest import FRAIL, SOUND, Bench
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal in which no cell is broken."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+
+def ran(bench: Bench, *arguments: str) -> int:
+    return main([*arguments, "--url", bench.url, "--token", bench.token])
+
+
+def test_it_lists_replays_and_tells_what_became_of_each(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = bench.dead(2)
+    assert ran(bench) == 0
+    listed = capsys.readouterr().out
+    assert f"{FRAIL} (frail): 2 MaxDeliveryCountExceeded" in listed
+    assert f"{SOUND} (sound): none" in listed
+    assert str(second.event_id) in listed
+
+    replay_first = ("--subscription", "frail", "--replay", str(first.event_id))
+    assert ran(bench, *replay_first) == 1
+    assert "is broken" in capsys.readouterr().out
+    bench.breaks_on()
+    assert ran(bench, *replay_first, "--dry-run") == 0
+    assert "chosen" in capsys.readouterr().out
+    assert ran(bench, *replay_first) == 0
+    assert ran(bench, "--subscription", "frail", "--replay", "another reason") == 0
+    assert bench.taken_in([first, second], "frail") == [1]
+    assert ran(bench, "--subscription", "frail", "--replay", "all") == 0
+    assert bench.taken_in([first, second], "frail") == [1, 2]
+
+
+def test_it_discards_what_is_named(bench: Bench) -> None:
+    [envelope] = bench.dead()
+    [item] = bench.listed(envelope.aggregate_id)
+    arguments = ("--subscription", FRAIL, "--discard", str(item["sequenceNumber"]), "--why", "no longer wanted")
+    assert ran(bench, *arguments) == 0
+    assert bench.listing()["count"] == 0
+    assert ran(bench, *arguments) == 1
+
+
+def test_a_refusal_is_told_with_all_that_is_wrong(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(bench, "--subscription", "nobody's", "--discard", "0", "--why", " ") == 1
+    said = capsys.readouterr().err
+    assert f"subscription: should be one of {FRAIL}, frail" in said
+    assert "why: should not be blank" in said
+
+
+@pytest.mark.parametrize("arguments", [["--replay", "all"], ["--subscription", "s", "--discard", "1"], ["--url", "x"]])
+def test_half_a_command_is_refused(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
