@@ -9,6 +9,12 @@ class ViewNotFound(NotFound):
     code = "view-not-found"
 
 
+class PartitionNotFound(NotFound):
+    """The event log knows nothing of it, so there is nothing to compare."""
+
+    code = "partition-not-found"
+
+
 class RebuildUnderWay(Refusal):
     """The view is being rebuilt; wait, or cancel it."""
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from uuid import UUID
 
 import azure.functions as func
 
 from shared.messaging.envelope import Metadata
 from shared.operations import drift
 from shared.operations.audit import Audit, Intent
-from shared.operations.errors import ViewNotFound
+from shared.operations.errors import PartitionNotFound, ViewNotFound
 from shared.operations.lag import move_mark
 from shared.operations.rebuilding import Rebuilding
 from shared.operations.views import (
@@ -51,6 +52,12 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
         if name not in named:
             raise ViewNotFound(f"There is no view {name}, but {', '.join(named)}.")
         return named[name]
+
+    async def partition_of(view: View, id_: UUID) -> str:
+        partition_key = await view.source.partition_of(id_)
+        if partition_key is None:
+            raise PartitionNotFound(f"The event log has nothing of {id_} that {view.name} would show.")
+        return partition_key
 
     async def done(
         action: str, view: View, metadata: Metadata, act: Callable[[], Awaitable[object]]
@@ -104,7 +111,8 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
     async def post_projection_check(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         command = command_call(req, context, CheckView).command
         view = view_of(command.view)
-        await drift.check(view, read_models, await view.source.sample(command.sample))
+        wanted = [await partition_of(view, id_) for id_ in command.ids]
+        await drift.check(view, read_models, [*wanted, *await view.source.sample(command.sample)])
         return told(await status(view, read_models))
 
     @api.action("POST", "ops/projections/{view}/heal", HealView, ViewStatus, role=Role.OPS, can_miss=True)

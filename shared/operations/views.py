@@ -11,7 +11,7 @@ from shared.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.platform.cosmos import ReadModels
 from shared.platform.examples import example
 from shared.platform.generations import State
-from shared.platform.input import Input, QueryInput, Whole
+from shared.platform.input import Id, Input, QueryInput, Whole
 from shared.platform.output import Answer, Time
 from shared.platform.reading import Document
 from shared.platform.times import utc_text
@@ -111,9 +111,12 @@ class RetireGeneration(Input, json_schema_extra=example(view="orders")):
 
 
 class CheckView(Input, json_schema_extra=example(view="orders", sample=20)):
-    """Hold partitions of a view against the event log: some at random, and those that were found to differ before."""
+    """Hold partitions of a view against the event log: those of `ids`, some at random, and what was found to differ."""
 
     view: str
+    ids: Annotated[list[Id], Field(max_length=50)] = Field(
+        default=[], description="customers, of `orders`; products, of `products`"
+    )
     sample: Annotated[int, Field(ge=0, le=200), Whole] = 20
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
+from uuid import UUID
 
 from azure.cosmos.aio import ContainerProxy
 
@@ -65,6 +66,9 @@ class Source(Protocol):
 
     async def sample(self, count: int) -> Sequence[str]:
         """Choose some partition keys at random."""
+
+    async def partition_of(self, id_: UUID) -> str | None:
+        """Name the partition of what operators know by this id; None if the log knows nothing of it."""
 
     async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
         """Compare a partition's documents with the fold of the log; what is merely on its way may be among them."""

@@ -85,6 +85,11 @@ class ProductsSource(Source):
         """Choose products that are neighbours of a random id."""
         return [view_of(id_) for id_ in await asyncio.to_thread(self._sample, count)]
 
+    async def partition_of(self, id_: UUID) -> str | None:
+        """Name a product's partition."""
+        partition_key = view_of(id_)
+        return partition_key if await asyncio.to_thread(self._history, partition_key) else None
+
     async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
         """Compare a product with the log."""
         history = await asyncio.to_thread(self._history, partition_key)

@@ -94,6 +94,10 @@ class OrdersSource(Source):
         """Choose customers who are neighbours of a random id."""
         return await asyncio.to_thread(self._sample, count)
 
+    async def partition_of(self, id_: UUID) -> str | None:
+        """Name a customer's partition."""
+        return str(id_) if await asyncio.to_thread(self._orders_of, id_, 1) else None
+
     async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
         """Compare a customer's orders and summary with the log."""
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), COMPARED + 1)
