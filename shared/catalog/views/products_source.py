@@ -103,17 +103,15 @@ class ProductsSource(Source):
         return [Difference(document_id, partition_key, what)] if what else []
 
     async def heal(self, container: ContainerProxy, partition_key: str) -> None:
-        """Bring a product up to date, or replace it."""
+        """Replace a product that is wrong, as of its version; then bring it up to date."""
         history = await asyncio.to_thread(self._history, partition_key)
         if not history:
             return
         product_id = history[0].envelope.aggregate_id
-        await self._projection.catch_up(container, product_id, str(product_id), partition_key, len(history))
         stored = await point_read(container, str(product_id), partition_key)
-        if stored is None or stored["version"] > len(history):
+        if stored is not None and stored["version"] > len(history):
             return
-        right = document_of(history)
-        if _different(right, stored):
+        if stored is not None and _different(right := document_of(history[: stored["version"]]), stored):
             try:
                 await container.replace_item(
                     str(product_id),
@@ -123,6 +121,8 @@ class ProductsSource(Source):
                 )
             except CosmosAccessConditionFailedError:  # an event came in between
                 await self.heal(container, partition_key)
+                return
+        await self._projection.catch_up(container, product_id, str(product_id), partition_key, len(history))
 
     def _total(self) -> int:
         with self._engine.connect() as connection:

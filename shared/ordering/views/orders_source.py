@@ -117,13 +117,17 @@ class OrdersSource(Source):
         return found
 
     async def heal(self, container: ContainerProxy, partition_key: str) -> None:
-        """Bring orders up to date, replace those that are wrong, then the summary."""
+        """Replace what is wrong, as of its version; bring orders up to date; then replace what is wrong by then."""
+        await self._replace_wrong(container, partition_key)  # first: events fail on documents that are damaged
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), 2**31 - 1)
         if customer is None:
             return
         for history in customer.histories:
             order_id, version = history[0].envelope.aggregate_id, history[-1].envelope.version
             await self._projection.catch_up(container, order_id, str(order_id), partition_key, version)
+        await self._replace_wrong(container, partition_key)  # the summary counted without the orders that were missing
+
+    async def _replace_wrong(self, container: ContainerProxy, partition_key: str) -> None:
         while not await self._replaced(container, partition_key):
             pass  # an event came in between: look again
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
+from shared.messaging.envelope import Metadata
 from shared.operations import drift
+from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
@@ -101,6 +103,17 @@ async def test_an_event_that_never_came_is_found_and_healed(live: LiveShop) -> N
     assert [(each.document_id, each.what) for each in found] == [(str(order_id), "missing")]
     assert await drift.heal(live.orders_view, live.read_models) == []
     await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(1))
+
+
+async def test_a_document_that_its_next_event_fails_on_is_healed_and_catches_up(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=1)
+    order_id, customer_id, orders = live.made[0], str(live.customers[0]), live.orders.container(1)
+    await _set(orders, str(order_id), customer_id, "/items", "damaged")
+    live.shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=live.products[0], quantity=1), Metadata())
+    found = await drift.check(live.orders_view, live.read_models, [customer_id])
+    assert [(each.document_id, each.what) for each in found] == [(str(order_id), "items")]
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
 
 
 async def test_products_are_healed_too(live: LiveShop) -> None:
