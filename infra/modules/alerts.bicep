@@ -48,7 +48,7 @@ resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
 var metrics = [
   {
     name: 'dead-letters'
-    description: 'An event could not be handled and was put aside. docs/deploy.md says what to do.'
+    description: 'An event could not be handled and was put aside. What to do: docs/operations.md#dead-letters'
     severity: 1
     scope: serviceBusId
     namespace: 'Microsoft.ServiceBus/namespaces'
@@ -60,7 +60,7 @@ var metrics = [
   }
   {
     name: 'projection-lag'
-    description: 'Events wait for a projection: what queries answer is old.'
+    description: 'Events wait for a projection: what queries answer is old. What to do: docs/operations.md#projection-lag'
     severity: 2
     scope: serviceBusId
     namespace: 'Microsoft.ServiceBus/namespaces'
@@ -72,7 +72,7 @@ var metrics = [
   }
   {
     name: 'cosmos-throttled'
-    description: 'Cosmos DB refuses requests for want of request units, which all containers share: raise the maximum throughput.'
+    description: 'Cosmos DB refuses requests for want of request units, which all containers share: raise the maximum throughput. What to do: docs/operations.md#cosmos-throttled'
     severity: 2
     scope: cosmosId
     namespace: 'Microsoft.DocumentDB/databaseAccounts'
@@ -84,7 +84,7 @@ var metrics = [
   }
   {
     name: 'sql-cpu'
-    description: 'The database is at its limit: commands get slow, then fail.'
+    description: 'The database is at its limit: commands get slow, then fail. What to do: docs/operations.md#sql-cpu'
     severity: 2
     scope: databaseId
     namespace: 'Microsoft.Sql/servers/databases'
@@ -132,7 +132,7 @@ resource metricAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
 var queries = [
   {
     name: 'unpublished-events'
-    description: 'The oldest unpublished event is minutes old: Service Bus does not take what the outbox holds.'
+    description: 'The oldest unpublished event is minutes old: Service Bus does not take what the outbox holds. What to do: docs/operations.md#unpublished-events'
     severity: 1
     query: 'AppMetrics | where Name == "tandem.outbox.oldest" | summarize Seconds = max(Max)'
     measure: 'Seconds'
@@ -142,7 +142,7 @@ var queries = [
   }
   {
     name: 'silent-relay'
-    description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there.'
+    description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
     severity: 1
     // each tells what it leaves, whenever it has run to its end
     query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Relays = dcount(tostring(Properties["tandem.context"]))'
@@ -153,7 +153,7 @@ var queries = [
   }
   {
     name: 'server-errors'
-    description: 'The API answers with 5xx. Telling a client to come back later (503) counts too.'
+    description: 'The API answers with 5xx. Telling a client to come back later (503) counts too. What to do: docs/operations.md#server-errors'
     severity: 2
     query: 'AppRequests | where toint(ResultCode) between (500 .. 599) | summarize Failures = count()'
     measure: 'Failures'

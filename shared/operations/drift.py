@@ -38,16 +38,22 @@ async def check(view: View, read_models: ReadModels, partition_keys: Iterable[st
             for difference in await _differences(view, partition)
         }
         found = [difference for difference in found if difference in again]
-    content = {
-        "checkedAt": utc_text(datetime.now(UTC)),
-        "partitions": len(partitions),
-        "differences": [difference._asdict() for difference in found[:REPORTED]],
-    }
-    try:
-        await ControlDocument(read_models, view.name, "drift").write(content, report["_etag"] if report else None)
-    except ControlChanged:
-        return found  # another check has written its report at the same time
-    return found
+    own = [difference._asdict() for difference in found]
+    others: Sequence[Document] = ()
+    while True:
+        content = {
+            "checkedAt": utc_text(datetime.now(UTC)),
+            "partitions": len(partitions),
+            "differences": [*own, *others][:REPORTED],
+        }
+        try:
+            await ControlDocument(read_models, view.name, "drift").write(content, report["_etag"] if report else None)
+        except ControlChanged:  # another check has written its report meanwhile: what it found elsewhere stays
+            report = await last_report(view, read_models)
+            found_by_it = report["differences"] if report else ()
+            others = [each for each in found_by_it if each["partition_key"] not in partitions]
+        else:
+            return found
 
 
 async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:

@@ -1,0 +1,317 @@
+"""Every command of docs/operations.md, in the situation that it is for, made for real in a stack of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+from tests.e2e.api import Api, eventually
+from tests.e2e.test_poison import DEAD_WITHIN, orders_container
+from tests.support.pages import Section, sections
+from tests.support.stack import ROOT, Stack, running_stack
+
+PAGE = {section.heading: section for section in sections((ROOT / "docs" / "operations.md").read_text(encoding="utf-8"))}
+REBUILT_WITHIN = 150.0
+"""Seconds for a rebuild, which takes 45 on an idle machine."""
+REFUSED = 22
+"""What curl's --fail-with-body ends with."""
+
+
+@dataclass
+class Operator:
+    """Somebody who goes through a section, block by block."""
+
+    stack: Stack
+    api: Api
+    section: Section
+    done: int = 0
+
+    def next(self, code: int = 0, /, **names: str) -> list[Any]:
+        """Run the next block, with these names replaced, to this exit code; what each of its requests answered."""
+        _, functions, *_ = PAGE["How to call"].blocks("sh")
+        login = f"api={self.stack.base_url}/api token={self.stack.token('Ops', 'Orders.Read')}\n"
+        script = "set -euo pipefail\n" + login + functions + self.section.blocks("sh")[self.done]
+        self.done += 1
+        script = script.replace("http://127.0.0.1:7071", self.stack.base_url)
+        script = script.replace(
+            "python3 dev.py token", f"{sys.executable} -m infra.local.tokens --data {self.stack.data}"
+        )
+        for name, value in names.items():
+            script = script.replace(name, value)
+        ran = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        assert ran.returncode == code, script + ran.stdout + ran.stderr
+        return values(ran.stdout)
+
+    def until(self, is_so: Callable[[list[Any]], object], **names: str) -> None:
+        """Run the next block again and again, as an operator does who waits for something."""
+        here = self.done
+
+        def look() -> object:
+            self.done = here
+            return is_so(self.next(**names))
+
+        eventually(look, f"what block {here + 1} of {self.section.heading} is to show", 90.0)
+
+
+def values(text: str) -> list[Any]:
+    """The JSON values that stand one after the other in a text."""
+    found, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:]
+    return found
+
+
+@contextmanager
+def stopped(stack: Stack, name: str) -> Iterator[None]:
+    """Stop a process for a while: it neither answers nor hangs up."""
+    pid = stack.pids[name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def damage(stack: Stack, order_id: str, customer_id: str, **properties: object) -> None:
+    """Change an order's document, as nobody should."""
+    with orders_container(stack) as documents:
+        documents.replace_item(order_id, documents.read_item(order_id, customer_id) | properties)
+
+
+def differing(status: dict[str, Any]) -> dict[str, str]:
+    """What the last check found, by document."""
+    return {found["documentId"]: found["what"] for found in status["drift"]["differences"]}
+
+
+def rebuilt(api: Api) -> dict[str, Any]:
+    """Wait until the rebuild of the orders is over; the status then."""
+
+    def is_over() -> bool:
+        status = api.read("/ops/projections/orders")
+        return status["rebuild"]["step"] == "done" and status["switchAt"] is None
+
+    eventually(is_over, "the orders are rebuilt", REBUILT_WITHIN)
+    status: dict[str, Any] = api.read("/ops/projections/orders")
+    return status
+
+
+def calling(operator: Operator) -> None:
+    signed_in, defined = operator.next(), operator.next()
+    assert signed_in == defined == []
+    ready, views, letters, _ = operator.next()
+    assert ready == {"status": "ready"}
+    assert [view["view"] for view in views["items"]] == ["orders", "products"]
+    assert len(letters["subscriptions"]) == 4
+
+
+def dead_letters(operator: Operator) -> None:
+    api, stack = operator.api, operator.stack
+    customer_id, product_id = api.customer(), api.product()
+    order_id = api.order(customer_id, product_id)
+    damage(stack, order_id, customer_id, items="damaged")
+    assert api.post(f"/orders/{order_id}/items", {"productId": product_id, "quantity": 2}).status_code == 204
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_topic_sender("order-events") as sender,
+    ):
+        sender.send_messages(ServiceBusMessage("junk", session_id=str(uuid4())))
+    eventually(lambda: given_up(api) == 2, "both are given up", DEAD_WITHIN)
+
+    everything, one = operator.next()
+    [views] = one["subscriptions"]
+    assert [(each["consumer"], each["count"]) for each in everything["subscriptions"] if each["count"]] == [
+        ("project_order", 2)
+    ]
+    assert views["reasons"] == [{"reason": "MaxDeliveryCountExceeded", "count": 2}]
+    event = next(item["event"] for item in views["items"] if item["event"])
+    junk = next(item["sequenceNumber"] for item in views["items"] if not item["event"])
+    assert event["aggregateId"] == order_id
+
+    history, checked, healed = operator.next(ORDER_ID=order_id, CUSTOMER_ID=customer_id)
+    assert history["customerId"] == customer_id
+    assert differing(checked)[order_id] == "items"
+    assert differing(healed) == {}
+    dry, wet = operator.next()
+    assert {item["result"] for item in dry["items"]} == {"chosen"}
+    assert sorted(item["result"] for item in wet["items"]) == ["replayed", "unreadable"]
+    [discarded] = operator.next(SEQUENCE_NUMBER=str(junk))
+    assert [item["result"] for item in discarded["items"]] == ["discarded"]
+    [left] = operator.next()
+    assert {each["count"] for each in left["subscriptions"]} == {0}
+    assert api.details(order_id, customer_id, 2)["items"][0]["quantity"] == 3
+
+
+def given_up(api: Api) -> int:
+    [views] = api.read("/ops/dead-letters", subscription="project_order")["subscriptions"]
+    count: int = views["count"]
+    return count
+
+
+def projection_lag(operator: Operator) -> None:
+    api = operator.api
+    order_id = api.order(api.customer(), api.product())
+    with stopped(operator.stack, "servicebus"):
+        assert api.post(f"/orders/{order_id}/submit").status_code == 204
+        [views] = operator.next()
+        orders, products = (view["lag"] for view in views["items"])
+        assert (orders["unapplied"], products["unapplied"]) == (1, 0)
+        assert orders["oldestAge"] > 0
+    api.http.post("../admin/functions/relay_order_events")  # what the stopped engine took is sent again, if need be
+    operator.until(lambda answers: [answer["lag"]["unapplied"] for answer in answers] == [0, 0])
+
+
+def throttled(operator: Operator) -> None:
+    api = operator.api
+    if api.read("/ops/projections/orders")["standby"] is None:  # unless another section has just rebuilt them
+        assert api.post("/ops/projections/orders/rebuild").status_code == 200
+        rebuilt(api)
+    [views] = operator.next()
+    assert views["items"][0]["standby"] is not None
+    [retired] = operator.next()
+    assert retired["standby"] is None
+    assert api.post("/ops/projections/orders/rebuild").json()["rebuild"]["step"] == "retiring"
+    [cancelled] = operator.next()
+    assert cancelled["rebuild"]["step"] == "cancelled"
+    [views] = operator.next()
+    assert views["items"][0]["serving"] == retired["serving"]
+
+
+def busy_database(operator: Operator) -> None:
+    """A database at its limit cannot be made here; its section looks only, and mends with what needs Azure."""
+    [views] = operator.next()
+    assert {"rebuild", "lag"} <= views["items"][0].keys()
+    assert operator.next() == [{"status": "ready"}]
+
+
+def unpublished_events(operator: Operator) -> None:
+    api = operator.api
+    order_id = api.order(api.customer(), api.product())
+    with stopped(operator.stack, "servicebus"):
+        assert api.post(f"/orders/{order_id}/submit").status_code == 204
+        orders, history = operator.next(ORDER_ID=order_id)
+        assert orders["lag"]["unapplied"] == 1
+        assert history["events"][-1]["publishedAt"] is None
+    assert operator.next() == []
+    operator.until(
+        lambda answers: answers[0]["events"][-1]["publishedAt"] and not answers[1]["lag"]["unapplied"],
+        ORDER_ID=order_id,
+    )
+
+
+def silent_relay(operator: Operator) -> None:
+    api, stack = operator.api, operator.stack
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    with stopped(stack, "servicebus"):
+        assert api.post(f"/orders/{order_id}/submit").status_code == 204
+        stack.kill("host")  # it dies before it has published the event, and in this stack no relay runs by itself
+    stack.wait_ready()
+    history = api.read(f"/orders/{order_id}/history")
+    assert history["events"][-1]["publishedAt"] is None
+    assert operator.next() == [{"status": "ready"}]
+    assert operator.next() == []
+    operator.until(lambda answers: not answers[0]["lag"]["unapplied"])
+    assert api.details(order_id, customer_id, 2)["status"] == "Submitted"
+
+
+def server_errors(operator: Operator) -> None:
+    with stopped(operator.stack, "cosmos"):
+        [problem] = operator.next(REFUSED)
+        assert (problem["status"], problem["type"]) == (503, "urn:tandem:problem:not-ready")
+    operator.stack.wait_ready()
+    assert operator.next() == [{"status": "ready"}]
+
+
+def wrong_read_model(operator: Operator) -> None:
+    api = operator.api
+    customer_id, product_id = api.customer(), api.product()
+    lost, wrong = (api.order(customer_id, product_id) for _ in range(2))
+    damage(operator.stack, wrong, customer_id, status="Lost")
+    with orders_container(operator.stack) as documents:
+        documents.delete_item(lost, customer_id)
+
+    [checked] = operator.next()
+    assert {lost: "missing", wrong: "status"}.items() <= differing(checked).items()
+    [healed] = operator.next()
+    assert differing(healed) == {}
+    before, _ = operator.next()
+    after = rebuilt(api)
+    assert (after["serving"], after["standby"]) == (before["rebuild"]["generation"], before["serving"])
+    [rolling] = operator.next()
+    assert rolling["switchAt"]
+    eventually(lambda: api.read("/ops/projections/orders")["serving"] == before["serving"], "it is rolled back")
+    [checked] = operator.next()
+    assert differing(checked) == {}
+    assert checked["drift"]["partitions"] > 0
+    assert api.details(lost, customer_id)["status"] == api.details(wrong, customer_id)["status"] == "Created"
+
+
+def wrong_order(operator: Operator) -> None:
+    api = operator.api
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    api.bring(order_id, "Submitted")
+    api.details(order_id, customer_id, 2)
+    begun = api.read(f"/orders/{order_id}/history")["events"][0]["occurredAt"]
+    damage(operator.stack, order_id, customer_id, status="Completed")
+
+    history, shown, first, then = operator.next(ORDER_ID=order_id, CUSTOMER_ID=customer_id, TIME=begun)
+    assert [event["type"] for event in history["events"]] == ["OrderCreatedV1", "OrderSubmittedV1"]
+    assert (shown["status"], first["status"], then["status"]) == ("Completed", "Created", "Created")
+    checked, healed = operator.next(CUSTOMER_ID=customer_id)
+    assert differing(checked)[order_id] == "status"
+    assert differing(healed) == {}
+    assert api.details(order_id, customer_id)["status"] == "Submitted"
+
+
+def who_did_it(operator: Operator) -> None:
+    assert operator.api.post("/ops/projections/products/heal").status_code == 200
+    [trail] = operator.next()
+    newest = trail["items"][0]
+    assert (newest["action"], newest["subject"]) == ("heal", "products")
+    assert newest["outcome"]["details"]["view"] == "products"
+
+
+SITUATIONS: dict[str, Callable[[Operator], None]] = {
+    "How to call": calling,
+    "dead-letters": dead_letters,
+    "projection-lag": projection_lag,
+    "sql-cpu": busy_database,
+    "unpublished-events": unpublished_events,
+    "silent-relay": silent_relay,
+    "server-errors": server_errors,
+    "A read model is wrong or lost": wrong_read_model,
+    "cosmos-throttled": throttled,  # behind what leaves it a generation to retire: to make one takes a minute
+    'A customer says "my order is wrong"': wrong_order,
+    "Who did what": who_did_it,
+}
+
+
+@pytest.fixture(scope="module")
+def hurt() -> Iterator[Stack]:
+    """A stack to be hurt, in which no relay runs unless somebody runs it."""
+    with running_stack(settings={"RelaySchedule": "0 0 0 1 1 *"}) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("heading", SITUATIONS)
+def test_the_commands_of_a_section_do_what_it_says(hurt: Stack, heading: str) -> None:
+    with Api(hurt) as api:
+        operator = Operator(hurt, api, PAGE[heading])
+        SITUATIONS[heading](operator)
+    assert operator.done == len(operator.section.blocks("sh")), "every command of the section"
+
+
+def test_every_section_with_commands_has_a_situation() -> None:
+    assert {heading for heading, section in PAGE.items() if section.blocks("sh")} == set(SITUATIONS)

@@ -1,0 +1,85 @@
+"""docs/operations.md has a section for each alarm and for no other, and alarms lead there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.infra.test_bicep import MODULES
+from tests.infra.tools import ROOT, check
+from tests.support.pages import sections
+
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+SECTIONS = {section.heading: section for section in sections(PAGE)}
+ALARMS = dict(re.findall(r"name: '([\w-]+)'\n    description: '(.*)'\n    severity", MODULES["alerts"]))
+
+
+def test_the_alarms_are_found() -> None:
+    assert len(ALARMS) == len(re.findall(r"^    severity: \d", MODULES["alerts"], re.MULTILINE)) == 7
+
+
+def test_every_alarm_has_a_section_of_its_name_and_no_section_is_of_an_alarm_that_is_not_there() -> None:
+    named_like_one = {heading for heading in SECTIONS if re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", heading)}
+    assert named_like_one == set(ALARMS)
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarms_mail_leads_to_its_section(alarm: str) -> None:
+    assert ALARMS[alarm].endswith(f" docs/operations.md#{SECTIONS[alarm].anchor}")
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarms_section_says_what_whom_how_and_until_when(alarm: str) -> None:
+    bold = re.findall(r"\*\*(Means|Users notice|Look|Mend|Over)\*\*", SECTIONS[alarm].text)
+    assert bold == ["Means", "Users notice", "Look", "Mend", "Over"]
+
+
+def test_every_link_leads_somewhere() -> None:
+    anchors = {section.anchor for section in SECTIONS.values()}
+    links = re.findall(r"\]\(([^)]+)\)", PAGE)
+    assert len(links) > 10
+    for link in links:
+        path, _, anchor = link.partition("#")
+        assert (ROOT / "docs" / path).exists(), link
+        assert path or anchor in anchors, link
+
+
+def test_what_needs_azure_is_sound_shell_at_least(tmp_path: Path) -> None:
+    script = tmp_path / "azure.sh"
+    blocks = [block for section in SECTIONS.values() for block in section.blocks("azurecli")]
+    assert len(blocks) > 8
+    # one script, since later blocks use what earlier ones set; what nothing uses is for the operator to use
+    script.write_text("#!/usr/bin/env bash\n# shellcheck disable=SC2034\n" + "".join(blocks), encoding="utf-8")
+    check("shellcheck", "--severity=info", script)
+
+
+def test_what_needs_azure_uses_nothing_that_a_block_before_has_not_set(tmp_path: Path) -> None:
+    """With a stand-in that takes any command of az: a name that is not set ends the script."""
+    for name in ("az", "curl", "deploy.sh"):
+        stand_in = tmp_path / name
+        stand_in.write_text("#!/usr/bin/env bash\necho something\n", encoding="utf-8")
+        stand_in.chmod(0o755)
+    for heading, section in SECTIONS.items():
+        first = SECTIONS["How to call"].blocks("azurecli") if heading != "How to call" else []
+        script = "set -euo pipefail\n" + "".join([*first, *section.blocks("azurecli")])
+        script = script.replace("infra/deploy.sh", "deploy.sh")
+        ran = subprocess.run(
+            ["bash", "-c", script],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, heading + ran.stderr
+
+
+def test_queries_look_for_what_the_system_tells() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py"))
+    queries = "".join(block for section in SECTIONS.values() for block in section.blocks("kusto"))
+    metrics = set(re.findall(r'"(tandem\.[\w.]+)"', queries))
+    assert metrics
+    for name in metrics:
+        assert f'"{name}"' in code, name
+    for words in set(re.findall(r'Message has "(.*?)"', queries)):
+        assert re.search(rf'logger\.\w+\(\s*"[^"]*{words}', code), words
