@@ -10,6 +10,7 @@
 # a Python with requirements-dev.txt. Settings, from the environment:
 #
 #   SQL_ADMINISTRATORS_NAME, SQL_ADMINISTRATORS_ID   the Entra group that administers the database
+#   API_CLIENT_ID     client id of the API's app registration
 #   ALERT_EMAIL       who is told
 #   LOCATION          region of a new resource group; default westeurope
 #   RESOURCE_GROUP    default rg-tandem-ENVIRONMENT

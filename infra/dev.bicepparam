@@ -8,6 +8,8 @@ param sqlAdministrators = {
   objectId: readEnvironmentVariable('SQL_ADMINISTRATORS_ID')
 }
 
+param apiClientId = readEnvironmentVariable('API_CLIENT_ID')
+
 param database = {
   sku: 'GP_S_Gen5_1'
   autoPauseMinutes: 15

@@ -18,6 +18,15 @@ param tags object = { system: 'tandem', environment: environmentName }
 @description('Entra group whose members administer the database; the identity that migrates is one of them.')
 param sqlAdministrators administratorGroup
 
+@description('Client id of the API\'s app registration in Entra ID.')
+param apiClientId string
+
+@description('Who issues the tokens: this tenant, unless customers have a tenant of their own.')
+param apiTokenIssuer string = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+
+@description('Names of the API in tokens, beside its client id and api://CLIENT-ID.')
+param apiAudiences string[] = []
+
 @description('Size of the database.')
 param database databaseSize
 
@@ -224,6 +233,7 @@ module app 'modules/function-app.bicep' = {
   params: {
     name: name
     siteName: 'func-${name}-${unique}'
+    registration: { clientId: apiClientId, issuer: apiTokenIssuer, audiences: apiAudiences }
     location: location
     tags: tags
     scale: scale

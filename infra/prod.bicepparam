@@ -8,6 +8,8 @@ param sqlAdministrators = {
   objectId: readEnvironmentVariable('SQL_ADMINISTRATORS_ID')
 }
 
+param apiClientId = readEnvironmentVariable('API_CLIENT_ID')
+
 param database = {
   sku: 'HS_Gen5_2'
   autoPauseMinutes: -1

@@ -41,8 +41,23 @@ type identityReference = {
   principalId: string
 }
 
+@export()
+@description('The API in Entra ID: whose tokens are taken, and for whom they must be.')
+@sealed()
+type apiRegistration = {
+  @description('Client id of the app registration.')
+  clientId: string
+  @description('Address of the tenant that issues the tokens, version 2.0.')
+  issuer: string
+  @description('Names of the API in tokens, beside the client id and api://CLIENT-ID.')
+  audiences: string[]
+}
+
 @description('End of every name: what system and which environment.')
 param name string
+
+@description('Whose tokens are taken.')
+param registration apiRegistration
 
 @description('Name of the app, unique in Azure: it is in its address.')
 param siteName string
@@ -176,6 +191,40 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         instanceMemoryMB: scale.memoryMB
         alwaysReady: scale.alwaysReady
         triggers: { http: { perInstanceConcurrency: scale.httpConcurrency } }
+      }
+    }
+  }
+
+  // The code trusts the principal header that this writes, and nothing else: so it cannot be turned off by a parameter.
+  resource authentication 'config' = {
+    name: 'authsettingsV2'
+    properties: {
+      platform: { enabled: true }
+      globalValidation: {
+        requireAuthentication: true
+        unauthenticatedClientAction: 'Return401'
+        // each in full: what an asterisk matches is not documented
+        excludedPaths: [
+          '/api/health/live'
+          '/api/health/ready'
+          '/api/openapi.json'
+          '/api/docs'
+          '/api/docs/docs.js'
+          '/api/docs/favicon-32x32.png'
+          '/api/docs/swagger-ui-bundle.js'
+          '/api/docs/swagger-ui.css'
+        ]
+      }
+      httpSettings: { requireHttps: true }
+      login: { tokenStore: { enabled: false } }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: { clientId: registration.clientId, openIdIssuer: registration.issuer }
+          validation: {
+            allowedAudiences: [registration.clientId, 'api://${registration.clientId}', ...registration.audiences]
+          }
+        }
       }
     }
   }

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -12,9 +13,12 @@ from shared.catalog import events as catalog
 from shared.customers import events as customers
 from shared.ordering import events as ordering
 from shared.platform.control import CONTROL
+from shared.platform.http.callers import CUSTOMER, Role
+from shared.platform.http.docs import ASSETS
 from shared.platform.settings import Settings
 from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT
+from tests.support.app import app_globals
 
 INFRA = ROOT / "infra"
 TEMPLATES = sorted([INFRA / "main.bicep", *(INFRA / "modules").glob("*.bicep")])
@@ -57,6 +61,35 @@ def test_every_parameter_and_output_says_what_it_is(template: Path) -> None:
 )
 def test_keys_open_nothing_and_nobody_talks_in_the_clear(module: str, line: str) -> None:
     assert line in MODULES[module]
+
+
+def test_nobody_is_let_in_without_a_token_but_to_what_the_code_leaves_open() -> None:
+    [block] = re.findall(r"name: 'authsettingsV2'\n(.*?)\n  }\n", MODULES["function-app"], re.DOTALL)
+    assert "platform: { enabled: true }" in block
+    assert "requireAuthentication: true" in block
+    assert "unauthenticatedClientAction: 'Return401'" in block
+    assert "httpSettings: { requireHttps: true }" in block
+    [excluded] = re.findall(r"excludedPaths: \[(.*?)\]", block, re.DOTALL)
+    open_to_all = {operation.route for operation in app_globals()["routes"] if operation.role is None}
+    pages = {"openapi.json", "docs", *(f"docs/{asset}" for asset in ASSETS)}
+    assert set(re.findall(r"'/api/(\S+)'", excluded)) == open_to_all | pages
+    assert "*" not in excluded
+
+
+def test_tokens_are_of_one_issuer_and_for_this_api() -> None:
+    assert "clientId: registration.clientId, openIdIssuer: registration.issuer" in MODULES["function-app"]
+    assert "allowedAudiences: [registration.clientId, 'api://${registration.clientId}'" in MODULES["function-app"]
+    assert "'${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'" in MODULES["main"]
+
+
+def test_the_api_has_the_app_roles_that_the_code_knows() -> None:
+    roles = json.loads((INFRA / "app-roles.json").read_text())
+    assert [role["value"] for role in roles] == [CUSTOMER, *Role]
+    assert len({UUID(role["id"]) for role in roles}) == len(roles)
+    for role in roles:
+        assert role["isEnabled"]
+        # a customer is a person; a service's object id is nobody's customer id
+        assert role["allowedMemberTypes"] == (["User"] if role["value"] == CUSTOMER else ["User", "Application"])
 
 
 def test_no_secret_is_asked_for_read_or_put_out() -> None:

@@ -82,9 +82,9 @@ def started_host(
 
 
 @contextmanager
-def running_host_process(app_dir: Path, settings: Mapping[str, str]) -> Iterator[HostProcess]:
+def running_host_process(app_dir: Path, settings: Mapping[str, str], *arguments: str) -> Iterator[HostProcess]:
     """Start a host on a free port and wait until it listens."""
-    with started_host(app_dir, settings) as host:
+    with started_host(app_dir, settings, *arguments) as host:
         host.url = host.wait_for_log(r"listening on (http://\S+)")[1]
         yield host
 

@@ -19,6 +19,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import Any
 
 import jwt
@@ -34,6 +35,8 @@ from infra.local.host.settings import UNLIMITED, HttpOptions
 
 log = logging.getLogger("host.http")
 
+MAX_LINE, MAX_HEADERS = 8 * 1024, 32 * 1024
+"""Bytes of a request's first line and of its headers together: Kestrel's limits."""
 DEFAULT_BODY_LIMIT = 100 * 1024 * 1024
 """Bytes; https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger#limits."""
 BODY_PATIENCE = 30.0
@@ -78,6 +81,9 @@ class HttpTriggers:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
+        too_large = _too_large(request.scope)
+        if too_large:
+            return Response(status_code=too_large, headers={"connection": "close"})
         found = self._table.match(request.method, decode_path(request.scope["raw_path"]))
         if found is None:
             return Response(status_code=404)
@@ -114,7 +120,7 @@ class HttpTriggers:
         if self._issuer_key is not None and scheme.lower() == "bearer":
             try:
                 yield "x-ms-client-principal", issuer.principal(self._issuer_key, token)
-            except (jwt.InvalidTokenError, RecursionError) as error:  # the latter: JSON in JSON in JSON ...
+            except jwt.InvalidTokenError as error:
                 log.warning("a token is not valid: %s", error)
 
     @contextlib.asynccontextmanager
@@ -128,6 +134,14 @@ class HttpTriggers:
                 yield
         finally:
             self._outstanding -= 1
+
+
+def _too_large(scope: Scope) -> HTTPStatus | None:
+    if len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_LINE:
+        return HTTPStatus.URI_TOO_LONG
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
+        return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+    return None
 
 
 def traceparent_or_new(given: str | None) -> str:

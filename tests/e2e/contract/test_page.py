@@ -31,6 +31,21 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def test_a_token_that_is_pasted_into_the_page_is_sent_along(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.base_url}/api/docs")
+    page.get_by_role("button", name="Authorize").first.click()
+    page.locator(".auth-container input").fill(stack.token("Catalog.Read"))
+    page.locator(".auth-btn-wrapper .authorize").click()
+    page.locator(".auth-btn-wrapper .btn-done").click()
+    operation = page.locator("#operations-catalog-getProduct")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    answer = operation.locator(".live-responses-table .response")
+    answer.wait_for()
+    assert answer.locator(".response-col_status").inner_text().split()[0] == "404"
+
+
 def test_the_page_shows_the_api_and_calls_it_without_a_word_to_others(page: Page, stack: Stack) -> None:
     complaints: list[str] = []
     urls: list[str] = []

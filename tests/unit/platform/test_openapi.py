@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -22,13 +21,9 @@ from shared.platform.http.callers import OPEN
 from shared.platform.http.docs import PAGES
 from shared.platform.http.openapi import document
 from shared.platform.input import Input, Text
+from tests.support.app import app_globals, http_functions
 
 ROOT = Path(__file__).parents[3]
-SETTINGS = {
-    "SqlConnection": "sqlite://",
-    "CosmosConnection": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=a2V5;",
-    "ServiceBusConnection": "Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=k;",
-}
 NO_ROUTE = "{*path}"
 
 type Json = dict[str, Any]
@@ -36,13 +31,8 @@ type Route = tuple[str, str, frozenset[str]]
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[dict[str, Any]]:
-    """The globals of function_app.py, run afresh, because an app gives its functions only once."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SETTINGS.items():
-            patch.setenv(name, value)
-        patch.syspath_prepend(ROOT)
-        yield runpy.run_path(str(ROOT / "function_app.py"))
+def app() -> dict[str, Any]:
+    return app_globals()
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +42,7 @@ def described(app: dict[str, Any]) -> Json:
 
 @pytest.fixture(scope="module")
 def routes(app: dict[str, Any]) -> list[Route]:
-    """Name, route and methods (none: all) of each HTTP function."""
-    triggers = [(function.get_function_name(), function.get_trigger()) for function in app["app"].get_functions()]
-    return [
-        (name, trigger.route, frozenset(method.value for method in trigger.methods or ()))
-        for name, trigger in triggers
-        if trigger.type == "httpTrigger"
-    ]
+    return http_functions(app)
 
 
 def operations(described: Json) -> Iterator[tuple[str, str, Json]]:
@@ -115,6 +99,19 @@ def test_every_operation_can_be_overloaded_and_fail_and_only_what_has_a_version_
         assert ("412" in statuses) is versioned, path
         assert versioned is (method != "GET" and "/ops/" not in path), path
         assert ("304" in statuses) is (method == "GET" and "/health/" not in path), path
+
+
+def test_every_operation_says_who_may_use_it(app: dict[str, Any], described: Json) -> None:
+    for operation in app["routes"]:
+        told = described["paths"][f"{PREFIX}/{operation.route}"][operation.method.lower()]
+        if operation.role is OPEN:
+            assert told["security"] == []
+            assert {"401", "403"}.isdisjoint(told["responses"])
+        else:
+            assert told["security"] == [{"token": [operation.role]}]
+            assert f"`{operation.role}`" in told["description"]
+            assert ("customers" in told["description"].rpartition("\n")[2]) is operation.customers
+            assert {"401", "403"} <= set(told["responses"])
 
 
 def test_no_field_has_a_title_that_only_repeats_its_name(described: Json) -> None:

@@ -1,0 +1,149 @@
+"""A customer reaches what is theirs; what is another's is to them as if it did not exist."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from infra.local import issuer
+from shared.platform.http.callers import Role
+from tests.e2e.api import Api, order_body, problem
+from tests.support.app import app_globals
+from tests.support.stack import Stack
+
+
+@dataclass(frozen=True)
+class Two:
+    """A customer with an order, and another one who is curious."""
+
+    shop: Api
+    victim_id: str
+    victim: Api
+    stranger_id: str
+    stranger: Api
+    product_id: str
+    order_id: str
+
+    def order(self) -> dict[str, Any]:
+        """What the order is now, all of it."""
+        return self.shop.details(self.order_id, self.victim_id)
+
+
+@pytest.fixture(scope="module")
+def two(api: Api, stack: Stack) -> Iterator[Two]:
+    victim_id, stranger_id, product_id = api.customer(), api.customer(), api.product()
+    with (
+        Api(stack, stack.customer_token(victim_id)) as victim,
+        Api(stack, stack.customer_token(stranger_id)) as stranger,
+    ):
+        order_id = victim.order(victim_id, product_id)
+        yield Two(api, victim_id, victim, stranger_id, stranger, product_id, order_id)
+
+
+def test_a_customer_orders_changes_submits_cancels_and_sees_what_is_theirs(two: Two) -> None:
+    mine = two.victim
+    order_id = mine.order(two.victim_id, two.product_id)
+    assert mine.post(f"/orders/{order_id}/items", {"productId": two.product_id, "quantity": 1}).status_code == 204
+    assert mine.http.delete(f"/orders/{order_id}/items/{two.product_id}").status_code == 204
+    assert mine.post(f"/orders/{order_id}/items", {"productId": two.product_id, "quantity": 1}).status_code == 204
+    mine.bring(order_id, "Cancelled")
+    assert mine.details(order_id, two.victim_id, 6)["status"] == "Cancelled"
+    listed = mine.read(f"/customers/{two.victim_id}/orders", after=f"{order_id}:6")["items"]
+    assert order_id in {each["orderId"] for each in listed}
+    assert mine.read(f"/customers/{two.victim_id}/summary")["customerId"] == two.victim_id
+    assert mine.read(f"/products/{two.product_id}")["productId"] == two.product_id
+
+
+TRIED: dict[str, Callable[[str, str], tuple[str, str, Any]]] = {
+    "post_order_item": lambda order_id, product_id: (
+        ("POST", f"/orders/{order_id}/items", {"productId": product_id, "quantity": 1})
+    ),
+    "delete_order_item": lambda order_id, product_id: ("DELETE", f"/orders/{order_id}/items/{product_id}", None),
+    "post_order_submit": lambda order_id, _: ("POST", f"/orders/{order_id}/submit", None),
+    "post_order_cancel": lambda order_id, _: ("POST", f"/orders/{order_id}/cancel", {"reason": "mischief"}),
+}
+"""What customers may do to an order."""
+TRIED_BELOW = {"post_order", "get_order", "get_customer_orders", "get_customer_summary", "get_product"}
+
+
+def test_every_route_for_customers_is_tried_on_what_is_anothers() -> None:
+    for_customers = {operation.name for operation in app_globals()["routes"] if operation.customers}
+    assert TRIED.keys() | TRIED_BELOW == for_customers
+
+
+@pytest.mark.parametrize("headers", [{}, {"If-Match": '"7"'}, {"Idempotency-Key": "mine"}], ids=str)
+@pytest.mark.parametrize("name", TRIED)
+def test_anothers_order_is_answered_as_one_that_does_not_exist(two: Two, name: str, headers: dict[str, str]) -> None:
+    before = two.order()
+    told = {}
+    for order_id in (two.order_id, str(uuid4())):
+        method, path, body = TRIED[name](order_id, two.product_id)
+        answer = two.stranger.http.request(method, path, json=body, headers=headers)
+        told[order_id] = problem(answer, 404, "order-not-found")["detail"].replace(order_id, "ID")
+    assert len(set(told.values())) == 1
+    assert two.order() == before
+
+
+def test_anothers_order_is_not_among_ones_own(two: Two) -> None:
+    for order_id in (two.order_id, str(uuid4())):
+        answer = two.stranger.get(f"/orders/{order_id}", customerId=two.stranger_id)
+        assert (
+            problem(answer, 404, "order-not-found")["detail"] == f"Customer {two.stranger_id} has no order {order_id}."
+        )
+
+
+def test_another_customer_is_nobody(two: Two) -> None:
+    unknown = str(uuid4())
+    for path in (
+        "/orders/{order}?customerId={customer}",
+        "/orders/{order}?customerId={customer}&asOfVersion=1",
+        "/customers/{customer}/orders",
+        "/customers/{customer}/orders?after={order}:1",
+        "/customers/{customer}/summary?minVersion=1",
+    ):
+        for customer_id in (two.victim_id, unknown):
+            answer = two.stranger.get(path.format(order=two.order_id, customer=customer_id))
+            told = problem(answer, 404, "customer-not-found")
+            assert told["detail"] == f"There is no customer {customer_id}."
+
+
+def test_an_order_for_another_customer_is_refused_as_one_for_nobody(two: Two) -> None:
+    details = {}
+    for customer_id in (two.victim_id, unknown := str(uuid4())):
+        told = problem(
+            two.stranger.post("/orders", order_body(customer_id, two.product_id)), 422, "invalid", "/customerId"
+        )
+        details[customer_id] = told["errors"][0]["detail"].replace(customer_id, "ID")
+    assert details[two.victim_id] == details[unknown]
+
+
+def test_an_order_id_that_is_taken_shows_nothing_of_its_order(two: Two) -> None:
+    before = two.order()
+    answer = two.stranger.post("/orders", order_body(two.stranger_id, two.product_id) | {"orderId": two.order_id})
+    problem(answer, 409, "order-already-exists")
+    assert two.order() == before
+
+
+def test_nobody_gets_an_answer_by_anothers_idempotency_key(two: Two, stack: Stack) -> None:
+    key, order_id = str(uuid4()), str(uuid4())
+    body = order_body(two.victim_id, two.product_id) | {"orderId": order_id}
+    first = two.victim.post("/orders", body, Idempotency_Key=key)
+    assert first.status_code == 201
+
+    with Api(stack, issuer.issue(stack.issuer_key, Role, uuid4())) as clerk:
+        for caller in (two.shop, clerk):
+            problem(caller.post("/orders", body, Idempotency_Key=key), 422, "idempotency-key-reused")
+    own = order_body(two.stranger_id) | {"orderId": order_id}
+    problem(two.stranger.post("/orders", own, Idempotency_Key=key), 422, "idempotency-key-reused")
+
+    again = two.victim.post("/orders", body, Idempotency_Key=key)
+    assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
+
+
+def test_the_log_says_who_acted(two: Two) -> None:
+    order_id = two.victim.order(two.victim_id, two.product_id)
+    two.shop.post(f"/orders/{order_id}/submit")
+    history = two.shop.read(f"/orders/{order_id}/history")["events"]
+    assert [event["actor"] for event in history] == [two.victim_id, str(issuer.DEVELOPER)]
