@@ -20,8 +20,9 @@ from enum import StrEnum
 from typing import Self
 from uuid import uuid4
 
+from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
 
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
 from shared.platform.control import ControlChanged, ControlDocument
@@ -148,12 +149,16 @@ class Rebuilding:
             NoOtherGeneration: none was kept.
             RebuildUnderWay: the other one is not filled yet.
             SwitchUnderWay: they are about to change places already.
+            ControlChanged: somebody else is changing the view at the same time.
         """
-        await self._none_under_way()
-        state = await self._settled_state()
+        state = await self._settled_state()  # first: if a rebuild begins behind this look, its state is another one
+        latest = await self._none_under_way()
         if state.standby is None:
             raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
-        return await self.view.generations.agree_on_switch()
+        if latest is not None and latest.step is Step.CANCELLED and latest.generation == state.standby:
+            # who cancelled it died, or lost a race, before the generation was given up as well
+            raise NoOtherGeneration(f"Generation {state.standby} of {self.view.name} was never filled to its end.")
+        return await self.view.generations.agree_on_switch(state)
 
     async def retire(self) -> None:
         """Stop keeping the other generation up to date: events cost half as much then, and there is no way back.
@@ -188,7 +193,7 @@ class Rebuilding:
             case Step.CLEARING:
                 state = await generations.read()
                 if state.standby is None:  # else it was cleared, and may have documents of live events by now
-                    await _clear(container)
+                    rebuild = await self._clear(rebuild, container)
                     await generations.write(replace(state, standby=rebuild.generation))
                 return await self._next(rebuild, Step.JOINING)
             case Step.JOINING:
@@ -197,11 +202,28 @@ class Rebuilding:
             case Step.FILLING:
                 return await self._fill(rebuild, container)
             case Step.SWITCHING:
-                if (await generations.read()).serving != rebuild.generation:
-                    await self._wait(await generations.agree_on_switch())
+                state = await generations.read()
+                if state.serving != rebuild.generation:
+                    await self._wait(await generations.agree_on_switch(state))
                 return await self._next(rebuild, Step.DONE)
             case _:
                 return rebuild
+
+    async def _clear(self, rebuild: Rebuild, container: ContainerProxy) -> Rebuild:
+        key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
+        places = asyncio.Semaphore(DELETED_AT_ONCE)
+
+        async def delete(document: Document) -> None:
+            async with places:
+                await _delete(container, document, document[key])
+
+        pages = container.query_items_change_feed(start_time="Beginning").by_page()
+        async for page in pages:
+            listed = [document async for document in page]
+            # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
+            rebuild = await self._write(rebuild)
+            await asyncio.gather(*map(delete, listed))
+        return rebuild
 
     async def _fill(self, rebuild: Rebuild, container: ContainerProxy) -> Rebuild:
         began = self._clock()
@@ -245,17 +267,10 @@ class Rebuilding:
         await asyncio.sleep(max(0.0, until - self._clock()))
 
 
-async def _clear(container: ContainerProxy) -> None:
-    key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
-    places = asyncio.Semaphore(DELETED_AT_ONCE)
-
-    async def delete(document: Document) -> None:
-        async with places:
-            try:
-                await container.delete_item(document["id"], document[key])
-            except CosmosResourceNotFoundError:  # this run takes over from one that died
-                return
-
-    pages = container.query_items_change_feed(start_time="Beginning").by_page()
-    async for page in pages:
-        await asyncio.gather(*[delete(document) async for document in page])
+async def _delete(container: ContainerProxy, document: Document, partition_key: str) -> None:
+    try:
+        await container.delete_item(
+            document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
+        )
+    except (CosmosResourceNotFoundError, CosmosAccessConditionFailedError):
+        return  # another process cleared it, or it was written since: then it is another document, or listed again

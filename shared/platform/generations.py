@@ -23,6 +23,9 @@ FRESH = 2.0
 TRUST = 10.0
 """Seconds for which a state is acted on. What is decided takes effect no sooner, so that everyone knows it by then."""
 
+AGREED_WITHIN = 2.0
+"""Seconds that agreeing on a switch may take: a store that answers late would leave others too little time to hear."""
+
 QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
 """Seconds around a switch without projecting: what began before has ended, and clocks may differ a little."""
 
@@ -117,20 +120,24 @@ class Generations:
         content = {"serving": state.serving, "standby": state.standby, "switchAt": state.switch_at}
         return replace(state, etag=await self._control.write(content, state.etag))
 
-    async def agree_on_switch(self) -> float:
+    async def agree_on_switch(self, state: State) -> float:
         """Agree to let the two generations change places, and tell when, in seconds since 1970.
+
+        Args:
+            state: what was read, and the decision rests on.
 
         Raises:
             ValueError: there is no other generation.
-            ControlChanged: somebody else agreed on something.
+            ControlChanged: it is no longer what was read.
+            TimeoutError: the store is slow; whether it is agreed has to be read.
         """
-        state = await self.read()
         if state.standby is None:
             raise ValueError(f"{self.view} has no other generation")
         if state.switch_at is not None:
             return state.switch_at
-        agreed = self._clock() + TRUST + QUIET_BEFORE
-        await self.write(replace(state, switch_at=agreed))
+        agreed = self._clock() + AGREED_WITHIN + TRUST + QUIET_BEFORE
+        async with asyncio.timeout(AGREED_WITHIN):
+            await self.write(replace(state, switch_at=agreed))
         return agreed
 
     async def _known(self) -> State:

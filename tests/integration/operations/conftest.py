@@ -124,6 +124,7 @@ class LiveShop:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything that is decided be heard of within a second."""
     monkeypatch.setattr(generations, "FRESH", 0.05)
+    monkeypatch.setattr(generations, "AGREED_WITHIN", 0.3)
     monkeypatch.setattr(generations, "TRUST", 0.4)
     monkeypatch.setattr(generations, "QUIET_BEFORE", 0.3)
     monkeypatch.setattr(generations, "QUIET_AFTER", 0.1)
