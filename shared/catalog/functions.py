@@ -63,7 +63,7 @@ def catalog(settings: Settings, read_models: ReadModels) -> Api:
     @api.query("products/{productId}", ReadProduct, ProductDetails, role=Role.CATALOG_READ, customers=True)
     async def get_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadProduct)
-        return found(call, *await read_product((await products.served()).container, call.query, call.wait))
+        return found(call, *await read_product(await products.served(), call.query, call.wait))
 
     @api.consumer("product-events", "product-views")
     async def project_product(envelope: Envelope) -> None:

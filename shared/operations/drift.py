@@ -59,8 +59,8 @@ async def check(view: View, read_models: ReadModels, partition_keys: Iterable[st
 async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:
     """Make the reported partitions what the log makes them, in every generation; give what differs after that."""
     partitions = _reported(await last_report(view, read_models))
-    for container in await view.generations.written():
-        for partition in partitions:
+    for partition in partitions:
+        for container in await view.generations.written():  # each time: a generation may be given up meanwhile
             await view.source.heal(container, partition)
     return await check(view, read_models, ())
 

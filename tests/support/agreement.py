@@ -83,7 +83,7 @@ def _folded_customers(shop: Shop) -> dict[UUID, Customer]:
 
 
 async def _product_document_agrees(products: ContainerProxy, product: Product) -> None:
-    shown, _ = await read_product(products, ReadProduct(product_id=product.product_id), wait=0)
+    shown, _ = await read_product(Served(products, 1), ReadProduct(product_id=product.product_id), wait=0)
     assert (shown.name, shown.version) == (product.name, product.version)
     assert Money(Decimal(shown.unit_price), shown.currency) == product.price
 

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 from uuid import UUID
 
-from azure.cosmos.aio import ContainerProxy
-
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.kernel.money import Money
 from shared.messaging.change import Change, Create, Patch
 from shared.messaging.envelope import Recorded
 from shared.platform.examples import PRODUCT_ID, example
+from shared.platform.generations import Served
 from shared.platform.input import Id, QueryInput, Version
 from shared.platform.output import Amount, Answer, amount
 from shared.platform.reading import read_at_least
@@ -61,7 +60,7 @@ def change(recorded: Recorded[ProductEvent]) -> Change:
     return Change(view_of(event.product_id), gate)
 
 
-async def read_product(catalog: ContainerProxy, query: ReadProduct, wait: int) -> tuple[ProductDetails, str]:
+async def read_product(served: Served, query: ReadProduct, wait: int) -> tuple[ProductDetails, str]:
     """Read a product and its etag.
 
     Raises:
@@ -69,10 +68,16 @@ async def read_product(catalog: ContainerProxy, query: ReadProduct, wait: int) -
         Problem: it is not at `min_version` within `wait` seconds.
     """
     product_id = query.product_id
-    document = await read_at_least(catalog, str(product_id), view_of(product_id), query.min_version, wait)
+    document = await read_at_least(served.container, str(product_id), view_of(product_id), query.min_version, wait)
     if document is None:
         raise ProductNotFound(f"There is no product {product_id}.")
-    return _rendered(document), f'"{document["version"]}"'
+    return _rendered(document), _etag(document, served.generation)
+
+
+def _etag(document: Mapping[str, Any], generation: int) -> str:
+    """Tell apart what readers can see: the version, and how often it was healed since, in this generation."""
+    version, healed = document["version"], document.get("healed", 0)
+    return f'"{version}.{healed}.{generation}"' if healed or generation > 1 else f'"{version}"'
 
 
 def _rendered(document: Mapping[str, Any]) -> ProductDetails:

@@ -115,7 +115,7 @@ class ProductsSource(Source):
             try:
                 await container.replace_item(
                     str(product_id),
-                    {**right, "projected": stored["projected"]},
+                    {**right, "projected": stored["projected"], "healed": stored.get("healed", 0) + 1},
                     etag=stored["_etag"],
                     match_condition=MatchConditions.IfNotModified,
                 )

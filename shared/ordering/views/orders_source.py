@@ -15,7 +15,12 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from azure.core import MatchConditions
 from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosBatchOperationError
+from azure.cosmos.exceptions import (
+    CosmosAccessConditionFailedError,
+    CosmosBatchOperationError,
+    CosmosResourceExistsError,
+    CosmosResourceNotFoundError,
+)
 
 from shared.messaging.projection import Projection
 from shared.ordering.events import OrderEvent
@@ -43,8 +48,13 @@ BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
 AT_ONCE = 8
 """Customers whose documents are written at the same time."""
 
+ALL = 2**31 - 1
+
 COMPARED = 500
 """Orders of a customer that are held against the log; of one who has more, the summary is not."""
+
+TRIES = 20
+"""Looks at a busy customer before a summary is left to the next check, and a document to the next healing."""
 
 ORDERS = "SELECT * FROM c WHERE c.kind = 'order'"
 
@@ -103,14 +113,23 @@ class OrdersSource(Source):
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), COMPARED + 1)
         if customer is None:
             return []
-        summary = await point_read(container, SUMMARY, partition_key)
-        stored = await _stored(container, partition_key)
+        some = [_order_id(history) for history in customer.histories[:COMPARED]]
+        all_of_them = len(some) == len(customer.histories)
+        if all_of_them:
+            stored, summary, at_one_moment = await _seen_together(container, partition_key)
+        else:
+            stored, summary, at_one_moment = await _chosen(container, partition_key, some), None, False
+        # the log once more, as it has to know all that the documents show
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL if all_of_them else COMPARED + 1)
+        if customer is None:
+            return []
         found = [
             Difference(_order_id(history), partition_key, what)
-            for history in customer.histories[:COMPARED]
-            if (what := _difference(customer, history, stored.get(_order_id(history)))) is not None
+            for history in customer.histories
+            if _order_id(history) in some
+            and (what := _difference(customer, history, stored.get(_order_id(history)))) is not None
         ]
-        if len(customer.histories) <= COMPARED:
+        if at_one_moment:
             shown = _as_stored(customer, stored)
             different = _different(customer.summary(shown), summary) if summary else "missing"
             found += [Difference(SUMMARY, partition_key, different)] if different else []
@@ -119,7 +138,7 @@ class OrdersSource(Source):
     async def heal(self, container: ContainerProxy, partition_key: str) -> None:
         """Replace what is wrong, as of its version; bring orders up to date; then replace what is wrong by then."""
         await self._replace_wrong(container, partition_key)  # first: events fail on documents that are damaged
-        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), 2**31 - 1)
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL)
         if customer is None:
             return
         for history in customer.histories:
@@ -128,13 +147,14 @@ class OrdersSource(Source):
         await self._replace_wrong(container, partition_key)  # the summary counted without the orders that were missing
 
     async def _replace_wrong(self, container: ContainerProxy, partition_key: str) -> None:
-        while not await self._replaced(container, partition_key):
-            pass  # an event came in between: look again
+        for _ in range(TRIES):
+            if await self._replaced(container, partition_key):
+                return  # else an event came in between: look again
 
     async def _replaced(self, container: ContainerProxy, partition_key: str) -> bool:
         summary = await point_read(container, SUMMARY, partition_key)  # first, so that no later order escapes its etag
         stored = await _stored(container, partition_key)
-        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), 2**31 - 1)
+        customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL)
         if customer is None:
             return True
         shown = _as_stored(customer, stored)
@@ -149,7 +169,7 @@ class OrdersSource(Source):
                 await container.create_item(fresh)
             elif _different(fresh, summary):
                 await _replace(container, fresh, summary)
-        except CosmosAccessConditionFailedError:
+        except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
             return False
         return True
 
@@ -254,6 +274,30 @@ def _chunks(customer: CustomersOrders) -> Iterator[list[tuple[History, dict[str,
 
 async def _stored(container: ContainerProxy, partition_key: str) -> dict[str, Document]:
     return {row["id"]: row async for row in container.query_items(ORDERS, partition_key=partition_key)}
+
+
+async def _seen_together(
+    container: ContainerProxy, partition_key: str
+) -> tuple[dict[str, Document], Document | None, bool]:
+    """Read orders and their summary, and tell whether they belong together: no event came in between."""
+    summary = await point_read(container, SUMMARY, partition_key)
+    for _ in range(TRIES):
+        before = summary
+        stored = await _stored(container, partition_key)
+        summary = await point_read(container, SUMMARY, partition_key)
+        if (before and before["_etag"]) == (summary and summary["_etag"]):
+            return stored, summary, True
+    return stored, summary, False
+
+
+async def _chosen(container: ContainerProxy, partition_key: str, order_ids: Sequence[str]) -> dict[str, Document]:
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def read(order_id: str) -> Document | None:
+        async with places:
+            return await point_read(container, order_id, partition_key)
+
+    return {found["id"]: found for found in await asyncio.gather(*map(read, order_ids)) if found is not None}
 
 
 async def _replace(container: ContainerProxy, document: dict[str, Any], before: Document) -> None:

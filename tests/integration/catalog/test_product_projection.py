@@ -18,6 +18,7 @@ from shared.catalog.views import product_details
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
 from shared.messaging.envelope import Metadata, Recorded
 from shared.messaging.projection import Projection
+from shared.platform.generations import Served
 from tests.support.containers import only
 from tests.support.shop import Shop
 
@@ -39,7 +40,7 @@ def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:
-    return (await read_product(catalog, ReadProduct(product_id=product_id), wait=0))[0]
+    return (await read_product(Served(catalog, 1), ReadProduct(product_id=product_id), wait=0))[0]
 
 
 @pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 0, 1, 2, 2, 1, 3, 4), (4, 3, 2, 1, 0), (4,), (2, 0, 4, 1)])

@@ -1,15 +1,20 @@
 """Documents that are not what the log makes them are found, and made so."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
+from shared.catalog.views.product_details import ReadProduct, read_product
 from shared.messaging.envelope import Metadata
 from shared.operations import drift
 from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.views import orders_source
 from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform.generations import Served
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
 
@@ -132,3 +137,117 @@ async def test_products_are_healed_too(live: LiveShop) -> None:
 
 async def _set(container: ContainerProxy, document_id: str, partition_key: str, path: str, value: Any) -> None:
     await container.patch_item(document_id, partition_key, [{"op": "set", "path": path, "value": value}])
+
+
+class Busy:
+    """Lets something happen to a shop just before or after each time that somebody reads a summary."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, happenings: Iterable[Awaitable[None]], *, before: bool = False
+    ) -> None:
+        self.left = list(happenings)
+        self.happening = False
+        read = ContainerProxy.read_item
+
+        async def and_then(container: ContainerProxy, item: str, partition_key: str, **options: Any) -> Any:
+            if before:
+                await self.happen(item)
+            try:
+                return await read(container, item, partition_key, **options)
+            finally:
+                if not before:
+                    await self.happen(item)
+
+        monkeypatch.setattr(ContainerProxy, "read_item", and_then)
+
+    async def happen(self, item: str) -> None:
+        """Let the next thing happen."""
+        if item == SUMMARY and self.left and not self.happening:
+            self.happening = True
+            await self.left.pop(0)
+            self.happening = False
+
+
+async def submitted(live: LiveShop, order_id: UUID) -> None:
+    live.shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    await live.project(order_id)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("count", [2, 50], ids=["few", "and never a moment without"])
+async def test_events_that_come_while_one_looks_are_no_drift(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, count: int, *, before: bool
+) -> None:
+    await live.open(customers=1, products=2, orders=0)
+    orders = [live.shop.order(live.products[0], customer_id=live.customers[0]) for _ in range(count)]
+    for order_id in orders:
+        await live.project(order_id)
+
+    busy = Busy(monkeypatch, (submitted(live, order_id) for order_id in orders), before=before)
+    assert await drift.check(live.orders_view, live.read_models, [str(live.customers[0])]) == []
+    assert len(busy.left) < len(orders)
+    for unused in busy.left:
+        await unused
+
+
+async def test_a_customer_whose_summary_is_lost_and_whose_order_is_behind_is_healed(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=0)
+    customer_id = str(live.customers[0])
+    order_id = live.shop.order(live.products[0], customer_id=live.customers[0])
+    await live.project(order_id)
+    await live.orders.container(1).delete_item(SUMMARY, customer_id)
+    live.shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+
+    assert await drift.check(live.orders_view, live.read_models, [customer_id])
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(1))
+
+
+async def test_a_summary_that_comes_back_while_it_is_healed_is_healed_all_the_same(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live.open(customers=1, products=2, orders=20)
+    customer_id = str(live.customers[0])
+    await live.orders.container(1).delete_item(SUMMARY, customer_id)
+    assert await drift.check(live.orders_view, live.read_models, [customer_id])
+
+    async def ordered() -> None:
+        await live.project(live.shop.order(live.products[0], customer_id=live.customers[0]))
+
+    Busy(monkeypatch, [ordered()])
+
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(1))
+
+
+async def test_of_a_customer_with_very_many_orders_only_some_are_read(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_source, "COMPARED", 4)
+    await live.open(customers=1, products=2, orders=30)
+    customer_id, orders = str(live.customers[0]), live.orders.container(1)
+    first = min(str(order_id) for order_id in live.made)
+    await _set(orders, first, customer_id, "/status", "Lost")
+
+    def refused(_self: ContainerProxy, *_values: Any, **_options: Any) -> Any:
+        raise AssertionError("the whole partition was asked for")
+
+    monkeypatch.setattr(ContainerProxy, "query_items", refused)
+    found = await drift.check(live.orders_view, live.read_models, [customer_id])
+    assert [(each.document_id, each.what) for each in found] == [(first, "status")]
+
+
+async def test_what_was_healed_has_another_etag(live: LiveShop) -> None:
+    await live.open(customers=1, products=1, orders=0)
+    product_id, container = live.products[0], live.catalog.container(1)
+    await _set(container, str(product_id), f"product:{product_id}", "/name", "Nothing")
+    wrong, etag = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=0)
+    assert wrong.name == "Nothing"
+
+    await drift.check(live.products_view, live.read_models, [f"product:{product_id}"])
+    await drift.heal(live.products_view, live.read_models)
+
+    right, healed = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=0)
+    assert right.name == "product 0"
+    assert healed != etag
+    assert (await read_product(Served(container, 3), ReadProduct(product_id=product_id), wait=0))[1] != healed
