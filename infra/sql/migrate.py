@@ -21,6 +21,7 @@ from shared.catalog import tables as catalog
 from shared.customers import tables as customers
 from shared.operations import tables as operations
 from shared.ordering import tables as ordering
+from shared.platform.identity import credential
 from shared.platform.sql import Credential, is_transient, sql_engine
 
 CONTEXTS = (ordering, catalog, customers)
@@ -52,8 +53,6 @@ def _administrator(url: str) -> Credential | None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" or parsed.username is not None or "authentication" in parsed.query:
         return None
-    from shared.platform.identity import credential  # noqa: PLC0415  # a laptop does without azure-identity's import
-
     return credential(os.environ.get("AZURE_CLIENT_ID"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+from shared.platform.identity import credential
 from shared.platform.settings import Settings
 
 TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
@@ -98,8 +99,6 @@ def _credential(address: str, client_id: str | None) -> Credential | None:
     url = make_url(address)
     if url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query:
         return None
-    from shared.platform.identity import credential  # noqa: PLC0415  # a laptop does without azure-identity's import
-
     return credential(client_id)
 
 
