@@ -31,7 +31,10 @@ _PRINTABLE = {"pattern": f"^([^{_CONTROLS}]*[^{_CONTROLS}{_BLANKS}][^{_CONTROLS}
 
 
 class Input(BaseModel):
-    """A command as callers send it. Fields that the route names come from the path, all others from the body."""
+    """A command as callers send it. Fields that the route names come from the path, all others from the body.
+
+    Here and in other models, what validates is built when it is first needed: importing the app is quicker for it.
+    """
 
     model_config = ConfigDict(
         strict=True,
@@ -40,6 +43,7 @@ class Input(BaseModel):
         alias_generator=to_camel,
         validate_by_name=True,
         validate_by_alias=True,
+        defer_build=True,
     )
 
 
@@ -47,7 +51,12 @@ class QueryInput(BaseModel):
     """A query's parameters, from the path and the query string."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True, validate_by_alias=True
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        defer_build=True,
     )
 
 

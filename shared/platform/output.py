@@ -11,7 +11,9 @@ from shared.kernel.money import Money
 class Answer(BaseModel):
     """A JSON object that a query or a command answers."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, defer_build=True
+    )
 
 
 Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", examples=["19.90"])]
