@@ -46,7 +46,7 @@ async def _query(place: Place, sizes: Sizes) -> list[Row]:
     request = _request(
         "GET", f"/api/orders/{order_id}", {"orderId": str(order_id)}, query={"customerId": str(customer_id)}
     )
-    container = place.orders
+    container = place.bare_orders
 
     async def ours() -> None:
         answer = await worker.invoke(place.functions["get_order"], request)
@@ -78,7 +78,7 @@ async def _projection(place: Place, sizes: Sizes) -> list[Row]:
         twins.append(str(uuid4()))
         await place.orders.create_item({**twin, "id": twins[-1]})
         added.append(changed)
-    container, line = place.orders, {"number": 2, "productName": "Tea", "productVersion": 1, "quantity": 1}
+    container, line = place.bare_orders, {"number": 2, "productName": "Tea", "productVersion": 1, "quantity": 1}
 
     async def ours() -> None:
         await projection.project(added.pop())

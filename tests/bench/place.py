@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from azure.cosmos.aio import ContainerProxy
+from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.host import worker
 from shared.ordering.tables import PRODUCTS
@@ -31,7 +31,8 @@ class Place:
     Attributes:
         folder: for files of a section's own.
         cosmos: the Cosmos engine's connection string.
-        models: a client of it, as the app has one.
+        bare: azure-cosmos' client of it, as its documentation makes one.
+        models: the app's client of it.
         shop: the write side, on the files that the app has too.
         functions: the app's functions in the worker, by name.
         delay: of each round trip to a store, for services that run on their own.
@@ -39,6 +40,7 @@ class Place:
 
     folder: Path
     cosmos: str
+    bare: CosmosClient
     models: ReadModels
     shop: Shop
     functions: dict[str, worker.Function]
@@ -59,6 +61,11 @@ class Place:
     def orders(self) -> ContainerProxy:
         """The container of orders and summaries."""
         return self.models.container("orders")
+
+    @property
+    def bare_orders(self) -> ContainerProxy:
+        """The same container through the bare client."""
+        return self.bare.get_database_client("orders-db").get_container_client("orders")
 
     @asynccontextmanager
     async def empty_orders(self) -> AsyncIterator[ContainerProxy]:
@@ -84,7 +91,10 @@ async def open_place(folder: Path) -> AsyncIterator[Place]:
         functions = {function.name: function for function in await worker.load(ROOT)}
         models = ReadModels(Settings(sql=shop.url, cosmos=cosmos, service_bus=service_bus))
         stack.push_async_callback(models.close)
-        yield Place(folder, cosmos, models, shop, functions, Delay(folder / "delay"), stack, [])
+        bare = await stack.enter_async_context(
+            CosmosClient.from_connection_string(cosmos, connection_verify=False, enable_endpoint_discovery=False)
+        )
+        yield Place(folder, cosmos, bare, models, shop, functions, Delay(folder / "delay"), stack, [])
 
 
 def products(shop: Shop, count: int) -> list[Any]:
