@@ -1,7 +1,9 @@
 """The Cosmos DB containers that hold the read models."""
 
 from functools import cached_property
+from urllib.request import getproxies
 
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
 
 from shared.platform.identity import async_credential
@@ -32,7 +34,10 @@ class ReadModels:
         target = self._settings.cosmos
         if "AccountEndpoint=" not in target:
             return CosmosClient(
-                target, async_credential(self._settings.view_client_id), raw_response_hook=request_charge
+                target,
+                async_credential(self._settings.view_client_id),
+                transport=_transport(),
+                raw_response_hook=request_charge,
             )
         parts = dict(part.split("=", 1) for part in target.rstrip(";").split(";"))
         # engines and emulators know one region and certificates of their own
@@ -41,5 +46,14 @@ class ReadModels:
             parts["AccountKey"],
             connection_verify=False,
             enable_endpoint_discovery=False,
+            transport=_transport(),
             raw_response_hook=request_charge,
         )
+
+
+def _transport() -> AioHttpTransport:
+    """Make the transport as the client does, but ask the environment for a proxy here and not on each request.
+
+    aiohttp asks on two trips through the thread pool, in which a request waits behind the SQL of others.
+    """
+    return AioHttpTransport(use_env_settings=bool(getproxies()))
