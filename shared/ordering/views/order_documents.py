@@ -30,10 +30,11 @@ _CUSTOMERS_WITH_ORDERS = (
 )
 
 NEXT_ORDERS = _CUSTOMERS_WITH_ORDERS.where(
+    CUSTOMERS.c.customer_id >= _CUSTOMER,  # follows from what is below, but databases do not seek by an OR
     sa.or_(
         CUSTOMERS.c.customer_id > _CUSTOMER,
         sa.and_(CUSTOMERS.c.customer_id == _CUSTOMER, ORDERS.c.order_id > _ORDER),
-    )
+    ),
 )
 ORDERS_OF_ONE = _CUSTOMERS_WITH_ORDERS.where(CUSTOMERS.c.customer_id == _CUSTOMER)
 SOME_CUSTOMERS = (
