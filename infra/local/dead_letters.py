@@ -45,13 +45,15 @@ def _list(found: dict[str, Any], console: Console) -> None:
         console.print(f"{each['subscription']} ({each['consumer']}): {reasons or 'none'}", soft_wrap=True)
         if not each["items"]:
             continue
-        table = Table("number", "message", "event", "version", "of", "reason", "deliveries", "age")
         for item in each["items"]:
-            event = item["event"] or {"type": item["text"][:40], "version": "", "aggregateId": ""}
-            about = (event["type"], str(event["version"]), event["aggregateId"])
-            last = (item["reason"], str(item["deliveries"]), f"{item['age']} s")
-            table.add_row(str(item["sequenceNumber"]), item["messageId"], *about, *last)
-        console.print(table)
+            event = item["event"]
+            about = f"{event['type']}, version {event['version']} of {event['aggregateId']}" if event else item["text"]
+            console.print(
+                f"{item['sequenceNumber']:>6}  {item['reason']}, {item['deliveries']} deliveries, {item['age']} s old\n"
+                f"        {about}\n        message {item['messageId']}",
+                soft_wrap=True,
+                markup=False,
+            )
         if each["next"]:
             console.print(f"and {each['count'] - len(each['items'])} more, or yet more")
 

@@ -55,6 +55,10 @@ def answered(answer: httpx.Response) -> dict[str, Any]:
     Raises:
         RefusedError: it is a problem; the message has all that is wrong.
     """
+    if not answer.headers.get("Content-Type", "").endswith("json"):  # the platform's own answer, or of another system
+        raise RefusedError(
+            f"{answer.request.url} answers {answer.status_code}, and nothing of ours: is the token right?"
+        )
     body: dict[str, Any] = answer.json()
     if answer.status_code != httpx.codes.OK:
         wrong = [f"  {error['pointer'].removeprefix('/')}: {error['detail']}" for error in body.get("errors", [])]

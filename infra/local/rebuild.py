@@ -11,13 +11,28 @@ from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.local.ops import PATIENCE, RefusedError, add_where, answered, ops_client
 
 LOOK = 0.5
 """Seconds between two looks at how far it is."""
+
+OVER = frozenset({"done", "cancelled"})
+
+WHAT = {
+    "retiring": "waits until no process writes the generation before (13 s)",
+    "clearing": "empties the container",
+    "joining": "waits until every process writes the new generation (13 s)",
+    "filling": "writes what live events have not",
+    "switching": "waits for the agreed moment (13 s)",
+}
+"""Steps, and why they take their time; how they work: shared/operations/rebuilding.py."""
+
+GOES_ON = """
+It goes on by itself. `python3 dev.py rebuild` shows how far it is,
+`python3 dev.py rebuild {view} --cancel` gives it up."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 console.print(_table(answered(http.get("/projections"))["items"]))
             else:
                 answered(http.post(f"/projections/{options.view}/{options.action}"))
-                console.print(_table([_followed(http, options.view, console)]))
+                status = _followed(http, options.view, console)
+                console.print(_table([status]))
+                console.print(_next(status), soft_wrap=True)
     except KeyboardInterrupt:
-        print("It goes on by itself: the same command without a view tells how far it is.", file=sys.stderr)
+        print(GOES_ON.format(view=options.view), file=sys.stderr)
         return 130
+    except httpx.TransportError as error:
+        print(f"The system does not answer: {error}", file=sys.stderr)
+        return 1
     except RefusedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -44,24 +64,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _followed(http: httpx.Client, view: str, console: Console) -> dict[str, Any]:
-    """Show how far it is until it is over; the view's status then."""
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    said = None
+    """Show step by step how far it is until it is over; the view's status then."""
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(view, total=None)
+        said, task = None, None
         while True:
             status = _status(http, view)
-            rebuild = status["rebuild"]
-            step = rebuild["step"] if rebuild else "done"
-            if rebuild:
-                total = rebuild["total"] or None
-                bar.update(task, description=f"{view}: {step}", completed=rebuild["documents"], total=total)
-            if step != said and not console.is_terminal:
-                console.print(f"{view}: {step}")
-            said = step
-            if step in {"done", "cancelled"} and status["switchAt"] is None:
-                return status
+            step = _step(status)
+            if step != said:
+                if task is not None:
+                    bar.update(task, total=1, completed=1)
+                if step in OVER:
+                    return status
+                said, task = step, bar.add_task(step, total=None, what=WHAT[step])
+                if not console.is_terminal:
+                    console.print(f"{step}: {WHAT[step]}", soft_wrap=True)
+            if step == "filling" and task is not None:
+                rebuild = status["rebuild"]
+                done = f"{rebuild['documents']} of {rebuild['total']} documents"
+                bar.update(task, total=max(rebuild["total"], 1), completed=rebuild["documents"], what=done)
             time.sleep(LOOK)
+
+
+def _step(status: dict[str, Any]) -> str:
+    if status["switchAt"] is not None:
+        return "switching"  # a roll-back, too, which is no step of a rebuild
+    step: str = status["rebuild"]["step"] if status["rebuild"] else "done"
+    return step
 
 
 def _status(http: httpx.Client, view: str) -> dict[str, Any]:
@@ -78,20 +112,31 @@ def _status(http: httpx.Client, view: str) -> dict[str, Any]:
 
 
 def _table(views: Sequence[dict[str, Any]]) -> Table:
-    table = Table("view", "serving", "kept beside", "unapplied", "oldest", "differences", "last rebuild", "events/s")
+    """Tell how views are, in 80 columns."""
+    table = Table("view", "serves", "kept", "events behind", "documents wrong", "last rebuild")
     for view in views:
         lag, drift, rebuild = view["lag"], view["drift"], view["rebuild"]
+        oldest = f", oldest {lag['oldestAge']:.1f} s" if lag["oldestAge"] is not None else ""
+        speed = f", {rebuild['eventsPerSecond']:,.0f} events/s" if rebuild and rebuild["eventsPerSecond"] else ""
         table.add_row(
             view["view"],
             str(view["serving"]),
             _or_none(view["standby"]),
-            str(lag["unapplied"]),
-            "" if lag["oldestAge"] is None else f"{lag['oldestAge']:.1f} s",
+            f"{lag['unapplied']}{oldest}",
             str(len(drift["differences"])) if drift else "not checked yet",
-            f"{rebuild['step']}: {rebuild['written']} written" if rebuild else "never",
-            _or_none(rebuild and rebuild["eventsPerSecond"]),
+            f"{rebuild['step']}{speed}" if rebuild else "never",
         )
     return table
+
+
+def _next(status: dict[str, Any]) -> str:
+    """What can be done now."""
+    if status["standby"] is None:
+        return f"{status['view']} has generation {status['serving']} alone."
+    return (
+        f"Generation {status['serving']} serves. {status['standby']} is kept up to date beside it: "
+        "--roll-back lets it serve again, --retire stops keeping it."
+    )
 
 
 def _or_none(value: object) -> str:
