@@ -84,7 +84,7 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
         view = view_of(call.command.view)
         rebuilding = Rebuilding(read_models, view)
         response = await done("rebuild", view, call.metadata, rebuilding.start)
-        beside = asyncio.create_task(rebuilding.advance(time.time() + REBUILDS_FOR))
+        beside = asyncio.create_task(_carry_on(rebuilding))
         under_way.add(beside)
         beside.add_done_callback(under_way.discard)
         return response
@@ -123,16 +123,28 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
     async def continue_rebuilds(timer: func.TimerRequest) -> None:
-        until = time.time() + REBUILDS_FOR
-        await asyncio.gather(*(Rebuilding(read_models, view).advance(until) for view in named.values()))
+        await asyncio.gather(*(_carry_on(Rebuilding(read_models, view)) for view in named.values()))
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
     async def watch_projections(timer: func.TimerRequest) -> None:
         until = time.time() + WATCHES_FOR
         for view in named.values():
-            lag = await move_mark(view, read_models, until)
-            if lag.unapplied:
-                logger.info("%s: %s events are unapplied, the oldest is of %s", view.name, lag.unapplied, lag.oldest)
-            found = await drift.check(view, read_models, await view.source.sample(SAMPLED))
-            for difference in found:
-                logger.warning("%s: %s of %s differs from the log: %s", view.name, *difference)
+            try:
+                await _watch(view, read_models, until)
+            except Exception:  # an event of a newer release, say: that is no reason not to watch the others
+                logger.exception("%s cannot be held against the log", view.name)
+
+
+async def _carry_on(rebuilding: Rebuilding) -> None:
+    try:
+        await rebuilding.advance(time.time() + REBUILDS_FOR)
+    except Exception:
+        logger.exception("rebuilding %s waits for the next tick", rebuilding.view.name)
+
+
+async def _watch(view: View, read_models: ReadModels, until: float) -> None:
+    lag = await move_mark(view, read_models, until)
+    if lag.unapplied:
+        logger.info("%s: %s events are unapplied, the oldest is of %s", view.name, lag.unapplied, lag.oldest)
+    for difference in await drift.check(view, read_models, await view.source.sample(SAMPLED)):
+        logger.warning("%s: %s of %s differs from the log: %s", view.name, *difference)
