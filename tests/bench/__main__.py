@@ -19,7 +19,7 @@ from rich.console import Console
 
 from tests.bench import against_crud, against_eventsourcing, bare, growth, lag, round_trips, start, under_latency
 from tests.bench.place import Place, open_place
-from tests.bench.rows import Row, table
+from tests.bench.rows import Row, markdown, table
 from tests.bench.sizes import FULL, QUICK, SMOKE, Sizes
 
 SECTIONS: dict[str, Callable[[Place, Sizes], Awaitable[list[Row]]]] = {
@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = SMOKE if options.smoke else QUICK if options.quick else FULL
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
     rows = asyncio.run(_measure(options.only or list(SECTIONS), sizes, progress))
-    console.print(table(rows))
+    if options.markdown:
+        print(markdown(rows), end="")  # noqa: T201  # as it is, for a file
+    else:
+        console.print(table(rows))
     if options.json:
         text = json.dumps([row.as_json() for row in rows], indent=2, ensure_ascii=False)
         options.json.write_text(text + "\n", encoding="utf-8")
@@ -66,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     size.add_argument("--quick", action="store_true", help="small sizes: under five minutes")
     size.add_argument("--smoke", action="store_true", help="hardly anything: only that it runs")
     parser.add_argument("--only", action="append", choices=SECTIONS, help="one section; may be given again")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as docs/performance.md has them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
     return parser
 

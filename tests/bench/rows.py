@@ -58,6 +58,20 @@ class Row:
         }
 
 
+def markdown(rows: Sequence[Row]) -> str:
+    """All rows as docs/performance.md has them, a table for each section."""
+    lines: list[str] = []
+    section = ""
+    for row in rows:
+        if row.section != section:
+            section = row.section
+            lines += ["", f"**{section}**", "", "| what | figure | goal | on that machine |", "|---|---|---|---|"]
+        goal = "" if row.goal is None else f"{row.goal}: {'met' if row.goal.met(row.figure.median) else '**not met**'}"
+        figure = f"{row.figure.median:.3g} {row.unit} {row.figure}".strip()
+        lines.append(f"| {row.what} | {figure} | {goal} | {row.context} |")
+    return "\n".join([*lines[1:], ""])
+
+
 def table(rows: Sequence[Row]) -> Table:
     """All rows for people; goals that are not kept say so."""
     shown = Table(title="Medians over the rounds; in brackets the middle half of them", title_justify="left")
