@@ -1,14 +1,17 @@
 """The Cosmos DB containers that hold the read models."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
 
 from shared.platform.identity import async_credential
 from shared.platform.settings import Settings
 from shared.platform.telemetry import request_charge
+
+if TYPE_CHECKING:
+    from azure.core.pipeline.transport import AioHttpTransport
 
 
 class ReadModels:
@@ -51,9 +54,11 @@ class ReadModels:
         )
 
 
-def _transport() -> AioHttpTransport:
+def _transport() -> "AioHttpTransport":
     """Make the transport as the client does, but ask the environment for a proxy here and not on each request.
 
     aiohttp asks on two trips through the thread pool, in which a request waits behind the SQL of others.
     """
+    from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  # takes aiohttp's import with it
+
     return AioHttpTransport(use_env_settings=bool(getproxies()))
