@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 
 from azure.cosmos.aio import ContainerProxy
 
@@ -22,6 +23,7 @@ MOST = 2_000
 """Events that are looked for at a time."""
 
 AT_ONCE = 16
+"""Documents that are read at the same time."""
 
 SETTLED = timedelta(minutes=1)
 """Age from which the log's order is final: a transaction that began before has ended, and its sequences are visible."""
@@ -84,12 +86,10 @@ async def move_mark(view: View, read_models: ReadModels, until: float) -> Lag:
 
 
 async def _versions(container: ContainerProxy, changed: Sequence[Changed]) -> dict[str, int]:
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def version(document_id: str, partition_key: str) -> tuple[str, int]:
-        async with places:
-            document = await point_read(container, document_id, partition_key)
-        return document_id, document["version"] if document else 0
-
+    held: dict[str, int] = {}
     documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
-    return dict(await asyncio.gather(*(version(*document) for document in documents)))
+    for some in batched(documents, AT_ONCE, strict=False):
+        found = await asyncio.gather(*(point_read(container, *document) for document in some))
+        for (document_id, _), document in zip(some, found, strict=True):
+            held[document_id] = document["version"] if document else 0
+    return held
