@@ -104,7 +104,7 @@ def pythons() -> list[str]:
 def test_every_python_on_this_computer_since_3_9_can_start_it(interpreter: str) -> None:
     shown = subprocess.run([interpreter, "dev.py", "help"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "up        start the whole system" in shown.stdout
+    assert "start the whole system" in shown.stdout
 
 
 def test_a_command_there_is_not_is_answered_with_those_there_are() -> None:
