@@ -99,13 +99,16 @@ class Generations:
         return Served(self.container(generation), generation)
 
     async def written(self) -> Sequence[ContainerProxy]:
-        """Tell what projections write now, the serving one first; around a switch, wait until it is over."""
+        """Tell what projections write now; around a switch, wait until it is over.
+
+        The generation that takes over comes first, before the switch and after it. So it is never behind the other one,
+        however long a projection is held up between its two writes, or a reader who still asks the other one.
+        """
         state = await self._known()
         while (until := state.quiet_until(self._clock())) is not None:
             await asyncio.sleep(until - self._clock())
             state = await self._known()
-        now = state.at(self._clock())
-        return [self.container(generation) for generation in (now.serving, now.standby) if generation is not None]
+        return [self.container(generation) for generation in (state.standby, state.serving) if generation is not None]
 
     async def read(self) -> State:
         """Read the state itself, as it is now."""

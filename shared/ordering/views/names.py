@@ -51,7 +51,6 @@ class Names:
             return
         line = f'c.items["{event.product_id}"]'
         await self._correct(
-            await self._containers(),
             await asyncio.to_thread(self._orders_with_product, event.product_id, version),
             [
                 {"op": "set", "path": f"/items/{event.product_id}/productName", "value": event.name},
@@ -80,18 +79,15 @@ class Names:
             with suppress(CosmosAccessConditionFailedError):  # it has this name, or a later one
                 await _patch(container, SUMMARY, partition_key, operations, f"from c where {condition}")
         orders = await asyncio.to_thread(self._orders_of_customer, event.customer_id)
-        await self._correct(containers, orders, operations, condition)
+        await self._correct(orders, operations, condition)
 
     async def _correct(
-        self,
-        containers: Sequence[ContainerProxy],
-        orders: Sequence[OrderToCorrect],
-        operations: Sequence[dict[str, Any]],
-        condition: str,
+        self, orders: Sequence[OrderToCorrect], operations: Sequence[dict[str, Any]], condition: str
     ) -> None:
         rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
-        for container in containers:
-            for some in batched(orders, AT_ONCE, strict=False):
+        for some in batched(orders, AT_ONCE, strict=False):
+            # asked each time, because many orders take longer than a switch is agreed ahead
+            for container in await self._containers():
                 await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
     async def _correct_one(

@@ -147,7 +147,7 @@ async def test_an_item_that_is_gone_again_when_its_name_comes_is_left_alone(
 
     path = f"/items/{tea.product_id}/productName"
     condition = f'c.items["{tea.product_id}"].productVersion < 2'
-    await names._correct([orders], [had_it], [{"op": "set", "path": path, "value": "Green tea"}], condition)
+    await names._correct([had_it], [{"op": "set", "path": path, "value": "Green tea"}], condition)
 
     assert await document(orders, order) == before
 
