@@ -16,7 +16,15 @@ from shared.platform.write_side import LostRace
 from tests.simulation.scheduler import Crash, Scheduler
 
 SCHEMAS = ("ordering", "catalog", "customers")
-NUMBERS = {"deadlock": 1205, "failover": 40613, "lost connection": 10054}
+NUMBERS = {
+    "deadlock": 1205,
+    "failover": 40613,
+    "lost connection before commit": 10054,
+    "lost connection after commit": 10054,
+    "failover while reading": 40613,
+}
+
+BEFORE_COMMIT = ("deadlock", "failover", "lost connection before commit", "crash before commit", "lost race")
 
 
 def empty_database(schema: str) -> sa.Engine:
@@ -26,6 +34,13 @@ def empty_database(schema: str) -> sa.Engine:
         sqlite: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # it is SQLite's
         sqlite.deserialize(_migrated()[schema], name=schema)
     return engine
+
+
+def unpublished(engine: sa.Engine, log: EventLog[Any]) -> int:
+    """Count the events that are still in a context's outbox."""
+    statement = sa.select(sa.func.count()).select_from(log.table).where(log.table.c.published_at.is_(None))
+    with engine.connect() as connection:
+        return connection.execute(statement).scalar_one()
 
 
 @cache
@@ -68,19 +83,21 @@ class FaultyEngine:
         self._scheduler.pause()
         with self._engine.begin() as connection:
             yield connection
-            self._raise(self._scheduler.fault("deadlock", "failover", "crash before commit", "lost race"))
+            self._raise(self._scheduler.fault(*BEFORE_COMMIT))
             if self._scheduler.fault("late commit"):
                 _commit_late(connection, self._log)
         self._scheduler.pause()
-        self._raise(self._scheduler.fault("lost connection", "crash after commit"))
+        self._raise(self._scheduler.fault("lost connection after commit", "crash after commit"))
 
     def connect(self) -> sa.Connection:
-        """Connect for reading, which does not fail here."""
+        """Connect for reading; it may fail at the start, which is as bad as anywhere in it."""
+        self._scheduler.pause()
+        self._raise(self._scheduler.fault("failover while reading", "crash while reading"))
         return self._engine.connect()
 
-    def execution_options(self, **options: Any) -> sa.Engine:
-        """Give the engine for reading."""
-        return self._engine.execution_options(**options)
+    def execution_options(self, **_options: Any) -> "FaultyEngine":
+        """Give the engine for reading, which needs no options here."""
+        return self
 
     @staticmethod
     def _raise(kind: str | None) -> None:
@@ -89,7 +106,7 @@ class FaultyEngine:
                 return
             case "lost race":
                 raise LostRace
-            case "crash before commit" | "crash after commit":
+            case "crash before commit" | "crash after commit" | "crash while reading":
                 raise Crash
             case _:
                 raise sa.exc.OperationalError("", {}, Exception(f"[HY000] something ({NUMBERS[kind]}) (SQLExecute)"))

@@ -1,10 +1,14 @@
 """Cosmos DB with its moods: throttling, time-outs before and after the work was done; the local engine's own rules."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from http import HTTPStatus
 from typing import Any, override
 
+from azure.core import MatchConditions
 from azure.cosmos.exceptions import (
     CosmosAccessConditionFailedError,
     CosmosBatchOperationError,
@@ -13,60 +17,63 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
-from infra.local.cosmos import batch, items
+from infra.local.containers import TOPOLOGY
+from infra.local.cosmos import batch, definitions, items
 from infra.local.cosmos.definitions import Container
 from infra.local.cosmos.errors import CosmosError
 from infra.local.cosmos.items import Partition, partition_of
-from infra.local.cosmos.store import Item, Store
+from infra.local.cosmos.query.pages import Queries
+from tests.simulation.memory import MemoryStore
 from tests.simulation.scheduler import Crash, Scheduler
 
 STATUS = {"throttled": 429, "unavailable": 503, "time-out": 408, "time-out after the work": 408}
 
+BESIDE = 0.3
+"""How often a request lets others of the same process go first."""
 
-class MemoryStore(Store):
-    """The engine's store, without a file."""
 
-    def __init__(self) -> None:
-        self._items: dict[tuple[str, str], Item] = {}
+@cache
+def _definitions() -> dict[str, dict[str, Any]]:
+    """What the containers are like, as their service would be told."""
+    topology = json.loads(TOPOLOGY.read_text(encoding="utf-8"))
+    return {
+        container["id"]: definitions.check(container | {"partitionKey": {"paths": [container["partitionKey"]]}})
+        for container in topology["containers"]
+    }
 
-    @override
-    @contextmanager
-    def transaction(self, container: Container | None = None) -> Iterator[None]:
-        before = dict(self._items)
-        try:
-            yield
-        except BaseException:
-            self._items = before
-            raise
 
-    @override
-    def item(self, container: Container, partition: str, item_id: str) -> Item | None:
-        return self._items.get((partition, item_id))
+class FaultyReadModels:
+    """What stands in for shared.platform.cosmos.ReadModels: all containers there are."""
 
-    @override
-    def save(self, container: Container, item: Item) -> None:
-        self._items[item.partition, item.id] = item
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._containers = {name: FaultyContainer(name, scheduler) for name in _definitions()}
 
-    @override
-    def delete_item(self, container: Container, item: Item) -> None:
-        del self._items[item.partition, item.id]
-
-    def documents(self) -> list[dict[str, Any]]:
-        """All documents."""
-        return [json.loads(item.body) for item in self._items.values()]
+    def container(self, name: str) -> "FaultyContainer":
+        """Give a container by its name."""
+        return self._containers[name]
 
 
 class FaultyContainer:
-    """What the projections use of azure.cosmos.aio.ContainerProxy."""
+    """What projections and queries use of azure.cosmos.aio.ContainerProxy."""
 
-    def __init__(self, name: str, partition_key: str, scheduler: Scheduler) -> None:
-        definition = {"id": name, "partitionKey": {"paths": [partition_key]}}
-        self._container = Container(1, "db", "", name, "AAAAAAAAAAA=", "", 0, 0, definition)
+    def __init__(self, name: str, scheduler: Scheduler) -> None:
+        self._container = Container(1, "db", "", name, "AAAAAAAAAAA=", "", 0, 0, _definitions()[name])
         self.store = MemoryStore()
+        self._queries = Queries(self.store)
         self._scheduler = scheduler
+
+    @property
+    def changes(self) -> int:
+        """How many writes there have been: as long as it stays, so does everything that can be read."""
+        return self._container.sequence
+
+    async def read(self) -> dict[str, Any]:
+        """Read what the container is like."""
+        return self._container.definition
 
     async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
         """Read a document."""
+        await self._turn()
         with self._request():
             outcome = items.read(self._partition(partition_key), item)
         document: dict[str, Any] = json.loads(outcome.body or "")
@@ -74,11 +81,30 @@ class FaultyContainer:
 
     async def create_item(self, body: Mapping[str, Any], **_options: Any) -> dict[str, Any]:
         """Create a document."""
+        await self._turn()
         with self._request():
             partition = self._partition(body[self._container.partition_path[0]])
             outcome = items.create(partition, json.loads(json.dumps(body)))
         document: dict[str, Any] = json.loads(outcome.body or "")
         return document
+
+    async def replace_item(
+        self, item: str, body: Mapping[str, Any], *, etag: str, match_condition: MatchConditions
+    ) -> dict[str, Any]:
+        """Replace a document that is as it was read."""
+        assert match_condition is MatchConditions.IfNotModified, "there is no other one here"
+        await self._turn()
+        with self._request():
+            partition = self._partition(body[self._container.partition_path[0]])
+            outcome = items.replace(partition, item, json.loads(json.dumps(body)), etag)
+        document: dict[str, Any] = json.loads(outcome.body or "")
+        return document
+
+    async def delete_item(self, item: str, partition_key: str) -> None:
+        """Delete a document."""
+        await self._turn()
+        with self._request():
+            items.delete(self._partition(partition_key), item)
 
     async def patch_item(
         self,
@@ -90,17 +116,21 @@ class FaultyContainer:
         **_options: Any,
     ) -> None:
         """Patch a document."""
+        await self._turn()
         with self._request():
             request = {"operations": list(patch_operations), "condition": filter_predicate}
             items.patch(self._partition(partition_key), item, json.loads(json.dumps(request)))
 
-    async def execute_item_batch(self, batch_operations: Sequence[Any], partition_key: str) -> None:
+    async def execute_item_batch(self, batch_operations: Sequence[Any], partition_key: str) -> list[Any]:
         """Run a transactional batch."""
+        await self._turn()
         with self._request():
             requests = json.loads(json.dumps([_request(*operation) for operation in batch_operations]))
             _, results = batch.run(self._partition(partition_key), requests)
             for place, result in enumerate(results):
-                if result["statusCode"] >= 400 and result["statusCode"] != batch.FAILED_DEPENDENCY:
+                if result["statusCode"] >= HTTPStatus.BAD_REQUEST and result["statusCode"] != batch.FAILED_DEPENDENCY:
+                    if result["statusCode"] == HTTPStatus.PRECONDITION_FAILED:
+                        self._scheduler.note("412")
                     raise CosmosBatchOperationError(  # type: ignore[no-untyped-call]  # the SDK has not annotated it
                         error_index=place,
                         headers={},
@@ -108,11 +138,36 @@ class FaultyContainer:
                         message=result["message"],
                         operation_responses=results,
                     )
+        return results
 
-    async def query_items(self, *_arguments: Any, **_options: Any) -> AsyncIterator[dict[str, Any]]:
-        """Lists are not simulated."""
-        raise NotImplementedError
-        yield {}
+    def query_items(
+        self, query: str, *, parameters: Sequence[Mapping[str, Any]] = (), partition_key: str
+    ) -> "_Results[dict[str, Any]]":
+        """Query one partition; nothing happens until the results are asked for."""
+        return _Results(self._query({"query": query, "parameters": list(parameters)}, partition_key))
+
+    def query_items_change_feed(self, *, start_time: str) -> "_Results[dict[str, Any]]":
+        """Give all documents."""
+        assert start_time == "Beginning", "there is no other start here"
+        return _Results(self._all())
+
+    async def _all(self) -> list[dict[str, Any]]:
+        await self._turn()
+        with self._request():
+            return self.store.documents()
+
+    async def _query(self, request: dict[str, Any], partition_key: str) -> list[dict[str, Any]]:
+        await self._turn()
+        with self._request():
+            sent = json.loads(json.dumps(request))
+            page = await self._queries.run(self._container, partition_of(partition_key), sent, None, 1_000)
+        assert page.continuation is None, "a simulated shop has no more than a page of anything"
+        return [json.loads(result) for result in page.results]
+
+    async def _turn(self) -> None:
+        """Let what the same process has begun beside this go first, now and then."""
+        if self._scheduler.random.random() < BESIDE:
+            await asyncio.sleep(0)
 
     @contextmanager
     def _request(self) -> Iterator[None]:
@@ -121,6 +176,8 @@ class FaultyContainer:
         try:
             yield
         except CosmosError as error:
+            if error.status == HTTPStatus.PRECONDITION_FAILED:
+                self._scheduler.note("412")
             raise _refused(error) from error
         self._scheduler.pause()
         self._raise(self._scheduler.fault("time-out after the work", "crash after Cosmos"))
@@ -136,16 +193,42 @@ class FaultyContainer:
             raise _error(CosmosHttpResponseError, STATUS[kind], kind)
 
 
+class _Results[T](AsyncIterator[T]):
+    """What a query gives, one by one; asked for when the first is wanted."""
+
+    def __init__(self, ask: Coroutine[Any, Any, list[T]]) -> None:
+        self._ask = ask
+        self._found: Iterator[T] | None = None
+
+    def by_page(self) -> "_Results[_Results[T]]":
+        """Give all of it as one page."""
+
+        async def pages() -> "list[_Results[T]]":
+            return [self]
+
+        return _Results(pages())
+
+    @override
+    async def __anext__(self) -> T:
+        if self._found is None:
+            self._found = iter(await self._ask)
+        for document in self._found:
+            return document
+        raise StopAsyncIteration
+
+
 def _request(kind: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
     match kind:
         case "create":
-            return {"operationType": "Create", "resourceBody": arguments[0]}
+            request = {"operationType": "Create", "resourceBody": arguments[0]}
         case "patch":
             body = {"operations": arguments[1], "condition": options.get("filter_predicate")}
             request = {"operationType": "Patch", "id": arguments[0], "resourceBody": body}
-            return request | ({"ifMatch": options["if_match_etag"]} if "if_match_etag" in options else {})
+        case "replace":
+            request = {"operationType": "Replace", "id": arguments[0], "resourceBody": arguments[1]}
         case _:
             raise NotImplementedError(kind)
+    return request | ({"ifMatch": options["if_match_etag"]} if "if_match_etag" in options else {})
 
 
 def _refused(error: CosmosError) -> CosmosHttpResponseError:

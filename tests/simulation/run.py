@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from types import SimpleNamespace
 from unittest import mock
 
 import stamina
 
+from tests.simulation.scheduler import Scheduler
 from tests.simulation.shop import Shop
 from tests.simulation.truth import broken
 
@@ -24,11 +27,25 @@ class Outcome:
     broken: list[str]
     faults: dict[str, int]
     accepted: int
+    fault_rate: float
 
     def __str__(self) -> str:
         """Name the seed, what it broke, and how to see it again."""
         lines = "\n  ".join(self.broken[:10])
-        return f"seed {self.seed}:\n  {lines}\nAgain: python3 dev.py simulate --seed {self.seed}"
+        rate = "" if self.fault_rate == FAULT_RATE else f" --faults {self.fault_rate}"
+        return f"seed {self.seed}:\n  {lines}\nAgain: python3 dev.py simulate --seed {self.seed}{rate}"
+
+
+@contextmanager
+def _seeded(scheduler: Scheduler) -> Iterator[None]:
+    """Let ids and times that nobody hands in follow from the seed."""
+    clock = SimpleNamespace(now=lambda _zone: scheduler.clock())
+    with (
+        mock.patch("shared.messaging.event_log.uuid4", scheduler.uuid),
+        mock.patch("shared.messaging.projection.datetime", clock),
+        mock.patch("shared.platform.reading.time", SimpleNamespace(monotonic=scheduler.seconds)),
+    ):
+        yield
 
 
 def simulate(seed: int, fault_rate: float = FAULT_RATE) -> Outcome:
@@ -36,13 +53,13 @@ def simulate(seed: int, fault_rate: float = FAULT_RATE) -> Outcome:
     with stamina.set_testing(True, attempts=10, cap=True):
         shop = Shop(seed, fault_rate)
         try:
-            with mock.patch("shared.messaging.event_log.uuid4", shop.scheduler.uuid):
+            with _seeded(shop.scheduler):
                 shop.run()
                 wrong = list(broken(shop))
         except Exception as error:  # noqa: BLE001  # an error is a finding like others, with its seed
             wrong = [f"{type(error).__name__}: {error}"]
-    accepted = sum(sent.accepted is not None for sent in shop.sent)
-    return Outcome(seed, wrong, shop.scheduler.faults, accepted)
+    accepted = sum(sent.accepted is not None for sent in shop.clients.sent)
+    return Outcome(seed, wrong, shop.scheduler.faults, accepted, fault_rate)
 
 
 def simulate_all(seeds: Iterable[int], fault_rate: float = FAULT_RATE) -> Iterator[Outcome]:

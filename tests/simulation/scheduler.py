@@ -11,18 +11,30 @@ from uuid import UUID
 
 from greenlet import getcurrent, greenlet
 
+from tests.simulation import FAULTS
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+MICROSECOND = 1e-6
 STEPS = tuple(timedelta(milliseconds=step) for step in (0, 1, 5, 50, 3_000))
 """How much time may pass between two turns."""
+
+HASTE = tuple(timedelta(milliseconds=step) for step in (0, 1, 5, 50, 100))
+LONGEST = timedelta(seconds=0.5)
+"""The same, and how long anybody waits for a turn, while nobody may be held up."""
+
+MOST_STEPS = 100_000
+"""After so many steps of an event loop, whatever it does will not end."""
 
 
 class Crash(BaseException):
     """The process dies here: nothing after this point happens, and no `except Exception` sees it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Actor:
     name: str
     life: greenlet
+    last_turn: datetime = START
 
 
 class Scheduler:
@@ -36,15 +48,17 @@ class Scheduler:
     def __init__(self, seed: int, fault_rate: float) -> None:
         self.random = random.Random(seed)
         self.fault_rate = fault_rate
-        self.faults: dict[str, int] = {}
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.faults = dict.fromkeys(FAULTS, 0)
+        self.now = START
         self.closing = False
+        self._running: _Actor | None = None
+        self._spared_by: _Actor | None = None
         self._actors: list[_Actor] = []
         self._main: greenlet | None = None
 
-    def spawn(self, name: str, body: Callable[[], None]) -> None:
-        """Add an actor; it begins when its first turn comes."""
-        self._actors.append(_Actor(name, greenlet(body)))
+    def spawn(self, name: str, body: Callable[[], None], turns: int = 1) -> None:
+        """Add an actor, which has so many turns where others have one; it begins when its first turn comes."""
+        self._actors += [_Actor(name, greenlet(body))] * turns
 
     def run(self, over: Callable[[], bool], last: str) -> None:
         """Give turns until all actors whose names begin with `last` have ended and `over` says so; then all end.
@@ -58,14 +72,28 @@ class Scheduler:
             while waiting:
                 if not busy and not self.closing:
                     self.closing = over()
-                actor = self.random.choice(waiting)
-                self.now += self.random.choice(STEPS)
+                actor = self._running = self._next(waiting)
                 actor.life.switch()
                 if actor.life.dead:
-                    waiting.remove(actor)
+                    waiting = [other for other in waiting if other is not actor]
                     busy -= actor.name.startswith(last)
         finally:
             self._main = None
+
+    def _next(self, waiting: list[_Actor]) -> _Actor:
+        actor = self.random.choice(waiting)
+        if self._spared_by is None:
+            self.now += self.random.choice(STEPS)
+        else:
+            self.now += self.random.choice(HASTE)
+            longest = min(waiting, key=lambda other: other.last_turn)
+            actor = longest if longest.last_turn < self.now - LONGEST else actor
+        actor.last_turn = self.now
+        return actor
+
+    def spare_others(self) -> None:
+        """From now on let faults meet this actor alone, and hold nobody up."""
+        self._spared_by = self._running
 
     def pause(self) -> None:
         """Let others go on, for as long as the seed says; does nothing outside of actors."""
@@ -91,10 +119,15 @@ class Scheduler:
 
     def fault(self, *kinds: str) -> str | None:
         """Decide whether something goes wrong here, and what."""
-        if self._main is None or self.closing or self.random.random() >= self.fault_rate:
+        if self._main is None or self.closing or self._spared_by not in (None, self._running):
             return None
-        kind = self.random.choice(kinds)
-        self.faults[kind] = self.faults.get(kind, 0) + 1
+        if self.random.random() >= self.fault_rate:
+            return None
+        return self.note(self.random.choice(kinds))
+
+    def note(self, kind: str) -> str:
+        """Count something that went wrong, injected or not."""
+        self.faults[kind] += 1
         return kind
 
     def clock(self) -> datetime:
@@ -102,6 +135,10 @@ class Scheduler:
         if self.fault("clock jump"):
             return self.now + timedelta(minutes=self.random.choice((-5, 5)))
         return self.now
+
+    def seconds(self) -> float:
+        """The time that only ever goes forward, in seconds."""
+        return (self.now - START).total_seconds()
 
     def uuid(self) -> UUID:
         """An id that the seed decides."""
@@ -133,24 +170,29 @@ class _Loop(asyncio.BaseEventLoop):
         events._set_running_loop(self)
         try:
             task = self.create_task(coroutine)
-            while not task.done():
+            for _ in range(MOST_STEPS):
+                if task.done():
+                    break
                 step()
-            if not isinstance(task.exception(), Crash):
-                while tasks.all_tasks(self):
-                    step()
+            assert task.done(), "a coroutine goes round and round"
+            while tasks.all_tasks(self) and not isinstance(task.exception(), Crash):
+                step()
+            for other in tasks.all_tasks(self):
+                if (abandoned := other.get_coro()) is not None:
+                    abandoned.close()  # nothing of a process that died is heard of again
         finally:
             events._set_running_loop(None)
         return task.result()
 
     @override
     def time(self) -> float:
-        return self._scheduler.now.timestamp()
+        return self._scheduler.seconds()
 
     def select(self, timeout: float | None) -> list[Any]:
         """Wait for time to pass: the base class asks this of its selector."""
         assert timeout is not None, "nothing will ever happen on this loop"
         if timeout > 0:
-            self._scheduler.sleep(timeout)
+            self._scheduler.sleep(timeout + MICROSECOND)  # or the rest of one would be waited for again and again
         return []
 
     def _process_events(self, _events: list[Any]) -> None:

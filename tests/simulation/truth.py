@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
+from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog import tables as catalog
 from shared.catalog.domain.product import Product
@@ -18,13 +19,17 @@ from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderSubmittedV1
 from shared.ordering.repository import Orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
+from shared.platform.generations import Generations, State
 from shared.platform.times import utc_text
+from tests.simulation.database import unpublished
+from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop
 
 
 def broken(shop: Shop) -> Iterator[str]:
     """Find what is not as it must be; nothing, in a system that keeps its promises."""
-    yield from shop.seen.backwards
+    yield from shop.reader.wrong
+    yield from _names(shop)
     for name, subscription in shop.subscriptions.items():
         if subscription.dead:
             yield f"{name}: {len(subscription.dead)} dead letters that replaying does not help"
@@ -34,6 +39,7 @@ def broken(shop: Shop) -> Iterator[str]:
             yield from _published(connection, tables.LOG, shop.topics[tables.SCHEMA].arrived)
     yield from _replayed(shop)
     yield from _read_models(shop)
+    yield from _generations(shop)
 
 
 def _commands(connection: sa.Connection, log: EventLog[Any], shop: Shop) -> Iterator[str]:
@@ -43,7 +49,7 @@ def _commands(connection: sa.Connection, log: EventLog[Any], shop: Shop) -> Iter
     for (command, kind), times in left.items():
         if times > 1:
             yield f"{command} left {kind} {times} times"
-    known = {sent.key: sent for sent in shop.sent}
+    known = {sent.key: sent for sent in shop.clients.sent}
     for command in {row.command_id for row in rows}:
         if known[command].accepted is None:
             yield f"{command} was refused and left events"
@@ -51,8 +57,7 @@ def _commands(connection: sa.Connection, log: EventLog[Any], shop: Shop) -> Iter
 
 def _published(connection: sa.Connection, log: EventLog[Any], arrived: dict[Any, list[int]]) -> Iterator[str]:
     """Every event went out once, and each aggregate's in order."""
-    unpublished = sa.select(sa.func.count()).select_from(log.table).where(log.table.c.published_at.is_(None))
-    if count := connection.execute(unpublished).scalar():
+    if count := unpublished(connection.engine, log):
         yield f"{count} events are unpublished"
     newest = sa.select(log.table.c.aggregate_id, sa.func.max(log.table.c.aggregate_version)).group_by(
         log.table.c.aggregate_id
@@ -64,7 +69,7 @@ def _published(connection: sa.Connection, log: EventLog[Any], arrived: dict[Any,
 
 def _replayed(shop: Shop) -> Iterator[str]:
     """Who retries gets the first answer."""
-    for sent in [sent for sent in shop.sent if sent.accepted]:
+    for sent in [sent for sent in shop.clients.sent if sent.accepted]:
         again = shop.writes[sent.context].run(sent.handler, sent.command, sent.metadata)
         first = sent.accepted
         if first is None or (again.aggregate_id, again.version) != (first.aggregate_id, first.version):
@@ -73,7 +78,7 @@ def _replayed(shop: Shop) -> Iterator[str]:
 
 def _read_models(shop: Shop) -> Iterator[str]:
     names = _product_names(shop)
-    documents = {document["id"]: document for document in shop.orders.store.documents()}
+    documents = {document["id"]: document for document in _serving(shop, "orders")}
     orders: dict[Any, list[Order]] = {}
     submissions: dict[Any, list[tuple[str, str]]] = {}
     with shop.engines["ordering"].connect() as connection:
@@ -98,8 +103,65 @@ def _read_models(shop: Shop) -> Iterator[str]:
                 shown = documents.get(str(order.order_id), {}).get("customerName")
                 yield from _compare(f"customer's name in order {order.order_id}", shown, customer.name)
             yield from _summary(documents.get(SUMMARY), customer, theirs, submissions.get(customer_id, []))
-    for document in shop.products.store.documents():
+    for document in documents.values():
+        if document["id"] != SUMMARY and len(document["projected"]) != document["version"]:
+            yield f"order {document['id']} at {document['version']} notes {len(document['projected'])} versions"
+    for document in _serving(shop, "products"):
         yield from _compare(f"product {document['id']}", document["name"], names[document["id"]][0])
+
+
+def _serving(shop: Shop, view: str) -> list[dict[str, Any]]:
+    """What queries read."""
+    state, generations = _state(shop, view)
+    return _documents(generations.container(state.serving))
+
+
+def _generations(shop: Shop) -> Iterator[str]:
+    """Generations that are kept side by side show the same."""
+    for view in ("orders", "products"):
+        state, generations = _state(shop, view)
+        if state.standby is None:
+            continue
+        served, kept = (
+            {document["id"]: _but_its_life(document) for document in _documents(generations.container(number))}
+            for number in (state.serving, state.standby)
+        )
+        for name in served.keys() | kept.keys():
+            yield from _compare(f"{name} in generation {state.standby}", kept.get(name), served.get(name))
+
+
+def _state(shop: Shop, view: str) -> tuple[State, Generations]:
+    generations = shop.start().rebuildings[view].view.generations
+    return shop.scheduler.work(generations.read()), generations
+
+
+def _documents(container: ContainerProxy) -> list[dict[str, Any]]:
+    return cast("FaultyContainer", container).store.documents()
+
+
+def _but_its_life(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what tells of the document, not of its subject."""
+    return {
+        name: value
+        for name, value in document.items()
+        if name not in {"projected", "renames"} and not name.startswith("_")
+    }
+
+
+def _names(shop: Shop) -> Iterator[str]:
+    """No reader was shown an older name after a newer one, or after it had asked for that."""
+    given = {
+        (sent.accepted.aggregate_id, sent.command.name): sent.accepted.version
+        for sent in shop.clients.sent
+        if sent.accepted and hasattr(sent.command, "name")
+    }
+    for (place, id_), shown in shop.reader.names.items():
+        least = 0
+        for name, asked in shown:
+            version = given[id_, name]
+            if version < max(least, asked):
+                yield f"{place} showed the name {name!r}, version {version} of {id_}, after version {max(least, asked)}"
+            least = max(least, version, asked)
 
 
 def _summary(

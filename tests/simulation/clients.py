@@ -1,0 +1,138 @@
+"""Clients that order, rename and price, each careful enough to send a command again until it is answered."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.catalog.commands.add_product import AddProduct, add_product
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.customers.commands.register_customer import RegisterCustomer, register_customer
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.kernel.refusals import Refusal
+from shared.messaging.envelope import Accepted, Metadata
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
+from shared.ordering.commands.remove_item import RemoveItem, remove_item
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.platform.sql import is_transient
+from shared.platform.write_side import LostRace, WriteSide
+from tests.simulation.scheduler import Crash, Scheduler
+
+ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
+
+KINDS = "add add remove submit submit confirm complete cancel rename price product".split()
+"""What a client may do next, as often as it stands here."""
+
+type Handler = Callable[[Any, Any], Accepted]
+
+
+@dataclass(slots=True)
+class Sent:
+    """A command that a client sent until it was answered; `accepted` is None if it was refused, or is yet to be."""
+
+    key: str
+    context: str
+    handler: Handler
+    command: Any
+    metadata: Metadata
+    accepted: Accepted | None = None
+
+
+class Clients:
+    """All clients of a shop.
+
+    Attributes:
+        sent: what they sent, in that order.
+        customer: who orders.
+        products: what there is to order.
+    """
+
+    def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide[Any]]) -> None:
+        self._scheduler = scheduler
+        self._writes = writes
+        self.sent: list[Sent] = []
+        self.customer = scheduler.uuid()
+        self.products = [scheduler.uuid() for _ in range(3)]
+
+    def open(self) -> None:
+        """Register the customer and add the first products."""
+        registration = RegisterCustomer(customer_id=self.customer, name="n0", email="a@b.org")
+        self._send("customers", register_customer, registration)
+        for number, product in enumerate(self.products):
+            self._send("catalog", add_product, _product(product, Decimal(f"{number}.37")))
+
+    def live(self, name: str) -> None:
+        """Be a client of this name: send some commands, one after the other."""
+        mine: list[UUID] = []
+        for number in range(self._scheduler.random.randint(3, 8)):
+            self._send(*self._next(mine, f"{name} {number}"))
+
+    def _next(self, mine: list[UUID], name: str) -> tuple[str, Handler, Any]:
+        chance = self._scheduler.random
+        order = chance.choice(mine) if mine and chance.random() < 0.8 else None
+        product, quantity = chance.choice(self.products), chance.randint(1, 3)
+        if order is None:
+            mine.append(self._scheduler.uuid())
+            return "ordering", create_order, _order(mine[-1], self.customer, product, quantity)
+        match chance.choice(KINDS):
+            case "add":
+                return "ordering", add_item, AddItem(order_id=order, product_id=product, quantity=quantity)
+            case "remove":
+                return "ordering", remove_item, RemoveItem(order_id=order, product_id=product)
+            case "submit":
+                return "ordering", submit_order, SubmitOrder(order_id=order)
+            case "confirm":
+                return "ordering", confirm_order, ConfirmOrder(order_id=order)
+            case "complete":
+                return "ordering", complete_order, CompleteOrder(order_id=order)
+            case "cancel":
+                return "ordering", cancel_order, CancelOrder(order_id=order, reason="r")
+            case "product":
+                self.products.append(self._scheduler.uuid())
+                return "catalog", add_product, _product(self.products[-1], Decimal("4.20"))
+            case "price":
+                price = Decimal(chance.randint(0, 999)).scaleb(-2)
+                return "catalog", change_price, ChangePrice(product_id=product, unit_price=price)
+            case _ if chance.random() < 0.5:
+                return "catalog", rename_product, RenameProduct(product_id=product, name=name)
+            case _:
+                return "customers", rename_customer, RenameCustomer(customer_id=self.customer, name=name)
+
+    def _send(self, context: str, handler: Handler, command: Any) -> None:
+        """Send a command with a key, until it is answered."""
+        fingerprint = hashlib.sha256(repr(command).encode()).digest()
+        key = f"command-{len(self.sent)}"
+        metadata = Metadata(key, fingerprint, correlation_id="c", at=self._scheduler.clock())
+        sent = Sent(key, context, handler, command, metadata)
+        self.sent.append(sent)
+        for _ in range(1_000):
+            try:
+                sent.accepted = self._writes[context].run(handler, command, metadata)
+            except Refusal:
+                return
+            except Crash:
+                continue
+            except (LostRace, sa.exc.DBAPIError) as error:
+                if not isinstance(error, LostRace) and not is_transient(error):
+                    raise
+                continue
+            return
+        raise AssertionError(f"{key} was never answered")
+
+
+def _product(product_id: UUID, price: Decimal) -> AddProduct:
+    return AddProduct(product_id=product_id, name="p0", unit_price=price, currency="EUR", category="c")
+
+
+def _order(order_id: UUID, customer: UUID, product: UUID, quantity: int) -> CreateOrder:
+    items = [Item(product_id=product, quantity=quantity)]
+    return CreateOrder(order_id=order_id, customer_id=customer, items=items, shipping_address=ADDRESS)
