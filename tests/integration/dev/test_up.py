@@ -1,5 +1,6 @@
 """`dev.py up`: one command starts everything, and one Ctrl-C ends every process of it."""
 
+import json
 import os
 import shutil
 import signal
@@ -246,18 +247,21 @@ def test_ephemeral_data_is_gone_afterwards(tmp_path: Path) -> None:
 
 
 def test_without_the_host_the_engines_are_prepared_for_core_tools(tmp_path: Path) -> None:
+    declared = json.loads((ROOT / "infra" / "local" / "cosmos.json").read_text(encoding="utf-8"))["containers"]
     command = [sys.executable, "-m", "infra.local.up", *FREE, "--engines-only", "--data", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as supervisor:
-        assert supervisor.stdout is not None
-        assert any("func start" in line for line in supervisor.stdout)
-        found = running.find(tmp_path)
-        assert found is not None
-        assert set(found.pids) == {"servicebus", "cosmos"}
-        with CosmosClient.from_connection_string(found.settings["CosmosConnection"]) as client:
-            names = [each["id"] for each in client.get_database_client("orders-db").list_containers()]
-        assert names == ["orders", "catalog"]
-        supervisor.send_signal(signal.SIGINT)
-        supervisor.communicate(timeout=30)
+        try:
+            assert supervisor.stdout is not None
+            assert any("func start" in line for line in supervisor.stdout)
+            found = running.find(tmp_path)
+            assert found is not None
+            assert set(found.pids) == {"servicebus", "cosmos"}
+            with CosmosClient.from_connection_string(found.settings["CosmosConnection"]) as client:
+                names = [each["id"] for each in client.get_database_client("orders-db").list_containers()]
+            assert names == [container["id"] for container in declared]
+        finally:
+            supervisor.send_signal(signal.SIGINT)
+            supervisor.communicate(timeout=30)
     assert supervisor.returncode == 0
 
 
