@@ -1,8 +1,8 @@
 """What an event does to the documents of a read model, as data: a projection sends it, a rebuild folds it in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 PATCH_LIMIT = 10
@@ -84,6 +84,16 @@ def applied(document: dict[str, Any] | None, step: Create | Patch) -> dict[str, 
         raise ValueError(f"{step.document_id} is changed before it is created")
     for operation in step.operations:
         _apply(document, operation["op"], operation["path"].split("/")[1:], operation.get("value"))
+    return document
+
+
+def folded(gates: Iterable[Create | Patch]) -> dict[str, Any]:
+    """Make the document that the gates of an aggregate's events make, its first one and those that followed."""
+    document: dict[str, Any] | None = None
+    for version, gate in enumerate(gates, 1):
+        document = applied(document, gated(gate, version, datetime.now(UTC)))
+    if document is None:
+        raise ValueError("an aggregate begins with an event")
     return document
 
 

@@ -40,7 +40,7 @@ REBUILDS_FOR = 240.0
 
 WATCHES_FOR = 45.0
 SAMPLED = 5
-"""Partitions of each view that are held against the log every minute."""
+"""Partitions of each view that are held against the log at each tick."""
 
 
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:

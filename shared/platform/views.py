@@ -9,6 +9,7 @@ from uuid import UUID
 from azure.cosmos.aio import ContainerProxy
 
 from shared.platform.generations import Generations
+from shared.platform.reading import Document
 
 
 class Filled(NamedTuple):
@@ -47,6 +48,15 @@ class Difference(NamedTuple):
     document_id: str
     partition_key: str
     what: str
+
+
+OWN = frozenset({"projected", "renames"})
+"""Properties that tell of a document's own life, not of what it shows."""
+
+
+def different(right: Document, stored: Document) -> str | None:
+    """Name the properties in which a document is not what it has to be; None if it is."""
+    return ", ".join(sorted(name for name in right.keys() - OWN if right[name] != stored.get(name))) or None
 
 
 class Source(Protocol):

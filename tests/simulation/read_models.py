@@ -227,7 +227,7 @@ def _request(kind: str, arguments: tuple[Any, ...], options: Mapping[str, Any]) 
         case "replace":
             request = {"operationType": "Replace", "id": arguments[0], "resourceBody": arguments[1]}
         case _:
-            raise NotImplementedError(kind)
+            raise ValueError(f"projections and rebuilds send no {kind}")
     return request | ({"ifMatch": options["if_match_etag"]} if "if_match_etag" in options else {})
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,11 +14,11 @@ from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG, PRODUCTS
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import view_of
-from shared.messaging.change import applied, gated
+from shared.messaging.change import folded
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
-from shared.platform.reading import Document, point_read
-from shared.platform.views import Changed, Difference, Filled, Source
+from shared.platform.reading import point_read
+from shared.platform.views import Changed, Difference, Filled, Source, different
 
 PAGE = 500
 """Products that are folded at a time."""
@@ -97,7 +96,7 @@ class ProductsSource(Source):
             return []
         document_id = str(history[0].envelope.aggregate_id)
         stored = await point_read(container, document_id, partition_key)
-        what = "missing" if stored is None else _different(document_of(history[: stored["version"]]), stored)
+        what = "missing" if stored is None else different(document_of(history[: stored["version"]]), stored)
         if what is None and stored is not None and stored["version"] < len(history):
             what = "behind"
         return [Difference(document_id, partition_key, what)] if what else []
@@ -111,7 +110,7 @@ class ProductsSource(Source):
         stored = await point_read(container, str(product_id), partition_key)
         if stored is not None and stored["version"] > len(history):
             return
-        if stored is not None and _different(right := document_of(history[: stored["version"]]), stored):
+        if stored is not None and different(right := document_of(history[: stored["version"]]), stored):
             try:
                 await container.replace_item(
                     str(product_id),
@@ -164,15 +163,4 @@ class ProductsSource(Source):
 
 def document_of(history: History) -> dict[str, Any]:
     """Make the document that projecting these events makes, a product's first one and those that followed."""
-    document: dict[str, Any] | None = None
-    for recorded in history:
-        step = gated(product_details.change(recorded).gate, recorded.envelope.version, datetime.now(UTC))
-        document = applied(document, step)
-    if document is None:
-        raise ValueError("a product begins with an event")
-    return document
-
-
-def _different(right: Document, stored: Document) -> str | None:
-    names = [name for name in right if name != "projected" and right[name] != stored.get(name)]
-    return ", ".join(sorted(names)) or None
+    return folded(product_details.change(recorded).gate for recorded in history)

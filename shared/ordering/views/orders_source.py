@@ -37,7 +37,7 @@ from shared.ordering.views.order_documents import (
     orders_of,
 )
 from shared.platform.reading import Document, point_read
-from shared.platform.views import Changed, Difference, Filled, Source
+from shared.platform.views import Changed, Difference, Filled, Source, different
 
 PAGE = 500
 """Orders that are folded at a time."""
@@ -131,8 +131,8 @@ class OrdersSource(Source):
         ]
         if at_one_moment:
             shown = _as_stored(customer, stored)
-            different = _different(customer.summary(shown), summary) if summary else "missing"
-            found += [Difference(SUMMARY, partition_key, different)] if different else []
+            what = different(customer.summary(shown), summary) if summary else "missing"
+            found += [Difference(SUMMARY, partition_key, what)] if what else []
         return found
 
     async def heal(self, container: ContainerProxy, partition_key: str) -> None:
@@ -161,13 +161,13 @@ class OrdersSource(Source):
         right = [(customer.order(history), stored[_order_id(history)]) for history in shown]
         try:
             for document, before in right:
-                if _different(document, before):
+                if different(document, before):
                     kept = {"projected": before["projected"], "renames": before["renames"] + 1}
                     await _replace(container, {**document, **kept}, before)
             fresh = customer.summary(shown)
             if summary is None:
                 await container.create_item(fresh)
-            elif _different(fresh, summary):
+            elif different(fresh, summary):
                 await _replace(container, fresh, summary)
         except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
             return False
@@ -318,14 +318,9 @@ def _as_stored(customer: CustomersOrders, stored: Mapping[str, Document]) -> Seq
 def _difference(customer: CustomersOrders, history: History, stored: Document | None) -> str | None:
     if stored is None:
         return "missing"
-    different = _different(customer.order(history[: stored["version"]]), stored)
-    return different or ("behind" if stored["version"] < len(history) else None)
-
-
-def _different(right: Document, stored: Document) -> str | None:
-    """Name the properties that differ, but for those that tell of the document's own life."""
-    names = [name for name in right if name not in {"projected", "renames"} and right[name] != stored.get(name)]
-    return ", ".join(sorted(names)) or None
+    return different(customer.order(history[: stored["version"]]), stored) or (
+        "behind" if stored["version"] < len(history) else None
+    )
 
 
 def _order_id(history: History) -> str:
