@@ -6,7 +6,7 @@ A write makes an order of ten lines, a read shows one. Tandem's time runs until 
 import random
 import time
 
-from tests.bench.load import ask, session
+from tests.bench.load import ask
 from tests.bench.place import OPEN_WITH, Place
 from tests.bench.rounds import Spread
 from tests.bench.rows import Goal, Row
@@ -51,6 +51,5 @@ async def _throughput(service: Service, writes: int, clients: int, count: int, s
     outcome = await ask(requests, clients)
     begin = time.perf_counter()
     if new := len(service.orders) - written:
-        async with session(1) as http:
-            await service.settle(http, last=min(new, clients))
+        await service.settle(clients, last=min(new, clients))
     return count / (outcome.seconds + time.perf_counter() - begin)

@@ -23,7 +23,7 @@ from infra.sql.migrate import migrate
 from shared.platform.http.callers import Role
 from tests.bench.engines import ROOT, engines, settings
 from tests.bench.latency import SETTING, Delay, delayed_door
-from tests.bench.load import Request, Unexpected, send, session
+from tests.bench.load import Request, Unexpected, ask, send, session
 from tests.support.host import HostProcess, started_host
 
 CUSTOMERS, PRODUCTS = 10, 20
@@ -74,7 +74,7 @@ class Service:
                 await send(http, "POST", f"{self.base_url}/products", self.headers, body | category)
             for number in range(max(orders, PRODUCTS)):
                 await _eventually(self.write(number), http)
-            await self.settle(http)
+        await self.settle(CUSTOMERS)
 
     def write(self, number: int) -> Request:
         """Make an order; the number says whose and of what."""
@@ -95,18 +95,20 @@ class Service:
 
     def read(self, number: int) -> Request:
         """Read an order that is there now; the number says which."""
-        url = self._url(self.orders[number % len(self.orders)])
+        return self._reading(self._url(self.orders[number % len(self.orders)]), self.headers)
 
+    async def settle(self, clients: int, last: int | None = None) -> None:
+        """Wait until the orders that were made can be read, so many asking at a time; the last ones of them, or all."""
+        if self.has_read_models:
+            awaited, headers = self.orders[-last if last else 0 :], {**self.headers, **PATIENT}
+            await ask([self._reading(f"{self._url(made)}&minVersion=1", headers) for made in awaited], clients)
+
+    @staticmethod
+    def _reading(url: str, headers: Mapping[str, str]) -> Request:
         async def read(http: aiohttp.ClientSession) -> None:
-            await send(http, "GET", url, self.headers)
+            await send(http, "GET", url, headers)
 
         return read
-
-    async def settle(self, http: aiohttp.ClientSession, last: int | None = None) -> None:
-        """Wait until the orders that were made can be read; the last ones of them, or all."""
-        if self.has_read_models:
-            for made in self.orders[-last if last else 0 :]:
-                await send(http, "GET", f"{self._url(made)}&minVersion=1", {**self.headers, **PATIENT})
 
     def _url(self, made: Made) -> str:
         by_customer = f"?customerId={made.customer_id}" if self.has_read_models else ""

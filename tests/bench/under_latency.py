@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from shared.platform.turns import AT_ONCE
 from tests.bench.latency import Delay
-from tests.bench.load import Request, ask, session
+from tests.bench.load import Request, ask
 from tests.bench.place import Place
 from tests.bench.rounds import Spread
 from tests.bench.rows import Goal, Row
@@ -45,8 +45,7 @@ async def _measure(
             outcome = await ask([make(number) for number in range(share)], clients)
             medians.append(statistics.median(outcome.each))
             delay.set(0)
-            async with session(1) as http:
-                await service.settle(http, last=1)
+            await service.settle(1, last=1)
     trips = ROUND_TRIPS[kind] * (max(1, clients / AT_ONCE) if kind == "command" else 1)
     return [
         Row(
