@@ -6,6 +6,7 @@ trusted here, and in Azure only while that authentication is on.
 """
 
 import base64
+import functools
 import json
 import logging
 from collections.abc import Mapping
@@ -124,6 +125,7 @@ def require_guard() -> None:
         )
 
 
+@functools.lru_cache(maxsize=256)
 def _caller(header: str) -> Caller | None:
     try:
         claims = json.loads(base64.b64decode(header, validate=True))["claims"]
