@@ -43,7 +43,7 @@ LOAD_WITH_PRODUCT = (
     .where(ORDERS.c.order_id == _ID)
 )
 LOAD_CUSTOMER_WITH_PRODUCTS = (
-    sa.select(CUSTOMERS, *_PRODUCT_COLUMNS)
+    sa.select(CUSTOMERS.c.name, CUSTOMERS.c.name_version, *_PRODUCT_COLUMNS)
     .select_from(
         sa.outerjoin(
             sa.select(sa.cast(_ID, sa.Uuid).label("wanted")).subquery("request"),
@@ -132,9 +132,9 @@ class Orders:
         )
         products = {product.product_id: product for row in rows if (product := _product(row))}
         first = rows[0]
-        if first["customer_id"] is None or not self._reaches(customer_id):
+        if first["name"] is None or not self._reaches(customer_id):
             return None, products
-        return Customer(first["customer_id"], first["name"], first["name_version"]), products
+        return Customer(customer_id, first["name"], first["name_version"]), products
 
     def save(self, order: Order) -> Accepted:
         """Write what the command changed, and its events.
