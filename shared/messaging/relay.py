@@ -25,6 +25,9 @@ SETBACK = timedelta(seconds=10)
 HEADS = 100
 """Aggregates claimed at a time."""
 
+SENDERS = 8
+"""Aggregates sent at the same time."""
+
 
 class TopicUnreachable(Exception):
     """Service Bus does not answer: nothing can be sent now."""
@@ -51,13 +54,22 @@ class Relay[Event]:
         log: EventLog[Event],
         topic: Topic,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        pool: Callable[[], Executor] = lambda: ThreadPoolExecutor(max_workers=8, thread_name_prefix="relay"),
+        senders: Executor | None = None,
     ) -> None:
+        """Prepare.
+
+        Args:
+            engine: the context's engine.
+            log: its event log.
+            topic: where its events go.
+            clock: the time in UTC.
+            senders: where aggregates are sent at the same time; by default on threads of its own, which are kept.
+        """
         self._engine = engine
         self._log = log
         self._topic = topic
         self._clock = clock
-        self._pool = pool
+        self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
 
     def run(self) -> int:
         """Publish until nothing is left that may be published now, and tell how many events that were.
@@ -66,13 +78,12 @@ class Relay[Event]:
             TopicUnreachable: what is left stays in the outbox, free to be claimed again.
         """
         published = 0
-        with self._pool() as pool:
-            while histories := self._claim():
-                outcomes = list(pool.map(self._send, histories.values()))
-                published += self._settle(histories, outcomes)
-                unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
-                if unreachable is not None:
-                    raise unreachable
+        while histories := self._claim():
+            outcomes = list(self._senders.map(self._send, histories.values()))
+            published += self._settle(histories, outcomes)
+            unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
+            if unreachable is not None:
+                raise unreachable
         return published
 
     def _claim(self) -> dict[UUID, list[tuple[int, Envelope]]]:

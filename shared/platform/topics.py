@@ -1,7 +1,7 @@
 """Service Bus topics, as the relay needs them."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import override
 
@@ -50,22 +50,19 @@ class ServiceBusTopic(Topic):
     def send(self, envelopes: Sequence[Envelope]) -> None:
         with telemetry.sending(self._topic, envelopes) as traceparents:
             self._send(
-                to_message(envelope, self._source, traceparent)
-                for envelope, traceparent in zip(envelopes, traceparents, strict=True)
+                [
+                    to_message(envelope, self._source, traceparent)
+                    for envelope, traceparent in zip(envelopes, traceparents, strict=True)
+                ]
             )
 
-    def _send(self, messages: Iterable[ServiceBusMessage]) -> None:
+    def _send(self, messages: Sequence[ServiceBusMessage]) -> None:
         sender = self._sender()
         try:
-            batch = sender.create_message_batch()
-            for message in messages:
-                try:
-                    batch.add_message(message)
-                except ValueError:  # the batch is full
-                    sender.send_messages(batch)
-                    batch = sender.create_message_batch()
-                    batch.add_message(message)
-            sender.send_messages(batch)
+            if len(messages) == 1:  # as most are; a batch of one is encoded twice
+                sender.send_messages(messages[0])
+            else:
+                _send_in_batches(sender, messages)
         except UNREACHABLE as error:
             sender.close()
             raise TopicUnreachable(f"topic {self._topic}: {error}") from error
@@ -79,6 +76,18 @@ class ServiceBusTopic(Topic):
             return self._idle.get_nowait()
         except Empty:
             return self._client.get_topic_sender(self._topic)
+
+
+def _send_in_batches(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> None:
+    batch = sender.create_message_batch()
+    for message in messages:
+        try:
+            batch.add_message(message)
+        except ValueError:  # the batch is full
+            sender.send_messages(batch)
+            batch = sender.create_message_batch()
+            batch.add_message(message)
+    sender.send_messages(batch)
 
 
 def to_message(envelope: Envelope, source: str, traceparent: str | None = None) -> ServiceBusMessage:

@@ -77,7 +77,7 @@ class Shop:
         }
         self.relays: dict[str, Relay[Any]] = {
             tables.SCHEMA: Relay(
-                faulty[tables.SCHEMA], tables.LOG, self.topics[tables.SCHEMA], scheduler.clock, OneThread
+                faulty[tables.SCHEMA], tables.LOG, self.topics[tables.SCHEMA], scheduler.clock, OneThread()
             )
             for tables in CONTEXTS
         }
