@@ -100,7 +100,9 @@ def _shop(options: argparse.Namespace, console: Console) -> Iterator[tuple[str, 
         console.print(f"At {running.base_url}")
         yield running.base_url, issue(key_of(running.data), Role)
         return
-    console.print(f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind")
+    console.print(
+        f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind", soft_wrap=True
+    )
     with ExitStack() as until_done:
         with console.status("Starting"):
             own = until_done.enter_context(own_stack())

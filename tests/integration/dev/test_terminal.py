@@ -14,8 +14,10 @@ from infra.local import stack as running
 from tests.support.stack import ROOT, STARTS_WITHIN
 
 IN_THIS_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+for number in (signal.SIGHUP, signal.SIGINT):  # a login shell ignores neither, but nohup and background jobs do
+    signal.signal(number, signal.SIG_DFL)
 os.execv(sys.argv[1], sys.argv[1:])
 """
 
