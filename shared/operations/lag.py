@@ -1,8 +1,8 @@
 """How far a view is behind its event log: every event is looked for in the document that it has to have changed.
 
 A mark moves along the log behind what has been found applied, so each event is looked for once more after it was
-projected: one point read for each document that changed since the last look. An event that was lost on the way would
-hold the mark up, and be told of here with its age.
+projected, when the log's order around it is final: one point read for each document that changed since the last look.
+An event that was lost on the way would hold the mark up, and be told of here with its age.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import batched
+from itertools import batched, takewhile
 
 from azure.cosmos.aio import ContainerProxy
 
@@ -50,30 +50,34 @@ class Lag:
     settled: int
 
 
-async def measure(view: View, read_models: ReadModels) -> Lag:
-    """Look for the events behind the mark."""
+async def measure(view: View, read_models: ReadModels, *, young: bool = True) -> Lag:
+    """Look for the events behind the mark.
+
+    Args:
+        view: the view.
+        read_models: where its mark is.
+        young: whether events are looked for too that the mark cannot pass yet.
+    """
     mark = await ControlDocument(read_models, view.name, "mark").read()
     position = mark["sequence"] if mark else 0
     newest = await view.source.newest()
     changed = await view.source.changed(position, MOST)
+    old_enough = datetime.now(UTC) - SETTLED
+    final = list(takewhile(lambda event: event.occurred_at <= old_enough, changed))
+    changed = changed if young else final
     held = await _versions((await view.generations.served()).container, changed)
     unapplied = [event for event in changed if event.version > held[event.document_id]]
     first = unapplied[0].sequence if unapplied else newest + 1
-    old_enough = datetime.now(UTC) - SETTLED
-    settled = position
-    for event in changed:
-        if event.sequence >= first or event.occurred_at > old_enough:
-            break
-        settled = event.sequence
+    settled = max((event.sequence for event in final if event.sequence < first), default=position)
     oldest = min((event.occurred_at for event in unapplied), default=None)
     return Lag(position, newest, len(changed), len(unapplied), oldest, settled)
 
 
 async def move_mark(view: View, read_models: ReadModels, until: float) -> Lag:
-    """Move the mark as far as it can be moved until this time, in seconds since 1970."""
+    """Move the mark as far as it can be moved until this time, in seconds since 1970; each event is looked for once."""
     document = ControlDocument(read_models, view.name, "mark")
     while True:
-        lag = await measure(view, read_models)
+        lag = await measure(view, read_models, young=False)
         if lag.settled == lag.position:
             return lag
         mark = await document.read()
