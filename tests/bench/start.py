@@ -1,7 +1,7 @@
 """Start: how long importing function_app.py takes, which a cold start on Azure Functions waits for.
 
-Each import is a new process on a warm disk, with the settings of a laptop. The ratio is to importing no more than the
-libraries that it cannot do without.
+Each import is a new process on a warm disk, where bytecode is kept, with the settings of a laptop. The ratio is to
+importing no more than the libraries that it cannot do without.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
+from pathlib import Path
 
 from tests.bench.engines import ROOT, settings
 from tests.bench.place import Place
@@ -27,14 +28,15 @@ SETTINGS = settings("sqlite:///nowhere.db", "AccountEndpoint=http://127.0.0.1:1/
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 
 
-async def measure(_place: Place, sizes: Sizes) -> list[Row]:
+async def measure(place: Place, sizes: Sizes) -> list[Row]:
     """Import the app and its libraries in turns, and once with a look at what the time goes to."""
+    bytecode = place.folder / "bytecode"
     app: list[tuple[float, float]] = []
     libraries: list[tuple[float, float]] = []
-    await _python("-c", APP)  # compiles what was not compiled yet
+    await _python(bytecode, "-c", APP)  # compiles everything
     for _ in range(sizes.imports):
         for code, taken in ((APP, app), (LIBRARIES, libraries)):
-            said, _ = await _python("-c", code)
+            said, _ = await _python(bytecode, "-c", code)
             wall, cpu = map(float, said.split())
             taken.append((wall, cpu))
     walls = [wall for wall, _ in app]
@@ -50,15 +52,15 @@ async def measure(_place: Place, sizes: Sizes) -> list[Row]:
         ),
         Row(SECTION, "the same / its libraries alone", ratio(walls, [wall for wall, _ in libraries])),
     ]
-    heaviest = await _heaviest(sizes.imports)
+    heaviest = await _heaviest(bytecode, sizes.imports)
     return [*rows, *heaviest]
 
 
-async def _heaviest(rounds: int) -> list[Row]:
+async def _heaviest(bytecode: Path, rounds: int) -> list[Row]:
     """Tell which packages' modules take longest by themselves, without what they import."""
     runs: list[Counter[str]] = []
     for _ in range(rounds):
-        _, said = await _python("-X", "importtime", "-c", "import function_app")
+        _, said = await _python(bytecode, "-X", "importtime", "-c", "import function_app")
         run: Counter[str] = Counter()
         for microseconds, module in _LINE.findall(said):
             run[_package(module)] += int(microseconds)
@@ -84,12 +86,13 @@ def _package(module: str) -> str:
     return ".".join(parts[:2]) if parts[0] in {"azure", "shared"} else parts[0]
 
 
-async def _python(*arguments: str) -> tuple[str, str]:
+async def _python(bytecode: Path, *arguments: str) -> tuple[str, str]:
+    """Run Python, which keeps its bytecode there and not in the checkout, even where it shall keep none."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *arguments,
         cwd=ROOT,
-        env={**os.environ, **SETTINGS},
+        env={**os.environ, **SETTINGS, "PYTHONPYCACHEPREFIX": str(bytecode), "PYTHONDONTWRITEBYTECODE": ""},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
