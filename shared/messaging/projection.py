@@ -14,11 +14,10 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from azure.core.exceptions import HttpResponseError
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.messaging.change import PATCH_LIMIT, Change, Create, Patch, document_id, gated
+from shared.messaging.container import Container
 from shared.messaging.envelope import Recorded
 from shared.messaging.event_log import EventLog
 
@@ -39,11 +38,11 @@ class Projection[Event]:
 
     def __init__(
         self,
-        containers: Callable[[], Awaitable[Sequence[ContainerProxy]]],
+        containers: Callable[[], Awaitable[Sequence[Container]]],
         engine: sa.Engine,
         log: EventLog[Event],
         change: Callable[[Recorded[Event]], Change],
-        reconsider: Callable[[ContainerProxy, Recorded[Event]], Awaitable[Change]] | None = None,
+        reconsider: Callable[[Container, Recorded[Event]], Awaitable[Change]] | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -77,7 +76,7 @@ class Projection[Event]:
         )
 
     async def catch_up(
-        self, container: ContainerProxy, aggregate_id: UUID, document_id: str, partition_key: str, until: int
+        self, container: Container, aggregate_id: UUID, document_id: str, partition_key: str, until: int
     ) -> None:
         """Apply what the log has and the document lacks, up to and including version `until`.
 
@@ -94,7 +93,7 @@ class Projection[Event]:
         for recorded in missing:
             await self._project(container, recorded)
 
-    async def _project(self, container: ContainerProxy, recorded: Recorded[Event]) -> None:
+    async def _project(self, container: Container, recorded: Recorded[Event]) -> None:
         envelope = recorded.envelope
         change = self._change(recorded)
         for _ in range(TRIES):
@@ -124,15 +123,15 @@ class Projection[Event]:
             return self._log.history(connection, aggregate_id, after, until)
 
 
-async def _version(container: ContainerProxy, document_id: str, partition_key: str) -> int:
+async def _version(container: Container, document_id: str, partition_key: str) -> int:
     try:
         document = await container.read_item(document_id, partition_key)
-    except CosmosResourceNotFoundError:
+    except ResourceNotFoundError:
         return 0
     return int(document["version"])
 
 
-async def _write(container: ContainerProxy, change: Change, version: int) -> None:
+async def _write(container: Container, change: Change, version: int) -> None:
     match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
         case [Create(document)]:
             await container.create_item(dict(document))

@@ -4,17 +4,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, create_model
 
 from shared.platform import telemetry
-from shared.platform.dead_letters import DeadLetter, DeadLetters
 from shared.platform.input import Digits, QueryInput
 from shared.platform.output import Answer, Time
 from shared.platform.subscriptions import Consumer
 from shared.platform.times import utc_text
+
+if TYPE_CHECKING:
+    from shared.platform.dead_letters import DeadLetter, DeadLetters
 
 COUNTED = 1_000
 """Dead letters of a subscription that are looked at to count them: a few requests. Service Bus tells their number only
@@ -83,7 +85,7 @@ class DeadLetterList(Answer):
 
 
 async def list_dead_letters(
-    dead_letters: DeadLetters, consumers: Iterable[Consumer], query: ListDeadLetters
+    dead_letters: "DeadLetters", consumers: Iterable[Consumer], query: ListDeadLetters
 ) -> DeadLetterList:
     """Look at the dead letters of these consumers' subscriptions.
 
@@ -98,7 +100,7 @@ async def list_dead_letters(
     return DeadLetterList(subscriptions=await asyncio.gather(*map(look, consumers)))
 
 
-async def count_dead_letters(dead_letters: DeadLetters, consumers: Iterable[Consumer]) -> None:
+async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
 
     Raises:
@@ -129,7 +131,7 @@ def naming[Model: BaseModel](model: type[Model], names: Iterable[str]) -> type[M
     return create_model(model.__name__, __base__=model, __doc__=model.__doc__, subscription=field)
 
 
-def _shown(consumer: Consumer, letters: list[DeadLetter], take: int) -> SubscriptionDeadLetters:
+def _shown(consumer: Consumer, letters: "list[DeadLetter]", take: int) -> SubscriptionDeadLetters:
     reasons = Counter(letter.reason for letter in letters)
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
@@ -141,7 +143,7 @@ def _shown(consumer: Consumer, letters: list[DeadLetter], take: int) -> Subscrip
     )
 
 
-def _message(letter: DeadLetter) -> DeadMessage:
+def _message(letter: "DeadLetter") -> DeadMessage:
     return DeadMessage(
         sequence_number=letter.sequence_number,
         message_id=letter.message_id,

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
@@ -29,7 +31,6 @@ from shared.operations.settling import (
 from shared.operations.tables import SCHEMA
 from shared.operations.view_functions import view_functions
 from shared.platform.cosmos import ReadModels
-from shared.platform.dead_letters import DeadLetters
 from shared.platform.http.api import Api, found, told
 from shared.platform.http.callers import Role
 from shared.platform.http.problems import Problem
@@ -39,25 +40,34 @@ from shared.platform.sql import context_engine
 from shared.platform.subscriptions import Consumer
 from shared.platform.views import View
 
+if TYPE_CHECKING:
+    from shared.platform.dead_letters import DeadLetters
+
 
 def operations(
     settings: Settings, read_models: ReadModels, consumers: Iterable[Consumer], views: Iterable[View]
 ) -> Api:
     """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
     audit = Audit(context_engine(settings, SCHEMA))
-    dead_letters = DeadLetters(settings)
     subscriptions = list(consumers)
     named = {name: consumer for consumer in subscriptions for name in (path_of(consumer), consumer.name)}
     listing = naming(ListDeadLetters, named)
     replay, discard = naming(ReplayDeadLetters, named), naming(DiscardDeadLetters, named)
     api = Api("operations")
 
+    @cache
+    def dead_letters() -> "DeadLetters":
+        # azure-servicebus comes with it, which a cold start need not wait for
+        from shared.platform.dead_letters import DeadLetters  # noqa: PLC0415
+
+        return DeadLetters(settings)
+
     async def settled(
         action: str, request: ReplayDeadLetters | DiscardDeadLetters, act: Act, metadata: Metadata
     ) -> SettledDeadLetters:
         consumer = named[request.subscription]
         path = path_of(consumer)
-        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+        async with dead_letters().of(consumer.topic, consumer.subscription) as queue:
             match request:
                 case ReplayDeadLetters():
                     chosen = await choose(queue, request.messages, request.reason, request.after)
@@ -73,12 +83,12 @@ def operations(
     async def get_dead_letters(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, listing)
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
-        return found(call, await list_dead_letters(dead_letters, asked, call.query))
+        return found(call, await list_dead_letters(dead_letters(), asked, call.query))
 
     @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
     async def watch_dead_letters(timer: func.TimerRequest) -> None:
         with suppress(Problem):  # Service Bus is away, which has been told; there is nothing to count
-            await count_dead_letters(dead_letters, subscriptions)
+            await count_dead_letters(dead_letters(), subscriptions)
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=Role.OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

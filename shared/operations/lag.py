@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import batched, takewhile
 
-from azure.cosmos.aio import ContainerProxy
-
+from shared.messaging.container import Container
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.reading import point_read
@@ -89,7 +88,7 @@ async def move_mark(view: View, read_models: ReadModels, until: float) -> Lag:
             return lag
 
 
-async def _versions(container: ContainerProxy, changed: Sequence[Changed]) -> dict[str, int]:
+async def _versions(container: Container, changed: Sequence[Changed]) -> dict[str, int]:
     held: dict[str, int] = {}
     documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
     for some in batched(documents, AT_ONCE, strict=False):

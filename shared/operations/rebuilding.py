@@ -15,15 +15,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Self
 from uuid import uuid4
 
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 
+from shared.messaging.container import Container, applied
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
@@ -209,7 +210,7 @@ class Rebuilding:
             case _:
                 return rebuild
 
-    async def _clear(self, rebuild: Rebuild, container: ContainerProxy) -> Rebuild:
+    async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
         key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
         places = asyncio.Semaphore(DELETED_AT_ONCE)
 
@@ -225,7 +226,7 @@ class Rebuilding:
             await asyncio.gather(*map(delete, listed))
         return rebuild
 
-    async def _fill(self, rebuild: Rebuild, container: ContainerProxy) -> Rebuild:
+    async def _fill(self, rebuild: Rebuild, container: Container) -> Rebuild:
         began = self._clock()
         filled = await self.view.source.fill(container, rebuild.position)
         if filled.position is None:
@@ -267,10 +268,11 @@ class Rebuilding:
         await asyncio.sleep(max(0.0, until - self._clock()))
 
 
-async def _delete(container: ContainerProxy, document: Document, partition_key: str) -> None:
-    try:
-        await container.delete_item(
-            document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
+async def _delete(container: Container, document: Document, partition_key: str) -> None:
+    # unless another process cleared it, or it was written since: then it is another document, or listed again
+    with suppress(ResourceNotFoundError):
+        await applied(
+            container.delete_item(
+                document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
+            )
         )
-    except (CosmosResourceNotFoundError, CosmosAccessConditionFailedError):
-        return  # another process cleared it, or it was written since: then it is another document, or listed again

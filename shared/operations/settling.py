@@ -9,16 +9,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from azure.servicebus.exceptions import ServiceBusError
+from azure.core.exceptions import AzureError
 from pydantic import Field, JsonValue, StringConstraints
 
-from shared.platform.dead_letters import DeadLetter, DeadLetterQueue
 from shared.platform.examples import example
 from shared.platform.input import Input, Text, Whole
 from shared.platform.output import Answer
 from shared.platform.subscriptions import Consume
+
+if TYPE_CHECKING:
+    from shared.platform.dead_letters import DeadLetter, DeadLetterQueue
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +121,7 @@ class Chosen:
         depth: how many have to be locked to get at them.
     """
 
-    letters: Sequence[DeadLetter]
+    letters: "Sequence[DeadLetter]"
     absent: Sequence[str | int]
     remaining: int
     depth: int
@@ -138,7 +140,7 @@ class Chosen:
 
 
 async def choose(
-    queue: DeadLetterQueue, keys: Collection[str | int] | None, reason: str | None = None, after: int = 0
+    queue: "DeadLetterQueue", keys: Collection[str | int] | None, reason: str | None = None, after: int = 0
 ) -> Chosen:
     """Look which dead letters fit all that is given; None fits all of them."""
     oldest = await queue.peek(0, REACH)
@@ -162,7 +164,7 @@ async def choose(
 def replaying(consume: Consume) -> Act:
     """Give the event to its consumer."""
 
-    async def replay(letter: DeadLetter) -> Result:
+    async def replay(letter: "DeadLetter") -> Result:
         if letter.envelope is None:
             return "unreadable"
         await consume(letter.envelope)
@@ -171,7 +173,7 @@ def replaying(consume: Consume) -> Act:
     return replay
 
 
-async def discarding(_: DeadLetter) -> Result:
+async def discarding(_: "DeadLetter") -> Result:
     """Do nothing with the event."""
     return "discarded"
 
@@ -181,11 +183,11 @@ def would_be(subscription: str, chosen: Chosen) -> SettledDeadLetters:
     return _answer(subscription, chosen, [_settled(letter, "chosen") for letter in chosen.letters], dry_run=True)
 
 
-async def settle(subscription: str, queue: DeadLetterQueue, chosen: Chosen, act: Act) -> SettledDeadLetters:
+async def settle(subscription: str, queue: "DeadLetterQueue", chosen: Chosen, act: Act) -> SettledDeadLetters:
     """Deal with dead letters: those of one aggregate in the order of its versions, each gone once that is done.
 
     Raises:
-        azure.servicebus.exceptions.ServiceBusError, OSError: Service Bus does not answer; nothing has been done.
+        AzureError, OSError: Service Bus does not answer; nothing has been done.
     """
     clock = asyncio.get_running_loop().time
     held = await queue.hold({letter.sequence_number for letter in chosen.letters}, chosen.depth, clock() + LOCKING)
@@ -202,7 +204,7 @@ async def settle(subscription: str, queue: DeadLetterQueue, chosen: Chosen, act:
     return _answer(subscription, chosen, [settled[number] for number in sorted(settled)], dry_run=False)
 
 
-async def _act(queue: DeadLetterQueue, letter: DeadLetter, act: Act, deadline: float) -> Settled:
+async def _act(queue: "DeadLetterQueue", letter: "DeadLetter", act: Act, deadline: float) -> Settled:
     try:
         async with asyncio.timeout_at(deadline):
             result = await act(letter)
@@ -213,17 +215,17 @@ async def _act(queue: DeadLetterQueue, letter: DeadLetter, act: Act, deadline: f
         return _settled(letter, result)
     try:
         await queue.complete(letter.sequence_number)
-    except (ServiceBusError, OSError) as error:
+    except (AzureError, OSError) as error:
         return _settled(letter, "unconfirmed", f"{type(error).__name__}: {error}"[:SAID])
     return _settled(letter, result)
 
 
-def _place(letter: DeadLetter) -> tuple[str, int, int]:
+def _place(letter: "DeadLetter") -> tuple[str, int, int]:
     envelope = letter.envelope
     return (str(envelope.aggregate_id), envelope.version, 0) if envelope else ("", 0, letter.sequence_number)
 
 
-def _settled(letter: DeadLetter, result: Result, detail: str | None = None) -> Settled:
+def _settled(letter: "DeadLetter", result: Result, detail: str | None = None) -> Settled:
     return Settled(sequence_number=letter.sequence_number, message_id=letter.message_id, result=result, detail=detail)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceExistsError
+from azure.core.exceptions import HttpResponseError
 
 from shared.kernel.refusals import Refusal
 from shared.platform.cosmos import ReadModels
@@ -13,6 +14,8 @@ from shared.platform.reading import Document, point_read
 
 CONTROL = "operations"
 """The container."""
+
+_RACES = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
 
 class ControlChanged(Refusal):
@@ -48,6 +51,8 @@ class ControlDocument:
                 written = await container.replace_item(
                     self.name, document, etag=etag, match_condition=MatchConditions.IfNotModified
                 )
-        except (CosmosAccessConditionFailedError, CosmosResourceExistsError) as error:
+        except HttpResponseError as error:
+            if error.status_code not in _RACES:
+                raise
             raise ControlChanged(f"Somebody else is changing {self.view} at this moment.") from error
         return str(written["_etag"])

@@ -4,14 +4,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
-from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
-
+from shared.messaging.container import Container
 from shared.platform.identity import async_credential
 from shared.platform.settings import Settings
 from shared.platform.telemetry import request_charge
 
 if TYPE_CHECKING:
     from azure.core.pipeline.transport import AioHttpTransport
+    from azure.cosmos.aio import CosmosClient, DatabaseProxy
 
 
 class ReadModels:
@@ -20,7 +20,7 @@ class ReadModels:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def container(self, name: str) -> ContainerProxy:
+    def container(self, name: str) -> Container:
         """Give a container by its name."""
         return self._database.get_container_client(name)
 
@@ -29,11 +29,13 @@ class ReadModels:
         await self._client.close()
 
     @cached_property
-    def _database(self) -> DatabaseProxy:
+    def _database(self) -> "DatabaseProxy":
         return self._client.get_database_client(self._settings.cosmos_database)
 
     @cached_property
-    def _client(self) -> CosmosClient:
+    def _client(self) -> "CosmosClient":
+        from azure.cosmos.aio import CosmosClient  # noqa: PLC0415  # see shared/messaging/container.py
+
         target = self._settings.cosmos
         if "AccountEndpoint=" not in target:
             return CosmosClient(

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from azure.cosmos.aio import ContainerProxy
-
+from shared.messaging.container import Container
 from shared.platform.control import ControlDocument
 from shared.platform.cosmos import ReadModels
 
@@ -33,7 +32,7 @@ QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
 class Served(NamedTuple):
     """What queries read now."""
 
-    container: ContainerProxy
+    container: Container
     generation: int
 
 
@@ -89,7 +88,7 @@ class Generations:
         self._read_at = 0.0
         self._reading: asyncio.Task[None] | None = None
 
-    def container(self, generation: int) -> ContainerProxy:
+    def container(self, generation: int) -> Container:
         """Give the container of a generation."""
         return self._read_models.container(self._names[generation % 2])
 
@@ -98,7 +97,7 @@ class Generations:
         generation = (await self._known()).at(self._clock()).serving
         return Served(self.container(generation), generation)
 
-    async def written(self) -> Sequence[ContainerProxy]:
+    async def written(self) -> Sequence[Container]:
         """Tell what projections write now; around a switch, wait until it is over.
 
         The generation that takes over comes first, before the switch and after it. So it is never behind the other one,

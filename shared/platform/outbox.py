@@ -11,7 +11,6 @@ from shared.messaging.publisher import Publisher
 from shared.messaging.relay import Relay, TopicUnreachable
 from shared.platform import telemetry
 from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic
 
 logger = logging.getLogger(__name__)
 
@@ -49,4 +48,7 @@ class Outbox:
 
     @cached_property
     def _relay(self) -> Relay[Any]:
+        # azure-servicebus comes with it, which a cold start need not wait for
+        from shared.platform.topics import ServiceBusTopic  # noqa: PLC0415
+
         return Relay(self._engine, self._log, ServiceBusTopic(self._settings, self._topic, self._context))

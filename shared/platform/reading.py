@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceNotFoundError
+from azure.core.exceptions import ResourceNotFoundError
 
+from shared.messaging.container import Container
 from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.input import After
 
@@ -27,17 +27,17 @@ _places = asyncio.Semaphore(WAITING_AT_ONCE)
 type Document = Mapping[str, Any]
 
 
-async def point_read(container: ContainerProxy, document_id: str, partition_key: str) -> Document | None:
+async def point_read(container: Container, document_id: str, partition_key: str) -> Document | None:
     """Read one document by id and partition key; None if there is none, TimeoutError if the store takes too long."""
     try:
         async with asyncio.timeout(PATIENCE):
             return await container.read_item(document_id, partition_key)
-    except CosmosResourceNotFoundError:
+    except ResourceNotFoundError:
         return None
 
 
 async def read_at_least(
-    container: ContainerProxy,
+    container: Container,
     document_id: str,
     partition_key: str,
     version: int | None,
@@ -87,7 +87,7 @@ def _behind(held: int, version: int) -> Problem:
     )
 
 
-async def wait_for_order(container: ContainerProxy, partition_key: str, after: After | None, wait: int) -> None:
+async def wait_for_order(container: Container, partition_key: str, after: After | None, wait: int) -> None:
     """Let lists and summaries wait for an order that they include; raises as read_at_least."""
     if after is not None:
         await read_at_least(container, str(after.order_id), partition_key, after.version, wait)

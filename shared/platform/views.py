@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
-from azure.cosmos.aio import ContainerProxy
-
+from shared.messaging.container import Container
 from shared.platform.generations import Generations
 from shared.platform.reading import Document
 
@@ -65,7 +64,7 @@ class Source(Protocol):
     async def total(self) -> int:
         """Count the documents that the view has to have."""
 
-    async def fill(self, container: ContainerProxy, position: str | None) -> Filled:
+    async def fill(self, container: Container, position: str | None) -> Filled:
         """Write the next documents that are not there yet, each once; safe to repeat, and beside the projection."""
 
     async def newest(self) -> int:
@@ -80,10 +79,10 @@ class Source(Protocol):
     async def partition_of(self, id_: UUID) -> str | None:
         """Name the partition of what operators know by this id; None if the log knows nothing of it."""
 
-    async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
         """Compare a partition's documents with the fold of the log; what is merely on its way may be among them."""
 
-    async def heal(self, container: ContainerProxy, partition_key: str) -> None:
+    async def heal(self, container: Container, partition_key: str) -> None:
         """Make a partition's documents what the log makes them, beside the projection."""
 
 

@@ -23,7 +23,7 @@ HEAVIEST = 10
 TIMED = "import time; wall, cpu = time.perf_counter(), time.process_time(); import {}; "
 TIMED += "print(time.perf_counter() - wall, time.process_time() - cpu)"
 APP = TIMED.format("function_app")
-LIBRARIES = TIMED.format("azure.functions, azure.cosmos.aio, pydantic, sqlalchemy, stamina")
+LIBRARIES = TIMED.format("azure.functions, azure.core.exceptions, opentelemetry.metrics, pydantic, sqlalchemy, stamina")
 SETTINGS = settings("sqlite:///nowhere.db", "AccountEndpoint=http://127.0.0.1:1/;AccountKey=eA==;", "Endpoint=sb://-;")
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)")
 

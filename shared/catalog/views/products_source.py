@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosAccessConditionFailedError, CosmosResourceExistsError
+from azure.core.exceptions import ResourceExistsError
 
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG, PRODUCTS
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import view_of
 from shared.messaging.change import folded
+from shared.messaging.container import Container, applied
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
 from shared.platform.reading import point_read
@@ -53,7 +53,7 @@ class ProductsSource(Source):
         """Count products."""
         return await asyncio.to_thread(self._total)
 
-    async def fill(self, container: ContainerProxy, position: str | None) -> Filled:
+    async def fill(self, container: Container, position: str | None) -> Filled:
         """Write the next products."""
         page = await asyncio.to_thread(self._next, UUID(position or str(UUID(int=0))))
         if not page:
@@ -64,7 +64,7 @@ class ProductsSource(Source):
             async with places:
                 try:
                     await container.create_item(document_of(history), no_response=True)
-                except CosmosResourceExistsError:  # an event came first
+                except ResourceExistsError:  # an event came first
                     return 0
                 return len(history)
 
@@ -89,7 +89,7 @@ class ProductsSource(Source):
         partition_key = view_of(id_)
         return partition_key if await asyncio.to_thread(self._history, partition_key) else None
 
-    async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
         """Compare a product with the log."""
         history = await asyncio.to_thread(self._history, partition_key)
         if not history:
@@ -101,7 +101,7 @@ class ProductsSource(Source):
             what = "behind"
         return [Difference(document_id, partition_key, what)] if what else []
 
-    async def heal(self, container: ContainerProxy, partition_key: str) -> None:
+    async def heal(self, container: Container, partition_key: str) -> None:
         """Replace a product that is wrong, as of its version; then bring it up to date."""
         history = await asyncio.to_thread(self._history, partition_key)
         if not history:
@@ -111,14 +111,13 @@ class ProductsSource(Source):
         if stored is not None and stored["version"] > len(history):
             return
         if stored is not None and different(right := document_of(history[: stored["version"]]), stored):
-            try:
-                await container.replace_item(
-                    str(product_id),
-                    {**right, "projected": stored["projected"], "healed": stored.get("healed", 0) + 1},
-                    etag=stored["_etag"],
-                    match_condition=MatchConditions.IfNotModified,
-                )
-            except CosmosAccessConditionFailedError:  # an event came in between
+            replacing = container.replace_item(
+                str(product_id),
+                {**right, "projected": stored["projected"], "healed": stored.get("healed", 0) + 1},
+                etag=stored["_etag"],
+                match_condition=MatchConditions.IfNotModified,
+            )
+            if not await applied(replacing):  # an event came in between
                 await self.heal(container, partition_key)
                 return
         await self._projection.catch_up(container, product_id, str(product_id), partition_key, len(history))

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from azure.cosmos.aio import ContainerProxy
 from pydantic import Field
 
+from shared.messaging.container import Container
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.platform.examples import CUSTOMER_ID, example
@@ -52,7 +52,7 @@ class ListOrders(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     after: AfterOrder | None = None
 
 
-async def list_orders(orders: ContainerProxy, query: ListOrders, wait: int) -> CustomerOrders:
+async def list_orders(orders: Container, query: ListOrders, wait: int) -> CustomerOrders:
     """Read a page; a customer without orders has an empty one.
 
     Raises:
@@ -63,7 +63,7 @@ async def list_orders(orders: ContainerProxy, query: ListOrders, wait: int) -> C
     return CustomerOrders(items=items, total_count=counts[query.status] if query.status else sum(counts.values()))
 
 
-async def _page(orders: ContainerProxy, query: ListOrders) -> list[OrderInList]:
+async def _page(orders: Container, query: ListOrders) -> list[OrderInList]:
     parameters: list[dict[str, object]] = [
         {"name": "@skip", "value": query.skip},
         {"name": "@take", "value": query.take},
@@ -88,6 +88,6 @@ async def _page(orders: ContainerProxy, query: ListOrders) -> list[OrderInList]:
     ]
 
 
-async def _counts(orders: ContainerProxy, customer_id: UUID) -> Mapping[str, Any]:
+async def _counts(orders: Container, customer_id: UUID) -> Mapping[str, Any]:
     summary = await point_read(orders, SUMMARY, str(customer_id))
     return dict(summary["orders"]) if summary else dict.fromkeys(OrderStatus, 0)

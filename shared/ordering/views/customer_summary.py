@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 from uuid import UUID
 
-from azure.cosmos.aio import ContainerProxy
 from pydantic import Field
 
 from shared.kernel.money import Money
 from shared.messaging.change import Patch
+from shared.messaging.container import Container
 from shared.messaging.envelope import Recorded
 from shared.ordering.domain.errors import CustomerNotFound
 from shared.ordering.events import (
@@ -137,7 +137,7 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
     return Patch(SUMMARY, [*_submitted(event), *insert], condition=" AND ".join(conditions))
 
 
-async def read_summary(orders: ContainerProxy, query: ReadSummary, wait: int) -> tuple[CustomerSummary, str]:
+async def read_summary(orders: Container, query: ReadSummary, wait: int) -> tuple[CustomerSummary, str]:
     """Read the summary and its etag.
 
     Raises:

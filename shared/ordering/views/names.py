@@ -12,15 +12,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
-    CosmosResourceExistsError,
-    CosmosResourceNotFoundError,
-)
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.catalog.events import ProductEvent, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1
+from shared.messaging.container import Container, applied
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
 from shared.ordering.copies import Copies, OrderToCorrect
@@ -36,7 +32,7 @@ class Names:
 
     def __init__(
         self,
-        containers: Callable[[], Awaitable[Sequence[ContainerProxy]]],
+        containers: Callable[[], Awaitable[Sequence[Container]]],
         engine: sa.Engine,
         orders: Projection[OrderEvent],
     ) -> None:
@@ -65,7 +61,7 @@ class Names:
         partition_key = str(event.customer_id)
         containers = await self._containers()
         for container in containers:
-            with suppress(CosmosResourceExistsError):  # an order came first, or this delivery is a repeated one
+            with suppress(ResourceExistsError):  # an order came first, or this delivery is a repeated one
                 summary = new_summary(event.customer_id, event.name, version)
                 await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
@@ -76,8 +72,8 @@ class Names:
         ]
         condition = f"c.customerVersion < {version}"
         for container in containers:
-            with suppress(CosmosAccessConditionFailedError):  # it has this name, or a later one
-                await _patch(container, SUMMARY, partition_key, operations, f"from c where {condition}")
+            # unless it has this name, or a later one
+            await _patch(container, SUMMARY, partition_key, operations, f"from c where {condition}")
         orders = await asyncio.to_thread(self._orders_of_customer, event.customer_id)
         await self._correct(orders, operations, condition)
 
@@ -91,17 +87,16 @@ class Names:
                 await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
     async def _correct_one(
-        self, container: ContainerProxy, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str
+        self, container: Container, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str
     ) -> None:
         document_id, partition_key = str(order.order_id), str(order.customer_id)
         shown = f"from c where c.version >= {order.version} AND {condition}"
-        try:
-            await _patch(container, document_id, partition_key, rename, shown)
-        except (CosmosAccessConditionFailedError, CosmosResourceNotFoundError):
-            # the name is new already, or the item is gone, or the document is behind
-            await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
-            with suppress(CosmosAccessConditionFailedError):  # now it cannot be behind
-                await _patch(container, document_id, partition_key, rename, shown)
+        with suppress(ResourceNotFoundError):
+            if await _patch(container, document_id, partition_key, rename, shown):
+                return
+        # the name is new already, or the item is gone, or the document is behind
+        await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
+        await _patch(container, document_id, partition_key, rename, shown)  # now it cannot be behind
 
     def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
         with self._reader.connect() as connection:
@@ -113,6 +108,8 @@ class Names:
 
 
 async def _patch(
-    container: ContainerProxy, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str
-) -> None:
-    await container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+    container: Container, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str
+) -> bool:
+    return await applied(
+        container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+    )

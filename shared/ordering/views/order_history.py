@@ -11,9 +11,9 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from azure.cosmos.aio import ContainerProxy
-from pydantic import Field, JsonValue, TypeAdapter
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
+from shared.messaging.container import Container
 from shared.messaging.event_log import Entry
 from shared.ordering.domain.errors import NoSuchVersion, OrderNotFound
 from shared.ordering.events import OrderEvent
@@ -26,7 +26,7 @@ from shared.platform.output import Answer, Time
 from shared.platform.reading import point_read
 from shared.platform.times import utc_text
 
-_PAYLOAD = TypeAdapter[dict[str, JsonValue]](dict[str, JsonValue])
+_PAYLOAD = TypeAdapter[dict[str, JsonValue]](dict[str, JsonValue], config=ConfigDict(defer_build=True))
 
 
 class OrderHappening(Answer):
@@ -65,7 +65,7 @@ class ReadHistory(QueryInput, json_schema_extra=example(orderId=ORDER_ID)):
     take: Annotated[int, Field(ge=1, le=1_000), Digits] = 100
 
 
-async def read_history(orders: ContainerProxy, engine: sa.Engine, query: ReadHistory) -> OrderHistory:
+async def read_history(orders: Container, engine: sa.Engine, query: ReadHistory) -> OrderHistory:
     """Read a page of an order's events.
 
     Raises:

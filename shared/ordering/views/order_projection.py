@@ -1,9 +1,9 @@
 """How an order's event reaches the customer's partition: the order and the summary change together or not at all."""
 
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import CosmosResourceExistsError, CosmosResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.messaging.change import Change
+from shared.messaging.container import Container
 from shared.messaging.envelope import Recorded
 from shared.ordering.events import OrderCreatedV1, OrderEvent
 from shared.ordering.views import customer_summary, order_details
@@ -20,19 +20,19 @@ def change(recorded: Recorded[OrderEvent]) -> Change:
     )
 
 
-async def reconsider(container: ContainerProxy, recorded: Recorded[OrderEvent]) -> Change:
+async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> Change:
     """What it does when the summary is not there yet, or has later submissions already."""
     event, partition_key = recorded.event, str(recorded.event.customer_id)
     try:
         summary = await container.read_item(SUMMARY, partition_key)
-    except CosmosResourceNotFoundError:
+    except ResourceNotFoundError:
         if not isinstance(event, OrderCreatedV1):
             raise
         # the customer's own events are on their way; they will find it, with the name that the order knew
         document = new_summary(event.customer_id, event.customer_name, event.customer_version)
         try:
             summary = await container.create_item(document)
-        except CosmosResourceExistsError:
+        except ResourceExistsError:
             return change(recorded)
     late = customer_summary.late_change(recorded, summary)
     return Change(partition_key, gate=order_details.change(recorded), others=[late] if late else [])

@@ -14,14 +14,9 @@ from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 from azure.core import MatchConditions
-from azure.cosmos.aio import ContainerProxy
-from azure.cosmos.exceptions import (
-    CosmosAccessConditionFailedError,
-    CosmosBatchOperationError,
-    CosmosResourceExistsError,
-    CosmosResourceNotFoundError,
-)
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
+from shared.messaging.container import Container, applied
 from shared.messaging.projection import Projection
 from shared.ordering.events import OrderEvent
 from shared.ordering.tables import LOG
@@ -72,7 +67,7 @@ class OrdersSource(Source):
         """Count orders and customers."""
         return await asyncio.to_thread(self._total)
 
-    async def fill(self, container: ContainerProxy, position: str | None) -> Filled:
+    async def fill(self, container: Container, position: str | None) -> Filled:
         """Write the next orders, customer by customer."""
         after = _ids(position)
         page = await asyncio.to_thread(self._next, after)
@@ -108,7 +103,7 @@ class OrdersSource(Source):
         """Name a customer's partition."""
         return str(id_) if await asyncio.to_thread(self._orders_of, id_, 1) else None
 
-    async def differences(self, container: ContainerProxy, partition_key: str) -> Sequence[Difference]:
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
         """Compare a customer's orders and summary with the log."""
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), COMPARED + 1)
         if customer is None:
@@ -135,7 +130,7 @@ class OrdersSource(Source):
             found += [Difference(SUMMARY, partition_key, what)] if what else []
         return found
 
-    async def heal(self, container: ContainerProxy, partition_key: str) -> None:
+    async def heal(self, container: Container, partition_key: str) -> None:
         """Replace what is wrong, as of its version; bring orders up to date; then replace what is wrong by then."""
         await self._replace_wrong(container, partition_key)  # first: events fail on documents that are damaged
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL)
@@ -146,12 +141,12 @@ class OrdersSource(Source):
             await self._projection.catch_up(container, order_id, str(order_id), partition_key, version)
         await self._replace_wrong(container, partition_key)  # the summary counted without the orders that were missing
 
-    async def _replace_wrong(self, container: ContainerProxy, partition_key: str) -> None:
+    async def _replace_wrong(self, container: Container, partition_key: str) -> None:
         for _ in range(TRIES):
             if await self._replaced(container, partition_key):
                 return  # else an event came in between: look again
 
-    async def _replaced(self, container: ContainerProxy, partition_key: str) -> bool:
+    async def _replaced(self, container: Container, partition_key: str) -> bool:
         summary = await point_read(container, SUMMARY, partition_key)  # first, so that no later order escapes its etag
         stored = await _stored(container, partition_key)
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL)
@@ -163,13 +158,14 @@ class OrdersSource(Source):
             for document, before in right:
                 if different(document, before):
                     kept = {"projected": before["projected"], "renames": before["renames"] + 1}
-                    await _replace(container, {**document, **kept}, before)
+                    if not await _replace(container, {**document, **kept}, before):
+                        return False
             fresh = customer.summary(shown)
             if summary is None:
                 await container.create_item(fresh)
             elif different(fresh, summary):
-                await _replace(container, fresh, summary)
-        except (CosmosAccessConditionFailedError, CosmosResourceExistsError, CosmosResourceNotFoundError):
+                return await _replace(container, fresh, summary)
+        except (ResourceExistsError, ResourceNotFoundError):
             return False
         return True
 
@@ -204,7 +200,7 @@ class OrdersSource(Source):
         return [str(id_) for id_ in dict.fromkeys(ids)][:count]
 
 
-async def _fill(container: ContainerProxy, customer: CustomersOrders, *, is_new: bool) -> tuple[int, int]:
+async def _fill(container: Container, customer: CustomersOrders, *, is_new: bool) -> tuple[int, int]:
     """Write a customer's orders that are not there, and tell how many documents that were, of how many events."""
     partition_key = str(customer.customer_id)
     summary = None if is_new else await point_read(container, SUMMARY, partition_key)
@@ -222,7 +218,9 @@ async def _fill(container: ContainerProxy, customer: CustomersOrders, *, is_new:
                 batch.append(("replace", (SUMMARY, fresh), {"if_match_etag": summary["_etag"]}))
             try:
                 results = await container.execute_item_batch(batch, partition_key)
-            except CosmosBatchOperationError as error:
+            except ResourceNotFoundError:  # not an operation of the batch: the container itself
+                raise
+            except HttpResponseError as error:
                 if error.status_code not in _RACES:
                     raise
                 # an order is there already, or the summary has changed: an event came first
@@ -237,23 +235,20 @@ async def _fill(container: ContainerProxy, customer: CustomersOrders, *, is_new:
 
 
 async def _missing(
-    container: ContainerProxy, customer: CustomersOrders, chunk: Sequence[tuple[History, dict[str, Any]]]
+    container: Container, customer: CustomersOrders, chunk: Sequence[tuple[History, dict[str, Any]]]
 ) -> Sequence[tuple[History, dict[str, Any]]]:
     """Give the orders that are not there. Those that are get the names that they were renamed to before they came."""
     there = await asyncio.gather(*(_renamed(container, customer, document["id"]) for _, document in chunk))
     return [order for order, is_there in zip(chunk, there, strict=True) if not is_there]
 
 
-async def _renamed(container: ContainerProxy, customer: CustomersOrders, order_id: str) -> bool:
+async def _renamed(container: Container, customer: CustomersOrders, order_id: str) -> bool:
     while (before := await point_read(container, order_id, str(customer.customer_id))) is not None:
         document = copy.deepcopy(dict(before))
         if not customer.rename(document):
             return True
-        try:
-            await _replace(container, {**document, "renames": document["renames"] + 1}, before)
-        except CosmosAccessConditionFailedError:
-            continue
-        return True
+        if await _replace(container, {**document, "renames": document["renames"] + 1}, before):
+            return True
     return False
 
 
@@ -272,13 +267,11 @@ def _chunks(customer: CustomersOrders) -> Iterator[list[tuple[History, dict[str,
         yield chunk
 
 
-async def _stored(container: ContainerProxy, partition_key: str) -> dict[str, Document]:
+async def _stored(container: Container, partition_key: str) -> dict[str, Document]:
     return {row["id"]: row async for row in container.query_items(ORDERS, partition_key=partition_key)}
 
 
-async def _seen_together(
-    container: ContainerProxy, partition_key: str
-) -> tuple[dict[str, Document], Document | None, bool]:
+async def _seen_together(container: Container, partition_key: str) -> tuple[dict[str, Document], Document | None, bool]:
     """Read orders and their summary, and tell whether they belong together: no event came in between."""
     summary = await point_read(container, SUMMARY, partition_key)
     for _ in range(TRIES):
@@ -290,7 +283,7 @@ async def _seen_together(
     return stored, summary, False
 
 
-async def _chosen(container: ContainerProxy, partition_key: str, order_ids: Sequence[str]) -> dict[str, Document]:
+async def _chosen(container: Container, partition_key: str, order_ids: Sequence[str]) -> dict[str, Document]:
     places = asyncio.Semaphore(AT_ONCE)
 
     async def read(order_id: str) -> Document | None:
@@ -300,9 +293,12 @@ async def _chosen(container: ContainerProxy, partition_key: str, order_ids: Sequ
     return {found["id"]: found for found in await asyncio.gather(*map(read, order_ids)) if found is not None}
 
 
-async def _replace(container: ContainerProxy, document: dict[str, Any], before: Document) -> None:
-    await container.replace_item(
-        document["id"], document, etag=before["_etag"], match_condition=MatchConditions.IfNotModified
+async def _replace(container: Container, document: dict[str, Any], before: Document) -> bool:
+    """Replace a document, and tell whether it was still what had been read."""
+    return await applied(
+        container.replace_item(
+            document["id"], document, etag=before["_etag"], match_condition=MatchConditions.IfNotModified
+        )
     )
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.operations import rebuilding
@@ -144,6 +145,13 @@ async def test_products_are_rebuilt_too(live: LiveShop) -> None:
     assert latest is not None
     assert (latest.step, latest.written, latest.total) == (Step.DONE, 20, 20)
     await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(2))
+
+
+async def test_a_container_that_is_not_there_is_not_filled_for_ever(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=1)
+    async with asyncio.timeout(20):
+        with pytest.raises(ResourceNotFoundError):
+            await live.orders_view.source.fill(live.read_models.container("nowhere"), None)
 
 
 @pytest.mark.parametrize("step", [Step.CLEARING, Step.JOINING, Step.FILLING, Step.SWITCHING])

@@ -1,4 +1,4 @@
-"""Importing the app connects to nothing, and only the settings read the environment."""
+"""Importing the app connects to nothing, takes no SDK along, and only the settings read the environment."""
 
 import ast
 import os
@@ -35,6 +35,10 @@ SETTINGS = {
 }
 
 
+SDKS = ("aiohttp", "azure.cosmos", "azure.identity", "azure.monitor", "azure.servicebus", "requests")
+"""Packages that are imported when somebody connects; together they take longer than the app."""
+
+
 def run(code: str, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", REFUSE_TO_CONNECT + code],
@@ -63,6 +67,23 @@ def test_importing_the_app_and_asking_for_its_functions_connects_to_nothing(kind
 )
 def test_a_connection_would_be_noticed(code: str) -> None:
     assert run(code, SETTINGS["sqlite"]).returncode == 3
+
+
+def sdks_after(code: str, settings: dict[str, str]) -> set[str]:
+    """The SDKs that are there once the code has run."""
+    done = run(f"{code}; import sys; print(*sys.modules)", settings)
+    assert done.returncode == 0, done.stderr
+    return set(SDKS) & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_importing_the_app_takes_no_sdk_along_that_a_cold_start_would_wait_for(kind: str) -> None:
+    assert sdks_after("import function_app", SETTINGS[kind]) == set()
+
+
+@pytest.mark.parametrize("sdk", SDKS)
+def test_an_sdk_would_be_noticed(sdk: str) -> None:
+    assert sdk in sdks_after(f"import {sdk}", SETTINGS["sqlite"])
 
 
 def readers(folder: Path) -> set[str]:
