@@ -162,13 +162,24 @@ async def test_a_rebuild_goes_on_where_its_process_died(
     await live.open(customers=3, products=3, orders=50)
     await live.orders.container(2).create_item({"id": "left", "customerId": "over"})  # of a generation long ago
     process = Rebuilding(live.read_models, live.orders_view)
+    record, about_to = process._write, asyncio.Event()
+
+    async def die_before_it_is_recorded(rebuild: Rebuild) -> Rebuild:
+        """What the step does has been done: at least a page of the filling, or all of another step."""
+        before = await process.latest()
+        assert before is not None
+        done = before.seen if step is Step.FILLING else rebuild.step != step
+        if before.step is step and done:
+            about_to.set()
+            await asyncio.Event().wait()
+        return await record(rebuild)
+
     await process.start()
+    monkeypatch.setattr(process, "_write", die_before_it_is_recorded)
     dying = asyncio.create_task(process.advance(FOREVER))
-    while (latest := await process.latest()) is None or latest.step != step:
-        await live.act()
-    if step is Step.FILLING:
-        while latest is not None and not latest.seen:
-            latest = await process.latest()
+    async with asyncio.timeout(60):
+        while not about_to.is_set():
+            await live.act()
     dying.cancel()
     with suppress(asyncio.CancelledError):
         await dying
