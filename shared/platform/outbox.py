@@ -1,6 +1,7 @@
 """One context's way out: its relay, and the publisher that commits wake."""
 
 import logging
+import threading
 from functools import cached_property
 from typing import Any
 
@@ -25,10 +26,13 @@ class Outbox:
         self._context = context
         self._topic = topic
         self._publisher = Publisher(self.publish, context)
+        self._connecting = threading.Lock()
 
     def publish(self) -> int:
         """Send everything that is unpublished; see Relay.run."""
-        return self._relay.run()
+        with self._connecting:  # the timer and the first commit may come at the same time
+            relay = self._relay
+        return relay.run()
 
     def sweep(self) -> None:
         """Send what was left behind, as the timer does, and tell what is left now; an outage is waited out."""

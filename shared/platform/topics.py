@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import override
+from typing import Any, override
 
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
 from azure.servicebus.exceptions import (
@@ -24,6 +24,10 @@ from shared.platform.identity import credential
 from shared.platform.settings import Settings
 
 logging.getLogger("azure.servicebus").setLevel(logging.ERROR)  # its retries are ours to report
+
+PATIENCE = 8.0
+"""Seconds that Service Bus has for one try; a broker that takes bytes and never answers would hold a sender for ever.
+Two tries end within the relay's claim."""
 
 UNREACHABLE = (
     OperationTimeoutError,
@@ -113,8 +117,7 @@ def to_message(envelope: Envelope, source: str, traceparent: str | None = None) 
 
 def _client(settings: Settings) -> ServiceBusClient:
     # one retry, soon: the relay comes again anyway
+    patience: dict[str, Any] = {"try_timeout": PATIENCE, "retry_total": 1, "retry_backoff_factor": 0.2}
     if "=" in settings.service_bus:
-        return ServiceBusClient.from_connection_string(settings.service_bus, retry_total=1, retry_backoff_factor=0.2)
-    return ServiceBusClient(
-        settings.service_bus, credential(settings.command_client_id), retry_total=1, retry_backoff_factor=0.2
-    )
+        return ServiceBusClient.from_connection_string(settings.service_bus, **patience)
+    return ServiceBusClient(settings.service_bus, credential(settings.command_client_id), **patience)

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 
@@ -30,10 +30,15 @@ class Delay:
     """Seconds for one round trip, which all processes of the bench read from one file, in a microsecond or two."""
 
     def __init__(self, file: Path) -> None:
+        """Open the file, which has to be there: a figure without the delay that it tells of means nothing."""
         self.file = file
-        self._open = os.open(file, os.O_RDWR | os.O_CREAT)
-        if not file.stat().st_size:
-            self.set(0)
+        self._open = os.open(file, os.O_RDWR)
+
+    @classmethod
+    def new(cls, file: Path) -> Self:
+        """Make the file; no delay yet."""
+        file.write_bytes(_SECONDS.pack(0))
+        return cls(file)
 
     @property
     def seconds(self) -> float:

@@ -94,7 +94,7 @@ async def open_place(folder: Path) -> AsyncIterator[Place]:
         bare = await stack.enter_async_context(
             CosmosClient.from_connection_string(cosmos, connection_verify=False, enable_endpoint_discovery=False)
         )
-        yield Place(folder, cosmos, bare, models, shop, functions, Delay(folder / "delay"), stack, [])
+        yield Place(folder, cosmos, bare, models, shop, functions, Delay.new(folder / "delay"), stack, [])
 
 
 def products(shop: Shop, count: int) -> list[Any]:

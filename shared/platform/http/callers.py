@@ -85,6 +85,8 @@ def caller_of(req: func.HttpRequest) -> Caller:
     header = req.headers.get(PRINCIPAL)
     caller = _caller(header) if header else None
     if caller is None:
+        if header:
+            logger.warning("a principal header is not what the platform writes")
         raise Problem(
             HTTPStatus.UNAUTHORIZED,
             "unauthenticated",
@@ -132,7 +134,6 @@ def _caller(header: str) -> Caller | None:
         [object_id] = _values(claims, OBJECT_ID)
         return Caller(UUID(object_id), _values(claims, ROLES))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        logger.warning("a principal header is not what the platform writes")
         return None
 
 

@@ -178,7 +178,7 @@ async def test_a_rebuild_goes_on_where_its_process_died(
     monkeypatch.setattr(process, "_write", die_before_it_is_recorded)
     dying = asyncio.create_task(process.advance(FOREVER))
     async with asyncio.timeout(60):
-        while not about_to.is_set():
+        while not (about_to.is_set() or dying.done()):
             await live.act()
     dying.cancel()
     with suppress(asyncio.CancelledError):

@@ -1,6 +1,7 @@
 """What every topic does for the relay: the one in Service Bus, and the one that tests keep in their process."""
 
 import gc
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
 from shared.messaging.envelope import Envelope
 from shared.messaging.relay import Topic, TopicUnreachable
 from shared.messaging.wire import CONTENT_TYPE, from_body
+from shared.platform import topics
 from shared.platform.settings import Settings
 from shared.platform.topics import ServiceBusTopic
 from tests.support.servicebus import running_engine, running_servicebus
@@ -183,3 +185,21 @@ def test_nobody_there_is_an_outage() -> None:
     nowhere = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey=eA==;UseDevelopmentEmulator=true;"
     with topic_at(nowhere) as topic, pytest.raises(TopicUnreachable):
         topic.send(events(1))
+
+
+def test_a_broker_that_takes_bytes_and_never_answers_is_unreachable_before_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(topics, "PATIENCE", 1.0)
+    with (
+        running_engine() as engine,
+        topic_at(engine.connection_string) as topic,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        topic.send(events(1))
+        engine.process.send_signal(signal.SIGSTOP)
+        try:
+            sent = thread.submit(topic.send, events(1))
+            assert isinstance(sent.exception(timeout=20), TopicUnreachable)
+        finally:
+            engine.process.send_signal(signal.SIGCONT)
