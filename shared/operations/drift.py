@@ -4,6 +4,8 @@ What is merely on its way differs for a moment too; so only what differs in the 
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -25,11 +27,26 @@ async def last_report(view: View, read_models: ReadModels) -> Document | None:
     return await ControlDocument(read_models, view.name, "drift").read()
 
 
-async def check(view: View, read_models: ReadModels, partition_keys: Iterable[str]) -> Sequence[Difference]:
-    """Hold partitions, and those that are on the report, against the log; the report is what is found."""
+async def check(
+    view: View, read_models: ReadModels, partition_keys: Iterable[str], within: float = math.inf
+) -> Sequence[Difference]:
+    """Hold partitions, and those that are on the report, against the log; the report is what is found.
+
+    Args:
+        view: the view.
+        read_models: where its report is.
+        partition_keys: the partitions.
+        within: seconds after which no other partition is begun; those on the report, and one more, always are.
+    """
     report = await last_report(view, read_models)
-    partitions = list(dict.fromkeys([*_reported(report), *partition_keys]))
-    found = [difference for partition in partitions for difference in await _differences(view, partition)]
+    until = time.monotonic() + within
+    found: list[Difference] = []
+    partitions: list[str] = []
+    for partition in dict.fromkeys([*_reported(report), *partition_keys]):
+        if len(partitions) > len(_reported(report)) and time.monotonic() > until:
+            break
+        partitions.append(partition)
+        found += await _differences(view, partition)
     if found:
         await asyncio.sleep(SECOND_LOOK)
         again = {

@@ -8,7 +8,7 @@ filling goes on beside live events, in any order, and can begin again: an order 
 import asyncio
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -118,15 +118,11 @@ class OrdersSource(Source):
         customer = await asyncio.to_thread(self._orders_of, UUID(partition_key), ALL if all_of_them else COMPARED + 1)
         if customer is None:
             return []
-        found = [
-            Difference(_order_id(history), partition_key, what)
-            for history in customer.histories
-            if _order_id(history) in some
-            and (what := _difference(customer, history, stored.get(_order_id(history)))) is not None
-        ]
+        compared = [history for history in customer.histories if _order_id(history) in some]
+        found = await asyncio.to_thread(_differences, customer, compared, stored)  # folding many takes a while
         if at_one_moment:
             shown = _as_stored(customer, stored)
-            what = different(customer.summary(shown), summary) if summary else "missing"
+            what = different(await asyncio.to_thread(customer.summary, shown), summary) if summary else "missing"
             found += [Difference(SUMMARY, partition_key, what)] if what else []
         return found
 
@@ -308,6 +304,16 @@ def _as_stored(customer: CustomersOrders, stored: Mapping[str, Document]) -> Seq
         history[: stored[order_id]["version"]]
         for history in customer.histories
         if (order_id := _order_id(history)) in stored
+    ]
+
+
+def _differences(
+    customer: CustomersOrders, histories: Iterable[History], stored: Mapping[str, Document]
+) -> list[Difference]:
+    return [
+        Difference(_order_id(history), str(customer.customer_id), what)
+        for history in histories
+        if (what := _difference(customer, history, stored.get(_order_id(history)))) is not None
     ]
 
 

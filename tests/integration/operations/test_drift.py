@@ -251,3 +251,21 @@ async def test_what_was_healed_has_another_etag(live: LiveShop) -> None:
     assert right.name == "product 0"
     assert healed != etag
     assert (await read_product(Served(container, 3), ReadProduct(product_id=product_id), wait=0))[1] != healed
+
+
+async def test_a_check_with_little_time_looks_at_what_was_reported_and_one_partition_more(live: LiveShop) -> None:
+    await live.open(customers=4, products=2, orders=8)
+    *others, damaged = (str(customer_id) for customer_id in live.customers)
+    await counts_changed(live.orders.container(1), damaged, "")
+
+    assert not await drift.check(live.orders_view, live.read_models, [*others, damaged], within=0)
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert report["partitions"] == 1
+
+    await drift.check(live.orders_view, live.read_models, [damaged])
+    [still] = await drift.check(live.orders_view, live.read_models, others, within=0)
+    assert still.partition_key == damaged
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert report["partitions"] == 2
