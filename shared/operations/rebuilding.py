@@ -24,7 +24,7 @@ from uuid import uuid4
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.messaging.container import Container, applied
+from shared.messaging.container import Container, took_effect
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
@@ -271,7 +271,7 @@ class Rebuilding:
 async def _delete(container: Container, document: Document, partition_key: str) -> None:
     # unless another process cleared it, or it was written since: then it is another document, or listed again
     with suppress(ResourceNotFoundError):
-        await applied(
+        await took_effect(
             container.delete_item(
                 document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
             )

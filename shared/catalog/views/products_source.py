@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError
 
 from shared.catalog.events import ProductEvent
@@ -14,7 +13,7 @@ from shared.catalog.tables import LOG, PRODUCTS
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import view_of
 from shared.messaging.change import folded
-from shared.messaging.container import Container, applied
+from shared.messaging.container import Container, replaced
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
 from shared.platform.reading import point_read
@@ -111,13 +110,8 @@ class ProductsSource(Source):
         if stored is not None and stored["version"] > len(history):
             return
         if stored is not None and different(right := document_of(history[: stored["version"]]), stored):
-            replacing = container.replace_item(
-                str(product_id),
-                {**right, "projected": stored["projected"], "healed": stored.get("healed", 0) + 1},
-                etag=stored["_etag"],
-                match_condition=MatchConditions.IfNotModified,
-            )
-            if not await applied(replacing):  # an event came in between
+            healed = {**right, "projected": stored["projected"], "healed": stored.get("healed", 0) + 1}
+            if not await replaced(container, healed, stored):  # an event came in between
                 await self.heal(container, partition_key)
                 return
         await self._projection.catch_up(container, product_id, str(product_id), partition_key, len(history))

@@ -16,7 +16,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.catalog.events import ProductEvent, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1
-from shared.messaging.container import Container, applied
+from shared.messaging.container import Container, took_effect
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
 from shared.ordering.copies import Copies, OrderToCorrect
@@ -110,6 +110,6 @@ class Names:
 async def _patch(
     container: Container, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str
 ) -> bool:
-    return await applied(
+    return await took_effect(
         container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
     )

@@ -1,22 +1,17 @@
-"""Where the orders container comes from: filling it anew, and holding it against the log.
+"""Where the orders container comes from: ordering's log, which it is filled from and held against.
 
 The container always holds together: a customer's summary counts exactly the orders that are there, at their versions,
-because an order and what it adds to the summary are written in one batch, by the projection and by filling alike. So
-filling goes on beside live events, in any order, and can begin again: an order that is there already is left alone.
+because an order and what it adds to the summary are written in one batch, by the projection and by filling alike.
 """
 
 import asyncio
-import copy
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.messaging.container import Container, applied
+from shared.messaging.container import Container, replaced
 from shared.messaging.projection import Projection
 from shared.ordering.events import OrderEvent
 from shared.ordering.tables import LOG
@@ -31,14 +26,12 @@ from shared.ordering.views.order_documents import (
     next_orders,
     orders_of,
 )
+from shared.ordering.views.orders_filling import fill_orders
 from shared.platform.reading import Document, point_read
 from shared.platform.views import Changed, Difference, Filled, Source, different
 
 PAGE = 500
 """Orders that are folded at a time."""
-
-BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
-"""Of one batch; Cosmos DB takes 100 operations and 2 MB."""
 
 AT_ONCE = 8
 """Customers whose documents are written at the same time."""
@@ -52,8 +45,6 @@ TRIES = 20
 """Looks at a busy customer before a summary is left to the next check, and a document to the next healing."""
 
 ORDERS = "SELECT * FROM c WHERE c.kind = 'order'"
-
-_RACES = frozenset({404, 409, 412})
 
 
 class OrdersSource(Source):
@@ -77,7 +68,7 @@ class OrdersSource(Source):
 
         async def fill_one(customer: CustomersOrders) -> tuple[int, int]:
             async with places:
-                return await _fill(container, customer, is_new=customer.customer_id != after[0])
+                return await fill_orders(container, customer, is_new=customer.customer_id != after[0])
 
         done = await asyncio.gather(*(fill_one(customer) for customer in page))
         last = page[-1]
@@ -154,13 +145,13 @@ class OrdersSource(Source):
             for document, before in right:
                 if different(document, before):
                     kept = {"projected": before["projected"], "renames": before["renames"] + 1}
-                    if not await _replace(container, {**document, **kept}, before):
+                    if not await replaced(container, {**document, **kept}, before):
                         return False
             fresh = customer.summary(shown)
             if summary is None:
                 await container.create_item(fresh)
             elif different(fresh, summary):
-                return await _replace(container, fresh, summary)
+                return await replaced(container, fresh, summary)
         except (ResourceExistsError, ResourceNotFoundError):
             return False
         return True
@@ -196,73 +187,6 @@ class OrdersSource(Source):
         return [str(id_) for id_ in dict.fromkeys(ids)][:count]
 
 
-async def _fill(container: Container, customer: CustomersOrders, *, is_new: bool) -> tuple[int, int]:
-    """Write a customer's orders that are not there, and tell how many documents that were, of how many events."""
-    partition_key = str(customer.customer_id)
-    summary = None if is_new else await point_read(container, SUMMARY, partition_key)
-    written = events = 0
-    for chunk in _chunks(customer) if customer.histories else [[]]:
-        left: Sequence[tuple[History, dict[str, Any]]] = chunk
-        while left or summary is None or summary["customerVersion"] < customer.name.version:
-            fresh = customer.summary((history for history, _ in left), summary)
-            batch: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
-                ("create", (document,), {}) for _, document in left
-            ]
-            if summary is None:
-                batch.append(("create", (fresh,), {}))
-            else:
-                batch.append(("replace", (SUMMARY, fresh), {"if_match_etag": summary["_etag"]}))
-            try:
-                results = await container.execute_item_batch(batch, partition_key)
-            except ResourceNotFoundError:  # not an operation of the batch: the container itself
-                raise
-            except HttpResponseError as error:
-                if error.status_code not in _RACES:
-                    raise
-                # an order is there already, or the summary has changed: an event came first
-                summary = await point_read(container, SUMMARY, partition_key)
-                left = await _missing(container, customer, left)
-            else:
-                written += len(left) + (summary is None)
-                events += sum(len(history) for history, _ in left)
-                summary = results[-1]["resourceBody"]
-                left = []
-    return written, events
-
-
-async def _missing(
-    container: Container, customer: CustomersOrders, chunk: Sequence[tuple[History, dict[str, Any]]]
-) -> Sequence[tuple[History, dict[str, Any]]]:
-    """Give the orders that are not there. Those that are get the names that they were renamed to before they came."""
-    there = await asyncio.gather(*(_renamed(container, customer, document["id"]) for _, document in chunk))
-    return [order for order, is_there in zip(chunk, there, strict=True) if not is_there]
-
-
-async def _renamed(container: Container, customer: CustomersOrders, order_id: str) -> bool:
-    while (before := await point_read(container, order_id, str(customer.customer_id))) is not None:
-        document = copy.deepcopy(dict(before))
-        if not customer.rename(document):
-            return True
-        if await _replace(container, {**document, "renames": document["renames"] + 1}, before):
-            return True
-    return False
-
-
-def _chunks(customer: CustomersOrders) -> Iterator[list[tuple[History, dict[str, Any]]]]:
-    chunk: list[tuple[History, dict[str, Any]]] = []
-    size = 0
-    for history in customer.histories:
-        document = customer.order(history)
-        its_size = len(json.dumps(document))
-        if chunk and (len(chunk) == BATCH_DOCUMENTS or size + its_size > BATCH_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append((history, document))
-        size += its_size
-    if chunk:
-        yield chunk
-
-
 async def _stored(container: Container, partition_key: str) -> dict[str, Document]:
     return {row["id"]: row async for row in container.query_items(ORDERS, partition_key=partition_key)}
 
@@ -287,15 +211,6 @@ async def _chosen(container: Container, partition_key: str, order_ids: Sequence[
             return await point_read(container, order_id, partition_key)
 
     return {found["id"]: found for found in await asyncio.gather(*map(read, order_ids)) if found is not None}
-
-
-async def _replace(container: Container, document: dict[str, Any], before: Document) -> bool:
-    """Replace a document, and tell whether it was still what had been read."""
-    return await applied(
-        container.replace_item(
-            document["id"], document, etag=before["_etag"], match_condition=MatchConditions.IfNotModified
-        )
-    )
 
 
 def _as_stored(customer: CustomersOrders, stored: Mapping[str, Document]) -> Sequence[History]:

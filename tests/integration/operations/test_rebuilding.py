@@ -13,7 +13,7 @@ from azure.cosmos.aio import ContainerProxy
 from shared.operations import rebuilding
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
 from shared.operations.rebuilding import Rebuild, Rebuilding, Step
-from shared.ordering.views import orders_source
+from shared.ordering.views import orders_filling, orders_source
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.platform.generations import Generations, State
 from shared.platform.reading import point_read
@@ -217,7 +217,7 @@ async def test_who_fills_again_what_is_there_changes_nothing(live: LiveShop) -> 
 async def test_a_customer_with_more_orders_than_a_batch_holds_is_filled_in_several(
     live: LiveShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orders_source, "BATCH_DOCUMENTS", 4)
+    monkeypatch.setattr(orders_filling, "BATCH_DOCUMENTS", 4)
     monkeypatch.setattr(orders_source, "PAGE", 11)
     await live.open(customers=1, products=3, orders=60)
     latest = await rebuilt(live)
