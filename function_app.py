@@ -1,5 +1,7 @@
 """Tandem on Azure Functions: settings, then one blueprint for each context. Importing this connects to nothing."""
 
+import gc
+
 import azure.functions as func
 
 from shared.catalog.functions import catalog
@@ -26,3 +28,5 @@ routes = [operation for api in apis for operation in api.operations]
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in (*(api.blueprint for api in apis), docs(routes), fallback(routes)):
     app.register_functions(blueprint)
+
+gc.freeze()  # what is loaded stays; a full collection would go through it each time, and everybody wait for that

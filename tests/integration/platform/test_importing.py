@@ -81,6 +81,12 @@ def test_importing_the_app_takes_no_sdk_along_that_a_cold_start_would_wait_for(k
     assert sdks_after("import function_app", SETTINGS[kind]) == set()
 
 
+def test_what_is_loaded_is_out_of_the_way_of_full_collections() -> None:
+    done = run("import gc, function_app; print(gc.get_freeze_count(), len(gc.get_objects()))", SETTINGS["sqlite"])
+    frozen, looked_at = map(int, done.stdout.split())
+    assert frozen > 10 * looked_at
+
+
 @pytest.mark.parametrize("sdk", SDKS)
 def test_an_sdk_would_be_noticed(sdk: str) -> None:
     assert sdk in sdks_after(f"import {sdk}", SETTINGS["sqlite"])
