@@ -154,12 +154,10 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("reads_only"):
-            connection.exec_driver_sql("BEGIN")
-            return
-        if not connection.info.get("has_turn"):
+        reads_only = connection.get_execution_options().get("reads_only")
+        if not (reads_only or connection.info.get("has_turn")):
             connection.info["has_turn"] = turn.acquire(timeout=SQLITE_PATIENCE)
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     @sa.event.listens_for(engine, "checkin")
     def _end_turn(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
