@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from proton import Collector, Event, Link, Transport, symbol, uint
 from proton import Connection as Engine
@@ -127,8 +127,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin the protocol."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- for the type checker: TCP gives a Transport
-        self._socket = transport
+        self._socket = cast("asyncio.Transport", transport)  # as for any TCP connection
         self._engine.container = f"functions-host-{uuid.uuid4()}"
         self._engine.hostname = self._host
         self._engine.collect(self._collector)

@@ -23,7 +23,7 @@ from http import HTTPStatus
 from typing import Any
 
 import jwt
-from starlette.datastructures import Headers
+from starlette.datastructures import URL, Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -154,7 +154,7 @@ def traceparent_or_new(given: str | None) -> str:
 async def _request_data(request: Request, headers: dict[str, str], values: dict[str, str], body_limit: int) -> Any:
     http = worker.protos.RpcHttp(
         method=request.method,
-        url=str(request.url.replace(path=request.scope["raw_path"].decode("latin-1"))),
+        url=str(URL(scope={**request.scope, "path": request.scope["raw_path"].decode("latin-1")})),
         headers=headers,
         params=values,
         query={name: value for name, value in _joined(request.query_params.multi_items()).items() if value},

@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+import uvicorn.loops.auto
+
 from infra.local.host import messages, worker
 from infra.local.host.amqp import Connection
 from infra.local.host.consumer import FIRST_RETRY, LAST_RETRY, Consumer
@@ -44,7 +46,7 @@ class ServiceBusPump:
         self._subscriptions = list(subscriptions)
         self._options = options
         self._worker_loop = asyncio.get_running_loop()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvicorn.loops.auto.auto_loop_factory()()
         self._stop = asyncio.Event()
         self._tasks = Tasks()
         self._thread = threading.Thread(target=self._run, name="servicebus", daemon=True)
