@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from http import HTTPStatus
+from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
@@ -19,6 +20,7 @@ from shared.messaging.wire import from_body
 from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.identity import async_credential
 from shared.platform.settings import Settings
+from shared.platform.tls import trusted
 from shared.platform.topics import UNREACHABLE
 
 logger = logging.getLogger(__name__)
@@ -161,10 +163,10 @@ class DeadLetters:
     @cached_property
     def _client(self) -> ServiceBusClient:
         target = self._settings.service_bus
+        options: dict[str, Any] = {"try_timeout": PATIENCE, "retry_total": 0, "ssl_context": trusted()}
         if "=" in target:
-            return ServiceBusClient.from_connection_string(target, retry_total=0, try_timeout=PATIENCE)
-        credential = async_credential(self._settings.view_client_id)
-        return ServiceBusClient(target, credential, retry_total=0, try_timeout=PATIENCE)
+            return ServiceBusClient.from_connection_string(target, **options)
+        return ServiceBusClient(target, async_credential(self._settings.view_client_id), **options)
 
 
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:

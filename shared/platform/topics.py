@@ -22,6 +22,7 @@ from shared.messaging.wire import CONTENT_TYPE, to_body
 from shared.platform import telemetry
 from shared.platform.identity import credential
 from shared.platform.settings import Settings
+from shared.platform.tls import trusted
 
 logging.getLogger("azure.servicebus").setLevel(logging.ERROR)  # its retries are ours to report
 
@@ -117,7 +118,12 @@ def to_message(envelope: Envelope, source: str, traceparent: str | None = None) 
 
 def _client(settings: Settings) -> ServiceBusClient:
     # one retry, soon: the relay comes again anyway
-    patience: dict[str, Any] = {"try_timeout": PATIENCE, "retry_total": 1, "retry_backoff_factor": 0.2}
+    options: dict[str, Any] = {
+        "try_timeout": PATIENCE,
+        "retry_total": 1,
+        "retry_backoff_factor": 0.2,
+        "ssl_context": trusted(),
+    }
     if "=" in settings.service_bus:
-        return ServiceBusClient.from_connection_string(settings.service_bus, **patience)
-    return ServiceBusClient(settings.service_bus, credential(settings.command_client_id), **patience)
+        return ServiceBusClient.from_connection_string(settings.service_bus, **options)
+    return ServiceBusClient(settings.service_bus, credential(settings.command_client_id), **options)
