@@ -16,7 +16,8 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.projection import Projection
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
-from shared.platform.http.api import Api, created, done, found
+from shared.platform.http.answers import created, done, found
+from shared.platform.http.api import Api
 from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox

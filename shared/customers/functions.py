@@ -8,7 +8,8 @@ from shared.customers.commands.register_customer import RegisterCustomer, regist
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.repository import Customers
 from shared.customers.tables import LOG, SCHEMA
-from shared.platform.http.api import Api, created, done
+from shared.platform.http.answers import created, done
+from shared.platform.http.api import Api
 from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call
 from shared.platform.outbox import Outbox

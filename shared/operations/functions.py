@@ -31,7 +31,8 @@ from shared.operations.settling import (
 from shared.operations.tables import SCHEMA
 from shared.operations.view_functions import view_functions
 from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import Api, found, told
+from shared.platform.http.answers import found, told
+from shared.platform.http.api import Api
 from shared.platform.http.callers import Role
 from shared.platform.http.problems import Problem
 from shared.platform.http.requests import command_call, query_call

@@ -28,7 +28,8 @@ from shared.operations.views import (
     status,
 )
 from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import Api, found, told
+from shared.platform.http.answers import found, told
+from shared.platform.http.api import Api
 from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.views import View

@@ -31,7 +31,8 @@ from shared.ordering.views.order_history import OrderHistory, ReadHistory, read_
 from shared.ordering.views.orders_source import OrdersSource
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
-from shared.platform.http.api import Api, created, done, found
+from shared.platform.http.answers import created, done, found
+from shared.platform.http.api import Api
 from shared.platform.http.callers import Role
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.outbox import Outbox

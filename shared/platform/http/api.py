@@ -1,28 +1,22 @@
-"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; subscriptions."""
+"""A context's ways in: routes, which are described for OpenAPI; subscriptions; and the read models that it offers."""
 
 import functools
-import hashlib
 import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import quote, unquote, urlsplit
 
 import azure.functions as func
 
-from shared.messaging.envelope import Accepted
 from shared.platform.generations import Generations
+from shared.platform.http.answers import failed, finished
 from shared.platform.http.callers import Role, admit
-from shared.platform.http.problems import problem_of, render
-from shared.platform.http.requests import QueryCall, correlation_id
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
 from shared.platform.subscriptions import Consume, Consumer, trigger
 from shared.platform.turns import Turns
 from shared.platform.views import Source, View
-
-JSON = "application/json"
 
 PREFIX = "/api"
 """Where all routes begin: routePrefix in host.json."""
@@ -117,8 +111,8 @@ class Api:
 
                 return await self._turns.take(carry_out)
 
-            answering = _answering(in_turn, role, customers=customers)
-            self.operations.append(
+            self._serve(
+                in_turn,
                 Operation(
                     name=trigger.__name__,
                     method=method,
@@ -131,9 +125,8 @@ class Api:
                     can_miss=created is None,
                     role=role,
                     customers=customers,
-                )
+                ),
             )
-            self.blueprint.route(route, methods=[method])(answering)
             return trigger
 
         return register
@@ -160,8 +153,8 @@ class Api:
         """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
-            answering = _answering(trigger, role, customers=customers)
-            self.operations.append(
+            return self._serve(
+                trigger,
                 Operation(
                     name=trigger.__name__,
                     method="GET",
@@ -174,10 +167,8 @@ class Api:
                     can_miss=query is not None and can_miss,
                     role=role,
                     customers=customers,
-                )
+                ),
             )
-            self.blueprint.route(route, methods=["GET", "HEAD"])(answering)
-            return answering
 
         return register
 
@@ -197,8 +188,8 @@ class Api:
         """
 
         def register(trigger: ActionTrigger) -> ActionTrigger:
-            answering = _answering(trigger, role, customers=False)
-            self.operations.append(
+            return self._serve(
+                trigger,
                 Operation(
                     name=trigger.__name__,
                     method=method,
@@ -212,10 +203,8 @@ class Api:
                     role=role,
                     customers=False,
                     versioned=False,
-                )
+                ),
             )
-            self.blueprint.route(route, methods=[method])(answering)
-            return answering
 
         return register
 
@@ -234,74 +223,17 @@ class Api:
         """Register a read model, for those who operate it."""
         self.views.append(View(generations, source))
 
+    def _serve(self, trigger: QueryTrigger, operation: Operation) -> QueryTrigger:
+        @functools.wraps(trigger)
+        async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            try:
+                admit(req, operation.role, customers=operation.customers)
+                response = await trigger(req, context)
+            except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
+                return failed(error, req, context)
+            return finished(response, req, context)
 
-def _answering(trigger: QueryTrigger, role: Role | None, *, customers: bool) -> QueryTrigger:
-    @functools.wraps(trigger)
-    async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        try:
-            admit(req, role, customers=customers)
-            response = await trigger(req, context)
-        except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
-            return failed(error, req, context)
-        return finished(response, req, context)
-
-    return answering
-
-
-def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpResponse:
-    """Answer that something new is at `location`."""
-    return func.HttpResponse(
-        answer.model_dump_json(by_alias=True),
-        status_code=HTTPStatus.CREATED,
-        mimetype=JSON,
-        headers={"Location": location, **_version(accepted)},
-    )
-
-
-def done(accepted: Accepted) -> func.HttpResponse:
-    """Answer that a command was carried out."""
-    return func.HttpResponse(status_code=HTTPStatus.NO_CONTENT, headers=_version(accepted))
-
-
-def told(answer: Answer) -> func.HttpResponse:
-    """Answer what came of an action, or how things are at this moment: nothing to keep."""
-    return func.HttpResponse(
-        answer.model_dump_json(by_alias=True), mimetype=JSON, headers={"Cache-Control": "no-store"}
-    )
-
-
-def found(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:
-    """Answer a query, or 304 if the caller has this very answer; without an etag of its own, its content makes one."""
-    body = answer.model_dump_json(by_alias=True).encode()
-    tag = etag or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if call.if_none_match is not None and matches(call.if_none_match, tag):
-        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return func.HttpResponse(body, mimetype=JSON, headers=headers)
-
-
-def matches(if_none_match: str, etag: str) -> bool:
-    """Tell whether a caller has this version: compare weakly, as RFC 9110 says for If-None-Match."""
-    return if_none_match.strip() == "*" or etag in {
-        candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")
-    }
-
-
-def _version(accepted: Accepted) -> dict[str, str]:
-    headers = {"ETag": f'"{accepted.version}"', "Cache-Control": "no-store"}
-    if accepted.replayed:
-        headers["Idempotent-Replayed"] = "true"
-    return headers
-
-
-def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Add what every answer has: the name of the conversation, and that its media type is no guess."""
-    response.headers["X-Correlation-Id"] = correlation_id(req, context)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Answer an error as problem details."""
-    instance = quote(unquote(urlsplit(req.url).path))  # a URI reference, however the host writes the path
-    return finished(render(problem_of(error), instance, correlation_id(req, context)), req, context)
+        self.operations.append(operation)
+        methods = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+        self.blueprint.route(operation.route, methods=methods)(answering)
+        return answering

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import azure.functions as func
 
-from shared.platform.http.api import JSON, Operation, failed, finished, matches
+from shared.platform.http.answers import JSON, failed, finished, matches
+from shared.platform.http.api import Operation
 from shared.platform.http.openapi import document
 from shared.platform.http.problems import Problem
 

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import azure.functions as func
 
-from shared.platform.http.api import PREFIX, Operation, failed
+from shared.platform.http.answers import failed
+from shared.platform.http.api import PREFIX, Operation
 from shared.platform.http.callers import OPEN, caller_of
 from shared.platform.http.docs import PAGES
 from shared.platform.http.problems import Problem

@@ -9,7 +9,8 @@ import azure.functions as func
 import sqlalchemy as sa
 
 from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import Api, told
+from shared.platform.http.answers import told
+from shared.platform.http.api import Api
 from shared.platform.http.callers import OPEN, require_guard
 from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.output import Answer

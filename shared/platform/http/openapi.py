@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from shared.platform.http import openapi_parts as parts
-from shared.platform.http.api import JSON, PREFIX, Operation
+from shared.platform.http.answers import JSON
+from shared.platform.http.api import PREFIX, Operation
 from shared.platform.http.callers import OPEN
 from shared.platform.http.problems import PROBLEM_JSON
 from shared.platform.input import Input, QueryInput
