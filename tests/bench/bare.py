@@ -17,16 +17,19 @@ from shared.ordering.repository import INSERT_LINES, INSERT_ORDER, LOAD_CUSTOMER
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import new_summary
+from tests.bench.latency import delay_engines
 from tests.bench.place import Place, products
-from tests.bench.rounds import milliseconds, ratio, take_turns
+from tests.bench.rounds import Work, milliseconds, ratio, take_turns
 from tests.bench.rows import Goal, Row
 from tests.bench.sizes import Sizes
 from tests.support import principals
 from tests.support.containers import only
-from tests.support.shop import SHIPPING
+from tests.support.shop import SHIPPING, Shop, running_shop
 
 SECTION = "1. Against the bare client (same process, same engine)"
 LINES = 10
+AWAY = 0.001
+"""Seconds for a round trip; a database in the same region is as far away, or farther."""
 
 
 async def measure(place: Place, sizes: Sizes) -> list[Row]:
@@ -101,10 +104,36 @@ async def _projection(place: Place, sizes: Sizes) -> list[Row]:
 
 
 async def _command(place: Place, sizes: Sizes) -> list[Row]:
-    shop, customer_id, ids = place.shop, place.shop.customer(), products(place.shop, LINES)
+    sides = _sides(place.shop)
+    taken = await take_turns(sides, sizes.rounds, sizes.repeats)
+    rows = [
+        _row("command (an order of 10 lines) / SQL transaction that writes its rows", taken, 1.5),
+        _row("the same / SQL transaction that also reads what the command must", taken | {"bare": taken["statements"]}),
+        _row("the same over the first, with SQL 1 ms away", await _away(place, sizes)),
+    ]
+    taken = await take_turns({"ours": _through_the_worker(place), "bare": sides["bare"]}, sizes.rounds, sizes.repeats)
+    # its events are published meanwhile, on another thread of this process
+    return [*rows, _row("the same through the worker, from HTTP body to answer, over the first", taken)]
+
+
+async def _away(place: Place, sizes: Sizes) -> dict[str, list[float]]:
+    """Let both have their database where a network would have it."""
+    folder = place.folder / "away"
+    folder.mkdir()
+    with running_shop(folder) as shop:
+        sides = _sides(shop)
+        delay_engines(shop.ordering_engine, place.delay)
+        place.delay.set(AWAY)
+        taken = await take_turns(sides, sizes.rounds, sizes.repeats)
+        place.delay.set(0)
+    return taken
+
+
+def _sides(shop: Shop) -> dict[str, Work]:
+    """Create an order: as the command, as a transaction with its rows, as one that reads what the command must."""
+    customer_id, ids = shop.customer(), products(shop, LINES)
     items = [Item(product_id=id_, quantity=1) for id_ in ids]
-    order, *_ = _rows_of(place, shop.order(*ids, customer_id=customer_id))
-    _, lines, events = _rows_of(place, order["order_id"])
+    order, lines, events = _rows_of(shop, shop.order(*ids, customer_id=customer_id))
     writes = shop.ordering
 
     async def ours() -> None:
@@ -127,9 +156,13 @@ async def _command(place: Place, sizes: Sizes) -> list[Row]:
             connection.execute(LOAD_CUSTOMER_WITH_PRODUCTS, offer).mappings().all()
             write(connection, uuid4())
 
+    return {"ours": ours, "bare": bare, "statements": statements}
+
+
+def _through_the_worker(place: Place) -> Work:
     body = {
-        "customerId": str(customer_id),
-        "items": [{"productId": str(id_), "quantity": 1} for id_ in ids],
+        "customerId": str(place.shop.customer()),
+        "items": [{"productId": str(id_), "quantity": 1} for id_ in products(place.shop, LINES)],
         "shippingAddress": {"street": "Hauptstraße 1", "city": "Köln", "postalCode": "50667"},
     }
     request = _request("POST", "/api/orders", {}, body=json.dumps(body).encode())
@@ -138,19 +171,12 @@ async def _command(place: Place, sizes: Sizes) -> list[Row]:
         answer = await worker.invoke(place.functions["post_order"], request)
         assert answer.http.status_code == "201", answer.http.body.bytes
 
-    taken = await take_turns({"ours": ours, "bare": bare, "statements": statements}, sizes.rounds, sizes.repeats)
-    rows = [
-        _row("command (an order of 10 lines) / SQL transaction that writes its rows", taken, 1.5),
-        _row("the same / SQL transaction that also reads what the command must", taken | {"bare": taken["statements"]}),
-    ]
-    taken = await take_turns({"ours": through_the_worker, "bare": bare}, sizes.rounds, sizes.repeats)
-    # its events are published meanwhile, on another thread of this process
-    return [*rows, _row("the same through the worker, from HTTP body to answer, over the first", taken)]
+    return through_the_worker
 
 
-def _rows_of(place: Place, order_id: UUID) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+def _rows_of(shop: Shop, order_id: UUID) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
     """Read what a command wrote: the order, its lines, its events."""
-    with place.shop.ordering_engine.connect() as connection:
+    with shop.ordering_engine.connect() as connection:
         order, lines, events = (
             [dict(row) for row in connection.execute(sa.select(table).where(column == order_id)).mappings()]
             for table, column in (

@@ -53,7 +53,11 @@ class Delay:
 
 def delay_sql() -> None:
     """Delay the SQL of this process, by what the file in the environment says."""
-    delay = Delay(Path(os.environ[SETTING]))
+    delay_engines(sa.Engine, Delay(Path(os.environ[SETTING])))
+
+
+def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
+    """Delay the SQL of one engine, or of all."""
     met: set[sa.Pool] = set()
 
     def round_trip(connection: sa.Connection) -> None:
@@ -66,19 +70,19 @@ def delay_sql() -> None:
     def pay(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
         time.sleep(delay.seconds * record.info.pop("owed", 0))
 
-    @sa.event.listens_for(sa.Engine, "engine_connect")
+    @sa.event.listens_for(engines, "engine_connect")
     def _meet(connection: sa.Connection) -> None:
         # not before, so that whoever gives up a lock when a connection is given back has done so
         if connection.engine.pool not in met:
             met.add(connection.engine.pool)
             sa.event.listen(connection.engine.pool, "checkin", pay)
 
-    @sa.event.listens_for(sa.Engine, "before_cursor_execute")
+    @sa.event.listens_for(engines, "before_cursor_execute")
     def _statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
         if not text.startswith("BEGIN"):  # a server begins with the first statement
             round_trip(connection)
 
-    sa.event.listen(sa.Engine, "commit", round_trip)
+    sa.event.listen(engines, "commit", round_trip)
 
 
 @asynccontextmanager
