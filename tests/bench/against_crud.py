@@ -27,10 +27,12 @@ async def measure(place: Place, sizes: Sizes) -> list[Row]:
         for seconds in sizes.peer_delays:
             for writes in sizes.writes:
                 throughputs: dict[str, list[float]] = {"ours": [], "theirs": []}
-                for number in range(sizes.rounds):
+                for number in range(sizes.peer_rounds):
                     delay.set(seconds)
                     for side, service in (("ours", ours), ("theirs", theirs)):
-                        throughputs[side].append(await _throughput(service, writes, clients, sizes.requests, number))
+                        throughputs[side].append(
+                            await _throughput(service, writes, clients, sizes.peer_requests, number)
+                        )
                 ratios = [a / b for a, b in zip(throughputs["ours"], throughputs["theirs"], strict=True)]
                 rows.append(
                     Row(

@@ -10,10 +10,13 @@ class Sizes:
     Attributes:
         rounds: how often both sides take turns.
         repeats: pieces of work of one side in a round.
-        requests: of all clients together, for one figure under load.
+        requests: of all clients together, for one figure under latency.
         clients: who ask at the same time, under latency and against the CRUD service.
         delays: seconds of injected latency for one round trip, under latency.
         peer_delays: the same against the CRUD service.
+        peer_rounds: rounds against the CRUD service.
+        peer_requests: of all clients together in one of them; the more, the less the tail weighs in which only the
+            last read models are waited for.
         writes: shares of writes in percent, against the CRUD service.
         lives: orders that live from creation to completion in a round, against the event-sourcing library.
         lines: of the orders that an item is added to.
@@ -30,6 +33,8 @@ class Sizes:
     clients: tuple[int, ...]
     delays: tuple[float, ...]
     peer_delays: tuple[float, ...]
+    peer_rounds: int
+    peer_requests: int
     writes: tuple[int, ...]
     lives: int
     lines: tuple[int, ...]
@@ -47,6 +52,8 @@ FULL = Sizes(
     clients=(1, 16, 64),
     delays=(0.002, 0.005, 0.02),
     peer_delays=(0.005, 0.02),
+    peer_rounds=5,
+    peer_requests=1_920,
     writes=(50, 10, 1),
     lives=40,
     lines=(1, 10, 100, 1_000),
@@ -63,6 +70,8 @@ QUICK = Sizes(
     clients=(1, 16, 64),
     delays=(0.005, 0.02),
     peer_delays=(0.02,),
+    peer_rounds=3,
+    peer_requests=384,
     writes=(50, 10, 1),
     lives=10,
     lines=(1, 10, 100),
@@ -79,6 +88,8 @@ SMOKE = Sizes(
     clients=(1, 4),
     delays=(0.002,),
     peer_delays=(0.002,),
+    peer_rounds=1,
+    peer_requests=8,
     writes=(50,),
     lives=1,
     lines=(1, 5),
