@@ -124,9 +124,10 @@ async def _away(place: Place, sizes: Sizes) -> dict[str, list[float]]:
         sides = _sides(shop)
         delay_engines(shop.ordering_engine, place.delay)
         place.delay.set(AWAY)
-        taken = await take_turns(sides, sizes.rounds, sizes.repeats)
-        place.delay.set(0)
-    return taken
+        try:
+            return await take_turns({side: sides[side] for side in ("ours", "bare")}, sizes.rounds, sizes.repeats)
+        finally:
+            place.delay.set(0)
 
 
 def _sides(shop: Shop) -> dict[str, Work]:

@@ -35,7 +35,7 @@ class Place:
         models: the app's client of it.
         shop: the write side, on the files that the app has too.
         functions: the app's functions in the worker, by name.
-        delay: of each round trip to a store, for services that run on their own.
+        delay: of each round trip to a store that is not beside; 0 unless a section sets it.
     """
 
     folder: Path

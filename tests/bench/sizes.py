@@ -10,7 +10,7 @@ class Sizes:
     Attributes:
         rounds: how often both sides take turns.
         repeats: pieces of work of one side in a round.
-        requests: of all clients together, for one figure under latency.
+        requests: of all clients together, for one figure under latency, and for the saturation.
         clients: who ask at the same time, under latency and against the CRUD service.
         delays: seconds of injected latency for one round trip, under latency.
         peer_delays: the same against the CRUD service.

@@ -83,7 +83,7 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate of localhost that signs itself, and so is the authority to trust as well."""
+    """A certificate that signs itself, and so is the authority to trust as well."""
 
     certificate: Path
     key: Path
@@ -95,12 +95,13 @@ class Certificate:
         return context
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Write one into a folder."""
+def make_certificate(folder: Path, host: str = "localhost") -> Certificate:
+    """Write one into a folder, for a host; this computer's is for 127.0.0.1 too."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
+    addresses = [x509.IPAddress(ip_address("127.0.0.1"))] if host == "localhost" else []
+    names = x509.SubjectAlternativeName([x509.DNSName(host), *addresses])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))

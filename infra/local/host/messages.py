@@ -21,7 +21,7 @@ _SEQUENCE_NUMBER = symbol("x-opt-sequence-number")
 _DEAD_LETTER_SOURCE = symbol("x-opt-deadletter-source")
 _PARTITION_KEY = symbol("x-opt-partition-key")
 _LOCKED_UNTIL = symbol("x-opt-locked-until")
-_NEVER = "9999-12-31T23:59:59.9999999+00:00"
+_NEVER = "9999-12-31T23:59:59.9999999Z"
 """DateTime.MaxValue, the expiry of a message without a time to live."""
 
 
@@ -96,8 +96,8 @@ def _metadata(message: Any, lock_token: UUID) -> dict[str, Any]:
             message.delivery_count + 1
         ),  # AMQP counts failed deliveries, .NET this one too
         "SequenceNumber": worker.json_data(int(annotations.get(_SEQUENCE_NUMBER, 0))),
-        "EnqueuedTimeUtc": worker.json_data(_utc(enqueued)),
-        "ExpiresAtUtc": worker.json_data(_utc(enqueued + timedelta(seconds=message.ttl)) if message.ttl else _NEVER),
+        "EnqueuedTimeUtc": worker.json_data(_iso(enqueued)),
+        "ExpiresAtUtc": worker.json_data(_iso(enqueued + timedelta(seconds=message.ttl)) if message.ttl else _NEVER),
         "ApplicationProperties": properties,
         "UserProperties": properties,  # its name before version 5, by which the worker knows cardinality one
     }
@@ -127,12 +127,11 @@ def _json(properties: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, timestamp):
-        return datetime.fromtimestamp(int(value) / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return _iso(datetime.fromtimestamp(int(value) / 1000, UTC))
     if isinstance(value, bytes | memoryview):
         return base64.b64encode(value).decode()
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def _utc(moment: datetime) -> str:
-    """Write a moment with an offset where .NET writes a Z: the worker tries five formats before the one with a Z."""
-    return moment.isoformat(timespec="milliseconds")
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""A context's ways in: routes, which are described for OpenAPI; subscriptions; and the read models that it offers."""
+"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; subscriptions."""
 
 import functools
 import inspect

@@ -19,7 +19,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQ
 from azure.servicebus.exceptions import SessionCannotBeLockedError
 
 from tests.integration.local.host.records import Notes, Record
-from tests.support.host import ROOT, HostProcess, running_host_process
+from tests.support.host import ROOT, HostProcess, running_host_process, started_host
 from tests.support.servicebus import Engine, running_engine
 
 APP = Path(__file__).parent / "apps" / "messages"
@@ -109,6 +109,15 @@ def event(session: str, n: int = 0, **order: object) -> ServiceBusMessage:
 
 def new() -> str:
     return uuid.uuid4().hex
+
+
+def test_messages_come_where_there_is_no_uvloop_too(tmp_path: Path) -> None:
+    module = "tests.integration.local.host.without_uvloop"
+    with running_engine(CONFIG) as engine, started_host(APP, settings(engine, tmp_path), module=module) as host:
+        stack, session = Stack(engine, host, tmp_path), new()
+        stack.publish(*(event(session, n) for n in range(3)))
+        ends = stack.wait_for(3, session=session, what="ends")
+    assert [note["n"] for note in ends] == [0, 1, 2]
 
 
 def test_messages_of_a_session_are_handled_one_at_a_time_in_order(stack: Stack) -> None:
