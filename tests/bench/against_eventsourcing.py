@@ -24,7 +24,7 @@ from tests.bench.place import Place, products
 from tests.bench.rounds import Spread, ratio, take_turns
 from tests.bench.rows import Goal, Row
 from tests.bench.sizes import Sizes
-from tests.support.shop import Shop, running_shop
+from tests.support.shop import Shop
 
 SECTION = "4b. Against the eventsourcing library (the same orders, in process, SQLite)"
 ADDED = 3
@@ -34,13 +34,11 @@ COMMANDS = 1 + ADDED + 3
 
 async def measure(place: Place, sizes: Sizes) -> list[Row]:
     """Compare commands and rebuilding."""
-    folder = place.folder / "aggregates"
-    folder.mkdir()
-    with running_shop(folder) as shop:
+    with place.another_shop("aggregates") as shop:
         _careful(shop.ordering_engine)
         customer_id, ids = shop.customer(), products(shop, 1 + ADDED)
         items = [Item(id_, "Tea", 1, "12.50", "EUR") for id_ in ids]
-        app = application(folder)
+        app = application(place.folder)
         lived: dict[str, list[UUID]] = {"ours": [], "theirs": []}
 
         async def we_live() -> None:

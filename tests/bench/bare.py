@@ -24,7 +24,7 @@ from tests.bench.rows import Goal, Row
 from tests.bench.sizes import Sizes
 from tests.support import principals
 from tests.support.containers import only
-from tests.support.shop import SHIPPING, Shop, running_shop
+from tests.support.shop import SHIPPING, Shop
 
 SECTION = "1. Against the bare client (same process, same engine)"
 LINES = 10
@@ -118,9 +118,7 @@ async def _command(place: Place, sizes: Sizes) -> list[Row]:
 
 async def _away(place: Place, sizes: Sizes) -> dict[str, list[float]]:
     """Let both have their database where a network would have it."""
-    folder = place.folder / "away"
-    folder.mkdir()
-    with running_shop(folder) as shop:
+    with place.another_shop("away") as shop:
         sides = _sides(shop)
         delay_engines(shop.ordering_engine, place.delay)
         place.delay.set(AWAY)

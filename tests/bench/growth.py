@@ -35,7 +35,7 @@ from tests.bench.rows import Goal, Row
 from tests.bench.sizes import Sizes
 from tests.support.containers import only
 from tests.support.offers import ADDRESS, a_product, pieces
-from tests.support.shop import Shop, running_shop
+from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 
 SECTION = "5. Growth (the exponent of time over size: 0 is flat, 1 linear)"
@@ -130,9 +130,7 @@ async def _relay(place: Place, sizes: Sizes) -> Row:
     sides: dict[int, Work] = {}
     with ExitStack() as stack:
         for size in (0, sizes.published):
-            folder = place.folder / f"relay-{size}"
-            folder.mkdir()  # nothing else runs
-            shop = stack.enter_context(running_shop(folder))
+            shop = stack.enter_context(place.another_shop(f"relay-{size}"))
             await asyncio.to_thread(_some_orders, shop, size)
             with shop.ordering_engine.begin() as connection:
                 connection.execute(sa.update(LOG.table).values(published_at=datetime.now(UTC)))
@@ -157,9 +155,7 @@ async def _rebuild(place: Place, sizes: Sizes) -> Row:
     """Fill an empty container from the log; the largest sizes once, for they take long enough to be exact."""
     taken: dict[int, list[float]] = {}
     for size in sizes.events:
-        folder = place.folder / f"rebuild-{size}"
-        folder.mkdir()
-        with running_shop(folder) as shop:
+        with place.another_shop(f"rebuild-{size}") as shop:
             await asyncio.to_thread(_some_orders, shop, size // EVENTS, EVENTS)
             async with place.empty_orders() as container:
                 taken[size] = [await _fill(shop, container, size)]

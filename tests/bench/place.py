@@ -1,8 +1,8 @@
 """Where the bench measures: real engines as processes of their own, SQLite files, and the app in the worker library."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ class Place:
     def bare_orders(self) -> ContainerProxy:
         """The same container through the bare client."""
         return self.bare.get_database_client("orders-db").get_container_client("orders")
+
+    @contextmanager
+    def another_shop(self, name: str) -> Iterator[Shop]:
+        """Give a section a write side that the app's publisher does not know, and so leaves alone."""
+        folder = self.folder / name
+        folder.mkdir()
+        with running_shop(folder) as shop:
+            yield shop
 
     @asynccontextmanager
     async def empty_orders(self) -> AsyncIterator[ContainerProxy]:
