@@ -9,11 +9,12 @@ import asyncio
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import datetime
 
 import aiohttp
 
-from tests.bench.load import ask, send, session
+from tests.bench.load import TurnedAway, ask, send, session
 from tests.bench.place import Place
 from tests.bench.rounds import Spread
 from tests.bench.rows import Row
@@ -49,12 +50,18 @@ async def _at(service: Service, rate: float, share: int, sizes: Sizes) -> list[R
     """Make orders at a steady rate, whether or not those before have been answered."""
     pause = 100 / share / rate
     latencies: list[float] = []
+    turned_away = 0
     before = len(service.orders)
 
     async def make(http: aiohttp.ClientSession, number: int) -> None:
+        nonlocal turned_away
         begin = time.perf_counter()
-        await service.write(number)(http)
-        latencies.append(time.perf_counter() - begin)
+        try:
+            await service.write(number)(http)
+        except TurnedAway:  # who makes orders at a steady rate does not wait for a machine that stumbles
+            turned_away += 1
+        else:
+            latencies.append(time.perf_counter() - begin)
 
     async with session(0) as http:
         async with asyncio.TaskGroup() as group:
@@ -67,13 +74,24 @@ async def _at(service: Service, rate: float, share: int, sizes: Sizes) -> list[R
         await service.settle(CLIENTS, last=len(made))
         lags = sorted([await _lag(http, service, each) for each in made[:: 1 + len(made) // SAMPLES]])
     command = statistics.median(latencies)
-    rows = []
-    for name, part in (("p50", 0.5), ("p99", 0.99)):
-        lag = lags[min(len(lags) - 1, int(part * len(lags)))]
-        context = f"{lag * 1000:.0f} ms / {command * 1000:.0f} ms, {len(lags)} orders"
-        what = f"{name} at {share} % of saturation"
-        rows.append(Row(SECTION, what, Spread.exactly(lag / command), context=context))
-    return rows
+    of = f"{command * 1000:.0f} ms, {len(lags)} orders" + (f", {turned_away} turned away" if turned_away else "")
+    return [
+        Row(
+            SECTION,
+            f"{what} at {share} % of saturation",
+            Spread.exactly(time_ / command),
+            context=f"{time_ * 1000:.0f} ms / {of}",
+        )
+        for what, time_ in (
+            ("p50", _quantile(lags, 0.5)),
+            ("p99", _quantile(lags, 0.99)),
+            ("p99 of the command itself", _quantile(sorted(latencies), 0.99)),
+        )
+    ]
+
+
+def _quantile(ordered: Sequence[float], part: float) -> float:
+    return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
 async def _lag(http: aiohttp.ClientSession, service: Service, made: Made) -> float:

@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
 
+NO_ROOM = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 TIMEOUT = aiohttp.ClientTimeout(total=120)
 
 type Request = Callable[[aiohttp.ClientSession], Awaitable[None]]
@@ -15,6 +17,10 @@ type Request = Callable[[aiohttp.ClientSession], Awaitable[None]]
 
 class Unexpected(Exception):
     """A service answered what it must not: a figure would mean nothing."""
+
+
+class TurnedAway(Unexpected):
+    """A service had no room for a request, and said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,13 @@ async def send(
     """Send a request, which must be answered with a success; what it answers.
 
     Raises:
-        Unexpected: it is not.
+        Unexpected: it is not; TurnedAway if there is no room for it.
     """
     async with http.request(method, url, headers=headers, json=body) as answer:
         content = await answer.read()
         if not answer.ok:
-            raise Unexpected(f"{method} {url} answered {answer.status}: {content[:500]!r}")
+            kind = TurnedAway if answer.status in NO_ROOM else Unexpected
+            raise kind(f"{method} {url} answered {answer.status}: {content[:500]!r}")
         return content
 
 

@@ -18,7 +18,7 @@ SECTIONS = {
     "4a. Throughput against a CRUD service": 1,
     "4b. Against the eventsourcing library": 2,
     "5. Growth": 5,
-    "6. Lag": 7,
+    "6. Lag": 10,
     "7. Start": 12,
 }
 """How many rows each has at the smallest sizes."""
