@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import batched
 from typing import Self
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.messaging.container import Container, took_effect
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
+from shared.platform.background import sharing
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import QUIET_BEFORE, TRUST, State
@@ -212,23 +214,18 @@ class Rebuilding:
 
     async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
         key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
-        places = asyncio.Semaphore(DELETED_AT_ONCE)
-
-        async def delete(document: Document) -> None:
-            async with places:
-                await _delete(container, document, document[key])
-
         pages = container.query_items_change_feed(start_time="Beginning").by_page()
         async for page in pages:
             listed = [document async for document in page]
             # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
             rebuild = await self._write(rebuild)
-            await asyncio.gather(*map(delete, listed))
+            for some in batched(listed, DELETED_AT_ONCE, strict=False):
+                await sharing(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
         return rebuild
 
     async def _fill(self, rebuild: Rebuild, container: Container) -> Rebuild:
         began = self._clock()
-        filled = await self.view.source.fill(container, rebuild.position)
+        filled = await sharing(self.view.source.fill(container, rebuild.position))
         if filled.position is None:
             return await self._next(rebuild, Step.SWITCHING)
         return await self._write(

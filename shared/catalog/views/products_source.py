@@ -19,7 +19,7 @@ from shared.messaging.projection import Projection
 from shared.platform.reading import point_read
 from shared.platform.views import Changed, Difference, Filled, Source, different
 
-PAGE = 500
+PAGE = 100
 """Products that are folded at a time."""
 
 AT_ONCE = 16

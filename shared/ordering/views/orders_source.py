@@ -6,6 +6,7 @@ because an order and what it adds to the summary are written in one batch, by th
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import batched
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -27,14 +28,15 @@ from shared.ordering.views.order_documents import (
     orders_of,
 )
 from shared.ordering.views.orders_filling import fill_orders
+from shared.platform.background import sharing
 from shared.platform.reading import Document, point_read
 from shared.platform.views import Changed, Difference, Filled, Source, different
 
-PAGE = 500
+PAGE = 100
 """Orders that are folded at a time."""
 
 AT_ONCE = 8
-"""Customers whose documents are written at the same time."""
+"""Customers whose documents are written at the same time, and documents that are read."""
 
 ALL = 2**31 - 1
 
@@ -204,13 +206,11 @@ async def _seen_together(container: Container, partition_key: str) -> tuple[dict
 
 
 async def _chosen(container: Container, partition_key: str, order_ids: Sequence[str]) -> dict[str, Document]:
-    places = asyncio.Semaphore(AT_ONCE)
-
-    async def read(order_id: str) -> Document | None:
-        async with places:
-            return await point_read(container, order_id, partition_key)
-
-    return {found["id"]: found for found in await asyncio.gather(*map(read, order_ids)) if found is not None}
+    stored: dict[str, Document] = {}
+    for some in batched(order_ids, AT_ONCE, strict=False):
+        found = await sharing(asyncio.gather(*(point_read(container, order_id, partition_key) for order_id in some)))
+        stored |= {document["id"]: document for document in found if document is not None}
+    return stored
 
 
 def _as_stored(customer: CustomersOrders, stored: Mapping[str, Document]) -> Sequence[History]:

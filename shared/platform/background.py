@@ -1,0 +1,20 @@
+"""Work beside the requests: it may take its time, but not the event loop from those who wait for an answer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+LONGEST_PAUSE = 1.0
+"""Seconds; a piece that takes longer has mostly waited for a store."""
+
+
+async def sharing[Result](piece: Awaitable[Result]) -> Result:
+    """Do a piece of work, and then nothing for as long as it took.
+
+    A loop that is never idle answers queries a little later, but commands a hundred times later: they run on threads,
+    and ask for the interpreter's lock again after each statement, which a busy loop gives up only when it is made to.
+    """
+    began = time.monotonic()
+    result = await piece
+    await asyncio.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
+    return result

@@ -1,0 +1,109 @@
+"""Whatever goes through many documents pauses on the way: nobody else is kept from the event loop for long."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.messaging.envelope import Metadata
+from shared.operations import drift, lag
+from shared.operations.lag import move_mark
+from shared.operations.rebuilding import Rebuilding, Step
+from shared.ordering.views import orders_source
+from shared.platform import background
+from tests.integration.operations.conftest import LiveShop
+
+FOREVER = 2.0**40
+MANY = 60
+MOST = 24
+"""Documents asked for without a pause; what is looked up besides, a mark or a lease, is counted too."""
+
+
+class Asked:
+    """Counts the documents that are asked for from one pause to the next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.documents = [0]
+        for name in ("read_item", "create_item", "patch_item", "delete_item", "execute_item_batch"):
+            monkeypatch.setattr(ContainerProxy, name, self._counted(getattr(ContainerProxy, name)))
+        monkeypatch.setattr(background, "asyncio", SimpleNamespace(sleep=self._pause))
+
+    def forget(self) -> None:
+        """Begin to count."""
+        self.documents = [0]
+
+    def _counted(self, real: Any) -> Any:
+        async def counted(container: ContainerProxy, what: Any, *values: Any, **options: Any) -> Any:
+            self.documents[-1] += len(what) if isinstance(what, list) else 1
+            return await real(container, what, *values, **options)
+
+        return counted
+
+    async def _pause(self, _seconds: float) -> None:
+        self.documents.append(0)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Count from now on."""
+    return Asked(monkeypatch)
+
+
+async def with_many_orders(live: LiveShop) -> None:
+    """Have many orders of one customer, with the same products."""
+    await live.open(customers=1, products=2, orders=0)
+    for _ in range(MANY):
+        order_id = live.shop.order(*live.products, customer_id=live.customers[0])
+        await live.project(order_id)
+
+
+async def test_the_watch_pauses(live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lag, "SETTLED", timedelta(0))
+    await with_many_orders(live)
+    asked.forget()
+    await move_mark(live.orders_view, live.read_models, FOREVER)
+    assert sum(asked.documents) > MANY
+    assert max(asked.documents) <= MOST
+
+
+async def test_a_check_of_very_many_orders_pauses(
+    live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_source, "COMPARED", MANY - 1)
+    await with_many_orders(live)
+    asked.forget()
+    assert await drift.check(live.orders_view, live.read_models, [str(live.customers[0])]) == []
+    assert sum(asked.documents) >= MANY
+    assert max(asked.documents) <= MOST
+
+
+async def test_correcting_a_name_pauses(live: LiveShop, asked: Asked) -> None:
+    await with_many_orders(live)
+    rename = RenameProduct(product_id=live.products[0], name="New")
+    live.shop.catalog.run(rename_product, rename, Metadata())
+    asked.forget()
+    await live.project_product(live.products[0])
+    assert sum(asked.documents) >= MANY
+    assert max(asked.documents) <= MOST
+
+
+async def test_a_rebuild_pauses_while_it_clears_and_while_it_fills(
+    live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_source, "PAGE", 16)
+    await with_many_orders(live)
+    for _ in range(MANY):
+        await live.orders.container(2).create_item({"id": str(uuid4()), "customerId": "of a generation long ago"})
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.start()
+    asked.forget()
+    await process.advance(FOREVER)
+    latest = await process.latest()
+    assert latest is not None
+    assert (latest.step, latest.written) == (Step.DONE, MANY + 1)
+    assert sum(asked.documents) >= 2 * MANY
+    assert max(asked.documents) <= MOST
