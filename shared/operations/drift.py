@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from shared.platform.background import with_pause
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.reading import Document
@@ -78,12 +79,13 @@ async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:
     partitions = _reported(await last_report(view, read_models))
     for partition in partitions:
         for container in await view.generations.written():  # each time: a generation may be given up meanwhile
-            await view.source.heal(container, partition)
+            await with_pause(view.source.heal(container, partition))
     return await check(view, read_models, ())
 
 
 async def _differences(view: View, partition_key: str) -> Sequence[Difference]:
-    return await view.source.differences((await view.generations.served()).container, partition_key)
+    served = await view.generations.served()
+    return await with_pause(view.source.differences(served.container, partition_key))
 
 
 def _reported(report: Document | None) -> Sequence[str]:

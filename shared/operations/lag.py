@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import batched, takewhile
 
 from shared.messaging.container import Container
-from shared.platform.background import sharing
+from shared.platform.background import with_pause
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.reading import point_read
@@ -22,7 +22,7 @@ from shared.platform.views import Changed, View
 MOST = 2_000
 """Events that are looked for at a time."""
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Documents that are read at the same time."""
 
 SETTLED = timedelta(minutes=1)
@@ -93,7 +93,8 @@ async def _versions(container: Container, changed: Sequence[Changed]) -> dict[st
     held: dict[str, int] = {}
     documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
     for some in batched(documents, AT_ONCE, strict=False):
-        found = await sharing(asyncio.gather(*(point_read(container, *document) for document in some)))
+        reading = asyncio.gather(*(point_read(container, *document) for document in some))
+        found = await with_pause(reading)  # an operator waits longer for it; without, everybody who orders would
         for (document_id, _), document in zip(some, found, strict=True):
             held[document_id] = document["version"] if document else 0
     return held

@@ -22,12 +22,13 @@ from itertools import batched
 from typing import Self
 from uuid import uuid4
 
+import stamina
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.messaging.container import Container, took_effect
 from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
-from shared.platform.background import sharing
+from shared.platform.background import with_pause
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import QUIET_BEFORE, TRUST, State
@@ -43,7 +44,11 @@ LEASE = 30.0
 """Seconds for which a process has a rebuild to itself after each step or page. Two at once would do no harm, but twice
 the work."""
 
-DELETED_AT_ONCE = 16
+LOOKS = 10
+"""At a rebuild that goes on meanwhile, before cancelling it is given up."""
+
+LISTED, DELETED_AT_ONCE = 100, 16
+"""Documents that are cleared between two signs of life, and at the same time."""
 
 
 class Step(StrEnum):
@@ -136,12 +141,16 @@ class Rebuilding:
         Raises:
             NoRebuildUnderWay: there is none.
             SwitchUnderWay: it is too late.
+            ControlChanged: it goes on faster than one can look.
         """
-        latest = await self.latest()
-        if latest is None or latest.step in OVER:
-            raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
-        state = await self._settled_state()
-        cancelled = await self._next(latest, Step.CANCELLED)
+        # filling writes down how far it is many times a second
+        async for attempt in stamina.retry_context(on=ControlChanged, attempts=LOOKS, wait_initial=0.01, wait_max=0.1):
+            with attempt:
+                latest = await self.latest()
+                if latest is None or latest.step in OVER:
+                    raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
+                state = await self._settled_state()
+                cancelled = await self._next(latest, Step.CANCELLED)
         await self.view.generations.write(replace(state, standby=None))
         return cancelled
 
@@ -203,7 +212,7 @@ class Rebuilding:
                 await self._wait(rebuild.since + HEARD)
                 return await self._next(replace(rebuild, total=await self.view.source.total()), Step.FILLING)
             case Step.FILLING:
-                return await self._fill(rebuild, container)
+                return await with_pause(self._fill(rebuild, container))
             case Step.SWITCHING:
                 state = await generations.read()
                 if state.serving != rebuild.generation:
@@ -214,18 +223,18 @@ class Rebuilding:
 
     async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
         key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
-        pages = container.query_items_change_feed(start_time="Beginning").by_page()
+        pages = container.query_items_change_feed(start_time="Beginning", max_item_count=LISTED).by_page()
         async for page in pages:
             listed = [document async for document in page]
             # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
             rebuild = await self._write(rebuild)
             for some in batched(listed, DELETED_AT_ONCE, strict=False):
-                await sharing(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
+                await with_pause(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
         return rebuild
 
     async def _fill(self, rebuild: Rebuild, container: Container) -> Rebuild:
         began = self._clock()
-        filled = await sharing(self.view.source.fill(container, rebuild.position))
+        filled = await self.view.source.fill(container, rebuild.position)
         if filled.position is None:
             return await self._next(rebuild, Step.SWITCHING)
         return await self._write(

@@ -5,10 +5,10 @@ import time
 from collections.abc import Awaitable
 
 LONGEST_PAUSE = 1.0
-"""Seconds; a piece that takes longer has mostly waited for a store."""
+"""Seconds; a piece that takes longer waits for a store in trouble, and not for a turn."""
 
 
-async def sharing[Result](piece: Awaitable[Result]) -> Result:
+async def with_pause[Result](piece: Awaitable[Result]) -> Result:
     """Do a piece of work, and then nothing for as long as it took.
 
     A loop that is never idle answers queries a little later, but commands a hundred times later: they run on threads,

@@ -22,7 +22,6 @@ from shared.messaging.projection import Projection
 from shared.ordering.copies import Copies, OrderToCorrect
 from shared.ordering.events import OrderEvent
 from shared.ordering.views.customer_summary import SUMMARY, new_summary
-from shared.platform.background import sharing
 
 AT_ONCE = 16
 """Documents corrected at the same time."""
@@ -85,9 +84,7 @@ class Names:
         for some in batched(orders, AT_ONCE, strict=False):
             # asked each time, because many orders take longer than a switch is agreed ahead
             for container in await self._containers():
-                await sharing(
-                    asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
-                )
+                await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
     async def _correct_one(
         self, container: Container, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str

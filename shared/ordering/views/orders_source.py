@@ -27,13 +27,13 @@ from shared.ordering.views.order_documents import (
     next_orders,
     orders_of,
 )
-from shared.ordering.views.orders_filling import fill_orders
-from shared.platform.background import sharing
+from shared.ordering.views.orders_filling import BATCH_DOCUMENTS, fill_orders
+from shared.platform.background import with_pause
 from shared.platform.reading import Document, point_read
 from shared.platform.views import Changed, Difference, Filled, Source, different
 
-PAGE = 100
-"""Orders that are folded at a time."""
+PAGE = BATCH_DOCUMENTS
+"""Orders that are folded at a time: a batch of them, if they are one customer's."""
 
 AT_ONCE = 8
 """Customers whose documents are written at the same time, and documents that are read."""
@@ -208,7 +208,8 @@ async def _seen_together(container: Container, partition_key: str) -> tuple[dict
 async def _chosen(container: Container, partition_key: str, order_ids: Sequence[str]) -> dict[str, Document]:
     stored: dict[str, Document] = {}
     for some in batched(order_ids, AT_ONCE, strict=False):
-        found = await sharing(asyncio.gather(*(point_read(container, order_id, partition_key) for order_id in some)))
+        reading = asyncio.gather(*(point_read(container, order_id, partition_key) for order_id in some))
+        found = await with_pause(reading)
         stored |= {document["id"]: document for document in found if document is not None}
     return stored
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -238,6 +239,24 @@ async def test_rebuilding_again_after_a_roll_back_takes_a_number_that_no_etag_ha
     assert (await rebuilt(live)).generation == 4
     assert (await rebuilt(live)).generation == 5
     assert (await live.orders.served()).container.id == "orders"
+
+
+async def test_a_rebuild_that_goes_on_meanwhile_is_cancelled_all_the_same(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, operator = (Rebuilding(live.read_models, live.orders_view) for _ in range(2))
+    await at_work.start()
+    look, pages = operator.latest, [1, 2, 3]
+
+    async def and_then_a_page_is_filled() -> Rebuild | None:
+        seen = await look()
+        if pages and seen is not None:
+            await at_work._write(replace(seen, seen=pages.pop()))
+        return seen
+
+    monkeypatch.setattr(operator, "latest", and_then_a_page_is_filled)
+    assert (await operator.cancel()).step is Step.CANCELLED
+    assert pages == []
 
 
 async def test_what_is_not_possible_is_refused(live: LiveShop) -> None:

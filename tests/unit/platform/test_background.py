@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from shared.platform import background
-from shared.platform.background import LONGEST_PAUSE, sharing
+from shared.platform.background import LONGEST_PAUSE, with_pause
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def test_a_piece_is_followed_by_a_pause_as_long_but_no_longer_than_a_secon
         clock[0] += took
         return "done"
 
-    assert await sharing(piece()) == "done"
+    assert await with_pause(piece()) == "done"
     assert pauses == [pause]
 
 
@@ -40,5 +40,5 @@ async def test_a_piece_that_fails_fails_at_once(pauses: list[float]) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):  # noqa: PT011  # it has no message
-        await sharing(piece())
+        await with_pause(piece())
     assert pauses == []
