@@ -22,7 +22,6 @@ from itertools import batched
 from typing import Self
 from uuid import uuid4
 
-import stamina
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
@@ -47,8 +46,7 @@ the work."""
 LOOKS = 10
 """At a rebuild that goes on meanwhile, before cancelling it is given up."""
 
-LISTED, DELETED_AT_ONCE = 100, 16
-"""Documents that are cleared between two signs of life, and at the same time."""
+DELETED_AT_ONCE = 16
 
 
 class Step(StrEnum):
@@ -143,14 +141,18 @@ class Rebuilding:
             SwitchUnderWay: it is too late.
             ControlChanged: it goes on faster than one can look.
         """
-        # filling writes down how far it is many times a second
-        async for attempt in stamina.retry_context(on=ControlChanged, attempts=LOOKS, wait_initial=0.01, wait_max=0.1):
-            with attempt:
-                latest = await self.latest()
-                if latest is None or latest.step in OVER:
-                    raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
-                state = await self._settled_state()
+        for look in range(1, LOOKS + 1):
+            latest = await self.latest()
+            if latest is None or latest.step in OVER:
+                raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
+            state = await self._settled_state()
+            try:
                 cancelled = await self._next(latest, Step.CANCELLED)
+            except ControlChanged:  # filling has written down how far it is, as it does many times a second
+                if look == LOOKS:
+                    raise
+            else:
+                break
         await self.view.generations.write(replace(state, standby=None))
         return cancelled
 
@@ -223,7 +225,7 @@ class Rebuilding:
 
     async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
         key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
-        pages = container.query_items_change_feed(start_time="Beginning", max_item_count=LISTED).by_page()
+        pages = container.query_items_change_feed(start_time="Beginning").by_page()
         async for page in pages:
             listed = [document async for document in page]
             # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
