@@ -4,14 +4,19 @@
   up            start the whole system on this computer (options: dev.py up --help)
   demo          a shop at work on the running system
   token         print a token for the running system (options: dev.py token --help)
+  console       open the operators' console of the running system, signed in (options: dev.py console --help)
   rebuild       how the read models are; rebuild one from the log while it serves, or roll back (--help)
   dead-letters  what subscriptions gave up on; replay it, or throw it away (options: dev.py dead-letters --help)
   test          all tests; arguments go to pytest
   soak          orders for ten minutes: does memory grow, does the lag? (options: dev.py soak --help)
   bench         how fast it is, beside what bounds it and what else there is (options: dev.py bench --help)
   simulate      thousands of shops under faults, each from a seed (options: dev.py simulate --help)
-  check         lint, formatting, types, import rules and the T-SQL
+  mutate        change the code in small ways: do the tests notice? (options: dev.py mutate --help)
+  check         lint, formatting, types, import rules, the T-SQL and the Bicep
+  snapshot      write down what the Bicep would deploy (infra/*.snapshot.json), which `check` compares
+  policies      let a policy scanner read what the Bicep would deploy; installs it, the first time
   tsql          write down the T-SQL that Azure SQL would get
+  new           `new context NAME` makes a bounded context that runs, with tests (--help)
   lock          resolve requirements*.in into requirements*.txt; arguments go to uv (--upgrade, say)
   help          this text
 
@@ -36,21 +41,27 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LOCK = ROOT / "requirements-dev.txt"
-STAMP = VENV / "installed"  # which interpreter and which lock; written when an installation is complete
+ENGINES = sorted((ROOT / "engines").glob("*/pyproject.toml"))  # packages of their own, installed where they lie
+STAMP = VENV / "installed"  # which interpreter, lock and engines; written when an installation is complete
 
 VERSIONS = ("3.13", "3.14", "3.15")  # the first that is found; Azure runs 3.13
 COMMANDS = {
     "up": ["infra.local.up"],
     "demo": ["infra.local.demo"],
     "token": ["infra.local.tokens"],
+    "console": ["infra.local.console"],
     "rebuild": ["infra.local.rebuild"],
     "dead-letters": ["infra.local.dead_letters"],
     "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
     "soak": ["infra.local.soak"],
     "bench": ["tests.bench"],
     "simulate": ["tests.simulation"],
+    "mutate": ["tests.mutation"],
     "check": ["infra.local.check"],
+    "snapshot": ["infra.local.bicep"],
+    "policies": ["infra.policies.scan"],
     "tsql": ["infra.sql.tsql"],
+    "new": ["infra.local.new_context"],
 }
 
 PROBE = """
@@ -87,11 +98,11 @@ def main(arguments: list[str]) -> int:
 
 def prepare() -> None:
     """Make .venv hold what the lock names, unless it does already."""
-    lock = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    stamp = STAMP.read_text(encoding="utf-8") if STAMP.exists() else ""
+    lock = hashlib.sha256(b"".join(path.read_bytes() for path in (LOCK, *ENGINES))).hexdigest()
+    stamp = STAMP.read_text(encoding="utf-8", errors="replace") if STAMP.exists() else ""
     if stamp == f"{interpreter()} {lock}":
         return
-    if not stamp or stamp.split()[0] != interpreter():  # no .venv, another's, or one that was interrupted half-way
+    if stamp.split(" ")[0] != interpreter():  # no .venv, another's, or one that was interrupted half-way
         python = find_python()
         print(f"Making .venv with {python}", flush=True)
         if subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=False).returncode:
@@ -124,6 +135,11 @@ def install() -> None:
                 print(f"\n  {line.count(',') + 1} packages are there; installing them", flush=True)
     if process.returncode:
         sys.exit("dev.py: pip failed, as it says above. The next run starts the installation again.")
+    # uv builds them itself and asks no registry; what they need, the lock has pinned
+    uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--offline", "--no-deps"]
+    editable = [part for path in ENGINES for part in ("--editable", str(path.parent))]
+    if editable and subprocess.run([*uv, *editable], check=False).returncode:
+        sys.exit("dev.py: installing the engines failed, as it says above. The next run starts it again.")
 
 
 def find_python() -> str:
@@ -168,8 +184,10 @@ def candidates(version: str) -> Iterator[list[str]]:
 def resolve(options: list[str]) -> int:
     """Pin every package of requirements*.in, with its hash, for all systems."""
     uv = [str(PYTHON), "-m", "uv", "pip", "compile", "--universal", "--python-version", "3.13", "--generate-hashes"]
-    for name in ("requirements", "requirements-dev"):
-        compiled = [*uv, "--quiet", "--no-annotate", "--no-header", f"{name}.in", "--output-file", f"{name}.txt"]
+    engines = [str(path.relative_to(ROOT)) for path in ENGINES]
+    for name, more in (("requirements", []), ("requirements-dev", engines), ("infra/policies/requirements", [])):
+        sources = [f"{name}.in", *more]
+        compiled = [*uv, "--quiet", "--no-annotate", "--no-header", *sources, "--output-file", f"{name}.txt"]
         code = subprocess.run([*compiled, *options], check=False).returncode
         if code:
             return code
@@ -192,6 +210,14 @@ def run(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        sys.exit(code)
+    except BrokenPipeError:  # the reader has gone, as that of `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except OSError as error:
+        sys.exit(f"dev.py: {error.filename or ROOT} cannot be used: {error.strerror}")
     except KeyboardInterrupt:
         sys.exit(130)  # as a shell reports an interrupted command

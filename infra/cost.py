@@ -1,13 +1,21 @@
 """Reckon what a month costs: `python -m infra.cost` prints the estimate of docs/cost.md, `--write` puts it there.
 
-The page's tables are the input: change a price or a size there, and run it again. Amounts are in US dollars, without
-tax and discounts.
+The page's tables are the input, and what the snapshots of the templates (infra/*.snapshot.json) have of each thing:
+change a price there or a size in a parameter file, and run it again. Amounts are in US dollars, without tax and
+discounts.
 """
 
 import argparse
+import json
+import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+from infra.local.host.timers import parse_schedule
 
 PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
 HEADING = "## The estimate\n"
@@ -15,32 +23,101 @@ HEADING = "## The estimate\n"
 HOURS = 730
 """Hours of a month, as Azure's price lists reckon."""
 
+MONTH = HOURS * 3_600
+"""Seconds of a month."""
+
+BUSY = "max(n * seconds, spread * MONTH * (1 - exp(-n * max(seconds, least_seconds) / (spread * MONTH))))"
+"""Seconds that the instances of a scale group are billed as busy, for so many activities; the page tells why."""
+
 NAMES = {
-    "requests": "(commands + queries + messages) * orders / 1000 + browsing * orders + timers",
+    "http": "(commands + queries) * orders / 1000 + browsing * orders",
+    "events": "messages * orders / 1000",
+    "executions": "http + events + relays + watches",
+    "busy_seconds": "busy(http) + busy(events) + busy(relays) + busy(watches)",
+    "gigabyte_seconds": "busy_seconds * memory",
     "units": "cosmos_units * orders / 1000 + browsing * orders",
     "deliveries": "messages * (1 + 2 * listeners) * orders / 1000",
-    "gigabyte_seconds": "requests * seconds * memory",
     "sql_gb": "12 * orders / 1000 * (2 * payload_characters + row_bytes * messages) / 1e9",
     "cosmos_gb": "12 * orders / 1000 * document_bytes / 1e9",
-    "log_gb": "requests * log_bytes / 1e9",
+    "log_gb": "executions * log_bytes / 1e9",
 }
 """Quantities of a month; what is stored is what a year has left."""
 
 LINES = {
     "Functions, on demand": "(not warm) * (max(0, gigabyte_seconds - free_gb_s) * flex_gb_s"
-    " + max(0, requests - free_executions) / 1e6 * flex_executions)",
-    "Functions, kept warm": "warm * memory * HOURS * 3600 * warm_gb_s"
-    " + (warm > 0) * (gigabyte_seconds * warm_used_gb_s + requests / 1e6 * flex_executions)",
-    "Azure SQL, compute": "sql_hours * vcores * (1 + replicas) * (sql_hyperscale if hyperscale else sql_serverless)",
+    " + max(0, executions - free_executions) / 1e6 * flex_executions)",
+    "Functions, kept warm": "warm * memory * MONTH * warm_gb_s"
+    " + (warm > 0) * (gigabyte_seconds * warm_used_gb_s + executions / 1e6 * flex_executions)",
+    "Azure SQL, compute": "max(0, sql_hours * vcores - free_vcore_hours) * (1 + replicas)"
+    " * (sql_hyperscale if hyperscale else sql_serverless)",
     "Azure SQL, storage": "sql_gb * (sql_hyperscale_gb if hyperscale else sql_serverless_gb)",
-    "Cosmos DB, requests": "max(autoscale / 10, units / HOURS / 3600 * peak) / 100 * HOURS * cosmos_autoscale"
+    "Cosmos DB, requests": "max(autoscale / 10, units / MONTH * peak) / 100 * HOURS * cosmos_autoscale"
     " if autoscale else units / 1e6 * cosmos_serverless",
     "Cosmos DB, storage": "cosmos_gb * cosmos_gb_month",
     "Service Bus": "HOURS * bus_premium if premium else bus_base + max(0, deliveries / 1e6 - 13) * bus_operations",
-    "Private endpoints": "endpoints * HOURS * endpoint_hour",
+    "Private network": "endpoints * HOURS * endpoint_hour + dns_zones * dns_zone",
+    "Alerts": "log_alerts_5 * log_alert_5 + log_alerts_15 * log_alert_15 + metric_series * metric_serie",
     "Logs": "max(0, log_gb - free_log_gb) * log_gb_price",
 }
 """Each line of the bill, in US dollars a month."""
+
+
+def counts(environment: str) -> dict[str, float]:
+    """Count in an environment's snapshot what the bill goes by; see bicep.py."""
+    file = PAGE.parents[1] / "infra" / f"{environment}.snapshot.json"
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for resource in json.loads(file.read_text(encoding="utf-8"))["predictedResources"]:
+        kinds.setdefault(resource["type"].removeprefix("Microsoft."), []).append(resource)
+    [site], [plan], [bus], [database] = (
+        kinds[kind] for kind in ("Web/sites", "Web/serverfarms", "ServiceBus/namespaces", "Sql/servers/databases")
+    )
+    [read_models] = kinds["DocumentDB/databaseAccounts/sqlDatabases"]
+    scale = site["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    settings = {each["name"]: each["value"] for each in site["properties"]["siteConfig"]["appSettings"]}
+    sku, size = database["sku"]["name"], database["properties"]
+    queries = [each["properties"]["evaluationFrequency"] for each in kinds["Insights/scheduledQueryRules"]]
+    topics = [each["name"].rpartition("/")[2] for each in kinds["ServiceBus/namespaces/topics"]]
+    listening = [each["name"].split("/")[1] for each in kinds["ServiceBus/namespaces/topics/subscriptions"]]
+    series = [
+        len(topics) if dimension["values"] == ["*"] else len(dimension["values"])
+        for alert in kinds["Insights/metricAlerts"]
+        for criterion in alert["properties"]["criteria"]["allOf"]
+        for dimension in criterion["dimensions"] or [{"values": ["all"]}]
+    ]
+    return {
+        "relays": _runs(settings["RelaySchedule"]),
+        "watches": _runs(settings["WatchSchedule"]),
+        "warm": sum(each["instanceCount"] for each in scale["alwaysReady"]),
+        "spread": 2 if plan["properties"]["zoneRedundant"] else 1,
+        "memory": scale["instanceMemoryMB"] / 1024,
+        "hyperscale": float(sku.startswith("HS_")),
+        "vcores": float(size["minCapacity"] or sku.rpartition("_")[2]),
+        "replicas": size["highAvailabilityReplicaCount"] or 0,
+        "free_vcore_hours": FREE_VCORE_SECONDS / 3_600 if size["useFreeLimit"] else 0,
+        "autoscale": read_models["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0),
+        "premium": float(bus["sku"]["name"] == "Premium"),
+        "listeners": listening.count("order-events"),
+        "endpoints": len(kinds.get("Network/privateEndpoints", ())),
+        "dns_zones": len(kinds.get("Network/privateDnsZones", ())),
+        "log_alerts_5": queries.count("PT5M"),
+        "log_alerts_15": queries.count("PT15M"),
+        "metric_series": sum(series),
+    }
+
+
+FREE_VCORE_SECONDS = 100_000
+"""A month of Azure SQL's free offer, for each of ten databases:
+https://learn.microsoft.com/azure/azure-sql/database/free-offer"""
+
+
+@cache
+def _runs(schedule: str) -> float:
+    """How often a schedule comes round in a month, from how often it does in a day."""
+    begin = datetime(2026, 11, 2, tzinfo=UTC)
+    after, at, count = parse_schedule("timer", schedule), begin - timedelta(seconds=1), 0
+    while (at := after(at)) < begin + timedelta(days=1):
+        count += 1
+    return count / 24 * HOURS
 
 
 def inputs(page: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
@@ -56,7 +133,8 @@ def inputs(page: str) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         for name, *cells in rows:
             if header[0] == "size":
                 for size, cell in zip(header[1:-1], cells[:-1], strict=True):
-                    sizes.setdefault(size, {})[name.strip("`")] = _number(name, cell)
+                    if cell != "—":
+                        sizes.setdefault(size, {})[name.strip("`")] = _number(name, cell)
             else:
                 common[name.strip("`")] = _number(name, cells[0])
     return common, sizes
@@ -71,28 +149,47 @@ def _number(name: str, cell: str) -> float:
 
 def bill(values: Mapping[str, float]) -> dict[str, float]:
     """Reckon each line of a month's bill for one size."""
-    known = {**values, "HOURS": HOURS, "max": max}
+    known: dict[str, Any] = {**values, "HOURS": HOURS, "MONTH": MONTH, "max": max, "exp": math.exp}
+
+    def reckoned(formula: str, **more: float) -> float:
+        return float(eval(formula, {"__builtins__": {}}, {**known, **more}))  # noqa: S307  # one of ours, above
+
+    known["busy"] = lambda n: reckoned(BUSY, n=n)
     for name, formula in NAMES.items():
-        known[name] = eval(formula, {"__builtins__": {}}, known)  # noqa: S307  # one of ours, above
-    return {line: eval(formula, {"__builtins__": {}}, known) for line, formula in LINES.items()}  # noqa: S307  # ditto
+        known.setdefault(name, reckoned(formula))
+    return {line: reckoned(formula) for line, formula in LINES.items()}
+
+
+def bills(page: str) -> dict[str, dict[str, float]]:
+    """Reckon the bill of each size; what its column says goes before what its environment's snapshot has."""
+    common, sizes = inputs(page)
+    environments = {size: size.split(", ")[1] for size in sizes}
+    return {size: bill({**common, **counts(environments[size]), **own}) for size, own in sizes.items()}
 
 
 def estimate(page: str) -> str:
     """Write the last section of the page."""
-    common, sizes = inputs(page)
-    bills = {size: bill({**common, **own}) for size, own in sizes.items()}
-    totals = {size: sum(lines.values()) for size, lines in bills.items()}
+    _, sizes = inputs(page)
+    all_bills = bills(page)
+    totals = {size: sum(lines.values()) for size, lines in all_bills.items()}
     rows = [
-        ["US dollars a month", *bills],
-        ["---", *("---:" for _ in bills)],
-        *([line, *(f"{bills[size][line]:,.2f}" for size in bills)] for line in LINES),
+        ["US dollars a month", *all_bills],
+        ["---", *("---:" for _ in all_bills)],
+        *([line, *(f"{all_bills[size][line]:,.2f}" for size in all_bills)] for line in LINES),
         ["**Together**", *(f"**{total:,.2f}**" for total in totals.values())],
         ["for a thousand orders", *(f"{total / sizes[size]['orders'] * 1000:,.2f}" for size, total in totals.items())],
     ]
-    table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-    formulas = "".join(f"    {name} = {formula}\n" for name, formula in {**NAMES, **LINES}.items())
-    explained = f"The formulas, with the names of the tables above; a month has {HOURS} hours:"
-    return f"{HEADING}\n{table}\n{explained}\n\n{formulas}"
+    dev, prod = counts("dev"), counts("prod")
+    has = [["in the snapshot of", "dev", "prod"], ["---", "---:", "---:"]]
+    has += [[f"`{name}`", f"{dev[name]:,.6g}", f"{prod[name]:,.6g}"] for name in dev]
+    formulas = "".join(f"    {name} = {formula}\n" for name, formula in {"busy(n)": BUSY, **NAMES, **LINES}.items())
+    explained = f"The formulas, with the names of the tables; a month has {HOURS} hours and {MONTH:,} seconds:"
+    counted = "What the templates make, counted in their snapshots:"
+    return f"{HEADING}\n{_table(rows)}\n{counted}\n\n{_table(has)}\n{explained}\n\n{formulas}"
+
+
+def _table(rows: list[list[str]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main() -> None:

@@ -4,18 +4,24 @@
 #   preview          say what would change in Azure; changes nothing
 #   infrastructure   make it so (infra/main.bicep with infra/ENVIRONMENT.bicepparam)
 #   database         migrate, then grant each identity its rights; as an administrator of the database
-#   application      package, deploy, smoke test; back to the last good package if that fails
+#   application      package the last commit, deploy, smoke test; back to the last good package if that fails
 #
-# Without a stage: all four, in this order. Every stage may be run again. Needs az, signed in (az login), curl, git and
-# a Python with requirements-dev.txt. Settings, from the environment:
+# Without a stage: all four, in this order. Every stage may be run again. Two parts of them, for azd (azure.yaml):
 #
-#   SQL_ADMINISTRATORS_NAME, SQL_ADMINISTRATORS_ID   the Entra group that administers the database
-#   API_CLIENT_ID     client id of the API's app registration
-#   ALERT_EMAIL       who is told
-#   LOCATION          region of a new resource group; default westeurope
-#   RESOURCE_GROUP    default rg-tandem-ENVIRONMENT
+#   budget           print the month that the budget began with
+#   check            smoke test of what somebody else deployed
+#
+# Needs az 2.76 or newer, signed in (az login), curl, git, unixODBC and a Python with requirements-dev.txt. Settings come
+# from the environment or from .local/ENVIRONMENT.env (infra/bootstrap.sh); beside those of infra/ENVIRONMENT.bicepparam:
+#
+#   AZURE_SUBSCRIPTION_ID   nothing happens when az is signed in to another one
+#   AZURE_LOCATION    region of a new resource group; default westeurope
+#   AZURE_RESOURCE_GROUP   default rg-tandem-ENVIRONMENT
+#   CLIENT_ADDRESS    this computer's address in the internet, to be let through the database's firewall meanwhile
+#   DEPLOYER_OBJECT_ID   for the preview: who deploys, if that is not who looks
 #   PYTHON            default: .venv's, else python3
-#   SMOKE_ATTEMPTS    how often to ask whether the app is ready, 10 seconds apart (SMOKE_PAUSE); default 30
+#   SMOKE_SECONDS     how long to ask whether the app is ready, every 10 seconds (SMOKE_PAUSE); default 300
+#   ROLE_SECONDS      how long to try what a role just given should allow, every 30 seconds (ROLE_PAUSE); default 600
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -35,36 +41,106 @@ stages=("$@")
 ((${#stages[@]})) || stages=(preview infrastructure database application)
 for stage in "${stages[@]}"; do
   case $stage in
-    preview | infrastructure | database | application) ;;
+    preview | infrastructure | database | application | budget | check) ;;
     *) usage ;;
   esac
 done
 
-group=${RESOURCE_GROUP:-rg-tandem-$environment}
+# what infra/bootstrap.sh wrote down, where the environment does not say otherwise
+if [[ -f .local/$environment.env ]]; then
+  while IFS='=' read -r name value; do
+    [[ -n ${!name:-} ]] || export "$name=$value"
+  done <".local/$environment.env"
+fi
+
+# A variable of a pipeline that nobody has set comes as an empty one; the parameter file's own default counts then.
+while read -r name; do
+  [[ -n ${!name:-} ]] || unset "$name"
+done < <(sed -n "s/.*readEnvironmentVariable('\([A-Z_]*\)'.*/\1/p" "infra/$environment.bicepparam")
+
+group=${AZURE_RESOURCE_GROUP:-rg-tandem-$environment}
 deployment=tandem # a name of its own, so that its outputs can be asked for later
 python=${PYTHON:-.venv/bin/python}
 [[ -x $python ]] || python=$(command -v python3)
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+opened= # the database server whose firewall was opened for this computer
+
+finish() {
+  if [[ -n $opened ]]; then
+    az sql server firewall-rule delete --resource-group "$group" --server "$opened" --name deploy.sh ||
+      say "the firewall of $opened still lets $CLIENT_ADDRESS in: delete its rule deploy.sh" >&2
+  fi
+  rm -rf "$work"
+}
+trap finish EXIT
 
 say() { echo "--- $environment: $*"; }
 
-# What main.bicep put out in the last deployment.
-output() {
-  az deployment group show --resource-group "$group" --name "$deployment" \
-    --query "properties.outputs.$1.value" --output tsv
+# Azure says these of a role that was given minutes ago and is not known everywhere yet, of a deployment that is still
+# under way, and of a service that stumbles. A closed network also answers 403, in other words: waiting does not mend it.
+passing='AuthorizationFailed|AuthorizationPermissionMismatch|do not have the required permissions'
+passing+='|not authorized to perform this operation using this permission|Status Code: 403'
+passing+='|There may be an ongoing deployment|another deployment is in progress|DeploymentActive|Status Code: 50[234]'
+
+# And this of a right on something that the deployment only names, such as the hub's network: nobody gives that meanwhile.
+lasting='LinkedAuthorizationFailed'
+
+# Run a command of az; what passes by itself is tried again, for ROLE_SECONDS after it was refused first, however long
+# each try takes. What it said last is in $work/said.
+patiently() {
+  local code refused=
+  while true; do
+    code=0
+    "$@" 2>"$work/said" || code=$?
+    cat "$work/said" >&2
+    ((code != 0)) || return 0
+    if grep --quiet AADSTS700024 "$work/said"; then
+      say "this sign-in is too old to get another token: sign in again, and run the stage again" >&2
+      return "$code"
+    fi
+    ! grep --quiet "$lasting" "$work/said" && grep --quiet --extended-regexp "$passing" "$work/said" || return "$code"
+    refused=${refused:-$SECONDS}
+    ((SECONDS - refused < ${ROLE_SECONDS:-600})) || return "$code"
+    say "refused; a role takes up to ten minutes to be known everywhere: once more in ${ROLE_PAUSE:-30} s" >&2
+    sleep "${ROLE_PAUSE:-30}"
+  done
 }
 
-# A budget keeps the month that it began with: the one that the last deployment says, or this one.
+# What main.bicep put out in the last deployment. azd puts it into the environment of its hooks.
+output() {
+  local value=${!1:-}
+  [[ -n $value ]] || value=$(
+    az deployment group show --resource-group "$group" --name "$deployment" \
+      --query "properties.outputs.$1.value" --output tsv
+  ) || return
+  if [[ -z $value || $value == None ]]; then # az prints None where a query finds a null beside others
+    say "the last deployment of the infrastructure put out no $1: it failed. Run the stage infrastructure again" >&2
+    return 1
+  fi
+  echo "$value"
+}
+
+# A budget keeps the month that it began with; a new one begins with this month.
 budget_start() {
   local began
-  began=$(output budgetStart 2>/dev/null) || began=
-  echo "${began:-$(date +%Y-%m-01)}"
+  began=$(patiently az rest --method get --output tsv \
+    --url "/subscriptions/{subscriptionId}/resourceGroups/$group/providers/Microsoft.Consumption/budgets?api-version=2024-08-01" \
+    --query "value[?name=='budget-tandem-$environment'].properties.timePeriod.startDate") || return
+  began=${began:0:10}
+  echo "${began:-$(date -u +%Y-%m-01)}"
 }
 
 template=(--resource-group "$group" --parameters "infra/$environment.bicepparam")
 
-group_exists() { [[ $(az group exists --name "$group") == true ]]; }
+group_exists() {
+  local exists
+  exists=$(patiently az group exists --name "$group") || exit
+  [[ $exists == true ]]
+}
+
+budget() {
+  if group_exists; then budget_start; else date -u +%Y-%m-01; fi
+}
 
 preview() {
   say "what would change"
@@ -80,17 +156,30 @@ preview() {
 
 infrastructure() {
   say "infrastructure"
-  group_exists || az group create --name "$group" --location "${LOCATION:-westeurope}" --output none
+  unset DEPLOYER_OBJECT_ID # whoever does it is the one who deploys
+  group_exists || az group create --name "$group" --location "${AZURE_LOCATION:-westeurope}" --output none
   BUDGET_START=$(budget_start)
   export BUDGET_START
-  az deployment group create --name "$deployment" "${template[@]}" --output none
+  patiently az deployment group create --name "$deployment" "${template[@]}" --output none
 }
 
 database() {
-  local url commands queries
+  local url commands queries server folder
   url=$(output sqlUrl)
   commands=$(output commandUser)
   queries=$(output viewUser)
+  if [[ -n ${CLIENT_ADDRESS:-} ]]; then
+    server=${url#*://}
+    server=${server%%.*}
+    say "letting $CLIENT_ADDRESS through the firewall of $server meanwhile"
+    opened=$server # so that it is closed again, however this ends
+    az sql server firewall-rule create --resource-group "$group" --server "$server" --name deploy.sh \
+      --start-ip-address "$CLIENT_ADDRESS" --end-ip-address "$CLIENT_ADDRESS" --output none
+  fi
+  if [[ $url == mssql* ]]; then # a machine without Microsoft's driver takes the one of requirements-dev.txt
+    folder=$("$python" -m infra.sql.driver "$work")
+    [[ -z $folder ]] || export ODBCSYSINI=$folder
+  fi
   # whoever is signed in with az, and not what else this machine may have
   export SqlConnection=$url AZURE_TOKEN_CREDENTIALS=AzureCliCredential
   say "migrations"
@@ -99,55 +188,139 @@ database() {
   "$python" -m infra.sql.access --commands "$commands" --queries "$queries"
 }
 
+# What az 2.91 says when Azure has taken the package and az then could not learn, or did not like, what came of it.
+taken='Deployment was successful|Failed to fetch host key|Failed to retrieve deployment status'
+taken+='|Timeout reached by the command|Deployment was partially successful'
+
+# Deploy a package. az then asks the app's host in its own way whether it is well: that is for the smoke test to say.
 publish() {
-  az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$1" \
-    --build-remote true --output none
+  patiently az functionapp deployment source config-zip --resource-group "$group" --name "$app" --src "$1" \
+    --build-remote true --output none || grep --quiet --extended-regexp "$taken" "$work/said"
 }
 
+# Make the platform learn the functions again: it wakes and scales those that it knows.
+sync_triggers() {
+  az rest --method post --output none \
+    --url "/subscriptions/{subscriptionId}/resourceGroups/$group/providers/Microsoft.Web/sites/$app/syncfunctiontriggers?api-version=2025-03-01"
+}
+
+get() { curl --silent --show-error --fail --max-time 20 "$@"; }
+
+# Print what is wrong with the app; nothing if it is ready, of this release, and the platform knows all of its functions.
+faults() {
+  local release=$1 expected=$2 headers missing
+  if ! headers=$(get --dump-header - --output /dev/null "$api/health/ready" 2>"$work/curl"); then
+    echo "/health/ready: $(<"$work/curl")"
+  elif [[ -n $release ]] && ! grep --quiet --ignore-case "^x-release: $release" <<<"$headers"; then
+    echo "another release than $release answers"
+  elif ! get --output /dev/null "$api/openapi.json" 2>"$work/curl"; then
+    echo "/openapi.json: $(<"$work/curl")"
+  elif ! az functionapp function list --resource-group "$group" --name "$app" --query "[].name" --output tsv >"$work/known"; then
+    echo "az does not tell which functions the platform knows"
+  else
+    missing=$(sed 's|.*/||' "$work/known" | sort | comm -13 - "$expected" | tr '\n' ' ')
+    [[ -z $missing ]] || echo "the platform does not know these functions: $missing"
+  fi
+}
+
+# Ask until the app is well, for SMOKE_SECONDS, however long an answer takes. With a package: until that one is.
 smoke_test() {
-  local attempt
-  for ((attempt = 1; attempt <= ${SMOKE_ATTEMPTS:-30}; attempt++)); do
-    if curl --silent --show-error --fail --max-time 20 --output /dev/null "$api/health/ready" &&
-      curl --silent --show-error --fail --max-time 20 --output /dev/null "$api/openapi.json"; then
-      return 0
-    fi
+  local began fault='' release='' expected=$work/functions
+  : >"$expected"
+  if [[ -n ${1:-} ]]; then
+    rm -rf "$work/package"
+    "$python" -m zipfile -e "$1" "$work/package"
+    [[ ! -f $work/package/release.txt ]] || release=$(<"$work/package/release.txt")
+    "$python" -m infra.functions "$1" | sort >"$expected" || : >"$expected"
+  fi
+  say "smoke test of $api"
+  sync_triggers || say "the platform was not told to learn its functions again" >&2
+  began=$SECONDS
+  while true; do
+    fault=$(faults "$release" "$expected")
+    [[ -n $fault ]] || return 0
+    ((SECONDS - began < ${SMOKE_SECONDS:-300})) || break
     sleep "${SMOKE_PAUSE:-10}"
   done
+  say "$fault" >&2
   return 1
 }
 
 application() {
-  local app api account container last_good
+  local app api account container blob kept fault="does not work"
   app=$(output functionApp)
   api=$(output apiUrl)
   account=$(output storageAccount)
   container=$(output releasesContainer)
-  last_good=(--account-name "$account" --container-name "$container" --name last-good.zip --auth-mode login)
+  blob=(--account-name "$account" --container-name "$container" --name last-good.zip --auth-mode login)
 
   say "package"
   "$python" -m infra.package "$work/new.zip"
+  "$python" -m infra.functions "$work/new.zip" >/dev/null # so that what cannot be imported goes nowhere
+  say "what to go back to"
+  kept=$(patiently az storage blob exists "${blob[@]}" --query exists --output tsv)
+  [[ $kept != true ]] || patiently az storage blob download "${blob[@]}" --file "$work/last-good.zip" --output none
+
   say "deploying it to $app"
-  local deployed=yes
-  publish "$work/new.zip" || deployed=no
-  if [[ $deployed == yes ]] && say "smoke test of $api" && smoke_test; then
-    az storage blob upload "${last_good[@]}" --file "$work/new.zip" --overwrite --output none
+  if ! publish "$work/new.zip"; then
+    fault="was not taken by Azure"
+    if smoke_test; then
+      say "the new package $fault; what ran before still runs" >&2
+      return 1
+    fi
+  elif smoke_test "$work/new.zip"; then
+    patiently az storage blob upload "${blob[@]}" --file "$work/new.zip" --overwrite --output none || {
+      say "the new package works, but is not kept to go back to: run the stage application again" >&2
+      return 1
+    }
     say "done: $api"
     return
   fi
 
-  say "the new package does not work: back to the last good one" >&2
-  if ! az storage blob download "${last_good[@]}" --file "$work/last-good.zip" --output none; then
-    say "there is none: the new package stays" >&2
+  if [[ $kept != true ]]; then
+    say "the new package $fault, and there is none to go back to" >&2
     return 1
   fi
-  publish "$work/last-good.zip"
-  if smoke_test; then
+  say "the new package $fault: back to the last good one" >&2
+  if publish "$work/last-good.zip" && smoke_test "$work/last-good.zip"; then
     say "the last good package works again; the new one was not deployed" >&2
   else
     say "the last good package does not work either" >&2
   fi
   return 1
 }
+
+check() {
+  local app api
+  app=$(output functionApp)
+  api=$(output apiUrl)
+  "$python" -m infra.package "$work/new.zip"
+  smoke_test "$work/new.zip"
+  say "done: $api"
+}
+
+# What this computer is signed in to need not be where the environment is.
+if [[ -n ${AZURE_SUBSCRIPTION_ID:-} ]]; then
+  current=$(az account show --query id --output tsv)
+  if [[ $current != "$AZURE_SUBSCRIPTION_ID" ]]; then
+    say "az is signed in to the subscription $current, and $environment is in another one:" >&2
+    echo "  az account set --subscription $AZURE_SUBSCRIPTION_ID" >&2
+    exit 1
+  fi
+fi
+
+# What a pipeline signs in with is good for five minutes, and a token that it gets for that for an hour: so all tokens that
+# these stages need are fetched first. az keeps them.
+resources=(https://management.core.windows.net/)
+for stage in "${stages[@]}"; do
+  case $stage in
+    database) resources+=(https://database.windows.net) ;;
+    application) resources+=(https://appservice.azure.com https://storage.azure.com) ;;
+  esac
+done
+for resource in "${resources[@]}"; do
+  patiently az account get-access-token --resource "$resource" --output none
+done
 
 for stage in "${stages[@]}"; do
   "$stage"

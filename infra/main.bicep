@@ -1,8 +1,9 @@
 // Tandem on Azure. One resource group for each environment; what differs between them is in ENVIRONMENT.bicepparam.
 
 import { administratorGroup, databaseSize } from 'modules/sql.bicep'
-import { appScale, identityReference } from 'modules/function-app.bicep'
+import { appScale } from 'modules/function-app.bicep'
 import { subscriber } from 'modules/topic.bicep'
+import { tagValues } from 'modules/types.bicep'
 
 @description('Name of the environment; part of every name.')
 @minLength(2)
@@ -12,8 +13,8 @@ param environmentName string
 @description('Azure region of everything.')
 param location string = resourceGroup().location
 
-@description('Tags on every resource.')
-param tags object = { system: 'tandem', environment: environmentName }
+@description('Tags on every resource; azd finds an environment by the last one.')
+param tags tagValues = { system: 'tandem', environment: environmentName, 'azd-env-name': environmentName }
 
 @description('Entra group whose members administer the database; the identity that migrates is one of them.')
 param sqlAdministrators administratorGroup
@@ -36,8 +37,8 @@ param cosmosMaxThroughput int
 @description('Standard, or Premium, which private networking needs.')
 param serviceBusSku 'Standard' | 'Premium'
 
-@description('Other systems that listen to events. Remove one that nobody reads: what waits for it takes up room.')
-param subscribers subscriber[]
+@description('Other systems that listen to events, those that are there to read: what nobody fetches takes up room, and raises alerts. Left out: those of docs/subscribers.md, which the laptop has too.')
+param subscribers subscriber[]?
 
 @description('How far the app scales.')
 param scale appScale
@@ -48,8 +49,11 @@ param relaySchedule string
 @description('When read models are held against the event log, and rebuilds go on whose process has died, as NCRONTAB. Each look wakes a paused database.')
 param watchSchedule string
 
-@description('Time within which every relay must have run, before an alert says that one is silent.')
-param relayWindow 'PT15M' | 'PT1H' | 'PT3H' | 'PT6H'
+@description('Minutes within which every relay must have run, before an alert says that one is silent.')
+param relaySilence int
+
+@description('How a new package takes the old one\'s place: all at once, which ends what is running, or instance by instance.')
+param updateStrategy 'Recreate' | 'RollingUpdate'
 
 @description('Whether the stores survive the loss of a zone, where the region has zones.')
 param zoneRedundant bool
@@ -60,11 +64,44 @@ param privateNetworking bool
 @description('Address range of the private network.')
 param addressPrefix string = '10.40.0.0/16'
 
+@description('Whether the private network has a subnet for what deploys from inside.')
+param runnerSubnet bool = false
+
+@description('Service that this subnet is delegated to; empty: machines of your own.')
+param runnerDelegation string = ''
+
+@description('Resource id of the NAT gateway that this subnet reaches the internet through; empty: it does not.')
+param runnerNatGatewayId string = ''
+
+@description('Resource id of this subnet\'s network security group; empty: none.')
+param runnerSecurityGroupId string = ''
+
+@description('Resource id of a network to peer with; empty: none. It must peer back, and whoever deploys needs rights on it.')
+param hubNetworkId string = ''
+
+@description('Whether that network resolves the stores\' names by the private DNS zones here. It cannot have zones of these names linked already.')
+param hubLink bool = true
+
+@description('Whether a deleted vault can be removed for good only when its 90 days are over. Once on, it stays on.')
+param purgeProtection bool
+
+@description('Whether to bring a deleted vault of the same name back. Once: a vault that is there cannot be recovered.')
+param recoverVault bool = false
+
+@description('Object id of whoever deploys, who keeps the last good package; empty: whoever runs this. A preview says whose it is, lest it shows a role of its own.')
+param deployerObjectId string = ''
+
 @description('Days that logs are kept.')
 param logRetentionDays int = 30
 
 @description('Gigabytes of logs that may be ingested in a day; -1: no limit.')
 param logDailyQuotaGb int = -1
+
+@description('Whether everything that clients ask of the stores is logged; it is much, and paid by the gigabyte.')
+param diagnostics bool = false
+
+@description('How often alerts ask the logs: each costs three times as much every five minutes as every quarter of an hour.')
+param alertLogFrequency 'PT5M' | 'PT15M' = 'PT5M'
 
 @description('Messages that a topic may have waiting for a quarter of an hour before the projections count as behind.')
 param alertBacklog int = 1000
@@ -109,54 +146,61 @@ resource viewIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-
 }
 
 module monitoring 'modules/monitoring.bicep' = {
-  name: 'monitoring'
   params: {
     name: name
     location: location
     tags: tags
     retentionDays: logRetentionDays
     dailyQuotaGb: logDailyQuotaGb
-    senderPrincipalId: hostIdentity.properties.principalId
+    senderName: hostIdentity.name
   }
 }
 
 module network 'modules/network.bicep' = if (privateNetworking) {
-  name: 'network'
   params: {
     name: name
     location: location
     tags: tags
     addressPrefix: addressPrefix
     zones: map(items(zones), zone => zone.value)
+    runnerSubnet: runnerSubnet
+    runnerDelegation: runnerDelegation
+    runnerNatGatewayId: runnerNatGatewayId
+    runnerSecurityGroupId: runnerSecurityGroupId
+    hubNetworkId: hubNetworkId
+    hubLink: hubLink
   }
 }
 
 module storage 'modules/storage.bicep' = {
-  name: 'storage'
   params: {
     name: 'st${take(replace(name, '-', ''), 9)}${unique}'
     location: location
     tags: tags
     zoneRedundant: zoneRedundant
     publicAccess: !privateNetworking
-    hostPrincipalId: hostIdentity.properties.principalId
-    deployerObjectId: deployer().objectId
+    hostName: hostIdentity.name
+    deployerObjectId: empty(deployerObjectId) ? deployer().objectId : deployerObjectId
+    diagnostics: diagnostics
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
 module vault 'modules/key-vault.bicep' = {
-  name: 'vault'
   params: {
     name: 'kv-${take(replace(name, '-', ''), 8)}${unique}'
     location: location
     tags: tags
     publicAccess: !privateNetworking
-    hostPrincipalId: hostIdentity.properties.principalId
+    hostName: hostIdentity.name
+    purgeProtection: purgeProtection
+    recover: recoverVault
+    diagnostics: diagnostics
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
 module sql 'modules/sql.bicep' = {
-  name: 'sql'
   params: {
     name: 'sql-${name}-${unique}'
     location: location
@@ -170,7 +214,6 @@ module sql 'modules/sql.bicep' = {
 }
 
 module cosmos 'modules/cosmos.bicep' = {
-  name: 'cosmos'
   params: {
     name: 'cosmos-${name}-${unique}'
     location: location
@@ -178,12 +221,13 @@ module cosmos 'modules/cosmos.bicep' = {
     maxThroughput: cosmosMaxThroughput
     zoneRedundant: zoneRedundant
     publicAccess: !privateNetworking
-    writerPrincipalId: viewIdentity.properties.principalId
+    writerName: viewIdentity.name
+    diagnostics: diagnostics
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
 module serviceBus 'modules/service-bus.bicep' = {
-  name: 'service-bus'
   params: {
     name: 'sb-${name}-${unique}'
     location: location
@@ -191,8 +235,10 @@ module serviceBus 'modules/service-bus.bicep' = {
     sku: serviceBusSku
     publicAccess: !privateNetworking
     subscribers: subscribers
-    senderPrincipalId: commandIdentity.properties.principalId
-    receiverPrincipalId: viewIdentity.properties.principalId
+    senderName: commandIdentity.name
+    receiverName: viewIdentity.name
+    diagnostics: diagnostics
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 
@@ -207,7 +253,6 @@ var endpoints = [
 
 module endpoint 'modules/private-endpoint.bicep' = [
   for target in endpoints: if (privateNetworking) {
-    name: 'endpoint-${target.name}'
     params: {
       name: 'pe-${target.name}-${name}'
       location: location
@@ -229,7 +274,6 @@ module endpoint 'modules/private-endpoint.bicep' = [
 ]
 
 module app 'modules/function-app.bicep' = {
-  name: 'app'
   params: {
     name: name
     siteName: 'func-${name}-${unique}'
@@ -237,23 +281,12 @@ module app 'modules/function-app.bicep' = {
     location: location
     tags: tags
     scale: scale
+    updateStrategy: updateStrategy
     zoneRedundant: zoneRedundant
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
-    hostIdentity: {
-      id: hostIdentity.id
-      clientId: hostIdentity.properties.clientId
-      principalId: hostIdentity.properties.principalId
-    }
-    commandIdentity: {
-      id: commandIdentity.id
-      clientId: commandIdentity.properties.clientId
-      principalId: commandIdentity.properties.principalId
-    }
-    viewIdentity: {
-      id: viewIdentity.id
-      clientId: viewIdentity.properties.clientId
-      principalId: viewIdentity.properties.principalId
-    }
+    hostIdentity: { id: hostIdentity.id, clientId: hostIdentity.properties.clientId }
+    commandIdentity: { id: commandIdentity.id, clientId: commandIdentity.properties.clientId }
+    viewIdentity: { id: viewIdentity.id, clientId: viewIdentity.properties.clientId }
     storageAccountName: storage.outputs.name
     packageContainerUrl: storage.outputs.packageContainerUrl
     keyVaultUri: vault.outputs.uri
@@ -269,7 +302,6 @@ module app 'modules/function-app.bicep' = {
 }
 
 module alerts 'modules/alerts.bicep' = {
-  name: 'alerts'
   params: {
     name: name
     location: location
@@ -280,13 +312,12 @@ module alerts 'modules/alerts.bicep' = {
     cosmosId: cosmos.outputs.id
     databaseId: sql.outputs.databaseId
     backlog: alertBacklog
-    relays: serviceBus.outputs.topics
-    relayWindow: relayWindow
+    relaySilence: relaySilence
+    logFrequency: alertLogFrequency
   }
 }
 
 module budget 'modules/budget.bicep' = {
-  name: 'budget'
   params: {
     name: name
     monthlyAmount: monthlyBudget
@@ -296,7 +327,6 @@ module budget 'modules/budget.bicep' = {
 }
 
 module workbook 'modules/workbook.bicep' = {
-  name: 'workbook'
   params: {
     name: name
     location: location
@@ -321,8 +351,8 @@ output commandUser string = '${commandIdentity.name}=${commandIdentity.propertie
 @description('Name and client id of the query side\'s identity, for its user in the database.')
 output viewUser string = '${viewIdentity.name}=${viewIdentity.properties.clientId}'
 
-@description('What the next deployment has to say again.')
-output budgetStart string = budgetStart
+@description('Who deployed, so that a preview can say so.')
+output deployerObjectId string = empty(deployerObjectId) ? deployer().objectId : deployerObjectId
 
 @description('Name of the storage account.')
 output storageAccount string = storage.outputs.name

@@ -10,41 +10,53 @@ param sqlAdministrators = {
 
 param apiClientId = readEnvironmentVariable('API_CLIENT_ID')
 
+// What is raised in an emergency (docs/operations.md) is raised here too, by a variable, or the next deployment takes it back.
 param database = {
-  sku: 'HS_Gen5_2'
+  sku: readEnvironmentVariable('SQL_SKU', 'HS_Gen5_2')
   autoPauseMinutes: -1
   minCores: ''
   replicas: 1
   backups: 'Zone'
+  freeOffer: ''
 }
 
-param cosmosMaxThroughput = 4000
+param cosmosMaxThroughput = int(readEnvironmentVariable('COSMOS_MAX_THROUGHPUT', '4000'))
 param serviceBusSku = 'Premium'
 
-param subscribers = [
-  { name: 'billing', topic: 'order-events', events: ['OrderConfirmedV1'] }
-  { name: 'shipping', topic: 'order-events', events: ['OrderConfirmedV1'] }
-]
-
-// Two of each group that a customer waits for: one in each of two zones.
+// Two of each group, in two zones. The platform keeps and bills them in any case where zones are redundant: so they are said.
 param scale = {
   maximumInstances: 100
   memoryMB: 2048
   httpConcurrency: 32
-  sessionConcurrency: 128
+  eventConcurrency: 64
   alwaysReady: [
     { name: 'http', instanceCount: 2 }
     { name: 'function:project_order', instanceCount: 2 }
     { name: 'function:project_product', instanceCount: 2 }
+    { name: 'function:follow_customers', instanceCount: 2 }
+    { name: 'function:follow_orders', instanceCount: 2 }
+    { name: 'function:follow_products', instanceCount: 2 }
+    { name: 'function:relay_events', instanceCount: 2 }
+    { name: 'function:keep_watch', instanceCount: 2 }
   ]
 }
 
 param relaySchedule = '*/10 * * * * *'
 param watchSchedule = '0 * * * * *'
-param relayWindow = 'PT15M'
+param relaySilence = 15
 
+param updateStrategy = 'RollingUpdate'
 param zoneRedundant = true
 param privateNetworking = true
+param runnerSubnet = bool(readEnvironmentVariable('RUNNER_SUBNET', 'true'))
+param runnerDelegation = readEnvironmentVariable('RUNNER_DELEGATION', '')
+param runnerNatGatewayId = readEnvironmentVariable('RUNNER_NAT_GATEWAY_ID', '')
+param runnerSecurityGroupId = readEnvironmentVariable('RUNNER_SECURITY_GROUP_ID', '')
+param hubNetworkId = readEnvironmentVariable('HUB_NETWORK_ID', '')
+param hubLink = bool(readEnvironmentVariable('HUB_LINK', 'true'))
+param purgeProtection = true
+param deployerObjectId = readEnvironmentVariable('DEPLOYER_OBJECT_ID', '')
+param recoverVault = bool(readEnvironmentVariable('RECOVER_VAULT', 'false'))
 param logRetentionDays = 90
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
 param monthlyBudget = 2500

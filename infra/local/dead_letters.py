@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.ops import RefusedError, add_where, answered, ops_client
+from infra.local.screen import command, complain, console, one_line
 
 ALL = "all"
 
@@ -26,39 +27,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("which --subscription?")
     if bool(options.discard) != bool(options.why):
         parser.error("--discard and --why go together")
-    console = Console(highlight=False)
+    screen = console()
     try:
         with ops_client(parser, options) as http:
             if options.replay or options.discard:
-                return _settle(http, options, console)
+                return _settle(http, options, screen)
             subscription = {"subscription": options.subscription} if options.subscription else {}
-            _list(answered(http.get("/dead-letters", params=subscription)), console)
+            _list(answered(http.get("/dead-letters", params=subscription)), screen)
     except RefusedError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     return 0
 
 
-def _list(found: dict[str, Any], console: Console) -> None:
+def _list(found: dict[str, Any], screen: Console) -> None:
     for each in found["subscriptions"]:
-        reasons = ", ".join(f"{reason['count']} {reason['reason']}" for reason in each["reasons"])
-        console.print(f"{each['subscription']} ({each['consumer']}): {reasons or 'none'}", soft_wrap=True)
+        reasons = ", ".join(f"{reason['count']} {one_line(reason['reason'])}" for reason in each["reasons"])
+        screen.print(f"{each['subscription']} ({each['consumer']}): {reasons or 'none'}", soft_wrap=True)
         if not each["items"]:
             continue
         for item in each["items"]:
             event = item["event"]
             about = f"{event['type']}, version {event['version']} of {event['aggregateId']}" if event else item["text"]
-            console.print(
-                f"{item['sequenceNumber']:>6}  {item['reason']}, {item['deliveries']} deliveries, {item['age']} s old\n"
-                f"        {about}\n        message {item['messageId']}",
+            reason, about, message = map(one_line, (item["reason"], about, item["messageId"]))
+            screen.print(
+                f"{item['sequenceNumber']:>6}  {reason}, {item['deliveries']} deliveries, {item['age']} s old\n"
+                f"        {about}\n        message {message}",
                 soft_wrap=True,
-                markup=False,
             )
         if each["next"]:
-            console.print(f"and {each['count'] - len(each['items'])} more, or yet more")
+            screen.print(f"and {each['count'] - len(each['items'])} more, or yet more")
 
 
-def _settle(http: httpx.Client, options: argparse.Namespace, console: Console) -> int:
+def _settle(http: httpx.Client, options: argparse.Namespace, screen: Console) -> int:
     """Do it call by call, as long as there is more and it gets on."""
     what = "discard" if options.discard else "replay"
     body = {"subscription": options.subscription, "dryRun": options.dry_run, **_which(options)}
@@ -66,12 +67,12 @@ def _settle(http: httpx.Client, options: argparse.Namespace, console: Console) -
     while True:
         answer = answered(http.post(f"/dead-letters/{what}", json=body))
         for item in answer["items"]:
-            table.add_row(str(item["sequenceNumber"] or ""), item["messageId"], item["result"], item["detail"])
+            table.add_row(*(one_line(item[name] or "") for name in ("sequenceNumber", "messageId", "result", "detail")))
             undone += item["result"] not in {"replayed", "discarded", "chosen"}
         if options.discard or not answer["next"] or answer["next"] <= after:
             break
         body["after"] = after = answer["next"]
-    console.print(table)
+    screen.print(table)
     return 1 if undone else 0
 
 
@@ -111,4 +112,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

@@ -6,7 +6,7 @@ The signing key lies in the stack's data folder, readable for its owner alone.
 import base64
 import functools
 import json
-import os
+import re
 import secrets
 import time
 from collections.abc import Iterable
@@ -16,6 +16,8 @@ from typing import Any
 from uuid import UUID
 
 import jwt
+
+from infra.local.files import PRIVATE, write_whole
 
 ISSUER = "urn:tandem:laptop"
 AUDIENCE = "api://tandem"
@@ -29,20 +31,62 @@ NAMES = {"oid": "http://schemas.microsoft.com/identity/claims/objectidentifier"}
 
 
 KEY_FILE = "token.key"
+SHAPE = "tandem-token-key/2 "
+"""How a file of the key begins; before, it had nothing but the key."""
+
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+class KeyFileError(Exception):
+    """There is no key to read: the file is damaged, say, or another release wrote it."""
+
+
+class NoKeyError(KeyFileError):
+    """There is no key yet: the file is not there, or empty."""
 
 
 def make_key(data: Path) -> Path:
-    """Make the key of the stack on this folder unless there is one: tokens outlive a restart. Gives its file."""
+    """Make the key of the stack on this folder unless there is one: tokens outlive a restart. Gives its file.
+
+    An empty file, such as a full disk left, is written anew.
+
+    Raises:
+        KeyFileError: there is one, and it cannot be read.
+        OSError: it cannot be written, or is not ours to read.
+    """
     file = data / KEY_FILE
-    if not file.exists():
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as new:
-            new.write(secrets.token_hex(32))
+    try:
+        read_key(file)
+    except NoKeyError:
+        write_whole(file, SHAPE + secrets.token_hex(32), PRIVATE)
     return file
 
 
+def read_key(file: Path) -> str:
+    """Read the key in a file.
+
+    Raises:
+        NoKeyError: there is none.
+        KeyFileError: it is in none of the shapes that are read.
+        OSError: the file is not ours to read.
+    """
+    try:
+        key = file.read_text(encoding="ascii", errors="replace").removeprefix(SHAPE).strip()
+    except FileNotFoundError:
+        key = ""
+    if not key:
+        raise NoKeyError(f"{file} holds no key: `python3 dev.py up` makes one.")
+    if not _KEY.fullmatch(key):
+        raise KeyFileError(
+            f"{file} has no key that this release reads: it is damaged, or another release wrote it. Delete it and "
+            "start again: a new key is made, and tokens of the old one are no longer taken."
+        )
+    return key
+
+
 def key_of(data: Path | str) -> str:
-    """The key of the stack on this folder."""
-    return Path(data, KEY_FILE).read_text(encoding="ascii")
+    """The key of the stack on this folder; raises as read_key."""
+    return read_key(Path(data, KEY_FILE))
 
 
 def issue(key: str, roles: Iterable[str], object_id: UUID = DEVELOPER, lifetime: timedelta = LIFETIME) -> str:

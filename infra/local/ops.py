@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 
 from infra.local import stack
-from infra.local.issuer import issue, key_of
-from shared.platform.http.callers import Role
+from infra.local.issuer import KeyFileError, issue, key_of
+from infra.local.screen import one_line
+from shared.platform.loopback import is_loopback
+from shared.roles import Role
 
 PATIENCE = 60.0
 """Seconds for which the system may not answer: it may be restarting."""
@@ -43,9 +45,14 @@ def ops_client(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
         running = stack.find(options.data)
         if running is None:
             raise RefusedError(f"No stack runs on {options.data}: start one with `python3 dev.py up`.")
-        base_url, token = running.base_url, issue(key_of(options.data), [Role.OPS])
+        try:
+            base_url, token = running.base_url, issue(key_of(options.data), [Role.OPS])
+        except KeyFileError as error:
+            raise RefusedError(str(error)) from None
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=f"{base_url}/api/ops", headers=headers, timeout=PATIENCE) as http:
+    with httpx.Client(
+        base_url=f"{base_url}/api/ops", headers=headers, timeout=PATIENCE, trust_env=not is_loopback(base_url)
+    ) as http:
         yield http
 
 
@@ -61,6 +68,6 @@ def answered(answer: httpx.Response) -> dict[str, Any]:
         )
     body: dict[str, Any] = answer.json()
     if answer.status_code != httpx.codes.OK:
-        wrong = [f"  {error['pointer'].removeprefix('/')}: {error['detail']}" for error in body.get("errors", [])]
-        raise RefusedError("\n".join([body["detail"], *wrong]))
+        wrong = [f"{error['pointer'].removeprefix('/')}: {error['detail']}" for error in body.get("errors", [])]
+        raise RefusedError("\n  ".join(map(one_line, [body["detail"], *wrong])))
     return body

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from infra.local.ops import PATIENCE, RefusedError, add_where, answered, ops_client
+from infra.local.screen import command, complain, console, one_line
 
 LOOK = 0.5
 """Seconds between two looks at how far it is."""
@@ -41,37 +42,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.action != "rebuild" and options.view is None:
         parser.error("which view?")
-    console = Console(highlight=False)
+    if options.even_if_incomplete and options.action != "roll-back":
+        parser.error("--even-if-incomplete is for --roll-back")
+    screen = console()
     try:
         with ops_client(parser, options) as http:
             if options.view is None:
-                console.print(_table(answered(http.get("/projections"))["items"]))
+                views = answered(http.get("/projections"))["items"]
+                screen.print(_table(views))
+                _complain_of(views)
             else:
-                answered(http.post(f"/projections/{options.view}/{options.action}"))
-                status = _followed(http, options.view, console)
-                console.print(_table([status]))
-                console.print(_next(status), soft_wrap=True)
+                how = {"evenIfIncomplete": True} if options.even_if_incomplete else {}
+                answered(http.post(f"/projections/{options.view}/{options.action}", json=how))
+                status = _followed(http, options.view, screen)
+                screen.print(_table([status]))
+                _complain_of([status])
+                screen.print(_next(status), soft_wrap=True)
     except KeyboardInterrupt:
-        print(GOES_ON.format(view=options.view), file=sys.stderr)
+        complain(GOES_ON.format(view=options.view))
         return 130
     except httpx.TransportError as error:
-        print(f"The system does not answer: {error}", file=sys.stderr)
+        complain(f"The system does not answer: {error}")
         return 1
     except RefusedError as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     return 0
 
 
-def _followed(http: httpx.Client, view: str, console: Console) -> dict[str, Any]:
+def _followed(http: httpx.Client, view: str, screen: Console) -> dict[str, Any]:
     """Show step by step how far it is until it is over; the view's status then."""
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<10}", markup=False),
         BarColumn(20),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[what]}"),
+        TextColumn("{task.fields[what]}", markup=False),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bar:
         said, task = None, None
         while True:
             status = _status(http, view)
@@ -82,11 +89,11 @@ def _followed(http: httpx.Client, view: str, console: Console) -> dict[str, Any]
                 if step in OVER:
                     return status
                 said, task = step, bar.add_task(step, total=None, what=WHAT[step])
-                if not console.is_terminal:
-                    console.print(f"{step}: {WHAT[step]}", soft_wrap=True)
+                if not screen.is_terminal:
+                    screen.print(f"{step}: {WHAT[step]}", soft_wrap=True)
             if step == "filling" and task is not None:
                 rebuild = status["rebuild"]
-                done = f"{rebuild['documents']} of {rebuild['total']} documents"
+                done = one_line(f"{rebuild['documents']} of {rebuild['total']} documents")
                 bar.update(task, total=max(rebuild["total"], 1), completed=rebuild["documents"], what=done)
             time.sleep(LOOK)
 
@@ -116,17 +123,27 @@ def _table(views: Sequence[dict[str, Any]]) -> Table:
     table = Table("view", "serves", "kept", "events behind", "documents wrong", "last rebuild")
     for view in views:
         lag, drift, rebuild = view["lag"], view["drift"], view["rebuild"]
-        oldest = f", oldest {lag['oldestAge']:.1f} s" if lag["oldestAge"] is not None else ""
         speed = f", {rebuild['eventsPerSecond']:,.0f} events/s" if rebuild and rebuild["eventsPerSecond"] else ""
         table.add_row(
             view["view"],
             str(view["serving"]),
             _or_none(view["standby"]),
-            f"{lag['unapplied']}{oldest}",
-            str(len(drift["differences"])) if drift else "not checked yet",
+            _behind(lag) if lag else "no container",
+            f"{drift['found']} in {drift['partitions']} checked" if drift else "not checked yet",
             f"{rebuild['step']}{speed}" if rebuild else "never",
         )
     return table
+
+
+def _behind(lag: dict[str, Any]) -> str:
+    oldest = f", oldest {lag['oldestAge']:.1f} s" if lag["oldestAge"] is not None else ""
+    unknown = f", {lag['unexamined']} not looked for yet" if lag["unexamined"] else ""
+    return f"{lag['unapplied']}{oldest}{unknown}"
+
+
+def _complain_of(views: Sequence[dict[str, Any]]) -> None:
+    for wrong in (wrong for view in views for wrong in view["wrong"]):
+        complain(wrong)
 
 
 def _next(status: dict[str, Any]) -> str:
@@ -154,9 +171,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         action.add_argument(f"--{name}", dest="action", action="store_const", const=name, help=what)
     parser.set_defaults(action="rebuild")
+    parser.add_argument(
+        "--even-if-incomplete", action="store_true", help="with --roll-back: whether or not it shows as much as now"
+    )
     add_where(parser)
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

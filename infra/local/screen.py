@@ -1,14 +1,116 @@
-"""What the developer reads: each line with the name of who says it, in colour on a terminal."""
+"""What the developer reads, with nothing in it that a terminal would obey.
+
+Much of it was written by others: messages, answers, lines of other programs. So all commands write through this module,
+which escapes what is not seen: an escape sequence could move the cursor, change the clipboard, or hide what was said.
+"""
 
 import os
 import sys
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import override
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 
 COLOURS = {"host": 32, "servicebus": 35, "cosmos": 34, "up": 33}
 """Foreground colours of ECMA-48 by name; all others are cyan."""
 
 
+def harmless(text: object) -> str:
+    """Escape what is no character to be seen: controls, what turns the direction of text, half characters.
+
+    Lines and columns stay what they are.
+    """
+    return "".join(map(_escaped, str(text)))
+
+
+def one_line(text: object) -> str:
+    """Escape line breaks and tabs too: what others wrote must not look like more lines of ours."""
+    return harmless(text).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def complain(error: object) -> None:
+    """Say on standard error why something was not done, if anybody is left to be told."""
+    with suppress(OSError):
+        print(harmless(error), file=sys.stderr, flush=True)
+
+
+def told(error: OSError) -> str:
+    """Say in one line which file or address cannot be used, and why."""
+    subject = f"{error.filename} cannot be used: " if error.filename is not None else ""
+    return f"{subject}{error.strerror or str(error) or type(error).__name__}"
+
+
+HUNG_UP = 141
+"""The exit code of a command whose reader has gone, as a shell tells it of one that SIGPIPE ended."""
+
+
+def command(main: Callable[[], int]) -> int:
+    """Run a command of `dev.py`, and give its exit code.
+
+    What a user can mend is one line: a file that cannot be read or written, a full disk. A reader that has gone, as
+    that of `| head` does, ends the command without a word.
+    """
+    nowhere = Path(os.devnull)
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started it
+        sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+        sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
+    try:
+        try:
+            code = main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = HUNG_UP
+    except OSError as error:
+        complain(told(error))
+        code = 1
+    except KeyboardInterrupt:
+        code = 130  # as a shell reports an interrupted command
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # what is left in it is for nobody, and Python would complain at its end
+            with suppress(OSError, ValueError), nowhere.open("wb") as nothing:
+                os.dup2(nothing.fileno(), stream.fileno())
+    return code
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Make the terminal as tables and bars are written to it; no text is taken for markup."""
+    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    made.push_render_hook(_Harmless())
+    return made
+
+
+class _Harmless(RenderHook):
+    """Escapes whatever is printed, when it is text and before it has colours."""
+
+    @override
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Escaped(renderable) for renderable in renderables]
+
+
+class _Escaped:
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
 class Screen:
-    """The standard output of `dev.py up`."""
+    """The standard output of `dev.py up`: each line with the name of who says it, in colour on a terminal."""
 
     def __init__(self) -> None:
         knows_colours = sys.platform != "win32" or "WT_SESSION" in os.environ  # Windows Terminal, not the old console
@@ -18,12 +120,19 @@ class Screen:
     def say(self, name: str, line: str) -> None:
         """Show a line of a program."""
         speaker = f"{name:<10}"
-        self.show(f"\033[{COLOURS.get(name, 36)}m{speaker}\033[0m {line}" if self._colours else f"{speaker} {line}")
+        if self._colours:
+            speaker = f"\033[{COLOURS.get(name, 36)}m{speaker}\033[0m"
+        self._print(f"{speaker} {one_line(line)}")
 
     def show(self, text: str) -> None:
-        """Show a text as it is."""
+        """Show a text of several lines."""
+        self._print(harmless(text))
+
+    def _print(self, text: str) -> None:
         try:
             if self._is_read:
                 print(text, flush=True)
-        except OSError:  # the terminal was closed, or the reader of a pipe has gone: nobody is left to tell
+        except BrokenPipeError:  # its reader has gone: nobody is left to tell
             self._is_read = False
+        except OSError:  # the terminal was closed, or a disk is full, which may have room for the next line
+            pass

@@ -8,8 +8,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from infra.local.files import PRIVATE, write_whole
+
 CALLED_FROM = "DEV_PY_CALLED_FROM"
 """The environment variable in which dev.py, which goes to the repository, leaves the folder that it was started in."""
+
+
+SHAPE = 1
+"""How stack.json is written; one in another shape is as good as none, for a stack that starts writes it anew."""
 
 
 class AlreadyRunningError(Exception):
@@ -27,17 +35,19 @@ class Stack:
     pids: dict[str, int] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     seconds_to_ready: float | None = None
+    shape: int = SHAPE
 
     def write(self, data: Path) -> None:
-        """Write it down, at once and whole: a reader never sees half of it."""
-        draft = data / "stack.json.draft"
-        draft.write_text(json.dumps(asdict(self), indent=2), encoding="utf-8")
-        draft.replace(data / "stack.json")
+        """Write it down, at once and whole: a reader never sees half of it; raises OSError where it cannot."""
+        write_whole(data / "stack.json", json.dumps(asdict(self), indent=2), PRIVATE)  # a setting may have a password
 
     @staticmethod
     def forget(data: Path) -> None:
         """Take away what was written down: the stack has ended."""
         (data / "stack.json").unlink(missing_ok=True)
+
+
+_WRITTEN = TypeAdapter(Stack)
 
 
 def given_path(text: str) -> Path:
@@ -60,9 +70,10 @@ def find(data: Path) -> Stack | None:
 def read(data: Path) -> Stack | None:
     """What stack.json says, true or stale; None if there is none or if it is damaged, which is as good as none."""
     try:
-        return Stack(**json.loads((data / "stack.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):  # no file, no JSON (or no text), no stack in it
+        stack = _WRITTEN.validate_json((data / "stack.json").read_bytes())
+    except (FileNotFoundError, ValueError):  # no file, or no stack in it
         return None
+    return stack if stack.shape == SHAPE else None
 
 
 @contextmanager

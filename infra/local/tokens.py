@@ -7,16 +7,21 @@ from pathlib import Path
 from uuid import UUID
 
 from infra.local import issuer, stack
-from shared.platform.http.callers import CUSTOMER, Role
+from infra.local.screen import command, complain
+from shared.roles import CUSTOMER, Role
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the token; 1 if no stack runs on the folder."""
     options = _parser().parse_args(arguments)
     if stack.find(options.data) is None:
-        print(f"No stack runs on {options.data}: start one with `python3 dev.py up`.", file=sys.stderr)
+        complain(f"No stack runs on {options.data}: start one with `python3 dev.py up`.")
         return 1
-    key = issuer.key_of(options.data)
+    try:
+        key = issuer.key_of(options.data)
+    except issuer.KeyFileError as error:
+        complain(error)
+        return 1
     if options.customer:
         token = issuer.issue(key, {CUSTOMER, *(options.roles or ())}, options.customer)
     else:
@@ -52,4 +57,4 @@ def _roles(text: str) -> list[Role]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

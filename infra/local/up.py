@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import http
 import http.client
+import json
 import os
 import shlex
 import shutil
@@ -12,13 +13,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.local import connections, issuer
 from infra.local.ports import LOOPBACK, PortTakenError, choose
 from infra.local.processes import Program, ProgramFailedError, keep_running, run
-from infra.local.screen import Screen
+from infra.local.screen import Screen, command, complain, one_line, told
 from infra.local.stack import AlreadyRunningError, Stack, given_path, lock
 
 READY_WITHIN = 120.0
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _data_folder(options) as data, lock(data):
             return asyncio.run(_until_signalled(options, data, screen))
-    except (AlreadyRunningError, PortTakenError, UnusableFolderError) as error:
-        print(error, file=sys.stderr)
+    except (AlreadyRunningError, PortTakenError, UnusableFolderError, issuer.KeyFileError) as error:
+        complain(error)
         return 1
 
 
@@ -143,7 +144,7 @@ async def _until_signalled(options: argparse.Namespace, data: Path, screen: Scre
         if others or not failures:
             raise
         for failure in _leaves(failures):
-            print(failure, file=sys.stderr)
+            complain(failure)
     return 1
 
 
@@ -166,16 +167,22 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
     stack = _plan(options, data)
     settings = {**FEW_ARENAS, **os.environ, **stack.settings}
 
+    def write_down() -> None:
+        try:
+            stack.write(data)
+        except OSError as error:  # others then do not find the stack, which is no reason to end it
+            screen.say("up", f"stack.json is not up to date: {told(error)}")
+
     def on_start(name: str, pid: int) -> None:
         stack.pids[name] = pid
-        stack.write(data)
+        write_down()
 
     engines = [
         Program(
             "servicebus",
-            "infra.local.servicebus",
+            "servicebus_engine",
             (
-                *("--port", str(stack.ports["servicebus"])),
+                *("--port", str(stack.ports["servicebus"]), "--health-port", "none"),
                 *("--config", "infra/local/servicebus.json"),
                 *("--data", str(data / "servicebus")),
             ),
@@ -183,7 +190,7 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
         ),
         Program(
             "cosmos",
-            "infra.local.cosmos",
+            "cosmos_engine",
             ("--port", str(stack.ports["cosmos"]), "--data", str(data / "cosmos")),
             stack.ports["cosmos"],
         ),
@@ -206,17 +213,20 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
                 screen.show(ENGINES_READY.format(seconds=time.monotonic() - begin, data=shlex.quote(str(data))))
                 await asyncio.Event().wait()
             async with keep_running([host], settings, screen.say, on_start):
-                await _ready(stack.ports["host"])
+                wrong = await _ready(stack.ports["host"])
                 stack.seconds_to_ready = time.monotonic() - begin
-                stack.write(data)
+                write_down()
                 screen.show(
                     TRY_NEXT.format(
                         base_url=stack.base_url, seconds=stack.seconds_to_ready, data=shlex.quote(str(data))
                     )
                 )
+                for each in wrong:
+                    complain(each)
                 await asyncio.Event().wait()
     finally:
-        Stack.forget(data)
+        with suppress(OSError):  # what it says is not believed without the lock
+            Stack.forget(data)
         screen.say("up", "all ended")
 
 
@@ -253,28 +263,32 @@ def _ports(options: argparse.Namespace) -> dict[str, int]:
     return ports
 
 
-async def _ready(port: int) -> None:
+async def _ready(port: int) -> list[str]:
+    """Wait until the host is ready; gives what it says is wrong all the same, and what mends it."""
     deadline = time.monotonic() + READY_WITHIN
-    answer = 0
+    status, answer = 0, ""
     while time.monotonic() < deadline:
-        answer = await asyncio.to_thread(_get, port, "/api/health/ready")
-        if answer == http.HTTPStatus.OK:
-            return
+        status, answer = await asyncio.to_thread(_get, port, "/api/health/ready")
+        if status == http.HTTPStatus.OK:
+            wrong: list[str] = json.loads(answer)["wrong"]
+            return wrong
         await asyncio.sleep(READY_POLL)
-    raise NotReadyError(f"The functions host is not ready after {READY_WITHIN:.0f} s: /api/health/ready says {answer}.")
+    said = f"/api/health/ready says {status} {one_line(answer)}"
+    raise NotReadyError(f"The functions host is not ready after {READY_WITHIN:.0f} s: {said}")
 
 
-def _get(port: int, path: str) -> int:
-    """The status of the answer, or 0 while there is none."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+def _get(port: int, path: str) -> tuple[int, str]:
+    """The status of the answer, 0 while there is none, and its body."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=10)
     try:
         connection.request("GET", path)
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException):
-        return 0
+        return 0, ""
     finally:
         connection.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

@@ -1,5 +1,7 @@
 // What wakes somebody: events that do not arrive, requests that fail, stores at their limit.
 
+import { tagValues } from 'types.bicep'
+
 @description('End of every name: what system and which environment.')
 param name string
 
@@ -7,7 +9,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Address that alerts are mailed to.')
 param email string
@@ -28,11 +30,13 @@ param databaseId string
 @minValue(1)
 param backlog int
 
-@description('How many relays there are, one for each topic.')
-param relays int
+@description('Minutes within which every relay must have run: some times what lies between two of its runs.')
+@minValue(5)
+@maxValue(2000)
+param relaySilence int
 
-@description('Time within which every relay must have run: some times what lies between two of its runs.')
-param relayWindow 'PT15M' | 'PT1H' | 'PT3H' | 'PT6H'
+@description('How often logs are asked; an alert that asks every five minutes costs three times as much as one that asks every quarter of an hour.')
+param logFrequency 'PT5M' | 'PT15M'
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-${name}'
@@ -136,20 +140,28 @@ var queries = [
     severity: 1
     query: 'AppMetrics | where Name == "tandem.outbox.oldest" | summarize Seconds = max(Max)'
     measure: 'Seconds'
-    operator: 'GreaterThan'
     threshold: 180
-    window: 'PT15M'
+    range: null
   }
   {
     name: 'silent-relay'
     description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
     severity: 1
-    // each tells what it leaves, whenever it has run to its end
-    query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Relays = dcount(tostring(Properties["tandem.context"]))'
-    measure: 'Relays'
-    operator: 'LessThan'
-    threshold: relays
-    window: relayWindow
+    // each tells what it leaves, whenever it has run to its end; one that has never run, before the first deployment of
+    // the app, is not silent yet
+    query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Last = max(TimeGenerated) by Context = tostring(Properties["tandem.context"]) | summarize Silent = countif(Last < ago(${relaySilence}m))'
+    measure: 'Silent'
+    threshold: 0
+    range: 'P2D'
+  }
+  {
+    name: 'read-model-wrong'
+    description: 'What a read model serves is empty, missing, unreadable, or not what the log makes it. What to do: docs/operations.md#read-model-wrong'
+    severity: 1
+    query: 'AppMetrics | where Name in ("tandem.view.wrong", "tandem.view.differences") | summarize Wrong = max(Max)'
+    measure: 'Wrong'
+    threshold: 0
+    range: null
   }
   {
     name: 'server-errors'
@@ -157,9 +169,8 @@ var queries = [
     severity: 2
     query: 'AppRequests | where toint(ResultCode) between (500 .. 599) | summarize Failures = count()'
     measure: 'Failures'
-    operator: 'GreaterThan'
     threshold: 10
-    window: 'PT15M'
+    range: null
   }
 ]
 
@@ -175,8 +186,9 @@ resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: alert.description
       severity: alert.severity
       scopes: [workspaceId]
-      evaluationFrequency: 'PT5M'
-      windowSize: alert.window
+      evaluationFrequency: logFrequency
+      windowSize: 'PT15M'
+      overrideQueryTimeRange: alert.range
       autoMitigate: true
       skipQueryValidation: true // a new workspace has no such tables until the app has run
       actions: { actionGroups: [people.id] }
@@ -186,7 +198,7 @@ resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
             query: alert.query
             metricMeasureColumn: alert.measure
             timeAggregation: 'Maximum'
-            operator: alert.operator
+            operator: 'GreaterThan'
             threshold: alert.threshold
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
           }

@@ -1,13 +1,44 @@
 // Cosmos DB: the read side. Its containers are those of the laptop: infra/local/cosmos.json is the one list.
 
+import { tagValues } from 'types.bicep'
 import { cosmosRoles } from 'roles.bicep'
 
+@description('A path of documents.')
+@sealed()
+type indexedPath = {
+  @description('The path, such as /status/?.')
+  path: string
+}
+
+@description('A path of a composite index.')
+@sealed()
+type orderedPath = {
+  @description('The path.')
+  path: string
+  @description('In which order.')
+  order: 'ascending' | 'descending'
+}
+
+@description('A container. Sealed: what is not mapped below is an error.')
 @sealed()
 type containerDefinition = {
+  @description('Its name.')
   id: string
+  @description('Path of the partition key.')
   partitionKey: string
+  @description('Seconds that a document lives.')
   defaultTtl: int?
-  indexingPolicy: object
+  @description('What is indexed.')
+  indexingPolicy: {
+    @description('With each write.')
+    indexingMode: 'consistent'
+    @description('What is.')
+    includedPaths: indexedPath[]
+    @description('What is not.')
+    excludedPaths: indexedPath[]
+    @description('What is sorted by together.')
+    compositeIndexes: orderedPath[][]?
+  }
 }
 
 @description('Name of the account, unique in Azure.')
@@ -17,7 +48,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Most request units a second of all containers together, scaled automatically from a tenth of it; 0: serverless.')
 @minValue(0)
@@ -29,12 +60,22 @@ param zoneRedundant bool
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Object id of the identity that reads and writes documents.')
-param writerPrincipalId string
+@description('Name of the identity that reads and writes documents.')
+param writerName string
+
+@description('Whether everything that clients ask of it is logged; it is much, and paid by the gigabyte.')
+param diagnostics bool
+
+@description('Resource id of the workspace for that.')
+param workspaceId string
 
 var topology = loadJsonContent('../local/cosmos.json')
 var containers containerDefinition[] = topology.containers
 var serverless = maxThroughput == 0
+
+resource writer 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: writerName
+}
 
 resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
   name: name
@@ -48,6 +89,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
     locations: [{ locationName: location, failoverPriority: 0, isZoneRedundant: zoneRedundant }]
     capabilities: serverless ? [{ name: 'EnableServerless' }] : []
     disableLocalAuth: true
+    disableKeyBasedMetadataWriteAccess: true
     minimalTlsVersion: 'Tls12'
     publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
     // everything here can be rebuilt from the event logs; this is for the day when there is no time to
@@ -78,14 +120,24 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
   }
 
   // data-plane roles are the account's own, not Azure's; this one can neither make nor alter containers
-  resource writer 'sqlRoleAssignments' = {
-    name: guid(account.id, writerPrincipalId, cosmosRoles.dataContributor)
+  resource write 'sqlRoleAssignments' = {
+    name: guid(account.id, writer.id, cosmosRoles.dataContributor)
     properties: {
-      principalId: writerPrincipalId
+      principalId: writer.properties.principalId
       roleDefinitionId: '${account.id}/sqlRoleDefinitions/${cosmosRoles.dataContributor}'
       scope: '${account.id}/dbs/${topology.database}'
     }
     dependsOn: [database]
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnostics) {
+  name: 'all'
+  scope: account
+  properties: {
+    workspaceId: workspaceId
+    logAnalyticsDestinationType: 'Dedicated' // tables of its own, which cost less to ask
+    logs: [{ categoryGroup: 'allLogs', enabled: true }]
   }
 }
 

@@ -1,5 +1,7 @@
 // The function app, on Flex Consumption. Every connection says as which identity it is made; none has a key.
 
+import { tagValues } from 'types.bicep'
+
 @export()
 @description('Instances of a group of functions that are kept ready.')
 @sealed()
@@ -25,20 +27,20 @@ type appScale = {
   @minValue(1)
   @maxValue(1000)
   httpConcurrency: int
-  @description('Sessions that an instance of a projection works on at a time: orders that change at once.')
+  @description('Events that an instance of a projection works on at a time; more that wait add an instance.')
   @minValue(1)
-  sessionConcurrency: int
+  eventConcurrency: int
   @description('What is kept warm.')
   alwaysReady: alwaysReadyGroup[]
 }
 
-@export()
-@description('A user-assigned identity, as settings and role assignments name it.')
+@description('A user-assigned identity, as the app and its settings name it.')
 @sealed()
-type identityReference = {
+type appIdentity = {
+  @description('Resource id.')
   id: string
+  @description('Client id.')
   clientId: string
-  principalId: string
 }
 
 @export()
@@ -66,25 +68,28 @@ param siteName string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('How far it scales.')
 param scale appScale
 
-@description('Whether instances are spread over zones.')
+@description('How a new package takes the old one\'s place: all at once, which ends what is running, or instance by instance.')
+param updateStrategy 'Recreate' | 'RollingUpdate'
+
+@description('Whether instances are spread over zones; each group of functions then has two that are kept ready, whatever scale.alwaysReady says.')
 param zoneRedundant bool
 
 @description('Resource id of the subnet to reach private endpoints from; empty: none.')
 param subnetId string
 
 @description('Who the Functions host is: storage, its own keys, telemetry.')
-param hostIdentity identityReference
+param hostIdentity appIdentity
 
 @description('Who changes the database, and publishes.')
-param commandIdentity identityReference
+param commandIdentity appIdentity
 
 @description('Who consumes events, keeps the read models, and reads the database.')
-param viewIdentity identityReference
+param viewIdentity appIdentity
 
 @description('Name of the host\'s storage account.')
 param storageAccountName string
@@ -141,7 +146,7 @@ var settings = {
   RelaySchedule: relaySchedule
   WatchSchedule: watchSchedule
   PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
-  AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentSessions: string(scale.sessionConcurrency)
+  AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(scale.eventConcurrency)
 }
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -156,7 +161,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
 resource site 'Microsoft.Web/sites@2025-03-01' = {
   name: siteName
   location: location
-  tags: tags
+  tags: union(tags, { 'azd-service-name': 'api' }) // by which azd finds the service of azure.yaml
   kind: 'functionapp,linux'
   identity: {
     type: 'UserAssigned'
@@ -172,6 +177,8 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
+      http20Enabled: true
+      ftpsState: 'Disabled'
       appSettings: map(items(settings), setting => { name: setting.key, value: setting.value })
     }
     functionAppConfig: {
@@ -186,6 +193,9 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           }
         }
       }
+      // a preview, which Azure's resource types do not have yet
+      #disable-next-line BCP037
+      siteUpdateStrategy: { type: updateStrategy }
       scaleAndConcurrency: {
         maximumInstanceCount: scale.maximumInstances
         instanceMemoryMB: scale.memoryMB
@@ -205,14 +215,34 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
         unauthenticatedClientAction: 'Return401'
         // each in full: what an asterisk matches is not documented
         excludedPaths: [
+          // az asks these after a deployment, with the host's own key, which the host still wants to see
+          '/admin/host/status'
+          '/admin/host/synctriggers'
           '/api/health/live'
           '/api/health/ready'
           '/api/openapi.json'
+          '/api/asyncapi.json'
           '/api/docs'
           '/api/docs/docs.js'
           '/api/docs/favicon-32x32.png'
           '/api/docs/swagger-ui-bundle.js'
           '/api/docs/swagger-ui.css'
+          // the console's page, which holds nothing; what it shows, it asks of the API with its reader's rights
+          '/api/ops/console'
+          '/api/ops/console/api.js'
+          '/api/ops/console/audit.js'
+          '/api/ops/console/charts.js'
+          '/api/ops/console/console.css'
+          '/api/ops/console/console.js'
+          '/api/ops/console/dead-letters.js'
+          '/api/ops/console/icon.svg'
+          '/api/ops/console/overview.js'
+          '/api/ops/console/parts.js'
+          '/api/ops/console/preact-htm.js'
+          '/api/ops/console/read-models.js'
+          '/api/ops/console/uplot.css'
+          '/api/ops/console/uplot.js'
+          '/api/ops/console/why.js'
         ]
       }
       httpSettings: { requireHttps: true }
@@ -229,19 +259,20 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
     }
   }
 
-  resource publishing 'basicPublishingCredentialsPolicies' = [
-    for way in ['scm', 'ftp']: {
-      name: way
-      properties: { allow: false }
-    }
-  ]
+  // two resources: in a loop over their names the compiler checks no types
+  resource publishing 'basicPublishingCredentialsPolicies' = {
+    name: 'scm'
+    properties: { allow: false }
+  }
+
+  resource ftp 'basicPublishingCredentialsPolicies' = {
+    name: 'ftp'
+    properties: { allow: false }
+  }
 }
 
 @description('Name of the app.')
 output name string = site.name
-
-@description('Resource id of the app.')
-output id string = site.id
 
 @description('Where the API begins.')
 output apiUrl string = 'https://${site.properties.defaultHostName}/api'

@@ -1,5 +1,6 @@
 // The vault of the Functions host's own keys, such as the one for /admin. The system itself has no secrets.
 
+import { tagValues } from 'types.bicep'
 import { roles } from 'roles.bicep'
 
 @description('Name of the vault, unique in Azure.')
@@ -11,13 +12,29 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Object id of the identity of the Functions host, which makes the keys.')
-param hostPrincipalId string
+@description('Name of the identity of the Functions host, which makes the keys.')
+param hostName string
+
+@description('Whether a deleted vault can be removed for good only when its 90 days are over. Once on, it stays on.')
+param purgeProtection bool
+
+@description('Whether to bring a deleted vault of this name back, with its keys, instead of making one.')
+param recover bool
+
+@description('Whether everything that clients ask of it is logged; it is much, and paid by the gigabyte.')
+param diagnostics bool
+
+@description('Resource id of the workspace for that.')
+param workspaceId string
+
+resource host 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: hostName
+}
 
 resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
   name: name
@@ -28,7 +45,9 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    enablePurgeProtection: true
+    softDeleteRetentionInDays: purgeProtection ? 90 : 7 // cannot be changed later
+    enablePurgeProtection: purgeProtection ? true : null // Azure refuses false
+    createMode: recover ? 'recover' : 'default'
     publicNetworkAccess: publicAccess ? 'Enabled' : 'Disabled'
     networkAcls: {
       bypass: 'None'
@@ -38,12 +57,21 @@ resource vault 'Microsoft.KeyVault/vaults@2026-02-01' = {
 }
 
 resource keep 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(vault.id, hostPrincipalId, roles.keyVaultSecretsOfficer)
+  name: guid(vault.id, host.id, roles.keyVaultSecretsOfficer)
   scope: vault
   properties: {
-    principalId: hostPrincipalId
+    principalId: host.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.keyVaultSecretsOfficer)
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnostics) {
+  name: 'all'
+  scope: vault
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'allLogs', enabled: true }]
   }
 }
 

@@ -1,5 +1,6 @@
 // Where logs, traces and metrics go: one workspace, and Application Insights on it, which takes Entra tokens only.
 
+import { tagValues } from 'types.bicep'
 import { roles } from 'roles.bicep'
 
 @description('End of every name: what system and which environment.')
@@ -9,7 +10,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Days that logs are kept.')
 @minValue(30)
@@ -19,8 +20,12 @@ param retentionDays int
 @description('Gigabytes that may be ingested in a day, so that a flood of logs costs no fortune; -1: no limit.')
 param dailyQuotaGb int
 
-@description('Object id of the identity that sends telemetry.')
-param senderPrincipalId string
+@description('Name of the identity that sends telemetry.')
+param senderName string
+
+resource sender 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: senderName
+}
 
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: 'log-${name}'
@@ -47,20 +52,20 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 resource send 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(insights.id, senderPrincipalId, roles.monitoringMetricsPublisher)
+  name: guid(insights.id, sender.id, roles.monitoringMetricsPublisher)
   scope: insights
   properties: {
-    principalId: senderPrincipalId
+    principalId: sender.properties.principalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.monitoringMetricsPublisher)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.monitoringMetricsPublisher
+    )
   }
 }
 
 @description('Resource id of the workspace.')
 output workspaceId string = workspace.id
-
-@description('Resource id of Application Insights.')
-output insightsId string = insights.id
 
 @description('Says where telemetry goes. No secret: with local authentication off, its key opens nothing.')
 output connectionString string = insights.properties.ConnectionString

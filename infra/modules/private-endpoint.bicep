@@ -1,5 +1,7 @@
 // One private endpoint, with its name in the private DNS zone.
 
+import { tagValues } from 'types.bicep'
+
 @description('Name of the endpoint.')
 param name string
 
@@ -7,7 +9,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Resource id of the subnet that it lies in.')
 param subnetId string

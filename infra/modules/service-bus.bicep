@@ -1,5 +1,6 @@
 // Service Bus: the way of events. Its topics are those of the laptop: infra/local/servicebus.json is the one list.
 
+import { tagValues } from 'types.bicep'
 import { subscriber, topicDefinition } from 'topic.bicep'
 
 @description('Name of the namespace, unique in Azure.')
@@ -9,7 +10,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Standard, or Premium, which private endpoints need.')
 param sku 'Standard' | 'Premium'
@@ -17,16 +18,31 @@ param sku 'Standard' | 'Premium'
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Who else listens, beside this system.')
-param subscribers subscriber[]
+@description('Who else listens, beside this system; null: those that have rules in the list of the laptop.')
+param subscribers subscriber[]?
 
-@description('Object id of the identity that publishes events.')
-param senderPrincipalId string
+@description('Name of the identity that publishes events.')
+param senderName string
 
-@description('Object id of the identity that consumes them.')
-param receiverPrincipalId string
+@description('Name of the identity that consumes them.')
+param receiverName string
+
+@description('Whether everything that clients ask of it is logged; it is much, and paid by the gigabyte.')
+param diagnostics bool
+
+@description('Resource id of the workspace for that.')
+param workspaceId string
 
 var topics topicDefinition[] = loadJsonContent('../local/servicebus.json').UserConfig.Namespaces[0].Topics
+var laptops subscriber[] = flatten(map(
+  topics,
+  topic =>
+    map(filter(topic.Subscriptions, each => !empty(each.Rules)), each => {
+      name: each.Name
+      topic: topic.Name
+      events: map(each.Rules, rule => rule.Properties.CorrelationFilter.Label)
+    })
+))
 
 resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   name: name
@@ -42,22 +58,27 @@ resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
 
 module topic 'topic.bicep' = [
   for definition in topics: {
-    name: 'topic-${definition.Name}'
     params: {
       namespaceName: namespace.name
       definition: definition
-      subscribers: filter(subscribers, listener => listener.topic == definition.Name)
-      senderPrincipalId: senderPrincipalId
-      receiverPrincipalId: receiverPrincipalId
+      subscribers: filter(subscribers ?? laptops, listener => listener.topic == definition.Name)
+      senderName: senderName
+      receiverName: receiverName
     }
   }
 ]
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnostics) {
+  name: 'all'
+  scope: namespace
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'allLogs', enabled: true }]
+  }
+}
 
 @description('Resource id of the namespace.')
 output id string = namespace.id
 
 @description('Host name of the namespace.')
 output hostName string = '${namespace.name}.servicebus.windows.net'
-
-@description('How many topics there are.')
-output topics int = length(topics)

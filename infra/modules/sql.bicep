@@ -1,5 +1,7 @@
 // Azure SQL: the write side. Only Entra identities sign in; who may do what is infra/sql/access.py's to say.
 
+import { tagValues } from 'types.bicep'
+
 @export()
 @description('Size of the database.')
 @sealed()
@@ -14,6 +16,8 @@ type databaseSize = {
   replicas: int
   @description('Where backups are kept.')
   backups: 'Local' | 'Zone' | 'Geo' | 'GeoZone'
+  @description('What happens when Azure SQL\'s free offer (100,000 vCore seconds a month, ten databases of a subscription) is used up; empty: it is not that.')
+  freeOffer: '' | 'AutoPause' | 'BillOverUsage'
 }
 
 @export()
@@ -33,7 +37,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Who administers the server.')
 param administrators administratorGroup
@@ -105,6 +109,8 @@ resource database 'Microsoft.Sql/servers/databases@2025-01-01' = {
     requestedBackupStorageRedundancy: size.backups
     autoPauseDelay: size.minCores == '' ? null : size.autoPauseMinutes
     minCapacity: size.minCores == '' ? null : json(size.minCores)
+    useFreeLimit: empty(size.freeOffer) ? null : true
+    freeLimitExhaustionBehavior: empty(size.freeOffer) ? null : size.freeOffer
     highAvailabilityReplicaCount: startsWith(size.sku, 'HS_') ? size.replicas : null
   }
 }

@@ -1,5 +1,6 @@
 // The storage account of the Functions host, with the deployed package and the last one that passed its smoke test.
 
+import { tagValues } from 'types.bicep'
 import { roles } from 'roles.bicep'
 
 @description('Name of the account, unique in Azure.')
@@ -11,7 +12,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Whether copies are kept in three zones.')
 param zoneRedundant bool
@@ -19,11 +20,21 @@ param zoneRedundant bool
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Object id of the identity of the Functions host.')
-param hostPrincipalId string
+@description('Name of the identity of the Functions host.')
+param hostName string
 
 @description('Object id of whoever deploys.')
 param deployerObjectId string
+
+@description('Whether everything that clients ask of it is logged; it is much, and paid by the gigabyte.')
+param diagnostics bool
+
+@description('Resource id of the workspace for that.')
+param workspaceId string
+
+resource host 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: hostName
+}
 
 resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
   name: name
@@ -50,15 +61,17 @@ resource account 'Microsoft.Storage/storageAccounts@2026-04-01' = {
     resource package 'containers' = { name: 'package' }
     resource releases 'containers' = { name: 'releases' }
   }
+
+  resource tables 'tableServices' existing = { name: 'default' }
 }
 
 // what the host needs of AzureWebJobsStorage: locks of timers in blobs, diagnostic events in tables; no queue
-resource host 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
+resource use 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in [roles.storageBlobDataOwner, roles.storageTableDataContributor]: {
-    name: guid(account.id, hostPrincipalId, role)
+    name: guid(account.id, host.id, role)
     scope: account
     properties: {
-      principalId: hostPrincipalId
+      principalId: host.properties.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', role)
     }
@@ -71,7 +84,28 @@ resource deployer 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: account::blobs::releases
   properties: {
     principalId: deployerObjectId
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageBlobDataContributor)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.storageBlobDataContributor
+    )
+  }
+}
+
+resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnostics) {
+  name: 'all'
+  scope: account::blobs
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'allLogs', enabled: true }]
+  }
+}
+
+resource tableLogs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnostics) {
+  name: 'all'
+  scope: account::tables
+  properties: {
+    workspaceId: workspaceId
+    logs: [{ categoryGroup: 'allLogs', enabled: true }]
   }
 }
 

@@ -2,29 +2,59 @@
 
 import { roles } from 'roles.bicep'
 
+@description('Lets events of one type in.')
+@sealed()
+type ruleDefinition = {
+  @description('Its name: the type.')
+  Name: string
+  @description('What it lets in.')
+  Properties: {
+    @description('Equal to what is named.')
+    FilterType: 'Correlation'
+    @description('What is named.')
+    CorrelationFilter: {
+      @description('The subject of the message: the event\'s type.')
+      Label: string
+    }
+  }
+}
+
+@description('A subscription of the system itself, or, where it has rules, of another.')
 @sealed()
 type subscriptionDefinition = {
+  @description('Its name.')
   Name: string
+  @description('As Azure has them, in other letters.')
   Properties: {
+    @description('Whether an aggregate\'s events are taken in one after another.')
     RequiresSession: bool
+    @description('How long a message is its receiver\'s.')
     LockDuration: string
+    @description('Deliveries after which it is dead-lettered.')
     MaxDeliveryCount: int
+    @description('Whether it is when its time is over, rather than lost.')
     DeadLetteringOnMessageExpiration: bool
+    @description('The laptop\'s, where nobody may listen: what is not fetched soon is gone. Azure has the topic\'s.')
+    DefaultMessageTimeToLive: string?
   }
-  @description('The system takes every event of a topic that it subscribes to.')
-  @maxLength(0)
-  Rules: object[]
+  @description('None: the system takes every event of a topic that it subscribes to.')
+  Rules: ruleDefinition[]
 }
 
 @export()
 @description('A topic as the official emulator\'s Config.json has it. Sealed: what is not mapped below is an error.')
 @sealed()
 type topicDefinition = {
+  @description('Its name.')
   Name: string
+  @description('As Azure has them, in other letters.')
   Properties: {
+    @description('Whether a message that is sent twice is dropped.')
     RequiresDuplicateDetection: bool
+    @description('How far apart.')
     DuplicateDetectionHistoryTimeWindow: string
   }
+  @description('The system\'s own, each of which takes every event, and those of others.')
   Subscriptions: subscriptionDefinition[]
 }
 
@@ -50,16 +80,25 @@ param definition topicDefinition
 @description('Who else listens to it.')
 param subscribers subscriber[]
 
-@description('Object id of the identity that publishes to it.')
-param senderPrincipalId string
+@description('Name of the identity that publishes to it.')
+param senderName string
 
-@description('Object id of the identity that consumes the system\'s own subscriptions.')
-param receiverPrincipalId string
+@description('Name of the identity that consumes the system\'s own subscriptions.')
+param receiverName string
 
+var ownSubscriptions = filter(definition.Subscriptions, each => empty(each.Rules))
 var rules = flatten(map(
   range(0, length(subscribers)),
   index => map(subscribers[index].events, event => { listener: index, event: event })
 ))
+
+resource sender 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: senderName
+}
+
+resource receiver 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' existing = {
+  name: receiverName
+}
 
 resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' existing = {
   name: namespaceName
@@ -77,7 +116,7 @@ resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
 }
 
 resource subscription 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [
-  for own in definition.Subscriptions: {
+  for own in ownSubscriptions: {
     parent: topic
     name: own.Name
     properties: {
@@ -119,21 +158,21 @@ resource rule 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-0
 ]
 
 resource send 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(topic.id, senderPrincipalId, roles.serviceBusDataSender)
+  name: guid(topic.id, sender.id, roles.serviceBusDataSender)
   scope: topic
   properties: {
-    principalId: senderPrincipalId
+    principalId: sender.properties.principalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.serviceBusDataSender)
   }
 }
 
 resource receive 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
-  for (_, index) in definition.Subscriptions: {
-    name: guid(subscription[index].id, receiverPrincipalId, roles.serviceBusDataReceiver)
+  for (_, index) in ownSubscriptions: {
+    name: guid(subscription[index].id, receiver.id, roles.serviceBusDataReceiver)
     scope: subscription[index]
     properties: {
-      principalId: receiverPrincipalId
+      principalId: receiver.properties.principalId
       principalType: 'ServicePrincipal'
       roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.serviceBusDataReceiver)
     }

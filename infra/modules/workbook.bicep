@@ -1,5 +1,7 @@
 // The operators' page: what arrives, what waits, what fails.
 
+import { tagValues } from 'types.bicep'
+
 @description('End of the name: what system and which environment.')
 param name string
 
@@ -7,7 +9,7 @@ param name string
 param location string
 
 @description('Tags on every resource.')
-param tags object
+param tags tagValues
 
 @description('Resource id of the workspace that the queries read.')
 param workspaceId string

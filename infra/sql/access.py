@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from infra.sql.migrate import migration_engine
+from infra.sql.migrate import attempts, migration_engine
 
 _LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at)"
 """What is written in an event log stays: only the marks of the relay change."""
@@ -27,11 +27,20 @@ COMMAND_SIDE = {
     "ordering.order_lines": "SELECT, INSERT, UPDATE, DELETE",
     "ordering.products": "SELECT, INSERT, UPDATE",
     "ordering.customers": "SELECT, INSERT, UPDATE",
-    "ordering.inbox": "SELECT, INSERT",
+    "ordering.customer_addresses": "SELECT, INSERT, UPDATE",
+    "ordering.inbox": "SELECT, INSERT",  # that it can be read is asked by health
+    "ordering.snapshots": "SELECT, INSERT",  # as above
     "catalog.event_log": _LOG,
     "catalog.products": "SELECT, INSERT, UPDATE",
+    "catalog.stock": "SELECT, INSERT, UPDATE",
+    "catalog.ordered_stock": "SELECT, INSERT, UPDATE",
+    "catalog.ratings": "SELECT, INSERT, UPDATE",
+    "catalog.orders": "SELECT, INSERT, UPDATE",
+    "catalog.inbox": "SELECT, INSERT",  # as above
     "customers.event_log": _LOG,
     "customers.customers": "SELECT, INSERT, UPDATE",
+    "customers.addresses": "SELECT, INSERT, UPDATE, DELETE",
+    "customers.emails": "SELECT, INSERT, DELETE",
     "operations.audit": "SELECT, INSERT",
 }
 """What commands, relays, the copies of other contexts' data and operations need."""
@@ -42,10 +51,18 @@ QUERY_SIDE = {
     "ordering.order_lines": "SELECT",
     "ordering.products": "SELECT",
     "ordering.customers": "SELECT",
+    "ordering.snapshots": "SELECT",
     "catalog.event_log": "SELECT",
     "catalog.products": "SELECT",
+    "catalog.ratings": "SELECT",
+    "catalog.stock": "SELECT",
+    "customers.event_log": "SELECT",
+    "customers.customers": "SELECT",
+    "customers.addresses": "SELECT",
+    "customers.emails": "SELECT",
 }
-"""What projections need to fill gaps, to find the documents that show a name, and to rebuild. It cannot write."""
+"""What projections need to fill gaps, to find the documents that show a name, and to rebuild; and what shows customers.
+It cannot write."""
 
 ROLES = {"command_side": COMMAND_SIDE, "query_side": QUERY_SIDE}
 
@@ -112,9 +129,10 @@ def grant(url: str, members: Mapping[str, User]) -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: the database refuses; nothing has changed.
     """
-    with migration_engine(url).begin() as connection:
-        for batch in batches(members):
-            connection.exec_driver_sql(batch)
+    for attempt in attempts():
+        with attempt, migration_engine(url).begin() as connection:
+            for batch in batches(members):
+                connection.exec_driver_sql(batch)
 
 
 def _user(text: str) -> User:

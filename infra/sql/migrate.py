@@ -8,6 +8,7 @@ With `--sql` it connects to nothing and prints the T-SQL that Azure SQL would ge
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -15,14 +16,16 @@ import sqlalchemy as sa
 import stamina
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
+from shared.messaging.sql_errors import error_number, is_transient
 from shared.operations import tables as operations
 from shared.ordering import tables as ordering
 from shared.platform.identity import credential
-from shared.platform.sql import Credential, is_transient, sql_engine
+from shared.platform.sql import Credential, sql_engine
 
 CONTEXTS = (ordering, catalog, customers)
 OWNERS = (*CONTEXTS, operations)
@@ -34,19 +37,24 @@ PATIENCE = 300.0
 """Seconds to go on trying: a paused database needs about one minute to wake up, and a migration may have to wait for
 another one."""
 
+NOT_LET_IN = 40615
+"""Azure SQL's firewall has no rule for this computer, or does not know it yet: up to five minutes after it was made."""
+
 LOCK = """\
 SET NOCOUNT ON;
 DECLARE @got int;
 EXEC @got = sp_getapplock
     @Resource = N'tandem-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
-IF @got < 0 THROW 51000, N'Another migration has been running for more than a minute.', 1;"""
-"""Waits until no other migration runs; given back when the transaction ends, however it ends."""
+IF @got < 0 THROW 51000, N'Another migration has been running for more than a minute.', 1;
+SET NOCOUNT OFF;"""
+"""Waits until no other migration runs; given back when the transaction ends, however it ends. NOCOUNT is for this
+batch, whose error would hide behind a row count; Alembic counts the rows that it changes."""
 
 
 def migration_engine(url: str) -> sa.Engine:
     """Make an engine that sees every schema."""
     schemas = [VERSIONS, *(tables.SCHEMA for tables in OWNERS)]
-    return sql_engine(url, *schemas, credential=_administrator(url), patience=0)
+    return sql_engine(url, *schemas, credential=_administrator(url), for_migrations=True)
 
 
 def _administrator(url: str) -> Credential | None:
@@ -70,11 +78,56 @@ def alembic_config(url: str, output: TextIO = sys.stdout) -> Config:
     return config
 
 
+class WrongDatabaseError(Exception):
+    """The database is not what its migrations say."""
+
+
+def passes(error: Exception) -> bool:
+    """Whether a deployment may try again: also what a running system is not to wait for; says what it waits for."""
+    waits = is_transient(error) or (isinstance(error, sa.exc.DBAPIError) and error_number(error) == NOT_LET_IN)
+    if waits:
+        print(f"Not yet, once more in a moment: {str(error).splitlines()[0]}", file=sys.stderr)
+    return waits
+
+
+def attempts() -> Iterable[stamina.Attempt]:
+    """Try until it works, or for PATIENCE."""
+    return stamina.retry_context(on=passes, attempts=None, timeout=PATIENCE, wait_max=15.0)
+
+
 def migrate(url: str) -> None:
-    """Apply every migration that the database lacks: all of them, or after an error none."""
-    for attempt in stamina.retry_context(on=is_transient, attempts=None, timeout=PATIENCE, wait_max=15.0):
+    """Apply every migration that the database lacks: all of them, or after an error none.
+
+    Raises:
+        WrongDatabaseError: another release has migrated it, or tables are gone that migrations made.
+    """
+    for attempt in attempts():
         with attempt:
-            command.upgrade(alembic_config(url), "head")
+            try:
+                command.upgrade(alembic_config(url), "head")
+            except CommandError as error:  # it names the revision that this release does not know
+                raise WrongDatabaseError(
+                    f"The database was migrated by a later release ({error}): start that release, or restore the "
+                    "database of before."
+                ) from error
+    if gone := _missing_tables(url):
+        raise WrongDatabaseError(
+            f"The database has lost tables: {', '.join(gone)}. What they held is nowhere else: restore the database "
+            "(on a laptop: begin with an empty data folder)."
+        )
+
+
+def _missing_tables(url: str) -> list[str]:
+    engine = migration_engine(url)
+    found = sa.inspect(engine)
+    names = {tables.SCHEMA: set(found.get_table_names(schema=tables.SCHEMA)) for tables in OWNERS}
+    engine.dispose()
+    return [
+        str(table.fullname)
+        for tables in OWNERS
+        for table in tables.METADATA.sorted_tables
+        if table.name not in names[tables.SCHEMA]
+    ]
 
 
 def migration_script(output: TextIO) -> None:
@@ -88,6 +141,11 @@ if __name__ == "__main__":
     if parser.parse_args().sql:
         migration_script(sys.stdout)
     elif url := os.environ.get("SqlConnection"):
-        migrate(url)
+        try:
+            migrate(url)
+        except WrongDatabaseError as error:
+            sys.exit(str(error))
+        except sa.exc.DBAPIError as error:
+            sys.exit(f"The database was not migrated, and is as it was: {error.orig}")
     else:
         sys.exit("The setting SqlConnection is missing.")

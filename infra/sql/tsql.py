@@ -1,39 +1,51 @@
 """Write the T-SQL that the system ships, for a checker: `python -m infra.sql.tsql --out DIR`.
 
-DIR/schema.sql holds all migrations and the access rights, DIR/statements.json every statement constant with the types
-of its parameters.
+DIR/schema.sql holds all migrations and the access rights, DIR/statements.json every statement constant as the driver
+gets it, with the types of its parameters. What a test run has executed is collected too (infra/sql/collected.py).
 """
 
 import argparse
 import importlib
 import json
 import pkgutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.visitors import cloned_traverse
 
 import shared
+from infra.local import screen
 from infra.sql.access import User, access_script
 from infra.sql.migrate import LOCK, migration_script
 from shared.messaging.event_log import EventLog
 from shared.messaging.inbox import Inbox
+from shared.messaging.past import Past
+from shared.messaging.unit_of_work import Planned, batch
+from shared.messaging.writes import Step, azure_sql_dialect
 
-# SQLAlchemy has not annotated its dialects' constructors.
-MSSQL = MSDialect_pyodbc(paramstyle="qmark")  # type: ignore[no-untyped-call]
+MSSQL = azure_sql_dialect("qmark")
 
 EXAMPLE = {"command_side": User("commands", UUID(int=1)), "query_side": User("views", UUID(int=2))}
 """Stands in for an environment's identities."""
 
+PARTS = {"claim", "claimed", "mark_published", "release"}
+"""Statements of an event log that Azure SQL gets as parts of others."""
 
-def statements() -> Iterator[tuple[str, sa.sql.Executable]]:
-    """Find every statement constant of the product, with a name that leads to it."""
+type Statement = sa.ClauseElement | Step
+
+
+def statements(*, parts: bool = False) -> Iterator[tuple[str, Statement]]:
+    """Find every statement constant of the product, with a name that leads to it.
+
+    Args:
+        parts: whether those are wanted too that are only sent as parts of others.
+    """
     seen = set()
     for module in pkgutil.walk_packages(shared.__path__, "shared."):
         for name, value in vars(importlib.import_module(module.name)).items():
@@ -42,21 +54,35 @@ def statements() -> Iterator[tuple[str, sa.sql.Executable]]:
             seen.add(id(value))
             where = f"{module.name.removeprefix('shared.')}.{name}"
             match value:
-                case sa.Select() | sa.CompoundSelect() | UpdateBase():
-                    yield where, value
+                case sa.Select() | sa.CompoundSelect() | UpdateBase() | Step() if not name.startswith("_"):
+                    yield where, value  # the others are parts of statements
                 case EventLog():
                     for field in fields(value.statements):
-                        yield f"{where}.{field.name}", getattr(value.statements, field.name)
+                        if parts or field.name not in PARTS:
+                            yield f"{where}.{field.name}", getattr(value.statements, field.name)
                 case Inbox():
-                    yield from ((f"{where}.seen", value.seen), (f"{where}.record", value.record))
+                    yield f"{where}.record", value.record
+                    yield f"{where}.find", value.find
+                    yield f"{where}.received", value.received
+                case Past():
+                    yield f"{where}.insert", value.insert
+                    yield f"{where}.nearest", value.nearest
                 case _:
                     pass
 
 
-def entry(name: str, statement: Any) -> dict[str, Any]:
-    """Compile a statement for Azure SQL, its parameters in order with their types."""
-    compiled = cloned_traverse(statement, {}, {"bindparam": _give_value}).compile(
-        dialect=MSSQL, compile_kwargs={"render_postcompile": True}
+def entry(name: str, statement: Statement, keys: Collection[str] | None = None) -> dict[str, Any]:
+    """Compile a statement for Azure SQL as the driver gets it, its parameters in order with their types.
+
+    Args:
+        name: what to call it.
+        statement: a statement, or a step, which is written as a batch of its own.
+        keys: the parameters that it is executed with, if that is known: those of an INSERT decide its columns.
+    """
+    if isinstance(statement, Step):
+        statement = batch((Planned(statement, must_find=True),), None)
+    compiled: Any = cloned_traverse(statement, {}, {"bindparam": _give_value}).compile(
+        dialect=MSSQL, column_keys=None if keys is None else sorted(keys), compile_kwargs={"render_postcompile": True}
     )
     binds = [
         # the values of an expanded in_() are called key_1, key_2, ...
@@ -76,18 +102,31 @@ def _give_value(bind: sa.BindParameter[Any]) -> None:
 
 def write(directory: Path) -> int:
     """Write both files; gives the number of statements."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "schema.sql").open("w") as script:
-        migration_script(script)
-        script.write(access_script(EXAMPLE))
     entries = [entry(name, statement) for name, statement in statements()]
     entries.append({"name": "migrations.LOCK", "sql": LOCK, "parameters": []})
+    write_script(directory)
     (directory / "statements.json").write_text(json.dumps(entries, indent=1))
     return len(entries)
 
 
-if __name__ == "__main__":
+def write_script(directory: Path) -> Path:
+    """Write schema.sql alone, and tell where it is."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "schema.sql"
+    with file.open("w") as script:
+        migration_script(script)
+        script.write(access_script(EXAMPLE))
+    return file
+
+
+def main() -> int:
+    """Write them; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(".local/tsql"), help="folder for both files")
     out = parser.parse_args().out
     print(f"{write(out)} statements and the migrations, in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(screen.command(main))

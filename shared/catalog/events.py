@@ -1,6 +1,7 @@
 """The published events of the catalogue. Ordering's rules for events hold here too; prices are in major units."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -34,4 +35,135 @@ class ProductRenamedV1:
     name: str
 
 
-type ProductEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
+@dataclass(frozen=True, slots=True)
+class StockLevel:
+    """What there is of a product, in pieces.
+
+    Attributes:
+        on_hand: what lies in the house.
+        reserved: what of it orders have.
+        waiting: what orders want beyond that.
+    """
+
+    on_hand: int
+    reserved: int
+    waiting: int
+
+    @property
+    def available(self) -> int:
+        """What nobody has reserved."""
+        return self.on_hand - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedStock:
+    """What one order has of a product, in pieces.
+
+    Attributes:
+        submitted_at: when the order was submitted: its place on the waiting list.
+        reserved: what lies ready for it.
+        waiting: what it waits for.
+        shipped: what has left for it.
+    """
+
+    order_id: UUID
+    submitted_at: datetime
+    reserved: int
+    waiting: int
+    shipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockReceivedV1:
+    """Pieces came in; with the first ones, or none, stock began to be kept. `level` is what there is then.
+
+    Attributes:
+        reference: what the sender calls the delivery.
+    """
+
+    product_id: UUID
+    quantity: int
+    reference: str | None
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StockRecountedV1:
+    """Somebody counted what there is."""
+
+    product_id: UUID
+    counted: int
+    reason: str
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StockReservedV1:
+    """Pieces lie ready for an order. `line` and `level` are what the order has, and what there is, after that."""
+
+    product_id: UUID
+    quantity: int
+    line: OrderedStock
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StockAwaitedV1:
+    """An order waits for pieces: there are none for it, or those that it had are not there."""
+
+    product_id: UUID
+    quantity: int
+    line: OrderedStock
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StockReleasedV1:
+    """An order needs no more: what it had is for others, and it has left the waiting list."""
+
+    product_id: UUID
+    quantity: int
+    line: OrderedStock
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class ItemShippedV1:
+    """Pieces that an order had reserved left the house."""
+
+    product_id: UUID
+    quantity: int
+    line: OrderedStock
+    level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRatedV1:
+    """A customer thinks so of a product from now on.
+
+    Attributes:
+        rating: 1 to 5.
+        before: what the customer thought until then; None: nothing that we know of.
+    """
+
+    product_id: UUID
+    customer_id: UUID
+    rating: int
+    before: int | None
+
+
+type OfferEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
+type OrderedStockEvent = StockReservedV1 | StockAwaitedV1 | StockReleasedV1 | ItemShippedV1
+type StockEvent = StockReceivedV1 | StockRecountedV1 | OrderedStockEvent
+type ProductEvent = (
+    ProductAddedV1
+    | ProductPriceChangedV1
+    | ProductRenamedV1
+    | StockReceivedV1
+    | StockRecountedV1
+    | StockReservedV1
+    | StockAwaitedV1
+    | StockReleasedV1
+    | ItemShippedV1
+    | ProductRatedV1
+)

@@ -1,30 +1,32 @@
-"""The catalogue's way in: HTTP commands and queries, the events it projects, its relay."""
+"""The catalogue: its commands, the products with what there is of them, and the queries that show them."""
 
+from typing import get_args
 from uuid import UUID
 
-import azure.functions as func
-
-from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.commands.change_price import ChangePrice, change_price
-from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.repository import Products
-from shared.catalog.tables import CODEC, LOG, SCHEMA
-from shared.catalog.views import product_details
-from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
-from shared.catalog.views.products_source import ProductsSource
-from shared.messaging.envelope import Envelope
-from shared.messaging.projection import Projection
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import Generations
-from shared.platform.http.answers import created, done, found
-from shared.platform.http.api import Api
-from shared.platform.http.callers import Role
-from shared.platform.http.requests import command_call, query_call
-from shared.platform.outbox import Outbox
+from shared.catalog.commands.add_product import add_product
+from shared.catalog.commands.change_price import change_price
+from shared.catalog.commands.follow_orders import FOLLOWED, follow_order
+from shared.catalog.commands.rate_product import rate_product
+from shared.catalog.commands.receive_stock import receive_stock
+from shared.catalog.commands.recount_stock import recount_stock
+from shared.catalog.commands.rename_product import rename_product
+from shared.catalog.commands.ship_items import ship_items
+from shared.catalog.events import ProductEvent
+from shared.catalog.ratings import next_ratings_of
+from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.catalog.views import product_projection
+from shared.catalog.views.inventory import read_inventory
+from shared.catalog.views.out_of_stock import list_out_of_stock
+from shared.catalog.views.product_details import read_product
+from shared.catalog.views.product_lists import Entries, list_products
+from shared.catalog.views.product_partitions import ProductPartitions
+from shared.messaging.codec import EventCodec
+from shared.ordering.events import UPCASTS, OrderEvent
+from shared.platform.context import App, Context, Created
 from shared.platform.output import Answer
-from shared.platform.settings import Settings
-from shared.platform.sql import context_engine, query_engine
-from shared.platform.write_side import WriteSide
+from shared.roles import Role
+
+ORDERS = EventCodec[OrderEvent](get_args(OrderEvent.__value__), UPCASTS)
 
 
 class ProductAdded(Answer):
@@ -33,45 +35,41 @@ class ProductAdded(Answer):
     product_id: UUID
 
 
-def catalog(settings: Settings, read_models: ReadModels) -> Api:
-    """Wire the catalogue up; nothing connects yet."""
-    engine, reader = context_engine(settings, SCHEMA), query_engine(settings, SCHEMA)
-    outbox = Outbox(settings, engine, LOG, SCHEMA, topic="product-events")
-    writes = WriteSide(engine, LOG, Products, committed=outbox.wake)
+def catalog(app: App) -> Context[ProductEvent]:
+    """Declare the catalogue; nothing connects yet."""
+    context = Context(app, SCHEMA, LOG, "product-events", EVERY_TABLE, INBOX)
+    write, read = Role.CATALOG_WRITE, Role.CATALOG_READ
 
-    products = Generations(read_models, "products", container="catalog")
-    projection = Projection(products.written, reader, LOG, product_details.change)
-    api = Api("catalog")
-    api.view(products, ProductsSource(reader, projection))
+    context.command(
+        "post_product", "POST products", add_product, role=write, created=Created(ProductAdded, "products/{productId}")
+    )
+    context.command("post_product_price", "POST products/{productId}/price", change_price, role=write)
+    context.command("post_product_rename", "POST products/{productId}/rename", rename_product, role=write)
 
-    @api.command("POST", "products", AddProduct, role=Role.CATALOG_WRITE, created=ProductAdded)
-    def post_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = command_call(req, context, AddProduct)
-        accepted = writes.run(add_product, call.command, call.metadata)
-        answer = ProductAdded(product_id=accepted.aggregate_id)
-        return created(accepted, answer, f"/api/products/{accepted.aggregate_id}")
+    context.command(
+        "post_product_receipt", "POST products/{productId}/receipts", receive_stock, role=Role.INVENTORY_WRITE
+    )
+    context.command(
+        "post_product_recount", "POST products/{productId}/recounts", recount_stock, role=Role.INVENTORY_WRITE
+    )
+    context.command("post_product_rating", "POST products/{productId}/ratings", rate_product, role=write, own=True)
 
-    @api.command("POST", "products/{productId}/price", ChangePrice, role=Role.CATALOG_WRITE)
-    def post_product_price(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = command_call(req, context, ChangePrice)
-        return done(writes.run(change_price, call.command, call.metadata))
+    context.holds(next_ratings_of)
 
-    @api.command("POST", "products/{productId}/rename", RenameProduct, role=Role.CATALOG_WRITE)
-    def post_product_rename(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = command_call(req, context, RenameProduct)
-        return done(writes.run(rename_product, call.command, call.metadata))
+    context.command("post_order_shipment", "POST orders/{orderId}/shipments", ship_items, role=Role.INVENTORY_WRITE)
 
-    @api.query("products/{productId}", ReadProduct, ProductDetails, role=Role.CATALOG_READ, customers=True)
-    async def get_product(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = query_call(req, ReadProduct)
-        return found(call, *await read_product(await products.served(), call.query, call.wait))
-
-    @api.consumer("product-events", "product-views")
-    async def project_product(envelope: Envelope) -> None:
-        await projection.project(CODEC.open(envelope))
-
-    @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
-    def relay_product_events(timer: func.TimerRequest) -> None:
-        outbox.sweep()
-
-    return api
+    products = context.read_model(
+        "products",
+        container="catalog",
+        subscription="product-views",
+        trigger="project_product",
+        project=product_projection.change,
+        derived=Entries(),
+        documents=ProductPartitions(),
+    )
+    context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
+    context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
+    context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, only=FOLLOWED)
+    context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
+    context.query("get_products", "products", list_products, of=products, role=read, own=True)
+    return context

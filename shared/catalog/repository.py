@@ -1,91 +1,304 @@
-"""How products are loaded and saved."""
+"""How products and their stock are loaded and saved."""
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, override
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
+from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound, StockNotKept
 from shared.catalog.domain.product import Product
-from shared.catalog.tables import LOG, PRODUCTS
+from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
+from shared.catalog.events import OrderedStock, StockLevel, StockReceivedV1, StockRecountedV1
+from shared.catalog.tables import LOG, ORDERED_STOCK, ORDERS, PRODUCTS, STOCK
 from shared.kernel.money import Money
-from shared.kernel.refusals import StaleVersion
+from shared.messaging.columns import in_ids
 from shared.messaging.envelope import Accepted, Metadata
-from shared.platform.write_side import LostRace
+from shared.messaging.repository import Repository
+from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.messaging.writes import Write, by_name, insert
+from shared.ordering.events import OrderStatus
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 
 LOAD = sa.select(PRODUCTS).where(PRODUCTS.c.product_id == _ID)
-INSERT = sa.insert(PRODUCTS)
-UPDATE = (
+INSERT = insert(PRODUCTS)
+UPDATE = Write(
     sa.update(PRODUCTS)
     .where(PRODUCTS.c.product_id == _ID, PRODUCTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(
-        {
-            column: sa.bindparam(column.name)
-            for column in (PRODUCTS.c.version, PRODUCTS.c.name, PRODUCTS.c.unit_price, PRODUCTS.c.changed_at)
-        }
+    .values(by_name(PRODUCTS.c.version, PRODUCTS.c.name, PRODUCTS.c.unit_price, PRODUCTS.c.changed_at))
+)
+
+LOAD_STOCK = (
+    sa.select(PRODUCTS.c.product_id.label("known_id"), STOCK)
+    .select_from(PRODUCTS.outerjoin(STOCK, STOCK.c.product_id == PRODUCTS.c.product_id))
+    .where(PRODUCTS.c.product_id == _ID)
+)
+_LINES = sa.select(ORDERED_STOCK).where(ORDERED_STOCK.c.product_id == _ID)
+_LINE_COLUMNS = (
+    ORDERED_STOCK.c.order_id,
+    ORDERED_STOCK.c.submitted_at,
+    ORDERED_STOCK.c.reserved.label("line_reserved"),
+    ORDERED_STOCK.c.waiting.label("line_waiting"),
+    ORDERED_STOCK.c.shipped,
+)
+_MOST = sa.bindparam("most", type_=sa.Integer)
+_NONE: Any = sa.literal_column("0")  # SQLAlchemy would write one as a parameter for SQLite
+WAITING = (
+    _LINES.where(ORDERED_STOCK.c.waiting > sa.literal_column("0"))
+    .order_by(ORDERED_STOCK.c.submitted_at, ORDERED_STOCK.c.order_id)
+    .limit(_MOST)
+    .offset(_NONE)
+)
+YOUNGEST = (
+    _LINES.where(ORDERED_STOCK.c.reserved > sa.literal_column("0"))
+    .order_by(ORDERED_STOCK.c.submitted_at.desc(), ORDERED_STOCK.c.order_id.desc())
+    .limit(_MOST)
+    .offset(_NONE)
+)
+STOCK_FOR_ORDER = (
+    sa.select(STOCK, *_LINE_COLUMNS)
+    .select_from(
+        STOCK.outerjoin(
+            ORDERED_STOCK,
+            sa.and_(ORDERED_STOCK.c.product_id == STOCK.c.product_id, ORDERED_STOCK.c.order_id == _ID),
+        )
     )
+    .where(in_ids(STOCK.c.product_id, "products"))
+    .order_by(STOCK.c.product_id)
+)
+STOCK_OF_ORDER = (
+    sa.select(STOCK, *_LINE_COLUMNS)
+    .select_from(STOCK.join(ORDERED_STOCK, ORDERED_STOCK.c.product_id == STOCK.c.product_id))
+    .where(ORDERED_STOCK.c.order_id == _ID)
+    .order_by(STOCK.c.product_id)
+)
+ORDER = sa.select(ORDERS).where(ORDERS.c.order_id == _ID)
+INSERT_ORDER = insert(ORDERS)
+UPDATE_ORDER = Write(
+    sa.update(ORDERS)
+    .where(ORDERS.c.order_id == _ID, ORDERS.c.revision == sa.bindparam("loaded_revision", type_=sa.BigInteger))
+    .values(by_name(ORDERS.c.status, ORDERS.c.revision))
+)
+INSERT_STOCK = insert(STOCK)
+UPDATE_STOCK = Write(
+    sa.update(STOCK)
+    .where(STOCK.c.stock_id == _ID, STOCK.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
+    .values(by_name(STOCK.c.version, STOCK.c.on_hand, STOCK.c.reserved, STOCK.c.waiting, STOCK.c.changed_at))
+)
+INSERT_LINES = insert(ORDERED_STOCK)
+UPDATE_LINES = Write(
+    sa.update(ORDERED_STOCK)
+    .where(
+        ORDERED_STOCK.c.product_id == sa.bindparam("of_product", type_=sa.Uuid),
+        ORDERED_STOCK.c.order_id == sa.bindparam("of_order", type_=sa.Uuid),
+    )
+    .values(by_name(ORDERED_STOCK.c.reserved, ORDERED_STOCK.c.waiting, ORDERED_STOCK.c.shipped))
 )
 
 
-class Products:
-    """The products, within one transaction and on behalf of one command."""
+class Products(Repository[Product]):
+    """The products."""
 
-    def __init__(self, connection: sa.Connection, metadata: Metadata) -> None:
-        self._connection = connection
-        self._metadata = metadata
+    noun, key = "product", "product_id"
+    log, select, insert, update = LOG, LOAD, INSERT, UPDATE
+    missing, taken = ProductNotFound, ProductAlreadyExists
 
-    def load(self, product_id: UUID) -> Product:
-        """Load a product.
-
-        Raises:
-            ProductNotFound: there is none with this id.
-            StaleVersion: it is not at the version that the caller acts on.
-        """
-        row = self._connection.execute(LOAD, {"id": product_id}).one_or_none()
-        if row is None:
-            raise ProductNotFound(f"There is no product {product_id}.")
-        expected = self._metadata.expected_version
-        if expected is not None and expected != row.version:
-            raise StaleVersion(f"Product {product_id} is at version {row.version}, not {expected}.")
+    @override
+    def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Product:
+        [row] = rows
         product = Product()
         product.product_id, product.version, product.name = row.product_id, row.version, row.name
         product.description, product.category = row.description, row.category
         product.price = Money(row.unit_price, row.currency)
         return product
 
-    def save(self, product: Product) -> Accepted:
-        """Write what the command changed, and its events.
-
-        Raises:
-            ProductAlreadyExists: a new product's id is taken.
-            LostRace: another command changed the product since it was loaded.
-        """
-        changed = {
-            "version": product.version,
-            "name": product.name,
-            "unit_price": product.price.amount,
-            "changed_at": self._metadata.at,
-        }
-        if product.loaded_version == 0:
-            self._insert(product, changed)
-        else:
-            keys = {"id": product.product_id, "loaded_version": product.loaded_version}
-            if self._connection.execute(UPDATE, keys | changed).rowcount == 0:
-                raise LostRace
-        LOG.append(self._connection, product.product_id, product.loaded_version, product.changes, self._metadata)
-        return Accepted(product.product_id, product.version)
-
-    def _insert(self, product: Product, changed: dict[str, object]) -> None:
-        if self._metadata.expected_version is not None:
-            raise StaleVersion("A product that is yet to be added has no version.")
-        fixed = {
-            "product_id": product.product_id,
+    @override
+    def _fixed(self, product: Product) -> Mapping[str, Any]:
+        return {
             "description": product.description,
             "currency": product.price.currency,
             "category": product.category,
         }
-        try:
-            self._connection.execute(INSERT, fixed | changed)
-        except sa.exc.IntegrityError as error:
-            raise ProductAlreadyExists(f"There is a product {product.product_id} already.") from error
+
+    @override
+    def _changing(self, product: Product) -> Mapping[str, Any]:
+        return {"name": product.name, "unit_price": product.price.amount}
+
+
+class Stocks(Repository[Stock]):
+    """The stock of products, with the orders that a command is about."""
+
+    noun, key = "stock", "stock_id"
+    log, select, insert, update = LOG, LOAD_STOCK, INSERT_STOCK, UPDATE_STOCK
+    missing, taken = ProductNotFound, LostRace
+
+    def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
+        super().__init__(work, metadata)
+        self._known: set[tuple[UUID, UUID]] = set()
+
+    @override
+    def load(self, id_: UUID) -> Stock:
+        """Load the stock of a product, and those who wait for it.
+
+        Raises:
+            ProductNotFound: there is no such product.
+            StockNotKept: nobody has said how many pieces there are.
+            StaleVersion: it is not at the version that the caller acts on.
+        """
+        stock = self.load_or_begin(id_)
+        if stock.version == 0:
+            raise StockNotKept(f"The stock of product {id_} is not kept; it begins with what is received.")
+        return stock
+
+    def load_or_begin(self, product_id: UUID) -> Stock:
+        """Load the same; one that is not kept begins. Raises as `load` does."""
+        self._work.stand_in_line(stock_of(product_id))
+        rows = self._work.read(LOAD_STOCK, {"id": product_id})
+        if not rows:
+            raise ProductNotFound(f"There is no product {product_id}.")
+        if rows[0].stock_id is None:
+            return Stock.of(product_id)
+        self._expect(stock_of(product_id), rows[0].version)
+        stock = _stock(rows[0])
+        if stock.level.waiting:
+            self._add_lines(stock, WAITING)
+        return stock
+
+    def load_for_recount(self, product_id: UUID, counted: int) -> Stock:
+        """Load the same, and the youngest reservations if fewer were counted than are reserved."""
+        stock = self.load(product_id)
+        if counted < stock.level.reserved:
+            self._add_lines(stock, YOUNGEST)
+        return stock
+
+    def load_for_order(self, order_id: UUID, product_ids: Collection[UUID]) -> dict[UUID, Stock]:
+        """Load the stock of those of the products whose stock is kept, with what the order has of each.
+
+        By their ids, so that what is written for two orders is locked in the same order.
+        """
+        self._work.stand_in_line(*map(stock_of, product_ids))
+        return self._with_lines(self._work.read(STOCK_FOR_ORDER, {"id": order_id, "products": product_ids}))
+
+    def load_of_order(self, order_id: UUID) -> dict[UUID, Stock]:
+        """Load the stock that an order has or waits for, each with those who wait for what it has."""
+        stocks = self._with_lines(self._work.read(STOCK_OF_ORDER, {"id": order_id}))
+        for stock in stocks.values():
+            if stock.level.waiting and stock.lines[order_id].reserved:
+                self._add_lines(stock, WAITING)
+        return stocks
+
+    def _with_lines(self, rows: Sequence[sa.Row[Any]]) -> dict[UUID, Stock]:
+        stocks = {}
+        for row in rows:
+            stock = stocks[row.product_id] = _stock(row)
+            if row.order_id is not None:
+                stock.lines[row.order_id] = OrderedStock(
+                    row.order_id, row.submitted_at, row.line_reserved, row.line_waiting, row.shipped
+                )
+                self._known.add((row.product_id, row.order_id))
+        return stocks
+
+    def save_first(self, stock: Stock) -> Accepted:
+        """Have one written that the caller may have named a version of, before others."""
+        self._expect(stock.stock_id, stock.loaded_version)
+        return self.save(stock)
+
+    def save_all(self, stocks: Iterable[Stock]) -> None:
+        """Have those written that changed, in the order of their ids."""
+        for stock in sorted(stocks, key=lambda stock: stock.product_id):
+            if stock.changes:
+                self.save(stock)
+
+    def _add_lines(self, stock: Stock, statement: sa.Select[Any]) -> None:
+        rows = self._work.read(statement, {"id": stock.product_id, "most": SERVED_AT_ONCE})
+        self._add(stock, rows)
+
+    def _add(self, stock: Stock, rows: Iterable[sa.Row[Any]]) -> None:
+        for row in rows:
+            stock.lines[row.order_id] = OrderedStock(
+                row.order_id, row.submitted_at, row.reserved, row.waiting, row.shipped
+            )
+            self._known.add((stock.product_id, row.order_id))
+
+    @override
+    def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Stock:
+        return _stock(rows[0])
+
+    @override
+    def _fixed(self, stock: Stock) -> Mapping[str, Any]:
+        return {"product_id": stock.product_id}
+
+    @override
+    def _changing(self, stock: Stock) -> Mapping[str, Any]:
+        return asdict(stock.level)
+
+    @override
+    def _insert_more(self, stock: Stock) -> None:
+        """Write nothing more: what is new has no orders yet."""
+
+    @override
+    def _update_more(self, stock: Stock) -> None:
+        changed = {
+            event.line.order_id: stock.lines[event.line.order_id]
+            for event in stock.changes
+            if not isinstance(event, StockReceivedV1 | StockRecountedV1)
+        }
+        new = [line for order_id, line in changed.items() if (stock.product_id, order_id) not in self._known]
+        known = [line for order_id, line in changed.items() if (stock.product_id, order_id) in self._known]
+        self._work.write(INSERT_LINES, [{"product_id": stock.product_id, **asdict(line)} for line in new])
+        self._work.write(UPDATE_LINES, [_changed(stock.product_id, line) for line in known], must_find=True)
+
+
+class Orders:
+    """How far orders have come, as far as the catalogue has heard."""
+
+    def __init__(self, work: UnitOfWork, _metadata: Metadata) -> None:
+        self._work = work
+
+    def status(self, order_id: UUID) -> OrderStatus | None:
+        """Tell an order's status; None if there has been no news of it."""
+        rows = self._work.read(ORDER, {"id": order_id})
+        return OrderStatus(rows[0].status) if rows else None
+
+    def hear(self, order_id: UUID, status: OrderStatus) -> OrderStatus:
+        """Note news of an order, which may come late, and tell how far the order had come without it.
+
+        Committing raises LostRace if other news of the order came meanwhile: so none overlooks the other.
+        """
+        rows = self._work.read(ORDER, {"id": order_id})
+        if not rows:
+            self._work.write(INSERT_ORDER, [{"order_id": order_id, "status": status, "revision": 1}])
+            return OrderStatus.CREATED
+        before, revision = OrderStatus(rows[0].status), rows[0].revision
+        further = max(before, status, key=_STEPS.index)
+        row = {"id": order_id, "loaded_revision": revision, "status": further, "revision": revision + 1}
+        self._work.write(UPDATE_ORDER, [row], must_find=True)
+        return before
+
+
+_STEPS = (
+    OrderStatus.CREATED,
+    OrderStatus.SUBMITTED,
+    OrderStatus.CONFIRMED,
+    OrderStatus.COMPLETED,
+    OrderStatus.CANCELLED,
+)
+
+
+def _stock(row: sa.Row[Any]) -> Stock:
+    stock = Stock.of(row.product_id)
+    stock.version = row.version
+    stock.level = StockLevel(row.on_hand, row.reserved, row.waiting)
+    return stock
+
+
+def _changed(product_id: UUID, line: OrderedStock) -> dict[str, Any]:
+    return {
+        "of_product": product_id,
+        "of_order": line.order_id,
+        "reserved": line.reserved,
+        "waiting": line.waiting,
+        "shipped": line.shipped,
+    }

@@ -6,8 +6,9 @@ import sqlalchemy as sa
 
 from shared.catalog.events import ProductEvent
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import Amount, UtcDateTime, schema_metadata, text
+from shared.messaging.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.messaging.event_log import EventLog, event_log_table
+from shared.messaging.inbox import Inbox, inbox_table
 
 SCHEMA = "catalog"
 METADATA = schema_metadata(SCHEMA)
@@ -25,5 +26,64 @@ PRODUCTS = sa.Table(
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 
+STOCK = sa.Table(
+    "stock",
+    METADATA,
+    sa.Column("stock_id", sa.Uuid, primary_key=True),
+    sa.Column("product_id", sa.Uuid, sa.ForeignKey(PRODUCTS.c.product_id), nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("on_hand", sa.Integer, nullable=False),
+    sa.Column("reserved", sa.Integer, nullable=False),
+    sa.Column("waiting", sa.Integer, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("product_id", name="uq_stock_product_id"),
+    # the rules are the aggregate's; this is what no bug gets past
+    sa.CheckConstraint("reserved >= 0 AND reserved <= on_hand AND waiting >= 0", name="ck_stock_not_oversold"),
+)
+
+ORDERED_STOCK = sa.Table(
+    "ordered_stock",
+    METADATA,
+    sa.Column("product_id", sa.Uuid, sa.ForeignKey(STOCK.c.product_id), primary_key=True),
+    sa.Column("order_id", sa.Uuid, primary_key=True, index=True),
+    sa.Column("submitted_at", UtcDateTime, nullable=False),
+    sa.Column("reserved", sa.Integer, nullable=False),
+    sa.Column("waiting", sa.Integer, nullable=False),
+    sa.Column("shipped", sa.Integer, nullable=False),
+    sa.CheckConstraint("reserved >= 0 AND waiting >= 0 AND shipped >= 0", name="ck_ordered_stock_not_negative"),
+)
+for _name, _where in (("ix_ordered_stock_waiting", "waiting > 0"), ("ix_ordered_stock_reserved", "reserved > 0")):
+    sa.Index(
+        _name,
+        ORDERED_STOCK.c.product_id,
+        ORDERED_STOCK.c.submitted_at,
+        ORDERED_STOCK.c.order_id,
+        mssql_where=sa.text(_where),
+        sqlite_where=sa.text(_where),
+    )
+
+RATINGS = sa.Table(
+    "ratings",
+    METADATA,
+    sa.Column("rating_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("product_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("customer_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("rating", sa.SmallInteger, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+)
+
+ORDERS = sa.Table(
+    "orders",
+    METADATA,
+    sa.Column("order_id", sa.Uuid, primary_key=True),
+    sa.Column("status", sa.Unicode(20), nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+)
+"""How far orders have come, by the news of ordering that has arrived; `revision` counts that news."""
+
+INBOX = Inbox(inbox_table(METADATA))
+
 CODEC = EventCodec[ProductEvent](get_args(ProductEvent.__value__))
 LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)
+EVERY_TABLE = every_table(METADATA)

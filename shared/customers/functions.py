@@ -1,22 +1,22 @@
-"""The customers' way in: HTTP commands and the relay; what shoppers see of them is ordering's summary."""
+"""The customers: what they tell of themselves, and what they are told. How they order is ordering's summary."""
 
 from uuid import UUID
 
-import azure.functions as func
-
-from shared.customers.commands.register_customer import RegisterCustomer, register_customer
-from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
-from shared.customers.repository import Customers
-from shared.customers.tables import LOG, SCHEMA
-from shared.platform.http.answers import created, done
-from shared.platform.http.api import Api
-from shared.platform.http.callers import Role
-from shared.platform.http.requests import command_call
-from shared.platform.outbox import Outbox
+from shared.customers.commands.add_address import add_address, address_id
+from shared.customers.commands.change_address import change_address
+from shared.customers.commands.change_email import change_email
+from shared.customers.commands.change_preferences import change_preferences
+from shared.customers.commands.make_address_default import make_address_default
+from shared.customers.commands.register_customer import register_customer
+from shared.customers.commands.remove_address import remove_address
+from shared.customers.commands.rename_customer import rename_customer
+from shared.customers.events import CustomerEvent
+from shared.customers.tables import EVERY_TABLE, LOG, SCHEMA
+from shared.customers.views.export import Exports
+from shared.customers.views.profile import Profiles
+from shared.platform.context import App, Context, Created
 from shared.platform.output import Answer
-from shared.platform.settings import Settings
-from shared.platform.sql import context_engine
-from shared.platform.write_side import WriteSide
+from shared.roles import Role
 
 
 class CustomerRegistered(Answer):
@@ -25,27 +25,48 @@ class CustomerRegistered(Answer):
     customer_id: UUID
 
 
-def customers(settings: Settings) -> Api:
-    """Wire customers up; nothing connects yet."""
-    engine = context_engine(settings, SCHEMA)
-    outbox = Outbox(settings, engine, LOG, SCHEMA, topic="customer-events")
-    writes = WriteSide(engine, LOG, Customers, committed=outbox.wake)
-    api = Api("customers")
+class AddressAdded(Answer):
+    """Which address is kept."""
 
-    @api.command("POST", "customers", RegisterCustomer, role=Role.CUSTOMERS_WRITE, created=CustomerRegistered)
-    def post_customer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = command_call(req, context, RegisterCustomer)
-        accepted = writes.run(register_customer, call.command, call.metadata)
-        answer = CustomerRegistered(customer_id=accepted.aggregate_id)
-        return created(accepted, answer, f"/api/customers/{accepted.aggregate_id}/summary")
+    address_id: UUID
 
-    @api.command("POST", "customers/{customerId}/rename", RenameCustomer, role=Role.CUSTOMERS_WRITE)
-    def post_customer_rename(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        call = command_call(req, context, RenameCustomer)
-        return done(writes.run(rename_customer, call.command, call.metadata))
 
-    @api.blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
-    def relay_customer_events(timer: func.TimerRequest) -> None:
-        outbox.sweep()
+def customers(app: App) -> Context[CustomerEvent]:
+    """Declare the customers; nothing connects yet."""
+    context = Context(app, SCHEMA, LOG, "customer-events", EVERY_TABLE)
+    write = Role.CUSTOMERS_WRITE
+    context.command(
+        "post_customer",
+        "POST customers",
+        register_customer,
+        role=write,
+        created=Created(CustomerRegistered, "customers/{customerId}"),
+    )
+    context.command("post_customer_rename", "POST customers/{customerId}/rename", rename_customer, role=write, own=True)
+    context.command("post_customer_email", "POST customers/{customerId}/email", change_email, role=write, own=True)
+    context.command(
+        "post_customer_address",
+        "POST customers/{customerId}/addresses",
+        add_address,
+        role=write,
+        own=True,
+        created=Created(AddressAdded, "customers/{customerId}", address_id),
+    )
+    address = "customers/{customerId}/addresses/{addressId}"
+    context.command("put_customer_address", f"PUT {address}", change_address, role=write, own=True)
+    context.command("delete_customer_address", f"DELETE {address}", remove_address, role=write, own=True)
+    context.command(
+        "post_customer_address_default", f"POST {address}/default", make_address_default, role=write, own=True
+    )
+    context.command(
+        "put_customer_preferences", "PUT customers/{customerId}/preferences", change_preferences, role=write, own=True
+    )
 
-    return api
+    profiles = Profiles(context.reader)
+    read = Role.CUSTOMERS_READ
+    context.look_up("get_customer", "customers/{customerId}", profiles.read_profile, role=read, own=True)
+    context.look_up("get_customers", "customers", profiles.find_by_email, role=read)
+    context.holds(lambda _, customer_id, after: [customer_id] if after == UUID(int=0) else [])
+    exports = Exports(app.held)
+    context.look_up("get_customer_export", "customers/{customerId}/export", exports.read_export, role=read, own=True)
+    return context

@@ -1,78 +1,177 @@
 """How customers are loaded and saved."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, override
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.customers.domain.customer import Customer
-from shared.customers.domain.errors import CustomerAlreadyExists, CustomerNotFound
-from shared.customers.tables import CUSTOMERS, LOG
-from shared.kernel.refusals import StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
-from shared.platform.write_side import LostRace
+from shared.customers.domain.customer import Customer, Preferences
+from shared.customers.domain.errors import CustomerAlreadyExists, CustomerNotFound, EmailTaken
+from shared.customers.events import (
+    CustomerAddress,
+    CustomerAddressAddedV1,
+    CustomerAddressChangedV1,
+    CustomerAddressRemovedV1,
+    CustomerEmailChangedV1,
+)
+from shared.customers.tables import ADDRESSES, CUSTOMERS, EMAILS, LOG
+from shared.messaging.reading import read_from
+from shared.messaging.repository import Repository
+from shared.messaging.writes import Write, by_name, insert
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
+_ADDRESS_COLUMNS = tuple(column for column in ADDRESSES.c if column.name != "customer_id")
+_IS_ADDRESS = (ADDRESSES.c.customer_id == _ID, ADDRESSES.c.address_id == sa.bindparam("of_address", type_=sa.Uuid))
 
-LOAD = sa.select(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID)
-INSERT = sa.insert(CUSTOMERS)
-UPDATE = (
+LOAD = (
+    sa.select(CUSTOMERS, *_ADDRESS_COLUMNS)
+    .select_from(CUSTOMERS.outerjoin(ADDRESSES))
+    .where(CUSTOMERS.c.customer_id == _ID)
+    .order_by(ADDRESSES.c.place)
+)
+INSERT = insert(CUSTOMERS)
+UPDATE = Write(
     sa.update(CUSTOMERS)
     .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
     .values(
-        {
-            column: sa.bindparam(column.name)
-            for column in (CUSTOMERS.c.version, CUSTOMERS.c.name, CUSTOMERS.c.changed_at)
-        }
+        by_name(
+            CUSTOMERS.c.version,
+            CUSTOMERS.c.name,
+            CUSTOMERS.c.email,
+            CUSTOMERS.c.default_address_id,
+            CUSTOMERS.c.language,
+            CUSTOMERS.c.currency,
+            CUSTOMERS.c.newsletter,
+            CUSTOMERS.c.changed_at,
+        )
     )
 )
+INSERT_ADDRESS = insert(ADDRESSES)
+UPDATE_ADDRESS = Write(
+    sa.update(ADDRESSES)
+    .where(*_IS_ADDRESS)
+    .values(
+        by_name(
+            ADDRESSES.c.label,
+            ADDRESSES.c.street,
+            ADDRESSES.c.city,
+            ADDRESSES.c.postal_code,
+            ADDRESSES.c.region,
+            ADDRESSES.c.country,
+        )
+    )
+)
+DELETE_ADDRESS = Write(sa.delete(ADDRESSES).where(*_IS_ADDRESS))
+INSERT_EMAIL = insert(EMAILS)
+DELETE_EMAIL = Write(
+    sa.delete(EMAILS).where(
+        EMAILS.c.address == sa.bindparam("old_address", type_=EMAILS.c.address.type), EMAILS.c.customer_id == _ID
+    )
+)
+OWNER = sa.select(EMAILS.c.customer_id).where(EMAILS.c.address == sa.bindparam("address", type_=EMAILS.c.address.type))
 
 
-class Customers:
-    """The customers, within one transaction and on behalf of one command."""
+class Customers(Repository[Customer]):
+    """The customers."""
 
-    def __init__(self, connection: sa.Connection, metadata: Metadata) -> None:
-        self._connection = connection
-        self._metadata = metadata
+    noun, key = "customer", "customer_id"
+    log, select, insert, update = LOG, LOAD, INSERT, UPDATE
+    missing, taken = CustomerNotFound, CustomerAlreadyExists
 
-    def load(self, customer_id: UUID) -> Customer:
-        """Load a customer.
-
-        Raises:
-            CustomerNotFound: there is none with this id.
-            StaleVersion: the customer is not at the version that the caller acts on.
-        """
-        row = self._connection.execute(LOAD, {"id": customer_id}).one_or_none()
-        if row is None:
-            raise CustomerNotFound(f"There is no customer {customer_id}.")
-        expected = self._metadata.expected_version
-        if expected is not None and expected != row.version:
-            raise StaleVersion(f"Customer {customer_id} is at version {row.version}, not {expected}.")
-        customer = Customer()
-        customer.customer_id, customer.version = row.customer_id, row.version
-        customer.name, customer.email = row.name, row.email
+    @override
+    def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Customer:
+        customer = customer_of(rows)
+        self._email = customer.email
         return customer
 
-    def save(self, customer: Customer) -> Accepted:
-        """Write what the command changed, and its events.
+    @override
+    def _is_callers(self, row: sa.Row[Any]) -> bool:
+        return self._metadata.owner_id in {None, row.customer_id}
 
-        Raises:
-            CustomerAlreadyExists: a new customer's id is taken.
-            LostRace: another command changed the customer since it was loaded.
-        """
-        changed = {"version": customer.version, "name": customer.name, "changed_at": self._metadata.at}
-        if customer.loaded_version == 0:
-            self._insert(customer, changed)
-        else:
-            keys = {"id": customer.customer_id, "loaded_version": customer.loaded_version}
-            if self._connection.execute(UPDATE, keys | changed).rowcount == 0:
-                raise LostRace
-        LOG.append(self._connection, customer.customer_id, customer.loaded_version, customer.changes, self._metadata)
-        return Accepted(customer.customer_id, customer.version)
+    @override
+    def _fixed(self, customer: Customer) -> Mapping[str, Any]:
+        return {}
 
-    def _insert(self, customer: Customer, changed: dict[str, object]) -> None:
-        if self._metadata.expected_version is not None:
-            raise StaleVersion("A customer who is yet to be registered has no version.")
-        try:
-            self._connection.execute(INSERT, {"customer_id": customer.customer_id, "email": customer.email} | changed)
-        except sa.exc.IntegrityError as error:
-            raise CustomerAlreadyExists(f"There is a customer {customer.customer_id} already.") from error
+    @override
+    def _changing(self, customer: Customer) -> Mapping[str, Any]:
+        return {
+            "name": customer.name,
+            "email": customer.email,
+            "default_address_id": customer.default_address_id,
+            "language": customer.preferences.language,
+            "currency": customer.preferences.currency,
+            "newsletter": customer.preferences.newsletter,
+        }
+
+    @override
+    def _insert_more(self, customer: Customer) -> None:
+        self._take_email(customer)
+
+    @override
+    def _update_more(self, customer: Customer) -> None:
+        for place, event in enumerate(customer.changes, customer.loaded_version + 1):
+            keys = {"id": customer.customer_id}
+            match event:
+                case CustomerEmailChangedV1() if compared(event.email) != compared(self._email):
+                    self._work.write(DELETE_EMAIL, [keys | {"old_address": compared(self._email)}])
+                    self._take_email(customer)
+                case CustomerAddressAddedV1():
+                    ids = {"customer_id": customer.customer_id, "address_id": event.address_id, "place": place}
+                    self._work.write(INSERT_ADDRESS, [ids | _row(event.address)])
+                case CustomerAddressChangedV1():
+                    row = keys | {"of_address": event.address_id} | _row(event.address)
+                    self._work.write(UPDATE_ADDRESS, [row], must_find=True)
+                case CustomerAddressRemovedV1():
+                    self._work.write(DELETE_ADDRESS, [keys | {"of_address": event.address_id}], must_find=True)
+                case _:
+                    pass  # the other events change the customer's own row alone
+
+    def _take_email(self, customer: Customer) -> None:
+        taken = EmailTaken("A customer with this e-mail address is registered already.")
+        row = {"address": compared(customer.email), "customer_id": customer.customer_id}
+        self._work.write(INSERT_EMAIL, [row], otherwise=taken)
+
+
+def compared(email: str) -> str:
+    """Write an address for e-mail as it is compared: no provider of note tells addresses apart by case."""
+    return email.casefold()
+
+
+def customer_as_stored(reader: sa.Engine, customer_id: UUID) -> Customer | None:
+    """Read a customer; None if there is none."""
+    rows = read_from(reader, lambda connection: connection.execute(LOAD, {"id": customer_id}).all())
+    return customer_of(rows) if rows else None
+
+
+def owner_of(reader: sa.Engine, email: str) -> UUID | None:
+    """Tell who is registered with an address for e-mail."""
+    values = {"address": compared(email)}
+    return read_from(reader, lambda connection: connection.execute(OWNER, values).scalar_one_or_none())
+
+
+def customer_of(rows: Sequence[sa.Row[Any]]) -> Customer:
+    """Make a customer of the rows that LOAD finds."""
+    head = rows[0]
+    customer = Customer()
+    customer.customer_id, customer.version = head.customer_id, head.version
+    customer.name, customer.email = head.name, head.email
+    customer.default_address_id = head.default_address_id
+    customer.preferences = Preferences(head.language, head.currency, head.newsletter)
+    customer.addresses = {
+        row.address_id: CustomerAddress(row.label, row.street, row.city, row.postal_code, row.region, row.country)
+        for row in rows
+        if row.address_id is not None
+    }
+    return customer
+
+
+def _row(address: CustomerAddress) -> dict[str, Any]:
+    return {
+        "label": address.label,
+        "street": address.street,
+        "city": address.city,
+        "postal_code": address.postal_code,
+        "region": address.region,
+        "country": address.country,
+    }

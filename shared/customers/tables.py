@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from shared.customers.events import CustomerEvent
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import UtcDateTime, schema_metadata, text
+from shared.messaging.columns import UtcDateTime, every_table, schema_metadata, text
 from shared.messaging.event_log import EventLog, event_log_table
 
 SCHEMA = "customers"
@@ -20,7 +20,34 @@ CUSTOMERS = sa.Table(
     sa.Column("name", text(200), nullable=False),
     sa.Column("email", text(320), nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("default_address_id", sa.Uuid),
+    sa.Column("language", sa.Unicode(35)),
+    sa.Column("currency", sa.Unicode(3)),
+    sa.Column("newsletter", sa.Boolean, nullable=False),
 )
+
+ADDRESSES = sa.Table(
+    "addresses",
+    METADATA,
+    sa.Column("customer_id", sa.Uuid, sa.ForeignKey(CUSTOMERS.c.customer_id), primary_key=True),
+    sa.Column("address_id", sa.Uuid, primary_key=True),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("label", text(100)),
+    sa.Column("street", text(200), nullable=False),
+    sa.Column("city", text(100), nullable=False),
+    sa.Column("postal_code", text(20), nullable=False),
+    sa.Column("region", text(100)),
+    sa.Column("country", sa.Unicode(2)),
+)
+
+EMAILS = sa.Table(
+    "emails",
+    METADATA,
+    sa.Column("address", text(320), primary_key=True),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+)
+"""Whose an address for e-mail is; `address` in lower case. A table, so that it can be told from an id that is taken."""
 
 CODEC = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 LOG = EventLog[CustomerEvent](event_log_table(METADATA), CODEC)
+EVERY_TABLE = every_table(METADATA)

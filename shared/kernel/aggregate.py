@@ -2,7 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Self
+from typing import ClassVar, Self
+
+from shared.kernel.refusals import ClosedForChanges
+
+MAX_CHANGES = 10_000
+"""Events of one aggregate, before it takes no more changes. Its log is read in pages, its document has a time for each
+event (140 KB by then), and whoever repairs a read model folds all of it: none of that may grow without an end."""
 
 
 class Aggregate[Event](ABC):
@@ -11,7 +17,10 @@ class Aggregate[Event](ABC):
     Attributes:
         version: the number of events so far; the first event makes version 1.
         changes: the events recorded since it was loaded, not yet saved.
+        max_changes: the version from which on it is closed for changes.
     """
+
+    max_changes: ClassVar[int] = MAX_CHANGES
 
     def __init__(self) -> None:
         self.version = 0
@@ -32,9 +41,30 @@ class Aggregate[Event](ABC):
         return aggregate
 
     def _record(self, event: Event) -> None:
+        """Let a change happen.
+
+        A verb that has begun is carried out, so that an aggregate is unchanged when it refuses: several events of one
+        verb may go a little beyond the limit.
+
+        Raises:
+            ClosedForChanges: there have been as many as there may be.
+        """
+        self._require_open()
+        self._record_step(event)
+
+    def _record_step(self, event: Event) -> None:
+        """Let a step of its life happen, which the limit does not hold up: there are few of them by themselves."""
         self._apply(event)
         self.version += 1
         self.changes.append(event)
+
+    def _require_open(self) -> None:
+        """Refuse changes beyond the limit; raises as _record does."""
+        if self.loaded_version >= self.max_changes:
+            raise ClosedForChanges(
+                f"It has been changed {self.loaded_version:,} times, and takes no further changes; at most "
+                f"{self.max_changes:,} are taken."
+            )
 
     @abstractmethod
     def _apply(self, event: Event) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class InputError:
 class Refusal(Exception):
     """A business rule forbids the command in the present state (HTTP 409)."""
 
-    code: ClassVar[str] = "refused"
+    code: str = "refused"
 
     def __init__(self, detail: str, errors: Sequence[InputError] = ()) -> None:
         super().__init__(detail)
@@ -43,7 +42,26 @@ class Invalid(Refusal):
     code = "invalid"
 
 
+class ClosedForChanges(Refusal):
+    """It has changed as often as one thing may; what ends its life is still done."""
+
+    code = "closed-for-changes"
+
+
 class StaleVersion(Refusal):
     """The caller acts on a version that is no longer the current one (HTTP 412)."""
 
     code = "stale-version"
+
+
+RETRY_AFTER = 1
+"""Seconds after which a caller may try again where nothing better is known."""
+
+
+class Unavailable(Refusal):
+    """It cannot be done now, but may be later (HTTP 503 with Retry-After); it is known to have changed nothing."""
+
+    def __init__(self, code: str, detail: str, retry_after: int = RETRY_AFTER) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.retry_after = retry_after

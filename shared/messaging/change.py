@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
+
+from shared.messaging.shape import Shapes
 
 PATCH_LIMIT = 10
 """Operations that Cosmos DB takes in one patch; the eleventh is a bare 400."""
@@ -11,9 +14,15 @@ PATCH_LIMIT = 10
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A document comes into being."""
+    """A document comes into being.
+
+    Attributes:
+        document: it.
+        notes_times: whether it has the time at which it came to each version; not one with versions without end.
+    """
 
     document: Mapping[str, Any]
+    notes_times: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +31,21 @@ class Patch:
 
     Attributes:
         operations: Cosmos patch operations; more than ten are split within one batch.
-        condition: what must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
+        shapes: the document's; it is changed in today's alone.
+        condition: what else must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
+        notes_times: as in Create.
     """
 
     document_id: str
     operations: Sequence[Mapping[str, Any]]
+    shapes: Shapes
     condition: str | None = None
+    notes_times: bool = True
+
+    @property
+    def when(self) -> str:
+        """All that must hold of the document, as Cosmos DB's filter."""
+        return "from c where " + " AND ".join(filter(None, [self.shapes.condition, self.condition]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,27 +55,31 @@ class Change:
     Attributes:
         gate: the change of the document that counts the aggregate's versions.
         others: changes of further documents in the partition.
+        beside: the aggregate whose first event makes the first of `others`, if that is another aggregate: it is brought
+            from the log where it is not there yet.
     """
 
     partition_key: str
     gate: Create | Patch
     others: Sequence[Create | Patch] = ()
+    beside: UUID | None = None
 
 
 def gated(gate: Create | Patch, version: int, at: datetime) -> Create | Patch:
-    """Let the gate move a document from the version before to this one, and no other, and note when it did.
+    """Let the gate move a document from the version before to this one, and no other, and note when, if it does so.
 
     A document that is created has had no version yet.
     """
     projected = milliseconds(at)
     if isinstance(gate, Create):
-        return Create({**gate.document, "projected": [projected]})
+        return Create({**gate.document, "projected": [projected]}) if gate.notes_times else gate
+    note = [{"op": "add", "path": "/projected/-", "value": projected}] if gate.notes_times else []
     return replace(
         gate,
         operations=[
             *gate.operations,
             {"op": "set", "path": "/version", "value": version},
-            {"op": "add", "path": "/projected/-", "value": projected},
+            *note,
         ],
         condition=" AND ".join(filter(None, [f"c.version = {version - 1}", gate.condition])),
     )

@@ -1,11 +1,16 @@
 """Column types that mean the same on Azure SQL and on SQLite."""
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, override
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.mssql import DATETIME2, NVARCHAR
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 
 def schema_metadata(schema: str) -> sa.MetaData:
@@ -20,14 +25,38 @@ def schema_metadata(schema: str) -> sa.MetaData:
     )
 
 
+def every_table(tables: sa.MetaData) -> sa.Select[Any]:
+    """Look into each of a context's tables, in one request: that tells whether all are there, and can be read."""
+    return sa.select(
+        *(
+            sa.select(sa.func.count())
+            .select_from(sa.select(sa.literal_column("1").label("one")).select_from(table).limit(1).subquery())
+            .scalar_subquery()
+            .label(table.name)
+            for table in tables.sorted_tables
+        )
+    )
+
+
 def text(characters: int) -> sa.Unicode:
     """Hold this many characters: NVARCHAR counts UTF-16 units, of which an emoji takes two."""
     return sa.Unicode(2 * characters)
 
 
 def exact_text(characters: int) -> sa.types.TypeEngine[str]:
-    """Hold ASCII text that is compared byte by byte; Azure SQL's default collation ignores case and trailing blanks."""
+    """Hold ASCII text that is told apart by case, which Azure SQL's default collation ignores.
+
+    No collation of Azure SQL tells text from the same text with blanks behind it, and SQLite does: callers' text is
+    refused where it comes in: an Idempotency-Key has no blanks.
+    """
     return sa.Unicode(characters).with_variant(NVARCHAR(characters, collation="Latin1_General_100_BIN2"), "mssql")
+
+
+class JsonText(sa.TypeDecorator[str]):
+    """A JSON object as text, to the letter as it was written."""
+
+    impl = sa.Unicode
+    cache_ok = True
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
@@ -68,3 +97,39 @@ class Amount(sa.TypeDecorator[Decimal]):
     @override
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> Decimal | None:
         return None if value is None else Decimal(value)
+
+
+class _Ids(sa.TypeDecorator[Iterable[UUID]]):
+    """Ids as one JSON parameter, written as the database writes an id."""
+
+    impl = sa.Unicode
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Iterable[UUID] | None, dialect: sa.Dialect) -> str | None:
+        if value is None:
+            return None
+        return json.dumps([id_.hex if dialect.name == "sqlite" else str(id_) for id_ in value])
+
+
+class _IdsOf(FunctionElement[Any]):
+    """The ids in a JSON parameter, as a subquery."""
+
+    inherit_cache = True
+
+
+@compiles(_IdsOf, "sqlite")
+def _ids_on_sqlite(element: _IdsOf, compiler: Any, **options: Any) -> str:
+    ids = compiler.process(element.clauses, **options)
+    return f"(SELECT value FROM json_each({ids}))"  # noqa: S608  # a parameter's mark
+
+
+@compiles(_IdsOf, "mssql")
+def _ids_on_azure_sql(element: _IdsOf, compiler: Any, **options: Any) -> str:
+    ids = compiler.process(element.clauses, **options)
+    return f"(SELECT CAST(value AS UNIQUEIDENTIFIER) FROM OPENJSON({ids}))"  # noqa: S608  # as above
+
+
+def in_ids(column: sa.ColumnElement[UUID], parameter: str) -> sa.ColumnElement[bool]:
+    """Whether the column is one of the ids of a parameter: one text, and so one plan, for any number of them."""
+    return column.op("IN", is_comparison=True)(_IdsOf(sa.bindparam(parameter, type_=_Ids)))

@@ -1,5 +1,6 @@
 """What travels with an event: who caused it, when, and where it stands in its aggregate's history."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -12,24 +13,26 @@ class Metadata:
     Attributes:
         command_id: names the command in the log; the caller's Idempotency-Key where there is one.
         fingerprint: SHA-256 of the caller and the command's kind and content: the same key with another one is another
-            command.
-        expected_version: the aggregate version that the caller acts on (If-Match); None accepts any.
+            command. None: it follows an event, and the inbox tells whether it was carried out.
+        earlier_fingerprints: gives what earlier releases would have recorded as the fingerprint of this command.
+        expected_versions: the aggregate's version has to be one of these (If-Match); None accepts any.
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.
         actor: who acts; a caller's object id in Entra ID.
-        customer_id: the customer who acts for themselves, and to whom nobody else's data exists; None: the shop acts.
+        owner_id: the caller who acts for themselves, to whom nobody else's data exists; None: all data is reached.
         at: when, in UTC.
     """
 
     command_id: str = field(default_factory=lambda: str(uuid4()))
-    fingerprint: bytes = bytes(32)
-    expected_version: int | None = None
+    fingerprint: bytes | None = bytes(32)
+    earlier_fingerprints: Callable[[], Collection[bytes]] = tuple
+    expected_versions: Collection[int] | None = None
     correlation_id: str = ""
     causation_id: str | None = None
     traceparent: str | None = None
     actor: str = "anonymous"
-    customer_id: UUID | None = None
+    owner_id: UUID | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 

@@ -4,22 +4,30 @@ It is the audit trail, the source that read models are rebuilt from, the outbox 
 record that makes commands idempotent: what a command answered follows from the events it left.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import batched
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import UtcDateTime, exact_text
+from shared.messaging.columns import JsonText, UtcDateTime, exact_text, in_ids
 from shared.messaging.envelope import Accepted, Envelope, Metadata, Recorded
+from shared.messaging.log_search import among_newest, of_aggregate, of_command
+from shared.messaging.sqlite import sqlite_cursor
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.messaging.writes import Row, Write, insert, written
 
-PARAMETERS = 1_000
-"""Values of one list; SQL Server takes 2,100 parameters a statement."""
+_READPAST = "WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)"
+"""Skips what another relay is claiming. READPAST asks for READCOMMITTEDLOCK under READ_COMMITTED_SNAPSHOT, which is how
+Azure SQL makes databases (Microsoft's page of table hints)."""
+
+
+_SETTLED = sa.bindparam("rows", type_=sa.Unicode)
 
 
 def event_log_table(schema: sa.MetaData) -> sa.Table:
@@ -33,7 +41,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("aggregate_id", sa.Uuid, nullable=False),
         sa.Column("aggregate_version", sa.BigInteger, nullable=False),
         sa.Column("type", sa.Unicode(100), nullable=False),
-        sa.Column("payload", sa.Unicode, nullable=False),
+        sa.Column("payload", JsonText, nullable=False),
         sa.Column("occurred_at", UtcDateTime, nullable=False),
         sa.Column("command_id", exact_text(255), nullable=False),
         sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
@@ -43,13 +51,12 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("actor", sa.Unicode(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
         sa.Column("published_at", UtcDateTime),
-        sa.UniqueConstraint("event_id", name="uq_event_log_event_id"),
+        # event_id follows from both of these, and so needs no index of its own
         sa.UniqueConstraint("aggregate_id", "aggregate_version", name="uq_event_log_aggregate_version"),
     )
     for name, columns, unique, where in (
         ("uq_event_log_command", ["command_id"], True, "command_fingerprint IS NOT NULL"),
         ("ix_event_log_unpublished", ["sequence"], False, "published_at IS NULL"),
-        ("ix_event_log_unpublished_aggregate", ["aggregate_id", "aggregate_version"], False, "published_at IS NULL"),
     ):
         only = sa.text(where)
         sa.Index(name, *(table.c[column] for column in columns), unique=unique, mssql_where=only, sqlite_where=only)
@@ -60,39 +67,76 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
 class Statements:
     """Every statement on one log, built once: building costs eight times what running a built one does."""
 
-    append: sa.Insert
+    append: Write
     history: sa.Select[Any]
     histories: sa.Select[Any]
     newest: sa.Select[Any]
+    version: sa.Select[Any]
     first_of_command: sa.Select[Any]
     claim: sa.Update
-    claimed: sa.Select[Any]
-    mark_published: sa.Update
-    release: sa.Update
+    claimed: sa.TextualSelect
+    claim_at_once: sa.TextualSelect
+    settle_at_once: sa.TextualSelect
+    mark_published: Write
+    release: Write
     unpublished: sa.Select[Any]
+    of_aggregate: sa.Select[Any]
+    of_command: sa.Select[Any]
+    among_newest: sa.Select[Any]
 
 
 def _statements(log: sa.Table) -> Statements:
     first, last = log.alias("first"), log.alias("last")
-    head, earlier = log.alias("head"), log.alias("earlier")
+    head, before = log.alias("head"), log.alias("before")
     waiting, oldest = log.alias("waiting"), log.alias("oldest")
     heads = (
         sa.select(head.c.sequence)
-        .with_hint(head, "WITH (READPAST, UPDLOCK, ROWLOCK)", "mssql")
+        .with_hint(head, _READPAST, "mssql")
         .where(
             head.c.published_at.is_(None),
-            sa.or_(head.c.claimed_until.is_(None), head.c.claimed_until < sa.bindparam("now", type_=UtcDateTime)),
-            ~sa.exists().where(
-                earlier.c.aggregate_id == head.c.aggregate_id,
-                earlier.c.aggregate_version < head.c.aggregate_version,
-                earlier.c.published_at.is_(None),
+            sa.or_(
+                head.c.claimed_until.is_(None),
+                head.c.claimed_until < sa.bindparam("now", type_=UtcDateTime),
+                head.c.claimed_until > sa.bindparam("at_most", type_=UtcDateTime),
+            ),
+            # an aggregate's events are published in order, so the oldest is the one whose predecessor is; one that
+            # this statement's snapshot does not show yet is none
+            sa.or_(
+                head.c.aggregate_version == sa.literal_column("1"),
+                sa.exists().where(
+                    before.c.aggregate_id == head.c.aggregate_id,
+                    before.c.aggregate_version == head.c.aggregate_version - sa.literal_column("1"),
+                    before.c.published_at.is_not(None),
+                ),
             ),
         )
         .order_by(head.c.sequence)
         .limit(sa.bindparam("most", type_=sa.Integer))
+        .offset(0)  # without it SQLAlchemy leaves the order out of a subquery of T-SQL
     )
+    claim = (
+        sa.update(log)
+        .where(log.c.sequence.in_(heads))
+        .values(claimed_until=sa.bindparam("until", type_=UtcDateTime))
+        .returning(log.c.aggregate_id, log.c.aggregate_version)
+    )
+    mark_published = Write(
+        sa.update(log)
+        .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type))
+        .values(published_at=sa.bindparam("published_at", type_=UtcDateTime), claimed_until=sa.null())
+    )
+    release = Write(
+        sa.update(log)
+        .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type), log.c.published_at.is_(None))
+        .values(claimed_until=sa.bindparam("claimed_until", type_=UtcDateTime))
+    )
+    settling = f"""\
+SET NOCOUNT ON;
+DECLARE @rows NVARCHAR(MAX) = :rows;
+{mark_published.tsql("published")}
+{release.tsql("released")}"""
     return Statements(
-        append=sa.insert(log),
+        append=insert(log),
         history=sa.select(log)
         .where(
             log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid),
@@ -101,9 +145,12 @@ def _statements(log: sa.Table) -> Statements:
         )
         .order_by(log.c.aggregate_version),
         histories=sa.select(log)
-        .where(log.c.aggregate_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)))
+        .where(in_ids(log.c.aggregate_id, "ids"))
         .order_by(log.c.aggregate_id, log.c.aggregate_version),
         newest=sa.select(sa.func.max(log.c.sequence)),
+        version=sa.select(sa.func.max(log.c.aggregate_version)).where(
+            log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid)
+        ),
         first_of_command=sa.select(
             first.c.aggregate_id,
             first.c.command_fingerprint,
@@ -115,25 +162,14 @@ def _statements(log: sa.Table) -> Statements:
             first.c.command_id == sa.bindparam("command", type_=exact_text(255)),
             first.c.command_fingerprint.is_not(None),
         ),
-        claim=sa.update(log)
-        .where(log.c.sequence.in_(heads))
-        .values(claimed_until=sa.bindparam("until", type_=UtcDateTime))
-        .returning(log.c.aggregate_id),
-        claimed=sa.select(log)
-        .where(
-            log.c.published_at.is_(None),
-            log.c.aggregate_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)),
-        )
-        .order_by(log.c.sequence),
-        mark_published=sa.update(log)
-        .where(log.c.sequence.in_(sa.bindparam("sequences", expanding=True, type_=sa.BigInteger)))
-        .values(published_at=sa.bindparam("now", type_=UtcDateTime), claimed_until=None),
-        release=sa.update(log)
-        .where(
-            log.c.published_at.is_(None),
-            log.c.aggregate_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)),
-        )
-        .values(claimed_until=sa.bindparam("until", type_=UtcDateTime)),
+        claim=claim,
+        claimed=_claimed(log),
+        claim_at_once=_claim_at_once(log, settling, claim),
+        settle_at_once=sa.text(settling)
+        .bindparams(_SETTLED)
+        .columns(sa.column("nothing")),  # or types are not declared
+        mark_published=mark_published,
+        release=release,
         # both by the index of what is unpublished, however long the outbox is
         unpublished=sa.select(
             sa.select(sa.func.count()).where(waiting.c.published_at.is_(None)).scalar_subquery().label("events"),
@@ -142,7 +178,36 @@ def _statements(log: sa.Table) -> Statements:
         .where(oldest.c.published_at.is_(None))
         .order_by(oldest.c.sequence)
         .limit(1),
+        of_aggregate=of_aggregate(log),
+        of_command=of_command(log),
+        among_newest=among_newest(log),
     )
+
+
+def _columns(log: sa.Table) -> str:
+    return ", ".join(f"events.{column.name}" for column in log.c)
+
+
+def _claimed(log: sa.Table) -> sa.TextualSelect:
+    """Read on SQLite what is claimed, and what follows it in the same aggregates."""
+    return sa.text(f"""\
+SELECT {_columns(log)} FROM {log.fullname} AS events JOIN json_each(:heads) AS head
+ON events.aggregate_id = head.value ->> 0 AND events.aggregate_version >= head.value ->> 1
+ORDER BY events.sequence""").columns(*log.c)  # noqa: S608  # the table's own name
+
+
+def _claim_at_once(log: sa.Table, settling: str, claim: sa.Update) -> sa.TextualSelect:
+    """Settle, claim and read in one request of Azure SQL, alike."""
+    claiming, parameters = written(claim)
+    output = "OUTPUT inserted.aggregate_id, inserted.aggregate_version"
+    text = f"""\
+{settling}
+DECLARE @claimed TABLE (aggregate_id UNIQUEIDENTIFIER, aggregate_version BIGINT);
+{claiming.replace(output, f"{output} INTO @claimed")};
+SELECT {_columns(log)} FROM {log.fullname} AS events JOIN @claimed AS head
+ON events.aggregate_id = head.aggregate_id AND events.aggregate_version >= head.aggregate_version
+ORDER BY events.sequence;"""  # noqa: S608  # as above
+    return sa.text(text).bindparams(_SETTLED, *parameters).columns(*log.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +216,31 @@ class Entry[Event]:
 
     recorded: Recorded[Event]
     published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of events that were claimed.
+
+    Attributes:
+        published: the sequences of those that Service Bus has.
+        at: when it had them.
+        released: the sequences of aggregates' first events that could not be sent, and when to try them again.
+    """
+
+    published: Sequence[int] = ()
+    at: datetime | None = None
+    released: Sequence[tuple[int, datetime]] = ()
+
+    @property
+    def published_rows(self) -> Sequence[Row]:
+        """As rows of `Statements.mark_published`."""
+        return [{"at_sequence": sequence, "published_at": self.at} for sequence in self.published]
+
+    @property
+    def released_rows(self) -> Sequence[Row]:
+        """As rows of `Statements.release`."""
+        return [{"at_sequence": sequence, "claimed_until": until} for sequence, until in self.released]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,31 +260,39 @@ class EventLog[Event]:
         self.statements = _statements(table)
 
     def append(
-        self, connection: sa.Connection, aggregate_id: UUID, after: int, events: Iterable[Event], metadata: Metadata
+        self, work: UnitOfWork, aggregate_id: UUID, after: int, events: Iterable[Event], metadata: Metadata
     ) -> None:
-        """Add the events that bring an aggregate on from version `after`.
+        """Have the events added that bring an aggregate on from version `after`.
 
-        Raises:
-            sqlalchemy.exc.IntegrityError: another command has made one of these versions, or used the same key.
+        A command that changes several aggregates answers for the first one whose events are added.
+
+        Committing raises LostRace if another command has made one of these versions, or has used the same key.
         """
+        answers = not self.has_appended(work)
         rows = [
             {
-                "event_id": uuid4(),
+                "event_id": uuid5(aggregate_id, f"{self.table.schema}/{version}"),
                 "aggregate_id": aggregate_id,
                 "aggregate_version": version,
                 "type": type(event).__name__,
                 "payload": self.codec.encode(event).decode(),
                 "occurred_at": metadata.at,
                 "command_id": metadata.command_id,
-                "command_fingerprint": metadata.fingerprint if version == after + 1 else None,
+                "command_fingerprint": metadata.fingerprint if answers and version == after + 1 else None,
                 "correlation_id": metadata.correlation_id,
                 "causation_id": metadata.causation_id or metadata.command_id,
                 "traceparent": metadata.traceparent,
                 "actor": metadata.actor,
+                "claimed_until": None,
+                "published_at": None,
             }
             for version, event in enumerate(events, after + 1)
         ]
-        connection.execute(self.statements.append, rows)
+        work.write(self.statements.append, rows)
+
+    def has_appended(self, work: UnitOfWork) -> bool:
+        """Tell whether a unit of work has events of this log to write."""
+        return any(step is self.statements.append for step, _ in work.plan)
 
     def history(
         self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
@@ -206,52 +304,80 @@ class EventLog[Event]:
         self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
     ) -> Sequence[Entry[Event]]:
         """Read the same, with when each was published."""
-        rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until})
-        return [Entry(self.codec.open(_envelope(row)), row.published_at) for row in rows]
+        rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until}).all()
+        return [Entry(self.codec.open(envelope_of(row)), row.published_at) for row in rows]
 
     def histories(self, connection: sa.Connection, aggregate_ids: Sequence[UUID]) -> dict[UUID, list[Recorded[Event]]]:
         """Read all events of some aggregates, oldest first; an aggregate without events is left out."""
         found: dict[UUID, list[Recorded[Event]]] = defaultdict(list)
-        for some in batched(aggregate_ids, PARAMETERS, strict=False):
-            for row in connection.execute(self.statements.histories, {"ids": some}):
-                found[row.aggregate_id].append(self.codec.open(_envelope(row)))
+        for row in connection.execute(self.statements.histories, {"ids": aggregate_ids}).all():
+            found[row.aggregate_id].append(self.codec.open(envelope_of(row)))
         return found
 
     def newest(self, connection: sa.Connection) -> int:
         """Give the highest sequence that is visible; 0 in an empty log."""
         return connection.execute(self.statements.newest).scalar() or 0
 
-    def first_answer(self, connection: sa.Connection, command_id: str) -> FirstAnswer | None:
-        """Look up what the command with this key answered, if one was accepted."""
-        row = connection.execute(self.statements.first_of_command, {"command": command_id}).one_or_none()
-        return (
-            None
-            if row is None
-            else FirstAnswer(row.command_fingerprint, Accepted(row.aggregate_id, row.version, replayed=True))
-        )
+    def version(self, connection: sa.Connection, aggregate_id: UUID) -> int:
+        """Give the version that an aggregate is at; 0 if there is none."""
+        return connection.execute(self.statements.version, {"id": aggregate_id}).scalar() or 0
+
+    def first_of(self, command_id: str) -> tuple[sa.Select[Any], dict[str, Any]]:
+        """Give the statement, and its parameters, that finds the command with this key, if one was accepted."""
+        return self.statements.first_of_command, {"command": command_id}
+
+    def first_answer(self, found: Sequence[sa.Row[Any]]) -> FirstAnswer | None:
+        """Tell what the command answered that `first_of` has found."""
+        if not found:
+            return None
+        [row] = found
+        return FirstAnswer(row.command_fingerprint, Accepted(row.aggregate_id, row.version, replayed=True))
 
     def claim(
-        self, connection: sa.Connection, now: datetime, until: datetime, most: int
-    ) -> Iterator[tuple[int, Envelope]]:
+        self, connection: sa.Connection, now: datetime, until: datetime, most: int, settled: Settled | None = None
+    ) -> Sequence[tuple[int, Envelope]]:
         """Take unpublished events for publishing, with their sequence, in order; nobody else gets them until `until`.
 
         The oldest unpublished event of an aggregate stands for all of it: only whoever holds that one may publish the
         aggregate, and a later event becomes the oldest only when those before it are marked. So two relays never
         send one aggregate's events in the wrong order.
+
+        A claim that is dated further ahead than a claim can be, and clocks may differ by as much again, was made by a
+        clock that is wrong, and counts as none: whoever made it may be gone. If it is not, both send the same events in
+        the same order, and Service Bus drops those that it has.
+
+        Args:
+            connection: of a transaction.
+            now: the time.
+            until: when the claim ends.
+            most: aggregates that are claimed.
+            settled: what became of those that were claimed before; it is noted first, in the same request.
         """
-        heads = connection.execute(self.statements.claim, {"now": now, "until": until, "most": most}).scalars().all()
-        if heads:
-            for row in connection.execute(self.statements.claimed, {"ids": heads}):
-                yield row.sequence, _envelope(row)
+        settled = settled or Settled()
+        times = {"now": now, "until": until, "at_most": until + (until - now), "most": most}
+        if connection.dialect.name == "mssql":
+            parameters = {"rows": self._settling(settled)} | times
+            rows = connection.execute(self.statements.claim_at_once, parameters).all()
+        else:
+            self.settle(connection, settled)
+            heads = connection.execute(self.statements.claim, times).all()
+            ids = json.dumps([(head.aggregate_id.hex, head.aggregate_version) for head in heads])
+            rows = connection.execute(self.statements.claimed, {"heads": ids}).all() if heads else []
+        return [(row.sequence, envelope_of(row)) for row in rows]
 
-    def mark_published(self, connection: sa.Connection, sequences: Sequence[int], now: datetime) -> None:
-        """Note that the events have reached Service Bus."""
-        for some in batched(sequences, PARAMETERS, strict=False):
-            connection.execute(self.statements.mark_published, {"sequences": some, "now": now})
+    def settle(self, connection: sa.Connection, settled: Settled) -> None:
+        """Note what became of events that were claimed."""
+        if connection.dialect.name == "mssql":
+            connection.execute(self.statements.settle_at_once, {"rows": self._settling(settled)}).close()
+            return
+        cursor = sqlite_cursor(connection)
+        self.statements.mark_published.run(cursor, settled.published_rows)
+        self.statements.release.run(cursor, settled.released_rows)
 
-    def release(self, connection: sa.Connection, aggregate_ids: Sequence[UUID], until: datetime) -> None:
-        """Give up the claim on aggregates that could not be sent; they are tried again after `until`."""
-        connection.execute(self.statements.release, {"ids": aggregate_ids, "until": until})
+    def _settling(self, settled: Settled) -> str:
+        published = self.statements.mark_published.as_json(settled.published_rows)
+        released = self.statements.release.as_json(settled.released_rows)
+        return f'{{"published":{published},"released":{released}}}'
 
     def unpublished(self, connection: sa.Connection) -> tuple[int, datetime | None]:
         """Tell how many events the outbox holds, and when the oldest of them occurred."""
@@ -259,7 +385,8 @@ class EventLog[Event]:
         return (0, None) if row is None else (row.events, row.occurred_at)
 
 
-def _envelope(row: sa.Row[Any]) -> Envelope:
+def envelope_of(row: sa.Row[Any]) -> Envelope:
+    """Give the envelope in a row of a log."""
     return Envelope(
         event_id=row.event_id,
         aggregate_id=row.aggregate_id,

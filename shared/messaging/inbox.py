@@ -1,11 +1,17 @@
 """The inbox: which events a consumer that changes SQL has consumed, written in the transaction of that change."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.messaging.columns import UtcDateTime
+from shared.messaging.columns import UtcDateTime, in_ids
+from shared.messaging.envelope import Envelope, Metadata, Recorded
+from shared.messaging.lines import Lines
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.messaging.writes import insert
 
 
 def inbox_table(schema: sa.MetaData) -> sa.Table:
@@ -18,20 +24,60 @@ def inbox_table(schema: sa.MetaData) -> sa.Table:
     )
 
 
+class AlreadyConsumed(Exception):
+    """The event was consumed before: its consumer changes nothing again."""
+
+
 class Inbox:
     """Tells first deliveries from repeated ones."""
 
     def __init__(self, table: sa.Table) -> None:
-        self.seen = sa.select(table.c.event_id).where(table.c.event_id == sa.bindparam("event", type_=sa.Uuid))
-        self.record = sa.insert(table)
+        self.table = table
+        self.record = insert(table)
+        self.find = sa.select(table.c.event_id).where(table.c.event_id == sa.bindparam("id", type_=sa.Uuid))
+        self.received = sa.select(table.c.event_id, table.c.received_at).where(in_ids(table.c.event_id, "ids"))
 
-    def receive(self, connection: sa.Connection, event_id: UUID) -> bool:
-        """Note an event as consumed; False when it was already, and must change nothing again.
+    def receive(self, work: UnitOfWork, event_id: UUID) -> None:
+        """Have an event noted as consumed. Committing raises AlreadyConsumed if it is."""
+        row = {"event_id": event_id, "received_at": datetime.now(UTC)}
+        work.write(self.record, [row], otherwise=AlreadyConsumed())
+
+    def consume[Event](
+        self,
+        engine: sa.Engine,
+        recorded: Recorded[Event],
+        handler: Callable[[Recorded[Event], UnitOfWork], None],
+        lines: Lines | None = None,
+    ) -> None:
+        """Let a handler take one event in, once: what it writes and the note of the event are one transaction.
+
+        A repeated event is told from a first one by the commit. A handler may refuse before that what it has done
+        already: so the inbox is asked then.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: it is being consumed elsewhere at this moment; the delivery will be repeated.
+            Exception: what the handler or the commit raises; nothing has changed.
         """
-        if connection.execute(self.seen, {"event": event_id}).first() is not None:
-            return False
-        connection.execute(self.record, {"event_id": event_id, "received_at": datetime.now(UTC)})
-        return True
+        with UnitOfWork(engine, lines=lines) as work, suppress(AlreadyConsumed):
+            event_id = recorded.envelope.event_id
+            self.receive(work, event_id)
+            try:
+                handler(recorded, work)
+            except Exception:
+                if work.read(self.find, {"id": event_id}):
+                    return
+                raise
+            work.commit()
+
+
+def caused_by(envelope: Envelope) -> Metadata:
+    """Give what the events carry that follow from an event: its conversation, and itself as their cause."""
+    event_id = str(envelope.event_id)
+    return Metadata(
+        command_id=event_id,
+        fingerprint=None,
+        correlation_id=envelope.correlation_id,
+        causation_id=event_id,
+        traceparent=envelope.traceparent,
+        actor=envelope.actor,
+        at=datetime.now(UTC),
+    )

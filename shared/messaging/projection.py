@@ -4,7 +4,6 @@ Event n is applied to a document at version n-1 in one atomic Cosmos operation t
 event was applied before, which is fine, or events before it are missing, which the log fills in.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -20,11 +19,17 @@ from shared.messaging.change import PATCH_LIMIT, Change, Create, Patch, document
 from shared.messaging.container import Container
 from shared.messaging.envelope import Recorded
 from shared.messaging.event_log import EventLog
+from shared.messaging.reading import read_from
+from shared.messaging.shape import Shapes
+from shared.messaging.threads import DELIVERY
 
 logger = logging.getLogger(__name__)
 
 TRIES = 20
 """Rounds of looking and applying again before a delivery is given back to Service Bus."""
+
+PAGE = 500
+"""Events that are read from the log at once, to fill a gap."""
 
 _RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
@@ -43,6 +48,7 @@ class Projection[Event]:
         log: EventLog[Event],
         change: Callable[[Recorded[Event]], Change],
         reconsider: Callable[[Container, Recorded[Event]], Awaitable[Change]] | None = None,
+        derive: Callable[[Container, str], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -52,12 +58,15 @@ class Projection[Event]:
             log: the context's event log.
             change: what an event does, as far as it can be told from the event alone; one request.
             reconsider: what it does in the light of the documents that are there, when `change` did not fit them.
+            derive: writes what other partitions show of the one that an event changed, by its key; safe to repeat, for
+                it is called for events that come again as well.
         """
         self._containers = containers
-        self._reader = engine.execution_options(reads_only=True)
+        self._reader = engine
         self._log = log
         self._change = change
         self._reconsider = reconsider
+        self._derive = derive
 
     async def project(self, recorded: Recorded[Event]) -> None:
         """Apply an event once to each container, after its predecessors.
@@ -68,6 +77,8 @@ class Projection[Event]:
         """
         for container in await self._containers():
             await self._project(container, recorded)
+            if self._derive is not None:
+                await self._derive(container, self._change(recorded).partition_key)
         envelope = recorded.envelope
         logger.info(
             "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
@@ -86,12 +97,15 @@ class Projection[Event]:
         held = await _version(container, document_id, partition_key)
         if held >= until:
             return
-        missing = await asyncio.to_thread(self._history, aggregate_id, held, until)
-        if len(missing) != until - held:
-            raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {until}")
         logger.warning("filling %s to %s of %s from the log", held + 1, until, aggregate_id)
-        for recorded in missing:
-            await self._project(container, recorded)
+        while held < until:
+            end = min(until, held + PAGE)
+            missing = await DELIVERY.run(self._history, aggregate_id, held, end)
+            if len(missing) != end - held:
+                raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {end}")
+            for recorded in missing:
+                await self._project(container, recorded)
+            held = end
 
     async def _project(self, container: Container, recorded: Recorded[Event]) -> None:
         envelope = recorded.envelope
@@ -106,41 +120,52 @@ class Projection[Event]:
             else:
                 return
             gate_id = document_id(change.gate)
-            held = await _version(container, gate_id, change.partition_key)
+            shapes = None if isinstance(change.gate, Create) else change.gate.shapes
+            held = await _version(container, gate_id, change.partition_key, shapes)
             if held >= envelope.version:
                 return
             if held < envelope.version - 1:
                 await self.catch_up(
                     container, envelope.aggregate_id, gate_id, change.partition_key, envelope.version - 1
                 )
+            elif change.beside is not None:
+                await self._bring(container, change.beside, change.others[0], change.partition_key)
             elif self._reconsider is not None:
                 change = await self._reconsider(container, recorded)
             # else its predecessor has come since: once more
         raise failed
 
+    async def _bring(self, container: Container, aggregate_id: UUID, step: Create | Patch, partition_key: str) -> None:
+        """Let a document be there, in today's shape, that another aggregate's events change."""
+        shapes = step.shapes if isinstance(step, Patch) else None
+        if await _version(container, document_id(step), partition_key, shapes) == 0:
+            await self.catch_up(container, aggregate_id, document_id(step), partition_key, until=1)
+
     def _history(self, aggregate_id: UUID, after: int, until: int) -> Sequence[Recorded[Event]]:
-        with self._reader.connect() as connection:
-            return self._log.history(connection, aggregate_id, after, until)
+        return read_from(self._reader, lambda connection: self._log.history(connection, aggregate_id, after, until))
 
 
-async def _version(container: Container, document_id: str, partition_key: str) -> int:
+async def _version(container: Container, document_id: str, partition_key: str, shapes: Shapes | None = None) -> int:
+    """Tell which version a document is at, 0 if there is none; it is in today's shape then, if its shapes are given."""
+    if shapes is not None:
+        document = await shapes.stored(container, document_id, partition_key)
+        return int(document["version"]) if document else 0
     try:
-        document = await container.read_item(document_id, partition_key)
+        return int((await container.read_item(document_id, partition_key))["version"])
     except ResourceNotFoundError:
         return 0
-    return int(document["version"])
 
 
 async def _write(container: Container, change: Change, version: int) -> None:
     match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
         case [Create(document)]:
             await container.create_item(dict(document))
-        case [Patch(document_id, operations, condition)] if len(operations) <= PATCH_LIMIT:
+        case [Patch() as patch] if len(patch.operations) <= PATCH_LIMIT:
             await container.patch_item(
-                document_id,
+                patch.document_id,
                 change.partition_key,
-                [dict(operation) for operation in operations],
-                filter_predicate=_from(condition),
+                [dict(operation) for operation in patch.operations],
+                filter_predicate=patch.when,
                 no_response=True,
             )
         case several:
@@ -151,13 +176,9 @@ async def _write(container: Container, change: Change, version: int) -> None:
 def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     if isinstance(step, Create):
         return [("create", (dict(step.document),), {})]
-    guard = {} if step.condition is None else {"filter_predicate": _from(step.condition)}
+    guard = {"filter_predicate": step.when}
     # The whole batch fails with its first operation, so guarding that one guards all parts of a patch that is split.
     return [
         ("patch", (step.document_id, [dict(operation) for operation in part]), {} if place else guard)
         for place, part in enumerate(batched(step.operations, PATCH_LIMIT, strict=False))
     ]
-
-
-def _from(condition: str | None) -> str | None:
-    return None if condition is None else f"from c where {condition}"

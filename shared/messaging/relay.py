@@ -2,16 +2,19 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from shared.messaging.envelope import Envelope
-from shared.messaging.event_log import EventLog
+from shared.messaging.event_log import EventLog, Settled
+from shared.messaging.reading import again_if_lost
 
 logger = logging.getLogger(__name__)
 
@@ -77,21 +80,26 @@ class Relay[Event]:
         Raises:
             TopicUnreachable: what is left stays in the outbox, free to be claimed again.
         """
-        published = 0
-        while histories := self._claim():
+        published, settled = 0, Settled()
+        while histories := again_if_lost(partial(self._claim, settled)):
             outcomes = list(self._senders.map(self._send, histories.values()))
-            published += self._settle(histories, outcomes)
+            settled = self._settled(histories, outcomes)
+            published += len(settled.published)
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
             if unreachable is not None:
+                with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # or the claims run out
+                    self._log.settle(connection, settled)
                 raise unreachable
         return published
 
-    def _claim(self) -> dict[UUID, list[tuple[int, Envelope]]]:
+    def _claim(self, settled: Settled) -> dict[UUID, list[tuple[int, Envelope]]]:
         now = self._clock()
         histories: dict[UUID, list[tuple[int, Envelope]]] = defaultdict(list)
         with self._engine.begin() as connection:
-            for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS):
+            for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS, settled):
                 histories[envelope.aggregate_id].append((sequence, envelope))
+        for history in histories.values():
+            history.sort(key=lambda event: event[1].version)  # one insert may number its rows in any order
         return histories
 
     def _send(self, history: Iterable[tuple[int, Envelope]]) -> Exception | None:
@@ -106,17 +114,15 @@ class Relay[Event]:
             return error
         return None
 
-    def _settle(self, histories: dict[UUID, list[tuple[int, Envelope]]], outcomes: Sequence[Exception | None]) -> int:
+    def _settled(
+        self, histories: Mapping[UUID, Sequence[tuple[int, Envelope]]], outcomes: Sequence[Exception | None]
+    ) -> Settled:
         now = self._clock()
-        settled = list(zip(histories.items(), outcomes, strict=True))
-        sent = [sequence for (_, history), error in settled if error is None for sequence, _ in history]
-        unreached = [id_ for (id_, _), error in settled if isinstance(error, TopicUnreachable)]
-        refused = [id_ for (id_, _), error in settled if error and not isinstance(error, TopicUnreachable)]
-        with self._engine.begin() as connection:
-            if sent:
-                self._log.mark_published(connection, sent, now)
-            if unreached:
-                self._log.release(connection, unreached, now)
-            if refused:
-                self._log.release(connection, refused, now + SETBACK)
-        return len(sent)
+        sent: list[int] = []
+        released: list[tuple[int, datetime]] = []
+        for history, error in zip(histories.values(), outcomes, strict=True):
+            if error is None:
+                sent += [sequence for sequence, _ in history]
+            else:
+                released.append((history[0][0], now if isinstance(error, TopicUnreachable) else now + SETBACK))
+        return Settled(sent, now, released)

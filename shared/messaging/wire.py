@@ -1,6 +1,7 @@
 """Envelopes on the wire: CloudEvents 1.0 in JSON, so that a dead letter can be read without this code."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from operator import index
 from uuid import UUID
@@ -10,9 +11,31 @@ from shared.messaging.envelope import Envelope
 CONTENT_TYPE = "application/cloudevents+json"
 
 
+PREFIX = "cloudEvents_"
+"""Stands before an attribute's name in the application properties of an AMQP message:
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/amqp-protocol-binding.md"""
+
+
 def to_body(envelope: Envelope, source: str) -> bytes:
-    """Write an envelope as a CloudEvent; extension attributes are lower case, as the specification asks."""
-    attributes = {
+    """Write an envelope as a CloudEvent."""
+    head = json.dumps(attributes(envelope, source), ensure_ascii=False)
+    return f'{head[:-1]}, "data": {envelope.payload}}}'.encode()
+
+
+def to_properties(envelope: Envelope, source: str) -> Mapping[str | bytes, str | int]:
+    """Write a CloudEvent's attributes as application properties too, so that a subscription's rules can filter on them.
+
+    The binding allows it beside a structured body. The media type of the data is left out: a structured message has
+    that of the whole in its content type.
+    """
+    return {
+        f"{PREFIX}{name}": value for name, value in attributes(envelope, source).items() if name != "datacontenttype"
+    }
+
+
+def attributes(envelope: Envelope, source: str) -> dict[str, str | int]:
+    """Give a CloudEvent's attributes; those of this system's own are lower case, as the specification asks."""
+    found: dict[str, str | int] = {
         "specversion": "1.0",
         "id": str(envelope.event_id),
         "source": f"/{source}",
@@ -27,9 +50,8 @@ def to_body(envelope: Envelope, source: str) -> bytes:
         "actor": envelope.actor,
     }
     if envelope.traceparent is not None:
-        attributes["traceparent"] = envelope.traceparent
-    head = json.dumps(attributes, ensure_ascii=False)
-    return f'{head[:-1]}, "data": {envelope.payload}}}'.encode()
+        found["traceparent"] = envelope.traceparent
+    return found
 
 
 def from_body(body: bytes) -> Envelope:
@@ -53,5 +75,8 @@ def from_body(body: bytes) -> Envelope:
             traceparent=event.get("traceparent"),
             actor=event["actor"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"The message is no event of this system: {error!r}") from error
+    except KeyError as error:
+        raise ValueError(f"The message is no event of this system: it has no {error}.") from None
+    except (ValueError, TypeError, AttributeError) as error:
+        # their texts may repeat what the message says, which may be somebody's own, and this one is logged
+        raise ValueError(f"The message is no event of this system ({type(error).__name__}).") from None

@@ -3,9 +3,9 @@
 If the process dies in between, the first entry stands without an outcome. Nothing is done without an entry.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,17 +15,24 @@ import sqlalchemy as sa
 from pydantic import Field, JsonValue
 
 from shared.messaging.envelope import Metadata
+from shared.messaging.reading import again_if_lost, read_from
+from shared.messaging.threads import Threads
+from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.messaging.writes import insert
+from shared.operations.errors import described
 from shared.operations.tables import AUDIT
 from shared.platform.input import Digits, QueryInput
 from shared.platform.output import Answer, Time
 from shared.platform.times import utc_text
+
+RECORDING = Threads("audit", 2)
 
 INTENDED, DONE = "intended", "done"
 """The two steps of an action."""
 
 _intended, _done = AUDIT.alias("intended"), AUDIT.alias("done")
 
-RECORD = sa.insert(AUDIT)
+RECORD = insert(AUDIT)
 NEWEST = (
     sa.select(_intended, _done.c.at.label("done_at"), _done.c.details.label("outcome"))
     .select_from(
@@ -100,40 +107,41 @@ class Audit:
             Exception: what the action raises; the outcome says so.
         """
         action_id = uuid4()
-        await asyncio.to_thread(self._record, action_id, INTENDED, intent, intent.details)
+        await RECORDING.run(self._record, action_id, INTENDED, intent, intent.details)
         try:
             done = await action()
         except Exception as error:
-            await asyncio.to_thread(
-                self._record, action_id, DONE, intent, {"error": f"{type(error).__name__}: {error}"}
-            )
+            await RECORDING.run(self._record, action_id, DONE, intent, {"error": described(error)})
             raise
-        await asyncio.to_thread(self._record, action_id, DONE, intent, done.model_dump(mode="json", by_alias=True))
+        await RECORDING.run(self._record, action_id, DONE, intent, done.model_dump(mode="json", by_alias=True))
         return done
 
     async def newest(self, query: ReadAudit) -> AuditTrail:
         """Read what was done last."""
-        return AuditTrail(items=[_entry(row) for row in await asyncio.to_thread(self._newest, query.take)])
+        return AuditTrail(items=[_entry(row) for row in await RECORDING.run(self._newest, query.take)])
 
     def _record(self, action_id: UUID, step: str, intent: Intent, details: Mapping[str, Any]) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(
-                RECORD,
-                {
-                    "action_id": action_id,
-                    "step": step,
-                    "at": datetime.now(UTC),
-                    "actor": intent.metadata.actor,
-                    "correlation_id": intent.metadata.correlation_id,
-                    "action": intent.action,
-                    "subject": intent.subject,
-                    "details": json.dumps(details, ensure_ascii=False),
-                },
-            )
+        row = {
+            "action_id": action_id,
+            "step": step,
+            "at": datetime.now(UTC),
+            "actor": intent.metadata.actor,
+            "correlation_id": intent.metadata.correlation_id,
+            "action": intent.action,
+            "subject": intent.subject,
+            "details": json.dumps(details, ensure_ascii=False),
+        }
+
+        def write() -> None:
+            with UnitOfWork(self._engine) as work:
+                work.write(RECORD, [row])
+                work.commit()
+
+        with suppress(LostRace):  # it is there: its answer was lost
+            again_if_lost(write)
 
     def _newest(self, most: int) -> Sequence[sa.Row[Any]]:
-        with self._engine.connect().execution_options(reads_only=True) as connection:
-            return connection.execute(NEWEST, {"most": most}).all()
+        return read_from(self._engine, lambda connection: connection.execute(NEWEST, {"most": most}).all())
 
 
 def _entry(row: sa.Row[Any]) -> AuditEntry:

@@ -72,7 +72,7 @@ class SubscriptionDeadLetters(Answer):
 
     subscription: str
     consumer: str = Field(description="the trigger that takes its events in")
-    count: int = Field(description=f"counted up to {COUNTED:,}")
+    count: int = Field(description=f"behind `after`; counted up to {COUNTED:,}")
     reasons: list[ReasonCount]
     items: list[DeadMessage]
     next: int | None = Field(description="give it as `after` to go on; null: there are no more")

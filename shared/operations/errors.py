@@ -1,6 +1,18 @@
 """Why operations refuse. The codes are part of the API (`urn:tandem:problem:<code>`)."""
 
+from sqlalchemy.exc import DBAPIError
+
 from shared.kernel.refusals import NotFound, Refusal
+from shared.messaging.sql_errors import error_number
+
+
+def described(error: Exception) -> str:
+    """Tell what an error is, in an answer and in the record that is kept for good.
+
+    A database's own words may repeat a value that it refuses ("Truncated value: ..."), so only their number is told.
+    """
+    what = f"number {error_number(error)}" if isinstance(error, DBAPIError) else str(error)
+    return f"{type(error).__name__}: {what}"
 
 
 class ViewNotFound(NotFound):
@@ -31,6 +43,12 @@ class NoOtherGeneration(Refusal):
     """The view has one generation only."""
 
     code = "no-other-generation"
+
+
+class GenerationIncomplete(Refusal):
+    """The other generation shows less than the one that serves; or that is not known yet."""
+
+    code = "generation-incomplete"
 
 
 class SwitchUnderWay(Refusal):

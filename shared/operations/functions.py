@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
+from shared.kernel.refusals import Unavailable
 from shared.messaging.envelope import Metadata
 from shared.operations.audit import Audit, AuditTrail, Intent, ReadAudit
 from shared.operations.dead_letters import (
@@ -17,6 +18,8 @@ from shared.operations.dead_letters import (
     naming,
     path_of,
 )
+from shared.operations.events import EventSearch, FindEvents, FoundEvents
+from shared.operations.outbox import Outboxes, ReadOutbox, read_outbox
 from shared.operations.settling import (
     Act,
     DiscardDeadLetters,
@@ -30,11 +33,11 @@ from shared.operations.settling import (
 )
 from shared.operations.tables import SCHEMA
 from shared.operations.view_functions import view_functions
+from shared.platform.callers import OPS, Owners
+from shared.platform.context import Context
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.answers import found, told
 from shared.platform.http.api import Api
-from shared.platform.http.callers import Role
-from shared.platform.http.problems import Problem
 from shared.platform.http.requests import command_call, query_call
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine
@@ -46,15 +49,22 @@ if TYPE_CHECKING:
 
 
 def operations(
-    settings: Settings, read_models: ReadModels, consumers: Iterable[Consumer], views: Iterable[View]
+    settings: Settings,
+    read_models: ReadModels,
+    consumers: Iterable[Consumer],
+    views: Iterable[View],
+    owners: Owners | None,
+    contexts: Iterable[Context[Any]] = (),
 ) -> Api:
     """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
+    contexts = list(contexts)
     audit = Audit(context_engine(settings, SCHEMA))
     subscriptions = list(consumers)
     named = {name: consumer for consumer in subscriptions for name in (path_of(consumer), consumer.name)}
     listing = naming(ListDeadLetters, named)
     replay, discard = naming(ReplayDeadLetters, named), naming(DiscardDeadLetters, named)
-    api = Api("operations")
+    search = EventSearch(contexts)
+    api = Api("operations", owners)
 
     @cache
     def dead_letters() -> "DeadLetters":
@@ -80,32 +90,42 @@ def operations(
             intent = Intent(action, path, details | {"chosen": chosen.told()}, metadata)
             return await audit.audited(intent, lambda: settle(path, queue, chosen, act))
 
-    @api.query("ops/dead-letters", listing, DeadLetterList, role=Role.OPS, can_miss=False)
+    @api.query("ops/dead-letters", listing, DeadLetterList, role=OPS, can_miss=False)
     async def get_dead_letters(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, listing)
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
         return found(call, await list_dead_letters(dead_letters(), asked, call.query))
 
-    @api.blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
-    async def watch_dead_letters(timer: func.TimerRequest) -> None:
-        with suppress(Problem):  # Service Bus is away, which has been told; there is nothing to count
+    @api.watch
+    async def watch_dead_letters() -> None:
+        with suppress(Unavailable):  # Service Bus is away, which has been told; there is nothing to count
             await count_dead_letters(dead_letters(), subscriptions)
 
-    @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=Role.OPS)
+    @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, replay)
         act = replaying(named[call.command.subscription].consume)
         return told(await settled("replay-dead-letters", call.command, act, call.metadata))
 
-    @api.action("POST", "ops/dead-letters/discard", discard, SettledDeadLetters, role=Role.OPS)
+    @api.action("POST", "ops/dead-letters/discard", discard, SettledDeadLetters, role=OPS)
     async def post_dead_letters_discard(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, discard)
         return told(await settled("discard-dead-letters", call.command, discarding, call.metadata))
 
-    @api.query("ops/audit", ReadAudit, AuditTrail, role=Role.OPS, can_miss=False)
+    @api.query("ops/audit", ReadAudit, AuditTrail, role=OPS, can_miss=False)
     async def get_audit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadAudit)
         return found(call, await audit.newest(call.query))
+
+    @api.query("ops/outbox", ReadOutbox, Outboxes, role=OPS, can_miss=False)
+    async def get_outbox(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadOutbox)
+        return found(call, await read_outbox(contexts))
+
+    @api.query("ops/events", FindEvents, FoundEvents, role=OPS, can_miss=False)
+    async def get_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, FindEvents)
+        return found(call, await search.find(call.query, call.wait.caller))
 
     view_functions(api, read_models, views, audit)
     return api

@@ -26,11 +26,20 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.messaging.container import Container, took_effect
-from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
+from shared.messaging.shape import Shapes, UnreadableShape
+from shared.operations.errors import (
+    GenerationIncomplete,
+    NoOtherGeneration,
+    NoRebuildUnderWay,
+    RebuildUnderWay,
+    SwitchUnderWay,
+)
+from shared.operations.lag import measure
 from shared.platform.background import with_pause
 from shared.platform.control import ControlChanged, ControlDocument
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import QUIET_BEFORE, TRUST, State
+from shared.platform.presence import is_empty
 from shared.platform.reading import Document
 from shared.platform.views import View
 
@@ -47,6 +56,14 @@ LOOKS = 10
 """At a rebuild that goes on meanwhile, before cancelling it is given up."""
 
 DELETED_AT_ONCE = 16
+
+
+SHAPES = Shapes(
+    what="The document that tells how far the rebuild is",
+    today=2,
+    mend="Make the view anew: python3 dev.py rebuild VIEW (POST /api/ops/projections/VIEW/rebuild).",
+    upcasts={1: lambda document: {"worker": "", "leased_until": 0.0, **document}},  # before there were leases
+)
 
 
 class Step(StrEnum):
@@ -72,7 +89,7 @@ class Rebuild:
         generation: the generation that is filled.
         since: when the present step began.
         position: where filling goes on; the source's to understand.
-        total: documents that there were when filling began; new ones are made by live events.
+        total: documents that there have to be: those that there were when filling began, and what it came upon since.
         seen: of these, how many are there.
         written: how many of them were written by filling.
         events: from how many events.
@@ -95,8 +112,8 @@ class Rebuild:
     etag: str | None = None
 
     @classmethod
-    def read(cls, document: Document) -> Self:
-        """Read it as it was written."""
+    def of(cls, document: Document) -> Self:
+        """Read what a document says."""
         values = {name: document[name] for name in cls.__slots__ if name not in {"step", "etag"}}
         return cls(step=Step(document["step"]), etag=document["_etag"], **values)
 
@@ -106,14 +123,18 @@ class Rebuilding:
 
     def __init__(self, read_models: ReadModels, view: View, clock: Callable[[], float] = time.time) -> None:
         self.view = view
-        self._control = ControlDocument(read_models, view.name, "rebuild")
+        self._read_models = read_models
+        self._control = ControlDocument(read_models, view.name, "rebuild", SHAPES, Rebuild.of)
         self._clock = clock
         self._worker = str(uuid4())
 
     async def latest(self) -> Rebuild | None:
-        """Read how far it is; None if the view was never rebuilt."""
-        document = await self._control.read()
-        return None if document is None else Rebuild.read(document)
+        """Read how far it is; None if the view was never rebuilt.
+
+        Raises:
+            UnreadableShape: another release wrote that, or it is damaged.
+        """
+        return await self._control.read()
 
     async def start(self) -> Rebuild:
         """Begin a rebuild, which `advance` carries out.
@@ -123,14 +144,20 @@ class Rebuilding:
             SwitchUnderWay: a roll-back is.
             ControlChanged: somebody else has just started one.
         """
-        latest = await self._none_under_way()
-        state = await self._settled_state()
-        if state.standby is not None:
+        before = await self._control.stored()
+        with suppress(UnreadableShape):  # what cannot be read is written over: that mends it
+            await self._none_under_way()
+        try:
+            state = await self._settled_state()
+            is_wrong = state.standby is not None
+        except UnreadableShape:
+            state, is_wrong = await self.view.generations.read_anyway(), True
+        if is_wrong:
             await self.view.generations.write(replace(state, standby=None))
         generation = state.serving + 1
-        while latest is not None and generation <= latest.generation:
+        while before is not None and generation <= _number(before.get("generation")):
             generation += 2  # in the same container; ETags have the number, so none is used twice
-        now, etag = self._clock(), latest.etag if latest else None
+        now, etag = self._clock(), before["_etag"] if before else None
         return await self._write(Rebuild(Step.RETIRING, generation, started_at=now, since=now, etag=etag))
 
     async def cancel(self) -> Rebuild:
@@ -156,11 +183,15 @@ class Rebuilding:
         await self.view.generations.write(replace(state, standby=None))
         return cancelled
 
-    async def roll_back(self) -> float:
+    async def roll_back(self, *, even_if_incomplete: bool = False) -> float:
         """Let the generation that was kept serve again, and tell when it will, in seconds since 1970.
+
+        Args:
+            even_if_incomplete: whether or not it shows as much as the one that serves.
 
         Raises:
             NoOtherGeneration: none was kept.
+            GenerationIncomplete: it shows less than the one that serves, or that is not known.
             RebuildUnderWay: the other one is not filled yet.
             SwitchUnderWay: they are about to change places already.
             ControlChanged: somebody else is changing the view at the same time.
@@ -172,6 +203,8 @@ class Rebuilding:
         if latest is not None and latest.step is Step.CANCELLED and latest.generation == state.standby:
             # who cancelled it died, or lost a race, before the generation was given up as well
             raise NoOtherGeneration(f"Generation {state.standby} of {self.view.name} was never filled to its end.")
+        if not even_if_incomplete:
+            await self._hold_against_the_log(state.standby, state.serving)
         return await self.view.generations.agree_on_switch(state)
 
     async def retire(self) -> None:
@@ -238,17 +271,47 @@ class Rebuilding:
         began = self._clock()
         filled = await self.view.source.fill(container, rebuild.position)
         if filled.position is None:
-            return await self._next(rebuild, Step.SWITCHING)
+            return await self._next(replace(rebuild, total=rebuild.seen), Step.SWITCHING)
+        seen = rebuild.seen + filled.seen
         return await self._write(
             replace(
                 rebuild,
                 position=filled.position,
-                seen=rebuild.seen + filled.seen,
+                seen=seen,
+                total=max(rebuild.total, seen),  # live events make documents meanwhile
                 written=rebuild.written + filled.written,
                 events=rebuild.events + filled.events,
                 filling_seconds=rebuild.filling_seconds + self._clock() - began,
             )
         )
+
+    async def _hold_against_the_log(self, generation: int, serving: int) -> None:
+        """Make sure that a generation shows no less than the one that serves.
+
+        Raises:
+            GenerationIncomplete: it shows less, or that is not known.
+        """
+        name = f"Generation {generation} of {self.view.name}"
+        anyway = "Make it anew (rebuild), or insist (evenIfIncomplete)."
+        try:
+            if await is_empty(self.view, self.view.generations.container(generation)):
+                raise GenerationIncomplete(f"{name} is empty, and the event log is not. {anyway}")
+            newest = await self.view.source.newest()
+            # in this order: what is on its way is written to the other generation first
+            served = await measure(self.view, self._read_models, generation=serving, upto=newest)
+            kept = await measure(self.view, self._read_models, generation=generation, upto=newest)
+        except ResourceNotFoundError as error:
+            raise GenerationIncomplete(f"A container of {self.view.name} is missing. {anyway}") from error
+        if kept.unapplied > served.unapplied:
+            raise GenerationIncomplete(
+                f"{name} lacks {kept.unapplied} events, and generation {serving}, which serves, {served.unapplied}. "
+                + anyway
+            )
+        if kept.unexamined:
+            raise GenerationIncomplete(
+                f"{name} has yet to be held against the log, which goes on by itself: {kept.unexamined} events are "
+                "left. Wait, or insist (evenIfIncomplete)."
+            )
 
     async def _none_under_way(self) -> Rebuild | None:
         latest = await self.latest()
@@ -274,6 +337,10 @@ class Rebuilding:
 
     async def _wait(self, until: float) -> None:
         await asyncio.sleep(max(0.0, until - self._clock()))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 async def _delete(container: Container, document: Document, partition_key: str) -> None:

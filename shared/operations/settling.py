@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from azure.core.exceptions import AzureError
 from pydantic import Field, JsonValue, StringConstraints
 
+from shared.operations.errors import described
 from shared.platform.examples import example
 from shared.platform.input import Input, Text, Whole
 from shared.platform.output import Answer
@@ -127,13 +128,12 @@ class Chosen:
     depth: int
 
     def told(self) -> list[JsonValue]:
-        """Tell what is to be dealt with, as the audit trail keeps it."""
+        """Tell what is to be dealt with, as the audit trail keeps it: for good, and so nothing of what they say."""
         return [
             {
                 "sequenceNumber": letter.sequence_number,
                 "messageId": letter.message_id,
                 "reason": letter.reason,
-                "text": letter.text,
             }
             for letter in self.letters
         ]
@@ -210,13 +210,13 @@ async def _act(queue: "DeadLetterQueue", letter: "DeadLetter", act: Act, deadlin
             result = await act(letter)
     except Exception as error:  # whatever it is, it is the answer, and the next one may do better
         logger.warning("dead letter %s: %s", letter.message_id, error, exc_info=True)
-        return _settled(letter, "failed", f"{type(error).__name__}: {error}"[:SAID])
+        return _settled(letter, "failed", described(error)[:SAID])
     if result == "unreadable":
         return _settled(letter, result)
     try:
         await queue.complete(letter.sequence_number)
     except (AzureError, OSError) as error:
-        return _settled(letter, "unconfirmed", f"{type(error).__name__}: {error}"[:SAID])
+        return _settled(letter, "unconfirmed", described(error)[:SAID])
     return _settled(letter, result)
 
 

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.messaging.columns import UtcDateTime, exact_text, schema_metadata, text
+from shared.messaging.columns import JsonText, UtcDateTime, exact_text, schema_metadata, text
 
 SCHEMA = "operations"
 METADATA = schema_metadata(SCHEMA)
@@ -19,6 +19,6 @@ AUDIT = sa.Table(
     sa.Column("correlation_id", sa.Unicode(128), nullable=False),
     sa.Column("action", sa.Unicode(50), nullable=False),
     sa.Column("subject", sa.Unicode(200), nullable=False),
-    sa.Column("details", sa.Unicode, nullable=False),
+    sa.Column("details", JsonText, nullable=False),
     sa.UniqueConstraint("action_id", "step", name="uq_audit_action_id_step"),
 )

@@ -1,21 +1,25 @@
 """The read models, for people who operate the system: how they are, and what can be done to them."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated
 
+from azure.core.exceptions import ResourceNotFoundError
 from pydantic import Field
 
+from shared.messaging.shape import UnreadableShape
 from shared.operations import drift
-from shared.operations.lag import MOST, Lag, measure
+from shared.operations.drift import REPORTED
+from shared.operations.lag import Lag, measure
 from shared.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.platform.cosmos import ReadModels
 from shared.platform.examples import example
 from shared.platform.generations import State
 from shared.platform.input import Id, Input, QueryInput, Whole
 from shared.platform.output import Answer, Time
-from shared.platform.reading import Document
+from shared.platform.presence import wrong_with
 from shared.platform.times import utc_text
-from shared.platform.views import View
+from shared.platform.views import Difference, View
 
 
 class ViewRebuild(Answer):
@@ -25,8 +29,8 @@ class ViewRebuild(Answer):
     generation: int
     started_at: Time
     step_since: Time
-    documents: int = Field(description="that are there, of those that there were when filling began")
-    total: int
+    documents: int = Field(description="that are there, of `total`")
+    total: int = Field(description="documents when filling began, and those that it came upon since")
     written: int = Field(description="documents that were written by filling; the others were made by live events")
     events: int
     events_per_second: float | None
@@ -37,8 +41,9 @@ class ViewLag(Answer):
 
     position: int = Field(description="all events up to this sequence have been found applied")
     newest: int = Field(description="sequence of the newest event")
-    examined: int = Field(description=f"events behind the position that were looked for, up to {MOST:,}")
-    unapplied: int
+    examined: int = Field(description="events behind the position that were looked for")
+    unexamined: int = Field(description="behind those: of so many nothing is known. 0: all have been looked for")
+    unapplied: int = Field(description="of those that were looked for")
     oldest_age: float | None = Field(description="seconds since the oldest unapplied event occurred")
 
 
@@ -47,14 +52,15 @@ class ViewDifference(Answer):
 
     document_id: str
     partition_key: str
-    what: str = Field(description="`missing`, `behind`, or the properties that differ")
+    what: str = Field(description="`missing`, `behind`, `left over`, or the properties that differ")
 
 
 class ViewDrift(Answer):
-    """What the last check found: some partitions, chosen at random, held against the log."""
+    """What the last check of what serves found: some partitions, chosen at random, held against the log."""
 
     checked_at: Time
     partitions: int
+    found: int = Field(description=f"differences; the first {REPORTED} are listed")
     differences: list[ViewDifference]
 
 
@@ -62,11 +68,12 @@ class ViewStatus(Answer):
     """How a view is."""
 
     view: str
-    serving: int = Field(description="the generation that queries read")
+    serving: int | None = Field(description="the generation that queries read; null if that cannot be read")
     standby: int | None = Field(description="the one that is kept beside it: filled by a rebuild, or for a roll-back")
     switch_at: Time | None = Field(description="when the two change places, if that is agreed")
-    lag: ViewLag
-    drift: ViewDrift | None
+    wrong: list[str] = Field(description="what is wrong with the view as a whole, and what mends it; empty: nothing")
+    lag: ViewLag | None = Field(description="of the generation that serves; null if it has no container")
+    drift: ViewDrift | None = Field(description="null if what serves has not been checked yet")
     rebuild: ViewRebuild | None
 
 
@@ -99,9 +106,10 @@ class CancelRebuild(Input, json_schema_extra=example(view="orders")):
 
 
 class RollBackView(Input, json_schema_extra=example(view="orders")):
-    """Let the generation before serve again, in a few seconds."""
+    """Let the generation before serve again, in a few seconds, unless it shows less than the one that serves."""
 
     view: str
+    even_if_incomplete: bool = Field(default=False, description="whether or not it shows as much")
 
 
 class RetireGeneration(Input, json_schema_extra=example(view="orders")):
@@ -128,17 +136,26 @@ class HealView(Input, json_schema_extra=example(view="orders")):
 
 async def status(view: View, read_models: ReadModels) -> ViewStatus:
     """Tell how a view is."""
-    state = await view.generations.read()
-    latest = await Rebuilding(read_models, view).latest()
-    lag = await measure(view, read_models)
+    wrong = list(await wrong_with(view))
+    latest: Rebuild | None = None
+    try:
+        latest = await Rebuilding(read_models, view).latest()
+    except UnreadableShape as error:
+        wrong.append(f"{view.name}: {error}")
+    state: State | None = None
+    lag: Lag | None = None
+    with suppress(UnreadableShape, ResourceNotFoundError):  # as is told
+        state = await view.generations.read()
+        lag = await measure(view, read_models, generation=state.serving)
     report = await drift.last_report(view, read_models)
     return ViewStatus(
         view=view.name,
-        serving=state.serving,
-        standby=state.standby,
-        switch_at=_switch(state),
-        lag=shown_lag(lag),
-        drift=report and _shown_drift(report),
+        serving=state and state.serving,
+        standby=state and state.standby,
+        switch_at=state and _switch(state),
+        wrong=wrong,
+        lag=lag and shown_lag(lag),
+        drift=_shown_drift(report) if report and state and report.generation == state.serving else None,
         rebuild=latest and _shown_rebuild(latest),
     )
 
@@ -150,17 +167,24 @@ def shown_lag(lag: Lag) -> ViewLag:
         position=lag.position,
         newest=lag.newest,
         examined=lag.examined,
+        unexamined=lag.unexamined,
         unapplied=lag.unapplied,
         oldest_age=age and round(max(age, 0.0), 3),
     )
 
 
-def _shown_drift(report: Document) -> ViewDrift:
+def _shown_drift(report: drift.Report) -> ViewDrift:
     return ViewDrift(
-        checked_at=report["checkedAt"],
-        partitions=report["partitions"],
-        differences=[ViewDifference(**difference) for difference in report["differences"]],
+        checked_at=report.checked_at,
+        partitions=report.checked,
+        found=report.found,
+        differences=[_shown_difference(difference) for difference in report.differences],
     )
+
+
+def _shown_difference(difference: Difference) -> ViewDifference:
+    document_id, partition_key, what, _ = difference
+    return ViewDifference(document_id=document_id, partition_key=partition_key, what=what)
 
 
 def _shown_rebuild(rebuild: Rebuild) -> ViewRebuild:

@@ -4,7 +4,7 @@ So late and repeated events change nothing. The orders that show a name are foun
 name is committed before the copy changes, or has taken the new one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -12,32 +12,58 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.ordering.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.messaging.writes import Check, Write, insert
+from shared.ordering.events import Address
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _VERSION = sa.bindparam("event_version", type_=sa.BigInteger)
 _NEXT_PAGE = (ORDERS.c.order_id > sa.bindparam("after", type_=sa.Uuid),)
 PAGE = 500
 
-INSERT_PRODUCT = sa.insert(PRODUCTS)
-INSERT_CUSTOMER = sa.insert(CUSTOMERS)
-RENAME_PRODUCT = (
+INSERT_PRODUCT = insert(PRODUCTS)
+INSERT_CUSTOMER = insert(CUSTOMERS)
+RENAME_PRODUCT = Write(
     sa.update(PRODUCTS)
     .where(PRODUCTS.c.product_id == _ID, PRODUCTS.c.name_version < _VERSION)
     .values(name=sa.bindparam("new_name", type_=PRODUCTS.c.name.type), name_version=_VERSION)
 )
-CHANGE_PRICE = (
+CHANGE_PRICE = Write(
     sa.update(PRODUCTS)
     .where(PRODUCTS.c.product_id == _ID, PRODUCTS.c.price_version < _VERSION)
     .values(unit_price=sa.bindparam("new_price", type_=PRODUCTS.c.unit_price.type), price_version=_VERSION)
 )
-RENAME_CUSTOMER = (
+RENAME_CUSTOMER = Write(
     sa.update(CUSTOMERS)
     .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.name_version < _VERSION)
     .values(name=sa.bindparam("new_name", type_=CUSTOMERS.c.name.type), name_version=_VERSION)
 )
-FIND_PRODUCT = sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id == _ID)
-FIND_CUSTOMER = sa.select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.customer_id == _ID)
+CHANGE_DEFAULT = Write(
+    sa.update(CUSTOMERS)
+    .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.default_version < _VERSION)
+    .values(default_address_id=sa.bindparam("new_default", type_=sa.Uuid), default_version=_VERSION)
+)
+_ADDRESS = (
+    CUSTOMER_ADDRESSES.c.customer_id == _ID,
+    CUSTOMER_ADDRESSES.c.address_id == sa.bindparam("address", type_=sa.Uuid),
+)
+INSERT_ADDRESS = insert(CUSTOMER_ADDRESSES)
+CHANGE_ADDRESS = Write(
+    sa.update(CUSTOMER_ADDRESSES)
+    .where(*_ADDRESS, CUSTOMER_ADDRESSES.c.version < _VERSION)
+    .values(
+        version=_VERSION,
+        **{
+            name: sa.bindparam(f"new_{name}", type_=CUSTOMER_ADDRESSES.c[name].type)
+            for name in ("street", "city", "postal_code", "region", "country")
+        },
+    )
+)
+LOOK_FOR_ADDRESS = sa.select(CUSTOMER_ADDRESSES.c.version).where(*_ADDRESS)
+FIND_ADDRESS = Check(LOOK_FOR_ADDRESS)
+FIND_PRODUCT = Check(sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id == _ID))
+FIND_CUSTOMER = Check(sa.select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.customer_id == _ID))
 ORDERS_WITH_PRODUCT = (
     sa.select(ORDERS.c.order_id, ORDERS.c.customer_id, ORDERS.c.version)
     .select_from(ORDERS.join(ORDER_LINES))
@@ -67,47 +93,85 @@ class OrderToCorrect:
 
 
 class Copies:
-    """The copies, within one transaction."""
+    """The copies, as one unit of work changes them."""
 
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
+    def __init__(self, work: UnitOfWork) -> None:
+        self._work = work
 
     def add_product(self, product_id: UUID, name: str, unit_price: Decimal, currency: str, version: int) -> None:
         """Copy a new product."""
         row = {"product_id": product_id, "name": name, "unit_price": unit_price, "currency": currency}
-        self._connection.execute(INSERT_PRODUCT, row | {"name_version": version, "price_version": version})
+        self._work.write(INSERT_PRODUCT, [row | {"name_version": version, "price_version": version}])
 
     def rename_product(self, product_id: UUID, name: str, version: int) -> None:
-        """Take over a product's new name; NotCopiedYet if the product is unknown."""
+        """Take over a product's new name. Committing raises NotCopiedYet if the product is unknown."""
         self._update(RENAME_PRODUCT, FIND_PRODUCT, product_id, version, new_name=name)
 
     def change_price(self, product_id: UUID, unit_price: Decimal, version: int) -> None:
-        """Take over a product's new price; NotCopiedYet if the product is unknown."""
+        """Take over a product's new price. Committing raises NotCopiedYet if the product is unknown."""
         self._update(CHANGE_PRICE, FIND_PRODUCT, product_id, version, new_price=unit_price)
 
     def add_customer(self, customer_id: UUID, name: str, version: int) -> None:
         """Copy a new customer."""
-        self._connection.execute(INSERT_CUSTOMER, {"customer_id": customer_id, "name": name, "name_version": version})
+        row = {"customer_id": customer_id, "name": name, "name_version": version}
+        self._work.write(INSERT_CUSTOMER, [row | {"default_address_id": None, "default_version": 0}])
 
     def rename_customer(self, customer_id: UUID, name: str, version: int) -> None:
-        """Take over a customer's new name; NotCopiedYet if the customer is unknown."""
+        """Take over a customer's new name. Committing raises NotCopiedYet if the customer is unknown."""
         self._update(RENAME_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=name)
 
-    def orders_with_product(self, product_id: UUID, before_version: int) -> Iterator[OrderToCorrect]:
-        """Find the orders whose line took the product's name from a version before this one."""
-        return self._pages(ORDERS_WITH_PRODUCT, {"id": product_id, "event_version": before_version})
+    def add_address(self, customer_id: UUID, address_id: UUID, address: Address, version: int) -> None:
+        """Copy a customer's new address; one that was removed may come again under its id."""
+        if self._work.read(LOOK_FOR_ADDRESS, {"id": customer_id, "address": address_id}):
+            self.change_address(customer_id, address_id, address, version)
+        else:
+            row = {"customer_id": customer_id, "address_id": address_id, "version": version}
+            self._work.write(INSERT_ADDRESS, [row | _columns(address)])
 
-    def orders_of_customer(self, customer_id: UUID) -> Iterator[OrderToCorrect]:
-        """Find all orders of a customer."""
-        return self._pages(ORDERS_OF_CUSTOMER, {"id": customer_id})
+    def change_address(self, customer_id: UUID, address_id: UUID, address: Address | None, version: int) -> None:
+        """Take over what a customer's address is now, None if removed.
 
-    def _update(self, update: sa.Update, find: sa.Select[Any], id_: UUID, version: int, **values: object) -> None:
-        changed = self._connection.execute(update, {"id": id_, "event_version": version} | values).rowcount
-        if not changed and self._connection.execute(find, {"id": id_}).first() is None:
-            raise NotCopiedYet(id_)
+        Committing raises NotCopiedYet if the address is unknown.
+        """
+        key = {"id": customer_id, "address": address_id}
+        self._work.require(FIND_ADDRESS, [key], otherwise=NotCopiedYet(address_id))
+        values = {f"new_{name}": value for name, value in _columns(address).items()}
+        self._work.write(CHANGE_ADDRESS, [key | {"event_version": version} | values])
 
-    def _pages(self, statement: sa.Select[Any], parameters: dict[str, object]) -> Iterator[OrderToCorrect]:
-        after = UUID(int=0)
-        while rows := self._connection.execute(statement, parameters | {"after": after}).all():
-            yield from (OrderToCorrect(*row) for row in rows)
-            after = rows[-1].order_id
+    def change_default_address(self, customer_id: UUID, address_id: UUID | None, version: int) -> None:
+        """Take over which address is the default. Committing raises NotCopiedYet if the customer is unknown."""
+        self._update(CHANGE_DEFAULT, FIND_CUSTOMER, customer_id, version, new_default=address_id)
+
+    def _update(self, update: Write, find: Check, id_: UUID, version: int, **values: object) -> None:
+        self._work.require(find, [{"id": id_}], otherwise=NotCopiedYet(id_))
+        self._work.write(update, [{"id": id_, "event_version": version} | values])
+
+
+def _columns(address: Address | None) -> dict[str, str | None]:
+    names = ("street", "city", "postal_code", "region", "country")
+    return {name: None if address is None else getattr(address, name) for name in names}
+
+
+def orders_with_product(connection: sa.Connection, product_id: UUID, before_version: int) -> Iterator[OrderToCorrect]:
+    """Find the orders whose line took the product's name from a version before this one."""
+    return _pages(connection, ORDERS_WITH_PRODUCT, {"id": product_id, "event_version": before_version})
+
+
+def orders_of_customer(connection: sa.Connection, customer_id: UUID) -> Iterator[OrderToCorrect]:
+    """Find all orders of a customer."""
+    return _pages(connection, ORDERS_OF_CUSTOMER, {"id": customer_id})
+
+
+def next_orders_of(connection: sa.Connection, customer_id: UUID, after: UUID) -> Sequence[UUID]:
+    """Give the next of a customer's orders behind an id."""
+    rows = connection.execute(ORDERS_OF_CUSTOMER, {"id": customer_id, "after": after}).all()
+    return [row.order_id for row in rows]
+
+
+def _pages(
+    connection: sa.Connection, statement: sa.Select[Any], parameters: dict[str, object]
+) -> Iterator[OrderToCorrect]:
+    after = UUID(int=0)
+    while rows := connection.execute(statement, parameters | {"after": after}).all():
+        yield from (OrderToCorrect(*row) for row in rows)
+        after = rows[-1].order_id

@@ -9,6 +9,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from shared.kernel.personal import Personal
+
 
 class OrderStatus(StrEnum):
     """Where an order stands: Created -> Submitted -> Confirmed -> Completed; Cancelled from any of the first three."""
@@ -24,11 +26,11 @@ class OrderStatus(StrEnum):
 class Address:
     """Where an order is shipped to; `country` is an ISO 3166-1 alpha-2 code."""
 
-    street: str
-    city: str
-    postal_code: str
-    region: str | None = None
-    country: str | None = None
+    street: Personal
+    city: Personal
+    postal_code: Personal
+    region: Personal | None = None
+    country: Personal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class OrderCreatedV1:
 
     order_id: UUID
     customer_id: UUID
-    customer_name: str
+    customer_name: Personal
     customer_version: int
     shipping_address: Address
     currency: str | None
@@ -92,13 +94,65 @@ class OrderItemRemovedV1:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderShippingAddressChangedV1:
+    """The order goes elsewhere."""
+
+    order_id: UUID
+    customer_id: UUID
+    shipping_address: Address
+
+
+@dataclass(frozen=True, slots=True)
 class OrderSubmittedV1:
-    """The customer placed the order; from now on its items are fixed."""
+    """The same as OrderSubmittedV2, which it is read as; it is not written any more."""
 
     order_id: UUID
     customer_id: UUID
     currency: str
     total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedLine:
+    """How many pieces of which product were ordered."""
+
+    product_id: UUID
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmittedV2:
+    """The customer placed the order; from now on its items are fixed.
+
+    Attributes:
+        lines: what was ordered; None where nobody noted it, for the event was written as OrderSubmittedV1.
+    """
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    total: Decimal
+    lines: tuple[SubmittedLine, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStockChangedV1:
+    """The catalogue has, or lacks, pieces for a line; so the stock of its product is kept.
+
+    Attributes:
+        stock_version: the version of the stock that says so; what an earlier one says comes too late.
+        reserved: pieces that lie ready.
+        waiting: pieces that the line waits for.
+        shipped: pieces that have left.
+    """
+
+    order_id: UUID
+    customer_id: UUID
+    product_id: UUID
+    stock_version: int
+    reserved: int
+    waiting: int
+    shipped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +184,26 @@ class OrderCancelledV1:
     currency: str | None
     total: Decimal
     was: OrderStatus
-    reason: str
+    reason: Personal
 
 
 type OrderEvent = (
     OrderCreatedV1
     | OrderItemsAddedV1
     | OrderItemRemovedV1
-    | OrderSubmittedV1
+    | OrderShippingAddressChangedV1
+    | OrderSubmittedV2
+    | OrderStockChangedV1
     | OrderConfirmedV1
     | OrderCompletedV1
     | OrderCancelledV1
 )
+
+
+def submitted(event: OrderSubmittedV1) -> OrderSubmittedV2:
+    """Read an event of before as one of today: nobody knows its lines from it."""
+    return OrderSubmittedV2(event.order_id, event.customer_id, event.currency, event.total, lines=None)
+
+
+UPCASTS = {OrderSubmittedV1: submitted}
+"""What events that are not written any more are read as."""

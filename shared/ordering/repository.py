@@ -1,21 +1,29 @@
-"""How orders are loaded and saved: one statement to load, and one for each table that a command changes."""
+"""How orders are loaded and saved: one request to load, and one for all that a command changes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, override
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from shared.kernel.money import Money
-from shared.kernel.refusals import StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
+from shared.messaging.columns import in_ids
+from shared.messaging.repository import Repository
+from shared.messaging.writes import Check, Write, by_name, insert
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.domain.offer import Customer, Product
-from shared.ordering.domain.order import Order
-from shared.ordering.events import Address, OrderItemRemovedV1, OrderItemsAddedV1, OrderLine, OrderStatus
-from shared.ordering.tables import CUSTOMERS, LOG, ORDER_LINES, ORDERS, PRODUCTS
-from shared.platform.write_side import LostRace
+from shared.ordering.domain.order import LineStock, Order
+from shared.ordering.events import (
+    Address,
+    OrderItemRemovedV1,
+    OrderItemsAddedV1,
+    OrderLine,
+    OrderShippingAddressChangedV1,
+    OrderStatus,
+    OrderStockChangedV1,
+)
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, LOG, ORDER_LINES, ORDERS, PRODUCTS
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _PRODUCT_COLUMNS = (
@@ -24,12 +32,12 @@ _PRODUCT_COLUMNS = (
     PRODUCTS.c.name_version.label("offer_version"),
     PRODUCTS.c.unit_price.label("offer_price"),
     PRODUCTS.c.currency.label("offer_currency"),
+    PRODUCTS.c.price_version.label("offer_price_version"),
 )
-_UNTIL_COMMIT = "WITH (REPEATABLEREAD)"
-"""On Azure SQL, keeps what is read as it is until the commit: a rename that commits later finds the order in the
-tables, and corrects its documents. SQLite's transactions do so by themselves."""
-
 _LINE_COLUMNS = tuple(column for column in ORDER_LINES.c if column.name != "order_id")
+_UNTIL_COMMIT = "WITH (REPEATABLEREAD, FORCESEEK)"
+"""On Azure SQL, keeps what is checked as it is until the commit: a rename that commits later finds the order in the
+tables, and corrects its documents. SQLite's transactions do so by themselves."""
 
 LOAD = sa.select(ORDERS, *_LINE_COLUMNS).select_from(ORDERS.outerjoin(ORDER_LINES)).where(ORDERS.c.order_id == _ID)
 LOAD_WITH_PRODUCT = (
@@ -39,235 +47,270 @@ LOAD_WITH_PRODUCT = (
             PRODUCTS, PRODUCTS.c.product_id == sa.bindparam("product", type_=sa.Uuid)
         )
     )
-    .with_hint(PRODUCTS, _UNTIL_COMMIT, "mssql")
     .where(ORDERS.c.order_id == _ID)
 )
-LOAD_CUSTOMER_WITH_PRODUCTS = (
-    sa.select(CUSTOMERS.c.name, CUSTOMERS.c.name_version, *_PRODUCT_COLUMNS)
-    .select_from(
-        sa.outerjoin(
-            sa.select(sa.cast(_ID, sa.Uuid).label("wanted")).subquery("request"),
-            CUSTOMERS,
-            CUSTOMERS.c.customer_id == sa.column("wanted", sa.Uuid),
-        ).outerjoin(PRODUCTS, PRODUCTS.c.product_id.in_(sa.bindparam("products", expanding=True, type_=sa.Uuid)))
+_ADDRESS_COLUMNS = tuple(CUSTOMER_ADDRESSES.c[name] for name in ("street", "city", "postal_code", "region", "country"))
+LOAD_CUSTOMER_WITH_PRODUCTS = sa.select(
+    CUSTOMERS.c.name, CUSTOMERS.c.name_version, *_ADDRESS_COLUMNS, *_PRODUCT_COLUMNS
+).select_from(
+    sa.outerjoin(
+        sa.select(sa.cast(_ID, sa.Uuid).label("wanted")).subquery("request"),
+        CUSTOMERS,
+        CUSTOMERS.c.customer_id == sa.column("wanted", sa.Uuid),
     )
-    .with_hint(PRODUCTS, _UNTIL_COMMIT, "mssql")
-    .with_hint(CUSTOMERS, _UNTIL_COMMIT, "mssql")
+    .outerjoin(
+        CUSTOMER_ADDRESSES,
+        sa.and_(
+            CUSTOMER_ADDRESSES.c.customer_id == CUSTOMERS.c.customer_id,
+            CUSTOMER_ADDRESSES.c.address_id
+            == sa.func.coalesce(
+                sa.cast(sa.bindparam("address", type_=sa.Uuid), sa.Uuid), CUSTOMERS.c.default_address_id
+            ),
+        ),
+    )
+    .outerjoin(PRODUCTS, in_ids(PRODUCTS.c.product_id, "products"))
 )
-INSERT_ORDER = sa.insert(ORDERS)
-UPDATE_ORDER = (
+SAME_CUSTOMER = Check(
+    sa.select(CUSTOMERS.c.customer_id)
+    .with_hint(CUSTOMERS, _UNTIL_COMMIT, "mssql")
+    .where(
+        CUSTOMERS.c.customer_id == _ID,
+        CUSTOMERS.c.name_version == sa.bindparam("name_version", type_=sa.BigInteger),
+    )
+)
+SAME_PRODUCT = Check(
+    sa.select(PRODUCTS.c.product_id)
+    .with_hint(PRODUCTS, _UNTIL_COMMIT, "mssql")
+    .where(
+        PRODUCTS.c.product_id == _ID,
+        PRODUCTS.c.name_version == sa.bindparam("name_version", type_=sa.BigInteger),
+        PRODUCTS.c.price_version == sa.bindparam("price_version", type_=sa.BigInteger),
+    )
+)
+INSERT_ORDER = insert(ORDERS)
+UPDATE_ORDER = Write(
     sa.update(ORDERS)
     .where(ORDERS.c.order_id == _ID, ORDERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
     .values(
-        {
-            column: sa.bindparam(column.name)
-            for column in (
-                ORDERS.c.version,
-                ORDERS.c.status,
-                ORDERS.c.currency,
-                ORDERS.c.total,
-                ORDERS.c.lines_ever,
-                ORDERS.c.cancel_reason,
-                ORDERS.c.changed_at,
-            )
-        }
+        by_name(
+            ORDERS.c.version,
+            ORDERS.c.status,
+            ORDERS.c.currency,
+            ORDERS.c.total,
+            ORDERS.c.lines_ever,
+            ORDERS.c.cancel_reason,
+            ORDERS.c.changed_at,
+        )
     )
 )
-_LINE = (ORDER_LINES.c.order_id == _ID, ORDER_LINES.c.product_id == sa.bindparam("product", type_=sa.Uuid))
-INSERT_LINES = sa.insert(ORDER_LINES)
-UPDATE_LINE = (
+UPDATE_ADDRESS = Write(
+    sa.update(ORDERS)
+    .where(ORDERS.c.order_id == _ID)
+    .values(by_name(ORDERS.c.street, ORDERS.c.city, ORDERS.c.postal_code, ORDERS.c.region, ORDERS.c.country))
+)
+_LINE = (
+    ORDER_LINES.c.order_id == sa.bindparam("of_order", type_=sa.Uuid),
+    ORDER_LINES.c.product_id == sa.bindparam("of_product", type_=sa.Uuid),
+)
+INSERT_LINES = insert(ORDER_LINES)
+UPDATE_LINE = Write(
     sa.update(ORDER_LINES)
     .where(*_LINE)
     .values(
-        {
-            column: sa.bindparam(column.name)
-            for column in (
-                ORDER_LINES.c.product_name,
-                ORDER_LINES.c.product_version,
-                ORDER_LINES.c.quantity,
-                ORDER_LINES.c.unit_price,
-            )
-        }
+        by_name(
+            ORDER_LINES.c.product_name, ORDER_LINES.c.product_version, ORDER_LINES.c.quantity, ORDER_LINES.c.unit_price
+        )
     )
 )
-DELETE_LINE = sa.delete(ORDER_LINES).where(*_LINE)
+UPDATE_STOCK = Write(
+    sa.update(ORDER_LINES)
+    .where(*_LINE)
+    .values(by_name(ORDER_LINES.c.stock_version, ORDER_LINES.c.reserved, ORDER_LINES.c.waiting, ORDER_LINES.c.shipped))
+)
+DELETE_LINE = Write(sa.delete(ORDER_LINES).where(*_LINE))
 
 
-class Orders:
-    """The orders, within one transaction and on behalf of one command."""
+class Orders(Repository[Order]):
+    """The orders, and what is on offer for them."""
 
-    def __init__(self, connection: sa.Connection, metadata: Metadata) -> None:
-        self._connection = connection
-        self._metadata = metadata
-        self._known_lines: Collection[UUID] = ()
-
-    def load(self, order_id: UUID) -> Order:
-        """Load an order.
-
-        Raises:
-            OrderNotFound: there is none with this id, or it is not the customer's who acts.
-            StaleVersion: it is not at the version that the caller acts on.
-        """
-        return self._order(order_id, self._connection.execute(LOAD, {"id": order_id}).mappings().all())
+    noun, key = "order", "order_id"
+    log, select, insert, update = LOG, LOAD, INSERT_ORDER, UPDATE_ORDER
+    missing, taken = OrderNotFound, OrderAlreadyExists
 
     def load_with_product(self, order_id: UUID, product_id: UUID) -> tuple[Order, Product | None]:
         """Load an order and a product on offer, which is None where ordering knows of no such product.
 
         Raises:
-            OrderNotFound: there is no order with this id, or it is not the customer's who acts.
-            StaleVersion: it is not at the version that the caller acts on.
+            OrderNotFound, StaleVersion: as `load`.
         """
-        rows = self._connection.execute(LOAD_WITH_PRODUCT, {"id": order_id, "product": product_id}).mappings().all()
-        order = self._order(order_id, rows)
-        return order, _product(rows[0])
+        rows = self._rows(order_id, LOAD_WITH_PRODUCT, {"id": order_id, "product": product_id})
+        return self._aggregate(rows), self._products(rows[:1]).get(product_id)
 
     def load_offer(
-        self, customer_id: UUID, product_ids: Collection[UUID]
+        self, customer_id: UUID, product_ids: Collection[UUID], address_id: UUID | None = None
     ) -> tuple[Customer | None, dict[UUID, Product]]:
-        """Load a customer, None where unknown or another than who acts, and those of the products that are known."""
-        rows = (
-            self._connection.execute(LOAD_CUSTOMER_WITH_PRODUCTS, {"id": customer_id, "products": list(product_ids)})
-            .mappings()
-            .all()
-        )
-        products = {product.product_id: product for row in rows if (product := _product(row))}
-        first = rows[0]
-        if first["name"] is None or not self._reaches(customer_id):
-            return None, products
-        return Customer(customer_id, first["name"], first["name_version"]), products
+        """Load a customer, None where unknown or another than who acts, and those of the products that are known.
 
-    def save(self, order: Order) -> Accepted:
-        """Write what the command changed, and its events.
+        The customer comes with the address of this id, or else the default one.
 
-        Raises:
-            OrderAlreadyExists: a new order's id is taken.
-            LostRace: another command changed the order since it was loaded.
+        Committing raises LostRace if a name or a price among them has changed by then.
         """
-        if order.loaded_version == 0:
-            self._insert(order)
-        else:
-            self._update(order)
-        LOG.append(self._connection, order.order_id, order.loaded_version, order.changes, self._metadata)
-        return Accepted(order.order_id, order.version)
+        rows = self._work.read(
+            LOAD_CUSTOMER_WITH_PRODUCTS, {"id": customer_id, "products": product_ids, "address": address_id}
+        )
+        products = self._products(rows)
+        first = rows[0]
+        if first.name is None or not self._reaches(customer_id):
+            return None, products
+        self._work.require(SAME_CUSTOMER, [{"id": customer_id, "name_version": first.name_version}])
+        address = None if first.street is None else _address(first)
+        return Customer(customer_id, first.name, first.name_version, address), products
 
-    def _insert(self, order: Order) -> None:
-        if self._metadata.expected_version is not None:
-            raise StaleVersion("An order that is yet to be created has no version.")
-        address = order.shipping_address
-        row = self._order_row(order) | {
-            "order_id": order.order_id,
-            "customer_id": order.customer_id,
-            "street": address.street,
-            "city": address.city,
-            "postal_code": address.postal_code,
-            "region": address.region,
-            "country": address.country,
-            "created_at": self._metadata.at,
-        }
-        try:
-            self._connection.execute(INSERT_ORDER, row)
-        except sa.exc.IntegrityError as error:
-            raise OrderAlreadyExists(f"There is an order {order.order_id} already.") from error
-        if order.lines:
-            self._connection.execute(
-                INSERT_LINES, [{"order_id": order.order_id} | _line_row(line) for line in order.lines.values()]
-            )
+    @override
+    def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Order:
+        order = _order(rows)
+        self._known_lines: Collection[UUID] = order.lines.keys()
+        return order
 
-    def _update(self, order: Order) -> None:
-        keys = {"id": order.order_id, "loaded_version": order.loaded_version}
-        if self._connection.execute(UPDATE_ORDER, keys | self._order_row(order)).rowcount == 0:
-            raise LostRace
-        for event in order.changes:
-            match event:
-                case OrderItemsAddedV1():
-                    self._save_lines(order.order_id, event.lines)
-                case OrderItemRemovedV1():
-                    self._connection.execute(DELETE_LINE, {"id": order.order_id, "product": event.product_id})
-                case _:
-                    pass  # the other events change no line
+    @override
+    def _is_callers(self, row: sa.Row[Any]) -> bool:
+        return self._reaches(row.customer_id)
 
-    def _save_lines(self, order_id: UUID, lines: Collection[OrderLine]) -> None:
-        new = [line for line in lines if line.product_id not in self._known_lines]
-        known = [line for line in lines if line.product_id in self._known_lines]
-        if new:
-            self._connection.execute(INSERT_LINES, [{"order_id": order_id} | _line_row(line) for line in new])
-        if known:
-            self._connection.execute(
-                UPDATE_LINE,
-                [{"id": order_id, "product": line.product_id} | _line_row(line) for line in known],
-            )
-
-    def _order_row(self, order: Order) -> dict[str, Any]:
+    @override
+    def _fixed(self, order: Order) -> Mapping[str, Any]:
         return {
-            "version": order.version,
+            "customer_id": order.customer_id,
+            "created_at": self._metadata.at,
+            **_address_row(order.shipping_address),
+        }
+
+    @override
+    def _changing(self, order: Order) -> Mapping[str, Any]:
+        return {
             "status": order.status,
             "currency": order.currency,
             "total": order.total,
             "lines_ever": order.lines_ever,
             "cancel_reason": order.cancel_reason,
-            "changed_at": self._metadata.at,
         }
 
-    def _order(self, order_id: UUID, rows: Sequence[sa.RowMapping]) -> Order:
-        expected = self._metadata.expected_version
-        if not rows or not self._reaches(rows[0]["customer_id"]):
-            raise OrderNotFound(f"There is no order {order_id}.")
-        order = _order(rows)
-        self._known_lines = order.lines.keys()
-        if expected is not None and expected != order.version:
-            raise StaleVersion(f"Order {order_id} is at version {order.version}, not {expected}.")
-        return order
+    @override
+    def _insert_more(self, order: Order) -> None:
+        self._insert_lines(order.order_id, order.lines.values())
+
+    @override
+    def _update_more(self, order: Order) -> None:
+        for event in order.changes:
+            match event:
+                case OrderItemsAddedV1():
+                    self._save_lines(order.order_id, event.lines)
+                case OrderItemRemovedV1():
+                    line = {"of_order": order.order_id, "of_product": event.product_id}
+                    self._work.write(DELETE_LINE, [line], must_find=True)
+                case OrderShippingAddressChangedV1():
+                    row = {"id": order.order_id} | _address_row(event.shipping_address)
+                    self._work.write(UPDATE_ADDRESS, [row], must_find=True)
+                case OrderStockChangedV1():
+                    row = {"of_order": order.order_id, "of_product": event.product_id, **_stock_row(event)}
+                    self._work.write(UPDATE_STOCK, [row], must_find=True)
+                case _:
+                    pass  # the other events change the order's own row alone
+
+    def _save_lines(self, order_id: UUID, lines: Collection[OrderLine]) -> None:
+        self._insert_lines(order_id, [line for line in lines if line.product_id not in self._known_lines])
+        known = [_known_line(order_id, line) for line in lines if line.product_id in self._known_lines]
+        self._work.write(UPDATE_LINE, known, must_find=True)
+
+    def _insert_lines(self, order_id: UUID, lines: Iterable[OrderLine]) -> None:
+        self._work.write(INSERT_LINES, [_new_line(order_id, line) for line in lines])
+
+    def _products(self, rows: Iterable[sa.Row[Any]]) -> dict[UUID, Product]:
+        known = [row for row in rows if row.offer_id is not None]
+        self._work.require(SAME_PRODUCT, [_as_read(row) for row in known])
+        return {row.offer_id: _product(row) for row in known}
 
     def _reaches(self, customer_id: UUID) -> bool:
-        return self._metadata.customer_id in {None, customer_id}
+        return self._metadata.owner_id in {None, customer_id}
 
 
-def _order(rows: Sequence[sa.RowMapping]) -> Order:
+def _order(rows: Sequence[sa.Row[Any]]) -> Order:
     head = rows[0]
     order = Order()
-    order.order_id = head["order_id"]
-    order.customer_id = head["customer_id"]
-    order.version = head["version"]
-    order.status = OrderStatus(head["status"])
-    order.currency = head["currency"]
-    order.total = head["total"]
-    order.lines_ever = head["lines_ever"]
-    order.cancel_reason = head["cancel_reason"]
-    order.shipping_address = Address(
-        street=head["street"],
-        city=head["city"],
-        postal_code=head["postal_code"],
-        region=head["region"],
-        country=head["country"],
-    )
+    order.order_id = head.order_id
+    order.customer_id = head.customer_id
+    order.version = head.version
+    order.status = OrderStatus(head.status)
+    order.currency = head.currency
+    order.total = head.total
+    order.lines_ever = head.lines_ever
+    order.cancel_reason = head.cancel_reason
+    order.shipping_address = _address(head)
     order.lines = {
-        row["product_id"]: OrderLine(
-            number=row["number"],
-            product_id=row["product_id"],
-            product_name=row["product_name"],
-            product_version=row["product_version"],
-            quantity=row["quantity"],
-            unit_price=row["unit_price"],
+        row.product_id: OrderLine(
+            number=row.number,
+            product_id=row.product_id,
+            product_name=row.product_name,
+            product_version=row.product_version,
+            quantity=row.quantity,
+            unit_price=row.unit_price,
         )
         for row in rows
-        if row["product_id"] is not None
+        if row.product_id is not None
+    }
+    order.stock = {
+        row.product_id: LineStock(row.stock_version, row.reserved, row.waiting, row.shipped)
+        for row in rows
+        if row.product_id is not None and row.stock_version
     }
     return order
 
 
-def _product(row: sa.RowMapping) -> Product | None:
-    if row["offer_id"] is None:
-        return None
-    price = Money(Decimal(row["offer_price"]), row["offer_currency"])
-    return Product(row["offer_id"], row["offer_name"], price, row["offer_version"])
+def _address(row: sa.Row[Any]) -> Address:
+    return Address(
+        street=row.street, city=row.city, postal_code=row.postal_code, region=row.region, country=row.country
+    )
+
+
+def _address_row(address: Address) -> dict[str, Any]:
+    return {
+        "street": address.street,
+        "city": address.city,
+        "postal_code": address.postal_code,
+        "region": address.region,
+        "country": address.country,
+    }
+
+
+def _product(row: sa.Row[Any]) -> Product:
+    return Product(row.offer_id, row.offer_name, Money(Decimal(row.offer_price), row.offer_currency), row.offer_version)
+
+
+def _as_read(row: sa.Row[Any]) -> dict[str, Any]:
+    return {"id": row.offer_id, "name_version": row.offer_version, "price_version": row.offer_price_version}
+
+
+def _new_line(order_id: UUID, line: OrderLine) -> dict[str, Any]:
+    row = {"order_id": order_id, "product_id": line.product_id, "number": line.number}
+    return row | _line_row(line) | {"stock_version": 0, "reserved": 0, "waiting": 0, "shipped": 0}
+
+
+def _known_line(order_id: UUID, line: OrderLine) -> dict[str, Any]:
+    return {"of_order": order_id, "of_product": line.product_id} | _line_row(line)
 
 
 def _line_row(line: OrderLine) -> dict[str, Any]:
     return {
-        "product_id": line.product_id,
-        "number": line.number,
         "product_name": line.product_name,
         "product_version": line.product_version,
         "quantity": line.quantity,
         "unit_price": line.unit_price,
+    }
+
+
+def _stock_row(event: OrderStockChangedV1) -> dict[str, Any]:
+    return {
+        "stock_version": event.stock_version,
+        "reserved": event.reserved,
+        "waiting": event.waiting,
+        "shipped": event.shipped,
     }

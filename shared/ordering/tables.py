@@ -5,10 +5,11 @@ from typing import get_args
 import sqlalchemy as sa
 
 from shared.messaging.codec import EventCodec
-from shared.messaging.columns import Amount, UtcDateTime, schema_metadata, text
+from shared.messaging.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.messaging.event_log import EventLog, event_log_table
 from shared.messaging.inbox import Inbox, inbox_table
-from shared.ordering.events import OrderEvent
+from shared.messaging.past import snapshot_table
+from shared.ordering.events import UPCASTS, OrderEvent
 
 SCHEMA = "ordering"
 METADATA = schema_metadata(SCHEMA)
@@ -43,6 +44,11 @@ ORDER_LINES = sa.Table(
     sa.Column("product_version", sa.BigInteger, nullable=False),
     sa.Column("quantity", sa.Integer, nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
+    # what the catalogue has for it; of version 0 where nothing is kept
+    sa.Column("stock_version", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("reserved", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("waiting", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("shipped", sa.Integer, nullable=False, server_default="0"),
 )
 
 PRODUCTS = sa.Table(
@@ -62,9 +68,28 @@ CUSTOMERS = sa.Table(
     sa.Column("customer_id", sa.Uuid, primary_key=True),
     sa.Column("name", text(200), nullable=False),
     sa.Column("name_version", sa.BigInteger, nullable=False),
+    sa.Column("default_address_id", sa.Uuid),
+    sa.Column("default_version", sa.BigInteger, nullable=False),
 )
+
+CUSTOMER_ADDRESSES = sa.Table(
+    "customer_addresses",
+    METADATA,
+    sa.Column("customer_id", sa.Uuid, primary_key=True),
+    sa.Column("address_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("street", text(200)),
+    sa.Column("city", text(100)),
+    sa.Column("postal_code", text(20)),
+    sa.Column("region", text(100)),
+    sa.Column("country", sa.Unicode(2)),
+)
+"""Without a street it was removed: the row stays, so that no late event brings the address back."""
+
+SNAPSHOTS = snapshot_table(METADATA)
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[OrderEvent](get_args(OrderEvent.__value__))
+CODEC = EventCodec[OrderEvent](get_args(OrderEvent.__value__), UPCASTS)
 LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)
+EVERY_TABLE = every_table(METADATA)

@@ -1,7 +1,7 @@
 """Small documents that steer a view, or tell of it: one container for all, partitioned by the view's name."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -9,6 +9,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
 from shared.kernel.refusals import Refusal
+from shared.messaging.shape import Shapes
 from shared.platform.cosmos import ReadModels
 from shared.platform.reading import Document, point_read
 
@@ -25,16 +26,45 @@ class ControlChanged(Refusal):
 
 
 @dataclass(frozen=True, slots=True)
-class ControlDocument:
-    """One document of one view."""
+class ControlDocument[Content]:
+    """One document of one view.
+
+    Attributes:
+        shapes: its own; VIEW in what mends it stands for the view's name.
+        content: reads what it says; raises KeyError, TypeError or ValueError where it says something else.
+    """
 
     read_models: ReadModels
     view: str
     name: str
+    shapes: Shapes
+    content: Callable[[Document], Content]
 
-    async def read(self) -> Document | None:
-        """Read it, with its `_etag`; None while there is none."""
+    async def read(self) -> Content | None:
+        """Read what it says; None while there is none.
+
+        Raises:
+            UnreadableShape: another release wrote it, or it is damaged.
+        """
+        stored = await self.stored()
+        return None if stored is None else self.said(stored)
+
+    async def stored(self) -> Document | None:
+        """Read it as it is, with its `_etag`; None while there is none."""
         return await point_read(self.read_models.container(CONTROL), self.name, self.view)
+
+    def said(self, stored: Document) -> Content:
+        """Tell what a document says.
+
+        Raises:
+            UnreadableShape: another release wrote it, or it is damaged.
+        """
+        shapes = replace(self.shapes, mend=self.shapes.mend.replace("VIEW", self.view))
+        document = shapes.read(stored)
+        try:
+            return self.content(document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise shapes.unreadable(f"{document['shape']}, but damaged ({type(error).__name__})") from None
 
     async def write(self, content: Mapping[str, Any], etag: str | None) -> str:
         """Replace what was read, or create it if there was nothing; give its new etag.
@@ -43,7 +73,7 @@ class ControlDocument:
             ControlChanged: it is no longer what was read.
         """
         container = self.read_models.container(CONTROL)
-        document = {"id": self.name, "view": self.view, **content}
+        document = {"id": self.name, "view": self.view, "shape": self.shapes.today, **content}
         try:
             if etag is None:
                 written = await container.create_item(document)

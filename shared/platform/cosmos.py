@@ -6,6 +6,7 @@ from urllib.request import getproxies
 
 from shared.messaging.container import Container
 from shared.platform.identity import async_credential
+from shared.platform.loopback import is_loopback
 from shared.platform.settings import Settings
 from shared.platform.telemetry import request_charge
 
@@ -41,7 +42,7 @@ class ReadModels:
             return CosmosClient(
                 target,
                 async_credential(self._settings.view_client_id),
-                transport=_transport(),
+                transport=_transport(target),
                 raw_response_hook=request_charge,
             )
         parts = dict(part.split("=", 1) for part in target.rstrip(";").split(";"))
@@ -51,16 +52,17 @@ class ReadModels:
             parts["AccountKey"],
             connection_verify=False,
             enable_endpoint_discovery=False,
-            transport=_transport(),
+            transport=_transport(parts["AccountEndpoint"]),
             raw_response_hook=request_charge,
         )
 
 
-def _transport() -> "AioHttpTransport":
+def _transport(endpoint: str) -> "AioHttpTransport":
     """Make the transport as the client does, but ask the environment for a proxy here and not on each request.
 
-    aiohttp asks on two trips through the thread pool, in which a request waits behind the SQL of others.
+    aiohttp asks on two trips through the thread pool, in which a request waits behind the SQL of others. An engine on
+    this computer is reached without a proxy, whatever the environment says.
     """
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  # takes aiohttp's import with it
 
-    return AioHttpTransport(use_env_settings=bool(getproxies()))
+    return AioHttpTransport(use_env_settings=bool(getproxies()) and not is_loopback(endpoint))

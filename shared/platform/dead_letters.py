@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from http import HTTPStatus
 from typing import Any
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
@@ -15,9 +14,9 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
+from shared.kernel.refusals import Unavailable
 from shared.messaging.envelope import Envelope
 from shared.messaging.wire import from_body
-from shared.platform.http.problems import RETRY_AFTER, Problem
 from shared.platform.identity import async_credential
 from shared.platform.settings import Settings
 from shared.platform.tls import trusted
@@ -136,7 +135,7 @@ class DeadLetters:
         """Open a subscription's dead-letter queue.
 
         Raises:
-            Problem: Service Bus does not answer (503).
+            Unavailable: Service Bus does not answer (503).
         """
         receiver = self._client.get_subscription_receiver(topic, subscription, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
         try:
@@ -148,13 +147,7 @@ class DeadLetters:
                     await queue.give_back()
         except UNREACHABLE as error:
             logger.warning("Service Bus does not answer: %s", error)
-            detail = "Service Bus does not answer at the moment."
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "service-bus-unavailable",
-                detail,
-                headers={"Retry-After": str(RETRY_AFTER)},
-            ) from error
+            raise Unavailable("service-bus-unavailable", "Service Bus does not answer at the moment.") from error
 
     async def close(self) -> None:
         """Close the client; a function app never comes to that."""

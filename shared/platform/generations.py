@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from shared.messaging.container import Container
+from shared.messaging.shape import Shapes
 from shared.platform.control import ControlDocument
 from shared.platform.cosmos import ReadModels
+from shared.platform.reading import Document
 
 FRESH = 2.0
 """Seconds after which a state is read again, beside what asked for it."""
@@ -27,6 +29,14 @@ AGREED_WITHIN = 2.0
 
 QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
 """Seconds around a switch without projecting: what began before has ended, and clocks may differ a little."""
+
+
+SHAPES = Shapes(
+    what="The document that tells which generations of a view there are",
+    today=2,
+    mend="Deploy the release that wrote it again; or make the view anew: python3 dev.py rebuild VIEW",
+    upcasts={1: dict},
+)
 
 
 class Served(NamedTuple):
@@ -51,6 +61,17 @@ class State:
     standby: int | None = None
     switch_at: float | None = None
     etag: str | None = None
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Read what a document says."""
+        standby, switch_at = document["standby"], document["switchAt"]
+        return cls(
+            int(document["serving"]),
+            None if standby is None else int(standby),
+            None if switch_at is None else float(switch_at),
+            document["_etag"],
+        )
 
     def at(self, now: float) -> Self:
         """Tell the state at a time: what was agreed for a moment that has passed, is so."""
@@ -81,7 +102,7 @@ class Generations:
         """
         self.view = view
         self._read_models = read_models
-        self._control = ControlDocument(read_models, view, "generations")
+        self._control = ControlDocument(read_models, view, "generations", SHAPES, State.of)
         self._names = (f"{container}-2", container)  # even generations, odd ones
         self._clock = clock
         self._state = State()
@@ -112,6 +133,19 @@ class Generations:
     async def read(self) -> State:
         """Read the state itself, as it is now."""
         return (await self._stored()).at(self._clock())
+
+    async def read_anyway(self) -> State:
+        """Read the state in whatever shape, as far as it can be made out; the first generation serves if it cannot.
+
+        It is for a rebuild, which writes it anew: until then nothing at all is served.
+        """
+        stored = await self._control.stored()
+        if stored is None:
+            return State()
+        try:
+            return State.of(stored).at(self._clock())
+        except (KeyError, TypeError, ValueError):
+            return State(etag=stored["_etag"])
 
     async def write(self, state: State) -> State:
         """Replace the state that was read, and give it as it is now.
@@ -157,10 +191,7 @@ class Generations:
         self._read_at = asked
 
     async def _stored(self) -> State:
-        document = await self._control.read()
-        if document is None:
-            return State()
-        return State(document["serving"], document["standby"], document["switchAt"], document["_etag"])
+        return await self._control.read() or State()
 
 
 def _seen(task: asyncio.Task[None]) -> None:

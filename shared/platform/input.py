@@ -1,7 +1,14 @@
-"""What all commands' inputs have in common: strict types, camelCase names, unknown fields refused, UUIDs as written."""
+"""What all commands' inputs have in common: strict types, camelCase names, unknown fields refused, UUIDs as written.
 
+A body's values come as `json_text.parsed` gives them: numbers are int or Decimal, never float. The types here make of
+them what JSON has no type for.
+"""
+
+import decimal
 import re
+import unicodedata
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
@@ -17,17 +24,38 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from shared.kernel.money import CURRENCIES
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_AMOUNT = r"[0-9]{1,15}(\.[0-9]{1,4})?"
+_DECIMALS = 4
+"""Digits after the point that an amount can have; what its currency allows is for the domain to say."""
 
-# Controls, line and paragraph separators, and what turns the direction of text; then what is blank or has no width.
-# Written for Python and for JSON Schema alike.
+_AMOUNT = rf"[0-9]{{1,15}}(\.[0-9]{{1,{_DECIMALS}}})?"
+
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-_BLANKS = r"\s\xad\u200b-\u200f\u2060-\u2064\ufeff"
+"""Controls, line and paragraph separators, and what turns the direction of text."""
+
+_SHOWN = "LNPS"
+"""Unicode's general categories of what is seen by itself: letters, numbers, punctuation, symbols. All but four of the
+Default_Ignorable_Code_Points are of others, and so is all White_Space."""
+
+_BLANKS = frozenset(
+    map(
+        unicodedata.lookup,
+        (
+            *("HANGUL FILLER", "HANGUL CHOSEONG FILLER", "HANGUL JUNGSEONG FILLER", "HALFWIDTH HANGUL FILLER"),
+            *("BRAILLE PATTERN BLANK", "MUSICAL SYMBOL NULL NOTEHEAD"),
+            *("EGYPTIAN HIEROGLYPH FULL BLANK", "EGYPTIAN HIEROGLYPH HALF BLANK"),
+        ),
+    )
+)
+"""The letters and symbols that show nothing all the same: the four that Unicode says to ignore, and blanks by name."""
+
 _CONTROL = re.compile(f"[{_CONTROLS}]")
-_VISIBLE = re.compile(f"[^{_CONTROLS}{_BLANKS}]")
-_PRINTABLE = {"pattern": f"^([^{_CONTROLS}]*[^{_CONTROLS}{_BLANKS}][^{_CONTROLS}]*)?$"}
+_PRINTABLE = {
+    "pattern": rf"^([^{_CONTROLS}]*(?![{''.join(sorted(_BLANKS))}])[\p{{L}}\p{{N}}\p{{P}}\p{{S}}][^{_CONTROLS}]*)?$"
+}
 
 
 class Input(BaseModel):
@@ -44,6 +72,7 @@ class Input(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         defer_build=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -57,19 +86,34 @@ class QueryInput(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         defer_build=True,
+        hide_input_in_errors=True,
     )
+
+    def owner_ids(self) -> frozenset[UUID]:
+        """Tell whose things are asked for."""
+        return frozenset(getattr(self, name) for name in owner_fields(type(self))) - {None}
+
+
+@cache
+def owner_fields(query: type[QueryInput]) -> frozenset[str]:
+    """Name the fields that say whose things are asked for."""
+    return frozenset(name for name, field in query.model_fields.items() if _OWNER in field.metadata)
 
 
 def _canonical(value: Any) -> Any:
-    if isinstance(value, str) and not _UUID.fullmatch(value):
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("should be a string that holds a UUID")  # noqa: TRY004  # pydantic's validators say so
+    if not _UUID.fullmatch(value):
         raise ValueError("should be a UUID, written as 8-4-4-4-12 hexadecimal digits")
-    return value
+    return UUID(value)
 
 
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("should have no control characters")
-    if value and not _VISIBLE.search(value):
+    if value and not any(unicodedata.category(character)[0] in _SHOWN for character in set(value) - _BLANKS):
         raise ValueError("should not be blank")
     return value
 
@@ -80,19 +124,58 @@ def _digits(value: Any) -> Any:
     return value
 
 
+_EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+"""Rounds nothing; the usual context keeps 28 digits."""
+
+_LARGEST_EXPONENT = 18
+"""Of ten, in a whole number that is worth writing out; a few characters can name one that fills the memory."""
+
+
 def _decimal(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch(_AMOUNT, value):
-        raise ValueError("should be a decimal number with up to 15 digits before the point and 4 after it")
-    # a float's shortest text is the number that the caller wrote
-    return Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else value
+    match value:
+        case str():
+            if not re.fullmatch(_AMOUNT, value):
+                raise ValueError("should be a decimal number with up to 15 digits before the point and 4 after it")
+            return Decimal(value)
+        case int() if not isinstance(value, bool):
+            return Decimal(value)
+        case Decimal():
+            exponent = value.as_tuple().exponent
+            # as written, unless zeros at the end make it longer than it is: 1.00000 is 1
+            return value.normalize(_EXACT) if isinstance(exponent, int) and not -_DECIMALS <= exponent <= 0 else value
+        case _:
+            raise ValueError("should be a decimal number, or a string that holds one")
+
+
+def _plain(value: Decimal) -> Decimal:
+    return abs(Decimal(f"{value:f}"))  # there is a negative zero, and 2E+2 is 200
 
 
 def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() <= _LARGEST_EXPONENT:
+        return int(value) if value == value.to_integral_value() else value
+    return value
+
+
+def _address(value: str) -> str:
+    # deferred as pydantic defers it: importing the app is quicker for it
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
+
+    try:
+        return validate_email(value, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise ValueError("should be an e-mail address alone, such as ada@example.com") from error
 
 
 Id = Annotated[UUID, BeforeValidator(_canonical)]
 """A UUID in its usual form; case does not matter."""
+
+_OWNER = object()
+OwnerId = Annotated[Id, _OWNER]
+"""In a query: whose things are asked for. A caller who acts for themselves gets their own."""
+
+MaybeOwnerId = Annotated[Id | None, _OWNER]
+"""The same, where a query need not say."""
 
 Whole = BeforeValidator(_whole)
 """Lets an integer be written as 2.0, which is one to JSON Schema. Stands last, or constraints are not described."""
@@ -102,11 +185,11 @@ Text = Annotated[str, AfterValidator(_printable), Field(json_schema_extra=_PRINT
 
 Name = Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
-Price = Annotated[
+Amount = Annotated[
     Decimal,
-    Field(ge=0, max_digits=19, decimal_places=4, allow_inf_nan=False),
+    Field(ge=0, max_digits=19, decimal_places=_DECIMALS, allow_inf_nan=False),
     BeforeValidator(_decimal),
-    AfterValidator(abs),  # there is a negative zero
+    AfterValidator(_plain),
     WithJsonSchema(
         {
             "anyOf": [
@@ -118,29 +201,49 @@ Price = Annotated[
         }
     ),
 ]
-"""A price of one piece, in major units."""
+"""An amount of money, in major units."""
+
+Email = Annotated[
+    str,
+    StringConstraints(max_length=320),
+    AfterValidator(_address),
+    Field(json_schema_extra={"format": "email"}),
+]
+"""An e-mail address and nothing beside it, no name and no blanks; its domain in lower case."""
+
+
+def _currency(code: str) -> str:
+    if code not in CURRENCIES:
+        raise ValueError("should be a currency code of ISO 4217, in capitals")
+    return code
+
+
+Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "string", "enum": list(CURRENCIES)})]
 
 
 class After(NamedTuple):
-    """A version that an order must have reached, as a command gave it."""
+    """A version that one of the things on a list must have reached, as a command gave it."""
 
-    order_id: UUID
+    id: UUID
     version: int
 
 
-def _after(value: Any) -> Any:
-    if isinstance(value, str):
-        order_id, colon, version = value.partition(":")
-        if not (colon and _UUID.fullmatch(order_id) and re.fullmatch("[0-9]{1,18}", version)):
-            raise ValueError("should be <orderId>:<version>")
-        return After(UUID(order_id), int(version))
-    return value
+def read_after(id_name: str) -> BeforeValidator:
+    """Read `<id>:<version>`, what a list waits for; a wrong one is told that the id is called so."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            id_, colon, version = value.partition(":")
+            if not (colon and _UUID.fullmatch(id_) and re.fullmatch("[0-9]{1,18}", version)):
+                raise ValueError(f"should be <{id_name}>:<version>")
+            return After(UUID(id_), int(version))
+        return value
+
+    return BeforeValidator(read)
 
 
-AfterOrder = Annotated[
-    After, BeforeValidator(_after), WithJsonSchema({"type": "string", "pattern": f"^{_UUID.pattern}:[0-9]{{1,18}}$"})
-]
-"""What a list or a summary waits for: `<orderId>:<version>`."""
+AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_UUID.pattern}:[0-9]{{1,18}}$"})
+"""Describes what `read_after` reads."""
 
 Digits = BeforeValidator(_digits)
 """A whole number in a query string, in digits alone. Stands last, or constraints are not described."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from shared.messaging.event_log import EventLog
 from shared.messaging.publisher import Publisher
+from shared.messaging.reading import read_from
 from shared.messaging.relay import Relay, TopicUnreachable
 from shared.platform import telemetry
 from shared.platform.settings import Settings
@@ -43,8 +44,7 @@ class Outbox:
         else:
             if left:
                 logger.info("%s: the relay sent %s events", self._context, left)
-        with self._engine.connect().execution_options(reads_only=True) as connection:
-            telemetry.outbox(self._context, *self._log.unpublished(connection))
+        telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
 
     def wake(self) -> None:
         """Send it soon, on another thread."""

@@ -12,7 +12,12 @@ class Answer(BaseModel):
     """A JSON object that a query or a command answers."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, frozen=True, defer_build=True
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+        defer_build=True,
+        hide_input_in_errors=True,  # it is in stored documents, and errors are logged
     )
 
 
@@ -30,5 +35,5 @@ class CurrencyAmount(Answer):
 
 
 def amount(minor: int, currency: str | None) -> str:
-    """Write minor units as a decimal string; an order without items has no currency yet, and a total of 0."""
+    """Write minor units as a decimal string; where there is no currency yet, it is 0."""
     return "0" if currency is None else str(Money.from_minor(int(minor), currency))

@@ -3,13 +3,15 @@
 Service Bus gives a failed message again at once, so an outage of a second would be ten deliveries and a dead letter.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 
 import stamina
 from azure.core.exceptions import AzureError, HttpResponseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.platform.sql import is_transient
+from shared.messaging.sql_errors import is_full, is_transient
 
 PATIENCE = 300.0
 """Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
@@ -45,8 +47,22 @@ def pause_after(delivery: int) -> float:
     return min(FIRST_PAUSE * 2.0 ** (delivery - 1), LONGEST_PAUSE)
 
 
+def tell(logger: logging.Logger, error: Exception, what: str) -> None:
+    """Log that something failed: in one line if a store is away, and else with where it came from."""
+    if is_away(error):
+        logger.warning("%s: %s", what, _first_line(error))
+    else:
+        logger.error("%s", what, exc_info=error)
+
+
+def _first_line(error: Exception) -> str:
+    """Say what it is without the statement, or the answer, that it goes on with."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return f"{type(error).__name__}: {said.partition('\n')[0][:200]}"
+
+
 def is_away(error: Exception) -> bool:
     """Whether an error tells of a store that is away rather than of work that cannot be done."""
     if isinstance(error, HttpResponseError):
         return error.status_code in AWAY
-    return isinstance(error, AzureError | PoolTimeoutError | OSError) or is_transient(error)
+    return isinstance(error, AzureError | PoolTimeoutError | OSError) or is_transient(error) or is_full(error)

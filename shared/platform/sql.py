@@ -1,6 +1,5 @@
 """SQL engines: SQLite files on a laptop, Azure SQL through a managed identity, told apart by the URL alone."""
 
-import re
 import sqlite3
 import struct
 import threading
@@ -11,7 +10,9 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
+from shared.messaging.sql_errors import LOST, TIMED_OUT, sqlstate, withhold_values
 from shared.platform.identity import credential
+from shared.platform.odbc import KeptCursors, declared
 from shared.platform.settings import Settings
 
 TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
@@ -28,25 +29,16 @@ SQLITE_PATIENCE = 3
 SQLITE_CACHE = 256
 """KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
 
-STATEMENT_PATIENCE = 10
-"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver itself never gives up."""
+STATEMENT_TIMEOUT = 10
+"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver itself never gives up. A
+command gives less, as much as its deadline leaves. A server that does not answer at all is given up after three times
+as long (shared/messaging/unit_of_work.py)."""
+
+POOL_TIMEOUT, LOGIN_TIMEOUT = 2, 2
+"""Seconds that a request to Azure SQL waits for a connection of the pool, and that a new one may take."""
 
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
-
-TRANSIENT = frozenset(
-    {
-        *(64, 233, 1204, 1205, 1222, 4060, 4221, 10053, 10054, 10060, 10928, 10929, 40143, 40197, 40501, 40540, 40613),
-        *(42108, 42109, 49918, 49919, 49920),
-    }
-)
-"""Azure SQL's error numbers that a whole new transaction may well not meet again: lost connections, deadlock (1205),
-failover (40613), throttling. From Microsoft's list of transient errors."""
-
-AWAY = frozenset({"08001", "08S01", "HYT00", "HYT01"})
-"""SQLSTATEs of a server out of reach, a lost link and time-outs; the driver gives these no number of Azure's."""
-
-_NATIVE_ERROR = re.compile(r"\((\d+)\) \(SQL")
 
 
 class Token(Protocol):
@@ -69,7 +61,7 @@ def sql_engine(
     *schemas: str,
     credential: Credential | None = None,
     writes: bool = True,
-    patience: int = STATEMENT_PATIENCE,
+    for_migrations: bool = False,
 ) -> sa.Engine:
     """Make the engine for one context's schema, or several; nothing connects until it is used.
 
@@ -79,12 +71,13 @@ def sql_engine(
         schemas: the schemas that its statements name.
         credential: signs in to Azure SQL; None leaves that to the URL.
         writes: False lets SQLite refuse to; on Azure SQL that is for the credential's rights to say.
-        patience: seconds that Azure SQL has for a statement; 0 is as long as it takes, which is for migrations.
+        for_migrations: on Azure SQL, begin transactions, and give a statement as long as it takes; otherwise each
+            statement is a transaction, and a unit of work sends its own as one.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _sqlite(parsed, schemas, writes=writes)
-    return _azure_sql(parsed, credential, patience)
+    return _azure_sql(parsed, credential, for_migrations=for_migrations)
 
 
 def context_engine(settings: Settings, schema: str) -> sa.Engine:
@@ -105,28 +98,9 @@ def _credential(address: str, client_id: str | None) -> Credential | None:
     return credential(client_id)
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether a new transaction may succeed where this one failed."""
-    if not isinstance(error, sa.exc.DBAPIError):
-        return False
-    if error.connection_invalidated or error_number(error) in TRANSIENT or _sqlstate(error) in AWAY:
-        return True
-    return "database is locked" in str(error.orig)
-
-
-def error_number(error: sa.exc.DBAPIError) -> int | None:
-    """Azure SQL's own number of an error, as the ODBC driver writes it into the message."""
-    found = _NATIVE_ERROR.search(str(error.orig))
-    return int(found[1]) if found else None
-
-
-def _sqlstate(error: sa.exc.DBAPIError) -> str:
-    arguments = error.orig.args if error.orig is not None else ()
-    return str(arguments[0]) if arguments else ""
-
-
 def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     file = Path(url.database or "")
+    files = [file.parent / f"{file.stem}.{schema}{file.suffix}" for schema in schemas]
     engine = sa.create_engine(
         "sqlite://",
         poolclass=sa.QueuePool,
@@ -139,15 +113,22 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _attach(connection: sqlite3.Connection, _record: Any) -> None:
-        for schema in schemas:
-            connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(file.with_suffix(f".{schema}{file.suffix}")),))
+    def _attach(connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        for schema, attached in zip(schemas, files, strict=True):
+            connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(attached),))
             connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
             # survives a killed process; only a power cut can undo the last commits, and this is no production store
             connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
             connection.execute(f"PRAGMA {schema}.cache_size = -{SQLITE_CACHE}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA query_only = {not writes}")
+        record.info["files"] = _files(files)
+
+    @sa.event.listens_for(engine, "checkout")
+    def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
+        # SQLite would go on with a file that was deleted, and what is written to it would be gone with the process
+        if record.info["files"] != _files(files):
+            raise sa.exc.DisconnectionError("another file has the name of the database")
 
     # SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
     turn = threading.Lock()
@@ -167,25 +148,43 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     return engine
 
 
-def _azure_sql(url: URL, credential: Credential | None, patience: int) -> sa.Engine:
+def _files(names: Sequence[Path]) -> list[int]:
+    """Tell which files have these names now; 0: there is none."""
+    return [_inode(name) for name in names]
+
+
+def _inode(name: Path) -> int:
+    try:
+        return name.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool) -> sa.Engine:
     import pyodbc  # noqa: PLC0415  # needs the system's unixODBC, which only Azure SQL is worth
 
     pyodbc.pooling = False  # SQLAlchemy pools; a second pool beneath would keep connections whose token has run out
+    requests: dict[str, Any] = (
+        {}
+        if for_migrations
+        else {
+            # nothing but the statements themselves is sent: no begin, no rollback, no ping
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,
+            "pool_reset_on_return": None,
+        }
+    )
     engine = sa.create_engine(
         url,
-        fast_executemany=True,
         hide_parameters=True,  # as above
         pool_size=POOL_SIZE,
         max_overflow=0,
-        pool_timeout=POOL_PATIENCE,
+        pool_timeout=POOL_TIMEOUT,
         pool_use_lifo=True,  # as above
-        pool_pre_ping=True,
         pool_recycle=CONNECTION_LIFE,
+        connect_args={"timeout": LOGIN_TIMEOUT, "autocommit": not for_migrations},
+        **requests,
     )
-
-    @sa.event.listens_for(engine, "connect")
-    def _limit(connection: Any, _record: Any) -> None:
-        connection.timeout = patience
 
     if credential is not None:
 
@@ -195,7 +194,40 @@ def _azure_sql(url: URL, credential: Credential | None, patience: int) -> sa.Eng
             arguments[0] = arguments[0].replace(";Trusted_Connection=Yes", "")
             parameters["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: packed(credential.get_token(TOKEN_SCOPE).token)}
 
+    @sa.event.listens_for(engine, "handle_error")
+    def _keep_the_others(context: sa.engine.ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, sa.exc.DBAPIError):
+            withhold_values(error)
+        if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) in LOST | TIMED_OUT:
+            context.is_disconnect = True
+            # a slow statement tells nothing of other connections
+            context.invalidate_pool_on_disconnect = sqlstate(error) in LOST
+
+    if not for_migrations:
+        _send_each_alone(engine, pyodbc.BinaryNull)
     return engine
+
+
+def _send_each_alone(engine: sa.Engine, null: object) -> None:
+    """Let a statement be one request, with a time-out of its own and parameters that are declared."""
+    dialect: Any = engine.dialect
+    connect = dialect.connect
+    dialect.connect = lambda *address, **options: KeptCursors(connect(*address, **options), null, LOGIN_TIMEOUT)
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _limit(connection: sa.Connection, cursor: Any, *_: Any) -> None:
+        cursor.timeout = connection.get_execution_options().get("statement_timeout", STATEMENT_TIMEOUT)
+
+    @sa.event.listens_for(engine, "checkin")
+    def _come_back(connection: Any, _record: Any) -> None:
+        if isinstance(connection, KeptCursors):
+            connection.come_back()
+
+    @sa.event.listens_for(engine, "do_setinputsizes")
+    def _declare(sizes: dict[Any, Any], *_: Any) -> None:
+        for bind in sizes:
+            sizes[bind] = declared(bind.type)
 
 
 def packed(token: str) -> bytes:

@@ -16,7 +16,7 @@ type Consume = Callable[[Envelope], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What a subscription's events do; safe to repeat, in any order.
+    """What a subscription's events do; safe to repeat, in any order, and beside itself.
 
     Attributes:
         name: the trigger's name in Azure, unique in the app.
@@ -32,10 +32,11 @@ class Consumer:
 
 
 def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
-    """Give a consumer its messages, one at a time in each session.
+    """Give a consumer its messages, in no order, and now and then one of them twice at the same time.
 
-    Binary, because the host would else take top-level properties of a JSON body for the message's own metadata. A
-    message that fails is held for a moment before it is given back: Service Bus would deliver it again at once.
+    Without sessions, which hold a slot after their last message and are accepted a few at a time (ADR 21). Binary,
+    because the host would else take top-level properties of a JSON body for the message's own metadata. A message that
+    fails is held for a moment before it is given back: Service Bus would deliver it again at once.
     """
 
     @blueprint.function_name(consumer.name)
@@ -44,7 +45,6 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
         topic_name=consumer.topic,
         subscription_name=consumer.subscription,
         connection="ServiceBusConnection",
-        is_sessions_enabled=True,
         data_type=func.DataType.BINARY,
     )
     async def receive(message: func.ServiceBusMessage, context: func.Context) -> None:

@@ -52,6 +52,15 @@ class Instruments:
         self.dead_letters = meter.create_gauge(
             "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
         )
+        self.view_wrong = meter.create_gauge(
+            "tandem.view.wrong", unit="1", description="1: what a view serves is empty, missing or unreadable; or 0"
+        )
+        self.view_unapplied = meter.create_gauge(
+            "tandem.view.unapplied", unit="{event}", description="Events of over a minute ago that a view does not show"
+        )
+        self.view_differences = meter.create_gauge(
+            "tandem.view.differences", unit="{document}", description="Documents that the last check found wrong"
+        )
         self.request_units = meter.create_histogram(
             "tandem.cosmos.request_units", unit="{request_unit}", description="What a request cost Cosmos DB"
         )
@@ -155,6 +164,17 @@ def dead_letters(topic: str, subscription: str, count: int) -> None:
     """Tell how many messages a subscription has given up on."""
     where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
     instruments.dead_letters.set(count, where)
+
+
+def view_presence(view: str, *, wrong: bool) -> None:
+    """Tell whether something is wrong with what a view serves, as a whole."""
+    instruments.view_wrong.set(int(wrong), {"tandem.view": view})
+
+
+def view_truth(view: str, unapplied: int, differences: int) -> None:
+    """Tell how many events a view does not show, and how many documents were found wrong."""
+    instruments.view_unapplied.set(unapplied, {"tandem.view": view})
+    instruments.view_differences.set(differences, {"tandem.view": view})
 
 
 def request_charge(response: PipelineResponse[Any, Any]) -> None:

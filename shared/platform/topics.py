@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, override
 
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender
 from azure.servicebus.exceptions import (
+    MessageSizeExceededError,
     OperationTimeoutError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
@@ -18,7 +19,7 @@ from azure.servicebus.exceptions import (
 
 from shared.messaging.envelope import Envelope
 from shared.messaging.relay import Topic, TopicUnreachable
-from shared.messaging.wire import CONTENT_TYPE, to_body
+from shared.messaging.wire import CONTENT_TYPE, to_body, to_properties
 from shared.platform import telemetry
 from shared.platform.identity import credential
 from shared.platform.settings import Settings
@@ -30,6 +31,10 @@ PATIENCE = 8.0
 """Seconds that Service Bus has for one try; a broker that takes bytes and never answers would hold a sender for ever.
 Two tries end within the relay's claim."""
 
+SURELY_FITS = 128 * 1024
+"""Bytes of a body that needs no measuring: the smallest limit of a message is 256 KiB, of which all that stands before
+the body has 64 at most (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas)."""
+
 UNREACHABLE = (
     OperationTimeoutError,
     ServiceBusAuthenticationError,
@@ -40,6 +45,14 @@ UNREACHABLE = (
     ServiceBusServerBusyError,
     OSError,
 )
+
+
+class EventTooLarge(Exception):
+    """Service Bus does not take an event of this size.
+
+    It was not sent: azure-servicebus measures what goes into a batch, but sends a lone message unmeasured. Then the
+    link ends while the client still sends, which it takes for a lost connection.
+    """
 
 
 class ServiceBusTopic(Topic):
@@ -64,10 +77,11 @@ class ServiceBusTopic(Topic):
     def _send(self, messages: Sequence[ServiceBusMessage]) -> None:
         sender = self._sender()
         try:
-            if len(messages) == 1:  # as most are; a batch of one is encoded twice
+            if len(messages) == 1 and _surely_fits(messages[0]):  # as most do; a batch of one is encoded twice
                 sender.send_messages(messages[0])
             else:
-                _send_in_batches(sender, messages)
+                for batch in _batches(sender, messages):
+                    sender.send_messages(batch)
         except UNREACHABLE as error:
             sender.close()
             raise TopicUnreachable(f"topic {self._topic}: {error}") from error
@@ -83,23 +97,41 @@ class ServiceBusTopic(Topic):
             return self._client.get_topic_sender(self._topic)
 
 
-def _send_in_batches(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> None:
-    batch = sender.create_message_batch()
+def _surely_fits(message: ServiceBusMessage) -> bool:
+    return sum(map(len, message.body)) <= SURELY_FITS
+
+
+def _batches(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> list[ServiceBusMessageBatch]:
+    """Fill as few batches as these need, in order.
+
+    All before any is sent: what was sent before a refused event would be sent again with every try.
+
+    Raises:
+        EventTooLarge: one fits into no batch.
+    """
+    batches = [sender.create_message_batch()]
     for message in messages:
         try:
-            batch.add_message(message)
-        except ValueError:  # the batch is full
-            sender.send_messages(batch)
-            batch = sender.create_message_batch()
-            batch.add_message(message)
-    sender.send_messages(batch)
+            batches[-1].add_message(message)
+        except MessageSizeExceededError:  # the batch is full
+            batches.append(sender.create_message_batch())
+            try:
+                batches[-1].add_message(message)
+            except MessageSizeExceededError:
+                raise EventTooLarge(
+                    f"{message.subject} {message.message_id} has {sum(map(len, message.body))} bytes; "
+                    f"a message has at most {batches[-1].max_size_in_bytes}, its properties included."
+                ) from None
+    return batches
 
 
 def to_message(envelope: Envelope, source: str, traceparent: str | None = None) -> ServiceBusMessage:
-    """Wrap an envelope: the message id is the event's (duplicate detection), the session the aggregate's (order).
+    """Wrap an envelope: the message id is the event's (duplicate detection), the session the aggregate's.
 
-    What subscription rules filter on stands in the application properties too, and the trace context of the sending;
-    that of the command is in the body.
+    The session is for other systems' subscriptions, which want an aggregate's events in order; our own have none
+    (ADR 21).
+    The attributes of the CloudEvent stand in the application properties too, for the rules of subscriptions.
+    `traceparent` is the trace context of the sending; that of the command is `cloudEvents_traceparent`.
     """
     return ServiceBusMessage(
         to_body(envelope, source),
@@ -111,6 +143,7 @@ def to_message(envelope: Envelope, source: str, traceparent: str | None = None) 
         application_properties={
             "type": envelope.type,
             "aggregateVersion": envelope.version,
+            **to_properties(envelope, source),
             **({"traceparent": traceparent} if traceparent else {}),
         },
     )

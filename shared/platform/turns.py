@@ -1,16 +1,18 @@
-"""Commands take turns: as many at once as the database has connections for, and nobody waits long to be told so.
+"""Work takes turns: as much at once as the database has connections for, and nobody waits long to be told so.
 
 A queue without an end answers nobody: by the time a command had its turn, its caller would have given up and sent it
 again. Who does not get a turn soon has changed nothing and is told to come back.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from http import HTTPStatus
+from uuid import UUID
 
-from shared.platform.http.problems import RETRY_AFTER, Problem
+from shared.kernel.refusals import Unavailable
 from shared.platform.sql import POOL_SIZE
 
 AT_ONCE = POOL_SIZE - 4
@@ -23,30 +25,75 @@ PATIENCE = 5.0
 class Turns:
     """So many pieces of work at once, each on a thread."""
 
-    def __init__(self, at_once: int = AT_ONCE, patience: float = PATIENCE) -> None:
+    def __init__(self, at_once: int = AT_ONCE, patience: float = PATIENCE, kind: str = "commands") -> None:
         self._free = asyncio.Semaphore(at_once)
-        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="command")
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=kind)
         self._patience = patience
+        self._kind = kind
 
-    async def take[Result](self, work: Callable[[], Result]) -> Result:
+    async def take[Result](self, work: Callable[[], Result], patience: float | None = None) -> Result:
         """Do the work when it is its turn, in the caller's context.
 
+        Args:
+            work: what to do.
+            patience: seconds that it waits for its turn, if they are not as many as for all others.
+
         Raises:
-            Problem: it has not had its turn in time, and has not begun (503 `overloaded`).
+            Unavailable: it has not had its turn in time, and has not begun (503 `overloaded`).
             Exception: what the work raises.
         """
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._patience if patience is None else patience):
                 await self._free.acquire()
         except TimeoutError:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "overloaded",
-                "There are more commands than can be carried out at the moment.",
-                headers={"Retry-After": str(RETRY_AFTER)},
-            ) from None
+            raise self._overloaded() from None
         loop = asyncio.get_running_loop()
         running = self._threads.submit(copy_context().run, work)
         # only when the work has ended, even if its caller is gone: until then it has a thread and a connection
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
         return await asyncio.wrap_future(running)
+
+    def _overloaded(self) -> Unavailable:
+        return Unavailable("overloaded", f"There are more {self._kind} than can be carried out at the moment.")
+
+
+class FairTurns(Turns):
+    """Turns of which each caller has one at a time, and a share of the places to wait in.
+
+    So nobody's work is done twice at once, and nobody takes all of the turns. Of the places to wait in one has no more
+    than are left free: half of them, the next caller half of the rest, and so on. What finds no place is refused at
+    once, so that it takes none of the host's either.
+    """
+
+    def __init__(self, at_once: int, places: int, patience: float = PATIENCE, kind: str = "commands") -> None:
+        super().__init__(at_once, patience, kind)
+        self._places = places
+        self._here = Counter[UUID | None]()
+        self._lines: dict[UUID | None, asyncio.Lock] = {}
+
+    async def take_for[Result](self, caller: UUID | None, work: Callable[[], Result]) -> Result:
+        """Do the work when it is this caller's turn.
+
+        Raises:
+            Unavailable: the caller has all the places that it may have, or has not had its turn (503 `overloaded`).
+            Exception: what the work raises.
+        """
+        if self._here[caller] >= self._places - self._here.total():
+            raise self._overloaded()
+        self._here[caller] += 1
+        line = self._lines.setdefault(caller, asyncio.Lock())
+        begin = time.monotonic()
+        try:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await line.acquire()
+            except TimeoutError:
+                raise self._overloaded() from None
+            try:
+                return await self.take(work, begin + self._patience - time.monotonic())
+            finally:
+                line.release()
+        finally:
+            self._here[caller] -= 1
+            if not self._here[caller]:
+                del self._here[caller], self._lines[caller]

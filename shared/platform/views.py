@@ -1,12 +1,14 @@
 """A read model as those see it who operate it: how it follows from the event log."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from shared.messaging.container import Container
+from shared.messaging.shape import Shapes
 from shared.platform.generations import Generations
 from shared.platform.reading import Document
 
@@ -41,21 +43,34 @@ class Difference(NamedTuple):
     """A document that is not what the log makes it.
 
     Attributes:
-        what: in which way: `missing`, `behind`, or the names of the properties that differ.
+        what: in which way: `missing`, `behind`, `left over`, or the names of the properties that differ.
+        home: the partition that was compared, where the document is in another one.
     """
 
     document_id: str
     partition_key: str
     what: str
+    home: str | None = None
+
+    @property
+    def compared(self) -> str:
+        """The partition that was compared, and can be healed."""
+        return self.home or self.partition_key
 
 
-OWN = frozenset({"projected", "renames"})
-"""Properties that tell of a document's own life, not of what it shows."""
+UNREADABLE = "shape"
+"""What is told of a document that is in a shape that this release does not read."""
 
 
-def different(right: Document, stored: Document) -> str | None:
-    """Name the properties in which a document is not what it has to be; None if it is."""
-    return ", ".join(sorted(name for name in right.keys() - OWN if right[name] != stored.get(name))) or None
+def different(shapes: Shapes, right: Document, stored: Document, own: AbstractSet[str]) -> str | None:
+    """Name the properties in which a document is not what it has to be; `shape` if it cannot be read; None if it is.
+
+    Those of `own` tell of the document's own life, not of what it shows.
+    """
+    if not shapes.reads(stored):
+        return UNREADABLE
+    shown = shapes.read(stored)
+    return ", ".join(sorted(name for name in right.keys() - own if right[name] != shown.get(name))) or None
 
 
 class Source(Protocol):
@@ -63,6 +78,12 @@ class Source(Protocol):
 
     async def total(self) -> int:
         """Count the documents that the view has to have."""
+
+    async def has_something_to_show(self) -> bool:
+        """Tell whether the view has to have any document at all."""
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell which kind of document one of the view's is."""
 
     async def fill(self, container: Container, position: str | None) -> Filled:
         """Write the next documents that are not there yet, each once; safe to repeat, and beside the projection."""
@@ -80,10 +101,26 @@ class Source(Protocol):
         """Name the partition of what operators know by this id; None if the log knows nothing of it."""
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
-        """Compare a partition's documents with the fold of the log; what is merely on its way may be among them."""
+        """Compare a partition's documents with the fold of the log, and what its aggregates have in other partitions.
+
+        What is merely on its way may be among the differences.
+        """
 
     async def heal(self, container: Container, partition_key: str) -> None:
         """Make a partition's documents what the log makes them, beside the projection."""
+
+
+class Derived(Protocol):
+    """Documents that show in other partitions what a partition has, and are made of that alone."""
+
+    async def write(self, container: Container, partition_key: str) -> None:
+        """Write them as the partition is by now, unless that has been done; in any order, and beside others."""
+
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
+        """Tell which are not what the partition makes them; each is told with the key of that partition."""
+
+    async def heal(self, container: Container, partition_key: str) -> None:
+        """Write those again that are not what the partition makes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from infra.local.screen import command
 from tests.bench import against_crud, against_eventsourcing, bare, growth, lag, round_trips, start, under_latency
 from tests.bench.place import Place, open_place
 from tests.bench.rows import Row, markdown, table
@@ -75,4 +76,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

@@ -14,7 +14,7 @@ from tests.bench.services import Service, crud
 from tests.bench.sizes import Sizes
 
 SECTION = "4a. Throughput against a CRUD service (FastAPI, SQLAlchemy, SQLite)"
-GOALS = {10: Goal(2, at_least=True)}
+GOALS = {10: Goal(1.8, at_least=True), 50: Goal(1, at_least=True)}
 """By the share of writes in percent."""
 
 

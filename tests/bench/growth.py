@@ -17,18 +17,21 @@ from azure.cosmos.aio import ContainerProxy
 from shared.messaging.envelope import Metadata
 from shared.messaging.projection import Projection
 from shared.messaging.relay import Relay
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.copies import Copies
 from shared.ordering.domain.offer import Customer
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderStatus
 from shared.ordering.repository import Orders
-from shared.ordering.tables import CUSTOMERS, LOG
+from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import new_summary
-from shared.ordering.views.order_documents import document_of
-from shared.ordering.views.orders_source import OrdersSource
-from shared.platform.reading import PATIENCE
+from shared.ordering.views.order_documents import CustomerPartitions, document_of
+from shared.platform.generations import Served
+from shared.platform.log_source import LogSource
+from shared.platform.reading import NO_WAIT, PATIENCE
 from tests.bench.place import Place, products
 from tests.bench.rounds import Spread, Work, exponent, milliseconds, take_turns
 from tests.bench.rows import Goal, Row
@@ -103,7 +106,7 @@ async def _pages(container: ContainerProxy, document: dict[str, Any], sizes: Siz
 async def _page(container: ContainerProxy, query: ListOrders) -> None:
     """Read a page; where a query gives the store up, the time is at least that."""
     with suppress(TimeoutError):
-        await list_orders(container, query, wait=0)
+        await list_orders(Served(container, 1), query, wait=NO_WAIT)
 
 
 async def _customer_with(container: ContainerProxy, document: dict[str, Any], orders: int) -> UUID:
@@ -167,7 +170,7 @@ async def _fill(shop: Shop, container: ContainerProxy, expected: int) -> float:
     projection = Projection(
         only(container), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
     )
-    source = OrdersSource(shop.ordering_engine, projection)
+    source = LogSource(shop.ordering_engine, projection, CustomerPartitions(), order_projection.change)
     begin, position, events = time.perf_counter(), None, 0
     while (filled := await source.fill(container, position)).position is not None:
         position, events = filled.position, events + filled.events
@@ -179,17 +182,17 @@ def _some_orders(shop: Shop, count: int, events: int = 1) -> Sequence[Order]:
     """Write orders of one line, with so many events each, as commands would; many in a transaction."""
     made: list[Order] = []
     for numbers in batched(range(count), BATCH, strict=False):
-        with shop.ordering_engine.begin() as connection:
+        with UnitOfWork(shop.ordering_engine) as work:
             for number in numbers:
                 if number % ORDERS_OF_ONE == 0:
                     customer = Customer(uuid4(), "Ada", version=1)
-                    row = {"customer_id": customer.customer_id, "name": customer.name, "name_version": 1}
-                    connection.execute(sa.insert(CUSTOMERS), row)
+                    Copies(work).add_customer(customer.customer_id, customer.name, 1)
                 order = Order.create(uuid4(), customer, [pieces(a_product())], ADDRESS)
                 for _ in range(events - 1):
                     order.add([pieces(a_product())])
-                Orders(connection, Metadata()).save(order)
+                Orders(work, Metadata()).save(order)
                 made.append(order)
+            work.commit()
     return made
 
 

@@ -1,6 +1,7 @@
 """The same latency for every store: so many seconds for each round trip, injected at the stores' doors.
 
-Cosmos DB is reached through a proxy that hands each request on later. SQL waits before each statement and each commit.
+Cosmos DB is reached through a proxy that hands each request on later. SQL waits before each request that Azure SQL
+would get (tests/support/counting.py).
 One thing is different there: SQLite has one lock for all writers, which it would hold while a transaction waits, and
 transactions of different orders would wait for one another, which they do not on a database with row locks. So what is
 to be waited for while it is held is waited for right after, before the connection is used again. Tandem and its peer
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
+
+from tests.support.counting import STATEMENT_BY_STATEMENT, hearing_reads, is_request, writes
 
 SETTING = "BENCH_DELAY"
 """The environment variable that names the file."""
@@ -56,13 +59,19 @@ def delay_sql() -> None:
     delay_engines(sa.Engine, Delay(Path(os.environ[SETTING])))
 
 
-def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
-    """Delay the SQL of one engine, or of all."""
+def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: bool = False) -> None:
+    """Delay the SQL of one engine, or of all.
+
+    Args:
+        engines: which.
+        delay: by what.
+        alone: nobody else waits for SQLite's lock, so that each request is waited for where it is sent.
+    """
     met: set[sa.Pool] = set()
 
     def round_trip(connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection
-        if driver.in_transaction:
+        if not alone and (writes(connection) or driver.in_transaction):
             connection.info["owed"] = connection.info.get("owed", 0) + 1
         else:
             time.sleep(delay.seconds)
@@ -79,10 +88,23 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
 
     @sa.event.listens_for(engines, "before_cursor_execute")
     def _statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
-        if not text.startswith("BEGIN"):  # a server begins with the first statement
+        if is_request(connection, text):
             round_trip(connection)
 
-    sa.event.listen(engines, "commit", round_trip)
+    _delay_reads(engines, delay)
+
+    @sa.event.listens_for(engines, "commit")
+    def _commit(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(STATEMENT_BY_STATEMENT):
+            round_trip(connection)
+
+
+def _delay_reads(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
+    def read(connection: sa.Connection) -> None:
+        if isinstance(engines, type) or connection.engine.pool is engines.pool:
+            time.sleep(delay.seconds)
+
+    hearing_reads(read).start()
 
 
 @asynccontextmanager

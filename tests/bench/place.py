@@ -12,13 +12,15 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.host import worker
+from infra.local.host.rpc import Function
 from shared.ordering.tables import PRODUCTS
 from shared.platform.cosmos import ReadModels
 from shared.platform.settings import Settings
 from tests.bench.engines import ROOT, empty_database, engines, settings
 from tests.bench.latency import Delay
 from tests.bench.services import Service, tandem
-from tests.support.shop import Shop, running_shop
+from tests.support.database import sqlite_database
+from tests.support.shop import Shop, shop_at
 
 OPEN_WITH = 20
 """Orders of the whole Tandem."""
@@ -43,7 +45,7 @@ class Place:
     bare: CosmosClient
     models: ReadModels
     shop: Shop
-    functions: dict[str, worker.Function]
+    functions: dict[str, Function]
     delay: Delay
     _stack: AsyncExitStack
     _services: list[Service]
@@ -72,7 +74,7 @@ class Place:
         """Give a section a write side that the app's publisher does not know, and so leaves alone."""
         folder = self.folder / name
         folder.mkdir()
-        with running_shop(folder) as shop:
+        with shop_at(sqlite_database(folder)) as shop:
             yield shop
 
     @asynccontextmanager
@@ -94,7 +96,7 @@ async def open_place(folder: Path) -> AsyncIterator[Place]:
     """
     async with AsyncExitStack() as stack:
         cosmos, service_bus = stack.enter_context(engines())
-        shop = stack.enter_context(running_shop(folder))
+        shop = stack.enter_context(shop_at(sqlite_database(folder)))
         os.environ |= settings(shop.url, cosmos, service_bus)
         functions = {function.name: function for function in await worker.load(ROOT)}
         models = ReadModels(Settings(sql=shop.url, cosmos=cosmos, service_bus=service_bus))

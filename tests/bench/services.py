@@ -20,7 +20,7 @@ import aiohttp
 
 from infra.local import issuer
 from infra.sql.migrate import migrate
-from shared.platform.http.callers import Role
+from shared.roles import Role
 from tests.bench.engines import ROOT, engines, settings
 from tests.bench.latency import SETTING, Delay, delayed_door
 from tests.bench.load import Request, Unexpected, ask, send, session
@@ -66,7 +66,7 @@ class Service:
         """Have customers, products, and orders that can be read."""
         async with session(1) as http:
             for id_ in self.customers:
-                body = {"customerId": id_, "name": "Ada Lovelace", "email": "ada@example.com"}
+                body = {"customerId": id_, "name": "Ada Lovelace", "email": f"{id_}@example.com"}
                 await send(http, "POST", f"{self.base_url}/customers", self.headers, body)
             for id_ in self.products:
                 body = {"productId": id_, "name": "Teapot", "unitPrice": "24.90", "currency": "EUR"}

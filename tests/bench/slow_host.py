@@ -1,10 +1,12 @@
-"""The functions host with delayed SQL: `python -m tests.bench.slow_host`, with the arguments of infra.local.host."""
+"""The functions host with delayed SQL: `python -m tests.bench.slow_host`, with the arguments of infra.local.host.
+
+SQL is spoken in the worker's process, so that one is another as well.
+"""
 
 import sys
 
 from infra.local.host.__main__ import main
-from tests.bench.latency import delay_sql
 
 if __name__ == "__main__":
-    delay_sql()
+    sys.argv += ["--worker", "tests.bench.slow_worker"]
     sys.exit(main())

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SECTIONS = {
     "1. Against the bare client": 6,
-    "2. Round trips": 20,
+    "2. Round trips": 26,
     "3. Under latency": 4,
     "4a. Throughput against a CRUD service": 1,
     "4b. Against the eventsourcing library": 2,

@@ -18,8 +18,8 @@ from tests.bench.services import Service
 from tests.bench.sizes import Sizes
 
 SECTION = "3. Under latency (round trips felt: what a delay adds, divided by the delay)"
-ROUND_TRIPS = {"query": 1, "command": 5}
-"""A point read; a load, three inserts and a commit (section 2)."""
+ROUND_TRIPS = {"query": 1, "command": 2}
+"""A point read; a load and a batch (section 2)."""
 TOLERANCE = 1.25
 """Timers are late, and threads are woken late, by more of a short delay than of a long one."""
 

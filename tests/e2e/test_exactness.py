@@ -31,11 +31,13 @@ from shared.ordering.events import (
     OrderCreatedV1,
     OrderEvent,
     OrderStatus,
-    OrderSubmittedV1,
+    OrderSubmittedV2,
 )
 from shared.ordering.tables import LOG
 from shared.ordering.views import customer_summary, order_projection
 from shared.ordering.views.customer_summary import SUMMARY, ReadSummary, new_summary, read_summary
+from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.cosmos import running_cosmos
 
@@ -98,7 +100,7 @@ class PlacedOrder:
         ids = (self.order_id, self.customer_id)
         events: list[OrderEvent] = [
             OrderCreatedV1(*ids, "Ada", 1, Address("12 Main St", "Cork", "T12"), None, (), Decimal(0)),
-            OrderSubmittedV1(*ids, self.currency, self.total),
+            OrderSubmittedV2(*ids, self.currency, self.total, lines=None),
         ]
         if self.cancelled:
             events.append(OrderCancelledV1(*ids, self.currency, self.total, was=OrderStatus.SUBMITTED, reason="x"))
@@ -134,7 +136,7 @@ async def test_thousands_of_orders_projected_at_once_add_up_to_the_minor_unit(or
     expected: dict[str, Decimal] = defaultdict(Decimal)
     for order in kept:
         expected[order.currency] += order.total
-    summary, _ = await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+    summary, _ = await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
     assert summary.total_orders == len(kept)
     assert {spent.currency: Decimal(spent.amount) for spent in summary.total_spent} == expected
     assert [recent.order_id for recent in summary.recent_orders] == [order.order_id for order in placed[:-11:-1]]
@@ -150,26 +152,26 @@ async def test_100000_increments_leave_the_totals_exact_to_the_minor_unit(orders
     def change(bundle: Recorded[OrderEvent]) -> Change:
         gate = {"id": str(bundle.event.order_id), "customerId": str(customer_id), "kind": "bundle", "version": 1}
         spend = [spending(amount, customer_id) for amount in loads[bundle.event.order_id]]
-        return Change(str(customer_id), Create(gate), [Patch(SUMMARY, spend)])
+        return Change(str(customer_id), Create(gate), [Patch(SUMMARY, spend, customer_summary.SHAPES)])
 
     await orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection[OrderEvent](only(orders), sa.create_engine("sqlite://"), LOG, change)
     async with asyncio.TaskGroup() as group:
         for load in loads:
-            bundle = OrderSubmittedV1(load, customer_id, "EUR", Decimal(0))
+            bundle = OrderSubmittedV2(load, customer_id, "EUR", Decimal(0), lines=None)
             group.create_task(projection.project(recorded(bundle, 1, START)))
 
     expected: dict[str, Decimal] = defaultdict(Decimal)
     for amount in amounts:
         expected[amount.currency] += amount.amount
-    summary, _ = await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+    summary, _ = await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
     assert {spent.currency: Decimal(spent.amount) for spent in summary.total_spent} == expected
     assert min(Money(amount, currency).minor for currency, amount in expected.items()) > 10**15
 
 
 def spending(amount: Money, customer_id: UUID) -> Mapping[str, Any]:
     """The one operation by which the projection of a submitted order adds its total."""
-    submitted = OrderSubmittedV1(uuid4(), customer_id, amount.currency, amount.amount)
+    submitted = OrderSubmittedV2(uuid4(), customer_id, amount.currency, amount.amount, lines=None)
     patch = customer_summary.change(recorded(submitted, 2, START))
     assert patch is not None
     (operation,) = [operation for operation in patch.operations if operation["path"].startswith("/spent/")]

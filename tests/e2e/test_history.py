@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.api import Api, eventually, problem
 
-TYPES = ["OrderCreatedV1", "OrderItemsAddedV1", "OrderItemRemovedV1", "OrderSubmittedV1", "OrderCancelledV1"]
+TYPES = ["OrderCreatedV1", "OrderItemsAddedV1", "OrderItemRemovedV1", "OrderSubmittedV2", "OrderCancelledV1"]
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,25 @@ def test_the_order_of_fields_does_not_make_another_command(api: Api, customer_id
     assert (again.status_code, replayed(again)) == (204, True)
 
 
+@pytest.mark.parametrize(
+    "spellings",
+    [["100", "100.0", "1e2", '"100"', '"100.00"'], ["24.90", '"24.90"', "24.9", "2.49e1", '"24.9000"']],
+    ids=["100", "24.90"],
+)
+def test_another_spelling_of_an_amount_does_not_make_another_command(api: Api, spellings: list[str]) -> None:
+    product_id, key = api.product(), str(uuid4())
+
+    def send(price: str, key: str) -> httpx.Response:
+        body = f'{{"unitPrice": {price}}}'
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        return api.http.post(f"/products/{product_id}/price", content=body, headers=headers)
+
+    answers = [send(price, key) for price in spellings]
+    assert {essence(answer) for answer in answers} == {(204, b"", '"2"', None)}
+    assert [replayed(answer) for answer in answers] == [False, *[True] * (len(spellings) - 1)]
+    problem(send("24.91", key), 422, "idempotency-key-reused")
+
+
 def test_a_refused_command_leaves_its_key_free(api: Api, customer_id: str, product_id: str) -> None:
     order_id, key = api.order(customer_id, product_id), str(uuid4())
     problem(api.post(f"/orders/{order_id}/confirm", None, Idempotency_Key=key), 409, "order-status")
@@ -138,7 +157,7 @@ def test_of_many_creates_with_one_key_at_once_one_makes_an_order(api: Api, produ
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/customers", {"name": "Ada", "email": "ada@example.com"}),
+        ("/customers", {"name": "Ada", "email": f"{uuid4()}@example.com"}),
         ("/products", {"name": "Cup", "category": "kitchen", "unitPrice": "1", "currency": "EUR"}),
     ],
 )

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from infra.local import issuer
-from shared.platform.http.callers import Role
-from tests.e2e.api import Api, order_body, problem
+from shared.roles import Role
+from tests.e2e.api import ADDRESS, Api, order_body, problem
 from tests.support.app import app_globals
 from tests.support.stack import Stack
 
@@ -61,16 +61,37 @@ TRIED: dict[str, Callable[[str, str], tuple[str, str, Any]]] = {
         ("POST", f"/orders/{order_id}/items", {"productId": product_id, "quantity": 1})
     ),
     "delete_order_item": lambda order_id, product_id: ("DELETE", f"/orders/{order_id}/items/{product_id}", None),
+    "post_order_shipping_address": lambda order_id, _: ("POST", f"/orders/{order_id}/shipping-address", ADDRESS),
     "post_order_submit": lambda order_id, _: ("POST", f"/orders/{order_id}/submit", None),
     "post_order_cancel": lambda order_id, _: ("POST", f"/orders/{order_id}/cancel", {"reason": "mischief"}),
 }
 """What customers may do to an order."""
-TRIED_BELOW = {"post_order", "get_order", "get_customer_orders", "get_customer_summary", "get_product"}
+TRIED_ON_CUSTOMERS: dict[str, Callable[[str], tuple[str, str, Any]]] = {
+    "post_customer_rename": lambda id_: ("POST", f"/customers/{id_}/rename", {"name": "Eve"}),
+    "post_customer_email": lambda id_: ("POST", f"/customers/{id_}/email", {"email": f"{uuid4()}@example.com"}),
+    "post_customer_address": lambda id_: ("POST", f"/customers/{id_}/addresses", ADDRESS),
+    "put_customer_address": lambda id_: ("PUT", f"/customers/{id_}/addresses/{uuid4()}", ADDRESS),
+    "delete_customer_address": lambda id_: ("DELETE", f"/customers/{id_}/addresses/{uuid4()}", None),
+    "post_customer_address_default": lambda id_: ("POST", f"/customers/{id_}/addresses/{uuid4()}/default", None),
+    "put_customer_preferences": lambda id_: ("PUT", f"/customers/{id_}/preferences", {"newsletter": True}),
+    "get_customer": lambda id_: ("GET", f"/customers/{id_}", None),
+    "get_customer_export": lambda id_: ("GET", f"/customers/{id_}/export", None),
+}
+"""What customers may do to themselves."""
+TRIED_BELOW = {
+    "post_order",
+    "post_product_rating",
+    "get_order",
+    "get_customer_orders",
+    "get_customer_summary",
+    "get_product",
+    "get_products",
+}
 
 
 def test_every_route_for_customers_is_tried_on_what_is_anothers() -> None:
-    for_customers = {operation.name for operation in app_globals()["routes"] if operation.customers}
-    assert TRIED.keys() | TRIED_BELOW == for_customers
+    for_customers = {operation.name for operation in app_globals()["routes"] if operation.own}
+    assert TRIED.keys() | TRIED_ON_CUSTOMERS.keys() | TRIED_BELOW == for_customers
 
 
 @pytest.mark.parametrize("headers", [{}, {"If-Match": '"7"'}, {"Idempotency-Key": "mine"}], ids=str)
@@ -84,6 +105,18 @@ def test_anothers_order_is_answered_as_one_that_does_not_exist(two: Two, name: s
         told[order_id] = problem(answer, 404, "order-not-found")["detail"].replace(order_id, "ID")
     assert len(set(told.values())) == 1
     assert two.order() == before
+
+
+@pytest.mark.parametrize("name", TRIED_ON_CUSTOMERS)
+def test_another_customer_is_answered_as_one_who_does_not_exist(two: Two, name: str) -> None:
+    before = two.shop.read(f"/customers/{two.victim_id}")
+    told = {}
+    for customer_id in (two.victim_id, str(uuid4())):
+        method, path, body = TRIED_ON_CUSTOMERS[name](customer_id)
+        answer = two.stranger.http.request(method, path, json=body)
+        told[customer_id] = problem(answer, 404, "customer-not-found")["detail"].replace(customer_id, "ID")
+    assert len(set(told.values())) == 1
+    assert two.shop.read(f"/customers/{two.victim_id}") == before
 
 
 def test_anothers_order_is_not_among_ones_own(two: Two) -> None:
@@ -117,6 +150,27 @@ def test_an_order_for_another_customer_is_refused_as_one_for_nobody(two: Two) ->
         )
         details[customer_id] = told["errors"][0]["detail"].replace(customer_id, "ID")
     assert details[two.victim_id] == details[unknown]
+
+
+def test_a_rating_of_another_customer_is_refused_as_one_of_nobody(two: Two) -> None:
+    path = f"/products/{two.product_id}/ratings"
+    assert two.victim.post(path, {"customerId": two.victim_id, "rating": 5}).status_code == 204
+    details = {}
+    for customer_id in (two.victim_id, unknown := str(uuid4())):
+        answer = two.stranger.post(path, {"customerId": customer_id, "rating": 1})
+        told = problem(answer, 422, "invalid", "/customerId")
+        details[customer_id] = told["errors"][0]["detail"].replace(customer_id, "ID")
+    assert details[two.victim_id] == details[unknown]
+    for reader in (two.victim, two.shop):
+        shown = reader.read(f"/products/{two.product_id}", customerId=two.victim_id, minRatingVersion=1)
+        assert (shown["userRating"], shown["ratingCount"]) == (5.0, 1)
+    whose = two.stranger.get(f"/products/{two.product_id}", customerId=two.victim_id, minRatingVersion=1)
+    problem(whose, 404, "customer-not-found")
+
+
+def test_customers_see_the_catalogue_in_lists(two: Two) -> None:
+    listed = two.stranger.read("/products", after=f"{two.product_id}:1", take=100)
+    assert two.product_id in {item["productId"] for item in listed["items"]}
 
 
 def test_an_order_id_that_is_taken_shows_nothing_of_its_order(two: Two) -> None:

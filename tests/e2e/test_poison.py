@@ -3,11 +3,15 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, uuid4
 
 from azure.cosmos import ContainerProxy, CosmosClient
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSubQueue
 
+from shared.messaging.envelope import Envelope
+from shared.platform.topics import to_message
 from tests.e2e.api import Api, eventually, version_of
 from tests.support.stack import Stack
 
@@ -90,3 +94,47 @@ def test_a_poisonous_event_is_dead_lettered_while_others_go_on_and_its_order_hea
     assert [item["result"] for item in answer.json()["items"]] == ["replayed"], answer.text
     assert api.details(silent, customer, 2)["total"] == "3.30"
     assert dead_letters(stack, silent) == []
+
+
+def test_an_event_that_does_not_fit_its_schema_leaves_nothing_personal_behind(stack: Stack, api: Api) -> None:
+    order, own = str(uuid4()), ["Ada Noether", "7 Rue du Secret", "Bordeaux-les-Bains", "33999"]
+    name, street, city, postal_code = own
+    address = {"street": street, "city": city, "postalCode": postal_code, "region": None, "country": None}
+    payload = {
+        "orderId": order,
+        "customerId": order,
+        "customerName": [name],
+        "shippingAddress": address | {"street": [street]},
+    }
+    envelope = Envelope(
+        event_id=uuid4(),
+        aggregate_id=UUID(order),
+        version=1,
+        type="OrderCreatedV1",
+        payload=json.dumps(payload),
+        occurred_at=datetime.now(UTC),
+        command_id="c",
+        correlation_id="c",
+        causation_id="c",
+        traceparent=None,
+        actor="test",
+    )
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_topic_sender("order-events") as sender,
+    ):
+        sender.send_messages(to_message(envelope, "ordering"))
+    eventually(lambda: dead_letters(stack, order), "it is a dead letter", DEAD_WITHIN)
+
+    request = {"subscription": "order-events/order-views", "messages": [str(envelope.event_id)]}
+    replayed = api.post("/ops/dead-letters/replay", request)
+    assert [item["result"] for item in replayed.json()["items"]] == ["failed"]
+    assert "shippingAddress.street" in replayed.text
+    thrown = api.post("/ops/dead-letters/discard", request | {"why": "it does not fit"})
+    assert [item["result"] for item in thrown.json()["items"]] == ["discarded"]
+
+    audit = api.get("/ops/audit").text
+    assert str(envelope.event_id) in audit
+    assert "shippingAddress.street" in stack.printed()
+    for place in (replayed.text, thrown.text, audit, stack.printed()):
+        assert [word for word in own if word in place] == []

@@ -1,12 +1,15 @@
 """Queries: their ETags, how they wait for what the caller wrote, and pages that add up."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import httpx
 import pytest
 
-from tests.e2e.api import Api, order_body, problem, version_of
+from tests.e2e.api import Api, eventually, order_body, problem, version_of
+from tests.support.stack import Stack
 
 NOBODY = UUID(int=7)
 STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
@@ -53,6 +56,35 @@ def test_a_query_is_304_until_its_answer_changes(api: Api) -> None:
         assert (changed.status_code, changed.headers["ETag"] != etags[name]) == (200, True), name
 
 
+def test_an_answer_without_content_has_no_media_type(api: Api, customer_id: str, product_id: str) -> None:
+    order_id = api.order(customer_id, product_id)
+    path = f"/orders/{order_id}?customerId={customer_id}"
+    done, same = api.post(f"/orders/{order_id}/submit"), api.get(path, {"If-None-Match": "*"})
+    assert (done.status_code, same.status_code) == (204, 304)
+    for answer in (done, same, api.get("/docs", {"If-None-Match": "*"})):
+        assert "Content-Type" not in answer.headers
+        assert answer.content == b""
+
+
+def test_every_etag_of_the_api_is_taken_in_if_match(api: Api) -> None:
+    customer_id, product_id = api.customer(), api.product()
+    order_id = api.order(customer_id, product_id)
+    path = f"/orders/{order_id}?customerId={customer_id}&minVersion=1"
+    api.post(f"/products/{product_id}/rename", {"name": "Cup"})
+    eventually(lambda: api.get(path).headers["ETag"] != '"1"', "the new name shows")
+    renamed = api.get(path).headers["ETag"]
+    assert renamed == '"1.1.1"'
+
+    def send(if_match: str) -> httpx.Response:
+        return api.post(f"/orders/{order_id}/items", {"productId": product_id, "quantity": 1}, If_Match=if_match)
+
+    summary = api.get(f"/customers/{customer_id}/summary").headers["ETag"]
+    for stale in (f"W/{renamed}", summary, '"x"', '"2"', '"2", "3.1.1"', '"01"', '""'):
+        problem(send(stale), 412, "stale-version")
+    answers = [send(fitting) for fitting in (renamed, f'"x", {renamed.replace("1", "2", 1)}', "*", '"9", "4"')]
+    assert [answer.headers.get("ETag") for answer in answers] == ['"2"', '"3"', '"4"', '"5"']
+
+
 def test_a_query_waits_for_the_version_that_it_names(api: Api, customer_id: str, product_id: str) -> None:
     order_id = api.order(customer_id, product_id)
     with ThreadPoolExecutor(1) as pool:
@@ -83,7 +115,7 @@ def test_a_read_model_that_stays_behind_is_503_as_soon_as_the_caller_wants(
 
     begin = time.monotonic()
     answer = api.get(path, {"Prefer": "wait=0"}, **parameters)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 5  # as long as a caller waits who says nothing
 
     problem(answer, 503, "read-model-behind")
     assert int(answer.headers["Retry-After"]) >= 1
@@ -94,7 +126,60 @@ def test_a_caller_who_grants_a_second_gets_it(api: Api, customer_id: str, order_
     answer = api.get(f"/orders/{order_id}", {"Prefer": "wait=1"}, customerId=customer_id, minVersion=99)
 
     problem(answer, 503, "read-model-behind")
-    assert 1 <= time.monotonic() - begin < 4
+    assert 1 <= time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("/orders/{order}", {"customerId": "{customer}", "minVersion": "999999"}),
+        ("/orders/{nobody}", {"customerId": "{customer}", "minVersion": "101"}),
+        ("/products/{product}", {"minVersion": "999999"}),
+        ("/customers/{customer}/summary", {"minVersion": "999999"}),
+        ("/customers/{nobody}/summary", {"minVersion": "999999"}),
+        ("/customers/{customer}/summary", {"after": "{order}:999999"}),
+        ("/customers/{customer}/orders", {"after": "{nobody}:999999"}),
+    ],
+)
+def test_a_version_that_no_command_has_answered_is_told_at_once(
+    api: Api, customer_id: str, product_id: str, order_id: str, path: str, parameters: dict[str, str]
+) -> None:
+    names = {"customer": customer_id, "product": product_id, "order": order_id, "nobody": NOBODY}
+    begin = time.monotonic()
+    asked = {name: value.format(**names) for name, value in parameters.items()}
+    answer = api.get(path.format(**names), {"Prefer": "wait=30"}, **asked)
+    assert time.monotonic() - begin < 25
+    assert "The log is at version" in problem(answer, 503, "read-model-behind")["detail"]
+
+
+@pytest.mark.parametrize("version", [2, 60, 999_999])
+def test_a_caller_who_waits_for_what_never_comes_keeps_nobody_else_from_reading_their_writes(
+    api: Api, stack: Stack, product_id: str, version: int
+) -> None:
+    greedy, honest = api.customer(), api.customer()
+    stop = threading.Event()
+    headers = {"Authorization": f"Bearer {stack.customer_token(greedy)}", "Prefer": "wait=8"}
+    limits = httpx.Limits(max_connections=64)
+    url = f"{stack.base_url}/api/products/{product_id}"
+
+    def wait_in_vain(http: httpx.Client) -> None:
+        while not stop.is_set():
+            http.get(url, params={"minVersion": version})
+            time.sleep(0.1)  # which is sooner than Retry-After says
+
+    with (
+        httpx.Client(headers=headers, timeout=60, limits=limits) as http,
+        ThreadPoolExecutor(64) as pool,
+        Api(stack, stack.customer_token(honest)) as theirs,
+    ):
+        attack = pool.map(wait_in_vain, [http] * 64)
+        try:
+            time.sleep(1)
+            for _ in range(5):
+                theirs.order(honest, product_id)  # it is read at the version that was answered
+        finally:
+            stop.set()
+        list(attack)
 
 
 def test_lists_and_summaries_include_what_after_names(api: Api, product_id: str) -> None:

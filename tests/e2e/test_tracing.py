@@ -24,7 +24,7 @@ def test_correlation_id_and_traceparent_reach_the_projections(api: Api, stack: S
         return projected.findall(stack.printed())
 
     eventually(lambda: len(lines()) == 2, "two projections say whose they are")
-    assert sorted(lines()) == [("OrderCreatedV1", "1"), ("OrderSubmittedV1", "2")]
+    assert sorted(lines()) == [("OrderCreatedV1", "1"), ("OrderSubmittedV2", "2")]
 
 
 def test_a_request_without_a_correlation_id_is_named_after_its_trace(api: Api) -> None:

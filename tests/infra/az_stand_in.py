@@ -1,60 +1,168 @@
-"""Stands in for `az` where there is no Azure: takes down what it is asked, and keeps a package and a last good one.
+"""Stands in for `az` where there is no Azure: takes down what it is asked, and fails as az 2.91 does.
 
+What it prints is az's own text, from its source (command_modules/appservice/custom.py, storage/__init__.py, core/auth).
 Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line), outputs.json (what the deployment put
-out), refused.json (the command that fails, as its first words), group (exists if the resource group does),
-deployed.zip and last-good.zip.
+out), budget (the day that the budget began with, if there is one), group (exists if the resource group does),
+functions (the names that the platform knows), deployed.zip, last-good.zip, and azure.json:
+
+- refused: commands that fail for good, as their first words, with what az says
+- passing: commands that are refused so many times, with what az says
+- slow: seconds that a refused command takes
+- after: what az says after Azure has taken a package, in place of asking the app's host
+- subscription: the one that it is signed in to
+- assertion: minutes that the sign-in is good for another token; deploying a package takes six, and so does waiting
 """
 
 import json
 import os
 import shutil
 import sys
+import time
+from http import HTTPStatus
+from http.client import HTTPConnection
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
-COMMANDS = (
-    "group exists",
-    "group create",
-    "deployment group what-if",
-    "deployment group create",
-    "deployment group show",
-    "functionapp deployment source config-zip",
-    "storage blob upload",
-    "storage blob download",
+ARM, SITES, STORAGE = (
+    "https://management.core.windows.net/",
+    "https://appservice.azure.com",
+    "https://storage.azure.com",
 )
+COMMANDS = {
+    "account get-access-token": "",
+    "account show": "",
+    "group exists": ARM,
+    "group create": ARM,
+    "rest": ARM,
+    "deployment group what-if": ARM,
+    "deployment group create": ARM,
+    "deployment group show": ARM,
+    "sql server firewall-rule create": ARM,
+    "sql server firewall-rule delete": ARM,
+    "functionapp deployment source config-zip": SITES,
+    "functionapp function list": ARM,
+    "storage blob exists": STORAGE,
+    "storage blob upload": STORAGE,
+    "storage blob download": STORAGE,
+}
+"""What is known, and for which resource it needs a token."""
+LATE = "ERROR: AADSTS700024: Client assertion is not within its valid time range. Current time: 2026-11-28T10:10:00Z"
+UNHEALTHY = "ERROR: Deployment was successful but the app appears to be unhealthy. Please check the app logs."
+
+
+class State:
+    """What the folder holds, between one call and the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.azure: dict[str, Any] = json.loads((folder / "azure.json").read_text())
+
+    def fail(self, said: str, code: int = 1) -> None:
+        """End as az does: what was done so far stays."""
+        self.keep()
+        print(said, file=sys.stderr)  # noqa: T201  # it is a command
+        sys.exit(code)
+
+    def keep(self) -> None:
+        """Write down what the next call has to know."""
+        (self.folder / "azure.json").write_text(json.dumps(self.azure))
+
+    def token(self, resource: str) -> None:
+        """Get a token, which is kept for an hour: of those who sign in by OIDC, soon enough or not at all."""
+        if resource and resource not in self.azure["tokens"]:
+            if self.azure["minutes"] > self.azure["assertion"]:
+                self.fail(LATE)
+            self.azure["tokens"].append(resource)
+
+    def refuse(self, command: str) -> None:
+        """Refuse a command, if it was told to."""
+        if command in self.azure["refused"]:
+            time.sleep(self.azure["slow"])
+            self.fail(self.azure["refused"][command])
+        if self.azure["passing"].get(command, [0])[0]:
+            self.azure["passing"][command][0] -= 1
+            self.azure["minutes"] += 6
+            self.fail(self.azure["passing"][command][1])
 
 
 def main(arguments: list[str]) -> str:
     """Do as az would; gives what it prints."""
-    state = Path(os.environ["AZ_STAND_IN"])
-    with (state / "calls.jsonl").open("a") as calls:
+    folder = Path(os.environ["AZ_STAND_IN"])
+    with (folder / "calls.jsonl").open("a") as calls:
         calls.write(json.dumps(arguments) + "\n")
     command = next((known for known in COMMANDS if arguments[: len(known.split())] == known.split()), None)
     if command is None:
         sys.exit(f"no such command: {arguments}")
-    if command == json.loads((state / "refused.json").read_text()):
-        sys.exit(f"refused: {command}")
     options = dict(pairwise(arguments))
+    state = State(folder)
+    state.token(options["--resource"] if command == "account get-access-token" else COMMANDS[command])
+    if command != "deployment group create":  # that one fails half-way
+        state.refuse(command)
+    said = answer(command, options, state)
+    state.keep()
+    return said
+
+
+def answer(command: str, options: dict[str, str], state: State) -> str:  # noqa: C901  # a case for each command
+    """Do one command, without regard to who asks."""
+    folder = state.folder
     match command:
+        case "account show":
+            return str(state.azure["subscription"])
         case "group exists":
-            return str((state / "group").exists()).lower()
+            return str((folder / "group").exists()).lower()
         case "group create":
-            (state / "group").touch()
+            (folder / "group").touch()
+        case "rest" if "budgets" in options["--url"]:
+            # --query and tsv give the value of the one that is there, or nothing
+            return (folder / "budget").read_text() + "T00:00:00Z" if (folder / "budget").exists() else ""
         case "deployment group show":
-            return str(json.loads((state / "outputs.json").read_text())[options["--query"].split(".")[2]])
+            value = json.loads((folder / "outputs.json").read_text())[options["--query"].split(".")[2]]
+            return "" if value is None else str(value)
         case "deployment group create":
-            outputs = json.loads((state / "outputs.json").read_text())
-            (state / "outputs.json").write_text(json.dumps({**outputs, "budgetStart": os.environ["BUDGET_START"]}))
+            deploy(state)
         case "functionapp deployment source config-zip":
-            shutil.copy(options["--src"], state / "deployed.zip")
+            state.azure["minutes"] += 6
+            shutil.copy(options["--src"], folder / "deployed.zip")
+            if state.azure["after"]:
+                state.fail(state.azure["after"])
+            ask_the_host(state)
+        case "functionapp function list":
+            return "\n".join(f"func-tandem/{name}" for name in (folder / "functions").read_text().split())
+        case "storage blob exists":
+            return str((folder / "last-good.zip").exists()).lower()
         case "storage blob upload":
-            shutil.copy(options["--file"], state / "last-good.zip")
+            shutil.copy(options["--file"], folder / "last-good.zip")
         case "storage blob download":
-            shutil.copy(state / "last-good.zip", options["--file"])
+            shutil.copy(folder / "last-good.zip", options["--file"])
         case _:
             pass
     return ""
 
 
+def deploy(state: State) -> None:
+    """Make a budget early, and put out what all came to; nothing, if something failed."""
+    budget, outputs = state.folder / "budget", state.folder / "outputs.json"
+    begun = budget.read_text() if budget.exists() else os.environ["BUDGET_START"]
+    budget.write_text(begun)
+    named = json.loads(outputs.read_text())
+    outputs.write_text(json.dumps(dict.fromkeys(named)))
+    if begun != os.environ["BUDGET_START"]:
+        state.fail("ERROR: (400) Start date cannot be changed for an existing budget.")
+    state.refuse("deployment group create")
+    outputs.write_text((state.folder / "all-outputs.json").read_text())
+
+
+def ask_the_host(state: State) -> None:
+    """Ask for the host's status, once where az asks fifteen times, with the host's key and without a bearer."""
+    host = json.loads((state.folder / "all-outputs.json").read_text())["apiUrl"].split("/")[2]
+    connection = HTTPConnection(host)
+    connection.request("GET", "/admin/host/status", headers={"x-functions-key": "master"})
+    if connection.getresponse().status != HTTPStatus.OK:
+        state.fail(UNHEALTHY)
+
+
 if __name__ == "__main__":
-    print(main(sys.argv[1:]))  # noqa: T201  # it is a command
+    if said := main(sys.argv[1:]):
+        print(said)  # noqa: T201  # it is a command

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from infra.sql.access import COMMAND_SIDE, QUERY_SIDE, ROLES, User, access_script, batches
 from infra.sql.tsql import statements
+from shared.messaging.writes import Step
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = User("id-commands", UUID("11223344-5566-7788-99aa-bbccddeeff00"))
@@ -33,15 +34,20 @@ def rights(granted: Mapping[str, str]) -> dict[str, dict[str, frozenset[str]]]:
     }
 
 
+def executed() -> Iterator[sa.ClauseElement]:
+    """What the product executes, as SQLAlchemy's statements."""
+    for _, statement in statements(parts=True):
+        yield statement.statement if isinstance(statement, Step) else statement
+
+
 def needed() -> dict[str, set[str]]:
     """Table -> what the product's statements do to it."""
     need = defaultdict(set)
-    for _, statement in statements():
+    for statement in executed():
         if isinstance(statement, UpdateBase):
             assert isinstance(statement.table, sa.Table)
             need[statement.table.fullname].add(type(statement).__name__.upper())
         if not isinstance(statement, sa.Insert):  # an UPDATE or DELETE reads what its condition names
-            assert isinstance(statement, sa.ClauseElement)
             for table in visitors.iterate(statement):
                 if isinstance(table, sa.Table):
                     need[table.fullname].add("SELECT")
@@ -55,7 +61,7 @@ def test_the_command_side_is_granted_what_the_products_statements_do_and_nothing
 def test_of_an_event_only_the_relays_marks_can_be_changed_and_none_can_be_deleted() -> None:
     assignments = [
         re.search(" SET (.*?) WHERE ", str(statement))
-        for _, statement in statements()
+        for statement in executed()
         if isinstance(statement, sa.Update) and str(statement.table).endswith(".event_log")
     ]
     changed = {column for found in assignments if found for column in re.findall(r"(\w+)=", found[1])}

@@ -6,11 +6,16 @@ import sys
 
 import pytest
 
-from infra.cost import HEADING, HOURS, LINES, PAGE, bill, estimate, inputs
-from tests.infra.test_bicep import PARAMETERS
+from infra.cost import LINES, MONTH, PAGE, bill, bills, counts, estimate, inputs
 from tests.infra.tools import ROOT
 
 TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def values(size: str) -> dict[str, float]:
+    """What one size is reckoned from."""
+    common, sizes = inputs(TEXT)
+    return {**common, **counts(size.split(", ")[1]), **sizes[size]}
 
 
 def test_the_estimate_is_what_its_tables_and_formulas_give() -> None:
@@ -19,44 +24,59 @@ def test_the_estimate_is_what_its_tables_and_formulas_give() -> None:
 
 def test_another_price_gives_another_estimate() -> None:
     dearer = TEXT.replace("| `bus_premium` | 0.9275 |", "| `bus_premium` | 1.9275 |")
-    common, sizes = inputs(dearer)
-    assert bill({**common, **sizes["3M, prod"]})["Service Bus"] == pytest.approx(730 * 1.9275)
+    assert bills(dearer)["3M, prod"]["Service Bus"] == pytest.approx(730 * 1.9275)
     assert estimate(dearer) != estimate(TEXT)
 
 
 def test_every_number_of_the_tables_is_used_by_a_formula() -> None:
-    common, sizes = inputs(TEXT)
-    formulas = TEXT.partition(HEADING)[2]
-    unused = {name for name in {**common, **sizes["1k, dev"]} if not re.search(rf"\b{name}\b", formulas)}
-    assert unused == {"sql_statements", "sql_commits", "message_bytes", "cosmos_requests"}, (
-        "those cost nothing by number"
-    )
+    formulas = TEXT.partition("The formulas, ")[2]
+    unused = {name for name in values("1k, dev") if not re.search(rf"\b{name}\b", formulas)}
+    assert unused == {"sql_requests", "message_bytes", "cosmos_requests"}, "those cost nothing by number"
 
 
 def test_the_lines_are_right_for_round_numbers() -> None:
-    common, sizes = inputs(TEXT)
-    lines = bill({**common, **sizes["100k, prod"], "units": 0, "autoscale": 4000, "cosmos_units": 0, "browsing": 0})
+    common, _ = inputs(TEXT)
+    lines = bill({**values("100k, prod"), "units": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(400 / 100 * 730 * common["cosmos_autoscale"]), "the floor"
-    lines = bill({**common, **sizes["1k, dev"], "orders": 1e6, "cosmos_units": 1e6, "browsing": 0})
+    lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "browsing": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(1_000 * common["cosmos_serverless"])
-    lines = bill({**common, **sizes["1k, dev"], "orders": 4e6, "messages": 1_000, "listeners": 3})
+    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "listeners": 3})
     assert lines["Service Bus"] == pytest.approx(common["bus_base"] + (28 - 13) * common["bus_operations"])
+    lines = bill({**values("1k, dev, paid"), "sql_hours": 100})
+    assert lines["Azure SQL, compute"] == pytest.approx(100 * 0.5 * common["sql_serverless"])
     assert set(lines) == set(LINES)
 
 
-def test_the_sizes_are_those_of_the_parameter_files() -> None:
-    _, sizes = inputs(TEXT)
-    for name, size in sizes.items():
-        text = PARAMETERS[name.partition(", ")[2]]
-        assert f"param cosmosMaxThroughput = {size['autoscale']:.0f}\n" in text
-        assert f"  replicas: {size['replicas']:.0f}\n" in text
-        assert ("sku: 'HS_" in text) == bool(size["hyperscale"])
-        assert ("serviceBusSku = 'Premium'" in text) == bool(size["premium"])
-        assert ("privateNetworking = true" in text) == bool(size["endpoints"])
-        every = {"0 0 * * * *": 3_600, "0 * * * * *": 60, "*/10 * * * * *": 10}  # seconds
-        [relays], [watches] = (re.findall(rf"{name}Schedule = '(.*)'", text) for name in ("relay", "watch"))
-        assert size["timers"] == 3 * sum(HOURS * 3_600 / every[schedule] for schedule in (relays, watches))
-        assert sum(map(int, re.findall(r"instanceCount: (\d+)", text))) == size["warm"]
+def billed(instances: float, executions: float) -> float:
+    """Gigabyte seconds on demand of requests of a hundredth of a second, with a free grant of none."""
+    given = {**values("1k, dev"), "seconds": 0.01, "spread": instances, "free_gb_s": 0, "free_executions": 1e99}
+    alone = {"http": executions, "events": 0, "relays": 0, "watches": 0, "memory": 1, "flex_gb_s": 1}
+    return bill({**given, **alone})["Functions, on demand"]
+
+
+def test_a_lonely_request_is_billed_as_a_second_and_a_crowd_as_the_time_that_it_takes() -> None:
+    assert billed(1, 1_000) == pytest.approx(1_000, rel=0.001)
+    assert billed(1, 100 * MONTH) == pytest.approx(MONTH)
+    assert billed(2, 2 * MONTH) == pytest.approx(2 * MONTH * 0.632, rel=0.001)
+    assert billed(1, 500 * MONTH) == pytest.approx(5 * MONTH), "five instances, then"
+
+
+def test_dev_costs_less_than_fifteen_dollars_a_month() -> None:
+    assert sum(bills(TEXT)["1k, dev"].values()) < 15
+    timers = counts("dev")["watches"] * (15 + 1) / 60  # they wake the database, which sleeps a quarter of an hour later
+    assert timers < values("1k, dev")["sql_hours"] / 4, "most of what is free is left for whoever tries things"
+    assert values("1k, dev")["sql_hours"] * 0.5 <= values("1k, dev")["free_vcore_hours"]
+
+
+def test_the_counts_are_those_of_the_templates() -> None:
+    dev, prod = counts("dev"), counts("prod")
+    assert (dev["relays"], dev["watches"]) == pytest.approx((2 * 730 / 24, 730 / 24))
+    assert (prod["relays"], prod["watches"]) == pytest.approx((MONTH / 10, MONTH / 60))
+    assert (dev["warm"], prod["warm"]) == (0, 16)
+    assert (dev["endpoints"], prod["endpoints"]) == (0, 6)
+    assert (dev["vcores"], prod["vcores"], prod["replicas"]) == (0.5, 2, 1)
+    assert (dev["autoscale"], prod["autoscale"]) == (0, 4000)
+    assert dev["metric_series"] == 3 + 3 + 1 + 1, "two alerts look at each topic"
 
 
 def test_a_cell_that_is_no_number_is_named() -> None:

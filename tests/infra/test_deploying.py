@@ -1,27 +1,63 @@
-"""infra/deploy.sh against a stand-in for az that takes down what it is asked; everything else is real."""
+"""infra/deploy.sh against a stand-in for az that behaves as az does when things go wrong; everything else is real."""
 
 import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import takewhile
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("az_stand_in.py")
-LAST_GOOD = b"the last good package"
+NOW = f"{datetime.now(UTC):%Y-%m}-01"
 USERS = {
     "commandUser": "id-commands=00000000-0000-0000-0000-000000000001",
     "viewUser": "id-views=00000000-0000-0000-0000-000000000002",
 }
+LOOKED_UP = {
+    *("account get-access-token", "account show", "group exists", "deployment group show", "functionapp function list"),
+    *("storage blob exists", "storage blob download", "rest"),
+}
+FUNCTIONS = "get_order project_order relay_order_events"
+NO_ROLE_YET = "ERROR: \nYou do not have the required permissions needed to perform this operation.\nDepending on ..."
+NO_STORAGE_YET = (
+    "ERROR: Zip deployment failed. {'status': 3}. These are the deployment logs: \n[BlobUploadFailedException: Failed "
+    "to upload blob to storage account: Response status code does not indicate success: 403 (This request is not "
+    "authorized to perform this operation using this permission.).]"
+)
+NO_RIGHT_YET = (
+    "ERROR: (AuthorizationFailed) The client 'x' with object id 'x' does not have authorization to perform action 'y' "
+    "over scope 'z' or the scope is invalid. If access was recently granted, please refresh your credentials."
+)
+NO_RIGHT_ON_THE_HUB = (
+    "ERROR: (LinkedAuthorizationFailed) The client 'x' with object id 'x' has permission to perform action "
+    "'Microsoft.Network/virtualNetworks/virtualNetworkPeerings/write' on scope 'y'; however, it does not have "
+    "permission to perform action(s) 'Microsoft.Network/virtualNetworks/peer/action' on the linked scope(s) 'z' ..."
+)
+UNDER_WAY = "ERROR: There may be an ongoing deployment. Please track your deployment in https://..."
+BUILD_FAILED = (
+    "ERROR: Zip deployment failed. {'status': 3}. These are the deployment logs: \n[pip: no matching distribution]"
+)
+AFTER_ACCEPTANCE = [
+    "ERROR: Failed to fetch host key to check for function app status",
+    "ERROR: Failed to retrieve deployment status. Please try again in a few minutes.",
+    "ERROR: Timeout reached by the command, however, the deployment operation\n   is still on-going. Navigate to ...",
+    "ERROR: Deployment was partially successful. These are the deployment logs:\n[]",
+    "ERROR: Deployment was successful but the app appears to be unhealthy. Please check the app logs.",
+]
+CLOSED_NETWORK = (
+    "ERROR: \nThe request may be blocked by network rules of storage account. Please check network rule set ..."
+)
 
 
 @dataclass
@@ -29,13 +65,35 @@ class Azure:
     """What the stand-in knows, and the app that it deploys: that answers on a port of this computer."""
 
     state: Path
-    paths: list[str]
+    paths: list[str] = field(default_factory=list)
     healthy: bool = True
     """Whether a newly made package works; the last good one always does."""
+    good_fails: int = 0
+    """How many questions the last good one answers with an error, though."""
+    answers_after: float = 0
+    """Seconds that an answer of the app's health takes."""
+    old_answers: int = 0
+    """How many questions the release before still answers, while a new one takes its place instance by instance."""
 
-    def refuse(self, command: str) -> None:
-        """Let a command of az fail."""
-        (self.state / "refused.json").write_text(json.dumps(command))
+    def tell(self, **changes: Any) -> None:
+        """Tell the stand-in how to behave."""
+        file = self.state / "azure.json"
+        known = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps({**known, **changes}))
+
+    def last_good(self) -> bytes:
+        """Keep a package that worked, and let it run."""
+        with zipfile.ZipFile(self.state / "last-good.zip", "w") as package:
+            package.writestr("release.txt", "good")
+        (self.state / "deployed.zip").write_bytes((self.state / "last-good.zip").read_bytes())
+        return (self.state / "last-good.zip").read_bytes()
+
+    def runs(self) -> str | None:
+        """Name the release that runs."""
+        if not (self.state / "deployed.zip").exists():
+            return None
+        with zipfile.ZipFile(self.state / "deployed.zip") as package:
+            return package.read("release.txt").decode().strip()
 
     def calls(self) -> list[list[str]]:
         """What az was asked: the arguments of each call."""
@@ -45,9 +103,9 @@ class Azure:
     def commands(self) -> list[str]:
         """What was asked to be done, in order; not what was only looked up."""
         done = (" ".join(takewhile(lambda word: not word.startswith("-"), call)) for call in self.calls())
-        return [command for command in done if command not in {"group exists", "deployment group show"}]
+        return [command for command in done if command not in LOOKED_UP]
 
-    def deploy(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def deploy(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the script as a person would."""
         binaries = self.state / "bin"
         return subprocess.run(
@@ -57,8 +115,11 @@ class Azure:
                 "HOME": str(self.state),
                 "AZ_STAND_IN": str(self.state),
                 "PYTHON": str(binaries / "python"),
-                "SMOKE_ATTEMPTS": "2",
-                "SMOKE_PAUSE": "0",
+                "SMOKE_SECONDS": "60",
+                "SMOKE_PAUSE": "0.1",
+                "ROLE_SECONDS": "60",
+                "ROLE_PAUSE": "0",
+                **settings,
             },
             capture_output=True,
             text=True,
@@ -68,14 +129,28 @@ class Azure:
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Iterator[Azure]:
-    there = Azure(tmp_path, [])
+    there = Azure(tmp_path)
 
     class App(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             there.paths.append(self.path)
-            deployed = tmp_path / "deployed.zip"
-            works = deployed.exists() and (deployed.read_bytes() == LAST_GOOD or there.healthy)
-            self.send_response(200 if works else 503)
+            release = there.runs()
+            if self.path == "/admin/host/status":  # as App Service answers where authentication is on
+                return self.answer(401, None)
+            time.sleep(there.answers_after)
+            if there.old_answers:
+                there.old_answers -= 1
+                return self.answer(200, "old")
+            works = release is not None and (release == "good" or there.healthy)
+            if release == "good" and there.good_fails:
+                there.good_fails -= 1
+                works = False
+            return self.answer(200 if works else 503, release)
+
+        def answer(self, status: int, release: str | None) -> None:
+            self.send_response(status)
+            if release:
+                self.send_header("X-Release", release)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -84,11 +159,13 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
     with ThreadingHTTPServer(("127.0.0.1", 0), App) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         (tmp_path / "bin").mkdir()
-        executable(tmp_path / "bin" / "az", f'exec "{sys.executable}" "{STAND_IN}" "$@"')
-        # granting takes Azure SQL; it is taken down instead, and migrations go to a SQLite file
+        executable(tmp_path / "bin" / "az", f'exec "{sys.executable}" -I -S "{STAND_IN}" "$@"')
+        # granting takes Azure SQL; it is taken down instead, and migrations go to a SQLite file. Finding a package's
+        # functions takes seconds, and test_package.py sees that done
         executable(
             tmp_path / "bin" / "python",
-            f'echo "$* to $SqlConnection as $AZURE_TOKEN_CREDENTIALS" >>"{tmp_path}/python.log"\n'
+            f'case "$*" in "-m infra.functions "*) tr " " "\\n" <<<"{FUNCTIONS}"; exit ;; esac\n'
+            f'echo "$* to ${{SqlConnection:-}} as ${{AZURE_TOKEN_CREDENTIALS:-}}" >>"{tmp_path}/python.log"\n'
             f'[[ "$*" == "-m infra.sql.access "* ]] || exec "{sys.executable}" "$@"',
         )
         outputs = {
@@ -99,9 +176,11 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
             "releasesContainer": "releases",
             **USERS,
         }
-        (tmp_path / "outputs.json").write_text(json.dumps(outputs))
+        for name in ("outputs.json", "all-outputs.json"):
+            (tmp_path / name).write_text(json.dumps(outputs))
         (tmp_path / "group").touch()
-        there.refuse("nothing")
+        (tmp_path / "functions").write_text(FUNCTIONS)
+        there.tell(refused={}, passing={}, slow=0, after="", assertion=5, minutes=0, tokens=[], subscription="mine")
         yield there
         server.shutdown()
 
@@ -109,6 +188,11 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
 def executable(path: Path, script: str) -> None:
     path.write_text(f"#!/usr/bin/env bash\n{script}\n")
     path.chmod(0o755)
+
+
+def committed() -> str:
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_this_order(azure: Azure) -> None:
@@ -121,8 +205,19 @@ def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_t
         "storage blob upload",
     ]
     stages = [line.partition(": ")[2].split(" ")[0] for line in ran.stdout.splitlines() if line.startswith("---")]
-    assert stages == ["what", "infrastructure", "migrations", "access", "package", "deploying", "smoke", "done:"]
-    assert azure.paths == ["/api/health/ready", "/api/openapi.json"]
+    assert stages == [
+        "what",
+        "infrastructure",
+        "migrations",
+        "access",
+        "package",
+        "what",
+        "deploying",
+        "smoke",
+        "done:",
+    ]
+    assert azure.paths == ["/admin/host/status", "/api/health/ready", "/api/openapi.json"]
+    assert azure.runs() == committed()
     assert (azure.state / "last-good.zip").read_bytes() == (azure.state / "deployed.zip").read_bytes()
 
 
@@ -155,6 +250,16 @@ def test_migrations_and_rights_are_done_as_whoever_signed_in_with_az(azure: Azur
     assert (azure.state / "tandem.ordering.db").exists()
 
 
+@pytest.mark.parametrize("url", ["sqlite:////nowhere/at/all.db", "sqlite:///{state}/tandem.db"])
+def test_the_firewall_is_open_for_a_laptop_only_while_it_migrates(azure: Azure, url: str) -> None:
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    (azure.state / "outputs.json").write_text(json.dumps({**outputs, "sqlUrl": url.format(state=azure.state)}))
+    azure.deploy("dev", "database", CLIENT_ADDRESS="198.51.100.7")
+    assert azure.commands() == ["sql server firewall-rule create", "sql server firewall-rule delete"]
+    opened = next(call for call in azure.calls() if "create" in call)
+    assert [opened[opened.index(f"--{end}-ip-address") + 1] for end in ("start", "end")] == ["198.51.100.7"] * 2
+
+
 def test_what_it_publishes_is_the_package(azure: Azure) -> None:
     azure.deploy("dev", "application")
     with zipfile.ZipFile(azure.state / "deployed.zip") as package:
@@ -163,30 +268,224 @@ def test_what_it_publishes_is_the_package(azure: Azure) -> None:
 
 def test_a_package_that_fails_its_smoke_test_gives_way_to_the_last_good_one(azure: Azure) -> None:
     azure.healthy = False
-    (azure.state / "last-good.zip").write_bytes(LAST_GOOD)
-    ran = azure.deploy("dev", "application")
+    kept = azure.last_good()
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="1")
     assert ran.returncode == 1
+    assert "/health/ready: curl: (22)" in ran.stderr
     assert "the last good package works again" in ran.stderr
-    assert (azure.state / "deployed.zip").read_bytes() == LAST_GOOD
-    assert (azure.state / "last-good.zip").read_bytes() == LAST_GOOD
-    assert azure.paths.count("/api/health/ready") == 3  # twice in vain, once well
+    assert azure.runs() == "good"
+    assert (azure.state / "last-good.zip").read_bytes() == kept
+    assert azure.paths.count("/api/health/ready") > 2  # more than once in vain, once well
 
 
 def test_a_first_package_that_fails_is_reported_and_does_not_become_the_last_good_one(azure: Azure) -> None:
     azure.healthy = False
-    ran = azure.deploy("dev", "application")
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
     assert ran.returncode == 1
-    assert "there is none: the new package stays" in ran.stderr
+    assert "the new package does not work, and there is none to go back to" in ran.stderr
     assert not (azure.state / "last-good.zip").exists()
 
 
-def test_a_package_that_azure_refuses_fails_the_deployment_without_being_tested(azure: Azure) -> None:
-    (azure.state / "last-good.zip").write_bytes(LAST_GOOD)
-    azure.refuse("functionapp deployment source config-zip")
+def test_the_smoke_test_waits_until_the_new_release_answers(azure: Azure) -> None:
+    azure.old_answers = 1
+    assert azure.deploy("dev", "application").returncode == 0
+    assert azure.paths.count("/api/health/ready") == 2
+
+
+def test_a_release_that_never_answers_has_failed_though_the_one_before_is_well(azure: Azure) -> None:
+    azure.old_answers = 1
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert f"another release than {committed()} answers" in ran.stderr
+
+
+def test_a_function_that_the_platform_does_not_know_fails_the_smoke_test(azure: Azure) -> None:
+    (azure.state / "functions").write_text("get_order")
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert "the platform does not know these functions: project_order relay_order_events" in ran.stderr
+    synced = [call for call in azure.calls() if call[0] == "rest"]
+    assert [word for call in synced for word in call if "syncfunctiontriggers" in word]
+
+
+# --- what az does on the first day, and the right end of each
+
+
+def test_az_calls_the_app_unhealthy_because_authentication_is_on_and_the_smoke_test_decides(azure: Azure) -> None:
+    ran = azure.deploy("dev", "application")
+    assert "the app appears to be unhealthy" in ran.stderr
+    assert ran.returncode == 0
+    assert azure.commands() == ["functionapp deployment source config-zip", "storage blob upload"]
+
+
+@pytest.mark.parametrize("said", AFTER_ACCEPTANCE)
+def test_what_az_says_after_azure_has_taken_a_package_does_not_decide_either(azure: Azure, said: str) -> None:
+    azure.tell(after=said)
+    ran = azure.deploy("dev", "application")
+    assert ran.returncode == 0, ran.stderr
+    assert azure.runs() == committed()
+    azure.healthy = False
+    kept = azure.last_good()
+    assert azure.deploy("dev", "application", SMOKE_SECONDS="0").returncode == 1
+    assert azure.runs() == "good"
+    assert (azure.state / "last-good.zip").read_bytes() == kept
+
+
+def test_a_token_that_is_needed_late_was_fetched_in_time(azure: Azure) -> None:
+    azure.tell(passing={"storage blob exists": [1, NO_ROLE_YET]})  # waiting takes longer than the sign-in is good for
+    ran = azure.deploy("dev", "application")
+    assert ran.returncode == 0, ran.stderr
+    assert "AADSTS700024" not in ran.stderr
+
+
+def test_a_sign_in_that_is_too_old_is_said_at_once_and_nothing_is_deployed(azure: Azure) -> None:
+    azure.tell(minutes=60)
     ran = azure.deploy("dev", "application")
     assert ran.returncode == 1
-    assert azure.paths == []
-    assert (azure.state / "last-good.zip").read_bytes() == LAST_GOOD
+    assert ran.stderr.count("AADSTS700024") == 1
+    assert "sign in again, and run the stage again" in ran.stderr
+    assert azure.commands() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("deployment group create", NO_RIGHT_YET),
+        ("rest", NO_RIGHT_YET),
+        ("storage blob exists", NO_ROLE_YET),
+        ("storage blob upload", NO_ROLE_YET),
+        ("functionapp deployment source config-zip", NO_STORAGE_YET),
+        ("functionapp deployment source config-zip", UNDER_WAY),
+    ],
+)
+def test_what_a_role_given_minutes_ago_does_not_allow_yet_is_waited_for(azure: Azure, command: str, said: str) -> None:
+    azure.tell(passing={command: [2, said]})
+    ran = azure.deploy("dev", "infrastructure", "application")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("once more in 0 s") == 2
+    assert azure.runs() == committed()
+    assert (azure.state / "last-good.zip").exists()
+
+
+def test_a_role_that_never_comes_ends_the_deployment_before_a_package_is_sent(azure: Azure) -> None:
+    azure.tell(refused={"storage blob exists": NO_ROLE_YET})
+    ran = azure.deploy("dev", "application", ROLE_SECONDS="1")
+    assert ran.returncode == 1
+    assert ran.stderr.count("required permissions") > 1
+    assert azure.commands() == []
+
+
+def test_it_waits_for_a_role_by_the_clock_and_not_by_how_often_it_asked(azure: Azure) -> None:
+    """A deployment of the infrastructure takes minutes before it is refused: twenty of them took hours."""
+    azure.tell(refused={"deployment group create": NO_RIGHT_YET}, slow=1.5)
+    ran = azure.deploy("dev", "infrastructure", ROLE_SECONDS="2")
+    assert ran.returncode == 1
+    assert 1 < azure.commands().count("deployment group create") <= 3
+
+
+def test_a_right_on_something_that_is_only_named_is_not_waited_for(azure: Azure) -> None:
+    azure.tell(refused={"deployment group create": NO_RIGHT_ON_THE_HUB})
+    ran = azure.deploy("dev", "infrastructure")
+    assert ran.returncode == 1
+    assert "LinkedAuthorizationFailed" in ran.stderr
+    assert azure.commands() == ["deployment group create"]
+
+
+def test_the_smoke_test_goes_by_the_clock_however_long_an_answer_takes(azure: Azure) -> None:
+    azure.healthy = False
+    azure.answers_after = 1.5
+    azure.deploy("dev", "application", SMOKE_SECONDS="8")
+    assert 1 < azure.paths.count("/api/health/ready") <= 6  # eight seconds of answers that take a second and a half
+
+
+@pytest.mark.parametrize("command", ["storage blob exists", "storage blob download"])
+def test_a_closed_network_is_not_waited_for_nor_taken_for_a_first_deployment(azure: Azure, command: str) -> None:
+    azure.last_good()
+    azure.tell(refused={command: CLOSED_NETWORK})
+    ran = azure.deploy("dev", "application")
+    assert ran.returncode == 1
+    assert ran.stderr.count("network rules") == 1
+    assert "config-zip" not in str(azure.commands())
+
+
+def test_a_package_that_azure_does_not_take_leaves_what_runs(azure: Azure) -> None:
+    kept = azure.last_good()
+    azure.tell(refused={"functionapp deployment source config-zip": BUILD_FAILED})
+    ran = azure.deploy("dev", "application")
+    assert ran.returncode == 1
+    assert "the new package was not taken by Azure; what ran before still runs" in ran.stderr
+    assert azure.commands() == ["functionapp deployment source config-zip"]
+    assert azure.runs() == "good"
+    assert (azure.state / "last-good.zip").read_bytes() == kept
+
+
+def test_a_package_that_is_not_taken_but_breaks_what_runs_gives_way_to_the_last_good_one(azure: Azure) -> None:
+    azure.last_good()
+    azure.good_fails = 1
+    azure.tell(passing={"functionapp deployment source config-zip": [1, BUILD_FAILED]})
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert "the new package was not taken by Azure: back to the last good one" in ran.stderr
+    assert "the last good package works again" in ran.stderr
+    assert azure.runs() == "good"
+
+
+@pytest.mark.parametrize("refused", [{}, {"functionapp deployment source config-zip": BUILD_FAILED}])
+def test_a_last_good_package_that_does_not_help_is_said_and_kept(azure: Azure, refused: dict[str, str]) -> None:
+    kept = azure.last_good()
+    azure.healthy, azure.good_fails = False, 9
+    azure.tell(refused=refused)
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert "the last good package does not work either" in ran.stderr
+    assert (azure.state / "last-good.zip").read_bytes() == kept
+
+
+def test_a_package_that_works_but_is_not_kept_fails_the_stage_and_stays(azure: Azure) -> None:
+    azure.tell(refused={"storage blob upload": CLOSED_NETWORK})
+    ran = azure.deploy("dev", "application")
+    assert ran.returncode == 1
+    assert "the new package works, but is not kept to go back to" in ran.stderr
+    assert azure.runs() == committed()
+
+
+def test_a_budget_keeps_the_month_that_it_began_with_even_after_a_deployment_that_failed(azure: Azure) -> None:
+    azure.tell(refused={"deployment group create": "ERROR: (Conflict) something else"})
+    assert azure.deploy("dev", "infrastructure").returncode == 1
+    assert (azure.state / "budget").read_text() == NOW
+    assert set(json.loads((azure.state / "outputs.json").read_text()).values()) == {None}
+
+    (azure.state / "budget").write_text("2026-02-01")  # and a month passes
+    azure.tell(refused={})
+    ran = azure.deploy("dev", "infrastructure")
+    assert ran.returncode == 0, ran.stderr
+    assert (azure.state / "budget").read_text() == "2026-02-01"
+
+
+def test_a_budget_that_cannot_be_read_is_not_taken_for_a_new_one(azure: Azure) -> None:
+    azure.tell(refused={"rest": "ERROR: Bad Gateway"})
+    assert azure.deploy("dev", "infrastructure").returncode == 1
+    assert azure.commands() == []
+
+
+@pytest.mark.parametrize("stage", ["database", "application"])
+def test_outputs_that_a_failed_deployment_left_out_are_said_and_not_used(azure: Azure, stage: str) -> None:
+    outputs = azure.state / "outputs.json"
+    outputs.write_text(json.dumps(dict.fromkeys(json.loads(outputs.read_text()))))
+    ran = azure.deploy("dev", stage)
+    assert ran.returncode == 1
+    assert "Run the stage infrastructure again" in ran.stderr
+    assert azure.commands() == []
+    assert not (azure.state / "python.log").exists()
+
+
+def test_a_group_that_cannot_be_looked_for_is_not_taken_for_a_missing_one(azure: Azure) -> None:
+    azure.tell(refused={"group exists": "ERROR: (InternalServerError) try later"})
+    for stage in ("preview", "infrastructure"):
+        ran = azure.deploy("dev", stage)
+        assert ran.returncode == 1
+        assert "there is no resource group" not in ran.stdout
+    assert azure.commands() == []
 
 
 @pytest.mark.parametrize(
@@ -198,10 +497,19 @@ def test_a_package_that_azure_refuses_fails_the_deployment_without_being_tested(
     ],
 )
 def test_it_stops_at_the_first_stage_that_fails(azure: Azure, refused: str, done: list[str]) -> None:
-    azure.refuse(refused)
+    azure.tell(refused={refused: "ERROR: no"})
     assert azure.deploy("dev").returncode == 1
     assert [command for command in azure.commands() if command != refused] == done
     assert not (azure.state / "python.log").exists()
+
+
+def test_nothing_happens_where_az_is_signed_in_to_another_subscription(azure: Azure) -> None:
+    ran = azure.deploy("dev", AZURE_SUBSCRIPTION_ID="another")
+    assert ran.returncode == 1
+    assert "az account set --subscription another" in ran.stderr
+    assert azure.commands() == []
+    assert [call[:2] for call in azure.calls()] == [["account", "show"]]
+    assert azure.deploy("dev", "preview", AZURE_SUBSCRIPTION_ID="mine").returncode == 0
 
 
 def test_nothing_is_published_when_the_migrations_fail(azure: Azure) -> None:
@@ -221,18 +529,29 @@ def test_a_new_environment_gets_a_resource_group_but_not_from_a_preview(azure: A
 
 
 def test_running_it_again_does_no_harm(azure: Azure) -> None:
-    first, second = azure.deploy("dev"), azure.deploy("dev")
-    assert (first.returncode, second.returncode) == (0, 0)
+    first = azure.deploy("dev")
+    azure.tell(minutes=0, tokens=[])  # signed in again
+    second = azure.deploy("dev")
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
     assert azure.commands()[4:] == azure.commands()[:4]
 
 
-def test_a_budget_keeps_the_month_that_it_began_with(azure: Azure) -> None:
-    outputs = azure.state / "outputs.json"
-    azure.deploy("dev", "infrastructure")
-    assert json.loads(outputs.read_text())["budgetStart"] == f"{datetime.now(UTC):%Y-%m}-01"
-    outputs.write_text(outputs.read_text().replace(f"{datetime.now(UTC):%Y-%m}-01", "2026-02-01"))
-    azure.deploy("dev", "infrastructure")
-    assert json.loads(outputs.read_text())["budgetStart"] == "2026-02-01"
+def test_azd_gets_the_budgets_month_and_a_smoke_test_of_what_it_deployed(azure: Azure) -> None:
+    (azure.state / "budget").write_text("2026-02-01")
+    assert azure.deploy("dev", "budget").stdout == "2026-02-01\n"
+    (azure.state / "group").unlink()
+    assert azure.deploy("prod", "budget").stdout == f"{NOW}\n"
+    assert azure.deploy("dev", "application").returncode == 0
+    assert azure.deploy("dev", "check").returncode == 0
+    azure.healthy = False
+    assert azure.deploy("dev", "check").returncode == 1
+
+
+def test_azd_names_its_deployments_itself_and_puts_their_outputs_into_the_environment(azure: Azure) -> None:
+    (azure.state / "outputs.json").write_text("{}")
+    outputs = json.loads((azure.state / "all-outputs.json").read_text())
+    ran = azure.deploy("dev", "database", "application", "check", **outputs)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["staging"], ["dev", "everything"]])

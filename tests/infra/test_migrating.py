@@ -10,7 +10,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from infra.sql.migrate import LOCK, alembic_config, migration_engine, take_turn
+from infra.sql.migrate import LOCK, alembic_config, attempts, migration_engine, take_turn
+from shared.messaging.sql_errors import is_transient
+from tests.support.database import unmigrated_database
+from tests.support.odbc import needs_driver, needs_unixodbc
+from tests.support.tds import Error, tds_server
 
 ROOT = Path(__file__).parents[2]
 HEADS = sa.text("SELECT version_num FROM dbo.alembic_version")
@@ -19,8 +23,7 @@ AT_ONCE = 4
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """An empty database: CONFORMANCE_SQL names one on SQL Server, else it is made of SQLite files."""
-    return os.environ.get("CONFORMANCE_SQL") or f"sqlite:///{tmp_path / 'tandem.db'}"
+    return unmigrated_database(tmp_path)
 
 
 @pytest.fixture
@@ -51,11 +54,11 @@ def test_several_runs_at_once_migrate_once(url: str, migrating: list[subprocess.
     engine.dispose()
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'tandem.db'}"
+def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:
     engine = migration_engine(url)
-    with engine.begin() as connection:  # in the way of the migration's last table
-        connection.exec_driver_sql("CREATE TABLE customers.customers (x int)")
+    there = "SCHEMA operations" if engine.dialect.name == "mssql" else "TABLE operations.audit (x int)"
+    with engine.begin() as connection:  # in the way of the second migration
+        connection.exec_driver_sql(f"CREATE {there}")
     ran = subprocess.run(
         [sys.executable, "-m", "infra.sql.migrate"],
         cwd=ROOT,
@@ -65,11 +68,33 @@ def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         check=False,
     )
     assert ran.returncode == 1
-    assert "customers already exists" in ran.stderr
+    assert "already" in ran.stderr
     with engine.connect() as connection:
-        for schema in ("dbo", "ordering", "catalog"):
+        for schema in ("dbo", "ordering", "catalog", "customers"):
             assert sa.inspect(connection).get_table_names(schema=schema) == []
     engine.dispose()
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_firewall_rule_that_azure_sql_does_not_know_yet_is_waited_for_by_a_deployment_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = [Error(40615, "Client with IP address '198.51.100.7' is not allowed to access the server.")] * 2
+    errors = []
+    with tds_server(lambda _: refused.pop() if refused else None) as server:
+        engine = migration_engine(server.url)
+        for attempt in attempts():
+            with attempt:
+                try:
+                    engine.connect().close()
+                except sa.exc.DBAPIError as error:
+                    errors.append(error)
+                    raise
+        engine.dispose()
+    assert attempt.num == 3
+    assert [is_transient(error) for error in errors] == [False, False], "a running system is not to wait for a rule"
+    assert capsys.readouterr().err.count("'198.51.100.7' is not allowed") == 2
 
 
 class Recorder:

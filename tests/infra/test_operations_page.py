@@ -6,17 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.test_bicep import MODULES
+from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
 from tests.support.pages import sections
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SECTIONS = {section.heading: section for section in sections(PAGE)}
-ALARMS = dict(re.findall(r"name: '([\w-]+)'\n    description: '(.*)'\n    severity", MODULES["alerts"]))
+DEV, PROD = (
+    {name: rule["properties"]["description"] for name, rule in snapshot.alarms().items()}
+    for snapshot in SNAPSHOTS.values()
+)
+ALARMS = PROD
 
 
-def test_the_alarms_are_found() -> None:
-    assert len(ALARMS) == len(re.findall(r"^    severity: \d", MODULES["alerts"], re.MULTILINE)) == 7
+def test_both_environments_have_the_same_alarms() -> None:
+    assert DEV == PROD
+    assert len(PROD) == 8
 
 
 def test_every_alarm_has_a_section_of_its_name_and_no_section_is_of_an_alarm_that_is_not_there() -> None:
@@ -72,14 +77,3 @@ def test_what_needs_azure_uses_nothing_that_a_block_before_has_not_set(tmp_path:
             check=False,
         )
         assert ran.returncode == 0, heading + ran.stderr
-
-
-def test_queries_look_for_what_the_system_tells() -> None:
-    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py"))
-    queries = "".join(block for section in SECTIONS.values() for block in section.blocks("kusto"))
-    metrics = set(re.findall(r'"(tandem\.[\w.]+)"', queries))
-    assert metrics
-    for name in metrics:
-        assert f'"{name}"' in code, name
-    for words in set(re.findall(r'Message has "(.*?)"', queries)):
-        assert re.search(rf'logger\.\w+\(\s*"[^"]*{words}', code), words

@@ -2,36 +2,57 @@
 
 import json
 import os
+import shutil
+import stat
 import subprocess
 import sys
 import zipfile
+from itertools import combinations, zip_longest
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
-from infra.package import content, write
+from infra.package import RELEASE, NotOurs, committed, uncommitted, unpack, write
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = {
-    "continue_rebuilds",
+    "delete_customer_address",
     "delete_order_item",
     "follow_customers",
+    "follow_orders",
     "follow_products",
+    "get_asyncapi",
     "get_audit",
+    "get_console",
+    "get_console_asset",
+    "get_customer",
+    "get_customer_export",
     "get_customer_orders",
     "get_customer_summary",
+    "get_customers",
     "get_dead_letters",
     "get_docs",
     "get_docs_asset",
+    "get_events",
     "get_health_live",
     "get_health_ready",
     "get_openapi",
     "get_order",
     "get_order_history",
+    "get_out_of_stock",
+    "get_outbox",
     "get_product",
+    "get_product_inventory",
+    "get_products",
     "get_projection",
     "get_projections",
+    "keep_watch",
     "post_customer",
+    "post_customer_address",
+    "post_customer_address_default",
+    "post_customer_email",
     "post_customer_rename",
     "post_dead_letters_discard",
     "post_dead_letters_replay",
@@ -40,9 +61,14 @@ FUNCTIONS = {
     "post_order_complete",
     "post_order_confirm",
     "post_order_item",
+    "post_order_shipment",
+    "post_order_shipping_address",
     "post_order_submit",
     "post_product",
     "post_product_price",
+    "post_product_rating",
+    "post_product_receipt",
+    "post_product_recount",
     "post_product_rename",
     "post_projection_cancel",
     "post_projection_check",
@@ -52,53 +78,82 @@ FUNCTIONS = {
     "post_projection_roll_back",
     "project_order",
     "project_product",
-    "relay_customer_events",
-    "relay_order_events",
-    "relay_product_events",
-    "watch_dead_letters",
-    "watch_projections",
+    "put_customer_address",
+    "put_customer_preferences",
+    "relay_events",
     "zz_no_route",
 }
-INDEX = """
-import asyncio, json, sys
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Commit the app as it is in the working tree, elsewhere: what is tested is not what was committed last."""
+    root = tmp_path_factory.mktemp("app")
+    for name in listed():
+        if (ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, root / name)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all", "--force")
+    git(root, "commit", "--quiet", "--message", "all")
+    return root
+
+
+def listed(*options: str) -> list[str]:
+    return git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", *options).splitlines()
+
+
+ROUTES = """
+import asyncio, json, os
 from pathlib import Path
+os.environ |= json.loads(Path("local.settings.sample.json").read_text())["Values"]
 from infra.local.host.worker import load
-found = asyncio.run(load(Path(sys.argv[1])))
-import shared
-print(json.dumps({"functions": {f.name: f.trigger for f in found}, "code": shared.__file__}))
+found = asyncio.run(load(Path.cwd()))
+print(json.dumps({f.name: f.trigger for f in found if f.trigger["type"] == "httpTrigger"}))
 """
-SETTINGS = {
-    "SqlConnection": "sqlite:///nowhere.db",
-    "CosmosConnection": "AccountEndpoint=http://127.0.0.1:1/;AccountKey=eA==;",
-    "ServiceBusConnection": "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey=x;",
-    "RelaySchedule": "0 * * * * *",
-    "WatchSchedule": "0 * * * * *",
-}
+"""Prints how the app's functions are reached, by their names."""
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    write(tmp_path / "app.zip")
-    with zipfile.ZipFile(tmp_path / "app.zip") as file:
-        file.extractall(tmp_path / "app")
-    return tmp_path / "app"
+def package(app: Path, tmp_path: Path) -> Path:
+    write(tmp_path / "app.zip", app)
+    return tmp_path / "app.zip"
 
 
-def test_it_holds_the_app_and_nothing_else() -> None:
-    files = content()
-    assert {path.partition("/")[0] for path in files} == {"function_app.py", "host.json", "requirements.txt", "shared"}
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    command = ["git", *identity, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Commit a small app to a repository of its own."""
+    root = tmp_path / "repository"
+    (root / "shared").mkdir(parents=True)
+    for name in ("function_app.py", "host.json", "requirements.txt", "shared/code.py", "shared/tool.sh", "README.md"):
+        (root / name).write_text("committed")
+        (root / name).chmod(0o600)
+    (root / "shared" / "tool.sh").chmod(0o700)
+    git(root, "init", "--quiet")
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--message", "all")
+    return root
+
+
+def test_it_holds_the_app_its_release_and_nothing_else(app: Path) -> None:
+    files = [name for name, *_ in committed(app)]
+    assert {path.partition("/")[0] for path in files} == {
+        *("function_app.py", "host.json", "requirements.txt", "shared", RELEASE)
+    }
     assert not [path for path in files if "test" in path or "local" in path or "__pycache__" in path]
     assert "shared/ordering/functions.py" in files
 
 
-def test_it_is_what_core_tools_would_publish() -> None:
-    def listed(*options: str) -> set[str]:
-        command = ["git", "ls-files", "--cached", *options]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return set(ran.stdout.splitlines())
-
+def test_it_is_what_core_tools_would_publish(app: Path) -> None:
     # .funcignore is written like .gitignore, and git can be asked what such a file leaves out
-    assert listed() - listed("--ignored", "--exclude-from=.funcignore") == set(content())
+    ignored = git(app, "ls-files", "--cached", "--ignored", f"--exclude-from={ROOT / '.funcignore'}").splitlines()
+    assert set(git(app, "ls-files").splitlines()) - set(ignored) == {name for name, *_ in committed(app)} - {RELEASE}
 
 
 def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
@@ -108,16 +163,120 @@ def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_it_is_the_last_commit_whatever_was_edited_or_added_since(repository: Path, tmp_path: Path) -> None:
+    (repository / "function_app.py").write_text("edited")
+    (repository / "shared" / "code.py").unlink()
+    (repository / "shared" / "new.py").write_text("new")
+    git(repository, "add", "shared/new.py")
+    write(tmp_path / "app.zip", repository)
+    with zipfile.ZipFile(tmp_path / "app.zip") as package:
+        assert package.read("function_app.py") == package.read("shared/code.py") == b"committed"
+        assert "shared/new.py" not in package.namelist()
+        assert package.read(RELEASE).decode() == git(repository, "rev-parse", "HEAD")
+    assert uncommitted(repository) == ["function_app.py", "shared/code.py", "shared/new.py"]
+
+
+def test_every_entry_is_a_regular_file_that_anybody_may_read(repository: Path, tmp_path: Path) -> None:
+    write(tmp_path / "app.zip", repository)
+    with zipfile.ZipFile(tmp_path / "app.zip") as package:
+        modes = {entry.filename: stat.filemode(entry.external_attr >> 16) for entry in package.infolist()}
+        assert {entry.create_system for entry in package.infolist()} == {3}  # Unix, whose modes these are
+    assert modes.pop("shared/tool.sh") == "-rwxr-xr-x"
+    assert set(modes.values()) == {"-rw-r--r--"}
+
+
+def test_another_user_can_read_what_was_unpacked(package: Path) -> None:
+    with TemporaryDirectory() as folder, zipfile.ZipFile(package) as file:  # pytest's own folders are their owner's
+        Path(folder).chmod(0o755)
+        for entry in file.infolist():
+            written = Path(file.extract(entry, folder))
+            written.chmod(stat.S_IMODE(entry.external_attr >> 16))
+        nobody = 65534 if os.geteuid() == 0 else None  # only root can be another user
+        read = subprocess.run(
+            ["find", folder, "!", "-perm", "-o+r", "-o", "-type", "f", "-exec", "cat", "{}", "+"],
+            stdout=subprocess.PIPE,
+            check=True,
+            user=nobody,
+            group=nobody,
+            extra_groups=None if nobody is None else (),
+        )
+        everything = sum(entry.file_size for entry in file.infolist())
+    assert len(read.stdout) == everything
+
+
+def test_unpacked_it_is_the_same_files_and_none_of_before(app: Path, package: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    unpack(folder, app)
+    (folder / "shared" / "old.py").touch()
+    assert unpack(folder, app) == len(list(committed(app)))
+    with zipfile.ZipFile(package) as file:
+        assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == set(file.namelist())
+
+
+@pytest.mark.parametrize("left", ["notes.txt", "release.txt notes.txt", "function_app.py host.json shared"])
+def test_a_folder_that_it_did_not_write_is_refused_and_stays(repository: Path, tmp_path: Path, left: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in left.split():
+        (folder / name).touch()
+    (tmp_path / "link").symlink_to(folder)
+    for place in (folder, tmp_path / "link", folder / left.split(maxsplit=1)[0]):
+        with pytest.raises(NotOurs, match="no package"):
+            unpack(place, repository)
+    assert {path.name for path in folder.iterdir()} == set(left.split())
+    command = [sys.executable, "-m", "infra.package", "--unpacked", str(folder)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        f"{folder} holds what is no package: name another folder, or remove it\n",
+    )
+
+
+def test_what_runs_from_a_package_knows_its_release(app: Path, tmp_path: Path) -> None:
+    unpack(tmp_path / "app", app)
+    command = [sys.executable, "-c", "from shared.platform.release import RELEASE; print(RELEASE)"]
+    for place, release in ((tmp_path / "app", git(app, "rev-parse", "HEAD").strip()), (ROOT, "unreleased")):
+        ran = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
+        assert ran.stdout.strip() == release
+
+
 def test_microsofts_worker_finds_every_function_in_it(package: Path) -> None:
+    assert set(functions_of(package)) == FUNCTIONS
+
+
+def functions_of(package: Path) -> list[str]:
     ran = subprocess.run(
-        [sys.executable, "-c", INDEX, str(package)],
-        cwd=ROOT,
-        env={**os.environ, **SETTINGS, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", "infra.functions", package], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout.splitlines()[-1])
-    assert Path(found["code"]).is_relative_to(package)
-    assert set(found["functions"]) == FUNCTIONS
+    return ran.stdout.splitlines()
+
+
+def test_a_package_that_does_not_import_has_no_functions_but_an_error(package: Path) -> None:
+    with zipfile.ZipFile(package, "a") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("function_app.py", "import nothing_of_this_name")
+    ran = subprocess.run(
+        [sys.executable, "-m", "infra.functions", package], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode != 0
+    assert "nothing_of_this_name" in ran.stderr
+    assert ran.stdout == ""
+
+
+def may_meet(one: str, other: str) -> bool:
+    """Whether a path may match both of two routes without a catch-all."""
+    pairs = list(zip_longest(one.lower().split("/"), other.lower().split("/")))
+    return all(None not in pair and ("{" in f"{pair[0]}{pair[1]}" or pair[0] == pair[1]) for pair in pairs)
+
+
+def test_no_path_goes_to_one_or_another_function_by_their_names() -> None:
+    # measured: the real host tries routes in the order of the functions' names, not by how specific they are
+    assert may_meet("orders/{id}", "orders/new")
+    assert not may_meet("orders/{id}", "orders/{id}/items")
+    ran = subprocess.run([sys.executable, "-c", ROUTES], cwd=ROOT, capture_output=True, text=True, check=True)
+    routes: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    for (one, first), (other, second) in combinations(routes.items(), 2):
+        if "zz_no_route" not in (one, other) and set(first["methods"]) & set(second["methods"]):
+            assert not may_meet(first["route"], second["route"]), f"{one} and {other}"
+    assert max(routes, key=str.upper) == "zz_no_route", "which matches everything, and has to be the last one"

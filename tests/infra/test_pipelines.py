@@ -1,27 +1,131 @@
 """Scripts and pipelines are well formed, and name only what exists."""
 
 import re
+import subprocess
 from pathlib import Path
+from shutil import which
 
 import pytest
 
+from infra.local import bicep
 from tests.infra.tools import ROOT, check
+from tests.mutation.areas import AREAS
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-PIPELINES = [*WORKFLOWS, ROOT / "azure-pipelines.yml"]
+AZURE_PIPELINES = sorted(ROOT.glob("azure-pipelines*.yml"))
+PIPELINES = [*WORKFLOWS, *AZURE_PIPELINES]
+
+
+SCRIPTS = [*sorted((ROOT / "infra").rglob("*.sh")), ROOT / ".ci" / "run"]
 
 
 def test_shellcheck_has_nothing_to_say_about_the_scripts() -> None:
-    scripts = [ROOT / "infra" / "deploy.sh", ROOT / "infra" / "local" / "emulators.sh", ROOT / ".ci" / "run"]
-    check("shellcheck", *scripts)
+    assert len(SCRIPTS) >= 5
+    check("shellcheck", *SCRIPTS)
+
+
+def test_zizmor_has_nothing_to_say_about_the_workflows() -> None:
+    check("zizmor", "--offline", "--quiet", ".github")
+
+
+def test_an_action_has_one_hash_with_its_version_beside_it() -> None:
+    """Else somebody has pinned the same action twice, or Dependabot has updated one place."""
+    pinned: dict[str, set[str]] = {}
+    for workflow in WORKFLOWS:
+        for name, version in re.findall(r"uses: ([\w/-]+)@(.*)", workflow.read_text(encoding="utf-8")):
+            pinned.setdefault(name, set()).add(version)
+    assert pinned
+    for name, versions in pinned.items():
+        assert len(versions) == 1, name
+        assert re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", versions.pop()), name
+
+
+TOOLS = ("bash", "dirname", "grep", "mktemp", "rm", "sed", "tee")
+
+
+def test_ci_ends_with_what_it_could_not_check_and_with_what_failed(tmp_path: Path) -> None:
+    for tool in TOOLS:
+        (tmp_path / tool).symlink_to(which(tool) or "")
+    checking = 'case $2 in check) echo "left out: there is no bicep"; exit 3 ;; *) echo tests ;; esac'
+    for tool, script in (("google-chrome", ""), ("npm", ""), ("dpkg-query", "echo installed"), ("python3", checking)):
+        (tmp_path / tool).write_text(f"#!{tmp_path}/bash\n{script}\n")
+        (tmp_path / tool).chmod(0o755)
+    ran = subprocess.run(
+        [ROOT / ".ci" / "run"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 3
+    assert ran.stdout.splitlines()[-3:] == [
+        "tests",
+        "NOT CHECKED HERE: there is no bicep",
+        "The checks before the tests failed: see above.",
+    ]
+
+
+@pytest.mark.parametrize("hosted", [*bicep.HOSTED, None])
+def test_a_hosted_pipeline_fails_without_a_compiler_and_others_say_so(
+    hosted: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bicep, "compiler", lambda: None)
+    for name in bicep.HOSTED:
+        monkeypatch.delenv(name, raising=False)
+    if hosted:
+        monkeypatch.setenv(hosted, "true")
+    assert bicep.check() == (1 if hosted else 0)
+    assert capsys.readouterr().out.startswith("left out: there is no bicep")
+
+
+@pytest.mark.parametrize("pipeline", ["ci.yml", "azure-pipelines.yml"])
+def test_a_pipeline_installs_the_compiler_before_it_checks(pipeline: str) -> None:
+    (text,) = (path.read_text(encoding="utf-8") for path in PIPELINES if path.name == pipeline)
+    assert 0 < text.index("az bicep install --version") < text.index("bash .ci/run")
+
+
+def test_azds_schema_is_the_same_unchanging_one_everywhere() -> None:
+    files = [ROOT / "azure.yaml", *PIPELINES]
+    named = re.findall(r"https://\S+/azure\.yaml\.json", "".join(file.read_text(encoding="utf-8") for file in files))
+    assert len(named) == 3
+    assert len(set(named)) == 1
+    assert re.search(r"/azure-dev/[0-9a-f]{40}/schemas/", named[0])
+
+
+def test_dependabot_looks_after_every_lock_and_image() -> None:
+    text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
+    entries = re.findall(r"package-ecosystem: (\S+)\n    directories: \[(.*)\]", text)
+    looked_after = {(kind, folder) for kind, folders in entries for folder in folders.split(", ")}
+    kinds = {"requirements.txt": "pip", "compose.yaml": "docker-compose", "package-lock.json": "npm"}
+    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    folders = {(kinds[file.name], f"/{file.parent}".rstrip(".")) for file in map(Path, files) if file.name in kinds}
+    assert folders
+    assert folders <= looked_after
+
+
+@pytest.mark.parametrize("browser", ["google-chrome", "chromium", None])
+def test_ci_asks_for_a_browser_only_where_there_is_none(tmp_path: Path, browser: str | None) -> None:
+    """Ubuntu has no package chromium, and its hosted machines have a browser."""
+    for tool in TOOLS:
+        (tmp_path / tool).symlink_to(which(tool) or "")
+    for tool, script in (
+        ("apt-get", f'echo "$@" >>{tmp_path}/asked'),
+        ("sudo", '"$@"'),
+        ("dpkg-query", "echo installed"),
+        ("python3", ""),
+    ):
+        (tmp_path / tool).write_text(f"#!{tmp_path}/bash\n{script}\n")
+        (tmp_path / tool).chmod(0o755)
+    if browser:
+        (tmp_path / browser).symlink_to(which("true") or "")
+    subprocess.run([ROOT / ".ci" / "run"], env={"PATH": str(tmp_path)}, check=True)
+    asked = (tmp_path / "asked").read_text() if (tmp_path / "asked").exists() else ""
+    assert ("chromium" in asked) == (browser is None)
 
 
 @pytest.mark.parametrize(
     ("schema", "files"),
     [
         ("vendor.github-workflows", WORKFLOWS),
-        ("vendor.azure-pipelines", [ROOT / "azure-pipelines.yml"]),
+        ("vendor.azure-pipelines", AZURE_PIPELINES),
         ("vendor.compose-spec", [ROOT / "infra" / "local" / "compose.yaml"]),
+        ("vendor.dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ],
 )
 def test_the_pipelines_fit_their_published_schemas(schema: str, files: list[Path]) -> None:
@@ -45,6 +149,19 @@ def test_every_script_that_a_pipeline_starts_exists_and_can_be_started(pipeline:
         assert not name.endswith(".sh") or (ROOT / name).stat().st_mode & 0o111, name
 
 
+def test_both_nightly_pipelines_run_the_same_on_the_emulators_and_on_sql_server() -> None:
+    for pipeline in (ROOT / ".github" / "workflows" / "nightly.yml", ROOT / "azure-pipelines-nightly.yml"):
+        assert re.findall(r"(?:run|bash): (infra/.*)", pipeline.read_text(encoding="utf-8")) == [
+            "infra/local/on_emulators.sh"
+        ]
+    script = (ROOT / "infra" / "local" / "on_emulators.sh").read_text(encoding="utf-8")
+    assert set(re.findall(r"tests/\S+", script)) >= {"tests/conformance"} | {
+        f"tests/integration/{folder}" for folder in ("ordering", "catalog", "customers", "messaging", "operations")
+    }
+    for path in re.findall(r"(?<!\./)\btests/\S+", script):
+        assert (ROOT / path).exists(), path
+
+
 def test_both_pipelines_deploy_with_the_script_in_its_own_order() -> None:
     asked = {
         "deploy-to.yml": r'infra/deploy\.sh "\$ENVIRONMENT" (.+)',
@@ -54,6 +171,40 @@ def test_both_pipelines_deploy_with_the_script_in_its_own_order() -> None:
         if pipeline.name in asked:
             stages = " ".join(re.findall(asked[pipeline.name], pipeline.read_text(encoding="utf-8"))).split()
             assert stages == ["preview", "infrastructure", "database", "application"], pipeline.name
+
+
+@pytest.mark.parametrize("pipeline", [".github/workflows/nightly.yml", "azure-pipelines-nightly.yml"])
+def test_every_area_is_mutated_at_night(pipeline: str) -> None:
+    text = (ROOT / pipeline).read_text(encoding="utf-8")
+    listed = re.findall(r"area: \[([^]]+)\]", text) or [", ".join(re.findall(r"\{ area: (\w+) \}", text))]
+    assert listed == [", ".join(AREAS)]
+    assert "dev.py mutate" in text
+    for other in {*PIPELINES, ROOT / ".ci" / "run"} - {ROOT / pipeline}:
+        assert "nightly" in other.name or "dev.py mutate" not in other.read_text(encoding="utf-8"), other
+
+
+def test_every_setting_that_a_parameter_file_reads_is_handed_on_by_the_pipeline() -> None:
+    read = {
+        name
+        for file in (ROOT / "infra").glob("*.bicepparam")
+        for name in re.findall(r"readEnvironmentVariable\('(\w+)'", file.read_text(encoding="utf-8"))
+    }
+    read -= {"BUDGET_START"}  # deploy.sh looks that up itself
+    assert read
+    handed = (ROOT / ".github" / "workflows" / "deploy-to.yml").read_text(encoding="utf-8")
+    assert [name for name in read if f"{name}: ${{{{ vars.{name}" not in handed] == []
+
+
+def test_a_pull_request_is_previewed_as_somebody_who_can_only_look() -> None:
+    """It runs its own deploy.sh: with the deployer's connection it could do anything."""
+    azure = (ROOT / "azure-pipelines.yml").read_text(encoding="utf-8")
+    preview = azure[azure.index("- stage: preview") : azure.index("- ${{ each environment")]
+    assert re.findall(r"azureSubscription: (\S+)", preview) == ["tandem-dev-preview"]
+    assert re.findall(r"- group: (\S+)", preview) == ["tandem-dev-preview"]
+    github = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    preview = github[github.index("\n  preview:") : github.index("\n  dev:")]
+    assert "environment: dev-preview" in preview
+    assert re.findall(r"client-id: (.*)", preview) == ["${{ vars.PREVIEW_CLIENT_ID }}"]
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda path: path.name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.up import _parser, _plan
-from tests.infra.test_bicep import app_settings
+from tests.infra.snapshots import PROD
 from tests.infra.tools import ROOT
 
 ENVIRONMENTS = {"environ", "environment"}
@@ -84,11 +84,11 @@ def given_by_up(tmp_path: Path) -> set[str]:
 def test_what_the_app_reads_or_is_given_is_on_the_page_and_nothing_else(tmp_path: Path) -> None:
     code = read_in("shared/**/*.py", "function_app.py")
     assert "SqlConnection" in code
-    assert set(page()["The app"]) == code | set(app_settings()) | sample() | given_by_up(tmp_path)
+    assert set(page()["The app"]) == code | set(PROD.settings()) | sample() | given_by_up(tmp_path)
 
 
 def test_the_page_says_where_each_is_set(tmp_path: Path) -> None:
-    up, bicep = given_by_up(tmp_path), app_settings()
+    up, bicep = given_by_up(tmp_path), PROD.settings()
     for name, (*_, laptop, azure) in page()["The app"].items():
         assert ("up" in laptop, "sample" in laptop) == (name in up, name in sample()), name
         assert (azure == "template") == (name in bicep), name

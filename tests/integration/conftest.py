@@ -1,14 +1,14 @@
 """Stores for the tests of this folder: SQLite files of each test's own, and one Cosmos engine for all of a process."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
+from cosmos_engine.running import Engine
 from infra.local.containers import TOPOLOGY, create
-from tests.support.cosmos import running_cosmos
 from tests.support.shop import Shop, running_shop
 
 
@@ -20,11 +20,10 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="session")
-def read_models() -> Iterator[str]:
+def read_models(cosmos_engine: Engine) -> str:
     """The connection string of a Cosmos engine with the product's containers; tests differ by their partitions."""
-    with running_cosmos() as connection:
-        create(connection, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
-        yield connection
+    create(cosmos_engine.connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
+    return cosmos_engine.connection_string
 
 
 @pytest.fixture
@@ -39,6 +38,13 @@ async def catalog(read_models: str) -> AsyncIterator[ContainerProxy]:
     """The container of products."""
     async with _client(read_models) as client:
         yield client.get_database_client("orders-db").get_container_client("catalog")
+
+
+@pytest.fixture
+async def containers(read_models: str) -> AsyncIterator[Callable[[str], ContainerProxy]]:
+    """The containers, by name."""
+    async with _client(read_models) as client:
+        yield client.get_database_client("orders-db").get_container_client
 
 
 def _client(connection: str) -> CosmosClient:

@@ -1,7 +1,7 @@
 """What orders cost in requests, request units, messages and bytes: the counts that docs/cost.md reckons with.
 
 `pytest -s tests/integration/test_cost.py` prints them. The engine's request units are constants for each kind of
-request (infra/local/cosmos/replies.py), so they only weigh requests; docs/cost.md says how to ask Azure for its own.
+request (cosmos_engine/replies.py), so they only weigh requests; docs/cost.md says how to ask Azure for its own.
 """
 
 import json
@@ -29,6 +29,7 @@ from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
 from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.counting import MILLI, counting_cosmos, counting_sql
 from tests.support.shop import Shop
@@ -73,9 +74,9 @@ async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
                 await projection.project(CODEC.open(topic.sent[-1]))
             served = Served(orders, 1)
             for _ in range(3):
-                await read_order(served, ReadOrder(order_id=order_id, customer_id=customer_id), wait=0)
-            await list_orders(orders, ListOrders(customer_id=customer_id), wait=0)
-            await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+                await read_order(served, ReadOrder(order_id=order_id, customer_id=customer_id), wait=NO_WAIT)
+            await list_orders(Served(orders, 1), ListOrders(customer_id=customer_id), wait=NO_WAIT)
+            await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
             counts["queries"] += 5
     with shop.ordering_engine.connect() as connection:
         logged = connection.execute(sa.select(sa.func.sum(sa.func.length(LOG.table.c.payload)))).scalar_one()

@@ -9,6 +9,7 @@ from collections import Counter
 from rich.console import Console
 from rich.progress import track
 
+from infra.local.screen import command
 from tests.simulation.run import FAULT_RATE, simulate, simulate_all
 
 
@@ -45,4 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

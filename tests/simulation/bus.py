@@ -1,4 +1,8 @@
-"""Service Bus with its moods: sends that fail before or after they arrived, redelivery, locks lost, duplicates."""
+"""Service Bus with its moods: sends that fail before or after they arrived, any order, locks lost, duplicates.
+
+Subscriptions have no sessions (ADR 21): whoever asks next gets any message that nobody has locked. A lock runs out
+under a handler that is busy for longer than maxAutoLockRenewalDuration, ten minutes: two handle its message at once.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,30 +18,29 @@ from tests.simulation.scheduler import Crash, Scheduler
 MAX_DELIVERIES = 10
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Message:
     """A message in one subscription."""
 
     body: bytes
-    session: str
     deliveries: int = 0
 
 
 @dataclass(slots=True)
 class Subscription:
-    """Sessions in order; the message at the head of one is locked by whoever handles it.
+    """Messages, and who has locked which.
 
     Some messages come twice, as they do after an outage that was longer than the duplicate-detection window.
     """
 
     name: str
-    sessions: dict[str, list[Message]] = field(default_factory=lambda: defaultdict(list))
-    locks: dict[str, object] = field(default_factory=dict)
+    messages: list[Message] = field(default_factory=list)
+    locks: dict[Message, object] = field(default_factory=dict)
     dead: list[Message] = field(default_factory=list)
 
 
 class FaultyTopic(Topic):
-    """A topic with sessions and duplicate detection.
+    """A topic with duplicate detection.
 
     Attributes:
         arrived: the versions that went out to every subscriber, by aggregate, in their order.
@@ -80,8 +83,7 @@ class FaultyTopic(Topic):
         for subscription in self._subscriptions:
             copies = 2 if self._scheduler.fault("duplicate") else 1
             for _ in range(copies):
-                session = message.session_id or ""
-                subscription.sessions[session].append(Message(body, session))
+                subscription.messages.append(Message(body))
 
 
 def deliver(subscription: Subscription, handle: Callable[[bytes], None], scheduler: Scheduler) -> bool:
@@ -90,18 +92,17 @@ def deliver(subscription: Subscription, handle: Callable[[bytes], None], schedul
     Raises:
         Crash: the consumer died; its lock runs out.
     """
-    waiting = [name for name, messages in subscription.sessions.items() if messages]
-    free = [name for name in waiting if name not in subscription.locks]
-    if waiting and scheduler.fault("lock runs out"):
-        free = waiting
+    free = [message for message in subscription.messages if message not in subscription.locks]
+    if subscription.messages and scheduler.fault("lock runs out"):
+        free = subscription.messages
     if not free:
         return False
-    session = scheduler.random.choice(sorted(free))
-    if session not in subscription.locks and scheduler.fault("dead-lettered"):
-        subscription.dead.append(subscription.sessions[session].pop(0))
+    message, lock = scheduler.random.choice(free), object()
+    if message not in subscription.locks and scheduler.fault("dead-lettered"):
+        subscription.messages.remove(message)
+        subscription.dead.append(message)
         return True
-    message, lock = subscription.sessions[session][0], object()
-    subscription.locks[session] = lock
+    subscription.locks[message] = lock
     message.deliveries += 1
     try:
         handle(message.body)
@@ -110,22 +111,21 @@ def deliver(subscription: Subscription, handle: Callable[[bytes], None], schedul
     except Exception:  # noqa: BLE001  # whatever a handler raises, its message is abandoned
         done = False
     except Crash:
-        _unlock(subscription, session, lock)
+        _unlock(subscription, message, lock)
         raise
     else:
         done = True
-    held = _unlock(subscription, session, lock)
-    if not held or subscription.sessions[session][:1] != [message]:
+    if not _unlock(subscription, message, lock):
         return True  # the lock was lost, and with it the say over the message
-    if done:
-        subscription.sessions[session].pop(0)
-    elif message.deliveries >= MAX_DELIVERIES:
-        subscription.dead.append(subscription.sessions[session].pop(0))
+    if done or message.deliveries >= MAX_DELIVERIES:
+        subscription.messages.remove(message)
+    if not done and message.deliveries >= MAX_DELIVERIES:
+        subscription.dead.append(message)
     return True
 
 
-def _unlock(subscription: Subscription, session: str, lock: object) -> bool:
-    if subscription.locks.get(session) is not lock:
+def _unlock(subscription: Subscription, message: Message, lock: object) -> bool:
+    if subscription.locks.get(message) is not lock:
         return False
-    del subscription.locks[session]
+    del subscription.locks[message]
     return True

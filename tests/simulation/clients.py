@@ -11,28 +11,37 @@ import sqlalchemy as sa
 
 from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rate_product import RateProduct, rate_product
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.kernel.refusals import Refusal
 from shared.messaging.envelope import Accepted, Metadata
+from shared.messaging.sql_errors import is_transient
+from shared.messaging.unit_of_work import LostRace, OutOfTime
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.change_shipping_address import ChangeShippingAddress, change_shipping_address
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.platform.sql import is_transient
-from shared.platform.write_side import LostRace, WriteSide
+from shared.platform.write_side import WriteSide
 from tests.simulation.scheduler import Crash, Scheduler
 
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
 
-KINDS = "add add remove submit submit confirm complete cancel rename price product".split()
+KINDS = (
+    "add add remove address submit submit submit confirm confirm confirm ship ship ship ship complete "
+    "cancel rename price product receive recount rate rate"
+).split()
 """What a client may do next, as often as it stands here."""
 
-type Handler = Callable[[Any, Any], Accepted]
+type Handler = Callable[..., Accepted]
 
 
 @dataclass(slots=True)
@@ -56,7 +65,7 @@ class Clients:
         products: what there is to order.
     """
 
-    def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide[Any]]) -> None:
+    def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide]) -> None:
         self._scheduler = scheduler
         self._writes = writes
         self.sent: list[Sent] = []
@@ -68,7 +77,8 @@ class Clients:
         registration = RegisterCustomer(customer_id=self.customer, name="n0", email="a@b.org")
         self._send("customers", register_customer, registration)
         for number, product in enumerate(self.products):
-            self._send("catalog", add_product, _product(product, Decimal(f"{number}.37")))
+            stock = self._scheduler.random.choice((None, 0, 2, 4))
+            self._send("catalog", add_product, _product(product, Decimal(f"{number}.37"), stock))
 
     def live(self, name: str) -> None:
         """Be a client of this name: send some commands, one after the other."""
@@ -88,6 +98,8 @@ class Clients:
                 return "ordering", add_item, AddItem(order_id=order, product_id=product, quantity=quantity)
             case "remove":
                 return "ordering", remove_item, RemoveItem(order_id=order, product_id=product)
+            case "address":
+                return "ordering", change_shipping_address, _address(order, city=name)
             case "submit":
                 return "ordering", submit_order, SubmitOrder(order_id=order)
             case "confirm":
@@ -96,9 +108,20 @@ class Clients:
                 return "ordering", complete_order, CompleteOrder(order_id=order)
             case "cancel":
                 return "ordering", cancel_order, CancelOrder(order_id=order, reason="r")
+            case "ship":
+                items = [ShippedItem(product_id=each, quantity=1) for each in self._ordered(order)[:2]]
+                return "catalog", ship_items, ShipItems(order_id=order, items=items)
+            case "receive":
+                return "catalog", receive_stock, ReceiveStock(product_id=product, quantity=quantity)
+            case "recount":
+                counted = chance.randint(0, 4)
+                return "catalog", recount_stock, RecountStock(product_id=product, counted=counted, reason="r")
             case "product":
                 self.products.append(self._scheduler.uuid())
                 return "catalog", add_product, _product(self.products[-1], Decimal("4.20"))
+            case "rate":
+                rating = RateProduct(product_id=product, customer_id=self.customer, rating=quantity)
+                return "catalog", rate_product, rating
             case "price":
                 price = Decimal(chance.randint(0, 999)).scaleb(-2)
                 return "catalog", change_price, ChangePrice(product_id=product, unit_price=price)
@@ -106,6 +129,17 @@ class Clients:
                 return "catalog", rename_product, RenameProduct(product_id=product, name=name)
             case _:
                 return "customers", rename_customer, RenameCustomer(customer_id=self.customer, name=name)
+
+    def _ordered(self, order: UUID) -> list[UUID]:
+        """The products that an order was created with, or that were added to it."""
+        found = (
+            [item.product_id for item in sent.command.items]
+            if isinstance(sent.command, CreateOrder)
+            else [sent.command.product_id]
+            for sent in self.sent
+            if isinstance(sent.command, CreateOrder | AddItem) and sent.command.order_id == order
+        )
+        return list(dict.fromkeys(product for products in found for product in products))
 
     def _send(self, context: str, handler: Handler, command: Any) -> None:
         """Send a command with a key, until it is answered."""
@@ -121,18 +155,26 @@ class Clients:
                 return
             except Crash:
                 continue
-            except (LostRace, sa.exc.DBAPIError) as error:
-                if not isinstance(error, LostRace) and not is_transient(error):
+            except (LostRace, OutOfTime):
+                continue
+            except sa.exc.DBAPIError as error:
+                if not is_transient(error):
                     raise
                 continue
             return
         raise AssertionError(f"{key} was never answered")
 
 
-def _product(product_id: UUID, price: Decimal) -> AddProduct:
-    return AddProduct(product_id=product_id, name="p0", unit_price=price, currency="EUR", category="c")
+def _product(product_id: UUID, price: Decimal, stock: int | None = None) -> AddProduct:
+    return AddProduct(
+        product_id=product_id, name="p0", unit_price=price, currency="EUR", category="c", initial_stock=stock
+    )
 
 
 def _order(order_id: UUID, customer: UUID, product: UUID, quantity: int) -> CreateOrder:
     items = [Item(product_id=product, quantity=quantity)]
     return CreateOrder(order_id=order_id, customer_id=customer, items=items, shipping_address=ADDRESS)
+
+
+def _address(order: UUID, city: str) -> ChangeShippingAddress:
+    return ChangeShippingAddress(order_id=order, street="s", city=city, postal_code="p")

@@ -10,12 +10,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from infra.sql.migrate import migrate
+from infra.sql.migrate import CONTEXTS, migrate
 from shared.messaging.event_log import EventLog
-from shared.platform.write_side import LostRace
+from shared.messaging.unit_of_work import LostRace
+from shared.ordering.tables import LOG as ORDERS
+from tests.simulation.decisions import decided_on_what_was
 from tests.simulation.scheduler import Crash, Scheduler
 
-SCHEMAS = ("ordering", "catalog", "customers")
+SCHEMAS = tuple(each.SCHEMA for each in CONTEXTS)
 NUMBERS = {
     "deadlock": 1205,
     "failover": 40613,
@@ -70,22 +72,37 @@ def _content(file: Path) -> bytes:
 
 
 class FaultyEngine:
-    """An engine whose transactions fail as those of Azure SQL do. Others run before and after one, never within."""
+    """An engine whose transactions fail as those of Azure SQL do. Others run before and after one, never within.
+
+    Attributes:
+        wrong: what was committed that rests on something that was no longer so.
+    """
 
     def __init__(self, engine: sa.Engine, scheduler: Scheduler, log: EventLog[Any]) -> None:
         self._engine = engine
         self._scheduler = scheduler
         self._log = log
+        self.wrong: list[str] = []
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """SQLite's."""
+        return self._engine.dialect
 
     @contextmanager
     def begin(self) -> Iterator[sa.Connection]:
         """Run a transaction; it may fail before its commit, or after it."""
         self._scheduler.pause()
+        wrong: list[str] = []
         with self._engine.begin() as connection:
+            before = self._log.newest(connection) if self._log is ORDERS else 0
             yield connection
+            if self._log is ORDERS:
+                wrong += decided_on_what_was(connection, before)
             self._raise(self._scheduler.fault(*BEFORE_COMMIT))
             if self._scheduler.fault("late commit"):
                 _commit_late(connection, self._log)
+        self.wrong += wrong
         self._scheduler.pause()
         self._raise(self._scheduler.fault("lost connection after commit", "crash after commit"))
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, override
 
-from infra.local.cosmos.definitions import Container
-from infra.local.cosmos.store import Item, Store
+from cosmos_engine.definitions import Container
+from cosmos_engine.store import Item, Store
 
 
 class MemoryStore(Store):

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
+from shared.operations.errors import GenerationIncomplete
 from shared.operations.rebuilding import OVER, Rebuilding
 from shared.platform.control import ControlChanged
 from tests.simulation.process import Process
@@ -74,7 +75,13 @@ class Operator:
                 self._scheduler.work(act(process.rebuildings[self._view]))
             except Crash:
                 process = self._start()
-            except (CosmosHttpResponseError, TimeoutError, sa.exc.OperationalError, ControlChanged):
+            except (
+                CosmosHttpResponseError,
+                TimeoutError,
+                sa.exc.OperationalError,
+                ControlChanged,
+                GenerationIncomplete,
+            ):
                 self._scheduler.pause()  # whether it was done or not, the next look tells
             else:
                 return

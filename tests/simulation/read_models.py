@@ -17,12 +17,12 @@ from azure.cosmos.exceptions import (
     CosmosResourceNotFoundError,
 )
 
+from cosmos_engine import batch, definitions, items
+from cosmos_engine.definitions import Container
+from cosmos_engine.errors import CosmosError
+from cosmos_engine.items import Partition, partition_of
+from cosmos_engine.query.pages import Queries
 from infra.local.containers import TOPOLOGY
-from infra.local.cosmos import batch, definitions, items
-from infra.local.cosmos.definitions import Container
-from infra.local.cosmos.errors import CosmosError
-from infra.local.cosmos.items import Partition, partition_of
-from infra.local.cosmos.query.pages import Queries
 from tests.simulation.memory import MemoryStore
 from tests.simulation.scheduler import Crash, Scheduler
 
@@ -57,6 +57,7 @@ class FaultyContainer:
     """What projections and queries use of azure.cosmos.aio.ContainerProxy."""
 
     def __init__(self, name: str, scheduler: Scheduler) -> None:
+        self.id = name
         self._container = Container(1, "db", "", name, "AAAAAAAAAAA=", "", 0, 0, _definitions()[name])
         self.store = MemoryStore()
         self._queries = Queries(self.store)
@@ -146,7 +147,7 @@ class FaultyContainer:
         """Query one partition; nothing happens until the results are asked for."""
         return _Results(self._query({"query": query, "parameters": list(parameters)}, partition_key))
 
-    def query_items_change_feed(self, *, start_time: str) -> "_Results[dict[str, Any]]":
+    def query_items_change_feed(self, *, start_time: str, **_options: int) -> "_Results[dict[str, Any]]":
         """Give all documents."""
         assert start_time == "Beginning", "there is no other start here"
         return _Results(self._all())

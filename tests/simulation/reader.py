@@ -11,14 +11,16 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views.product_details import ReadProduct, read_product
+from shared.kernel.refusals import Unavailable
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_orders import CustomerOrders, ListOrders, list_orders
 from shared.ordering.views.customer_summary import COUNTED, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
-from shared.ordering.views.order_history import ReadHistory, read_history, read_order_of_the_past
-from shared.platform.http.problems import Problem
+from shared.ordering.views.order_history import ReadHistory, read_entries, read_history, read_order_of_the_past
+from shared.platform.generations import Served
 from shared.platform.input import After
+from shared.platform.reading import Wait, wait_for
 from tests.simulation.clients import Clients, Sent
 from tests.simulation.process import Process
 from tests.simulation.read_models import FaultyContainer
@@ -54,7 +56,7 @@ class Reader:
             self._scheduler.pause()
             try:
                 self._scheduler.work(self._look())
-            except (Problem, CosmosHttpResponseError, TimeoutError, sa.exc.OperationalError):
+            except (Unavailable, CosmosHttpResponseError, TimeoutError, sa.exc.OperationalError):
                 continue  # the answer is a 503
             except Crash:
                 self._process = self._start()
@@ -62,14 +64,14 @@ class Reader:
     async def _look(self) -> None:
         chance = self._scheduler.random
         sent = chance.choice([sent for sent in self._clients.sent if sent.accepted])
-        looks: dict[str, list[Callable[[Sent, int], Awaitable[None]]]] = {
+        looks: dict[str, list[Callable[[Sent, Wait], Awaitable[None]]]] = {
             "ordering": [self._order, self._order, self._list, self._summary, self._whole, self._past],
             "catalog": [self._product],
             "customers": [self._summary],
         }
-        await chance.choice(looks[sent.context])(sent, chance.choice(WAITS))
+        await chance.choice(looks[sent.context])(sent, wait_for(chance.choice(WAITS)))
 
-    async def _order(self, sent: Sent, wait: int) -> None:
+    async def _order(self, sent: Sent, wait: Wait) -> None:
         order_id, version = _answered(sent)
         asked = self._scheduler.random.choice((None, version))
         query = ReadOrder(order_id=order_id, customer_id=self._clients.customer, min_version=asked)
@@ -81,7 +83,7 @@ class Reader:
             self._saw("order", order_id, order.version, asked)
             self._saw_names(order)
 
-    async def _product(self, sent: Sent, wait: int) -> None:
+    async def _product(self, sent: Sent, wait: Wait) -> None:
         product_id, version = _answered(sent)
         asked = self._scheduler.random.choice((None, version))
         try:
@@ -96,18 +98,18 @@ class Reader:
             self._saw("product", product_id, product.version, asked)
             self._saw_name("catalog", product_id, product.name)
 
-    async def _summary(self, sent: Sent, wait: int) -> None:
+    async def _summary(self, sent: Sent, wait: Wait) -> None:
         id_, version = _answered(sent)
         asked: dict[str, Any] = (
             {"after": After(id_, version)} if sent.context == "ordering" else {"min_version": version}
         )
         query = ReadSummary(customer_id=self._clients.customer, **asked)
-        summary, _ = await read_summary((await self._process.orders.served()).container, query, wait)
+        summary, _ = await read_summary(await self._process.orders.served(), query, wait)
         self._saw_name("summary", self._clients.customer, summary.customer_name, asked.get("min_version", 0))
         if "after" in asked:
             self._seen[id_] = max(self._seen.get(id_, 0), version)  # what comes later may not show less
 
-    async def _list(self, sent: Sent, wait: int) -> None:
+    async def _list(self, sent: Sent, wait: Wait) -> None:
         order_id, version = _answered(sent)
         chance = self._scheduler.random
         status = chance.choice((None, None, *OrderStatus))
@@ -115,7 +117,7 @@ class Reader:
         after = After(order_id, version)
         query = ListOrders(customer_id=self._clients.customer, skip=skip, take=take, status=status, after=after)
         container, before = await self._orders()
-        shown = await list_orders(container, query, wait)
+        shown = await list_orders(Served(container, 1), query, wait)
         for order in shown.items:
             self._saw("order", order.order_id, order.version, version if order.order_id == order_id else None)
         if status is None:
@@ -125,11 +127,11 @@ class Reader:
         if status is None and (skip, take) == (0, 100):
             self._saw_all(shown)
 
-    async def _whole(self, _sent: Sent, wait: int) -> None:
+    async def _whole(self, _sent: Sent, wait: Wait) -> None:
         """Compare the list and the summary, which change together or not at all."""
         container, before = await self._orders()
-        shown = await list_orders(container, ListOrders(customer_id=self._clients.customer, take=100), wait)
-        summary, _ = await read_summary(container, ReadSummary(customer_id=self._clients.customer), wait)
+        shown = await list_orders(Served(container, 1), ListOrders(customer_id=self._clients.customer, take=100), wait)
+        summary, _ = await read_summary(Served(container, 1), ReadSummary(customer_id=self._clients.customer), wait)
         if _changes(container) != before:
             return
         self._saw_all(shown)
@@ -140,18 +142,19 @@ class Reader:
         if len(shown.items) != shown.total_count:
             self.wrong.append(f"{len(shown.items)} orders are listed as {shown.total_count}")
 
-    async def _past(self, sent: Sent, wait: int) -> None:
+    async def _past(self, sent: Sent, wait: Wait) -> None:
         """Compare what is shown with what the log says it was then."""
         order_id, version = _answered(sent)
         customer = self._clients.customer
         query = ReadOrder(order_id=order_id, customer_id=customer, min_version=version)
         now, _ = await read_order(await self._process.orders.served(), query, wait)
         past = ReadOrder(order_id=order_id, customer_id=customer, as_of_version=now.version)
-        then = read_order_of_the_past(self._engine, past)
+        then = read_order_of_the_past(self._engine, self._engine, past)
         if _but_names(then) != _but_names(now):
             self.wrong.append(f"order {order_id} is shown as {now}, but was {then}")
         container, _ = await self._orders()
-        history = await read_history(container, self._engine, ReadHistory(order_id=order_id))
+        asked = ReadHistory(order_id=order_id)
+        history = await read_history(container, asked, *read_entries(self._engine, asked))
         if [event.version for event in history.events] != list(range(1, history.version + 1)):
             self.wrong.append(f"the history of {order_id} has gaps: {history}")
         if any(event.projected_at is None for event in history.events[: now.version]):

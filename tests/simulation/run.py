@@ -40,10 +40,13 @@ class Outcome:
 def _seeded(scheduler: Scheduler) -> Iterator[None]:
     """Let ids and times that nobody hands in follow from the seed."""
     clock = SimpleNamespace(now=lambda _zone: scheduler.clock())
+    monotonic = SimpleNamespace(monotonic=scheduler.seconds)
     with (
-        mock.patch("shared.messaging.event_log.uuid4", scheduler.uuid),
         mock.patch("shared.messaging.projection.datetime", clock),
-        mock.patch("shared.platform.reading.time", SimpleNamespace(monotonic=scheduler.seconds)),
+        mock.patch("shared.messaging.inbox.datetime", clock),
+        mock.patch("shared.platform.reading.time", monotonic),
+        mock.patch("shared.platform.write_side.time", monotonic),
+        mock.patch("shared.messaging.unit_of_work.time", monotonic),
     ):
         yield
 

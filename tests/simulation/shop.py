@@ -1,6 +1,6 @@
 """The shop: clients, relays, consumers and a reader, all of them mortal, on one database, bus and read model store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
 from datetime import timedelta
 from functools import partial
@@ -9,15 +9,13 @@ from typing import Any, cast, override
 import sqlalchemy as sa
 
 from shared.catalog import tables as catalog
-from shared.catalog.repository import Products
 from shared.customers import tables as customers
-from shared.customers.repository import Customers
+from shared.messaging.lines import Lines, Place
 from shared.messaging.relay import Relay, TopicUnreachable
+from shared.messaging.unit_of_work import LostRace, OutOfTime
 from shared.messaging.wire import from_body
 from shared.ordering import tables as ordering
-from shared.ordering.repository import Orders
 from shared.platform.patience import patiently
-from shared.platform.write_side import LostRace, WriteSide
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, unpublished
@@ -26,6 +24,8 @@ from tests.simulation.process import Process
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.reader import Reader
 from tests.simulation.scheduler import Crash, Scheduler
+from tests.support.containers import OneGeneration
+from tests.support.wiring import Wiring, contexts
 
 CONTEXTS = (ordering, catalog, customers)
 REBUILT = 0.3
@@ -48,6 +48,18 @@ class OneThread(Executor):
         return future
 
 
+class NoLines(Lines):
+    """Lets everybody in at once, as commands of different processes are."""
+
+    @override
+    def stand(self, key: Hashable, seconds: float | None) -> Place:
+        return Place(self, key)
+
+    @override
+    def leave(self, key: Hashable, place: Place) -> None:
+        pass
+
+
 class Shop:
     """One simulated shop."""
 
@@ -57,23 +69,20 @@ class Shop:
         self.turns_left = TURNS
         self.read_models = FaultyReadModels(scheduler)
         self.engines = {tables.SCHEMA: empty_database(tables.SCHEMA) for tables in CONTEXTS}
-        self.subscriptions = {
-            name: Subscription(name)
-            for name in ("order-views", "product-views", "ordering-products", "ordering-customers")
-        }
-        heard = {"ordering": ["order-views"], "catalog": ["product-views", "ordering-products"]}
-        heard["customers"] = ["ordering-customers"]
-        self.topics = {
-            context: FaultyTopic(context, [self.subscriptions[name] for name in names], scheduler)
-            for context, names in heard.items()
-        }
         self.faulty = faulty = {
             tables.SCHEMA: cast("sa.Engine", FaultyEngine(self.engines[tables.SCHEMA], scheduler, tables.LOG))
             for tables in CONTEXTS
         }
-        self.writes: dict[str, WriteSide[Any]] = {
-            tables.SCHEMA: WriteSide(faulty[tables.SCHEMA], tables.LOG, repository, partial(self._wake, tables.SCHEMA))
-            for tables, repository in zip(CONTEXTS, (Orders, Products, Customers), strict=True)
+        wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoLines()))
+        self.writes = {name: context.writes for name, context in wired.items()}
+        self.subscriptions = {
+            name: Subscription(name)
+            for context in wired.values()
+            for consumer in context.consumers
+            for name in [f"{consumer.topic}/{consumer.subscription}"]
+        }
+        self.topics = {
+            name: FaultyTopic(name, self._heard(context.topic), scheduler) for name, context in wired.items()
         }
         self.relays: dict[str, Relay[Any]] = {
             tables.SCHEMA: Relay(
@@ -96,7 +105,7 @@ class Shop:
             for number in range(2):
                 scheduler.spawn(f"relay {name} {number}", partial(self._relay, name))
         for name in self.subscriptions:
-            for number in range(2 if name == "order-views" else 1):
+            for number in range(2):
                 scheduler.spawn(f"consumer {name} {number}", partial(self._consume, name))
         scheduler.spawn("reader", self.reader.live, turns=2)
         if scheduler.random.random() < REBUILT:
@@ -109,19 +118,26 @@ class Shop:
 
         One whose predecessor is a dead letter too may need that to be replayed first: so again, as long as it helps.
         """
-        self.scheduler.now += timedelta(hours=1)  # every claim has run out
-        while any(relay.run() for relay in self.relays.values()):
-            self.scheduler.now += timedelta(minutes=1)
-        self._deliver_all()
+        self._publish_and_deliver()
         for subscription in self.subscriptions.values():
             helps = True
             while subscription.dead and helps:
                 dead, subscription.dead = subscription.dead, []
                 for message in self.scheduler.random.sample(dead, len(dead)):
                     message.deliveries = 0
-                    subscription.sessions[message.session].append(message)
-                    self._deliver_all()
+                    subscription.messages.append(message)
+                    self._publish_and_deliver()
                 helps = len(subscription.dead) < len(dead)
+
+    def _publish_and_deliver(self) -> None:
+        """Do both until nothing is left: what is delivered may leave events."""
+        self.scheduler.now += timedelta(hours=1)  # every claim has run out
+        while sum(map(Relay.run, self.relays.values())):
+            self.scheduler.now += timedelta(minutes=1)
+            self._deliver_all()
+        self._deliver_all()
+        if any(map(unpublished, self.engines.values(), (tables.LOG for tables in CONTEXTS))):
+            self._publish_and_deliver()
 
     def start(self) -> Process:
         """Start a process."""
@@ -140,8 +156,14 @@ class Shop:
 
         return deliver(self.subscriptions[name], handle, self.scheduler)
 
-    def _wake(self, context: str) -> None:
-        self.committed[context] = True
+    def _waker(self, context: str) -> Callable[[], None]:
+        def wake() -> None:
+            self.committed[context] = True
+
+        return wake
+
+    def _heard(self, topic: str) -> list[Subscription]:
+        return [each for name, each in self.subscriptions.items() if name.startswith(f"{topic}/")]
 
     def _quiet(self) -> bool:
         """Whether there is nothing left to do but for what waits out a dead relay's claim."""
@@ -150,7 +172,7 @@ class Shop:
 
     def _behind(self) -> bool:
         """Whether an event is on its way."""
-        waiting = any(messages for each in self.subscriptions.values() for messages in each.sessions.values())
+        waiting = any(each.messages for each in self.subscriptions.values())
         return waiting or any(self.committed.values())
 
     def _is_up_to_date(self) -> bool:
@@ -167,7 +189,7 @@ class Shop:
             self.committed[name] = False
             try:
                 self.relays[name].run()
-            except (Crash, TopicUnreachable, sa.exc.DBAPIError, LostRace):
+            except (Crash, TopicUnreachable, sa.exc.DBAPIError, LostRace, OutOfTime):
                 self.committed[name] = True  # the timer comes again
 
     def _consume(self, name: str) -> None:

@@ -1,13 +1,80 @@
 """What the switch of a view relies on, at moments that are chosen: by chance they are rare."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import cast
 
+import pytest
 import sqlalchemy as sa
+from azure.core.exceptions import HttpResponseError
+from azure.cosmos.aio import ContainerProxy
 
-from shared.platform.generations import Generations, State
-from tests.simulation.process import Process
+from shared.platform import generations
+from shared.platform.cosmos import ReadModels
+from shared.platform.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
+from tests.simulation.database import SCHEMAS
+from tests.simulation.process import SKEW, Process
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
+
+
+class World:
+    """Processes that share one store and one clock, which only these tests move."""
+
+    def __init__(self) -> None:
+        self.scheduler = Scheduler(seed=1, fault_rate=0)
+        self.models = FaultyReadModels(self.scheduler)
+        self.began = self.now()
+
+    def now(self) -> float:
+        """The time in seconds since 1970."""
+        return self.scheduler.now.timestamp()
+
+    def at(self, seconds: float) -> float:
+        """Let it be so many seconds after the beginning, and tell that time."""
+        self.scheduler.now += timedelta(seconds=self.began + seconds - self.now())
+        return self.now()
+
+    def process(self) -> Generations:
+        """The orders, as a process knows them that has just started."""
+        return Generations(cast("ReadModels", self.models), "orders", container="orders", clock=self.now)
+
+    def agreed(self, *heard_before: Generations) -> float:
+        """Agree on a switch right after these processes have read the state, and tell how many seconds ahead it is."""
+        work = self.scheduler.work
+        work(self.process().write(State(serving=1, standby=2)))
+        for process in heard_before:
+            work(process.served())
+        switch = work(self.process().agree_on_switch(work(self.process().read())))
+        return switch - self.began
+
+    def written_at(self, process: Generations) -> tuple[Sequence[ContainerProxy], float]:
+        """What a projection of this process writes that wants to begin now, and after how long in all it begins."""
+        containers = self.scheduler.work(process.written())
+        return containers, self.now() - self.began
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_state_that_was_just_read_is_not_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, looks = world.process(), list[float]()
+    stored = process._stored
+
+    async def noting() -> State:
+        looks.append(world.now())
+        return await stored()
+
+    monkeypatch.setattr(process, "_stored", noting)
+    for _ in range(3):
+        world.scheduler.work(process.served())
+    assert len(looks) == 1
+    world.at(world.now() - world.began + generations.FRESH + 1)
+    world.scheduler.work(process.served())
+    assert len(looks) == 2
 
 
 async def test_the_generation_that_takes_over_is_written_first_before_the_switch_and_after() -> None:
@@ -16,12 +83,13 @@ async def test_the_generation_that_takes_over_is_written_first_before_the_switch
 
     def orders() -> Generations:
         """As a process knows them that has just started."""
-        return Process(scheduler, models, dict.fromkeys(("ordering", "catalog"), sa.create_engine("sqlite://"))).orders
+        engines = dict.fromkeys(SCHEMAS, sa.create_engine("sqlite://"))
+        return Process(scheduler, models, engines).orders
 
     first, second = orders().container(1), orders().container(2)
     await orders().write(State(serving=1, standby=2))
     assert await orders().written() == [second, first]
-    assert (await orders().served()).generation == 1
+    assert await orders().served() == (first, 1)
 
     switch = await orders().agree_on_switch(await orders().read())
     assert await orders().written() == [second, first]
@@ -32,3 +100,145 @@ async def test_the_generation_that_takes_over_is_written_first_before_the_switch
     await orders().agree_on_switch(await orders().read())
     assert await orders().written() == [first, second]
     assert (await orders().served()).generation == 2
+
+
+def test_nothing_is_projected_around_a_switch(world: World) -> None:
+    switch = world.agreed()
+    for begin in (switch - QUIET_BEFORE, switch - 0.1, switch, switch + QUIET_AFTER - 0.1):
+        world.at(begin)
+        assert world.written_at(world.process())[1] == pytest.approx(switch + QUIET_AFTER, abs=0.01), begin - switch
+
+
+def test_projecting_goes_on_until_the_quiet_time_and_as_soon_as_it_is_over(world: World) -> None:
+    switch = world.agreed()
+    for begin in (switch - QUIET_BEFORE - 0.01, switch + QUIET_AFTER):
+        world.at(begin)
+        assert world.written_at(world.process())[1] == pytest.approx(begin, abs=0.001)
+
+
+def test_a_clock_that_is_set_back_in_the_quiet_time_makes_it_longer(world: World) -> None:
+    """A switch is kept by each process's own clock, so that is what says when it is over."""
+    switch = world.agreed()
+
+    def clock() -> float:
+        return world.now() - (1.0 if world.now() >= world.began + switch else 0.0)
+
+    process = Generations(cast("ReadModels", world.models), "orders", container="orders", clock=clock)
+    world.at(switch - 0.5)
+    assert world.written_at(process)[1] == pytest.approx(switch + QUIET_AFTER + 1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("asked", [0, 2.5, 5, 8, 9.9, 10, 11, 12, 13, 14, 15, 16])
+def test_a_process_that_heard_nothing_of_a_switch_keeps_its_quiet_all_the_same(world: World, asked: float) -> None:
+    """It read the state a moment before the agreement, and has been idle since."""
+    idle = world.process()
+    switch = world.agreed(idle)
+    world.at(asked)
+    begun = world.written_at(idle)[1]
+    assert not switch - QUIET_BEFORE <= begun < switch + QUIET_AFTER
+
+
+@pytest.mark.parametrize("late", [-0.01, 0.0, 0.01, 1.0])
+def test_all_processes_serve_the_other_generation_from_the_same_moment(world: World, late: float) -> None:
+    idle, busy, new = (world.process() for _ in range(3))
+    switch = world.agreed(idle, busy)
+    for second in range(int(switch)):
+        world.at(second)
+        world.scheduler.work(busy.served())
+    world.at(switch + late)
+    served = [world.scheduler.work(process.served()).generation for process in (idle, busy, new)]
+    assert served == [1 if late < 0 else 2] * 3
+
+
+def test_a_switch_is_agreed_on_far_enough_ahead_for_every_process_to_hear_of_it(world: World) -> None:
+    """A state is acted on for TRUST seconds; who read it just before the agreement has to read it before the quiet."""
+    assert world.agreed() - QUIET_BEFORE >= TRUST
+    assert QUIET_BEFORE > 2 * SKEW
+    assert QUIET_AFTER > 2 * SKEW
+
+
+def test_an_appointment_is_made_once(world: World) -> None:
+    switch = world.agreed()
+    world.at(1)
+    state = world.scheduler.work(world.process().read())
+    assert world.scheduler.work(world.process().agree_on_switch(state)) - world.began == pytest.approx(switch)
+
+
+class Reads:
+    """Counts a process's looks at the state, and lets some of them fail."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, process: Generations) -> None:
+        self.count, self.failing = 0, False
+        stored = process._stored
+
+        async def counting() -> State:
+            self.count += 1
+            if self.failing:
+                raise HttpResponseError("503")
+            return await stored()
+
+        monkeypatch.setattr(process, "_stored", counting)
+
+
+def test_a_state_is_read_again_every_few_seconds_and_nobody_waits_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = world.process()
+    reads = Reads(monkeypatch, process)
+    seen = []
+    for second in (0, 1.9, 2.1, 3.9, 4.2):
+        world.at(second)
+        world.scheduler.work(process.served())
+        seen.append(reads.count)
+    assert seen == [1, 1, 2, 2, 3]
+
+
+def test_a_state_that_cannot_be_read_again_is_acted_on_for_a_while_and_then_no_longer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = world.process()
+    world.agreed(process)
+    reads = Reads(monkeypatch, process)
+    reads.failing = True
+    for second in (3, 6, 9.9):
+        world.at(second)
+        assert world.scheduler.work(process.served()).generation == 1
+    assert reads.count == 3, "a look that failed is followed by another one"
+    for second in (10, 11):
+        world.at(second)
+        with pytest.raises(HttpResponseError):
+            world.scheduler.work(process.served())
+        with pytest.raises(HttpResponseError):
+            world.scheduler.work(process.written())
+    reads.failing = False
+    assert world.scheduler.work(process.served()).generation == 1, "and the store that is back is believed at once"
+
+
+def test_a_clock_that_was_set_back_does_not_make_an_old_state_a_fresh_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = world.process()
+    reads = Reads(monkeypatch, process)
+    world.at(100)
+    world.scheduler.work(process.served())
+    world.at(50)
+    world.scheduler.work(process.served())
+    assert reads.count == 2
+
+
+def test_a_store_that_is_slow_to_take_an_appointment_has_not_taken_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others would have less time to hear of it."""
+    process = world.process()
+    world.scheduler.work(process.write(State(serving=1, standby=2)))
+    write = process.write
+
+    async def slow(state: State) -> State:
+        await asyncio.sleep(generations.AGREED_WITHIN + 0.1)
+        return await write(state)
+
+    monkeypatch.setattr(process, "write", slow)
+    with pytest.raises(TimeoutError):
+        world.scheduler.work(process.agree_on_switch(world.scheduler.work(process.read())))
+    assert world.scheduler.work(world.process().read()).switch_at is None

@@ -1,5 +1,6 @@
 """State tables = fold of the log = read models, for everything that a shop holds."""
 
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -16,16 +17,18 @@ from shared.customers.domain.customer import Customer
 from shared.customers.repository import Customers
 from shared.kernel.money import Money
 from shared.messaging.envelope import Metadata
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
-from shared.ordering.events import OrderSubmittedV1
+from shared.ordering.events import OrderSubmittedV2
 from shared.ordering.repository import Orders
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, ReadSummary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
 from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from shared.platform.times import utc_text
-from tests.support.shop import Shop
+from tests.support.shop import Shop, about_product
 
 type Submitted = tuple[Order, datetime | None]
 """An order, and when it was submitted."""
@@ -43,7 +46,7 @@ async def assert_everything_agrees(shop: Shop, orders: ContainerProxy, products:
     for customer_id in people:
         theirs = [each for each in made if each[0].customer_id == customer_id]
         await _summary_agrees(orders, customer_id, theirs, named[customer_id])
-        page = await list_orders(orders, ListOrders(customer_id=customer_id, take=100), wait=0)
+        page = await list_orders(Served(orders, 1), ListOrders(customer_id=customer_id, take=100), wait=NO_WAIT)
         assert [item.order_id for item in page.items] == [order.order_id for order, _ in reversed(theirs)]
         assert page.total_count == len(theirs)
 
@@ -56,8 +59,8 @@ def _folded_orders(shop: Shop) -> list[Submitted]:
         for order_id in connection.execute(oldest_first).scalars().all():
             history = ordering.LOG.history(connection, order_id)
             order = Order.fold(recorded.event for recorded in history)
-            assert vars(Orders(connection, Metadata()).load(order_id)) == vars(order)
-            at = [recorded.envelope.occurred_at for recorded in history if isinstance(recorded.event, OrderSubmittedV1)]
+            assert vars(Orders(UnitOfWork(shop.ordering_engine), Metadata()).load(order_id)) == vars(order)
+            at = [recorded.envelope.occurred_at for recorded in history if isinstance(recorded.event, OrderSubmittedV2)]
             found.append((order, at[0] if at else None))
     return found
 
@@ -67,8 +70,9 @@ def _folded_products(shop: Shop) -> dict[UUID, Product]:
     with shop.catalog_engine.connect() as connection:
         for product_id in connection.execute(sa.select(catalog.PRODUCTS.c.product_id)).scalars().all():
             history = catalog.LOG.history(connection, product_id)
-            found[product_id] = Product.fold(recorded.event for recorded in history)
-            assert vars(Products(connection, Metadata()).load(product_id)) == vars(found[product_id])
+            found[product_id] = Product.fold(about_product(history))
+            stored = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(product_id)
+            assert vars(stored) == vars(found[product_id])
     return found
 
 
@@ -78,22 +82,24 @@ def _folded_customers(shop: Shop) -> dict[UUID, Customer]:
         for customer_id in connection.execute(sa.select(customers.CUSTOMERS.c.customer_id)).scalars().all():
             history = customers.LOG.history(connection, customer_id)
             found[customer_id] = Customer.fold(recorded.event for recorded in history)
-            assert vars(Customers(connection, Metadata()).load(customer_id)) == vars(found[customer_id])
+            stored = Customers(UnitOfWork(shop.customers_engine), Metadata()).load(customer_id)
+            assert vars(stored) == vars(found[customer_id])
     return found
 
 
 async def _product_document_agrees(products: ContainerProxy, product: Product) -> None:
-    shown, _ = await read_product(Served(products, 1), ReadProduct(product_id=product.product_id), wait=0)
+    shown, _ = await read_product(Served(products, 1), ReadProduct(product_id=product.product_id), wait=NO_WAIT)
     assert (shown.name, shown.version) == (product.name, product.version)
     assert Money(Decimal(shown.unit_price), shown.currency) == product.price
 
 
 async def _order_document_agrees(orders: ContainerProxy, order: Order, named: dict[UUID, str]) -> None:
     query = ReadOrder(order_id=order.order_id, customer_id=order.customer_id)
-    shown, _ = await read_order(Served(orders, 1), query, wait=0)
+    shown, _ = await read_order(Served(orders, 1), query, wait=NO_WAIT)
     assert (shown.version, shown.status, shown.currency) == (order.version, order.status, order.currency)
     assert (Decimal(shown.total), shown.cancel_reason) == (order.total, order.cancel_reason)
     assert shown.customer_name == named[order.customer_id]
+    assert shown.shipping_address.model_dump() == asdict(order.shipping_address)
     lines = sorted(order.lines.values(), key=lambda line: line.number)
     assert [(item.product_id, item.product_name, item.quantity, Decimal(item.unit_price)) for item in shown.items] == [
         (line.product_id, named[line.product_id], line.quantity, line.unit_price) for line in lines
@@ -101,7 +107,7 @@ async def _order_document_agrees(orders: ContainerProxy, order: Order, named: di
 
 
 async def _summary_agrees(orders: ContainerProxy, customer_id: UUID, theirs: list[Submitted], name: str) -> None:
-    shown, _ = await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+    shown, _ = await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
     counted = [order for order, _ in theirs if order.status in COUNTED]
     submitted = sorted(((at, order.order_id) for order, at in theirs if at is not None), reverse=True)
     spent = {

@@ -1,8 +1,11 @@
-"""Containers as projections take them."""
+"""Containers as projections and queries take them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import override
 
 from azure.cosmos.aio import ContainerProxy
+
+from shared.platform.generations import Generations, Served
 
 
 def only(container: ContainerProxy) -> Callable[[], Awaitable[Sequence[ContainerProxy]]]:
@@ -12,3 +15,20 @@ def only(container: ContainerProxy) -> Callable[[], Awaitable[Sequence[Container
         return [container]
 
     return containers
+
+
+class OneGeneration(Generations):
+    """A read model that is never rebuilt, in a container that need not be there before it is used."""
+
+    def __init__(self, view: str, container: str, containers: Mapping[str, ContainerProxy]) -> None:
+        self.view = view
+        self._container = container
+        self._containers = containers
+
+    @override
+    async def served(self) -> Served:
+        return Served(self._containers[self._container], 1)
+
+    @override
+    async def written(self) -> Sequence[ContainerProxy]:
+        return [self._containers[self._container]]

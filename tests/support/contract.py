@@ -19,7 +19,7 @@ PROMISES = [
     response_schema_conformance,
 ]
 
-UNDESCRIBED = ("/api/docs", "/api/openapi.json")
+UNDESCRIBED = ("/api/docs", "/api/openapi.json", "/api/asyncapi.json")
 """The description and its page, which the description leaves out."""
 
 NO_ROUTE = {httpx.codes.UNAUTHORIZED, httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED}

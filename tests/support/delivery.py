@@ -2,28 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog import tables as catalog
-from shared.catalog.views import product_details
 from shared.customers import tables as customers
 from shared.messaging.envelope import Envelope
-from shared.messaging.projection import Projection
 from shared.messaging.relay import Relay
 from shared.ordering import tables as ordering
-from shared.ordering.commands.follow_customers import follow_customer
-from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.copies import NotCopiedYet
-from shared.ordering.events import OrderEvent
-from shared.ordering.views import order_projection
-from shared.ordering.views.names import Names
-from tests.support.containers import only
 from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 
@@ -40,17 +31,8 @@ class Delivery:
     customer_events: KeptTopic = field(default_factory=KeptTopic)
 
     def __post_init__(self) -> None:
-        self.orders_projection = Projection[OrderEvent](
-            only(self.orders),
-            self.shop.ordering_engine,
-            ordering.LOG,
-            order_projection.change,
-            order_projection.reconsider,
-        )
-        self.products_projection = Projection(
-            only(self.products), self.shop.catalog_engine, catalog.LOG, product_details.change
-        )
-        self.names = Names(only(self.orders), self.shop.ordering_engine, self.orders_projection)
+        wired = self.shop.wired({"orders": self.orders, "catalog": self.products})
+        self.consumers = {consumer.name: consumer for context in wired.values() for consumer in context.consumers}
         self.held: dict[str, int] = {}
 
     async def all(self, chance: random.Random) -> None:
@@ -58,15 +40,15 @@ class Delivery:
         Relay(self.shop.ordering_engine, ordering.LOG, self.order_events).run()
         Relay(self.shop.catalog_engine, catalog.LOG, self.product_events).run()
         Relay(self.shop.customers_engine, customers.LOG, self.customer_events).run()
-        pending: list[tuple[Callable[[Envelope], Any], Envelope]] = [
-            (consumer, envelope)
-            for topic, consumers in (
-                (self.order_events, [self._project_order]),
-                (self.product_events, [self._project_product, self._follow_product]),
-                (self.customer_events, [self._follow_customer]),
-            )
-            for envelope in topic.sent
-            for consumer in consumers
+        sent = {
+            "order-events": self.order_events.sent,
+            "product-events": self.product_events.sent,
+            "customer-events": self.customer_events.sent,
+        }
+        pending = [
+            (consumer.consume, envelope)
+            for consumer in self.consumers.values()
+            for envelope in sent[consumer.topic]
             for _ in range(chance.choice((1, 1, 2)))
         ]
         for topic in (self.order_events, self.product_events, self.customer_events):
@@ -83,21 +65,9 @@ class Delivery:
                     raise outcome
             await self._no_version_goes_backwards()
 
-    async def _project_order(self, envelope: Envelope) -> None:
-        await self.orders_projection.project(ordering.CODEC.open(envelope))
-
-    async def _project_product(self, envelope: Envelope) -> None:
-        await self.products_projection.project(catalog.CODEC.open(envelope))
-
-    async def _follow_product(self, envelope: Envelope) -> None:
-        recorded = catalog.CODEC.open(envelope)
-        await asyncio.to_thread(follow_product, recorded, self.shop.ordering_engine)
-        await self.names.follow_product(recorded)
-
-    async def _follow_customer(self, envelope: Envelope) -> None:
-        recorded = customers.CODEC.open(envelope)
-        await asyncio.to_thread(follow_customer, recorded, self.shop.ordering_engine)
-        await self.names.follow_customer(recorded)
+    async def consume(self, name: str, envelope: Envelope) -> None:
+        """Give an event to the consumer of this name."""
+        await self.consumers[name].consume(envelope)
 
     async def _no_version_goes_backwards(self) -> None:
         for partition_key in map(str, _customers(self.shop.customers_engine)):

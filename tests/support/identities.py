@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from starlette.types import Receive, Scope, Send
 
+from cosmos_engine.app import build
+from cosmos_engine.definitions import check
+from cosmos_engine.store import Store
 from infra.local.containers import TOPOLOGY
-from infra.local.cosmos.app import build
-from infra.local.cosmos.definitions import check
-from infra.local.cosmos.store import Store
 
 TOKEN_LIFE = 3_600
 """Seconds that a token is valid; clients ask for the next one in its last minutes."""

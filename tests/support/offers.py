@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from shared.kernel.money import Money
 from shared.messaging.envelope import Metadata, Recorded
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.domain.offer import Customer, Product, RequestedItem
 from shared.ordering.domain.order import Order
 from shared.ordering.events import Address, OrderEvent, OrderStatus
@@ -55,8 +56,9 @@ def an_order_that_is(status: OrderStatus) -> Order:
 
 def saved(engine: sa.Engine, order: Order, at: datetime | None = None) -> Order:
     """Write what became of an order, and its events, as if a command had done it."""
-    with engine.begin() as connection:
-        Orders(connection, Metadata(at=at or datetime.now(UTC))).save(order)
+    with UnitOfWork(engine) as work:
+        Orders(work, Metadata(at=at or datetime.now(UTC))).save(order)
+        work.commit()
     order.changes.clear()
     return order
 

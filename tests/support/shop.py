@@ -1,29 +1,35 @@
-"""The write side of all contexts on SQLite files, without the rest of the system."""
+"""The write side of all contexts, without the rest of the system: on SQLite files, or on a server (database.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property, partial
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
+from azure.cosmos.aio import ContainerProxy
 
-from infra.sql.migrate import migrate
+from infra.sql.migrate import CONTEXTS
 from shared.catalog import tables as catalog
 from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.repository import Products
+from shared.catalog.commands.follow_orders import follow_order
+from shared.catalog.domain.stock import stock_of
+from shared.catalog.events import OfferEvent, ProductEvent
 from shared.customers import tables as customers
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
-from shared.customers.repository import Customers
-from shared.messaging.envelope import Metadata
+from shared.messaging.envelope import Metadata, Recorded
 from shared.ordering import tables as ordering
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
-from shared.ordering.repository import Orders
 from shared.platform.sql import sql_engine
 from shared.platform.write_side import WriteSide
+from tests.support.containers import OneGeneration
+from tests.support.database import empty_database
+from tests.support.wiring import Contexts, Wiring, contexts
 
 SHIPPING = ShippingAddress(street="Hauptstraße 1", city="Köln", postal_code="50667", country="DE")
 
@@ -41,32 +47,55 @@ class Commits:
 
 @dataclass(frozen=True)
 class Shop:
-    """The contexts' engines and write sides."""
+    """The contexts' engines, by schema, and write sides."""
 
     url: str
-    ordering_engine: sa.Engine
-    catalog_engine: sa.Engine
-    customers_engine: sa.Engine
+    engines: Mapping[str, sa.Engine]
     commits: Commits = field(default_factory=Commits)
 
     @property
-    def ordering(self) -> WriteSide[Orders]:
+    def ordering_engine(self) -> sa.Engine:
+        """The engine of ordering."""
+        return self.engines["ordering"]
+
+    @property
+    def catalog_engine(self) -> sa.Engine:
+        """The engine of the catalogue."""
+        return self.engines["catalog"]
+
+    @property
+    def customers_engine(self) -> sa.Engine:
+        """The engine of the customers."""
+        return self.engines["customers"]
+
+    def wired(self, containers: Mapping[str, ContainerProxy] | None = None) -> Contexts:
+        """The contexts as they declare themselves, with these containers for their read models."""
+        return contexts(
+            Wiring(self.engines, partial(OneGeneration, containers=containers or {}), lambda _: self.commits)
+        )
+
+    @cached_property
+    def _contexts(self) -> Contexts:
+        return self.wired()
+
+    @property
+    def ordering(self) -> WriteSide:
         """Carries out ordering's commands."""
-        return WriteSide(self.ordering_engine, ordering.LOG, Orders, self.commits)
+        return self._contexts["ordering"].writes
 
     @property
-    def catalog(self) -> WriteSide[Products]:
+    def catalog(self) -> WriteSide:
         """Carries out the catalogue's commands."""
-        return WriteSide(self.catalog_engine, catalog.LOG, Products, self.commits)
+        return self._contexts["catalog"].writes
 
     @property
-    def customers(self) -> WriteSide[Customers]:
+    def customers(self) -> WriteSide:
         """Carries out the customers' commands."""
-        return WriteSide(self.customers_engine, customers.LOG, Customers, self.commits)
+        return self._contexts["customers"].writes
 
     def customer(self, name: str = "Ada") -> UUID:
         """Register a customer whom ordering knows."""
-        command = RegisterCustomer(customer_id=uuid4(), name=name, email="ada@example.org")
+        command = RegisterCustomer(customer_id=uuid4(), name=name, email=f"{uuid4()}@example.org")
         self.customers.run(register_customer, command, Metadata())
         self.follow_customer(command.customer_id)
         return command.customer_id
@@ -95,24 +124,48 @@ class Shop:
         with self.customers_engine.connect() as connection:
             history = customers.LOG.history(connection, customer_id)
         for recorded in history:
-            follow_customer(recorded, self.ordering_engine)
+            ordering.INBOX.consume(self.ordering_engine, recorded, follow_customer)
 
     def follow_product(self, product_id: UUID) -> None:
         """Let ordering take over all of a product's events."""
         with self.catalog_engine.connect() as connection:
             history = catalog.LOG.history(connection, product_id)
         for recorded in history:
-            follow_product(recorded, self.ordering_engine)
+            self.ordering.follow(ordering.INBOX, follow_product, recorded)
+
+    def follow_order(self, order_id: UUID) -> None:
+        """Let the catalogue take in all of an order's events."""
+        with self.ordering_engine.connect() as connection:
+            history = ordering.LOG.history(connection, order_id)
+        for recorded in history:
+            self.catalog.follow(catalog.INBOX, follow_order, recorded)
+
+    def follow_stock(self, product_id: UUID) -> None:
+        """Let ordering take over all events of a product's stock."""
+        with self.catalog_engine.connect() as connection:
+            history = catalog.LOG.history(connection, stock_of(product_id))
+        for recorded in history:
+            self.ordering.follow(ordering.INBOX, follow_product, recorded)
+
+
+def about_product(history: Iterable[Recorded[ProductEvent]]) -> Iterator[OfferEvent]:
+    """The events of a product's history, which are a product's."""
+    return (cast("OfferEvent", recorded.event) for recorded in history)
 
 
 @contextmanager
 def running_shop(folder: Path) -> Iterator[Shop]:
-    """Migrated databases in a folder, and their engines until the block ends."""
-    url = f"sqlite:///{folder / 'tandem.db'}"
-    migrate(url)
-    engines = {schema: sql_engine(url, schema) for schema in ("ordering", "catalog", "customers")}
+    """An empty, migrated database, and its engines until the block ends."""
+    with shop_at(empty_database(folder)) as shop:
+        yield shop
+
+
+@contextmanager
+def shop_at(url: str) -> Iterator[Shop]:
+    """The engines of a migrated database, until the block ends."""
+    engines = {each.SCHEMA: sql_engine(url, each.SCHEMA) for each in CONTEXTS}
     try:
-        yield Shop(url, engines["ordering"], engines["catalog"], engines["customers"])
+        yield Shop(url, engines)
     finally:
         for engine in engines.values():
             engine.dispose()

@@ -16,7 +16,7 @@ import httpx
 
 from infra.local import issuer
 from infra.local import stack as running
-from shared.platform.http.callers import CUSTOMER, Role
+from shared.roles import CUSTOMER, Role
 
 ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 120.0
@@ -125,7 +125,12 @@ class Stack:
 
 
 @contextmanager
-def running_stack(data: Path | None = None, settings: Mapping[str, str] = {}) -> Iterator[Stack]:
+def running_stack(
+    data: Path | None = None,
+    settings: Mapping[str, str] = {},
+    environment: Mapping[str, str] | None = None,
+    code: Path = ROOT,
+) -> Iterator[Stack]:
     """Start a stack, wait until it is ready, and end it after the body.
 
     It ends with this process even if that is killed.
@@ -133,6 +138,8 @@ def running_stack(data: Path | None = None, settings: Mapping[str, str] = {}) ->
     Args:
         data: where it keeps its data, to be found again by the next stack; None: nowhere.
         settings: set or replace settings of the host.
+        environment: of the stack; None: that of the tests.
+        code: the repository that it runs.
 
     Raises:
         StackFailedError: it is not ready in time.
@@ -148,7 +155,7 @@ def running_stack(data: Path | None = None, settings: Mapping[str, str] = {}) ->
         with (
             output.open("wb") as file,
             subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT
+                command, cwd=code, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=environment
             ) as supervisor,
         ):
             stack = Stack(place, supervisor, output)

@@ -17,10 +17,13 @@ def trigger(blueprint: func.Blueprint, name: str) -> Trigger:
     return cast("Trigger", function.get_user_function())
 
 
-def message(body: bytes, properties: Mapping[str, object] | None = None) -> func.ServiceBusMessage:
-    """A message with this body and these application properties."""
+def message(
+    body: bytes, properties: Mapping[str, object] | None = None, delivery: int | None = 1
+) -> func.ServiceBusMessage:
+    """A message with this body and these application properties, in its so many-th delivery."""
     return cast(
-        "func.ServiceBusMessage", SimpleNamespace(get_body=lambda: body, application_properties=dict(properties or {}))
+        "func.ServiceBusMessage",
+        SimpleNamespace(get_body=lambda: body, application_properties=dict(properties or {}), delivery_count=delivery),
     )
 
 

@@ -24,8 +24,10 @@ from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop
+from infra.local.files import write_whole
 from infra.local.issuer import issue, key_of
-from shared.platform.http.callers import Role
+from infra.local.screen import command, complain, console
+from shared.roles import Role
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,27 +36,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.url is None) != (options.token is None):
         parser.error("--url and --token go together")
-    console = Console(highlight=False)
+    screen = console()
     try:
-        with _shop(options, console) as (base_url, token):
-            result = asyncio.run(play(base_url, token, options, console))
+        with _shop(options, screen) as (base_url, token):
+            result = asyncio.run(play(base_url, token, options, screen))
     except KeyboardInterrupt:
         return 130
     except (NoStackError, ClosedShopError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
     except ExceptionGroup as group:
         if group.split(httpx.TransportError)[1]:
             raise
-        print("The shop does not answer any more.", file=sys.stderr)
+        complain("The shop does not answer any more.")
         return 1
-    result.show(console)
+    result.show(screen)
     if options.json:
-        options.json.write_text(json.dumps(result.figures(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(options.json, json.dumps(result.figures(), indent=2, ensure_ascii=False) + "\n")
     return 1 if result.wrong else 0
 
 
-async def play(base_url: str, token: str, options: argparse.Namespace, console: Console) -> Result:
+async def play(base_url: str, token: str, options: argparse.Namespace, screen: Console) -> Result:
     """Play the day at the shop at this address and compare what it shows with what must be true.
 
     Raises:
@@ -63,13 +65,13 @@ async def play(base_url: str, token: str, options: argparse.Namespace, console: 
     """
     shop, book, at_once = Shop(base_url, token, options.concurrency), Book(), options.concurrency
     try:
-        with progress(console, "Opening the shop", options.customers + options.products) as advance:
+        with progress(screen, "Opening the shop", options.customers + options.products) as advance:
             await open_shop(shop, book, options.seed, options.customers, options.products, at_once, advance)
         before, begin = shop.figures.commands, time.perf_counter()
-        with progress(console, "Orders", options.orders) as advance:
+        with progress(screen, "Orders", options.orders) as advance:
             surprises = await Day(shop, book, options.seed).trade(range(options.orders), at_once, advance)
         seconds, commands = time.perf_counter() - begin, shop.figures.commands - before
-        with progress(console, "Comparing with the book", Audit.size(book)) as advance:
+        with progress(screen, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, at_once, advance)
             await audit.run()
     finally:
@@ -90,21 +92,21 @@ async def play(base_url: str, token: str, options: argparse.Namespace, console: 
 
 
 @contextmanager
-def _shop(options: argparse.Namespace, console: Console) -> Iterator[tuple[str, str]]:
+def _shop(options: argparse.Namespace, screen: Console) -> Iterator[tuple[str, str]]:
     """Give its address, and a token that it takes."""
     if options.url:
-        console.print(f"At {options.url}")
+        screen.print(f"At {options.url}")
         yield options.url, options.token
         return
     if running := stack.find(options.data):
-        console.print(f"At {running.base_url}")
+        screen.print(f"At {running.base_url}")
         yield running.base_url, issue(key_of(running.data), Role)
         return
-    console.print(
+    screen.print(
         f"Nothing runs on {options.data}: starting a stack for the demo, which leaves nothing behind", soft_wrap=True
     )
     with ExitStack() as until_done:
-        with console.status("Starting"):
+        with screen.status("Starting"):
             own = until_done.enter_context(own_stack())
         yield own.base_url, issue(key_of(own.data), Role)
 
@@ -141,4 +143,4 @@ def _at_least(least: int) -> Callable[[str], int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

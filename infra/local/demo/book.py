@@ -120,6 +120,7 @@ class Book:
                     "quantity": line.quantity,
                     "unitPrice": written(line.unit_price, order.currency),
                     "amount": written(line.quantity * line.unit_price, order.currency),
+                    "stock": "none",
                 }
                 for product_id, line in order.lines.items()
             ],
@@ -161,6 +162,7 @@ class Book:
             "currency": product.currency,
             "category": product.category,
             "isOutOfStock": False,
+            "available": None,
             "userRating": None,
             "ratingCount": 0,
             "version": product.version,

@@ -19,9 +19,9 @@ from infra.local.demo.work import Advance, each
 
 STEPS = (("submit", "Submitted"), ("confirm", "Confirmed"), ("complete", "Completed"))
 
-CANCELLED, LEFT, REFUSED, TWICE, LOOKED_AT = 0.08, 0.08, 0.12, 0.06, 0.1
-"""How likely, at each step, an order is called off, left as it is, asked for what must be refused, ...; a command is
-sent twice, looked at."""
+CANCELLED, LEFT, REFUSED, MOVED, TWICE, LOOKED_AT = 0.08, 0.08, 0.12, 0.1, 0.06, 0.1
+"""How likely, at each step, an order is called off, left as it is, asked for what must be refused, sent elsewhere;
+a command is sent twice, an order looked at."""
 
 
 class Day:
@@ -46,7 +46,7 @@ class Day:
         random = Random(f"{self._seed}/{number}")
         order = await self._create(random)
         for _ in range(random.randint(0, 3)):
-            await self._change_items(order, random)
+            await self._change(order, random)
         for verb, status in STEPS:
             if random.random() < REFUSED:
                 await self._ask_too_much(order, random)
@@ -77,7 +77,14 @@ class Day:
         self._book.orders[order.order_id] = order
         return order
 
-    async def _change_items(self, order: Order, random: Random) -> None:
+    async def _change(self, order: Order, random: Random) -> None:
+        """Let a customer change their mind: about where the order goes, or what is in it."""
+        if random.random() < MOVED:
+            order.address = self._goods.address()
+            order.version += 1
+            path = f"/orders/{order.order_id}/shipping-address"
+            await self._shop.accepted(path, order.address, version=order.version, twice=random.random() < TWICE)
+            return
         if not order.lines or random.random() < 0.6:  # noqa: PLR2004 -- orders rather grow than shrink
             await self._add(order, random)
             return
@@ -88,7 +95,11 @@ class Day:
         order.version += 1
 
     async def _add(self, order: Order, random: Random) -> None:
-        offered = self._products[order.currency] if order.currency else random.choice([*self._products.values()])
+        offered = (
+            self._products[order.currency]
+            if order.currency and order.lines
+            else random.choice([*self._products.values()])
+        )
         product = random.choice(offered)
         item = {"productId": product.product_id, "quantity": random.randint(1, 20)}
         order.version += 1
@@ -155,7 +166,7 @@ class Day:
                 too_little = product.prices[-1] - Decimal(1).scaleb(-DIGITS[currency])
                 item = {"productId": product.product_id, "quantity": 1, "expectedPrice": written(too_little, currency)}
                 await self._shop.refused("price-changed", f"{path}/items", item)
-            elif order.currency and products:
+            elif order.lines and products:
                 item = {"productId": random.choice(products).product_id, "quantity": 1}
                 await self._shop.refused("currency-mix", f"{path}/items", item)
 

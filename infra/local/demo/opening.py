@@ -44,7 +44,11 @@ async def open_shop(
 
 async def _register_customer(shop: Shop, book: Book, goods: Goods, number: int) -> None:
     customer = Customer(str(uuid4()), goods.customer_name())
-    body = {"customerId": customer.customer_id, "name": customer.name, "email": f"customer{number}@example.com"}
+    body = {
+        "customerId": customer.customer_id,
+        "name": customer.name,
+        "email": f"customer{number}.{uuid4().hex[:12]}@example.com",
+    }
     await shop.accepted("/customers", body, version=1)
     book.customers[customer.customer_id] = customer
 

@@ -13,7 +13,12 @@ def progress(console: Console, what: str, total: int) -> Iterator[Callable[[], N
     if not console.is_terminal:
         yield _lines(console, what, total)
         return
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<24}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import httpx
 
+from shared.platform.loopback import is_loopback
+
 PATIENCE = 90.0
 """Seconds for which a client tries again while the shop does not answer: it may be restarting."""
 PAUSE = 0.1
@@ -48,7 +50,13 @@ class Shop:
     def __init__(self, base_url: str, token: str, connections: int) -> None:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         headers = {"Authorization": f"Bearer {token}"}
-        self._http = httpx.AsyncClient(base_url=f"{base_url}/api", headers=headers, timeout=PATIENCE, limits=limits)
+        self._http = httpx.AsyncClient(
+            base_url=f"{base_url}/api",
+            headers=headers,
+            timeout=PATIENCE,
+            limits=limits,
+            trust_env=not is_loopback(base_url),
+        )
         self.figures = Figures()
 
     async def close(self) -> None:

@@ -1,9 +1,11 @@
 """Run a function app on a laptop: ``python -m infra.local.host --app . --port 7071 --host 127.0.0.1``.
 
-A development host in place of ``func start``: Microsoft's own worker library in this very process, HTTP and timer
+A development host in place of ``func start``: Microsoft's own worker library in a process of its own, HTTP and timer
 triggers, and Service Bus triggers from the development engine or the emulator. As under Core Tools no function key is
-asked for; the admin routes need none either and answer loopback callers only. A function that exceeds host.json's
-functionTimeout is not ended: a thread cannot be.
+asked for; the admin routes need none either and answer loopback callers only.
+
+Told to stop, it takes nothing new and gives what runs 30 seconds, as the real host does (measured); SHUTDOWN_SECONDS
+sets another time.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,18 +25,21 @@ import uvicorn
 import uvicorn.loops.auto
 from starlette.routing import Router
 
-from infra.local.host import worker
+from infra.local import issuer
 from infra.local.host.admin import admin_routes
+from infra.local.host.admission import BoundedHead, admitting
 from infra.local.host.http import HttpTriggers
 from infra.local.host.routes import Route, RouteTable, route_of
+from infra.local.host.rpc import Function, WorkerError
 from infra.local.host.servicebus import ServiceBusPump
-from infra.local.host.settings import HostOptions, SettingsError, load_local_settings, read_host_json
+from infra.local.host.settings import HostOptions, SettingsError, load_local_settings, log_levels, read_host_json
 from infra.local.host.subscriptions import Subscription, subscription_of
 from infra.local.host.timers import Timer, finish_all
+from infra.local.host.workers import MODULE, Worker
 
 log = logging.getLogger("host")
 
-GRACE = timedelta(seconds=10)
+GRACE = timedelta(seconds=float(os.environ.get("SHUTDOWN_SECONDS", "30")))
 """How long running invocations get to finish once the host is told to stop."""
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -50,7 +55,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def run(app_dir: Path, listener: socket.socket, options: HostOptions, issuer_key: str | None) -> int:
+async def run(
+    listener: socket.socket, options: HostOptions, worker: Worker, key: str | None, names: Collection[str]
+) -> int:
     """Load the app and serve its triggers until SIGTERM or SIGINT.
 
     Returns:
@@ -58,26 +65,46 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions, issu
 
     Raises:
         SettingsError: The app asks for what is missing or not served.
-        worker.WorkerError: The app does not load.
+        WorkerError: The app does not load.
     """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))  # loops have no handlers on Windows
-    functions = await worker.load(app_dir)
+    functions = await worker.start()
+    try:
+        return await _serve(functions, listener, options, worker, key, names, stop)
+    finally:
+        if not await worker.stop(timedelta(0)):
+            log.warning("functions that did not end within %d s are cut off", GRACE.total_seconds())
+
+
+async def _serve(
+    functions: list[Function],
+    listener: socket.socket,
+    options: HostOptions,
+    worker: Worker,
+    key: str | None,
+    names: Collection[str],
+    stop: asyncio.Event,
+) -> int:
     routes = [route_of(each, options.http.route_prefix) for each in _triggered(functions, "httptrigger")]
-    timers = [Timer(each) for each in _triggered(functions, "timertrigger")]
+    timers = [Timer(each, worker.invoke) for each in _triggered(functions, "timertrigger")]
     subscriptions = [subscription_of(each, options.service_bus) for each in _triggered(functions, "servicebustrigger")]
-    triggers = HttpTriggers(RouteTable(routes), options.http, issuer_key)
+    triggers = HttpTriggers(RouteTable(routes), options.http, worker.invoke, key)
     app = Router(
-        admin_routes(functions, timers), default=triggers
+        admin_routes(functions, timers, worker.invoke), default=triggers
     )  # a Mount passes over paths with a line break in them
     server = _Server(
         uvicorn.Config(
-            app,
+            admitting(app, names),
+            http=BoundedHead,
+            ws="none",  # what asks for an upgrade is answered without one
+            proxy_headers=False,  # nothing stands in front, so whoever sends such headers speaks for himself
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            headers=[("server", "Kestrel")],
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=int(GRACE.total_seconds()),
         )
@@ -87,28 +114,26 @@ async def run(app_dir: Path, listener: socket.socket, options: HostOptions, issu
     _announce(base, routes, timers, subscriptions)
 
     listener.listen(_BACKLOG)
-    pump = ServiceBusPump(subscriptions, options.service_bus)
-    pump.start()
+    pump = ServiceBusPump(subscriptions, options.service_bus, worker.invoke)
+    pumping = asyncio.create_task(pump.run())
     ticking = [asyncio.create_task(timer.run()) for timer in timers]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     log.info("listening on %s", base)
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(pump.ended.wait()), *ticking]
-    await asyncio.wait([*waits, serving], return_when=asyncio.FIRST_COMPLETED)
+    waits = [asyncio.create_task(stop.wait()), *ticking]
+    await asyncio.wait([*waits, pumping, serving], return_when=asyncio.FIRST_COMPLETED)
 
     log.info("stopping" if stop.is_set() else "stopping, as a part of the host has failed")
     server.should_exit = True
-    # a worker never tells its app to close clients; what asyncio says of those that are still open helps nobody
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     for task in waits:
         task.cancel()
     await asyncio.gather(serving, pump.stop(GRACE), finish_all(timers, GRACE))
-    for error in await asyncio.gather(*waits, return_exceptions=True):
+    for error in await asyncio.gather(*waits, pumping, return_exceptions=True):
         if isinstance(error, Exception):
             raise error
     return 0 if stop.is_set() else 1
 
 
-def _triggered(functions: list[worker.Function], kind: str) -> list[worker.Function]:
+def _triggered(functions: list[Function], kind: str) -> list[Function]:
     return [function for function in functions if function.trigger["type"].lower() == kind]
 
 
@@ -130,6 +155,14 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=7071, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        type=str.lower,
+        help="a name, beside localhost, by which it may be called; may be given again (default: none)",
+    )
+    parser.add_argument("--worker", default=MODULE, help="module that the worker's process runs (default: %(default)s)")
+    parser.add_argument(
         "--issuer-key", type=Path, help="file with the key of the tokens that are taken (default: none are)"
     )
     arguments = parser.parse_args()
@@ -141,17 +174,20 @@ def main() -> int:
         options = read_host_json(app_dir)
         logging.getLogger().setLevel(options.log_level)
         load_local_settings(app_dir)
-        issuer_key = arguments.issuer_key and arguments.issuer_key.read_text(encoding="ascii")
+        for category, level in log_levels(os.environ).items():
+            logging.getLogger(category).setLevel(level)
+        issuer_key = arguments.issuer_key and issuer.read_key(arguments.issuer_key)
         listener = _bind(arguments.host, arguments.port)
+        worker = Worker(app_dir, options.log_level, options.function_timeout, arguments.worker)
         with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
-            code = runner.run(run(app_dir, listener, options, issuer_key))
-        if not worker.stop(limit=1.0):
-            log.warning("functions that did not end within %d s are cut off", GRACE.total_seconds())
-            logging.shutdown()
-            os._exit(code)  # a thread cannot be ended, and Python would wait for it
-    except SettingsError as error:
+            code = runner.run(run(listener, options, worker, issuer_key, arguments.name))
+    except (SettingsError, issuer.KeyFileError) as error:
         print(error, file=sys.stderr)
-    except worker.WorkerError as error:
+    except OSError as error:
+        if error.filename is None:  # it is no file that the user could mend
+            raise
+        print(f"{error.filename} cannot be used: {error.strerror}", file=sys.stderr)
+    except WorkerError as error:
         print(f"{app_dir.name} failed to load\n{error}", file=sys.stderr)
     else:
         return code

@@ -12,7 +12,7 @@ from proton import Delivery
 
 from infra.local.host.amqp import Connection
 from infra.local.host.links import AmqpError, Incoming, Receiver
-from infra.local.host.locks import keep_message, keep_session, put_token
+from infra.local.host.locks import keep_session, kept_message, put_token
 from infra.local.host.settings import ServiceBusOptions
 from infra.local.host.subscriptions import Subscription
 from infra.local.host.tasks import Tasks
@@ -48,10 +48,6 @@ class Consumer:
         self._options = options
         self._tasks = tasks
         self._invoke = invoke
-        self._quiet: dict[asyncio.Timeout, None] = {}
-        """The waits of sessions that have no message, longest first."""
-        self._in_want = 0
-        """Number of accepts that wait for a slot."""
 
     async def run(self) -> None:
         """Attach, and attach again whenever a link ends."""
@@ -59,9 +55,8 @@ class Consumer:
         if not self._subscription.sessions:
             await self._receive()
             return
-        # So many attaches wait for a session at a time: .NET's MaxConcurrentAcceptSessions, but as each takes a slot
-        # and others make room for it, no more than leaves most slots to sessions that are quiet for a moment.
-        acceptors = max(1, min(self._options.max_concurrent_sessions // 4, 2 * (os.cpu_count() or 1)))
+        # as many accepts are under way at a time as .NET's processor has (MaxConcurrentAcceptSessions); each has a slot
+        acceptors = min(self._options.max_concurrent_sessions, 2 * (os.cpu_count() or 1))
         async with asyncio.TaskGroup() as group:
             for _ in range(acceptors):
                 group.create_task(self._accept())
@@ -75,7 +70,7 @@ class Consumer:
         slots, path = self._subscription.slots, self._subscription.path
         retry = FIRST_RETRY
         while self._receiving:
-            await self._take_slot()
+            await slots.acquire()
             asked = time.monotonic()
             try:
                 receiver = await self._tasks.interruptible(self._connection.attach(path, session_wait=_SESSION_WAIT))
@@ -95,58 +90,29 @@ class Consumer:
                 self._tasks.spawn(self._session(receiver)).add_done_callback(lambda _: slots.release())
             retry = FIRST_RETRY
 
-    async def _take_slot(self) -> None:
-        """Wait for one of maxConcurrentSessions; the longest-quiet session gives up its own if all are taken."""
-        slots = self._subscription.slots
-        if slots.locked():
-            longest = next((quiet for quiet in self._quiet if not quiet.expired()), None)
-            if longest:
-                del self._quiet[longest]
-                longest.reschedule(asyncio.get_running_loop().time())
-        self._in_want += 1
-        try:
-            await slots.acquire()
-        finally:
-            self._in_want -= 1
-
     async def _session(self, receiver: Receiver) -> None:
-        """Handle the messages of one session, one at a time, until there are no more."""
-        session_id = receiver.session_id or ""
-        busy_since: float | None = None
+        """Handle the messages of one session, one at a time, until it has been idle or its lock is lost."""
         longest = self._options.max_auto_lock_renewal / timedelta(seconds=1)
-
-        def overdue() -> bool:
-            return busy_since is not None and time.monotonic() - busy_since > longest
-
-        renewal = asyncio.create_task(keep_session(self._connection, self._subscription, receiver, overdue))
+        renewal = asyncio.create_task(keep_session(self._connection, self._subscription, receiver, longest))
         try:
-            if earlier := self._subscription.busy.get(session_id):
-                await self._tasks.interruptible(asyncio.wait([earlier]))  # its lock or connection has been lost
             receiver.flow(1)
             while incoming := await self._tasks.interruptible(self._next(receiver)):
-                busy_since = time.monotonic()
                 await self._handle(receiver, incoming)
-                busy_since = None
                 if self._tasks.stopping:
                     break
                 receiver.flow(1)
         except AmqpError as error:
             if not self._connection.closed.done():
-                log.warning("%s: session %s ended: %s", self._name, session_id, error)
+                log.warning("%s: session %s ended: %s", self._name, receiver.session_id, error)
         finally:
             renewal.cancel()
             await receiver.close()
 
     async def _next(self, receiver: Receiver) -> Incoming | None:
-        """Wait for the session's next message; None when it has been quiet for long enough."""
-        quiet = asyncio.timeout(0 if self._in_want else self._options.session_idle_timeout / timedelta(seconds=1))
+        """Wait for the session's next message; None when it has been idle for sessionIdleTimeout, and no sooner."""
         try:
-            async with quiet:
-                self._quiet[quiet] = None
-                try:
-                    return await receiver.receive()
-                finally:
-                    self._quiet.pop(quiet, None)
+            async with asyncio.timeout(self._options.session_idle_timeout / timedelta(seconds=1)):
+                return await receiver.receive()
         except TimeoutError:
             return await receiver.drain()
 
@@ -172,11 +138,8 @@ class Consumer:
                 async with self._subscription.slots:
                     receiver.flow(1)
                     incoming = await self._tasks.interruptible(receiver.receive())
-                    renewal = asyncio.create_task(keep_message(self._connection, self._subscription, incoming, longest))
-                    try:
+                    with kept_message(self._connection, self._subscription, incoming, longest):
                         await self._handle(receiver, incoming)
-                    finally:
-                        renewal.cancel()
 
     async def _handle(self, receiver: Receiver, incoming: Incoming) -> None:
         """Run the function on a message and settle it; one that failed is back with the broker when this returns."""

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from proton import UNDESCRIBED, Array, Data
@@ -35,29 +36,53 @@ async def put_token(connection: Connection, subscription: Subscription) -> None:
         log.debug("no token put for %s: %s", subscription.path, error)
 
 
-async def keep_session(
-    connection: Connection, subscription: Subscription, receiver: Receiver, overdue: Callable[[], bool]
-) -> None:
-    """Renew the lock of a session until cancelled, or its present message is overdue."""
-    until = receiver.locked_until
-    properties = {"associated-link-name": receiver.name}
+async def keep_session(connection: Connection, subscription: Subscription, receiver: Receiver, limit: float) -> None:
+    """Renew the lock of a session until cancelled, for no longer than a limit in seconds after the accept.
+
+    So does .NET's processor, however busy the session is: then the lock runs out, and whoever accepts the session next
+    gets the message in hand as well, this process included.
+    """
+    until, end = receiver.locked_until, time.time() + limit
+    body, properties = {"session-id": receiver.session_id}, {"associated-link-name": receiver.name}
     while until is not None:
         await asyncio.sleep(_half(until))
-        if overdue():
+        if time.time() > end:
             return
-        until = await _renew(
-            connection, subscription, "renew-session-lock", {"session-id": receiver.session_id}, properties
-        )
+        until = await _renew(connection, subscription, "renew-session-lock", body, properties)
 
 
-async def keep_message(connection: Connection, subscription: Subscription, incoming: Incoming, limit: float) -> None:
-    """Renew the lock of a message until cancelled, for no longer than a limit in seconds."""
-    until = messages.locked_until(incoming.message)
-    end = time.time() + limit
+@contextmanager
+def kept_message(
+    connection: Connection, subscription: Subscription, incoming: Incoming, limit: float
+) -> Iterator[None]:
+    """Renew the lock of a message while the block lasts, for no longer than a limit in seconds.
+
+    Nearly every message is done long before its first renewal, which therefore costs a timer, and a task only when due.
+    """
+    until, end = messages.locked_until(incoming.message), time.time() + limit
+    if until is None or until >= end:
+        yield
+        return
+    due: list[asyncio.Task[None]] = []
+    timer = asyncio.get_running_loop().call_later(
+        _half(until),
+        lambda: due.append(asyncio.create_task(_keep_message(connection, subscription, incoming, end))),
+    )
+    try:
+        yield
+    finally:
+        timer.cancel()
+        for task in due:
+            task.cancel()
+
+
+async def _keep_message(connection: Connection, subscription: Subscription, incoming: Incoming, end: float) -> None:
     tokens: Any = Array(UNDESCRIBED, Data.UUID, incoming.lock_token)  # type: ignore[arg-type]  # UNDESCRIBED is meant
-    while until is not None and until < end:
-        await asyncio.sleep(_half(until))
+    while True:
         until = await _renew(connection, subscription, "renew-lock", {"lock-tokens": tokens}, {})
+        if until is None or until >= end:
+            return
+        await asyncio.sleep(_half(until))
 
 
 def _half(until: float) -> float:

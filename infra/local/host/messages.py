@@ -9,28 +9,35 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from proton import symbol, timestamp
+from proton import Described, symbol, timestamp
 
-from infra.local.host import worker
+from infra.local.host import rpc
 
 _ENQUEUED_TIME = symbol("x-opt-enqueued-time")
 _SEQUENCE_NUMBER = symbol("x-opt-sequence-number")
 _DEAD_LETTER_SOURCE = symbol("x-opt-deadletter-source")
 _PARTITION_KEY = symbol("x-opt-partition-key")
 _LOCKED_UNTIL = symbol("x-opt-locked-until")
-_NEVER = "9999-12-31T23:59:59.9999999Z"
+_NEVER = "9999-12-31T23:59:59.9999999"
 """DateTime.MaxValue, the expiry of a message without a time to live."""
+_TIMESPAN, _OFFSET = symbol("com.microsoft:timespan"), symbol("com.microsoft:datetime-offset")
+_TICKS_AT_EPOCH = 621_355_968_000_000_000
+_TICKS_PER_SECOND = 10_000_000
+"""A .NET tick is 100 ns since the year 1."""
+
+type _Metadata = dict[str, tuple[Literal["string", "json"], str] | None]
+"""None: a key that .NET has too, without a value; it gives fields of the body its spelling and does not go over."""
 
 
 class UnreadableBody(Exception):
     """The body is neither data nor a string: .NET's Body property refuses such messages too."""
 
 
-def trigger_input(message: Any, lock_token: UUID, *, binary: bool) -> tuple[Any, dict[str, Any]]:
-    """Return the body and the metadata of a received message as TypedData.
+def trigger_input(message: Any, lock_token: UUID, *, binary: bool) -> tuple[Any, rpc.Metadata]:
+    """Return the body of a received message as TypedData, and its metadata.
 
     Args:
         message: The decoded AMQP message.
@@ -43,9 +50,9 @@ def trigger_input(message: Any, lock_token: UUID, *, binary: bool) -> tuple[Any,
     body = _body(message)
     metadata = _metadata(message, lock_token)
     if binary:
-        return worker.bytes_data(body), _present(metadata)
+        return rpc.bytes_data(body), _present(metadata)
     text = body.decode("utf-8", "replace")
-    return worker.text_data(text), _present(_overwritten(metadata, text))
+    return rpc.text_data(text), _present(_overwritten(metadata, text))
 
 
 def trace_context(message: Any) -> tuple[str | None, str]:
@@ -72,13 +79,15 @@ def _body(message: Any) -> bytes:
     raise UnreadableBody(f"the body of message {message.id} is {type(body).__name__}, not data or a string")
 
 
-def _metadata(message: Any, lock_token: UUID) -> dict[str, Any]:
+def _metadata(message: Any, lock_token: UUID) -> _Metadata:
     annotations = message.annotations or {}
     enqueued = datetime.fromtimestamp(int(annotations.get(_ENQUEUED_TIME, 0)) / 1000, UTC)
-    properties = worker.protos.TypedData(json=_json(message.properties or {}))
+    enqueued_text = _written(enqueued)
+    expires = _written(enqueued + timedelta(seconds=message.ttl)) if message.ttl else _NEVER
+    properties = _json(message.properties or {})
     texts = {
         "DeadLetterSource": annotations.get(_DEAD_LETTER_SOURCE),
-        "LockToken": str(lock_token),
+        "LockToken": lock_token,
         "MessageId": message.id,
         "ContentType": message.content_type,
         "ReplyTo": message.reply_to,
@@ -90,24 +99,28 @@ def _metadata(message: Any, lock_token: UUID) -> dict[str, Any]:
         "ReplyToSessionId": message.reply_to_group_id,
         "PartitionKey": annotations.get(_PARTITION_KEY),
     }
+    values = {
+        "DeliveryCount": message.delivery_count + 1,  # AMQP counts failed deliveries, .NET this one too
+        "SequenceNumber": int(annotations.get(_SEQUENCE_NUMBER, 0)),
+        # measured: the two in UTC do not say so, and the worker makes naive datetimes of them
+        "EnqueuedTimeUtc": enqueued_text,
+        "EnqueuedTime": enqueued_text + "+00:00",
+        "ExpiresAtUtc": expires,
+        "ExpiresAt": expires + "+00:00",
+    }
     return {
-        **{key: None if value is None else worker.text_data(str(value)) for key, value in texts.items()},
-        "DeliveryCount": worker.json_data(
-            message.delivery_count + 1
-        ),  # AMQP counts failed deliveries, .NET this one too
-        "SequenceNumber": worker.json_data(int(annotations.get(_SEQUENCE_NUMBER, 0))),
-        "EnqueuedTimeUtc": worker.json_data(_iso(enqueued)),
-        "ExpiresAtUtc": worker.json_data(_iso(enqueued + timedelta(seconds=message.ttl)) if message.ttl else _NEVER),
-        "ApplicationProperties": properties,
-        "UserProperties": properties,  # its name before version 5, by which the worker knows cardinality one
+        **{name: None if value is None else ("string", str(value)) for name, value in texts.items()},
+        **{name: ("json", json.dumps(value)) for name, value in values.items()},
+        "ApplicationProperties": ("json", properties),
+        "UserProperties": ("json", properties),  # its name before version 5, by which the worker knows cardinality one
     }
 
 
-def _present(metadata: dict[str, Any]) -> dict[str, Any]:
+def _present(metadata: _Metadata) -> rpc.Metadata:
     return {name: value for name, value in metadata.items() if value is not None}
 
 
-def _overwritten(metadata: dict[str, Any], text: str) -> dict[str, Any]:
+def _overwritten(metadata: _Metadata, text: str) -> _Metadata:
     try:
         fields = json.loads(text)
     except ValueError:
@@ -117,7 +130,7 @@ def _overwritten(metadata: dict[str, Any], text: str) -> dict[str, Any]:
     names = {name.lower(): name for name in metadata}
     for field, value in fields.items():
         name = names.get(field.lower()) or field
-        metadata[name] = worker.text_data(value) if isinstance(value, str) else worker.json_data(value)
+        metadata[name] = ("string", value) if isinstance(value, str) else ("json", json.dumps(value))
     return metadata
 
 
@@ -126,12 +139,34 @@ def _json(properties: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, timestamp):
-        return _iso(datetime.fromtimestamp(int(value) / 1000, UTC))
-    if isinstance(value, bytes | memoryview):
-        return base64.b64encode(value).decode()
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    """Write an application property as the host's JSON has it, measured: long exact, what JSON has not as text."""
+    match value:
+        case timestamp():
+            return _written(datetime.fromtimestamp(int(value) / 1000, UTC)) + "Z"
+        case bytes() | memoryview():
+            return base64.b64encode(value).decode()
+        case Described(descriptor=descriptor, value=int(ticks)) if descriptor == _TIMESPAN:
+            return _span(ticks)
+        case Described(descriptor=descriptor, value=int(ticks)) if descriptor == _OFFSET:
+            seconds, rest = divmod(ticks - _TICKS_AT_EPOCH, _TICKS_PER_SECOND)
+            return _written(datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 10)) + "+00:00"
+        case Described(value=described):
+            return _plain(described)
+        case str() | int() | float() | None:
+            return value
+        case _:
+            return str(value)
 
 
-def _iso(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _span(ticks: int) -> str:
+    """Write a TimeSpan as .NET does: [-][d.]hh:mm:ss[.fffffff]."""
+    seconds, rest = divmod(abs(ticks), _TICKS_PER_SECOND)
+    days, seconds = divmod(seconds, 24 * 3600)
+    clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return f"{'-' if ticks < 0 else ''}{f'{days}.' if days else ''}{clock}{f'.{rest:07}' if rest else ''}"
+
+
+def _written(moment: datetime) -> str:
+    """Write a time as Newtonsoft's JSON does, less its zone: a fraction only where there is one."""
+    whole = moment.strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{whole}.{moment.microsecond:06}".rstrip("0") if moment.microsecond else whole

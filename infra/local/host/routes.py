@@ -1,8 +1,10 @@
 """ASP.NET route templates, as the functions host matches them.
 
-The grammar, the constraints and the order of precedence are those of
-https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates. As in the host, a path that matches with
-another method only is no match at all (404, not 405), and HEAD and OPTIONS are methods like any other:
+The grammar and the constraints are those of
+https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates. The order is not: as measured on the host,
+routes are tried in the alphabetical order of their functions' names, however specific they are
+(https://github.com/Azure/azure-functions-host/issues/9876). A path that matches with another method only is no match at
+all (404, not 405), and HEAD and OPTIONS are methods like any other:
 https://github.com/Azure/azure-functions-host/issues/11625 and .../issues/10098.
 """
 
@@ -13,14 +15,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from urllib.parse import unquote
 
+from infra.local.host.rpc import Function
 from infra.local.host.settings import SettingsError
-from infra.local.host.worker import Function
 
 _PARAMETER = re.compile(r"\{(?!\{)((?:[^{}]|\{\{|\}\})*)\}(?!\})")
 _NAME = re.compile(r"(?P<star>\*{0,2})(?P<name>[A-Za-z_][\w-]*)(?P<rest>.*)", re.DOTALL)
 _CONSTRAINT = re.compile(r":(?P<name>\w+)(?:\((?P<args>.*?)\)(?=[:?=]|$))?", re.DOTALL)
+
+_ESCAPES = re.compile(rb"(?:%(?!2[Ff])[0-9A-Fa-f]{2})+")
 
 type Check = Callable[[str], bool]
 
@@ -32,7 +35,6 @@ class Route:
     template: str
     methods: frozenset[str]
     function: Function
-    precedence: tuple[int, ...]
     pattern: re.Pattern[str]
     names: tuple[str, ...]
     checks: tuple[tuple[int, Check], ...]
@@ -50,15 +52,17 @@ class Route:
 
 
 class RouteTable:
-    """All routes of an app, most specific first whatever the order of declaration."""
+    """All routes of an app, by the names of their functions: ordinal, in upper case, so that `_` is behind letters."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = sorted(routes, key=lambda route: route.precedence)
+        self.routes = sorted(routes, key=lambda route: route.function.name.upper())
         self._refuse_ambiguity()
 
     def match(self, method: str, path: str) -> tuple[Function, dict[str, str]] | None:
         """Find the function for a method and a decoded path."""
-        path = path.strip("/")
+        path = path.removeprefix("/").removesuffix("/")
+        if "//" in f"{path}/":
+            return None  # measured: an empty segment is a 404, whatever would take the rest
         for route in self.routes:
             if not route.methods or method in route.methods:
                 values = route.match(path)
@@ -67,6 +71,7 @@ class RouteTable:
         return None
 
     def _refuse_ambiguity(self) -> None:
+        """Refuse what the real host takes: the second function could never be called."""
         seen: dict[tuple[str, str], str] = {}
         for route in self.routes:
             for method in route.methods or {"*"}:
@@ -76,8 +81,29 @@ class RouteTable:
 
 
 def decode_path(raw_path: bytes) -> str:
-    """Percent-decode a request path as Kestrel does: all but an escaped slash, which is not a separator."""
-    return unquote(raw_path.decode("latin-1").replace("%2F", "%252F").replace("%2f", "%252f"))
+    """Decode a path as Kestrel does: all but an escaped slash and what is no UTF-8; then resolve its dot segments."""
+    path = _ESCAPES.sub(_decoded, raw_path).decode()
+    resolved: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del resolved[-1:]
+        elif segment != ".":
+            resolved.append(segment)
+    if segments[-1:] in (["."], [".."]):
+        resolved.append("")
+    return "/" + "/".join(resolved)
+
+
+def _decoded(escapes: re.Match[bytes]) -> bytes:
+    """Decode escapes that follow one another as far as they are UTF-8, and leave the others as they came."""
+    run, decoded, at = escapes[0], b"", 0
+    for character in bytes.fromhex(run.replace(b"%", b"").decode()).decode("utf-8", "surrogateescape"):
+        stays = "\udc80" <= character <= "\udcff"
+        length = 1 if stays else len(character.encode())
+        decoded += run[3 * at : 3 * (at + 1)] if stays else character.encode()
+        at += length
+    return decoded
 
 
 def route_of(function: Function, prefix: str) -> Route:
@@ -88,7 +114,7 @@ def route_of(function: Function, prefix: str) -> Route:
     """
     trigger = function.trigger
     own = trigger.get("route")
-    template = "/".join(part for part in (prefix, (function.name if own is None else own).strip("/")) if part)
+    template = "/".join(part for part in (prefix, (own or function.name).strip("/")) if part)
     methods = frozenset(method.upper() for method in trigger.get("methods") or ())
     try:
         return _compile(template, methods, function)
@@ -100,7 +126,6 @@ def _compile(template: str, methods: frozenset[str], function: Function) -> Rout
     names: list[str] = []
     checks: list[tuple[int, Check]] = []
     defaults: dict[str, str] = {}
-    precedence: list[int] = []
     pattern = ""
     for segment in _segments(template):
         parts = list(_parts(segment))
@@ -112,7 +137,6 @@ def _compile(template: str, methods: frozenset[str], function: Function) -> Rout
             names.append(parameter.name)
             if parameter.default is not None:
                 defaults[parameter.name] = parameter.default
-        precedence.append(_digit(parts))
         body = "".join("([^/]+)" if isinstance(part, _Parameter) else re.escape(part) for part in parts)
         slash = "/" if pattern else ""
         if any(parameter.catch_all for parameter in parameters):
@@ -122,7 +146,7 @@ def _compile(template: str, methods: frozenset[str], function: Function) -> Rout
         else:
             pattern += slash + body
     compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
-    return Route(template, methods, function, tuple(precedence), compiled, tuple(names), tuple(checks), defaults)
+    return Route(template, methods, function, compiled, tuple(names), tuple(checks), defaults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,19 +199,6 @@ def _parameter(text: str) -> _Parameter:
         raise ValueError(f"{{{text}}} is not understood from {rest!r} on")
     default = rest[1:] if rest.startswith("=") else None
     return _Parameter(match["name"], bool(match["star"]), bool(rest), default, tuple(checks))
-
-
-def _digit(parts: list[str | _Parameter]) -> int:
-    """Rank a segment as ASP.NET's RoutePrecedence.ComputeInbound does; lower is tried first."""
-    match parts:
-        case [str()]:
-            return 1
-        case [_Parameter(catch_all=True, checks=checks)]:
-            return 4 if checks else 5
-        case [_Parameter(checks=())]:
-            return 3
-        case _:
-            return 2
 
 
 def _check(name: str, args: str | None) -> Check:

@@ -1,81 +1,48 @@
 """Service Bus triggers: messages under peek-lock from a queue or a subscription into functions.
 
 The pump keeps one AMQP connection per namespace with all links multiplexed on it, as the .NET host does. The Python
-SDK's receiver opens a connection of its own for every session and spends about 40 ms of CPU on it, far too slow where
-every order is a session; here accepting a session costs one attach. The pump has an event loop on a thread of its
-own, so that locks are renewed and heartbeats sent even while a function blocks the worker's loop; only the invocations
-themselves cross over to that loop.
+SDK's receiver opens a connection of its own for every session and spends about 40 ms of CPU on it; here accepting a
+session costs one attach.
 
-Sessions: up to maxConcurrentSessions are held, one message of each at a time and in order, until a session has been
-quiet for sessionIdleTimeout (or, with all of them taken, is the longest-quiet one and another is to be accepted).
-Without sessions, maxConcurrentCalls messages are handled at a time. A message is completed when the function returns
-and abandoned when it raises, whereupon the broker delivers it again until maxDeliveryCount.
+Sessions: up to maxConcurrentSessions are held, one message of each at a time and in order. A session keeps its slot
+until it has been idle for sessionIdleTimeout, whoever else waits for one; its lock is renewed for
+maxAutoLockRenewalDuration after the accept. Without sessions, maxConcurrentCalls messages are handled at a time. A
+message is completed when the function returns and abandoned when it raises, whereupon the broker delivers it again
+until maxDeliveryCount.
 """
 
 import asyncio
 import logging
-import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-import uvicorn.loops.auto
-
-from infra.local.host import messages, worker
+from infra.local.host import messages
 from infra.local.host.amqp import Connection
 from infra.local.host.consumer import FIRST_RETRY, LAST_RETRY, Consumer
-from infra.local.host.http import traceparent_or_new
 from infra.local.host.links import AmqpError, Incoming
 from infra.local.host.namespace import Namespace
+from infra.local.host.rpc import FunctionFailed, Invoke
 from infra.local.host.settings import ServiceBusOptions
 from infra.local.host.subscriptions import Subscription
 from infra.local.host.tasks import Tasks
+from infra.local.host.traces import traceparent_of
 
 log = logging.getLogger("host.servicebus")
 
 
 class ServiceBusPump:
-    """All Service Bus triggers of an app, on one thread.
+    """All Service Bus triggers of an app."""
 
-    Attributes:
-        ended: Set when the thread is done, be it by `stop` or by a fault, which is logged.
-    """
-
-    def __init__(self, subscriptions: Iterable[Subscription], options: ServiceBusOptions) -> None:
-        self.ended = asyncio.Event()
+    def __init__(self, subscriptions: Iterable[Subscription], options: ServiceBusOptions, invoke: Invoke) -> None:
         self._subscriptions = list(subscriptions)
         self._options = options
-        self._worker_loop = asyncio.get_running_loop()
-        self._loop = uvicorn.loops.auto.auto_loop_factory()()
+        self._call = invoke
         self._stop = asyncio.Event()
         self._tasks = Tasks()
-        self._thread = threading.Thread(target=self._run, name="servicebus", daemon=True)
 
-    def start(self) -> None:
-        """Begin to connect and receive."""
-        self._thread.start()
-
-    async def stop(self, limit: timedelta) -> None:
-        """Receive no more, let running functions finish within the limit, and give back what is left."""
-        if not self.ended.is_set():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        try:
-            async with asyncio.timeout(limit.total_seconds()):
-                await self.ended.wait()
-        except TimeoutError:
-            self._loop.call_soon_threadsafe(self._tasks.give_up)
-            await self.ended.wait()
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._serve())
-        except Exception:
-            log.exception("the Service Bus pump failed")
-        finally:
-            self._worker_loop.call_soon_threadsafe(self.ended.set)
-
-    async def _serve(self) -> None:
+    async def run(self) -> None:
+        """Connect and receive until stopped."""
         by_namespace: dict[Namespace, list[Subscription]] = {}
         for subscription in self._subscriptions:
             by_namespace.setdefault(subscription.namespace, []).append(subscription)
@@ -85,6 +52,13 @@ class ServiceBusPump:
             await self._tasks.stop()
             for task in receiving:
                 task.cancel()
+
+    async def stop(self, limit: timedelta) -> None:
+        """Receive no more, let running functions finish within the limit, and give back what is left."""
+        self._tasks.stopping = True
+        self._stop.set()
+        await self._tasks.handled(limit)
+        self._tasks.give_up()
 
     async def _keep_connected(self, namespace: Namespace, subscriptions: list[Subscription]) -> None:
         broker = f"{namespace.host}:{namespace.port}"
@@ -128,7 +102,7 @@ class ServiceBusPump:
         await asyncio.wait([connection.closed])  # in a stop, functions that still run have yet to settle
 
     async def _invoke(self, subscription: Subscription, incoming: Incoming) -> bool:
-        """Run the function on the worker's loop; False when it raised, which is logged: in full the first time."""
+        """Run the function; False when it raised, which is logged: in full the first time."""
         name, message = subscription.function.name, incoming.message
         try:
             data, metadata = messages.trigger_input(message, incoming.lock_token, binary=subscription.binary)
@@ -136,17 +110,14 @@ class ServiceBusPump:
             log.error("%s failed: %s", name, error)  # noqa: TRY400 -- the message is the whole story
             return False
         parent, state = messages.trace_context(message)
-        invocation = worker.invoke(
-            subscription.function, data, metadata=metadata, traceparent=traceparent_or_new(parent), tracestate=state
+        running = asyncio.ensure_future(
+            self._call(
+                subscription.function, data, metadata=metadata, traceparent=traceparent_of(parent), tracestate=state
+            )
         )
-        running = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(invocation, self._worker_loop))
-        session_id = message.group_id
-        if session_id is not None:
-            subscription.busy[session_id] = running
-            running.add_done_callback(lambda _: subscription.busy.pop(session_id, None))
         try:
             await asyncio.shield(running)  # what has begun is not cut off: it may be past its commit
-        except worker.FunctionFailed as failure:
+        except FunctionFailed as failure:
             delivery = message.delivery_count + 1  # AMQP counts those that failed
             story = f"{failure.summary}\n{failure}" if delivery == 1 else failure.summary
             log.error("%s failed on message %s, delivery %d: %s", name, message.id, delivery, story)  # noqa: TRY400 -- the traceback is in it

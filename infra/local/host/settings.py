@@ -72,6 +72,8 @@ class HostOptions:
     http: HttpOptions = field(default_factory=HttpOptions)
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
     log_level: str = "INFO"
+    function_timeout: timedelta | None = timedelta(minutes=30)
+    """None: no limit, which host.json writes as -1."""
 
 
 def read_host_json(app_dir: Path) -> HostOptions:
@@ -91,7 +93,24 @@ def read_host_json(app_dir: Path) -> HostOptions:
         http=_http_options(_section(extensions, "http")),
         service_bus=_service_bus_options(_section(extensions, "serviceBus")),
         log_level=_LEVELS[level.lower()],
+        function_timeout=_function_timeout(document),
     )
+
+
+def log_levels(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return levels by the names of loggers, as settings override those of host.json; "" is all others.
+
+    https://learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values
+
+    Raises:
+        SettingsError: One is no level.
+    """
+    prefix = "AzureFunctionsJobHost__logging__logLevel__"
+    given = {name.removeprefix(prefix): level for name, level in settings.items() if name.startswith(prefix)}
+    for category, level in given.items():
+        if level.lower() not in _LEVELS:
+            raise SettingsError(f"{prefix}{category}: {level!r} is not a level")
+    return {"" if name == "default" else name: _LEVELS[level.lower()] for name, level in given.items()}
 
 
 def load_local_settings(app_dir: Path) -> None:
@@ -146,6 +165,16 @@ def parse_time_span(text: str) -> timedelta | None:
         return None
     days, hours, minutes, seconds = match.group("d", "h", "m", "s")
     return timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+
+
+def _function_timeout(document: Mapping[str, Any]) -> timedelta | None:
+    written = str(document.get("functionTimeout", "00:30:00"))
+    if written == str(UNLIMITED):
+        return None
+    span = parse_time_span(written)
+    if not span:
+        raise SettingsError(f"host.json: functionTimeout must be hh:mm:ss or -1, not {written!r}")
+    return span
 
 
 def _http_options(section: Mapping[str, Any]) -> HttpOptions:

@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import os
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from infra.local.host.namespace import Namespace, namespace_of
+from infra.local.host.rpc import Function
 from infra.local.host.settings import ServiceBusOptions, SettingsError
-from infra.local.host.worker import Function
 
 log = logging.getLogger("host.servicebus")
 
@@ -24,7 +23,6 @@ class Subscription:
         sessions: The entity requires sessions.
         binary: The body goes over as bytes, whatever is in it.
         slots: One for each session, or without sessions each message, that may be at hand.
-        busy: Running invocations by session; they may outlive their connection.
     """
 
     function: Function
@@ -33,7 +31,6 @@ class Subscription:
     sessions: bool
     binary: bool
     slots: asyncio.Semaphore
-    busy: dict[str, asyncio.Future[Any]] = field(default_factory=dict)
     _state: str = ""
 
     def report(self, state: str, level: int = logging.WARNING) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 log = logging.getLogger("host.servicebus")
@@ -20,11 +21,6 @@ class Tasks:
         self._all: set[asyncio.Task[None]] = set()
         self._waiting: set[asyncio.Task[Any]] = set()
         self._handling: set[asyncio.Task[Any]] = set()
-
-    @property
-    def busy(self) -> bool:
-        """Some task is handling a message; may be asked from any thread."""
-        return bool(self._handling)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task; one that fails is logged."""
@@ -59,6 +55,12 @@ class Tasks:
             for task in self._waiting:
                 task.cancel()
             await asyncio.wait(self._waiting | self._all, timeout=_SWEEP)
+
+    async def handled(self, limit: timedelta) -> None:
+        """Wait until no task handles a message, for no longer than the limit."""
+        deadline = asyncio.get_running_loop().time() + limit.total_seconds()
+        while self._handling and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(set(self._handling), timeout=min(left, _SWEEP))
 
     def give_up(self) -> None:
         """Give back the messages that are still being handled."""

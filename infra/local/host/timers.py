@@ -1,7 +1,8 @@
-"""Timer triggers: NCRONTAB expressions and intervals, in UTC, one run of a function at a time.
+"""Timer triggers: NCRONTAB expressions and intervals, in UTC.
 
 Where NCrontab and cron differ, NCrontab's rule holds: six fields beginning with seconds (five are taken to start at
-second 0), and a day must satisfy both the day and the weekday field. Ticks that fall into a run are not made up for.
+second 0), and a day must satisfy both the day and the weekday field. As measured on the real host, a run into which
+ticks fell is followed at once by one more, and runs by hand overlap one another and the scheduled one.
 The monitor's blob that remembers missed ticks over a restart is not kept, so nothing is ever past due.
 """
 
@@ -14,8 +15,9 @@ from typing import Any
 
 from croniter import croniter
 
-from infra.local.host import worker
+from infra.local.host.rpc import Function, FunctionFailed, Invoke, json_data
 from infra.local.host.settings import SettingsError, parse_time_span
+from infra.local.host.traces import traceparent_of
 
 log = logging.getLogger("host.timers")
 
@@ -31,10 +33,10 @@ _CLOCK_STEP = 60.0
 class Timer:
     """One timer-triggered function on its schedule."""
 
-    def __init__(self, function: worker.Function) -> None:
+    def __init__(self, function: Function, invoke: Invoke) -> None:
         self.function = function
+        self._invoke = invoke
         self._next_after = parse_schedule(function.name, str(function.trigger["schedule"]))
-        self._lock = asyncio.Lock()
         self._running: set[asyncio.Task[None]] = set()
         self._last: datetime | None = None
 
@@ -42,14 +44,17 @@ class Timer:
         """Fire at every tick until cancelled; a run that has begun outlives the cancellation."""
         if self.function.trigger.get("runOnStartup"):
             await asyncio.shield(self.fire())
+        tick = self._next_after(datetime.now(UTC))
         while True:
-            tick = self._next_after(datetime.now(UTC))
             while (left := (tick - datetime.now(UTC)).total_seconds()) > 0:  # noqa: ASYNC110 -- a clock sets no event
                 await asyncio.sleep(min(left, _CLOCK_STEP))
             await asyncio.shield(self.fire())
+            if self._next_after(tick) <= datetime.now(UTC):
+                await asyncio.shield(self.fire())
+            tick = self._next_after(datetime.now(UTC))
 
     def fire(self) -> asyncio.Task[None]:
-        """Begin a run now, or as soon as the present one ends; a failure is logged and the schedule goes on."""
+        """Begin a run now; a failure is logged and the schedule goes on."""
         task = asyncio.create_task(self._fire())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -60,13 +65,12 @@ class Timer:
         await asyncio.gather(*self._running)
 
     async def _fire(self) -> None:
-        async with self._lock:
-            now = datetime.now(UTC)
-            try:
-                await worker.invoke(self.function, worker.json_data(self._payload(now)))
-            except worker.FunctionFailed as failure:
-                log.error("%s failed\n%s", self.function.name, failure)  # noqa: TRY400 -- the text is the traceback
-            self._last = now
+        now = datetime.now(UTC)
+        try:
+            await self._invoke(self.function, json_data(self._payload(now)), traceparent=traceparent_of(None))
+        except FunctionFailed as failure:
+            log.error("%s failed\n%s", self.function.name, failure)  # noqa: TRY400 -- the text is the traceback
+        self._last = now
 
     def _payload(self, now: datetime) -> dict[str, Any]:
         """Build the TimerInfo that the worker's converter reads."""

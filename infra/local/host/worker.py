@@ -1,8 +1,7 @@
-"""The function app inside Microsoft's own worker library, driven through its exported functions.
+"""The function app inside Microsoft's own worker library, driven through its exported functions, in this process.
 
-``azure-functions-runtime`` is what Azure runs for Python 3.13 and later. There the messages are protobuf, which the
-proxy worker hands over in ``request.properties["protos"]``; the library only constructs and reads them, so here plain
-classes with the same field names (of FunctionRpc.proto) stand in for them.
+``azure-functions-runtime`` is what Azure runs for Python 3.13 and later. There the proxy worker hands over the classes
+of its messages in ``request.properties["protos"]``; here their stand-ins are handed over.
 """
 
 import json
@@ -11,108 +10,14 @@ import os
 import sys
 import threading
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import azure_functions_runtime as runtime
 
+from infra.local.host.rpc import Function, FunctionFailed, Metadata, WorkerError, protos
 from infra.local.host.settings import SettingsError, substitute
-
-log = logging.getLogger("host.worker")
-
-
-class WorkerError(Exception):
-    """The worker refused the app; the text is the app's own traceback."""
-
-
-class FunctionFailed(Exception):
-    """An invocation raised; the text is the traceback from inside the function, the summary the error on one line."""
-
-    def __init__(self, traceback: str, summary: str) -> None:
-        super().__init__(traceback)
-        self.summary = " ".join(summary.split())
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """One indexed function and its bindings after substitution."""
-
-    name: str
-    function_id: str
-    bindings: list[dict[str, Any]]
-
-    @property
-    def trigger(self) -> dict[str, Any]:
-        """Its trigger binding; it need not be the first."""
-        return next(binding for binding in self.bindings if is_trigger(binding))
-
-
-class _Stand(SimpleNamespace):
-    """A message stand-in: fields that were not given read as None, as absent ones do through protobuf wrappers."""
-
-    def __getattr__(self, name: str) -> None:
-        if name.startswith("__") or name == "TypedData":  # the library asks "is this a module or a TypedData?"
-            raise AttributeError(name)
-
-    def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 -- protobuf's name
-        """Answer for the two oneofs that the library asks about, TypedData.data and ParameterBinding.rpc_data."""
-        return next((field for field in vars(self) if field != "name"), None)
-
-
-def _message(name: str, **constants: object) -> type[_Stand]:
-    return type(name, (_Stand,), constants)
-
-
-protos = SimpleNamespace(
-    StatusResult=_message("StatusResult", Failure=0, Success=1, Cancelled=2),
-    BindingInfo=_message("BindingInfo", **{"in": 0, "out": 1, "inout": 2, "undefined": 0}),
-    RpcHttpCookie=_message(
-        "RpcHttpCookie", SameSite=SimpleNamespace(**{"None": 0, "Lax": 1, "Strict": 2, "ExplicitNone": 3})
-    ),
-    **{
-        name: _message(name)
-        for name in (
-            "FunctionMetadataResponse",
-            "InvocationResponse",
-            "NullableBool",
-            "NullableDouble",
-            "NullableString",
-            "NullableTimestamp",
-            "ParameterBinding",
-            "RpcException",
-            "RpcFunctionMetadata",
-            "RpcHttp",
-            "RpcRetryOptions",
-            "Timestamp",
-            "TypedData",
-            "WorkerInitResponse",
-            "WorkerMetadata",
-        )
-    },
-)
-
-
-def is_trigger(binding: Mapping[str, Any]) -> bool:
-    """Tell a trigger from an input or an output binding."""
-    return str(binding["type"]).lower().endswith("trigger")
-
-
-def text_data(value: str) -> Any:
-    """Wrap a string as TypedData."""
-    return protos.TypedData(string=value)
-
-
-def json_data(value: object) -> Any:
-    """Wrap a value as the JSON text that the host sends for everything but strings and bytes."""
-    return protos.TypedData(json=json.dumps(value))
-
-
-def bytes_data(value: bytes) -> Any:
-    """Wrap bytes as TypedData."""
-    return protos.TypedData(bytes=value)
 
 
 async def load(app_dir: Path) -> list[Function]:
@@ -125,6 +30,11 @@ async def load(app_dir: Path) -> list[Function]:
     script = app_dir / os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
     if not script.is_file():
         raise SettingsError(f"there is no {script.name} in {app_dir}")
+    if "COLLECT_STATEMENTS" in os.environ:  # a test run wants to know what the app sends to the database
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # which comes along
+        from infra.sql import collected  # noqa: PLC0415  # the host has no other business with SQL
+
+        collected.listen()
     os.chdir(app_dir)
     sys.path.insert(0, str(app_dir))
     runtime.start_threadpool_executor()
@@ -151,7 +61,7 @@ async def invoke(
     data: Any,
     *,
     invocation_id: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
+    metadata: Metadata | None = None,
     traceparent: str = "",
     tracestate: str = "",
 ) -> Any:
@@ -167,7 +77,9 @@ async def invoke(
                 invocation_id=invocation_id or str(uuid.uuid4()),
                 function_id=function.function_id,
                 input_data=[protos.ParameterBinding(name=function.trigger["name"], data=data)],
-                trigger_metadata=metadata or {},
+                trigger_metadata={
+                    name: protos.TypedData(**{kind: text}) for name, (kind, text) in (metadata or {}).items()
+                },
                 trace_context=trace,
                 retry_context=SimpleNamespace(retry_count=0, max_retry_count=0, exception=None),
             )

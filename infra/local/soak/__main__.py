@@ -19,10 +19,11 @@ from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.shop import Shop, Surprise
 from infra.local.issuer import issue, key_of
+from infra.local.screen import command, complain, console
 from infra.local.soak.samples import ProcessEndedError, Samples
 from infra.local.soak.trends import Trend
 from infra.local.stack import Stack
-from shared.platform.http.callers import Role
+from shared.roles import Role
 
 INTERVAL = 10.0
 """Seconds between two measurements."""
@@ -36,19 +37,19 @@ MOST_SHOWN = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Soak; 0 if nothing grows and everything is as the book says, 1 if not, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    console = Console(highlight=False)
+    screen = console()
     try:
-        console.print("Starting a stack for the soak, which leaves nothing behind")
+        screen.print("Starting a stack for the soak, which leaves nothing behind")
         with own_stack() as stack:
-            return asyncio.run(soak(stack, options, console))
+            return asyncio.run(soak(stack, options, screen))
     except KeyboardInterrupt:
         return 130
     except (NoStackError, ClosedShopError, ProcessEndedError, ValueError) as error:
-        print(error, file=sys.stderr)
+        complain(error)
         return 1
 
 
-async def soak(stack: Stack, options: argparse.Namespace, console: Console) -> int:
+async def soak(stack: Stack, options: argparse.Namespace, screen: Console) -> int:
     """Order and measure, compare with the book, tell the verdict; the exit code.
 
     Raises:
@@ -61,23 +62,23 @@ async def soak(stack: Stack, options: argparse.Namespace, console: Console) -> i
     try:
         await open_shop(shop, book, options.seed, CUSTOMERS, PRODUCTS, CONNECTIONS, lambda: None)
         samples = Samples(stack.pids, shop.figures)
-        with progress(console, "Soaking", int(seconds / INTERVAL)) as advance:
+        with progress(screen, "Soaking", int(seconds / INTERVAL)) as advance:
             trading = asyncio.create_task(_trade(Day(shop, book, options.seed), options.rate, seconds))
             await _measure(samples, trading, advance)
         wrong = await trading
         trends = samples.trends()
-        with progress(console, "Comparing with the book", Audit.size(book)) as advance:
+        with progress(screen, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, CONNECTIONS, advance)
             await audit.run()
     finally:
         await shop.close()
     wrong += audit.differences
     figures = shop.figures
-    console.print(
+    screen.print(
         f"{len(book.orders):,} orders, {figures.commands:,} commands, {figures.queries:,} queries in "
         f"{options.minutes:g} minutes; 99 of 100 changes seen within {samples.worst_lag():.0f} ms"
     )
-    _show(console, trends, wrong)
+    _show(screen, trends, wrong)
     return 1 if wrong or any(trend.grows for trend in trends) else 0
 
 
@@ -108,7 +109,7 @@ async def _measure(samples: Samples, trading: asyncio.Task[list[str]], advance: 
         advance()
 
 
-def _show(console: Console, trends: Sequence[Trend], wrong: Sequence[str]) -> None:
+def _show(screen: Console, trends: Sequence[Trend], wrong: Sequence[str]) -> None:
     table = Table("", "first third", "last third", "a minute", "limit", "")
     for column in table.columns[1:5]:
         column.justify = "right"
@@ -116,13 +117,13 @@ def _show(console: Console, trends: Sequence[Trend], wrong: Sequence[str]) -> No
         verdict = Text("grows", style="bold red") if trend.grows else Text("flat", style="green")
         first, last = f"{trend.first:.1f} {trend.unit}", f"{trend.last:.1f} {trend.unit}"
         table.add_row(trend.what, first, last, f"{trend.slope:+.2f}", f"{trend.limit:g}", verdict)
-    console.print(table)
+    screen.print(table)
     if wrong:
-        console.print(Text(f"{len(wrong):,} things are not as they must be:", style="bold red"))
+        screen.print(Text(f"{len(wrong):,} things are not as they must be:", style="bold red"))
         for line in wrong[:MOST_SHOWN]:
-            console.print(f"• {line}", markup=False)
+            screen.print(f"• {line}")
     else:
-        console.print(Text("Everything is as the book says.", style="bold green"))
+        screen.print(Text("Everything is as the book says.", style="bold green"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -145,4 +146,4 @@ def _at_least(least: float) -> Callable[[str], float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

@@ -25,6 +25,8 @@ class Samples:
 
     def __init__(self, pids: Mapping[str, int], figures: Figures) -> None:
         self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        for name, process in list(self._processes.items()):  # the app itself is in the worker's process
+            self._processes |= {f"the worker of {name}": child for child in process.children()}
         self._figures = figures
         self._lags_taken = 0
         self._begin = time.monotonic()

@@ -3,23 +3,16 @@
 from typing import Annotated
 from uuid import uuid4
 
-from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import Field, StringConstraints
 
 from shared.catalog.domain.product import Product
-from shared.catalog.repository import Products
-from shared.kernel.money import CURRENCIES, Money
+from shared.catalog.domain.stock import MAX_ON_HAND, Stock
+from shared.catalog.repository import Products, Stocks
+from shared.kernel.money import Money
 from shared.messaging.envelope import Accepted
-from shared.platform.examples import PRODUCT_ID, example
-from shared.platform.input import Id, Input, Name, Price, Text
-
-
-def _known(code: str) -> str:
-    if code not in CURRENCIES:
-        raise ValueError("should be a currency code of ISO 4217, in capitals")
-    return code
-
-
-Currency = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(CURRENCIES)})]
+from shared.platform.examples import example
+from shared.platform.input import Amount, Currency, Id, Input, Name, Text, Whole
+from shared.story import PRODUCT_ID
 
 
 class AddProduct(
@@ -38,17 +31,25 @@ class AddProduct(
     product_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     name: Name
     description: Annotated[Text, StringConstraints(max_length=2000)] = ""
-    unit_price: Price
+    unit_price: Amount
     currency: Currency
     category: Annotated[Text, StringConstraints(min_length=1, max_length=100)]
+    initial_stock: Annotated[int, Field(ge=0, le=MAX_ON_HAND), Whole] | None = Field(
+        default=None, description="how many pieces there are; without it the product is never out of stock"
+    )
 
 
-def add_product(command: AddProduct, products: Products) -> Accepted:
-    """Add it.
+def add_product(command: AddProduct, products: Products, stocks: Stocks) -> Accepted:
+    """Add it, and its stock if that is to be kept.
 
     Raises:
         Invalid: the price has more digits than the currency, or is too large.
         ProductAlreadyExists: the id is taken.
     """
     price = Money(command.unit_price, command.currency)
-    return products.save(Product.add(command.product_id, command.name, command.description, price, command.category))
+    added = products.save(Product.add(command.product_id, command.name, command.description, price, command.category))
+    if command.initial_stock is not None:
+        stock = Stock.of(command.product_id)
+        stock.receive(command.initial_stock)
+        stocks.save(stock)
+    return added

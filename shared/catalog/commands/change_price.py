@@ -3,15 +3,16 @@
 from shared.catalog.repository import Products
 from shared.kernel.money import Money
 from shared.messaging.envelope import Accepted
-from shared.platform.examples import PRODUCT_ID, example
-from shared.platform.input import Id, Input, Price
+from shared.platform.examples import example
+from shared.platform.input import Amount, Id, Input
+from shared.story import PRODUCT_ID
 
 
 class ChangePrice(Input, json_schema_extra=example(productId=PRODUCT_ID, unitPrice="21.50")):
     """Let a product cost something else, in the currency it has."""
 
     product_id: Id
-    unit_price: Price
+    unit_price: Amount
 
 
 def change_price(command: ChangePrice, products: Products) -> Accepted:

@@ -2,8 +2,9 @@
 
 from shared.catalog.repository import Products
 from shared.messaging.envelope import Accepted
-from shared.platform.examples import PRODUCT_ID, example
+from shared.platform.examples import example
 from shared.platform.input import Id, Input, Name
+from shared.story import PRODUCT_ID
 
 
 class RenameProduct(Input, json_schema_extra=example(productId=PRODUCT_ID, name="Large teapot")):

@@ -3,13 +3,13 @@
 from typing import Self, assert_never, override
 from uuid import UUID
 
-from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
+from shared.catalog.events import OfferEvent, ProductAddedV1, ProductPriceChangedV1, ProductRenamedV1
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import CURRENCIES, MAX_MINOR_UNITS, Money, fits
 from shared.kernel.refusals import InputError, Invalid
 
 
-class Product(Aggregate[ProductEvent]):
+class Product(Aggregate[OfferEvent]):
     """Something that the shop sells, in one currency for good."""
 
     product_id: UUID
@@ -36,7 +36,7 @@ class Product(Aggregate[ProductEvent]):
         self._record(ProductRenamedV1(self.product_id, name))
 
     @override
-    def _apply(self, event: ProductEvent) -> None:
+    def _apply(self, event: OfferEvent) -> None:
         match event:
             case ProductAddedV1():
                 self.product_id, self.name, self.description = event.product_id, event.name, event.description

@@ -1,23 +1,49 @@
-"""A product as shoppers see it: one document, written by the product's events, read by id."""
+"""A product as shoppers see it: a document that the product's events write, and beside it one of its stock."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, assert_never
 from uuid import UUID
 
+from pydantic import Field
+
 from shared.catalog.domain.errors import ProductNotFound
-from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
+from shared.catalog.domain.rating import rating_id
+from shared.catalog.events import (
+    ItemShippedV1,
+    OfferEvent,
+    ProductAddedV1,
+    ProductPriceChangedV1,
+    ProductRenamedV1,
+    StockAwaitedV1,
+    StockEvent,
+    StockReceivedV1,
+    StockRecountedV1,
+    StockReleasedV1,
+    StockReservedV1,
+)
+from shared.catalog.views import stock_level
+from shared.catalog.views.stock_level import available, stock_document_of
 from shared.kernel.money import Money
 from shared.messaging.change import Change, Create, Patch
 from shared.messaging.envelope import Recorded
-from shared.platform.examples import PRODUCT_ID, example
+from shared.messaging.shape import Shapes
+from shared.platform.examples import example
 from shared.platform.generations import Served
-from shared.platform.input import Id, QueryInput, Version
+from shared.platform.http import etags
+from shared.platform.input import Id, MaybeOwnerId, QueryInput, Version
 from shared.platform.output import Amount, Answer, amount
-from shared.platform.reading import read_at_least
+from shared.platform.reading import Wait, point_read, read_at_least
+from shared.platform.times import utc_text
+from shared.story import PRODUCT_ID
 
 
 class ProductDetails(Answer):
-    """A product, its price and what shoppers think of it (null until somebody has rated it)."""
+    """A product, its price, how many pieces there are, and what shoppers think of it.
+
+    `available` is null where no stock is kept: then it is never out of stock. `userRating` is null until somebody has
+    rated it.
+    """
 
     product_id: UUID
     name: str
@@ -26,6 +52,7 @@ class ProductDetails(Answer):
     currency: str
     category: str
     is_out_of_stock: bool
+    available: int | None
     user_rating: float | None
     rating_count: int
     version: int
@@ -36,51 +63,102 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
 
     product_id: Id
     min_version: Version | None = None
+    customer_id: MaybeOwnerId = Field(default=None, description="whose rating it has to show, at `minRatingVersion`")
+    min_rating_version: Version | None = Field(default=None, description="of that rating: after rating the product")
+
+
+def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a document of before say of each version when it was shown; null where that was not noted."""
+    return {**document, "projected": document.get("projected", [None] * document["version"])}
+
+
+def _with_ratings(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Count changes and ratings. When it was added is in the log alone: until a rebuild, it is the oldest in lists."""
+    kept = {name: value for name, value in document.items() if name not in {"userRating", "healed", "isOutOfStock"}}
+    changes = document["version"] + document.get("healed", 0)
+    return {**kept, "addedAt": "", "changes": changes, "ratingSum": 0, "ratingCount": 0}
+
+
+SHAPES = Shapes(
+    what="A product's document",
+    today=3,
+    mend="Make the view anew: python3 dev.py rebuild products",
+    upcasts={1: _with_projected, 2: _with_ratings},
+)
 
 
 def view_of(product_id: UUID) -> str:
-    """The partition that holds the product's document, and nothing else."""
+    """The partition that holds what belongs to the product: its document, and its stock's."""
     return f"product:{product_id}"
 
 
-def change(recorded: Recorded[ProductEvent]) -> Change:
-    """What an event does to the product's document."""
+def product_of(partition_key: str) -> str:
+    """Name the product of a partition."""
+    return partition_key.removeprefix("product:")
+
+
+def change(recorded: Recorded[OfferEvent | StockEvent]) -> Change:
+    """What an event does to the product's document, or to its stock's."""
     event = recorded.event
     gate: Create | Patch
     match event:
         case ProductAddedV1():
-            gate = Create(_added(event))
+            gate = Create(_added(event, utc_text(recorded.envelope.occurred_at)))
         case ProductPriceChangedV1():
             minor = Money(event.unit_price, event.currency).minor
-            gate = Patch(str(event.product_id), [{"op": "set", "path": "/unitPrice", "value": minor}])
+            gate = patch(event.product_id, {"op": "set", "path": "/unitPrice", "value": minor})
         case ProductRenamedV1():
-            gate = Patch(str(event.product_id), [{"op": "set", "path": "/name", "value": event.name}])
+            gate = patch(event.product_id, {"op": "set", "path": "/name", "value": event.name})
+        case (
+            StockReceivedV1()
+            | StockRecountedV1()
+            | StockReservedV1()
+            | StockAwaitedV1()
+            | StockReleasedV1()
+            | ItemShippedV1()
+        ):
+            gate = stock_level.gate(event, recorded.envelope.version, view_of(event.product_id))
         case _:
             assert_never(event)
     return Change(view_of(event.product_id), gate)
 
 
-async def read_product(served: Served, query: ReadProduct, wait: int) -> tuple[ProductDetails, str]:
+def patch(product_id: UUID, *operations: Mapping[str, Any]) -> Patch:
+    """Change the product's document, and count that."""
+    return Patch(str(product_id), [*operations, {"op": "incr", "path": "/changes", "value": 1}], SHAPES)
+
+
+async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[ProductDetails, str]:
     """Read a product and its etag.
 
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
-        Problem: it is not at `min_version` within `wait` seconds.
+        UnreadableShape: another release wrote it.
+        Unavailable: it is not at `min_version`, or does not show the rating, in time.
     """
-    product_id = query.product_id
-    document = await read_at_least(served.container, str(product_id), view_of(product_id), query.min_version, wait)
+    product_id, view = query.product_id, view_of(query.product_id)
+    if query.customer_id is not None:
+        rating = str(rating_id(product_id, query.customer_id))
+        await read_at_least(served.container, rating, view, query.min_rating_version, wait)
+    document, stock = await asyncio.gather(
+        read_at_least(served.container, str(product_id), view, query.min_version, wait),
+        point_read(served.container, stock_document_of(product_id), view),
+    )
     if document is None:
         raise ProductNotFound(f"There is no product {product_id}.")
-    return _rendered(document), _etag(document, served.generation)
+    document = SHAPES.read(document)
+    kept = stock_level.SHAPES.read(stock) if stock else None
+    changes = document["changes"] - document["version"] + (kept["version"] if kept else 0)
+    return _rendered(document, kept), etags.of_version(document["version"], changes, served.generation)
 
 
-def _etag(document: Mapping[str, Any], generation: int) -> str:
-    """Tell apart what readers can see: the version, and how often it was healed since, in this generation."""
-    version, healed = document["version"], document.get("healed", 0)
-    return f'"{version}.{healed}.{generation}"' if healed or generation > 1 else f'"{version}"'
+def rating_of(document: Mapping[str, Any]) -> float | None:
+    """Give the average of a product's ratings to two digits; None if nobody has rated it."""
+    return round(document["ratingSum"] / document["ratingCount"], 2) if document["ratingCount"] else None
 
 
-def _rendered(document: Mapping[str, Any]) -> ProductDetails:
+def _rendered(document: Mapping[str, Any], stock: Mapping[str, Any] | None = None) -> ProductDetails:
+    pieces = available(stock)
     return ProductDetails(
         product_id=document["id"],
         name=document["name"],
@@ -88,24 +166,27 @@ def _rendered(document: Mapping[str, Any]) -> ProductDetails:
         unit_price=amount(document["unitPrice"], document["currency"]),
         currency=document["currency"],
         category=document["category"],
-        is_out_of_stock=document["isOutOfStock"],
-        user_rating=document["userRating"],
+        is_out_of_stock=pieces is not None and pieces <= 0,
+        available=pieces,
+        user_rating=rating_of(document),
         rating_count=document["ratingCount"],
         version=document["version"],
     )
 
 
-def _added(event: ProductAddedV1) -> dict[str, Any]:
+def _added(event: ProductAddedV1, at: str) -> dict[str, Any]:
     return {
         "id": str(event.product_id),
         "view": view_of(event.product_id),
+        "shape": SHAPES.today,
         "version": 1,
+        "changes": 1,
+        "addedAt": at,
         "name": event.name,
         "description": event.description,
         "unitPrice": Money(event.unit_price, event.currency).minor,
         "currency": event.currency,
         "category": event.category,
-        "isOutOfStock": False,
-        "userRating": None,
+        "ratingSum": 0,
         "ratingCount": 0,
     }

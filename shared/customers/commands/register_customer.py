@@ -3,13 +3,15 @@
 from typing import Annotated
 from uuid import uuid4
 
-from pydantic import EmailStr, Field, StringConstraints
+from pydantic import Field
 
 from shared.customers.domain.customer import Customer
 from shared.customers.repository import Customers
+from shared.kernel.personal import PERSONAL
 from shared.messaging.envelope import Accepted
-from shared.platform.examples import CUSTOMER_ID, example
-from shared.platform.input import Id, Input, Name
+from shared.platform.examples import example
+from shared.platform.input import Email, Id, Input, Name
+from shared.story import CUSTOMER_ID
 
 
 class RegisterCustomer(
@@ -18,8 +20,8 @@ class RegisterCustomer(
     """Make somebody a customer."""
 
     customer_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
-    name: Name
-    email: Annotated[EmailStr, StringConstraints(max_length=320)]
+    name: Annotated[Name, PERSONAL]
+    email: Annotated[Email, PERSONAL]
 
 
 def register_customer(command: RegisterCustomer, customers: Customers) -> Accepted:

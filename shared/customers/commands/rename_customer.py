@@ -1,16 +1,20 @@
 """Rename a customer."""
 
+from typing import Annotated
+
 from shared.customers.repository import Customers
+from shared.kernel.personal import PERSONAL
 from shared.messaging.envelope import Accepted
-from shared.platform.examples import CUSTOMER_ID, example
+from shared.platform.examples import example
 from shared.platform.input import Id, Input, Name
+from shared.story import CUSTOMER_ID
 
 
 class RenameCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, name="Ada King")):
     """Call a customer something else; the customer's orders and summary show the new name."""
 
     customer_id: Id
-    name: Name
+    name: Annotated[Name, PERSONAL]
 
 
 def rename_customer(command: RenameCustomer, customers: Customers) -> Accepted:

@@ -1,10 +1,34 @@
-"""A customer: somebody with a name and an address for e-mail."""
+"""A customer: somebody with a name, an address for e-mail, addresses for parcels, and preferences."""
 
+from dataclasses import dataclass
 from typing import Self, assert_never, override
 from uuid import UUID
 
-from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
+from shared.customers.domain.errors import AddressAlreadyExists, AddressNotFound, TooManyAddresses
+from shared.customers.events import (
+    CustomerAddress,
+    CustomerAddressAddedV1,
+    CustomerAddressChangedV1,
+    CustomerAddressRemovedV1,
+    CustomerDefaultAddressChangedV1,
+    CustomerEmailChangedV1,
+    CustomerEvent,
+    CustomerPreferencesChangedV1,
+    CustomerRegisteredV1,
+    CustomerRenamedV1,
+)
 from shared.kernel.aggregate import Aggregate
+
+MAX_ADDRESSES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What a customer prefers; None where nothing was said."""
+
+    language: str | None = None
+    currency: str | None = None
+    newsletter: bool = False
 
 
 class Customer(Aggregate[CustomerEvent]):
@@ -13,6 +37,12 @@ class Customer(Aggregate[CustomerEvent]):
     customer_id: UUID
     name: str
     email: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: dict[UUID, CustomerAddress] = {}
+        self.default_address_id: UUID | None = None
+        self.preferences = Preferences()
 
     @classmethod
     def register(cls, customer_id: UUID, name: str, email: str) -> Self:
@@ -25,6 +55,47 @@ class Customer(Aggregate[CustomerEvent]):
         """Call the customer something else from now on."""
         self._record(CustomerRenamedV1(self.customer_id, name))
 
+    def change_email(self, email: str) -> None:
+        """Write to the customer elsewhere from now on."""
+        self._record(CustomerEmailChangedV1(self.customer_id, email))
+
+    def add_address(self, address_id: UUID, address: CustomerAddress) -> None:
+        """Keep one more address. The first one is the default."""
+        if address_id in self.addresses:
+            raise AddressAlreadyExists(f"Customer {self.customer_id} has an address {address_id} already.")
+        if len(self.addresses) >= MAX_ADDRESSES:
+            raise TooManyAddresses(f"A customer keeps at most {MAX_ADDRESSES} addresses.")
+        is_default = not self.addresses
+        self._record(CustomerAddressAddedV1(self.customer_id, address_id, address, is_default))
+
+    def change_address(self, address_id: UUID, address: CustomerAddress) -> None:
+        """Let an address be another one."""
+        self._require_address(address_id)
+        self._record(CustomerAddressChangedV1(self.customer_id, address_id, address))
+
+    def remove_address(self, address_id: UUID) -> None:
+        """Keep an address no longer. No other becomes the default in its place."""
+        self._require_address(address_id)
+        was_default = address_id == self.default_address_id
+        self._record(CustomerAddressRemovedV1(self.customer_id, address_id, was_default))
+
+    def make_default(self, address_id: UUID) -> None:
+        """Let orders that name no address go to this one."""
+        self._require_address(address_id)
+        self._record(CustomerDefaultAddressChangedV1(self.customer_id, address_id))
+
+    def prefer(self, preferences: Preferences) -> None:
+        """Take over what the customer prefers."""
+        self._record(
+            CustomerPreferencesChangedV1(
+                self.customer_id, preferences.language, preferences.currency, preferences.newsletter
+            )
+        )
+
+    def _require_address(self, address_id: UUID) -> None:
+        if address_id not in self.addresses:
+            raise AddressNotFound(f"Customer {self.customer_id} has no address {address_id}.")
+
     @override
     def _apply(self, event: CustomerEvent) -> None:
         match event:
@@ -32,5 +103,19 @@ class Customer(Aggregate[CustomerEvent]):
                 self.customer_id, self.name, self.email = event.customer_id, event.name, event.email
             case CustomerRenamedV1():
                 self.name = event.name
+            case CustomerEmailChangedV1():
+                self.email = event.email
+            case CustomerAddressAddedV1():
+                self.addresses = self.addresses | {event.address_id: event.address}
+                self.default_address_id = event.address_id if event.is_default else self.default_address_id
+            case CustomerAddressChangedV1():
+                self.addresses = self.addresses | {event.address_id: event.address}
+            case CustomerAddressRemovedV1():
+                self.addresses = {id_: kept for id_, kept in self.addresses.items() if id_ != event.address_id}
+                self.default_address_id = None if event.was_default else self.default_address_id
+            case CustomerDefaultAddressChangedV1():
+                self.default_address_id = event.address_id
+            case CustomerPreferencesChangedV1():
+                self.preferences = Preferences(event.language, event.currency, event.newsletter)
             case _:
                 assert_never(event)

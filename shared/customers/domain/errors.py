@@ -13,3 +13,27 @@ class CustomerAlreadyExists(Refusal):
     """A customer with this id was registered before."""
 
     code = "customer-already-exists"
+
+
+class EmailTaken(Refusal):
+    """Somebody else is registered with this address for e-mail; whoever asks is not told who."""
+
+    code = "email-taken"
+
+
+class AddressNotFound(NotFound):
+    """The customer keeps no such address."""
+
+    code = "address-not-found"
+
+
+class AddressAlreadyExists(Refusal):
+    """The customer keeps an address with this id already."""
+
+    code = "address-already-exists"
+
+
+class TooManyAddresses(Refusal):
+    """The customer keeps as many addresses as one may."""
+
+    code = "too-many-addresses"

@@ -9,8 +9,9 @@ from shared.messaging.envelope import Accepted
 from shared.ordering.domain.offer import RequestedItem
 from shared.ordering.domain.order import MAX_QUANTITY
 from shared.ordering.repository import Orders
-from shared.platform.examples import ORDER_ID, PRODUCT_ID, example
-from shared.platform.input import Id, Input, Price, Whole
+from shared.platform.examples import example
+from shared.platform.input import Amount, Id, Input, Whole
+from shared.story import ORDER_ID, PRODUCT_ID
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), Whole]
 
@@ -21,7 +22,7 @@ class AddItem(Input, json_schema_extra=example(orderId=ORDER_ID, productId=PRODU
     order_id: Id
     product_id: Id
     quantity: Quantity
-    expected_price: Price | None = None
+    expected_price: Amount | None = None
 
 
 def add_item(command: AddItem, orders: Orders) -> Accepted:

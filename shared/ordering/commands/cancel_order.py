@@ -4,17 +4,19 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from shared.kernel.personal import PERSONAL
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
-from shared.platform.examples import ORDER_ID, example
+from shared.platform.examples import example
 from shared.platform.input import Id, Input, Text
+from shared.story import ORDER_ID
 
 
 class CancelOrder(Input, json_schema_extra=example(orderId=ORDER_ID, reason="Ordered twice")):
     """Call off an order that is not completed, and say why."""
 
     order_id: Id
-    reason: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+    reason: Annotated[Text, StringConstraints(min_length=1, max_length=500), PERSONAL]
 
 
 def cancel_order(command: CancelOrder, orders: Orders) -> Accepted:

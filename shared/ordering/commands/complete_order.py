@@ -2,8 +2,9 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
-from shared.platform.examples import ORDER_ID, example
+from shared.platform.examples import example
 from shared.platform.input import Id, Input
+from shared.story import ORDER_ID
 
 
 class CompleteOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):

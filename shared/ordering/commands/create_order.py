@@ -3,17 +3,19 @@
 from typing import Annotated
 from uuid import uuid4
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from shared.kernel.refusals import InputError, Invalid
 from shared.messaging.envelope import Accepted
 from shared.ordering import events
 from shared.ordering.commands.add_item import Quantity
-from shared.ordering.domain.offer import RequestedItem
+from shared.ordering.domain.offer import Customer, RequestedItem
 from shared.ordering.domain.order import MAX_LINES, Order
 from shared.ordering.repository import Orders
-from shared.platform.examples import CUSTOMER_ID, ORDER_ID, PRODUCT_ID, example
-from shared.platform.input import Id, Input, Price, Text
+from shared.platform.addresses import PostalAddress
+from shared.platform.examples import example
+from shared.platform.input import Amount, Id, Input
+from shared.story import CUSTOMER_ID, ORDER_ID, PRODUCT_ID
 
 
 class Item(Input):
@@ -21,19 +23,11 @@ class Item(Input):
 
     product_id: Id
     quantity: Quantity
-    expected_price: Price | None = None
+    expected_price: Amount | None = None
 
 
-class ShippingAddress(Input):
+class ShippingAddress(PostalAddress):
     """Where the order goes."""
-
-    street: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
-    city: Annotated[Text, StringConstraints(min_length=1, max_length=100)]
-    postal_code: Annotated[Text, StringConstraints(min_length=1, max_length=20)]
-    region: Annotated[Text, StringConstraints(min_length=1, max_length=100)] | None = None
-    country: Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")] | None = Field(
-        default=None, description="ISO 3166-1 alpha-2", examples=["DE"]
-    )
 
 
 class CreateOrder(
@@ -50,20 +44,24 @@ class CreateOrder(
     order_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     customer_id: Id
     items: Annotated[list[Item], Field(max_length=MAX_LINES)]
-    shipping_address: ShippingAddress
+    shipping_address: ShippingAddress | None = Field(
+        default=None, description="by default, the address that `shippingAddressId` names, or the customer's default"
+    )
+    shipping_address_id: Id | None = Field(default=None, description="of an address that the customer keeps")
 
 
 def create_order(command: CreateOrder, orders: Orders) -> Accepted:
     """Create the order.
 
     Raises:
-        Invalid: the customer or products are unknown; all of them are named.
+        Invalid: the customer, products or the address are unknown; all of them are named.
         OrderAlreadyExists: the id is taken.
         PriceChanged: a product does not cost what the caller expects.
         CurrencyMix: the products are priced in several currencies.
         OrderTooLarge: a line or the total goes over its limit.
     """
-    customer, products = orders.load_offer(command.customer_id, {item.product_id for item in command.items})
+    products_wanted = {item.product_id for item in command.items}
+    customer, products = orders.load_offer(command.customer_id, products_wanted, command.shipping_address_id)
     unknown = [
         InputError(f"/items/{place}/productId", f"there is no product {item.product_id}")
         for place, item in enumerate(command.items)
@@ -71,8 +69,11 @@ def create_order(command: CreateOrder, orders: Orders) -> Accepted:
     ]
     if customer is None:
         unknown.insert(0, InputError("/customerId", f"there is no customer {command.customer_id}"))
-    if customer is None or unknown:
-        raise Invalid("The order names a customer or products that do not exist.", unknown)
+    address = _address(command, customer)
+    if isinstance(address, InputError):
+        unknown.append(address)
+    if customer is None or unknown or not isinstance(address, events.Address):
+        raise Invalid("The order names what does not exist; see errors.", unknown)
     order = Order.create(
         command.order_id,
         customer,
@@ -80,6 +81,20 @@ def create_order(command: CreateOrder, orders: Orders) -> Accepted:
             RequestedItem(products[item.product_id], item.quantity, item.expected_price, f"/items/{place}")
             for place, item in enumerate(command.items)
         ],
-        events.Address(**command.shipping_address.model_dump()),
+        address,
     )
     return orders.save(order)
+
+
+def _address(command: CreateOrder, customer: Customer | None) -> events.Address | InputError | None:
+    """Give the address that the order goes to; None: nobody knows the customer, nor their addresses."""
+    written, id_ = command.shipping_address, command.shipping_address_id
+    if written is not None and id_ is not None:
+        return InputError("/shippingAddressId", "stands in place of shippingAddress: give one of them")
+    if written is not None:
+        return events.Address(**written.model_dump())
+    if customer is None or customer.address is not None:
+        return None if customer is None else customer.address
+    if id_ is not None:
+        return InputError("/shippingAddressId", f"the customer keeps no address {id_}")
+    return InputError("/shippingAddress", "is required: the customer has no default address")

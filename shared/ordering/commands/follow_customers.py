@@ -1,30 +1,54 @@
-"""Follow the customers: keep ordering's copy of their names as their events say."""
+"""Follow the customers: keep ordering's copy of their names and addresses as their events say."""
 
 from typing import assert_never
 
-import sqlalchemy as sa
-
-from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
+from shared.customers.events import (
+    CustomerAddress,
+    CustomerAddressAddedV1,
+    CustomerAddressChangedV1,
+    CustomerAddressRemovedV1,
+    CustomerDefaultAddressChangedV1,
+    CustomerEmailChangedV1,
+    CustomerEvent,
+    CustomerPreferencesChangedV1,
+    CustomerRegisteredV1,
+    CustomerRenamedV1,
+)
 from shared.messaging.envelope import Recorded
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.copies import Copies
-from shared.ordering.tables import INBOX
+from shared.ordering.events import Address
 
 
-def follow_customer(recorded: Recorded[CustomerEvent], engine: sa.Engine) -> None:
-    """Take over one event, once.
+def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:
+    """Take over one event.
 
-    Raises:
-        NotCopiedYet: the customer's first event has not arrived.
+    Committing raises NotCopiedYet if the customer's, or the address's, first event has not arrived.
     """
     event, version = recorded.event, recorded.envelope.version
-    with engine.begin() as connection:
-        if not INBOX.receive(connection, recorded.envelope.event_id):
-            return
-        copies = Copies(connection)
-        match event:
-            case CustomerRegisteredV1():
-                copies.add_customer(event.customer_id, event.name, version)
-            case CustomerRenamedV1():
-                copies.rename_customer(event.customer_id, event.name, version)
-            case _:
-                assert_never(event)
+    copies = Copies(work)
+    match event:
+        case CustomerRegisteredV1():
+            copies.add_customer(event.customer_id, event.name, version)
+        case CustomerRenamedV1():
+            copies.rename_customer(event.customer_id, event.name, version)
+        case CustomerAddressAddedV1():
+            copies.add_address(event.customer_id, event.address_id, _address(event.address), version)
+            if event.is_default:
+                copies.change_default_address(event.customer_id, event.address_id, version)
+        case CustomerAddressChangedV1():
+            copies.change_address(event.customer_id, event.address_id, _address(event.address), version)
+        case CustomerAddressRemovedV1():
+            copies.change_address(event.customer_id, event.address_id, None, version)
+            if event.was_default:
+                copies.change_default_address(event.customer_id, None, version)
+        case CustomerDefaultAddressChangedV1():
+            copies.change_default_address(event.customer_id, event.address_id, version)
+        case CustomerEmailChangedV1() | CustomerPreferencesChangedV1():
+            pass  # no order has any of it
+        case _:
+            assert_never(event)
+
+
+def _address(kept: CustomerAddress) -> Address:
+    return Address(kept.street, kept.city, kept.postal_code, kept.region, kept.country)

@@ -1,32 +1,50 @@
-"""Follow the catalogue: keep ordering's copy of names and prices as the catalogue's events say."""
+"""Follow the catalogue: copy names and prices, and note at each order's lines what the catalogue has for them."""
 
 from typing import assert_never
 
-import sqlalchemy as sa
-
-from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
+from shared.catalog.events import (
+    ItemShippedV1,
+    ProductAddedV1,
+    ProductEvent,
+    ProductPriceChangedV1,
+    ProductRatedV1,
+    ProductRenamedV1,
+    StockAwaitedV1,
+    StockReceivedV1,
+    StockRecountedV1,
+    StockReleasedV1,
+    StockReservedV1,
+)
 from shared.messaging.envelope import Recorded
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.copies import Copies
-from shared.ordering.tables import INBOX
+from shared.ordering.domain.order import LineStock
+from shared.ordering.repository import Orders
 
 
-def follow_product(recorded: Recorded[ProductEvent], engine: sa.Engine) -> None:
-    """Take over one event, once.
+def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: Orders) -> None:
+    """Take over one event.
 
-    Raises:
-        NotCopiedYet: the product's first event has not arrived.
+    Committing raises NotCopiedYet if the product's first event has not arrived.
     """
     event, version = recorded.event, recorded.envelope.version
-    with engine.begin() as connection:
-        if not INBOX.receive(connection, recorded.envelope.event_id):
-            return
-        copies = Copies(connection)
-        match event:
-            case ProductAddedV1():
-                copies.add_product(event.product_id, event.name, event.unit_price, event.currency, version)
-            case ProductPriceChangedV1():
-                copies.change_price(event.product_id, event.unit_price, version)
-            case ProductRenamedV1():
-                copies.rename_product(event.product_id, event.name, version)
-            case _:
-                assert_never(event)
+    copies = Copies(work)
+    match event:
+        case ProductAddedV1():
+            copies.add_product(event.product_id, event.name, event.unit_price, event.currency, version)
+        case ProductPriceChangedV1():
+            copies.change_price(event.product_id, event.unit_price, version)
+        case ProductRenamedV1():
+            copies.rename_product(event.product_id, event.name, version)
+        case StockReservedV1() | StockAwaitedV1() | StockReleasedV1() | ItemShippedV1():
+            line = event.line
+            order = orders.load(line.order_id)
+            order.take_stock(event.product_id, LineStock(version, line.reserved, line.waiting, line.shipped))
+            if order.changes:
+                orders.save(order)
+        case StockReceivedV1() | StockRecountedV1():
+            pass
+        case ProductRatedV1():
+            pass  # orders show no ratings
+        case _:
+            assert_never(event)

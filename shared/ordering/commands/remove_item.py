@@ -2,8 +2,9 @@
 
 from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
-from shared.platform.examples import ORDER_ID, PRODUCT_ID, example
+from shared.platform.examples import example
 from shared.platform.input import Id, Input
+from shared.story import ORDER_ID, PRODUCT_ID
 
 
 class RemoveItem(Input, json_schema_extra=example(orderId=ORDER_ID, productId=PRODUCT_ID)):

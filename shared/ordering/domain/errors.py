@@ -61,3 +61,9 @@ class NoSuchVersion(NotFound):
     """The order had not got to this version, or did not exist at this time."""
 
     code = "no-such-version"
+
+
+class OrderNotShipped(Refusal):
+    """Items whose stock is kept have not left the house."""
+
+    code = "order-not-shipped"

@@ -5,15 +5,22 @@ from decimal import Decimal
 from uuid import UUID
 
 from shared.kernel.money import Money
+from shared.ordering.events import Address
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who orders. `version` counts the customer's events, so that a later name can be told from an earlier one."""
+    """Who orders.
+
+    Attributes:
+        version: counts the customer's events, so that a later name can be told from an earlier one.
+        address: the one that was asked for, or else the default one; None: the customer keeps no such address.
+    """
 
     customer_id: UUID
     name: str
     version: int
+    address: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

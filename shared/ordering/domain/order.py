@@ -1,6 +1,7 @@
 """The order: which commands it takes in which state, and what becomes of it."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import batched
 from typing import Self, assert_never, override
@@ -14,6 +15,7 @@ from shared.ordering.domain.errors import (
     ItemNotInOrder,
     OrderIsEmpty,
     OrderNotInStatus,
+    OrderNotShipped,
     OrderTooLarge,
     PriceChanged,
 )
@@ -28,8 +30,11 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderSubmittedV1,
+    OrderStockChangedV1,
+    OrderSubmittedV2,
+    SubmittedLine,
 )
 
 MAX_LINES = 1_000
@@ -37,6 +42,16 @@ MAX_QUANTITY = 10_000
 LINES_PER_EVENT = 100
 """A Service Bus message holds 256 KB (Standard tier); a hundred lines with names of 200 four-byte characters are
 110 KB. Larger orders leave several events."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineStock:
+    """What the catalogue has for a line, in pieces, at a version of the product's stock."""
+
+    version: int
+    reserved: int
+    waiting: int
+    shipped: int
 
 
 class Order(Aggregate[OrderEvent]):
@@ -54,6 +69,7 @@ class Order(Aggregate[OrderEvent]):
         self.currency: str | None = None
         self.total = Decimal(0)
         self.cancel_reason: str | None = None
+        self.stock: dict[UUID, LineStock] = {}
 
     @classmethod
     def create(
@@ -97,27 +113,73 @@ class Order(Aggregate[OrderEvent]):
             )
         )
 
+    def change_shipping_address(self, shipping_address: Address) -> None:
+        """Let the order go elsewhere."""
+        self._require("sent elsewhere", OrderStatus.CREATED)
+        self._record(OrderShippingAddressChangedV1(self.order_id, self.customer_id, shipping_address))
+
     def submit(self) -> None:
         """Place the order."""
         self._require("submitted", OrderStatus.CREATED)
         if not self.lines or self.currency is None:
             raise OrderIsEmpty(f"Order {self.order_id} has no items.")
-        self._record(OrderSubmittedV1(self.order_id, self.customer_id, self.currency, self.total))
+        lines = sorted(self.lines.values(), key=lambda line: line.number)
+        self._record_step(
+            OrderSubmittedV2(
+                self.order_id,
+                self.customer_id,
+                self.currency,
+                self.total,
+                tuple(SubmittedLine(line.product_id, line.quantity) for line in lines),
+            )
+        )
 
     def confirm(self) -> None:
         """Accept a submitted order."""
         self._require("confirmed", OrderStatus.SUBMITTED)
-        self._record(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+        self._record_step(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def complete(self) -> None:
         """Close a confirmed order as fulfilled."""
         self._require("completed", OrderStatus.CONFIRMED)
-        self._record(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+        left = [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
+        if left:
+            raise OrderNotShipped(
+                f"Order {self.order_id} has {len(left)} items whose stock is kept and that are not shipped, such as "
+                f"product {left[0]}."
+            )
+        self._complete()
+
+    def take_stock(self, product_id: UUID, stock: LineStock) -> None:
+        """Take over what the catalogue has for a line; a confirmed order whose items are all shipped is completed."""
+        known = self.stock.get(product_id)
+        if product_id not in self.lines or (known is not None and known.version >= stock.version):
+            return
+        self._record_step(
+            OrderStockChangedV1(
+                self.order_id,
+                self.customer_id,
+                product_id,
+                stock.version,
+                stock.reserved,
+                stock.waiting,
+                stock.shipped,
+            )
+        )
+        if self.status is OrderStatus.CONFIRMED and all(map(self._is_shipped, self.lines.values())):
+            self._complete()
+
+    def _is_shipped(self, line: OrderLine) -> bool:
+        stock = self.stock.get(line.product_id)
+        return stock is not None and stock.shipped == line.quantity
+
+    def _complete(self) -> None:
+        self._record_step(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def cancel(self, reason: str) -> None:
         """Call the order off."""
         self._require("cancelled", OrderStatus.CREATED, OrderStatus.SUBMITTED, OrderStatus.CONFIRMED)
-        self._record(
+        self._record_step(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
 
@@ -170,7 +232,10 @@ class Order(Aggregate[OrderEvent]):
             raise PriceChanged("A price is not what the caller expected.", changed)
 
     def _agree_on_currency(self, items: Sequence[RequestedItem]) -> str | None:
-        currency = self.currency or (items[0].product.price.currency if items else None)
+        if items and not self.lines:  # an order that was emptied is as free as a new one
+            currency: str | None = items[0].product.price.currency
+        else:
+            currency = self.currency
         mixed = [
             InputError(f"{item.pointer}/productId", f"product {item.product.product_id} is priced in {other}")
             for item in items
@@ -222,8 +287,13 @@ class Order(Aggregate[OrderEvent]):
             case OrderItemRemovedV1():
                 self.total = event.total
                 self.lines = {pid: line for pid, line in self.lines.items() if pid != event.product_id}
-            case OrderSubmittedV1():
+            case OrderShippingAddressChangedV1():
+                self.shipping_address = event.shipping_address
+            case OrderSubmittedV2():
                 self.status = OrderStatus.SUBMITTED
+            case OrderStockChangedV1():
+                stock = LineStock(event.stock_version, event.reserved, event.waiting, event.shipped)
+                self.stock = self.stock | {event.product_id: stock}
             case OrderConfirmedV1():
                 self.status = OrderStatus.CONFIRMED
             case OrderCompletedV1():

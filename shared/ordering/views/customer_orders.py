@@ -9,14 +9,18 @@ from pydantic import Field
 
 from shared.messaging.container import Container
 from shared.ordering.events import OrderStatus
+from shared.ordering.views import customer_summary, order_details
+from shared.ordering.views.after_order import AfterOrder
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform.examples import CUSTOMER_ID, example
-from shared.platform.input import AfterOrder, Digits, Id, QueryInput
+from shared.platform.examples import example
+from shared.platform.generations import Served
+from shared.platform.input import Digits, OwnerId, QueryInput
 from shared.platform.output import Amount, Answer, Time, amount
-from shared.platform.reading import PATIENCE, point_read, wait_for_order
+from shared.platform.reading import PATIENCE, Wait, point_read, wait_for_one
+from shared.story import CUSTOMER_ID
 
 _PAGE = """
-SELECT c.id, c.status, c.version, c.currency, c.total, c.createdAt, c.submittedAt
+SELECT c.id, c.shape, c.status, c.version, c.currency, c.total, c.createdAt, c.submittedAt
 FROM c WHERE c.kind = 'order'{} ORDER BY c.createdAt DESC, c.id DESC OFFSET @skip LIMIT @take
 """
 PAGE = _PAGE.format("")
@@ -45,20 +49,22 @@ class CustomerOrders(Answer):
 class ListOrders(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """A page of a customer's orders, newest created first."""
 
-    customer_id: Id
+    customer_id: OwnerId
     skip: Annotated[int, Field(ge=0, le=1_000_000), Digits] = 0
     take: Annotated[int, Field(ge=1, le=100), Digits] = 20
     status: OrderStatus | None = None
     after: AfterOrder | None = None
 
 
-async def list_orders(orders: Container, query: ListOrders, wait: int) -> CustomerOrders:
+async def list_orders(served: Served, query: ListOrders, wait: Wait) -> CustomerOrders:
     """Read a page; a customer without orders has an empty one.
 
     Raises:
-        Problem: the order that `after` names has not got to its version within `wait` seconds.
+        UnreadableShape: another release wrote one of the documents.
+        Unavailable: the order that `after` names has not got to its version in time.
     """
-    await wait_for_order(orders, str(query.customer_id), query.after, wait)
+    orders = served.container
+    await wait_for_one(orders, str(query.customer_id), query.after, wait)
     items, counts = await asyncio.gather(_page(orders, query), _counts(orders, query.customer_id))
     return CustomerOrders(items=items, total_count=counts[query.status] if query.status else sum(counts.values()))
 
@@ -73,7 +79,7 @@ async def _page(orders: Container, query: ListOrders) -> list[OrderInList]:
     page = PAGE_OF_STATUS if query.status else PAGE
     rows = orders.query_items(page, parameters=parameters, partition_key=str(query.customer_id))
     async with asyncio.timeout(PATIENCE):
-        found = [row async for row in rows]
+        found = [order_details.SHAPES.read(row) async for row in rows]
     return [
         OrderInList(
             order_id=row["id"],
@@ -90,4 +96,4 @@ async def _page(orders: Container, query: ListOrders) -> list[OrderInList]:
 
 async def _counts(orders: Container, customer_id: UUID) -> Mapping[str, Any]:
     summary = await point_read(orders, SUMMARY, str(customer_id))
-    return dict(summary["orders"]) if summary else dict.fromkeys(OrderStatus, 0)
+    return dict(customer_summary.SHAPES.read(summary)["orders"]) if summary else dict.fromkeys(OrderStatus, 0)

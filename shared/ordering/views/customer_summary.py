@@ -4,7 +4,7 @@ It counts an order from its submission. A cancelled order is taken out of the to
 what they were. All changes commute, except those of the list of recent orders, which is kept newest first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from pydantic import Field
 
 from shared.kernel.money import Money
 from shared.messaging.change import Patch
-from shared.messaging.container import Container
 from shared.messaging.envelope import Recorded
+from shared.messaging.shape import Shapes
 from shared.ordering.domain.errors import CustomerNotFound
 from shared.ordering.events import (
     OrderCancelledV1,
@@ -23,17 +23,29 @@ from shared.ordering.events import (
     OrderEvent,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
+    OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderSubmittedV1,
+    OrderStockChangedV1,
+    OrderSubmittedV2,
 )
-from shared.platform.examples import CUSTOMER_ID, example
-from shared.platform.input import AfterOrder, Id, QueryInput, Version
+from shared.ordering.views.after_order import AfterOrder
+from shared.platform.examples import example
+from shared.platform.generations import Served
+from shared.platform.input import OwnerId, QueryInput, Version
 from shared.platform.output import Answer, CurrencyAmount, Time, amount
-from shared.platform.reading import read_at_least, wait_for_order
+from shared.platform.reading import Wait, read_at_least, wait_for_one
 from shared.platform.times import utc_text
+from shared.story import CUSTOMER_ID
 
 SUMMARY = "summary"
 """Id of the document."""
+
+SHAPES = Shapes(
+    what="A customer's summary",
+    today=2,
+    mend="Make the view anew: python3 dev.py rebuild orders",
+    upcasts={1: dict},  # nothing but the number is new
+)
 
 RECENT = 10
 COUNTED = (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED)
@@ -61,7 +73,7 @@ class CustomerSummary(Answer):
 class ReadSummary(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """A customer at a glance."""
 
-    customer_id: Id
+    customer_id: OwnerId
     min_version: Version | None = Field(default=None, description="of the customer: after registering or renaming")
     after: AfterOrder | None = None
 
@@ -75,6 +87,7 @@ def new_summary(customer_id: UUID, name: str, version: int) -> dict[str, Any]:
         "id": SUMMARY,
         "customerId": str(customer_id),
         "kind": "summary",
+        "shape": SHAPES.today,
         "customerName": name,
         "customerVersion": version,
         "orders": dict.fromkeys(OrderStatus, 0),
@@ -88,26 +101,26 @@ def change(recorded: Recorded[OrderEvent]) -> Patch | None:
     """What an event does to the summary, if it comes in the order of submission; None if nothing."""
     match recorded.event:
         case OrderCreatedV1():
-            return Patch(SUMMARY, [_count(OrderStatus.CREATED, 1)])
-        case OrderItemsAddedV1() | OrderItemRemovedV1():
+            return _patch([_count(OrderStatus.CREATED, 1)])
+        case OrderItemsAddedV1() | OrderItemRemovedV1() | OrderShippingAddressChangedV1() | OrderStockChangedV1():
             return None
-        case OrderSubmittedV1() as event:
+        case OrderSubmittedV2() as event:
             at = utc_text(recorded.envelope.occurred_at)
             newest: list[dict[str, Any]] = [
                 {"op": "set", "path": "/lastOrderDate", "value": at},
                 {"op": "add", "path": "/recentOrders/0", "value": _recent(event, at)},
                 {"op": "remove", "path": f"/recentOrders/{RECENT}"},
             ]
-            return Patch(SUMMARY, [*_submitted(event), *newest], condition=f'c.lastOrderDate <= "{at}"')
+            return _patch([*_submitted(event), *newest], f'c.lastOrderDate <= "{at}"')
         case OrderConfirmedV1():
-            return Patch(SUMMARY, [_count(OrderStatus.SUBMITTED, -1), _count(OrderStatus.CONFIRMED, 1)])
+            return _patch([_count(OrderStatus.SUBMITTED, -1), _count(OrderStatus.CONFIRMED, 1)])
         case OrderCompletedV1():
-            return Patch(SUMMARY, [_count(OrderStatus.CONFIRMED, -1), _count(OrderStatus.COMPLETED, 1)])
+            return _patch([_count(OrderStatus.CONFIRMED, -1), _count(OrderStatus.COMPLETED, 1)])
         case OrderCancelledV1() as event:
             operations = [_count(event.was, -1), _count(OrderStatus.CANCELLED, 1)]
             if event.was in COUNTED and event.currency is not None:
                 operations.append(_spend(event.currency, -Money(event.total, event.currency).minor))
-            return Patch(SUMMARY, operations)
+            return _patch(operations)
         case unknown:
             assert_never(unknown)
 
@@ -119,7 +132,7 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
     a whole, an order of a busy customer might never get through.
     """
     event = recorded.event
-    if not isinstance(event, OrderSubmittedV1):
+    if not isinstance(event, OrderSubmittedV2):
         return change(recorded)
     at, recent = utc_text(recorded.envelope.occurred_at), summary["recentOrders"]
     place = sum(entry is not None and entry["submittedAt"] > at for entry in recent)
@@ -127,29 +140,30 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
         return change(recorded)
     conditions = [f'c.recentOrders[{place - 1}].submittedAt > "{at}"']
     if place == RECENT:
-        return Patch(SUMMARY, _submitted(event), condition=conditions[0])
+        return _patch(_submitted(event), conditions[0])
     insert: list[dict[str, Any]] = [
         {"op": "add", "path": f"/recentOrders/{place}", "value": _recent(event, at)},
         {"op": "remove", "path": f"/recentOrders/{RECENT}"},
     ]
     next_one = f"c.recentOrders[{place}]"
     conditions.append(f"IS_NULL({next_one})" if recent[place] is None else f'{next_one}.submittedAt <= "{at}"')
-    return Patch(SUMMARY, [*_submitted(event), *insert], condition=" AND ".join(conditions))
+    return _patch([*_submitted(event), *insert], " AND ".join(conditions))
 
 
-async def read_summary(orders: Container, query: ReadSummary, wait: int) -> tuple[CustomerSummary, str]:
+async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> tuple[CustomerSummary, str]:
     """Read the summary and its etag.
 
     Raises:
         CustomerNotFound: there is no such customer, or none that has been projected yet.
-        Problem: it has not got to `min_version` or `after` within `wait` seconds.
+        UnreadableShape: another release wrote it.
+        Unavailable: it has not got to `min_version` or `after` in time.
     """
-    partition_key = str(query.customer_id)
-    await wait_for_order(orders, partition_key, query.after, wait)
+    orders, partition_key = served.container, str(query.customer_id)
+    await wait_for_one(orders, partition_key, query.after, wait)
     document = await read_at_least(orders, SUMMARY, partition_key, query.min_version, wait, counter="customerVersion")
     if document is None:
         raise CustomerNotFound(f"There is no customer {query.customer_id}.")
-    return _rendered(document), str(document["_etag"])
+    return _rendered(SHAPES.read(document)), str(document["_etag"])
 
 
 def _rendered(document: Mapping[str, Any]) -> CustomerSummary:
@@ -175,7 +189,11 @@ def _rendered(document: Mapping[str, Any]) -> CustomerSummary:
     )
 
 
-def _submitted(event: OrderSubmittedV1) -> list[dict[str, Any]]:
+def _patch(operations: Sequence[Mapping[str, Any]], condition: str | None = None) -> Patch:
+    return Patch(SUMMARY, operations, SHAPES, condition)
+
+
+def _submitted(event: OrderSubmittedV2) -> list[dict[str, Any]]:
     return [
         _count(OrderStatus.CREATED, -1),
         _count(OrderStatus.SUBMITTED, 1),
@@ -183,7 +201,7 @@ def _submitted(event: OrderSubmittedV1) -> list[dict[str, Any]]:
     ]
 
 
-def _recent(event: OrderSubmittedV1, at: str) -> dict[str, Any]:
+def _recent(event: OrderSubmittedV2, at: str) -> dict[str, Any]:
     return {
         "orderId": str(event.order_id),
         "submittedAt": at,

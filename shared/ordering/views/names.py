@@ -15,12 +15,16 @@ import sqlalchemy as sa
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.catalog.events import ProductEvent, ProductRenamedV1
-from shared.customers.events import CustomerEvent, CustomerRegisteredV1
+from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.messaging.container import Container, took_effect
 from shared.messaging.envelope import Recorded
 from shared.messaging.projection import Projection
-from shared.ordering.copies import Copies, OrderToCorrect
+from shared.messaging.reading import read_from
+from shared.messaging.shape import Shapes
+from shared.messaging.threads import DELIVERY
+from shared.ordering.copies import OrderToCorrect, orders_of_customer, orders_with_product
 from shared.ordering.events import OrderEvent
+from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY, new_summary
 
 AT_ONCE = 16
@@ -33,21 +37,21 @@ class Names:
     def __init__(
         self,
         containers: Callable[[], Awaitable[Sequence[Container]]],
-        engine: sa.Engine,
+        reader: sa.Engine,
         orders: Projection[OrderEvent],
     ) -> None:
         self._containers = containers
-        self._reader = engine.execution_options(reads_only=True)
+        self._reader = reader
         self._orders = orders
 
-    async def follow_product(self, recorded: Recorded[ProductEvent]) -> None:
+    async def correct_product(self, recorded: Recorded[ProductEvent]) -> None:
         """Show a product's new name in every order that has it."""
         event, version = recorded.event, recorded.envelope.version
         if not isinstance(event, ProductRenamedV1):
             return
         line = f'c.items["{event.product_id}"]'
         await self._correct(
-            await asyncio.to_thread(self._orders_with_product, event.product_id, version),
+            await DELIVERY.run(self._orders_with_product, event.product_id, version),
             [
                 {"op": "set", "path": f"/items/{event.product_id}/productName", "value": event.name},
                 {"op": "set", "path": f"/items/{event.product_id}/productVersion", "value": version},
@@ -55,9 +59,11 @@ class Names:
             condition=f"{line}.productVersion < {version}",
         )
 
-    async def follow_customer(self, recorded: Recorded[CustomerEvent]) -> None:
+    async def correct_customer(self, recorded: Recorded[CustomerEvent]) -> None:
         """Show a customer's name in the summary, which a new customer gets here, and in every order."""
         event, version = recorded.event, recorded.envelope.version
+        if not isinstance(event, CustomerRegisteredV1 | CustomerRenamedV1):
+            return
         partition_key = str(event.customer_id)
         containers = await self._containers()
         for container in containers:
@@ -73,8 +79,8 @@ class Names:
         condition = f"c.customerVersion < {version}"
         for container in containers:
             # unless it has this name, or a later one
-            await _patch(container, SUMMARY, partition_key, operations, f"from c where {condition}")
-        orders = await asyncio.to_thread(self._orders_of_customer, event.customer_id)
+            await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
+        orders = await DELIVERY.run(self._orders_of_customer, event.customer_id)
         await self._correct(orders, operations, condition)
 
     async def _correct(
@@ -90,26 +96,36 @@ class Names:
         self, container: Container, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str
     ) -> None:
         document_id, partition_key = str(order.order_id), str(order.customer_id)
-        shown = f"from c where c.version >= {order.version} AND {condition}"
+        shown, shapes = f"c.version >= {order.version} AND {condition}", order_details.SHAPES
         with suppress(ResourceNotFoundError):
-            if await _patch(container, document_id, partition_key, rename, shown):
+            if await _patch(container, document_id, partition_key, rename, shown, shapes):
                 return
         # the name is new already, or the item is gone, or the document is behind
         await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
-        await _patch(container, document_id, partition_key, rename, shown)  # now it cannot be behind
+        await _patch(container, document_id, partition_key, rename, shown, shapes)  # now it cannot be behind
 
     def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
-        with self._reader.connect() as connection:
-            return list(Copies(connection).orders_with_product(product_id, version))
+        return read_from(self._reader, lambda connection: list(orders_with_product(connection, product_id, version)))
 
     def _orders_of_customer(self, customer_id: UUID) -> list[OrderToCorrect]:
-        with self._reader.connect() as connection:
-            return list(Copies(connection).orders_of_customer(customer_id))
+        return read_from(self._reader, lambda connection: list(orders_of_customer(connection, customer_id)))
 
 
 async def _patch(
-    container: Container, document_id: str, partition_key: str, rename: list[dict[str, Any]], when: str
+    container: Container,
+    document_id: str,
+    partition_key: str,
+    rename: list[dict[str, Any]],
+    condition: str,
+    shapes: Shapes,
 ) -> bool:
-    return await took_effect(
-        container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
-    )
+    """Patch a document that is in today's shape, or is by the second look; tell whether the condition held."""
+    when = f"from c where {shapes.condition} AND {condition}"
+    for _ in range(2):
+        if await took_effect(
+            container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+        ):
+            return True
+        if not await shapes.brought(container, document_id, partition_key):
+            return False
+    return False

@@ -1,6 +1,7 @@
 """The order as its customer sees it: one document, written by the order's events, read by id."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -9,8 +10,10 @@ from pydantic import Field
 from shared.kernel.money import Money
 from shared.messaging.change import Create, Patch
 from shared.messaging.envelope import Recorded
+from shared.messaging.shape import Shapes
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import (
+    Address,
     OrderCancelledV1,
     OrderCompletedV1,
     OrderConfirmedV1,
@@ -19,15 +22,32 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderSubmittedV1,
+    OrderStockChangedV1,
+    OrderSubmittedV2,
 )
-from shared.platform.examples import CUSTOMER_ID, ORDER_ID, example
+from shared.platform.examples import example
 from shared.platform.generations import Served
-from shared.platform.input import Id, Moment, QueryInput, Version
+from shared.platform.http import etags
+from shared.platform.input import Id, Moment, OwnerId, QueryInput, Version
 from shared.platform.output import Amount, Answer, Time, amount
-from shared.platform.reading import read_at_least
+from shared.platform.reading import Wait, read_at_least
 from shared.platform.times import utc_text
+from shared.story import CUSTOMER_ID, ORDER_ID
+
+
+def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a document of before say of each version when it was shown; null where that was not noted."""
+    return {**document, "projected": document.get("projected", [None] * document["version"])}
+
+
+SHAPES = Shapes(
+    what="An order's document",
+    today=2,
+    mend="Make the view anew: python3 dev.py rebuild orders",
+    upcasts={1: _with_projected},
+)
 
 
 class DeliveryAddress(Answer):
@@ -40,6 +60,15 @@ class DeliveryAddress(Answer):
     country: str | None
 
 
+class LineStatus(StrEnum):
+    """Whether the pieces of a line are there: none are kept or held, all are reserved, some waited for, all shipped."""
+
+    NONE = "none"
+    RESERVED = "reserved"
+    WAITING = "waiting"
+    SHIPPED = "shipped"
+
+
 class OrderItem(Answer):
     """One line of an order."""
 
@@ -48,6 +77,7 @@ class OrderItem(Answer):
     quantity: int
     unit_price: Amount
     amount: Amount
+    stock: LineStatus
 
 
 class OrderDetails(Answer):
@@ -74,7 +104,7 @@ class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customer
     """An order in full."""
 
     order_id: Id
-    customer_id: Id
+    customer_id: OwnerId
     min_version: Version | None = None
     as_of_version: Version | None = Field(default=None, description="as it was at this version")
     as_of: Moment | None = Field(default=None, description="as it was at this time")
@@ -96,8 +126,13 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
             operations = [*lines, _set("/currency", event.currency), _set_total(event)]
         case OrderItemRemovedV1():
             operations = [{"op": "remove", "path": f"/items/{event.product_id}"}, _set_total(event)]
-        case OrderSubmittedV1():
+        case OrderShippingAddressChangedV1():
+            operations = [_set("/shippingAddress", _address(event.shipping_address))]
+        case OrderSubmittedV2():
             operations = [_set("/status", OrderStatus.SUBMITTED), _set("/submittedAt", at)]
+        case OrderStockChangedV1():
+            stock = {"reserved": event.reserved, "waiting": event.waiting, "shipped": event.shipped}
+            operations = [_set(f"/items/{event.product_id}/stock", stock)]
         case OrderConfirmedV1():
             operations = [_set("/status", OrderStatus.CONFIRMED), _set("/confirmedAt", at)]
         case OrderCompletedV1():
@@ -110,22 +145,25 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
             ]
         case _:
             assert_never(event)
-    return Patch(str(event.order_id), operations)
+    return Patch(str(event.order_id), operations, SHAPES)
 
 
-async def read_order(served: Served, query: ReadOrder, wait: int) -> tuple[OrderDetails, str]:
+async def read_order(served: Served, query: ReadOrder, wait: Wait) -> tuple[OrderDetails, str]:
     """Read an order and its etag.
 
     Raises:
         OrderNotFound: the customer has no such order, or none that has been projected yet.
-        Problem: it is not at `min_version` within `wait` seconds.
+        UnreadableShape: another release wrote it.
+        Unavailable: it is not at `min_version` in time.
     """
     document = await read_at_least(
         served.container, str(query.order_id), str(query.customer_id), query.min_version, wait
     )
     if document is None:
         raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
-    return rendered(document), _etag(document, served.generation)
+    return rendered(SHAPES.read(document)), etags.of_version(
+        document["version"], document["renames"], served.generation
+    )
 
 
 def rendered(document: Mapping[str, Any]) -> OrderDetails:
@@ -147,6 +185,7 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
                 quantity=line["quantity"],
                 unit_price=amount(line["unitPrice"], currency),
                 amount=amount(line["quantity"] * line["unitPrice"], currency),
+                stock=_line_status(line),
             )
             for product_id, line in lines
         ],
@@ -160,21 +199,25 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
     )
 
 
-def _etag(document: Mapping[str, Any], generation: int) -> str:
-    """Tell apart what readers can see: the version, and how often a name in it was changed since, in this generation.
-
-    If-Match on a command takes the version alone, so either form serves there.
-    """
-    version, renames = document["version"], document["renames"]
-    return f'"{version}.{renames}.{generation}"' if renames or generation > 1 else f'"{version}"'
+def _line_status(line: Mapping[str, Any]) -> LineStatus:
+    match line.get("stock"):
+        case {"waiting": int(waiting)} if waiting:
+            return LineStatus.WAITING
+        case {"reserved": int(reserved)} if reserved:
+            return LineStatus.RESERVED
+        case {"shipped": int(shipped)} if shipped:
+            return LineStatus.SHIPPED
+        case _:
+            return LineStatus.NONE
 
 
 def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
-    address, currency = event.shipping_address, event.currency
+    currency = event.currency
     return {
         "id": str(event.order_id),
         "customerId": str(event.customer_id),
         "kind": "order",
+        "shape": SHAPES.today,
         "version": 1,
         "renames": 0,
         "customerName": event.customer_name,
@@ -183,19 +226,23 @@ def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
         "currency": currency,
         "total": 0 if currency is None else Money(event.total, currency).minor,
         "items": {} if currency is None else {str(line.product_id): _line(line, currency) for line in event.lines},
-        "shippingAddress": {
-            "street": address.street,
-            "city": address.city,
-            "postalCode": address.postal_code,
-            "region": address.region,
-            "country": address.country,
-        },
+        "shippingAddress": _address(event.shipping_address),
         "createdAt": at,
         "submittedAt": None,
         "confirmedAt": None,
         "completedAt": None,
         "cancelledAt": None,
         "cancelReason": None,
+    }
+
+
+def _address(address: Address) -> dict[str, Any]:
+    return {
+        "street": address.street,
+        "city": address.city,
+        "postalCode": address.postal_code,
+        "region": address.region,
+        "country": address.country,
     }
 
 

@@ -5,24 +5,28 @@ What projecting, event by event, leaves behind after some time is the same: both
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.messaging.aggregates import within_events
 from shared.messaging.change import applied, folded
+from shared.messaging.columns import in_ids
 from shared.messaging.envelope import Recorded
-from shared.messaging.event_log import PARAMETERS
+from shared.messaging.shape import Shapes
 from shared.ordering.events import OrderCreatedV1, OrderEvent, OrderItemsAddedV1
 from shared.ordering.tables import CUSTOMERS, LOG, ORDERS, PRODUCTS
 from shared.ordering.views import customer_summary, order_details
+from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform.partitions import Own, Place
+from shared.platform.reading import Document
 
 _CUSTOMER = sa.bindparam("customer", type_=sa.Uuid)
 _ORDER = sa.bindparam("order", type_=sa.Uuid)
 _MOST = sa.bindparam("most", type_=sa.Integer)
 _CUSTOMERS_WITH_ORDERS = (
-    sa.select(CUSTOMERS.c.customer_id, CUSTOMERS.c.name, CUSTOMERS.c.name_version, ORDERS.c.order_id)
+    sa.select(CUSTOMERS.c.customer_id, CUSTOMERS.c.name, CUSTOMERS.c.name_version, ORDERS.c.order_id, ORDERS.c.version)
     .select_from(CUSTOMERS.outerjoin(ORDERS, ORDERS.c.customer_id == CUSTOMERS.c.customer_id))
     .order_by(CUSTOMERS.c.customer_id, ORDERS.c.order_id)
     .limit(_MOST)
@@ -43,24 +47,10 @@ SOME_CUSTOMERS = (
     .limit(_MOST)
 )
 RENAMED_PRODUCTS = sa.select(PRODUCTS.c.product_id, PRODUCTS.c.name, PRODUCTS.c.name_version).where(
-    PRODUCTS.c.product_id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid)), PRODUCTS.c.name_version > 1
+    in_ids(PRODUCTS.c.product_id, "ids"), PRODUCTS.c.name_version > 1
 )
 COUNT_ORDERS = sa.select(sa.func.count()).select_from(ORDERS)
 COUNT_CUSTOMERS = sa.select(sa.func.count()).select_from(CUSTOMERS)
-CHANGED_ORDERS = (
-    sa.select(
-        LOG.table.c.sequence,
-        LOG.table.c.aggregate_version,
-        LOG.table.c.occurred_at,
-        LOG.table.c.aggregate_id,
-        ORDERS.c.customer_id,
-    )
-    .select_from(LOG.table.join(ORDERS, ORDERS.c.order_id == LOG.table.c.aggregate_id))
-    .where(LOG.table.c.sequence > sa.bindparam("after", type_=sa.BigInteger))
-    .order_by(LOG.table.c.sequence)
-    .limit(_MOST)
-)
-
 type History = Sequence[Recorded[OrderEvent]]
 
 
@@ -79,16 +69,26 @@ class CustomersOrders:
     name: Named
     histories: Sequence[History]
     products: Mapping[UUID, Named]
+    begins: bool = False
 
-    def order(self, history: History) -> dict[str, Any]:
-        """Make the document of an order."""
+    @property
+    def partition_key(self) -> str:
+        """The customer."""
+        return str(self.customer_id)
+
+    def gate(self, history: History) -> str:
+        """Name an order's document."""
+        return str(history[0].envelope.aggregate_id)
+
+    def own(self, history: History) -> Own:
+        """Make the document of an order, with the names of today."""
         document = document_of(history)
-        self.rename(document)
-        return document
+        self.refresh(document)
+        return {Place(self.partition_key, self.gate(history)): document}
 
-    def summary(self, histories: Iterable[History], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def shared(self, histories: Sequence[History], before: Mapping[str, Document]) -> Mapping[str, dict[str, Any]]:
         """Make the customer's summary, or add orders to the one that is there; without what the store put into it."""
-        document = {name: value for name, value in (before or {}).items() if not name.startswith("_")}
+        document = {name: value for name, value in before.get(SUMMARY, {}).items() if not name.startswith("_")}
         document = document or customer_summary.new_summary(self.customer_id, self.name.name, self.name.version)
         self._rename_customer(document)
         for history in histories:
@@ -96,9 +96,9 @@ class CustomersOrders:
                 step = customer_summary.late_change(recorded, document)
                 if step is not None:
                     applied(document, step)
-        return document
+        return {SUMMARY: document}
 
-    def rename(self, document: dict[str, Any]) -> bool:
+    def refresh(self, document: dict[str, Any]) -> bool:
         """Give an order's document today's names where it has older ones, and tell whether it had."""
         changed = self._rename_customer(document)
         for product_id, line in document["items"].items():
@@ -120,19 +120,59 @@ def document_of(history: History) -> dict[str, Any]:
     return folded(order_details.change(recorded) for recorded in history)
 
 
-def next_orders(connection: sa.Connection, after: tuple[UUID, UUID], most: int) -> Sequence[CustomersOrders]:
-    """Read the customers and orders behind this pair of ids, both in the order that the database gives them."""
-    return _read(connection, NEXT_ORDERS, {"customer": after[0], "order": after[1], "most": most})
+class CustomerPartitions:
+    """A partition for each customer: the orders, and the summary that counts them."""
+
+    log = LOG
+    counter = "renames"
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell summaries from orders."""
+        return customer_summary.SHAPES if document["id"] == SUMMARY else order_details.SHAPES
+
+    def shared_ids(self, partition_key: str) -> Sequence[str]:  # noqa: ARG002  # each has one
+        """Name the summary."""
+        return [SUMMARY]
+
+    def total(self, connection: sa.Connection) -> int:
+        """Count orders and customers."""
+        return sum(int(connection.execute(each).scalar_one()) for each in (COUNT_ORDERS, COUNT_CUSTOMERS))
+
+    def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
+        """Name some customers."""
+        values = {"customer": start, "most": count}
+        return [str(id_) for id_ in connection.execute(SOME_CUSTOMERS, values).scalars()]
+
+    def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
+        """Name a customer's partition."""
+        return str(id_) if connection.execute(ORDERS_OF_ONE, {"customer": id_, "most": 1}).first() else None
+
+    def next(
+        self, connection: sa.Connection, position: str | None, most: int
+    ) -> tuple[Sequence[CustomersOrders], str | None]:
+        """Read the next customers and orders; the position is the customer and the order that came last.
+
+        Both come in the order that the database gives them.
+        """
+        customer, _, order = (position or f"{UUID(int=0)}/{UUID(int=0)}").partition("/")
+        values = {"customer": UUID(customer), "order": UUID(order), "most": most}
+        rows = connection.execute(NEXT_ORDERS, values).all()
+        found = _folds(connection, within_events(rows, [row.version or 0 for row in rows]), UUID(customer))
+        if not found:
+            return [], None
+        last = found[-1].gate(found[-1].histories[-1]) if found[-1].histories else UUID(int=0)
+        return found, f"{found[-1].customer_id}/{last}"
+
+    def one(self, connection: sa.Connection, partition_key: str, most: int) -> CustomersOrders | None:
+        """Read a customer and the orders, or as many of them; None if ordering does not know the customer."""
+        values = {"customer": UUID(partition_key), "most": most}
+        found = _folds(connection, connection.execute(ORDERS_OF_ONE, values).all())
+        return found[0] if found else None
 
 
-def orders_of(connection: sa.Connection, customer_id: UUID, most: int) -> CustomersOrders | None:
-    """Read a customer and the orders, or as many of them; None if ordering does not know the customer."""
-    found = _read(connection, ORDERS_OF_ONE, {"customer": customer_id, "most": most})
-    return found[0] if found else None
-
-
-def _read(connection: sa.Connection, statement: sa.Select[Any], values: dict[str, object]) -> Sequence[CustomersOrders]:
-    rows = connection.execute(statement, values).all()
+def _folds(
+    connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], begun: UUID | None = None
+) -> Sequence[CustomersOrders]:
     histories = LOG.histories(connection, [row.order_id for row in rows if row.order_id is not None])
     products = _renamed_products(connection, histories.values())
     customers: dict[UUID, CustomersOrders] = {}
@@ -141,7 +181,9 @@ def _read(connection: sa.Connection, statement: sa.Select[Any], values: dict[str
         if row.customer_id not in customers:
             name = Named(row.name, row.name_version)
             orders[row.customer_id] = []
-            customers[row.customer_id] = CustomersOrders(row.customer_id, name, orders[row.customer_id], products)
+            customers[row.customer_id] = CustomersOrders(
+                row.customer_id, name, orders[row.customer_id], products, begins=row.customer_id != begun
+            )
         if row.order_id is not None:
             orders[row.customer_id].append(histories[row.order_id])
     return list(customers.values())
@@ -155,8 +197,5 @@ def _renamed_products(connection: sa.Connection, histories: Iterable[History]) -
         if isinstance(recorded.event, OrderCreatedV1 | OrderItemsAddedV1)
         for line in recorded.event.lines
     }
-    found: dict[UUID, Named] = {}
-    for some in batched(ids, PARAMETERS, strict=False):
-        rows = connection.execute(RENAMED_PRODUCTS, {"ids": some})
-        found |= {row.product_id: Named(row.name, row.name_version) for row in rows}
-    return found
+    rows = connection.execute(RENAMED_PRODUCTS, {"ids": ids})
+    return {row.product_id: Named(row.name, row.name_version) for row in rows}

@@ -3,10 +3,10 @@
 Names are those of the time: the log does not know of later renames.
 """
 
-import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from itertools import takewhile
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -15,18 +15,35 @@ from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from shared.messaging.container import Container
 from shared.messaging.event_log import Entry
+from shared.messaging.past import Past
+from shared.messaging.reading import read_from
+from shared.messaging.unit_of_work import LONGEST_TIMEOUT
 from shared.ordering.domain.errors import NoSuchVersion, OrderNotFound
 from shared.ordering.events import OrderEvent
-from shared.ordering.tables import LOG
-from shared.ordering.views.order_details import OrderDetails, ReadOrder, rendered
-from shared.ordering.views.order_documents import document_of
-from shared.platform.examples import ORDER_ID, example
+from shared.ordering.tables import LOG, SNAPSHOTS
+from shared.ordering.views import order_details
+from shared.ordering.views.order_details import SHAPES, OrderDetails, ReadOrder, read_order, rendered
+from shared.platform.examples import example
+from shared.platform.generations import Served
 from shared.platform.input import Digits, Id, QueryInput
 from shared.platform.output import Answer, Time
-from shared.platform.reading import point_read
+from shared.platform.reading import Wait, point_read
 from shared.platform.times import utc_text
+from shared.platform.turns import FairTurns
+from shared.story import ORDER_ID
 
-_PAYLOAD = TypeAdapter[dict[str, JsonValue]](dict[str, JsonValue], config=ConfigDict(defer_build=True))
+PAST = Past(LOG, SNAPSHOTS, order_details.change, SHAPES.today)
+
+AT_ONCE, PLACES = 4, 32
+"""Reads of the log that one process carries out at once, and that it lets in at all. They are rare, and they take the
+processor from everybody else: a fold is Python's own work."""
+
+FOLDING = 2.0
+"""Seconds that one read may fold for. What it has folded by then is kept, and the next read begins there."""
+
+_PAYLOAD = TypeAdapter[dict[str, JsonValue]](
+    dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
+)
 
 
 class OrderHappening(Answer):
@@ -65,16 +82,43 @@ class ReadHistory(QueryInput, json_schema_extra=example(orderId=ORDER_ID)):
     take: Annotated[int, Field(ge=1, le=1_000), Digits] = 100
 
 
-async def read_history(orders: Container, engine: sa.Engine, query: ReadHistory) -> OrderHistory:
-    """Read a page of an order's events.
+class Pasts:
+    """Reads the log for callers, who take turns: nobody who reads it keeps others from anything."""
 
-    Raises:
-        OrderNotFound: there is no such order.
-    """
-    first, page, version = await asyncio.to_thread(_entries, engine, query)
-    customer_id = first.recorded.event.customer_id
+    def __init__(self, reader: sa.Engine, keeper: sa.Engine) -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            reader: reads the log.
+            keeper: writes snapshots.
+        """
+        self._reader = reader
+        self._keeper = keeper
+        self._turns = FairTurns(AT_ONCE, PLACES, kind="reads of the past")
+
+    async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, str]:
+        """Read an order as it is, or as it was when it is the caller's turn.
+
+        Raises:
+            OrderNotFound, NoSuchVersion, StillFolding, Unavailable: as reading an order now, or of the past, in turn.
+        """
+        if not query.of_the_past:
+            return await read_order(served, query, wait)
+        fold = partial(read_order_of_the_past, self._reader, self._keeper, query)
+        return await self._turns.take_for(wait.caller, fold)
+
+    async def read_history(self, served: Served, query: ReadHistory, wait: Wait) -> OrderHistory:
+        """Read a page of history when it is the caller's turn; raises as read_entries and FairTurns."""
+        entries = await self._turns.take_for(wait.caller, partial(read_entries, self._reader, query))
+        return await read_history(served.container, query, *entries)
+
+
+async def read_history(
+    orders: Container, query: ReadHistory, customer_id: UUID, page: Sequence[Entry[OrderEvent]], version: int
+) -> OrderHistory:
+    """Tell an order's events, and when the read model showed them."""
     document = await point_read(orders, str(query.order_id), str(customer_id))
-    projected: Sequence[int] = document["projected"] if document else ()
+    projected: Sequence[int | None] = SHAPES.read(document)["projected"] if document else ()
     return OrderHistory(
         order_id=query.order_id,
         customer_id=customer_id,
@@ -83,40 +127,60 @@ async def read_history(orders: Container, engine: sa.Engine, query: ReadHistory)
     )
 
 
-def read_order_of_the_past(engine: sa.Engine, query: ReadOrder) -> OrderDetails:
+def read_order_of_the_past(reader: sa.Engine, keeper: sa.Engine, query: ReadOrder) -> OrderDetails:
     """Read an order as it was at a version or a time; if both are given, at the earlier of the two.
 
     The log has every version that a command answered, so there is nothing to wait for.
 
+    Args:
+        reader: reads the log.
+        keeper: writes snapshots.
+        query: which order, and when.
+
     Raises:
         OrderNotFound: the customer has no such order.
         NoSuchVersion: it has not got to this version yet, or was not there at this time.
+        StillFolding: that is too far away for one read.
     """
-    with engine.connect().execution_options(reads_only=True) as connection:
-        history = LOG.history(connection, query.order_id, until=query.as_of_version or 2**62)
-    if not history or history[0].event.customer_id != query.customer_id:
+    deadline = time.monotonic() + FOLDING
+    owner, version = read_from(reader, lambda connection: _owner_and_version(connection, query.order_id))
+    if owner != query.customer_id:
         raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
-    if query.as_of_version is not None and history[-1].envelope.version < query.as_of_version:
-        raise NoSuchVersion(f"Order {query.order_id} is at version {history[-1].envelope.version}.")
-    if query.as_of is not None:
-        as_of = query.as_of
-        # not a filter: machines' clocks differ, and an event means nothing without those before it
-        history = list(takewhile(lambda recorded: recorded.envelope.occurred_at <= as_of, history))
-    if not history:
+    if query.as_of_version is not None and version < query.as_of_version:
+        raise NoSuchVersion(f"Order {query.order_id} is at version {version}.")
+    until = query.as_of_version or version
+    document = PAST.document(reader, keeper, query.order_id, until, query.as_of, deadline)
+    if document is None:
         raise NoSuchVersion(f"Order {query.order_id} was not there yet.")
-    return rendered(document_of(history))
+    return rendered(document)
 
 
-def _entries(engine: sa.Engine, query: ReadHistory) -> tuple[Entry[OrderEvent], Sequence[Entry[OrderEvent]], int]:
-    """Give the first event, those of the page, and the version of the last one."""
-    with engine.connect().execution_options(reads_only=True) as connection:
-        entries = LOG.entries(connection, query.order_id)
-    if not entries:
+def read_entries(reader: sa.Engine, query: ReadHistory) -> tuple[UUID, Sequence[Entry[OrderEvent]], int]:
+    """Give an order's customer, the events of the page, and the version of the last event of all.
+
+    Raises:
+        OrderNotFound: there is no such order.
+    """
+
+    def entries(connection: sa.Connection) -> tuple[UUID | None, Sequence[Entry[OrderEvent]], int]:
+        connection = connection.execution_options(statement_timeout=LONGEST_TIMEOUT)
+        until = query.after_version + query.take  # versions have no gaps
+        owner, version = _owner_and_version(connection, query.order_id)
+        return owner, LOG.entries(connection, query.order_id, query.after_version, until), version
+
+    owner, page, version = read_from(reader, entries)
+    if owner is None:
         raise OrderNotFound(f"There is no order {query.order_id}.")
-    return entries[0], entries[query.after_version :][: query.take], entries[-1].recorded.envelope.version
+    return owner, page, max([version, *(entry.recorded.envelope.version for entry in page)])
 
 
-def _happening(entry: Entry[OrderEvent], projected: Sequence[int]) -> OrderHappening:
+def _owner_and_version(connection: sa.Connection, order_id: UUID) -> tuple[UUID | None, int]:
+    """Ask the log whose order it is, and how far: its first event, and the version of its last."""
+    first = LOG.history(connection, order_id, until=1)
+    return (first[0].event.customer_id, LOG.version(connection, order_id)) if first else (None, 0)
+
+
+def _happening(entry: Entry[OrderEvent], projected: Sequence[int | None]) -> OrderHappening:
     envelope = entry.recorded.envelope
     shown = projected[envelope.version - 1] if envelope.version <= len(projected) else None
     return OrderHappening(

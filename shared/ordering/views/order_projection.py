@@ -23,11 +23,10 @@ def change(recorded: Recorded[OrderEvent]) -> Change:
 async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> Change:
     """What it does when the summary is not there yet, or has later submissions already."""
     event, partition_key = recorded.event, str(recorded.event.customer_id)
-    try:
-        summary = await container.read_item(SUMMARY, partition_key)
-    except ResourceNotFoundError:
+    summary = await customer_summary.SHAPES.stored(container, SUMMARY, partition_key)
+    if summary is None:
         if not isinstance(event, OrderCreatedV1):
-            raise
+            raise ResourceNotFoundError(f"The summary of customer {partition_key} is missing.")
         # the customer's own events are on their way; they will find it, with the name that the order knew
         document = new_summary(event.customer_id, event.customer_name, event.customer_version)
         try:

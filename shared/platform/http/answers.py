@@ -1,18 +1,45 @@
 """The answers that triggers give: statuses, headers and bodies that all routes write alike."""
 
-import hashlib
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from urllib.parse import quote, unquote, urlsplit
+from typing import override
+from urllib.parse import quote, urlsplit
 
 import azure.functions as func
+from werkzeug.datastructures import Headers
 
 from shared.messaging.envelope import Accepted
+from shared.platform.http import etags
 from shared.platform.http.problems import problem_of, render
 from shared.platform.http.requests import QueryCall, correlation_id
 from shared.platform.input import QueryInput
 from shared.platform.output import Answer
 
 JSON = "application/json"
+
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+class Bodyless(func.HttpResponse):
+    """An answer without content (204, 304), and so without a media type: azure.functions would write text/plain."""
+
+    def __init__(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status)
+        self._headers = _Untyped(headers)
+
+    @property
+    @override
+    def headers(self) -> Headers:
+        return self._headers
+
+
+class _Untyped(Headers):
+    """Headers that get no Content-Type; azure.functions adds one where it finds none."""
+
+    @override
+    def __contains__(self, key: str) -> bool:
+        return key.lower() == "content-type" or super().__contains__(key)
 
 
 def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpResponse:
@@ -27,7 +54,7 @@ def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpRespo
 
 def done(accepted: Accepted) -> func.HttpResponse:
     """Answer that a command was carried out."""
-    return func.HttpResponse(status_code=HTTPStatus.NO_CONTENT, headers=_version(accepted))
+    return Bodyless(HTTPStatus.NO_CONTENT, _version(accepted))
 
 
 def told(answer: Answer) -> func.HttpResponse:
@@ -40,22 +67,15 @@ def told(answer: Answer) -> func.HttpResponse:
 def found(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:
     """Answer a query, or 304 if the caller has this very answer; without an etag of its own, its content makes one."""
     body = answer.model_dump_json(by_alias=True).encode()
-    tag = etag or f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    tag = etag or etags.of_content(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if call.if_none_match is not None and matches(call.if_none_match, tag):
-        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    if etags.is_known(call.if_none_match, tag):
+        return Bodyless(HTTPStatus.NOT_MODIFIED, headers)
     return func.HttpResponse(body, mimetype=JSON, headers=headers)
 
 
-def matches(if_none_match: str, etag: str) -> bool:
-    """Tell whether a caller has this version: compare weakly, as RFC 9110 says for If-None-Match."""
-    return if_none_match.strip() == "*" or etag in {
-        candidate.strip().removeprefix("W/") for candidate in if_none_match.split(",")
-    }
-
-
 def _version(accepted: Accepted) -> dict[str, str]:
-    headers = {"ETag": f'"{accepted.version}"', "Cache-Control": "no-store"}
+    headers = {"ETag": etags.of_version(accepted.version), "Cache-Control": "no-store"}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
     return headers
@@ -70,5 +90,9 @@ def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.C
 
 def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer an error as problem details."""
-    instance = quote(unquote(urlsplit(req.url).path))  # a URI reference, however the host writes the path
-    return finished(render(problem_of(error), instance, correlation_id(req, context)), req, context)
+    return finished(render(problem_of(error), _instance(req), correlation_id(req, context)), req, context)
+
+
+def _instance(req: func.HttpRequest) -> str:
+    """Give the path as it was asked for (%2F is no slash), and as a URI reference however the host writes it."""
+    return quote(_LONE_PERCENT.sub("%25", urlsplit(req.url).path), safe="/%:@!$&'()*+,;=~")

@@ -1,4 +1,4 @@
-"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; subscriptions."""
+"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; events; timers."""
 
 import functools
 import inspect
@@ -9,14 +9,13 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from shared.platform.generations import Generations
+from shared.platform.callers import Owners
 from shared.platform.http.answers import failed, finished
-from shared.platform.http.callers import Role, admit
+from shared.platform.http.callers import admit, require_intent
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
-from shared.platform.subscriptions import Consume, Consumer, trigger
+from shared.platform.subscriptions import Consumer, trigger
 from shared.platform.turns import Turns
-from shared.platform.views import Source, View
 
 PREFIX = "/api"
 """Where all routes begin: routePrefix in host.json."""
@@ -42,7 +41,7 @@ class Operation:
         can_miss: whether what the path names may not exist (404).
         versioned: whether it is about one thing that has a version (ETag).
         role: what a caller needs; OPEN for everybody.
-        customers: whether customers may do it too, with what is theirs.
+        own: whether owners may do it too, with what is theirs.
     """
 
     name: str
@@ -54,8 +53,8 @@ class Operation:
     description: str
     tag: str
     can_miss: bool
-    role: Role | None
-    customers: bool
+    role: str | None
+    own: bool
     versioned: bool = True
 
     @property
@@ -70,13 +69,15 @@ class Operation:
 
 
 class Api:
-    """The routes, subscriptions and views of one context."""
+    """The routes and subscriptions of one context, and what it does from time to time."""
 
-    def __init__(self, tag: str) -> None:
+    def __init__(self, tag: str, owners: Owners | None = None) -> None:
+        self.owners = owners
         self.blueprint = func.Blueprint()
         self.operations: list[Operation] = []
         self.consumers: list[Consumer] = []
-        self.views: list[View] = []
+        self.sweeps: dict[str, Callable[[], None]] = {}
+        self.watches: dict[str, Callable[[], Awaitable[None]]] = {}
         self._tag = tag
         self._turns = Turns()
 
@@ -86,8 +87,8 @@ class Api:
         route: str,
         command: type[Input],
         *,
-        role: Role | None,
-        customers: bool = False,
+        role: str | None,
+        own: bool = False,
         created: type[Answer] | None = None,
     ) -> Callable[[CommandTrigger], CommandTrigger]:
         """Register a trigger that carries out a command on a thread, when it is its turn.
@@ -97,7 +98,7 @@ class Api:
             route: the template, without the prefix.
             command: its input.
             role: what a caller needs; OPEN lets everybody in.
-            customers: let customers do it too. The repository then keeps to Metadata.customer_id.
+            own: let owners do it too. The repository then keeps to Metadata.owner_id.
             created: what it answers when it makes something new.
         """
 
@@ -122,9 +123,9 @@ class Api:
                     success=HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT,
                     description=inspect.getdoc(command) or "",
                     tag=self._tag,
-                    can_miss=created is None,
+                    can_miss=created is None or _PARAMETER.search(route) is not None,
                     role=role,
-                    customers=customers,
+                    own=own,
                 ),
             )
             return trigger
@@ -137,8 +138,8 @@ class Api:
         query: type[QueryInput] | None,
         answer: type[Answer],
         *,
-        role: Role | None,
-        customers: bool = False,
+        role: str | None,
+        own: bool = False,
         can_miss: bool = True,
     ) -> Callable[[QueryTrigger], QueryTrigger]:
         """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
@@ -148,7 +149,7 @@ class Api:
             query: its parameters. One without any says in its docstring what it answers.
             answer: what it answers.
             role: what a caller needs; OPEN lets everybody in.
-            customers: let customers ask too: where there is a `customer_id` among the parameters, for their own.
+            own: let owners ask too: where the parameters name one (OwnerId), for their own.
             can_miss: whether what the path names may not exist.
         """
 
@@ -166,7 +167,7 @@ class Api:
                     tag=self._tag,
                     can_miss=query is not None and can_miss,
                     role=role,
-                    customers=customers,
+                    own=own,
                 ),
             )
 
@@ -179,7 +180,7 @@ class Api:
         action: type[Input],
         answer: type[Answer],
         *,
-        role: Role | None,
+        role: str | None,
         can_miss: bool = False,
     ) -> Callable[[ActionTrigger], ActionTrigger]:
         """Register a trigger that does something to the running system, and answers what came of it.
@@ -201,33 +202,33 @@ class Api:
                     tag=self._tag,
                     can_miss=can_miss,
                     role=role,
-                    customers=False,
+                    own=False,
                     versioned=False,
                 ),
             )
 
         return register
 
-    def consumer(self, topic: str, subscription: str) -> Callable[[Consume], Consume]:
-        """Register what a subscription's events do; the trigger is named after it."""
+    def consume(self, consumer: Consumer) -> None:
+        """Register what a subscription's events do."""
+        self.consumers.append(consumer)
+        trigger(self.blueprint, consumer)
 
-        def register(consume: Consume) -> Consume:
-            consumer = Consumer(consume.__name__, topic, subscription, consume)
-            self.consumers.append(consumer)
-            trigger(self.blueprint, consumer)
-            return consume
+    def sweep(self, topic: str, sweep: Callable[[], None]) -> None:
+        """Register what sends the events that were left behind; one timer carries out all of these."""
+        self.sweeps[f"the relay of {topic}"] = sweep
 
-        return register
-
-    def view(self, generations: Generations, source: Source) -> None:
-        """Register a read model, for those who operate it."""
-        self.views.append(View(generations, source))
+    def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Register what looks after something from time to time; one timer carries out all of these."""
+        self.watches[watch.__name__] = watch
+        return watch
 
     def _serve(self, trigger: QueryTrigger, operation: Operation) -> QueryTrigger:
         @functools.wraps(trigger)
         async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
             try:
-                admit(req, operation.role, customers=operation.customers)
+                admit(req, operation.role, self.owners, own=operation.own)
+                require_intent(req)
                 response = await trigger(req, context)
             except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
                 return failed(error, req, context)

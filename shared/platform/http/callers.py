@@ -9,17 +9,16 @@ import base64
 import functools
 import json
 import logging
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
 from uuid import UUID
 
 import azure.functions as func
 
-from shared.kernel.refusals import NotFound
-from shared.platform.http.problems import RETRY_AFTER, Problem
+from shared.kernel.refusals import Unavailable
+from shared.platform.callers import OPEN, Caller, Owners
+from shared.platform.http.problems import Problem
 from shared.platform.settings import is_unguarded
 
 logger = logging.getLogger(__name__)
@@ -32,54 +31,20 @@ ROLES = frozenset({"http://schemas.microsoft.com/ws/2008/06/identity/claims/role
 """What the platform calls these claims: it renames some on the way, and roles not always
 (https://github.com/Azure/static-web-apps/issues/655)."""
 
-CUSTOMER = "Customer"
-"""The app role of customers who act for themselves. It takes away every other right."""
+SESSION = "AppServiceAuthSession"
+"""How the cookies begin that App Service authentication gives a browser that has signed in."""
 
-OPEN: Final = None
-"""In place of a role: the route is open to everybody."""
-
-
-class Role(StrEnum):
-    """What a caller may do for the shop: the app roles of the API's registration (infra/app-roles.json)."""
-
-    ORDERS_WRITE = "Orders.Write"
-    ORDERS_READ = "Orders.Read"
-    CATALOG_WRITE = "Catalog.Write"
-    CATALOG_READ = "Catalog.Read"
-    CUSTOMERS_WRITE = "Customers.Write"
-    CUSTOMERS_READ = "Customers.Read"
-    OPS = "Ops"
-
-
-class NotTheirs(NotFound):
-    """To a customer, other customers do not exist."""
-
-    code = "customer-not-found"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Somebody whom the platform knows.
-
-    Attributes:
-        id: the object id in Entra ID, which never changes and belongs to nobody else.
-        roles: the app roles that were assigned.
-    """
-
-    id: UUID
-    roles: frozenset[str]
-
-    @property
-    def customer_id(self) -> UUID | None:
-        """Whose data alone the caller reaches; None reaches everybody's. A customer's id is the caller's own."""
-        return self.id if CUSTOMER in self.roles else None
+INTENT, CONSOLE = "X-Requested-With", "tandem-console"
+"""The header that the console sends with every change, and its value. A page of another origin cannot send it: its
+browser asks first (CORS), and is answered that nobody may."""
 
 
 def caller_of(req: func.HttpRequest) -> Caller:
     """Tell who calls.
 
     Raises:
-        Problem: the platform names nobody (401), or does not guard the app (503).
+        Problem: the platform names nobody (401).
+        Unavailable: it does not guard the app.
     """
     require_guard()
     header = req.headers.get(PRINCIPAL)
@@ -96,8 +61,8 @@ def caller_of(req: func.HttpRequest) -> Caller:
     return caller
 
 
-def admit(req: func.HttpRequest, role: Role | None, *, customers: bool) -> None:
-    """Let a request pass to a route that needs this role, or that customers may use too.
+def admit(req: func.HttpRequest, role: str | None, owners: Owners | None = None, *, own: bool = False) -> None:
+    """Let a request pass to a route that needs this role, or that owners may use too if it is their `own`.
 
     Raises:
         Problem: nobody is named (401), or somebody without the right (403).
@@ -105,25 +70,41 @@ def admit(req: func.HttpRequest, role: Role | None, *, customers: bool) -> None:
     if role is OPEN:
         return
     caller = caller_of(req)
-    if caller.customer_id is None and role not in caller.roles:
+    if owners is not None and owners.reach(caller) is not None:
+        if not own:
+            detail = f"This needs the role {role}, and is not for {owners.who}."
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
+    elif role not in caller.roles:
         raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the role {role}.")
-    if caller.customer_id is not None and not customers:
-        raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the role {role}, and is not for customers.")
+
+
+def require_intent(req: func.HttpRequest) -> None:
+    """Refuse a change that a browser may have been made to send by a page of somebody else.
+
+    A browser sends its session along with whatever any page makes it send. A token goes with nothing by itself, so
+    whoever sends one means it.
+
+    Raises:
+        Problem: 403, the request rests on a browser's session, and not on our page.
+    """
+    if req.method in {"GET", "HEAD"} or req.headers.get(INTENT) == CONSOLE:
+        return
+    names = (each.strip().partition("=")[0] for each in re.split("[;,]", req.headers.get("Cookie", "")))
+    if any(name.startswith(SESSION) for name in names):
+        detail = f"A browser's session changes something only with the header {INTENT}: {CONSOLE}."
+        raise Problem(HTTPStatus.FORBIDDEN, "anti-forgery", detail)
 
 
 def require_guard() -> None:
     """Refuse to go on where everybody could write the principal header: in Azure without authentication.
 
     Raises:
-        Problem: 503, until the deployment is mended.
+        Unavailable: until the deployment is mended.
     """
     if is_unguarded():
         logger.error("App Service authentication is off: no caller can be trusted, and none is served")
-        raise Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "authentication-off",
-            "The platform does not authenticate callers at the moment, so none is served.",
-            headers={"Retry-After": str(RETRY_AFTER)},
+        raise Unavailable(
+            "authentication-off", "The platform does not authenticate callers at the moment, so none is served."
         )
 
 

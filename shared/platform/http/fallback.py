@@ -2,8 +2,8 @@
 
 The functions host tries routes in the alphabetical order of the functions' names, not by how specific they are
 (https://github.com/Azure/azure-functions-host/issues/9876), and passes over a route whose methods do not fit. So the
-function here has a name that comes last. This is what the host's source and its users say; it is tested on this
-repository's own host, and not yet on Azure. What the platform itself refuses (429, say) does not come here.
+function here has a name that comes last. That was measured on the real host, built from its sources, and not yet on
+Azure. What the platform itself refuses (429, or a path with an empty segment) does not come here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,18 @@ from urllib.parse import unquote, urlsplit
 
 import azure.functions as func
 
+from shared.kernel.refusals import Unavailable
+from shared.platform.callers import OPEN
+from shared.platform.http import console, docs
 from shared.platform.http.answers import failed
 from shared.platform.http.api import PREFIX, Operation
-from shared.platform.http.callers import OPEN, caller_of
-from shared.platform.http.docs import PAGES
+from shared.platform.http.callers import caller_of
 from shared.platform.http.problems import Problem
 
 READING = frozenset({"GET", "HEAD"})
+
+PAGES = (*docs.PAGES, *console.PAGES)
+"""The routes that are open to everybody and no part of the API's description."""
 
 
 def fallback(operations: Iterable[Operation]) -> func.Blueprint:
@@ -39,7 +44,7 @@ def fallback(operations: Iterable[Operation]) -> func.Blueprint:
         if not allowed_at(req.url, open_to_all):
             try:
                 caller_of(req)
-            except Problem as nobody:
+            except (Problem, Unavailable) as nobody:
                 return failed(nobody, req, context)
         return failed(_refused(req.method, allowed_at(req.url, routes)), req, context)
 

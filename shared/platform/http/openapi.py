@@ -10,10 +10,10 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
+from shared.platform.callers import OPEN, Owners
 from shared.platform.http import openapi_parts as parts
 from shared.platform.http.answers import JSON
 from shared.platform.http.api import PREFIX, Operation
-from shared.platform.http.callers import OPEN
 from shared.platform.http.problems import PROBLEM_JSON
 from shared.platform.input import Input, QueryInput
 from shared.platform.output import Answer
@@ -23,8 +23,8 @@ type Schema = dict[str, Any]
 SCHEMAS = "#/components/schemas/{model}"
 
 
-def document(operations: Iterable[Operation]) -> Schema:
-    """Describe operations.
+def document(operations: Iterable[Operation], about: parts.About) -> Schema:
+    """Describe the operations of an app.
 
     Raises:
         ValueError: two models have the same name.
@@ -33,11 +33,11 @@ def document(operations: Iterable[Operation]) -> Schema:
     schemas = _schemas(operations)
     paths: dict[str, Schema] = {}
     for operation in operations:
-        described = _operation(operation, schemas)
+        described = _operation(operation, schemas, about.owners)
         paths.setdefault(f"{PREFIX}/{operation.route}", {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.1",
-        "info": parts.INFO,
+        "info": parts.info(about),
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
         "components": {
@@ -50,10 +50,11 @@ def document(operations: Iterable[Operation]) -> Schema:
     }
 
 
-class _Untitled(GenerateJsonSchema):
+class Untitled(GenerateJsonSchema):
     """Leaves out titles such as "Productid", which say nothing that the name does not."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002  # pydantic's signature
+        """Never."""
         return False
 
 
@@ -67,7 +68,7 @@ def _models(operations: Iterable[Operation]) -> Iterator[tuple[type[Input | Quer
 
 def _schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
     models = list(dict.fromkeys(_models(operations)))
-    _, generated = models_json_schema(models, ref_template=SCHEMAS, schema_generator=_Untitled)
+    _, generated = models_json_schema(models, ref_template=SCHEMAS, schema_generator=Untitled)
     schemas: dict[str, Schema] = generated.get("$defs", {})
     if clashing := [name for name in schemas if "__" in name]:
         raise ValueError(f"Schemas need names of their own: {', '.join(clashing)}")
@@ -76,12 +77,12 @@ def _schemas(operations: Iterable[Operation]) -> dict[str, Schema]:
     return schemas
 
 
-def _operation(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+def _operation(operation: Operation, schemas: dict[str, Schema], owners: Owners | None) -> Schema:
     described: Schema = {
         "operationId": to_camel(operation.name),
         "tags": [operation.tag],
         "summary": _first_sentence(operation.description),
-        "description": f"{operation.description}\n\n{_who(operation)}",
+        "description": f"{operation.description}\n\n{_who(operation, owners)}",
         "security": [] if operation.role is OPEN else [{scheme: [operation.role] for scheme in parts.SECURITY}],
         "parameters": [],
         "responses": _responses(operation),
@@ -208,10 +209,12 @@ def _response_name(status: HTTPStatus) -> str:
     return "".join(word.capitalize() for word in status.name.split("_"))
 
 
-def _who(operation: Operation) -> str:
+def _who(operation: Operation, owners: Owners | None) -> str:
     if operation.role is OPEN:
         return "Open to everybody."
-    return f"For callers with the role `{operation.role}`{', and for customers' if operation.customers else ''}."
+    return (
+        f"For callers with the role `{operation.role}`{f', and for {owners.who}' if owners and operation.own else ''}."
+    )
 
 
 def _first_sentence(text: str) -> str:

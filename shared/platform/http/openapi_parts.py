@@ -3,29 +3,57 @@
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from shared.platform.http.requests import DEFAULT_WAIT, MAX_BODY, MAX_WAIT
+from shared.kernel.aggregate import MAX_CHANGES
+from shared.platform.callers import Owners
+from shared.platform.http.etags import CONDITION
+from shared.platform.http.requests import DEFAULT_WAIT, KEY, MAX_BODY, MAX_WAIT
 
-INFO = {
-    "title": "Tandem",
-    "version": "1.0.0",
-    "summary": "Orders, products and customers: commands change, queries read.",
-    "description": f"""\
+VERSION = "1.0.0"
+
+
+class About(NamedTuple):
+    """What the app says of itself.
+
+    Attributes:
+        summary: what it is for; a sentence.
+        owners: callers who act for themselves.
+    """
+
+    title: str
+    summary: str
+    owners: Owners | None
+
+
+def info(about: About) -> dict[str, Any]:
+    """Introduce the app."""
+    return {
+        "title": about.title,
+        "version": VERSION,
+        "summary": about.summary,
+        "description": f"""\
 **Commands** change something and answer with the new version in `ETag`. Send an `Idempotency-Key`, and a retry gets the
 first answer again; send `If-Match`, and a command acts on that version or on none. Ids may be chosen by the caller.
 
 **Queries** read what the events have been projected to, a moment later. To read your own write, give the version that
-the command answered as `minVersion` (or `after=<orderId>:<version>` for lists and summaries): the query waits for it,
+the command answered as `minVersion` (or `after=<id>:<version>` for lists and summaries): the query waits for it,
 for {DEFAULT_WAIT} seconds or as long as `Prefer: wait=<seconds>` says. `If-None-Match` saves what has not changed.
 
-**Callers** send `Authorization: Bearer <token>`; each operation says which app role it needs. A caller with the role
-`Customer` is the customer whose id is the token's `oid`, and may do what is said to be for customers, with what is
-theirs. Everything else does not exist for them.
+**Callers** send `Authorization: Bearer <token>`; each operation says which app role it needs. {_own(about.owners)}
 
 **Errors** are problem details ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)); invalid input is named at once in
 `errors`. Quote the correlation id when asking for help.
 """,
-    "license": {"name": "MIT", "identifier": "MIT"},
-}
+        "license": {"name": "MIT", "identifier": "MIT"},
+    }
+
+
+def _own(owners: Owners | None) -> str:
+    if owners is None:
+        return ""
+    return f"""A caller with the role
+`{owners.role}` acts for themselves, by the id that is the token's `oid`, and may do what is said to be for
+{owners.who}, with what is theirs. Everything else does not exist for them."""
+
 
 SUCCESSES = {
     HTTPStatus.OK: "The answer.",
@@ -47,8 +75,13 @@ ERRORS = {
         "There is no valid token. In Azure the platform may say so itself, without a body.", "unauthenticated"
     ),
     HTTPStatus.FORBIDDEN: Error("The caller does not have the role that this needs.", "forbidden"),
-    HTTPStatus.NOT_FOUND: Error("What is named does not exist, or not for this customer.", "order-not-found"),
-    HTTPStatus.CONFLICT: Error("The rules forbid it in the present state; `type` says which rule.", "price-changed"),
+    HTTPStatus.NOT_FOUND: Error("What is named does not exist, or not for this caller.", "not-found"),
+    HTTPStatus.CONFLICT: Error(
+        "The rules forbid it in the present state; `type` says which rule. `closed-for-changes`: one thing takes "
+        f"{MAX_CHANGES:,} changes; what ends its life is taken beyond them.",
+        "closed-for-changes",
+    ),
+    HTTPStatus.LENGTH_REQUIRED: Error("The body came in chunks, without a Content-Length.", "length-required"),
     HTTPStatus.PRECONDITION_FAILED: Error("It is no longer at the version in If-Match.", "stale-version"),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Error(f"The body has more than {MAX_BODY} bytes.", "body-too-large"),
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: Error("The body is not application/json.", "media-type"),
@@ -63,6 +96,7 @@ ERRORS = {
 OF_COMMANDS = {
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.CONFLICT,
+    HTTPStatus.LENGTH_REQUIRED,
     HTTPStatus.PRECONDITION_FAILED,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -94,18 +128,19 @@ REQUEST_HEADERS = {
             "Idempotency-Key",
             "Names this command: sent again with the same content, it is not carried out again, but answered as the "
             "first time.",
-            pattern=r"^[\x21-\x7e]{1,255}$",
+            pattern=KEY,
         ),
         _request_header(
             "If-Match",
-            "The ETag of the version to act on.",
-            pattern=r'^("[0-9]{1,18}(\.[0-9]+)?"|\*)$',
+            "ETags of the versions to act on, of which the command acts on none but these; `*` is any version. Of a "
+            "document's ETag the version counts, the first number.",
+            pattern=CONDITION,
         ),
-        _request_header("If-None-Match", "ETags of what the caller has."),
+        _request_header("If-None-Match", "ETags of what the caller has, or `*`.", examples=['"3"', '"3.1.2", "4"']),
         _request_header(
             "Prefer",
-            f"`wait=<seconds>`: how long to wait for `minVersion` or `after`; {DEFAULT_WAIT} if not said, at most "
-            f"{MAX_WAIT}.",
+            f"`wait=<seconds>` (RFC 7240): how long to wait for `minVersion` or `after`; {DEFAULT_WAIT} if not said, "
+            f"at most {MAX_WAIT}.",
         ),
         _request_header(
             "X-Correlation-Id",
@@ -121,9 +156,10 @@ REQUEST_HEADERS = {
 
 RESPONSE_HEADERS = {
     "ETag": {
-        "description": "The version.",
+        "description": "The version. What a document shows may change without a new one, by a rename or a "
+        "rebuild: then two more numbers follow. Of lists and summaries, an ETag of what they show.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^"[^"]+"$', "examples": ['"3"']},
+        "schema": {"type": "string", "pattern": '^"[^"]+"$', "examples": ['"3"', '"3.1.2"']},
     },
     "Location": {
         "description": "Where it can be read.",
@@ -159,7 +195,7 @@ def problem_example(status: HTTPStatus) -> dict[str, Any]:
         "title": status.phrase,
         "status": status.value,
         "detail": ERRORS[status].description,
-        "instance": "/api/orders",
+        "instance": "/api/things",
         "correlationId": "4bf92f3577b34da6a3ce929d0e0e4736",
     }
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -177,7 +213,7 @@ PROBLEM = {
             "format": "uri",
             "pattern": "^urn:tandem:problem:[a-z-]+$",
             "description": "Which problem it is, for programs.",
-            "examples": ["urn:tandem:problem:price-changed"],
+            "examples": ["urn:tandem:problem:stale-version"],
         },
         "title": {"type": "string", "description": "The status in words."},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},

@@ -7,17 +7,18 @@ from http import HTTPStatus
 
 import azure.functions as func
 import sqlalchemy as sa
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
-from shared.kernel.refusals import InputError, Invalid, NotFound, Refusal, StaleVersion
-from shared.platform.sql import is_transient
-from shared.platform.write_side import KeyReused, LostRace
+from shared.kernel.refusals import InputError, Invalid, NotFound, Refusal, StaleVersion, Unavailable
+from shared.messaging.past import StillFolding
+from shared.messaging.shape import UnreadableShape
+from shared.messaging.sql_errors import is_full, is_transient
+from shared.messaging.unit_of_work import LostRace, OutOfTime
+from shared.platform.write_side import KeyReused
 
 logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
-RETRY_AFTER = 1
-"""Seconds after which a caller may try again where nothing better is known."""
 
 
 class Problem(Exception):
@@ -44,23 +45,34 @@ class Problem(Exception):
         self.headers = headers or {}
 
 
-def problem_of(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
     """Tell what a caller is told about an error; what is not expected is logged and told nothing of."""
     match error:
         case Problem():
             return error
+        case Unavailable():
+            return _later(error)
         case Refusal():
             return Problem(_status(error), error.code, error.detail, error.errors)
         case LostRace():
-            return _later("contention", "Too many commands change this at the same time.")
+            return _later(Unavailable("contention", "Too many commands change this at the same time."))
         case sa.exc.TimeoutError():
-            return _later("overloaded", "All connections to the database are busy.")
-        case sa.exc.DBAPIError() if is_transient(error):
-            return _later("database-unavailable", "The database does not answer at the moment.")
+            return _later(Unavailable("overloaded", "All connections to the database are busy."))
+        case StillFolding():
+            return _later(Unavailable("overloaded", "Much has happened to this; what it was then is being gathered."))
+        case OutOfTime():
+            return _later(Unavailable("database-unavailable", "The database did not answer in time."))
+        case sa.exc.SQLAlchemyError() if is_transient(error) or is_full(error):
+            return _later(_unavailable(error))
+        case ResourceNotFoundError():  # who looks for a document is told so by None
+            return _later(Unavailable("read-models-unavailable", "A container of the read models is missing."))
         case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
             pass
+        case UnreadableShape():
+            logger.error("stored by another release, or damaged: %s", error)
+            return _later(Unavailable("unreadable-shape", str(error)))
         case AzureError() | TimeoutError():
-            return _later("read-models-unavailable", "The read models do not answer at the moment.")
+            return _later(Unavailable("read-models-unavailable", "The read models do not answer at the moment."))
         case _:
             pass
     logger.error("a request failed", exc_info=error)
@@ -101,5 +113,13 @@ def _status(refusal: Refusal) -> HTTPStatus:
             return HTTPStatus.CONFLICT
 
 
-def _later(code: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, code, detail, headers={"Retry-After": str(RETRY_AFTER)})
+def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable:
+    if isinstance(error, sa.exc.DBAPIError) and is_full(error):
+        logger.error("the database has no room left, or may not be written: %s", error.orig)
+        return Unavailable("database-unavailable", "The database takes nothing more at the moment.")
+    return Unavailable("database-unavailable", "The database does not answer at the moment.")
+
+
+def _later(error: Unavailable) -> Problem:
+    headers = {"Retry-After": str(error.retry_after)}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.detail, headers=headers)

@@ -22,6 +22,7 @@ from sqlalchemy import Engine, ForeignKey, Numeric, String, create_engine, event
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_column, relationship, selectinload
 
 from tests.bench.latency import delay_sql
+from tests.support.counting import STATEMENT_BY_STATEMENT
 
 LOCK_PATIENCE = 60
 """Seconds that a writer waits for SQLite's one lock: with the driver's five, some of 64 clients get an error."""
@@ -240,7 +241,10 @@ def main() -> int:
     options = parser.parse_args()
     delay_sql()
     engine = create_engine(
-        f"sqlite:///{options.database}", pool_size=CONNECTIONS, connect_args={"timeout": LOCK_PATIENCE}
+        f"sqlite:///{options.database}",
+        pool_size=CONNECTIONS,
+        connect_args={"timeout": LOCK_PATIENCE},
+        execution_options={STATEMENT_BY_STATEMENT: True},
     )
 
     @event.listens_for(engine, "connect")

@@ -13,8 +13,6 @@ from azure.cosmos import CosmosClient as SyncCosmosClient
 from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy, CosmosClient, DatabaseProxy
 
-from tests.support.cosmos import running_cosmos
-
 PLAIN, EXPIRING = "plain", "expiring"
 COMPOSITE = [[{"path": "/city", "order": "ascending"}, {"path": "/age", "order": "descending"}]]
 INDEXING = {
@@ -26,13 +24,11 @@ INDEXING = {
 
 
 @pytest.fixture(scope="session")
-def connection() -> Iterator[str]:
+def connection(request: pytest.FixtureRequest) -> str:
     given = os.environ.get("CONFORMANCE_COSMOS")
     if given:
-        yield given
-    else:
-        with running_cosmos() as started:
-            yield started
+        return given
+    return str(request.getfixturevalue("cosmos_engine").connection_string)
 
 
 @pytest.fixture(scope="session")

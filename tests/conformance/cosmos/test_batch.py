@@ -105,6 +105,13 @@ async def test_a_version_gate_lets_one_of_many_batches_through(container: Contai
     assert (await container.read_item("summary", pk))["n"] == 1
 
 
+async def test_a_batch_without_operations_is_refused(container: ContainerProxy, pk: str) -> None:
+    # stated by azure-cosmos' own tests against the service (sdk/cosmos/azure-cosmos/tests/test_transactional_batch.py)
+    with pytest.raises(CosmosHttpResponseError, match="Batch request has no operations") as refused:
+        await container.execute_item_batch([], pk)
+    assert refused.value.status_code == 400
+
+
 async def test_a_hundred_operations_are_allowed_and_one_more_is_not(container: ContainerProxy, pk: str) -> None:
     creates: list[Any] = [("create", ({"id": str(number), "pk": pk},)) for number in range(101)]
     with pytest.raises(CosmosHttpResponseError) as refused:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
+pytestmark = pytest.mark.service_only
+
 
 async def read(container: ContainerProxy, **options: Any) -> tuple[list[Any], str]:
     """The items of one read and the continuation after them."""

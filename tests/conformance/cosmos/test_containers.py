@@ -30,6 +30,7 @@ async def test_a_database_is_found_and_listed_until_it_is_deleted(client: Cosmos
         await client.get_database_client(name).read()
 
 
+@pytest.mark.service_only
 async def test_a_container_keeps_its_definition(empty: DatabaseProxy) -> None:
     policy: Any = {
         "indexingMode": "consistent",
@@ -78,6 +79,7 @@ async def test_without_a_container_nothing_is_found(empty: DatabaseProxy) -> Non
         await empty.get_container_client("absent").read_item("1", "a")
 
 
+@pytest.mark.service_only
 async def test_the_default_time_to_live_can_be_changed(empty: DatabaseProxy) -> None:
     container = await empty.create_container("c", PartitionKey("/pk"))
     changed = await empty.replace_container("c", PartitionKey("/pk"), default_ttl=-1)

@@ -34,8 +34,15 @@ async def test_an_item_expires_and_another_that_is_to_stay_does_not(expiring: Co
     await until(lambda: is_gone(expiring, pk, "default"))
     found = [item["id"] async for item in expiring.query_items("SELECT * FROM c", partition_key=pk)]
     assert sorted(found) == ["forever", "longer"]
+
+
+@pytest.mark.service_only
+async def test_an_expired_item_is_not_in_the_feed(expiring: ContainerProxy, pk: str) -> None:
+    await expiring.create_item({"id": "default", "pk": pk})
+    await expiring.create_item({"id": "longer", "pk": pk, "ttl": 1000})
+    await until(lambda: is_gone(expiring, pk, "default"))
     feed = expiring.query_items_change_feed(start_time="Beginning", partition_key=pk)
-    assert sorted([item["id"] async for item in feed]) == ["forever", "longer"]
+    assert [item["id"] async for item in feed] == ["longer"]
 
 
 async def test_the_id_of_an_expired_item_is_free(expiring: ContainerProxy, pk: str) -> None:

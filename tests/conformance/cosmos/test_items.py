@@ -51,6 +51,17 @@ async def test_a_missing_item_is_not_found(container: ContainerProxy, pk: str) -
             await change
 
 
+async def test_an_item_as_it_was_read_stands_for_its_id(container: ContainerProxy, pk: str) -> None:
+    first, second = [await container.create_item({"id": str(number), "pk": pk}) for number in (1, 2)]
+    assert (await container.read_item(first, pk))["id"] == "1"
+    await container.replace_item(second, {"id": "2", "pk": pk, "n": 1})
+    assert (await container.patch_item(second, pk, [{"op": "incr", "path": "/n", "value": 1}]))["n"] == 2
+    await container.delete_item(first, pk)
+    with pytest.raises(CosmosResourceNotFoundError):
+        await container.read_item(first, pk)
+    assert [it["id"] async for it in container.query_items("SELECT * FROM c", partition_key=pk)] == ["2"]
+
+
 async def test_upsert_creates_then_replaces_the_whole_item(container: ContainerProxy, pk: str) -> None:
     first = await container.upsert_item({"id": "1", "pk": pk, "a": 1})
     second = await container.upsert_item({"id": "1", "pk": pk, "b": 2})
@@ -161,6 +172,23 @@ async def test_a_partition_key_is_any_scalar(container: ContainerProxy, pk: str,
         await container.read_item(item_id, pk)
 
 
+@pytest.mark.parametrize(
+    "key", ["k" * 2048, "é" * 1024, "\U0001f6b2" * 512, '"\\' * 1024], ids=["ascii", "é", "bicycles", "escaped"]
+)
+async def test_a_partition_key_has_up_to_2048_bytes_of_utf_8(container: ContainerProxy, pk: str, key: str) -> None:
+    await container.create_item({"id": pk, "pk": key})
+    assert (await container.read_item(pk, key))["pk"] == key
+    assert [it["id"] async for it in container.query_items("SELECT * FROM c", partition_key=key)] == [pk]
+    await container.delete_item(pk, key)
+
+
+@pytest.mark.parametrize("key", ["k" * 2049, "é" * 1024 + "k"], ids=["ascii", "é"])
+async def test_a_longer_partition_key_is_refused(container: ContainerProxy, pk: str, key: str) -> None:
+    with pytest.raises(CosmosHttpResponseError) as refused:
+        await container.create_item({"id": pk, "pk": key})
+    assert refused.value.status_code == 400
+
+
 async def test_equal_numbers_are_one_partition(container: ContainerProxy, pk: str) -> None:
     await container.create_item({"id": pk, "pk": 7.0})
     assert (await container.read_item(pk, 7))["pk"] == 7
@@ -228,6 +256,7 @@ async def test_an_item_of_nearly_2_mb_fits_and_a_larger_one_does_not(container: 
     assert refused.value.status_code == 413
 
 
+@pytest.mark.service_only
 async def test_every_answer_carries_its_charge_and_a_session_token(container: ContainerProxy, pk: str) -> None:
     created = await container.create_item({"id": "1", "pk": pk})
     read = await container.read_item("1", pk)

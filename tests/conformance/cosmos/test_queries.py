@@ -163,6 +163,45 @@ async def test_a_query_gives(people: ContainerProxy, pk: str, query: str, result
     assert await run(people, pk, query) == results
 
 
+@pytest.mark.parametrize(
+    ("query", "results"),
+    [
+        ("SELECT VALUE 1", [1]),
+        ("SELECT VALUE t FROM t IN c.tags", ["x", "y", "y"]),
+        ("SELECT VALUE d.est FROM c.deep.er AS d", [1]),
+        ("SELECT VALUE c.id FROM c WHERE EXISTS(SELECT VALUE l FROM l IN c.lines WHERE l.n > 1)", ["3"]),
+        ("SELECT VALUE ARRAY(SELECT VALUE t FROM t IN c.tags WHERE t != 'x') FROM c", [["y"], ["y"], [], []]),
+        ("SELECT c.id, (SELECT VALUE COUNT(1) FROM t IN c.tags) AS n FROM c WHERE c.id < '2'", [{"id": "1", "n": 2}]),
+        ("SELECT VALUE s FROM c JOIN (SELECT VALUE l.sku FROM l IN c.lines) AS s", ["a", "b"]),
+        (
+            "SELECT c.city, COUNT(1) AS n FROM c GROUP BY c.city",
+            [{"city": "London", "n": 2}, {"city": "Paris", "n": 1}, {"n": 1}],
+        ),
+        ("SELECT VALUE c.nick ?? c.city ?? 'none' FROM c", ["London", "Paris", None, "none"]),
+        ("SELECT VALUE c.ok ? 'yes' : 'no' FROM c", ["yes", "no", "no", "no"]),
+        ("SELECT VALUE IIF(c.ok, c.id, 0) FROM c", ["1", 0, 0, 0]),
+        ("SELECT VALUE CONCAT(c.name, '!') FROM c WHERE LENGTH(c.name) = 4", ["cleo!"]),
+        (
+            "SELECT VALUE [ABS(-1.5), ROUND(2.5), ROUND(-2.5), FLOOR(-0.5), CEILING(0.5), SIGN(-3)]",
+            [[1.5, 3, -3, -1, 1, -1]],
+        ),
+        (
+            "SELECT VALUE [LEFT('abc', 2), RIGHT('abc', 2), SUBSTRING('abc', 1, 1), REPLACE('abc', 'b', 'x')]",
+            [["ab", "bc", "b", "axc"]],
+        ),
+        (
+            "SELECT VALUE [INDEX_OF('abc', 'c'), ARRAY_SLICE([1, 2, 3], 1), TRIM(' a '), POWER(2, 3)]",
+            [[2, [2, 3], "a", 8]],
+        ),
+        ("SELECT VALUE '\\ud83d\\ude00' = '😀'", [True]),
+    ],
+)
+async def test_a_query_of_more_than_items_gives(
+    people: ContainerProxy, pk: str, query: str, results: list[Any]
+) -> None:
+    assert await run(people, pk, query) == results
+
+
 async def test_select_star_gives_whole_items(people: ContainerProxy, pk: str) -> None:
     found = await run(people, pk, "SELECT * FROM c WHERE c.id = '2'")
     assert found == [dict(await people.read_item("2", pk))]
@@ -226,6 +265,24 @@ async def test_a_wrong_query_is_a_bad_request(container: ContainerProxy, pk: str
     assert refused.value.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "results"),
+    [
+        ("SELECT VALUE c.n FROM c WHERE c.of = @of ORDER BY c.n DESC", [3, 2, 1]),
+        ("SELECT VALUE COUNT(1) FROM c WHERE c.of = @of", [3]),
+        ("SELECT DISTINCT VALUE c.of FROM c WHERE c.of = @of", ["@of"]),
+        ("SELECT VALUE c.n FROM c WHERE c.of = @of ORDER BY c.n OFFSET 1 LIMIT 1", [2]),
+    ],
+)
+async def test_a_query_across_partitions_gives_one_result_of_all(
+    container: ContainerProxy, pk: str, query: str, results: list[Any]
+) -> None:
+    for n in (2, 3, 1):
+        await container.create_item({"id": str(n), "pk": f"{pk}-{n}", "of": pk, "n": n})
+    found = container.query_items(query, parameters=[{"name": "@of", "value": pk}])
+    assert [result async for result in found] == [pk if result == "@of" else result for result in results]
+
+
 async def test_a_filter_across_partitions_finds_items_of_each(container: ContainerProxy, pk: str) -> None:
     for partition in (pk, pk + "-other"):
         await container.create_item({"id": "1", "pk": partition, "mark": pk})
@@ -235,6 +292,7 @@ async def test_a_filter_across_partitions_finds_items_of_each(container: Contain
     assert sorted(found) == [pk, pk + "-other"]
 
 
+@pytest.mark.service_only
 async def test_the_feed_ranges_can_be_queried_one_by_one(container: ContainerProxy, pk: str) -> None:
     for partition in (pk, pk + "-other"):
         await container.create_item({"id": "1", "pk": partition, "mark": pk})

@@ -14,11 +14,12 @@ from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
-from shared.catalog.views import product_details
+from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
 from shared.messaging.envelope import Metadata, Recorded
 from shared.messaging.projection import Projection
 from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.shop import Shop
 
@@ -36,11 +37,11 @@ def a_history(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
 
 @pytest.fixture
 def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
-    return Projection(only(catalog), shop.catalog_engine, LOG, product_details.change)
+    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.change)
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:
-    return (await read_product(Served(catalog, 1), ReadProduct(product_id=product_id), wait=0))[0]
+    return (await read_product(Served(catalog, 1), ReadProduct(product_id=product_id), wait=NO_WAIT))[0]
 
 
 @pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 0, 1, 2, 2, 1, 3, 4), (4, 3, 2, 1, 0), (4,), (2, 0, 4, 1)])
@@ -59,6 +60,7 @@ async def test_a_product_is_shown_as_its_events_say_in_whatever_order_they_come(
         currency="EUR",
         category="Things",
         is_out_of_stock=False,
+        available=None,
         user_rating=None,
         rating_count=0,
         version=5,

@@ -15,8 +15,8 @@ from shared.catalog.repository import Products
 from shared.catalog.tables import LOG, PRODUCTS
 from shared.kernel.refusals import Invalid, Refusal, StaleVersion
 from shared.messaging.envelope import Accepted, Metadata
-from shared.platform.write_side import LostRace
-from tests.support.shop import Shop, rows
+from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from tests.support.shop import Shop, about_product, rows
 
 
 def add(shop: Shop, product_id: UUID, metadata: Metadata, price: str = "12.5000") -> Accepted:
@@ -37,11 +37,11 @@ def rename(shop: Shop, product_id: UUID, metadata: Metadata) -> Accepted:
 def test_a_product_is_stored_as_the_events_say(shop: Shop) -> None:
     product_id = uuid4()
     assert add(shop, product_id, Metadata()) == Accepted(product_id, 1)
-    assert reprice(shop, product_id, Metadata(expected_version=1)) == Accepted(product_id, 2)
-    assert rename(shop, product_id, Metadata(expected_version=2)) == Accepted(product_id, 3)
+    assert reprice(shop, product_id, Metadata(expected_versions={1})) == Accepted(product_id, 2)
+    assert rename(shop, product_id, Metadata(expected_versions={2})) == Accepted(product_id, 3)
     with shop.catalog_engine.connect() as connection:
-        stored = Products(connection, Metadata()).load(product_id)
-        folded = Product.fold(recorded.event for recorded in LOG.history(connection, product_id))
+        stored = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(product_id)
+        folded = Product.fold(about_product(LOG.history(connection, product_id)))
     assert vars(stored) == vars(folded)
     assert (stored.name, str(stored.price)) == ("Sencha", "0.01")
 
@@ -49,10 +49,10 @@ def test_a_product_is_stored_as_the_events_say(shop: Shop) -> None:
 REFUSED: list[tuple[Callable[[Shop, UUID], object], type[Refusal]]] = [
     (lambda shop, known: add(shop, known, Metadata()), ProductAlreadyExists),
     (lambda shop, _: add(shop, uuid4(), Metadata(), "0.001"), Invalid),
-    (lambda shop, _: add(shop, uuid4(), Metadata(expected_version=1)), StaleVersion),
+    (lambda shop, _: add(shop, uuid4(), Metadata(expected_versions={1})), StaleVersion),
     (lambda shop, _: reprice(shop, uuid4(), Metadata()), ProductNotFound),
     (lambda shop, known: reprice(shop, known, Metadata(), "0.001"), Invalid),
-    (lambda shop, known: reprice(shop, known, Metadata(expected_version=2)), StaleVersion),
+    (lambda shop, known: reprice(shop, known, Metadata(expected_versions={2})), StaleVersion),
     (lambda shop, _: rename(shop, uuid4(), Metadata()), ProductNotFound),
 ]
 
@@ -71,10 +71,11 @@ def test_a_refused_command_changes_nothing(
 
 def test_a_product_that_is_saved_from_an_older_version_loses_the_race(shop: Shop) -> None:
     product_id = add(shop, uuid4(), Metadata()).aggregate_id
-    with shop.catalog_engine.connect() as connection:
-        stale = Products(connection, Metadata()).load(product_id)
+    stale = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(product_id)
     rename(shop, product_id, Metadata())
     stale.rename("Late")
-    with shop.catalog_engine.begin() as connection, pytest.raises(LostRace):
-        Products(connection, Metadata()).save(stale)
+    work = UnitOfWork(shop.catalog_engine)
+    Products(work, Metadata()).save(stale)
+    with pytest.raises(LostRace):
+        work.commit()
     assert rows(shop.catalog_engine, PRODUCTS)[0]["name"] == "Sencha"

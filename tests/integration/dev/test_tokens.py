@@ -14,7 +14,7 @@ import pytest
 
 from infra.local import issuer
 from infra.local.stack import Stack, lock
-from shared.platform.http.callers import CUSTOMER, Role
+from shared.roles import CUSTOMER, Role
 from tests.support.stack import ROOT
 
 
@@ -82,3 +82,21 @@ def test_what_is_no_role_or_id_is_answered_with_the_usage(data: Path, wrong: lis
     assert printed.stderr.startswith("usage: dev.py token")
     if wrong[0] == "--roles":
         assert "there are Orders.Write, Orders.Read" in printed.stderr
+
+
+def test_a_key_of_before_files_told_their_shape_is_read(data: Path) -> None:
+    (data / issuer.KEY_FILE).write_text("ab" * 32)
+    assert issuer.key_of(data) == "ab" * 32
+    assert issuer.make_key(data).read_text() == "ab" * 32
+    assert claims(data)["roles"]
+
+
+@pytest.mark.parametrize("text", ["half", "tandem-token-key/3 " + "ab" * 32, "é" * 64])
+def test_a_key_that_cannot_be_read_is_one_line_that_says_what_to_do(data: Path, text: str) -> None:
+    (data / issuer.KEY_FILE).write_text(text)
+    with pytest.raises(issuer.KeyFileError):
+        issuer.make_key(data)
+    printed = token("--data", data)
+    assert (printed.returncode, printed.stdout) == (1, "")
+    assert "Delete it and start again" in printed.stderr
+    assert printed.stderr.count("\n") == 1

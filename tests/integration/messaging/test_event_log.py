@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-import sqlalchemy as sa
 
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.event_log import FirstAnswer
+from shared.messaging.event_log import FirstAnswer, Settled
+from shared.messaging.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop
 
 AT = datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC)
@@ -17,8 +17,9 @@ AT = datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC)
 
 def append(shop: Shop, customer_id: UUID, after: int, count: int, metadata: Metadata | None = None) -> None:
     events = [CustomerRenamedV1(customer_id, f"Ada {after + place + 1}") for place in range(count)]
-    with shop.customers_engine.begin() as connection:
-        LOG.append(connection, customer_id, after, events, metadata or Metadata())
+    with UnitOfWork(shop.customers_engine) as work:
+        LOG.append(work, customer_id, after, events, metadata or Metadata())
+        work.commit()
 
 
 def test_an_event_is_read_with_everything_that_travels_with_it(shop: Shop) -> None:
@@ -27,8 +28,9 @@ def test_an_event_is_read_with_everything_that_travels_with_it(shop: Shop) -> No
     metadata = Metadata(
         command_id="key", correlation_id="c-1", causation_id="e-0", traceparent="00-1-2-01", actor="somebody", at=AT
     )
-    with shop.customers_engine.begin() as connection:
-        LOG.append(connection, customer_id, 0, [event], metadata)
+    with UnitOfWork(shop.customers_engine) as work:
+        LOG.append(work, customer_id, 0, [event], metadata)
+        work.commit()
     with shop.customers_engine.connect() as connection:
         [recorded] = LOG.history(connection, customer_id)
 
@@ -59,26 +61,38 @@ def test_history_is_read_in_order_between_two_versions(shop: Shop, after: int, u
     assert [recorded.envelope.version for recorded in history] == versions
 
 
+def test_the_version_of_an_aggregate_is_that_of_its_last_event(shop: Shop) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 5)
+    append(shop, uuid4(), 0, 7)
+    with shop.customers_engine.connect() as connection:
+        assert (LOG.version(connection, customer_id), LOG.version(connection, uuid4())) == (5, 0)
+
+
 def test_the_first_answer_of_a_key_is_the_version_after_its_last_event(shop: Shop) -> None:
     customer_id = uuid4()
     append(shop, customer_id, 0, 2, Metadata(command_id="first", fingerprint=b"1" * 32))
     append(shop, customer_id, 2, 1, Metadata(command_id="second", fingerprint=b"2" * 32))
-    with shop.customers_engine.connect() as connection:
-        assert LOG.first_answer(connection, "first") == FirstAnswer(b"1" * 32, Accepted(customer_id, 2, replayed=True))
-        assert LOG.first_answer(connection, "second") == FirstAnswer(b"2" * 32, Accepted(customer_id, 3, replayed=True))
-        assert LOG.first_answer(connection, "third") is None
+    work = UnitOfWork(shop.customers_engine)
+
+    def first_answer(key: str) -> FirstAnswer | None:
+        return LOG.first_answer(work.read(*LOG.first_of(key)))
+
+    assert first_answer("first") == FirstAnswer(b"1" * 32, Accepted(customer_id, 2, replayed=True))
+    assert first_answer("second") == FirstAnswer(b"2" * 32, Accepted(customer_id, 3, replayed=True))
+    assert first_answer("third") is None
 
 
 def test_a_version_is_appended_once(shop: Shop) -> None:
     customer_id = uuid4()
     append(shop, customer_id, 0, 2)
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(LostRace):
         append(shop, customer_id, 1, 1)
 
 
 def test_a_command_is_appended_once(shop: Shop) -> None:
     append(shop, uuid4(), 0, 1, Metadata(command_id="key"))
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(LostRace):
         append(shop, uuid4(), 0, 1, Metadata(command_id="key"))
 
 
@@ -99,12 +113,33 @@ def test_a_claim_takes_all_of_the_oldest_aggregates_and_holds_for_its_time(shop:
     assert claim(shop, AT + timedelta(seconds=61)) == [(ada, 1), (ada, 2), (bob, 1), (ada, 3)]
 
 
+def mark(shop: Shop, sequences: list[int]) -> None:
+    with shop.customers_engine.begin() as connection:
+        LOG.settle(connection, Settled(sequences, AT))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=121), timedelta(minutes=5), timedelta(days=4_000)])
+def test_a_claim_that_a_wrong_clock_made_holds_nobody_up(shop: Shop, ahead: timedelta) -> None:
+    ada = uuid4()
+    append(shop, ada, 0, 2)
+    assert claim(shop, AT + ahead) == [(ada, 1), (ada, 2)]
+    assert claim(shop, AT) == [(ada, 1), (ada, 2)]
+    assert claim(shop, AT) == [], "this claim is a right one"
+
+
+def test_clocks_may_differ_by_as_much_as_a_claim_lasts(shop: Shop) -> None:
+    ada = uuid4()
+    append(shop, ada, 0, 1)
+    assert claim(shop, AT + timedelta(seconds=60)) == [(ada, 1)]
+    assert claim(shop, AT) == []
+
+
 def test_what_is_marked_is_not_claimed_again(shop: Shop) -> None:
     ada = uuid4()
     append(shop, ada, 0, 3)
     with shop.customers_engine.begin() as connection:
         claimed = list(LOG.claim(connection, AT, AT, 1))
-        LOG.mark_published(connection, [sequence for sequence, _ in claimed[:2]], AT)
+    mark(shop, [sequence for sequence, _ in claimed[:2]])
     assert claim(shop, AT + timedelta(seconds=1)) == [(ada, 3)]
 
 
@@ -113,7 +148,7 @@ def test_more_events_are_marked_than_a_statement_takes_parameters(shop: Shop) ->
     append(shop, ada, 0, 2_500)
     with shop.customers_engine.begin() as connection:
         claimed = list(LOG.claim(connection, AT, AT, 1))
-        LOG.mark_published(connection, [sequence for sequence, _ in claimed], AT)
+    mark(shop, [sequence for sequence, _ in claimed])
     assert len(claimed) == 2_500
     assert claim(shop, AT + timedelta(seconds=1)) == []
 
@@ -121,8 +156,9 @@ def test_more_events_are_marked_than_a_statement_takes_parameters(shop: Shop) ->
 def test_what_is_released_can_be_claimed_after_the_time_that_was_given(shop: Shop) -> None:
     ada = uuid4()
     append(shop, ada, 0, 1)
-    assert claim(shop, AT) == [(ada, 1)]
     with shop.customers_engine.begin() as connection:
-        LOG.release(connection, [ada], AT + timedelta(seconds=5))
+        [(sequence, _)] = LOG.claim(connection, AT, AT + timedelta(seconds=60), 10)
+    with shop.customers_engine.begin() as connection:
+        LOG.settle(connection, Settled(released=[(sequence, AT + timedelta(seconds=5))]))
     assert claim(shop, AT + timedelta(seconds=5)) == []
     assert claim(shop, AT + timedelta(seconds=6)) == [(ada, 1)]

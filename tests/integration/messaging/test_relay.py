@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import override
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +16,9 @@ import sqlalchemy as sa
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.messaging.envelope import Envelope, Metadata
-from shared.messaging.relay import CLAIM, HEADS, SETBACK, Relay, Topic, TopicUnreachable
+from shared.messaging.event_log import EventLog
+from shared.messaging.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
+from shared.messaging.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
 
@@ -48,8 +52,9 @@ def history(shop: Shop, length: int, after: int = 0, aggregate_id: UUID | None =
             if version
             else CustomerRegisteredV1(customer_id, "Ada", "ada@example.org")
         )
-        with shop.customers_engine.begin() as connection:
-            LOG.append(connection, customer_id, version, [event], Metadata())
+        with UnitOfWork(shop.customers_engine) as work:
+            LOG.append(work, customer_id, version, [event], Metadata())
+            work.commit()
     return customer_id
 
 
@@ -92,6 +97,27 @@ def test_more_aggregates_than_one_claim_takes_are_all_sent(shop: Shop, clock: Cl
     topic = KeptTopic()
     assert relay(shop, topic, clock).run() == HEADS + 3
     assert len(topic.sent) == HEADS + 3
+
+
+class Crowded(Topic):
+    """A topic that answers nobody before so many send at the same time as may."""
+
+    def __init__(self) -> None:
+        self.all_there = threading.Barrier(SENDERS)
+        self.threads: set[str] = set()
+
+    @override
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.all_there.wait(10)
+
+
+def test_so_many_aggregates_are_sent_at_the_same_time_and_no_more(shop: Shop, clock: Clock) -> None:
+    for _ in range(2 * SENDERS):
+        history(shop, 1)
+    topic = Crowded()
+    assert relay(shop, topic, clock).run() == 2 * SENDERS
+    assert topic.threads == {f"relay_{number}" for number in range(SENDERS)}
 
 
 def test_several_relays_at_once_send_each_event_once_and_in_order(shop: Shop, clock: Clock) -> None:
@@ -150,14 +176,11 @@ def test_a_relay_that_dies_between_sending_and_noting_it_leads_to_a_second_sendi
     topic = KeptTopic()
     dying = relay(shop, topic, clock)
 
-    @sa.event.listens_for(shop.customers_engine, "before_cursor_execute")
-    def _die(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "SET claimed_until=?, published_at=?" in statement:
-            raise RuntimeError("killed")
-
-    with pytest.raises(RuntimeError, match="killed"):
+    with (
+        mock.patch.object(Relay, "_settled", side_effect=RuntimeError("killed")),
+        pytest.raises(RuntimeError, match="killed"),
+    ):
         dying.run()
-    sa.event.remove(shop.customers_engine, "before_cursor_execute", _die)
     first = list(topic.sent)
     assert len(first) == 2
 
@@ -180,6 +203,26 @@ def test_an_outage_is_reported_and_keeps_everything_free_to_be_sent_at_once_when
     clock.move(timedelta(microseconds=1))
     assert relay(shop, topic, clock).run() == 3
     assert topic.versions() == {ada: [1, 2], bob: [1]}
+
+
+def test_an_outage_is_reported_when_the_database_goes_too_and_the_claim_runs_out(shop: Shop, clock: Clock) -> None:
+    ada, topic = history(shop, 2), KeptTopic(lambda _: TopicUnreachable("away"))
+    gone = sa.exc.OperationalError("", {}, Exception("gone"))
+    with mock.patch.object(EventLog, "settle", side_effect=[None, gone]), pytest.raises(TopicUnreachable, match="away"):
+        relay(shop, topic, clock).run()
+    topic.fail = lambda _: None
+    clock.move(CLAIM + timedelta(seconds=1))
+    assert relay(shop, topic, clock).run() == 2
+    assert topic.versions() == {ada: [1, 2]}
+
+
+def test_events_that_one_insert_has_numbered_in_another_order_are_sent_in_their_own(shop: Shop, clock: Clock) -> None:
+    ada, topic, log = history(shop, 3), KeptTopic(), LOG.table
+    with shop.customers_engine.begin() as connection:
+        renumbered = sa.case({2: log.c.sequence + 100}, value=log.c.aggregate_version, else_=log.c.sequence)
+        connection.execute(sa.update(log).values(sequence=renumbered))
+    assert relay(shop, topic, clock).run() == 3
+    assert topic.versions() == {ada: [1, 2, 3]}
 
 
 def test_what_was_sent_before_an_outage_began_is_not_sent_again(shop: Shop, clock: Clock) -> None:

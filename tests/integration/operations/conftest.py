@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,26 +12,21 @@ import pytest
 from infra.local.containers import TOPOLOGY, create
 from shared.catalog import tables as catalog
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.views import product_details
-from shared.catalog.views.products_source import ProductsSource
 from shared.kernel.refusals import Refusal
 from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
 from shared.operations import rebuilding
 from shared.ordering import tables as ordering
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.views import order_projection
 from shared.ordering.views.names import Names
-from shared.ordering.views.orders_source import OrdersSource
 from shared.platform import generations
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Generations
 from shared.platform.settings import Settings
-from shared.platform.views import View
 from tests.support.shop import Shop
+from tests.support.wiring import Wiring, contexts
 
 
 @dataclass
@@ -46,21 +42,12 @@ class LiveShop:
     owners: dict[UUID, UUID] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.orders = Generations(self.read_models, "orders", container="orders")
-        self.catalog = Generations(self.read_models, "products", container="catalog")
-        self.projection = Projection(
-            self.orders.written,
-            self.shop.ordering_engine,
-            ordering.LOG,
-            order_projection.change,
-            order_projection.reconsider,
-        )
-        self.product_projection = Projection(
-            self.catalog.written, self.shop.catalog_engine, catalog.LOG, product_details.change
-        )
-        self.names = Names(self.orders.written, self.shop.ordering_engine, self.projection)
-        self.orders_view = View(self.orders, OrdersSource(self.shop.ordering_engine, self.projection))
-        self.products_view = View(self.catalog, ProductsSource(self.shop.catalog_engine, self.product_projection))
+        wired = contexts(Wiring(self.shop.engines, partial(Generations, self.read_models), lambda _: self.shop.commits))
+        orders, products = wired["ordering"].read_models["orders"], wired["catalog"].read_models["products"]
+        self.orders_view, self.products_view = orders.view, products.view
+        self.orders, self.catalog = orders.view.generations, products.view.generations
+        self.projection, self.product_projection = orders.projection, products.projection
+        self.names = Names(orders.written, self.shop.ordering_engine, orders.projection)
         self.projected: dict[UUID, int] = {}
 
     async def open(self, customers: int, products: int, orders: int) -> None:
@@ -117,7 +104,7 @@ class LiveShop:
         self.shop.follow_product(product_id)
         for recorded in history:
             await self.product_projection.project(recorded)
-            await self.names.follow_product(recorded)
+            await self.names.correct_product(recorded)
 
 
 @pytest.fixture(autouse=True)

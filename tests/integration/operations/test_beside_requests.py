@@ -1,5 +1,6 @@
 """Whatever goes through many documents pauses on the way: nobody else is kept from the event loop for long."""
 
+import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.operations import drift, lag
+from shared.operations.drift import last_report
 from shared.operations.lag import measure, move_mark
 from shared.operations.rebuilding import Rebuilding, Step
-from shared.ordering.views import orders_source
-from shared.platform import background
+from shared.operations.view_functions import watch
+from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform import background, log_source
 from tests.integration.operations.conftest import LiveShop
 
 FOREVER = 2.0**40
@@ -68,6 +71,17 @@ async def test_the_watch_pauses(live: LiveShop, asked: Asked, monkeypatch: pytes
     assert max(asked.documents) <= MOST
 
 
+async def test_two_watches_at_once_are_as_one(live: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    # measured on the real host: a run by hand overlaps with the scheduled one
+    monkeypatch.setattr(lag, "SETTLED", timedelta(0))
+    await with_orders(live, 12)
+    await asyncio.gather(*(watch(live.orders_view, live.read_models, FOREVER) for _ in range(2)))
+    report = await last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert report.differences == []
+    assert (await measure(live.orders_view, live.read_models)).unapplied == 0
+
+
 async def test_an_operator_who_asks_how_far_a_view_is_behind_pauses_too(live: LiveShop, asked: Asked) -> None:
     await with_orders(live, MANY)
     asked.forget()
@@ -78,7 +92,7 @@ async def test_an_operator_who_asks_how_far_a_view_is_behind_pauses_too(live: Li
 async def test_a_check_of_very_many_orders_pauses(
     live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orders_source, "COMPARED", MANY - 1)
+    monkeypatch.setattr(log_source, "COMPARED", MANY - 1)
     await with_orders(live, MANY)
     asked.forget()
     assert await drift.check(live.orders_view, live.read_models, [str(live.customers[0])]) == []
@@ -92,6 +106,19 @@ async def test_a_check_of_many_customers_pauses(live: LiveShop, asked: Asked) ->
     sample = await live.orders_view.source.sample(5)
     assert await drift.check(live.orders_view, live.read_models, sample) == []
     assert len(asked.documents) == 1 + len(sample)
+
+
+async def test_healing_many_customers_pauses(live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift, "SECOND_LOOK", 0.01)
+    await with_orders(live, 1, customers=5)
+    hurt = [str(customer_id) for customer_id in live.customers]
+    for customer_id in hurt:
+        await live.orders.container(1).delete_item(SUMMARY, customer_id)
+    assert len(await drift.check(live.orders_view, live.read_models, hurt)) == len(hurt)
+    asked.forget()
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    healed_and_checked = 2 * len(hurt)
+    assert len(asked.documents) == 1 + healed_and_checked
 
 
 async def test_a_rebuild_pauses_while_it_clears_and_while_it_fills(live: LiveShop, asked: Asked) -> None:

@@ -12,9 +12,10 @@ from shared.messaging.envelope import Metadata
 from shared.operations import drift
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.views import orders_source
 from shared.ordering.views.customer_summary import SUMMARY
+from shared.platform import log_source
 from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
 
@@ -81,13 +82,13 @@ async def test_damage_is_found_told_and_healed(live: LiveShop, damage: str) -> N
     assert what in {each.what for each in found}
     report = await drift.last_report(live.orders_view, live.read_models)
     assert report is not None
-    assert len(report["differences"]) == len(found)
+    assert len(report.differences) == len(found)
 
     assert await drift.heal(live.orders_view, live.read_models) == []
     await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
     report = await drift.last_report(live.orders_view, live.read_models)
     assert report is not None
-    assert report["differences"] == []
+    assert report.differences == []
     await live.act()
     await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
 
@@ -98,7 +99,7 @@ async def test_a_shop_at_work_does_not_drift(live: LiveShop) -> None:
         assert await drift.check(view, live.read_models, await view.source.sample(10)) == []
         report = await drift.last_report(view, live.read_models)
         assert report is not None
-        assert report["partitions"] == 3
+        assert report.checked == 3
 
 
 async def test_an_event_that_never_came_is_found_and_healed(live: LiveShop) -> None:
@@ -129,6 +130,7 @@ async def test_products_are_healed_too(live: LiveShop) -> None:
     found = await drift.check(live.products_view, live.read_models, await live.products_view.source.sample(10))
     assert {(each.document_id, each.what) for each in found} == {
         (product_id, "name"),
+        (product_id, "in lists: words, item"),
         (str(live.products[1]), "missing"),
     }
     assert await drift.heal(live.products_view, live.read_models) == []
@@ -223,7 +225,7 @@ async def test_a_summary_that_comes_back_while_it_is_healed_is_healed_all_the_sa
 async def test_of_a_customer_with_very_many_orders_only_some_are_read(
     live: LiveShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(orders_source, "COMPARED", 4)
+    monkeypatch.setattr(log_source, "COMPARED", 4)
     await live.open(customers=1, products=2, orders=30)
     customer_id, orders = str(live.customers[0]), live.orders.container(1)
     first = min(str(order_id) for order_id in live.made)
@@ -241,16 +243,16 @@ async def test_what_was_healed_has_another_etag(live: LiveShop) -> None:
     await live.open(customers=1, products=1, orders=0)
     product_id, container = live.products[0], live.catalog.container(1)
     await _set(container, str(product_id), f"product:{product_id}", "/name", "Nothing")
-    wrong, etag = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=0)
+    wrong, etag = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=NO_WAIT)
     assert wrong.name == "Nothing"
 
     await drift.check(live.products_view, live.read_models, [f"product:{product_id}"])
     await drift.heal(live.products_view, live.read_models)
 
-    right, healed = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=0)
+    right, healed = await read_product(Served(container, 1), ReadProduct(product_id=product_id), wait=NO_WAIT)
     assert right.name == "product 0"
     assert healed != etag
-    assert (await read_product(Served(container, 3), ReadProduct(product_id=product_id), wait=0))[1] != healed
+    assert (await read_product(Served(container, 3), ReadProduct(product_id=product_id), wait=NO_WAIT))[1] != healed
 
 
 async def test_a_check_with_little_time_looks_at_what_was_reported_and_one_partition_more(live: LiveShop) -> None:
@@ -261,11 +263,11 @@ async def test_a_check_with_little_time_looks_at_what_was_reported_and_one_parti
     assert not await drift.check(live.orders_view, live.read_models, [*others, damaged], within=0)
     report = await drift.last_report(live.orders_view, live.read_models)
     assert report is not None
-    assert report["partitions"] == 1
+    assert report.checked == 1
 
     await drift.check(live.orders_view, live.read_models, [damaged])
     [still] = await drift.check(live.orders_view, live.read_models, others, within=0)
     assert still.partition_key == damaged
     report = await drift.last_report(live.orders_view, live.read_models)
     assert report is not None
-    assert report["partitions"] == 2
+    assert report.checked == 2

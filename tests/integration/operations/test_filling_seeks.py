@@ -1,7 +1,10 @@
 """Filling goes on where it was, instead of passing everything before that again on each page."""
 
 from shared.ordering.views.order_documents import NEXT_ORDERS
+from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
+
+pytestmark = needs_sqlite("reads the plan that SQLite makes")
 
 
 def test_the_next_page_of_customers_is_sought_by_index(shop: Shop) -> None:

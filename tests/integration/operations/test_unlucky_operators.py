@@ -11,7 +11,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.operations.errors import NoOtherGeneration
-from shared.operations.rebuilding import Rebuilding, Step
+from shared.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.platform import generations
 from shared.platform.control import ControlChanged
@@ -47,6 +47,24 @@ async def test_what_a_cancelled_rebuild_left_half_filled_never_serves(
     await process.retire()
     assert (await live.orders.read()).standby is None
     assert (await rebuilt(live)).generation == 4
+
+
+async def test_a_rebuild_that_goes_on_meanwhile_is_cancelled_all_the_same(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_work, operator = (Rebuilding(live.read_models, live.orders_view) for _ in range(2))
+    await at_work.start()
+    look, pages = operator.latest, [1, 2, 3]
+
+    async def and_then_a_page_is_filled() -> Rebuild | None:
+        seen = await look()
+        if pages and seen is not None:
+            await at_work._write(replace(seen, seen=pages.pop()))
+        return seen
+
+    monkeypatch.setattr(operator, "latest", and_then_a_page_is_filled)
+    assert (await operator.cancel()).step is Step.CANCELLED
+    assert pages == []
 
 
 async def test_a_switch_rests_on_what_was_read(live: LiveShop) -> None:

@@ -1,23 +1,31 @@
 """Ordering's copies follow the catalogue and the customers: late, repeated and reordered events change nothing."""
 
 from decimal import Decimal
+from itertools import permutations
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG as CATALOG_LOG
+from shared.customers.commands.add_address import AddAddress, add_address
+from shared.customers.commands.make_address_default import MakeAddressDefault, make_address_default
+from shared.customers.commands.register_customer import RegisterCustomer, register_customer
+from shared.customers.commands.remove_address import RemoveAddress, remove_address
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.events import CustomerEvent
 from shared.customers.tables import LOG as CUSTOMERS_LOG
 from shared.messaging.envelope import Metadata, Recorded
+from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
-from shared.ordering.copies import PAGE, Copies, NotCopiedYet
-from shared.ordering.tables import CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
+from shared.ordering.copies import PAGE, Copies, NotCopiedYet, orders_of_customer, orders_with_product
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, INBOX, ORDER_LINES, ORDERS, PRODUCTS
 from tests.support.offers import a_customer, a_product, an_order, pieces, saved
 from tests.support.shop import Shop, rows
 
@@ -41,7 +49,7 @@ def test_a_product_is_what_its_newest_events_say(
     places: tuple[int, ...], shop: Shop, product_events: list[Recorded[ProductEvent]]
 ) -> None:
     for place in places:
-        follow_product(product_events[place], shop.ordering_engine)
+        shop.ordering.follow(INBOX, follow_product, product_events[place])
     [copied] = rows(shop.ordering_engine, PRODUCTS)
     assert (copied["name"], copied["name_version"]) == ("Sencha", 5)
     assert (copied["unit_price"], copied["price_version"]) == (Decimal("3.00"), 4)
@@ -55,12 +63,13 @@ def test_an_event_of_a_product_whose_first_has_not_arrived_is_given_back_and_tak
         connection.execute(sa.delete(PRODUCTS))
     for place in (1, 2):
         with pytest.raises(NotCopiedYet):
-            follow_product(product_events[place], shop.ordering_engine)
+            shop.ordering.follow(INBOX, follow_product, product_events[place])
     assert rows(shop.ordering_engine, PRODUCTS) == []
-    with shop.ordering_engine.begin() as connection:
-        Copies(connection).add_product(product_events[0].envelope.aggregate_id, "Tea", Decimal(1), "EUR", 1)
+    with UnitOfWork(shop.ordering_engine) as work:
+        Copies(work).add_product(product_events[0].envelope.aggregate_id, "Tea", Decimal(1), "EUR", 1)
+        work.commit()
     for place in (1, 2):
-        follow_product(product_events[place], shop.ordering_engine)
+        shop.ordering.follow(INBOX, follow_product, product_events[place])
     [copied] = rows(shop.ordering_engine, PRODUCTS)
     assert (copied["name"], copied["unit_price"]) == ("Green tea", Decimal("2.00"))
 
@@ -80,7 +89,7 @@ def test_a_customer_is_called_as_the_newest_event_says(
     places: tuple[int, ...], shop: Shop, customer_events: list[Recorded[CustomerEvent]]
 ) -> None:
     for place in places:
-        follow_customer(customer_events[place], shop.ordering_engine)
+        INBOX.consume(shop.ordering_engine, customer_events[place], follow_customer)
     [copied] = rows(shop.ordering_engine, CUSTOMERS)
     assert (copied["name"], copied["name_version"]) == ("Ada L.", 3)
 
@@ -91,7 +100,33 @@ def test_a_new_name_of_a_customer_whose_first_event_has_not_arrived_is_given_bac
     with shop.ordering_engine.begin() as connection:
         connection.execute(sa.delete(CUSTOMERS))
     with pytest.raises(NotCopiedYet):
-        follow_customer(customer_events[1], shop.ordering_engine)
+        INBOX.consume(shop.ordering_engine, customer_events[1], follow_customer)
+
+
+@pytest.mark.parametrize("places", [*permutations((1, 2, 3, 4, 5))][::7])
+def test_a_customer_s_addresses_are_as_the_newest_events_say(places: tuple[int, ...], shop: Shop) -> None:
+    customer_id, home, work = shop.customer(), uuid4(), uuid4()
+    address: dict[str, Any] = {"customer_id": customer_id, "street": "s", "city": "c", "postal_code": "p"}
+    shop.customers.run(add_address, AddAddress(address_id=home, **address), Metadata())
+    shop.customers.run(remove_address, RemoveAddress(customer_id=customer_id, address_id=home), Metadata())
+    shop.customers.run(add_address, AddAddress(address_id=work, **address), Metadata())
+    shop.customers.run(add_address, AddAddress(address_id=home, **address | {"city": "d"}), Metadata())
+    shop.customers.run(make_address_default, MakeAddressDefault(customer_id=customer_id, address_id=home), Metadata())
+    with shop.customers_engine.connect() as connection:
+        history = CUSTOMERS_LOG.history(connection, customer_id)
+    pending = [*places, *places]
+    while pending:
+        place = pending.pop(0)
+        try:
+            INBOX.consume(shop.ordering_engine, history[place], follow_customer)
+        except NotCopiedYet:
+            pending.append(place)
+    [customer] = rows(shop.ordering_engine, CUSTOMERS)
+    assert (customer["default_address_id"], customer["default_version"]) == (home, 6)
+    copied = {
+        row["address_id"]: (row["city"], row["version"]) for row in rows(shop.ordering_engine, CUSTOMER_ADDRESSES)
+    }
+    assert copied == {home: ("d", 5), work: ("c", 4)}
 
 
 def test_the_orders_that_show_an_older_name_are_found(shop: Shop) -> None:
@@ -101,7 +136,7 @@ def test_the_orders_that_show_an_older_name_are_found(shop: Shop) -> None:
     saved(shop.ordering_engine, an_order(pieces(newer)))
     saved(shop.ordering_engine, an_order(pieces(mug)))
     with shop.ordering_engine.connect() as connection:
-        found = list(Copies(connection).orders_with_product(tea.product_id, before_version=5))
+        found = list(orders_with_product(connection, tea.product_id, before_version=5))
     assert [(each.order_id, each.customer_id, each.version) for each in found] == [
         (older.order_id, older.customer_id, older.version)
     ]
@@ -116,9 +151,20 @@ def test_orders_are_found_however_many_there_are(shop: Shop) -> None:
         connection.execute(sa.insert(ORDERS), [order | {"order_id": order_id} for order_id in made])
         connection.execute(sa.insert(ORDER_LINES), [line | {"order_id": order_id} for order_id in made])
     with shop.ordering_engine.connect() as connection:
-        copies = Copies(connection)
-        with_product = [each.order_id for each in copies.orders_with_product(tea.product_id, before_version=2)]
-        of_customer = [each.order_id for each in copies.orders_of_customer(customer.customer_id)]
+        with_product = [each.order_id for each in orders_with_product(connection, tea.product_id, before_version=2)]
+        of_customer = [each.order_id for each in orders_of_customer(connection, customer.customer_id)]
     for found in (with_product, of_customer):
         assert len(found) == 2 * PAGE + 1
         assert set(found) == {template.order_id, *made}
+
+
+def test_a_product_and_a_customer_may_have_the_same_id(shop: Shop) -> None:
+    id_ = uuid4()
+    tea = AddProduct(product_id=id_, name="Tea", unit_price=Decimal(1), currency="EUR", category="Drinks")
+    ada = RegisterCustomer(customer_id=id_, name="Ada", email="ada@example.org")
+    shop.catalog.run(add_product, tea, Metadata())
+    shop.customers.run(register_customer, ada, Metadata())
+    shop.follow_product(id_)
+    shop.follow_customer(id_)
+    assert [row["product_id"] for row in rows(shop.ordering_engine, PRODUCTS)] == [id_]
+    assert [row["customer_id"] for row in rows(shop.ordering_engine, CUSTOMERS)] == [id_]

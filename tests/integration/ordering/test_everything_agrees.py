@@ -31,25 +31,31 @@ from shared.kernel.refusals import Refusal
 from shared.messaging.envelope import Metadata
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.change_shipping_address import ChangeShippingAddress, change_shipping_address
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.repository import Orders
 from shared.platform.write_side import WriteSide
 from tests.support.agreement import assert_everything_agrees
 from tests.support.delivery import Delivery
 from tests.support.shop import SHIPPING, running_shop
 
-type Step = Literal["submit", "confirm", "complete", "cancel"]
-STEPS: dict[str, Callable[[WriteSide[Orders], UUID, Metadata], object]] = {
+type Step = Literal["move", "submit", "confirm", "complete", "cancel"]
+STEPS: dict[str, Callable[[WriteSide, UUID, Metadata], object]] = {
+    "move": lambda writes, id_, metadata: writes.run(
+        change_shipping_address,
+        ChangeShippingAddress(order_id=id_, street="s", city=f"city {metadata.at}", postal_code="p"),
+        metadata,
+    ),
     "submit": lambda writes, id_, metadata: writes.run(submit_order, SubmitOrder(order_id=id_), metadata),
     "confirm": lambda writes, id_, metadata: writes.run(confirm_order, ConfirmOrder(order_id=id_), metadata),
     "complete": lambda writes, id_, metadata: writes.run(complete_order, CompleteOrder(order_id=id_), metadata),
     "cancel": lambda writes, id_, metadata: writes.run(cancel_order, CancelOrder(order_id=id_, reason="no"), metadata),
 }
 LIVES: list[list[Step]] = [
+    ["move", "submit"],
     ["submit"],
     ["submit", "cancel"],
     ["submit", "confirm"],
@@ -115,7 +121,7 @@ class AShopsLife(RuleBasedStateMachine):
 
     @rule(name=names)
     def register(self, name: str) -> None:
-        command = RegisterCustomer(customer_id=uuid4(), name=name, email="a@example.org")
+        command = RegisterCustomer(customer_id=uuid4(), name=name, email=f"{uuid4()}@example.org")
         self.shop.customers.run(register_customer, command, self.metadata())
         self.customers.append(command.customer_id)
 

@@ -78,7 +78,7 @@ async def test_a_new_name_reaches_every_order_that_has_the_product_and_no_other(
     for order in (*having, lacking):
         await project(projection, history(shop.ordering_engine, order))
 
-    await names.follow_product(product_renamed(tea.product_id, "Green tea", 2))
+    await names.correct_product(product_renamed(tea.product_id, "Green tea", 2))
 
     for order in having:
         found = await document(orders, order)
@@ -95,7 +95,7 @@ async def test_a_new_name_that_comes_twice_or_after_a_newer_one_changes_nothing(
     order = saved(shop.ordering_engine, an_order(pieces(tea)))
     await project(projection, history(shop.ordering_engine, order))
     for name, version in (("Third", 3), ("Third", 3), ("Second", 2)):
-        await names.follow_product(product_renamed(tea.product_id, name, version))
+        await names.correct_product(product_renamed(tea.product_id, name, version))
 
     found = await document(orders, order)
     assert found["items"][str(tea.product_id)]["productName"] == "Third"
@@ -110,7 +110,7 @@ async def test_a_price_that_changed_renames_nothing(
     await project(projection, history(shop.ordering_engine, order))
     before = await document(orders, order)
     event = ProductPriceChangedV1(tea.product_id, tea.price.amount + 1, "EUR")
-    await names.follow_product(recorded(event, tea.product_id, 2))
+    await names.correct_product(recorded(event, tea.product_id, 2))
     assert await document(orders, order) == before
 
 
@@ -126,7 +126,7 @@ async def test_an_order_whose_events_have_not_arrived_is_brought_up_to_date_and_
     events = history(shop.ordering_engine, order)
     await project(projection, events[:projected])
 
-    await names.follow_product(product_renamed(tea.product_id, "Green tea", 2))
+    await names.correct_product(product_renamed(tea.product_id, "Green tea", 2))
     await project(projection, events)  # late
 
     found = await document(orders, order)
@@ -159,7 +159,7 @@ async def test_a_line_that_took_the_new_name_already_is_left_alone(
     renamed = type(tea)(tea.product_id, "Green tea", tea.price, version=2)
     order = saved(shop.ordering_engine, an_order(pieces(renamed)))
     await project(projection, history(shop.ordering_engine, order))
-    await names.follow_product(product_renamed(tea.product_id, "Green tea", 2))
+    await names.correct_product(product_renamed(tea.product_id, "Green tea", 2))
     assert (await document(orders, order))["renames"] == 0
 
 
@@ -171,7 +171,7 @@ async def test_a_new_name_of_a_customer_reaches_the_summary_and_all_orders(
     await project(projection, history(shop.ordering_engine, made[0]))  # of the others nothing has arrived
 
     for name, version in (("Ada L.", 3), ("Ada K.", 2), ("Ada L.", 3)):
-        await names.follow_customer(customer_renamed(customer.customer_id, name, version))
+        await names.correct_customer(customer_renamed(customer.customer_id, name, version))
 
     for order in made:
         found = await document(orders, order)
@@ -189,9 +189,9 @@ async def test_a_customers_summary_is_made_once_by_whichever_event_comes_first(
     order = saved(shop.ordering_engine, an_order(customer=customer))
     registered = recorded(CustomerRegisteredV1(customer.customer_id, "Ada", "ada@example.org"), customer.customer_id, 1)
     if name_first:
-        await names.follow_customer(registered)
+        await names.correct_customer(registered)
     await project(projection, history(shop.ordering_engine, order))
-    await names.follow_customer(registered)
+    await names.correct_customer(registered)
 
     summary = await orders.read_item(SUMMARY, str(customer.customer_id))
     assert (summary["customerName"], summary["orders"]["Created"]) == ("Ada", 1)
@@ -205,8 +205,8 @@ async def test_an_order_and_its_customers_first_event_that_come_at_the_same_time
     registered = recorded(CustomerRegisteredV1(customer.customer_id, "Ada", "ada@example.org"), customer.customer_id, 1)
     await asyncio.gather(
         *(project(projection, history(shop.ordering_engine, order)) for order in made),
-        names.follow_customer(registered),
-        names.follow_customer(customer_renamed(customer.customer_id, "Ada L.", 2)),
+        names.correct_customer(registered),
+        names.correct_customer(customer_renamed(customer.customer_id, "Ada L.", 2)),
     )
     summary = await orders.read_item(SUMMARY, str(customer.customer_id))
     assert (summary["customerName"], summary["orders"]["Created"]) == ("Ada L.", 6)

@@ -13,9 +13,8 @@ from tests.support.shop import Shop
 
 def as_of(shop: Shop, order_id: UUID, customer_id: UUID, at: datetime) -> int:
     """The version that the order had."""
-    return read_order_of_the_past(
-        shop.ordering_engine, ReadOrder(order_id=order_id, customer_id=customer_id, as_of=at)
-    ).version
+    query = ReadOrder(order_id=order_id, customer_id=customer_id, as_of=at)
+    return read_order_of_the_past(shop.ordering_engine, shop.ordering_engine, query).version
 
 
 def test_an_event_does_not_come_before_its_predecessors_because_a_clock_was_slow(shop: Shop) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -26,6 +27,7 @@ from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_or
 from shared.ordering.views.order_documents import document_of
 from shared.platform.generations import Served
 from shared.platform.output import CurrencyAmount
+from shared.platform.reading import NO_WAIT
 from shared.platform.times import utc_text
 from tests.support.containers import only
 from tests.support.offers import a_customer, a_product, an_order, an_order_that_is, history, pieces, saved
@@ -46,11 +48,11 @@ async def deliver(projection: Projection[OrderEvent], events: Sequence[Recorded[
 
 async def details(orders: ContainerProxy, order: Order) -> OrderDetails:
     query = ReadOrder(order_id=order.order_id, customer_id=order.customer_id)
-    return (await read_order(Served(orders, 1), query, wait=0))[0]
+    return (await read_order(Served(orders, 1), query, wait=NO_WAIT))[0]
 
 
 async def summary(orders: ContainerProxy, customer: Customer) -> CustomerSummary:
-    return (await read_summary(orders, ReadSummary(customer_id=customer.customer_id), wait=0))[0]
+    return (await read_summary(Served(orders, 1), ReadSummary(customer_id=customer.customer_id), wait=NO_WAIT))[0]
 
 
 def assert_shows(shown: OrderDetails, order: Order) -> None:
@@ -149,6 +151,24 @@ async def test_however_the_events_come_the_order_and_the_summary_are_the_same(
     assert [recent.order_id for recent in shown.recent_orders] == [order.order_id]
 
 
+async def test_a_long_gap_is_filled_in_pages(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.messaging.projection.PAGE", 2)
+    read: list[int] = []
+    real = LOG.history
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        read.append(len(found := real(*args, **kwargs)))
+        return found
+
+    monkeypatch.setattr(LOG, "history", noted)
+    order = an_eventful_order(shop, a_customer())
+    await projection.project(history(shop.ordering_engine, order)[-1])
+    assert_shows(await details(orders, order), order)
+    assert read[1:] == [2, 2, 1], "after the history that the test has read"
+
+
 async def test_a_gap_that_the_log_cannot_fill_changes_nothing(
     shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
 ) -> None:
@@ -199,7 +219,7 @@ async def test_an_order_is_never_seen_without_its_items(
     shown = await details(orders, order)
     assert [item.product_id for item in shown.items] == [product.product_id for product in first]
     assert (shown.version, shown.currency, Decimal(shown.total)) == (1, "EUR", len(first) * Decimal("0.01"))
-    [listed] = (await list_orders(orders, ListOrders(customer_id=order.customer_id), wait=0)).items
+    [listed] = (await list_orders(Served(orders, 1), ListOrders(customer_id=order.customer_id), wait=NO_WAIT)).items
     assert (listed.version, listed.currency, listed.total) == (1, "EUR", shown.total)
     await deliver(projection, events)
     assert_shows(await details(orders, order), order)
@@ -264,7 +284,7 @@ async def test_an_order_counts_from_its_submission_until_it_is_cancelled(
     order = saved(shop.ordering_engine, an_order_that_is(status))
     await deliver(projection, history(shop.ordering_engine, order))
     query = ReadSummary(customer_id=order.customer_id)
-    shown, _ = await read_summary(orders, query, wait=0)
+    shown, _ = await read_summary(Served(orders, 1), query, wait=NO_WAIT)
     assert shown.total_orders == count
     assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="12.50")][:count]
 
@@ -329,7 +349,9 @@ async def test_a_customers_orders_are_listed_newest_first_in_pages_and_counted(
     newest_first = [order.order_id for order in reversed(made)]
 
     pages = [
-        await list_orders(orders, ListOrders(customer_id=customer.customer_id, skip=skip, take=3), wait=0)
+        await list_orders(
+            Served(orders, 1), ListOrders(customer_id=customer.customer_id, skip=skip, take=3), wait=NO_WAIT
+        )
         for skip in (0, 3, 6, 9)
     ]
     assert [[item.order_id for item in page.items] for page in pages] == [
@@ -341,12 +363,12 @@ async def test_a_customers_orders_are_listed_newest_first_in_pages_and_counted(
     assert {page.total_count for page in pages} == {7}
 
     placed = await list_orders(
-        orders, ListOrders(customer_id=customer.customer_id, status=OrderStatus.SUBMITTED), wait=0
+        Served(orders, 1), ListOrders(customer_id=customer.customer_id, status=OrderStatus.SUBMITTED), wait=NO_WAIT
     )
     assert [item.order_id for item in placed.items] == newest_first[1::2]
     assert placed.total_count == 3
 
 
 async def test_a_customer_without_orders_has_an_empty_list(orders: ContainerProxy) -> None:
-    page = await list_orders(orders, ListOrders(customer_id=uuid4()), wait=0)
+    page = await list_orders(Served(orders, 1), ListOrders(customer_id=uuid4()), wait=NO_WAIT)
     assert (page.items, page.total_count) == ([], 0)

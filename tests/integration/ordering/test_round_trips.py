@@ -21,6 +21,7 @@ from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
 from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.shop import Shop
 
@@ -69,11 +70,11 @@ async def test_each_event_is_one_request_and_detail_and_summary_are_one_point_re
         print(f"{recorded.envelope.type}: {len(sent)} request")  # noqa: T201  # for pytest -s
         assert len(sent) == 1, sent
     with counted() as sent:
-        await read_order(Served(orders, 1), ReadOrder(order_id=order_id, customer_id=customer_id), wait=0)
-        await read_summary(orders, ReadSummary(customer_id=customer_id), wait=0)
+        await read_order(Served(orders, 1), ReadOrder(order_id=order_id, customer_id=customer_id), wait=NO_WAIT)
+        await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
     assert [request.split()[0] for request in sent] == ["GET", "GET"]
     with counted() as sent:
-        page = await list_orders(orders, ListOrders(customer_id=customer_id), wait=0)
+        page = await list_orders(Served(orders, 1), ListOrders(customer_id=customer_id), wait=NO_WAIT)
     assert page.total_count == 2
     print(f"a page of orders: {[request.split()[0] for request in sent]}")  # noqa: T201  # for pytest -s
     assert sorted(request.split()[0] for request in sent) == ["GET", "POST"], "a point read and a query, side by side"

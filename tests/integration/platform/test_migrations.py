@@ -9,11 +9,12 @@ from alembic import command
 
 from infra.sql import tsql
 from infra.sql.migrate import CONTEXTS, OWNERS, VERSIONS, alembic_config, migrate, migration_engine
+from tests.support.database import unmigrated_database
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'tandem.db'}"
+    return unmigrated_database(tmp_path)
 
 
 def tables(url: str) -> set[str]:
@@ -84,10 +85,10 @@ def test_relays_do_not_wait_for_one_another_on_azure_sql(tmp_path: Path) -> None
     claims = [
         entry["sql"]
         for entry in json.loads((tmp_path / "statements.json").read_text())
-        if entry["name"].endswith(".claim")
+        if entry["name"].endswith(".claim_at_once")
     ]
     assert len(claims) == len(CONTEXTS)
-    assert all("WITH (READPAST, UPDLOCK, ROWLOCK)" in claim for claim in claims)
+    assert all("WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)" in claim for claim in claims)
 
 
 def test_the_migrations_are_written_as_t_sql_without_a_database(tmp_path: Path) -> None:

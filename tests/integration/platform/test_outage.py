@@ -13,8 +13,11 @@ from shared.messaging.wire import to_body
 from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG
 from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.context import App
 from shared.platform.cosmos import ReadModels
 from shared.platform.generations import Served
+from shared.platform.http.declared import declared
+from shared.platform.reading import NO_WAIT
 from shared.platform.settings import Settings
 from tests.support.cosmos import KEY, start, stop
 from tests.support.shop import Shop
@@ -30,7 +33,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
         Settings(sql=shop.url, cosmos=f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};", service_bus="=")
     )
     settings = Settings(sql=shop.url, cosmos="", service_bus="")
-    project_order = trigger(ordering(settings, read_models).blueprint, "project_order")
+    project_order = trigger(declared(ordering(App(settings, read_models))).blueprint, "project_order")
     customer = shop.customer()
     order = shop.order(shop.product(), customer_id=customer)
     with shop.ordering_engine.connect() as connection:
@@ -47,7 +50,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
         create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
         await delivery
         orders = read_models.container("orders")
-        details, _ = await read_order(Served(orders, 1), ReadOrder(order_id=order, customer_id=customer), wait=0)
+        details, _ = await read_order(Served(orders, 1), ReadOrder(order_id=order, customer_id=customer), wait=NO_WAIT)
         assert len(details.items) == 1
     finally:
         stop(process)

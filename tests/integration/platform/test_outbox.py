@@ -3,14 +3,38 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 import sqlalchemy as sa
 
+from shared.messaging.relay import TopicUnreachable
 from shared.ordering.tables import LOG, SCHEMA
-from shared.platform import outbox
+from shared.platform import outbox, telemetry
 from shared.platform.outbox import Outbox
 from shared.platform.settings import Settings
+from shared.platform.topics import ServiceBusTopic
+from tests.support.shop import Shop
+
+NOWHERE = Settings(sql="", cosmos="", service_bus="Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=n;SharedAccessKey=k")
+
+
+def test_a_commit_wakes_the_publisher_of_its_context_which_runs_the_relay_of_its_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: SimpleQueue[tuple[str, str]] = SimpleQueue()
+
+    class WatchedRelay:
+        def __init__(self, _engine: object, _log: object, topic: ServiceBusTopic) -> None:
+            self.topic = topic._topic
+
+        def run(self) -> int:
+            ran.put((threading.current_thread().name, self.topic))
+            return 0
+
+    monkeypatch.setattr(outbox, "Relay", WatchedRelay)
+    Outbox(NOWHERE, sa.create_engine("sqlite://"), LOG, SCHEMA, topic="order-events").wake()
+    assert ran.get(timeout=10) == ("publisher-ordering", "order-events")
 
 
 def test_the_timer_and_the_first_commit_share_one_relay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,10 +50,7 @@ def test_the_timer_and_the_first_commit_share_one_relay(monkeypatch: pytest.Monk
             return 0
 
     monkeypatch.setattr(outbox, "Relay", SlowRelay)
-    settings = Settings(
-        sql="", cosmos="", service_bus="Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=n;SharedAccessKey=k"
-    )
-    ours = Outbox(settings, sa.create_engine("sqlite://"), LOG, SCHEMA, topic="order-events")
+    ours = Outbox(NOWHERE, sa.create_engine("sqlite://"), LOG, SCHEMA, topic="order-events")
 
     def publish() -> None:
         both.wait()
@@ -39,3 +60,52 @@ def test_the_timer_and_the_first_commit_share_one_relay(monkeypatch: pytest.Monk
         for done in [threads.submit(publish), threads.submit(publish)]:
             done.result()
     assert len(made) == 1
+
+
+class Scripted:
+    """A relay whose runs end as they are told to."""
+
+    def __init__(self, *ends: int | Exception) -> None:
+        self.ends = list(ends)
+
+    def run(self) -> int:
+        """End as the next entry says."""
+        end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What telemetry is told of the outbox."""
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr(telemetry, "outbox", lambda *values: told.append(values))
+    return told
+
+
+def swept(shop: Shop, monkeypatch: pytest.MonkeyPatch, *ends: int | Exception) -> Outbox:
+    ours = Outbox(Settings(sql="", cosmos="", service_bus=""), shop.ordering_engine, LOG, SCHEMA, topic="order-events")
+    monkeypatch.setattr(ours, "_relay", Scripted(*ends))
+    return ours
+
+
+def test_an_outage_is_waited_out_by_the_sweep_and_what_is_left_is_told_all_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, told: list[tuple[object, ...]], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.order()
+    ours = swept(shop, monkeypatch, TopicUnreachable("away"), 0)
+    ours.sweep()
+    ours.sweep()
+    assert caplog.text.count("ordering: publishing waits: away") == 1
+    assert [values[:2] for values in told] == [("ordering", 1)] * 2
+
+
+def test_a_sweep_that_fails_otherwise_says_so_and_the_next_one_runs(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, told: list[tuple[object, ...]]
+) -> None:
+    ours = swept(shop, monkeypatch, LookupError("a bug"), 0)
+    with pytest.raises(LookupError):
+        ours.sweep()
+    ours.sweep()
+    assert len(told) == 1

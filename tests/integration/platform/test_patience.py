@@ -29,6 +29,7 @@ AWAY = [
     database("[HY000] failover (40613) (SQLExecute)"),
     sa.exc.OperationalError("", {}, Exception("HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)")),
     sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),
+    database("[42000] Could not allocate space for object 'event_log' (1105) (SQLExecDirectW)"),
 ]
 FOR_GOOD = [cosmos(400), cosmos(413), GapInLog(), NotCopiedYet(), KeyError("x"), database("no such table")]
 

@@ -1,42 +1,272 @@
-"""Waiting for a version: as long as it is worth it, and never so many that nobody else gets in."""
+"""Waiting for a version: as long as it is worth it, with one deadline, few requests, and room for others."""
 
 import asyncio
-from uuid import uuid4
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import pytest
+from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
-from shared.ordering.views.customer_summary import new_summary
+from shared.kernel.refusals import Unavailable
+from shared.ordering.events import OrderStatus
+from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.platform import reading
-from shared.platform.http.problems import Problem
-from shared.platform.reading import WAITING_AT_ONCE, read_at_least
+from shared.platform.generations import Served
+from shared.platform.input import After
+from shared.platform.reading import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
+
+
+class Documents:
+    """A container that counts the looks at each document, and has of each what a test says."""
+
+    id = "documents"
+
+    def __init__(self) -> None:
+        self.looks = Counter[str]()
+        self.versions: dict[str, int] = {}
+
+    async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+        """Read what the test has put there."""
+        del partition_key
+        self.looks[item] += 1
+        await asyncio.sleep(0)
+        if item not in self.versions:
+            raise ResourceNotFoundError
+        return {"version": self.versions[item]}
+
+
+def waiting(documents: Documents, name: str, version: int, wait: Wait) -> asyncio.Task[Any]:
+    return asyncio.create_task(read_at_least(cast("ContainerProxy", documents), name, "p", version, wait))
+
+
+@asynccontextmanager
+async def gone_afterwards(*tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
+    """End what still waits, and see that nothing is left of it."""
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert not reading._watches, "nobody looks when nobody waits"
+        assert not reading._waiting, "whoever stops waiting gives the place back"
+
+
+async def refused(task: asyncio.Task[Any]) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        await task
+    assert (caught.value.code, caught.value.retry_after) == ("read-model-behind", 1)
+    return caught.value
+
+
+async def until_all_wait(count: int) -> None:
+    async with asyncio.timeout(10):
+        while reading._waiting.total() < count:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0)
 
 
 async def test_a_version_that_arrives_while_waiting_is_read(orders: ContainerProxy) -> None:
     customer = uuid4()
-    waiting = asyncio.create_task(read_at_least(orders, "summary", str(customer), 1, 30, counter="customerVersion"))
-    await orders.create_item(new_summary(customer, "Ada", 1))
-    document = await waiting
+    coming = asyncio.create_task(
+        read_at_least(orders, "summary", str(customer), 1, wait_for(30), counter="customerVersion")
+    )
+    async with gone_afterwards(coming):
+        await until_all_wait(1)
+        await orders.create_item(new_summary(customer, "Ada", 1))
+        document = await coming
     assert document is not None
     assert document["customerName"] == "Ada"
 
 
-async def test_when_too_many_wait_the_next_is_told_at_once_and_reads_still_work(orders: ContainerProxy) -> None:
-    customer = uuid4()
-    await orders.create_item(new_summary(customer, "Ada", 1))
-    key = str(customer)
-    waiting = [asyncio.create_task(read_at_least(orders, "nothing", key, 1, 30)) for _ in range(WAITING_AT_ONCE)]
+async def test_who_waits_for_one_document_shares_its_looks() -> None:
+    documents, callers = Documents(), [uuid4() for _ in range(5)]
+    documents.versions["d"] = 1
+    tasks = [waiting(documents, "d", 2, wait_for(30, caller)) for caller in callers for _ in range(2)]
+    async with gone_afterwards(*tasks):
+        await until_all_wait(len(tasks))
+        before = documents.looks["d"]
+        assert before <= 2 * len(tasks)
+        await asyncio.sleep(1)
+        assert documents.looks["d"] - before <= 40  # together eight; each alone, they would be eighty
+        documents.versions["d"] = 2
+        assert await asyncio.gather(*tasks) == [{"version": 2}] * len(tasks)
+
+
+async def test_whoever_comes_later_is_looked_for_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "LONGEST_LOOK", 30.0)
+    documents = Documents()
+    first = waiting(documents, "d", 2, wait_for(30, uuid4()))
+    async with gone_afterwards(first):
+        await asyncio.sleep(1)  # by now the pauses are 0.6 s or more, and get longer
+        looks = documents.looks["d"]
+        second = waiting(documents, "d", 2, wait_for(30, uuid4()))
+        async with gone_afterwards(second, first), asyncio.timeout(2):
+            while documents.looks["d"] < looks + 5:  # noqa: ASYNC110  # it tells nobody
+                await asyncio.sleep(0.001)
+
+
+async def test_a_caller_has_half_of_the_places_at_most_and_the_next_has_room() -> None:
+    documents, greedy, others = Documents(), uuid4(), [uuid4() for _ in range(4)]
+    tasks = [waiting(documents, f"{n}", 2, wait_for(30, greedy)) for n in range(2 * WAITING_AT_ONCE)]
+    async with gone_afterwards(*tasks):
+        await until_all_wait(WAITING_AT_ONCE // 2)
+        async with asyncio.timeout(10):
+            while sum(task.done() for task in tasks) < len(tasks) - WAITING_AT_ONCE // 2:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
+        await refused(next(task for task in tasks if task.done()))
+        for other in others:
+            documents.versions.clear()
+            theirs = [waiting(documents, "theirs", 1, wait_for(30, other)) for _ in range(WAITING_AT_ONCE)]
+            async with gone_afterwards_but(tasks, *theirs):
+                await asyncio.sleep(0.02)
+                assert not all(task.done() for task in theirs), "there is room for the next caller"
+                documents.versions["theirs"] = 1
+                answers = await asyncio.gather(*theirs, return_exceptions=True)
+                assert answers.count({"version": 1}) >= 1
+        documents.versions["there"] = 7
+        assert await waiting(documents, "there", 7, wait_for(30, greedy)) == {"version": 7}, "who need not wait may ask"
+
+
+@asynccontextmanager
+async def gone_afterwards_but(still: list[asyncio.Task[Any]], *tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
     try:
-        while not reading._places.locked():  # noqa: ASYNC110  # a semaphore tells nobody that it is empty
-            await asyncio.sleep(0)
-        with pytest.raises(Problem) as refused:
-            await read_at_least(orders, "nothing", key, 1, 30)
-        assert refused.value.code == "read-model-behind"
-        assert refused.value.headers["Retry-After"]
-        assert not any(task.done() for task in waiting)
-        assert await read_at_least(orders, "summary", key, 1, 30, counter="customerVersion") is not None
+        yield
     finally:
-        for task in waiting:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-    assert not reading._places.locked(), "whoever stops waiting gives the place back"
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert reading._waiting.total() == sum(not task.done() for task in still)
+
+
+@pytest.mark.parametrize("held", [0, 3])
+async def test_a_version_that_the_log_is_far_from_is_told_at_once_and_the_log_is_asked_once(held: int) -> None:
+    documents, asked = Documents(), list[tuple[str, str]]()
+    if held:
+        documents.versions["d"] = held
+
+    def logged(document_id: str, partition_key: str) -> int:
+        asked.append((document_id, partition_key))
+        time.sleep(0.05)  # so long that all have come
+        return 5
+
+    tasks = [waiting(documents, "d", 999_999, wait_for(30, uuid4(), logged)) for _ in range(6)]
+    async with gone_afterwards(*tasks), asyncio.timeout(5):
+        for task in tasks:
+            assert "log is at version 5" in (await refused(task)).detail
+    assert asked == [("d", "p")]
+
+
+async def test_a_version_that_the_log_has_is_waited_for_however_far_the_document_is_behind() -> None:
+    documents = Documents()
+    documents.versions["d"] = 3
+    task = waiting(documents, "d", 10_000, wait_for(30, uuid4(), lambda *_: 10_000))
+    async with gone_afterwards(task):
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        documents.versions["d"] = 10_000
+        assert await task == {"version": 10_000}
+
+
+async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_the_log() -> None:
+    documents = Documents()
+
+    def nobody_asks(_document_id: str, _partition_key: str) -> int:
+        raise AssertionError
+
+    task = waiting(documents, "d", FAR, wait_for(30, uuid4(), nobody_asks))
+    async with gone_afterwards(task):
+        await asyncio.sleep(0.05)
+        documents.versions["d"] = FAR
+        assert await task == {"version": FAR}
+
+
+async def test_a_log_that_does_not_answer_takes_no_longer_than_the_wait() -> None:
+    release = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hangs(_document_id: str, _partition_key: str) -> int:
+        asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
+        return 0
+
+    task = waiting(Documents(), "d", 999_999, wait_for(0.2, uuid4(), hangs))
+    async with gone_afterwards(task), asyncio.timeout(5):
+        await refused(task)
+        release.set()
+
+
+async def test_a_request_has_one_deadline_for_all_that_it_waits_for(orders: ContainerProxy) -> None:
+    customer, order = uuid4(), uuid4()
+    await orders.create_item(new_summary(customer, "Ada", 1))
+
+    async def order_comes_late() -> None:
+        await asyncio.sleep(1.5)
+        await orders.create_item(
+            {"id": str(order), "customerId": str(customer), "version": 1, "status": OrderStatus.CREATED}
+        )
+
+    query = ReadSummary(customer_id=customer, after=After(order, 1), min_version=9)
+    begin = time.monotonic()
+    late = asyncio.create_task(order_comes_late())
+    with pytest.raises(Unavailable):
+        await read_summary(Served(orders, 1), query, wait_for(2))
+    await late
+    assert 2 <= time.monotonic() - begin < 3.4  # granted twice, it would be 3.5
+
+
+async def test_a_store_that_fails_is_told_to_all_who_wait_and_is_asked_again() -> None:
+    class Failing(Documents):
+        async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+            found = await super().read_item(item, partition_key)
+            if self.versions[item] == 1:
+                return found
+            raise ConnectionError
+
+    documents = Failing()
+    documents.versions["d"] = 1
+    tasks = [waiting(documents, "d", 2, wait_for(30, caller)) for caller in (uuid4(), uuid4())]
+    async with gone_afterwards(*tasks):
+        await until_all_wait(2)
+        documents.versions["d"] = 2
+        assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [ConnectionError] * 2
+
+
+async def test_a_store_that_failed_for_a_moment_is_read_again_for_whoever_was_asking_the_log_meanwhile() -> None:
+    class FailingOnce(Documents):
+        failing, failed = False, asyncio.Event()
+
+        async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+            if self.failing:
+                self.failed.set()
+                raise ConnectionError
+            return await super().read_item(item, partition_key)
+
+    documents, answered = FailingOnce(), threading.Event()
+    documents.versions["d"] = 1
+
+    def logged(_document_id: str, _partition_key: str) -> int:
+        answered.wait(10)
+        return 10_000
+
+    task = waiting(documents, "d", 10_000, wait_for(30, uuid4(), logged))
+    async with gone_afterwards(task), asyncio.timeout(10):
+        await until_all_wait(1)
+        documents.failing = True
+        await documents.failed.wait()
+        documents.failing = False
+        documents.versions["d"] = 10_000
+        await asyncio.sleep(0)
+        answered.set()
+        assert await task == {"version": 10_000}
+
+
+async def test_who_grants_no_time_takes_no_place() -> None:
+    documents = Documents()
+    await refused(waiting(documents, "d", 1, NO_WAIT))
+    assert documents.looks == {"d": 1}
+    assert UUID(int=0) not in reading._waiting

@@ -12,6 +12,7 @@ from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.functions import catalog
 from shared.catalog.tables import LOG as CATALOG
+from shared.contexts import CONTEXTS
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.messaging.envelope import Metadata
@@ -19,12 +20,16 @@ from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG as ORDERING
 from shared.ordering.tables import ORDERS
+from shared.platform.context import App
 from shared.platform.cosmos import ReadModels
+from shared.platform.held import page_of
 from shared.platform.settings import Settings
 from shared.platform.sql import context_engine, query_engine
+from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
 
 
+@needs_sqlite("on a server the rights of the identity say so, which infra/sql/access.py grants in Azure")
 def test_what_the_query_side_reads_through_cannot_write(shop: Shop) -> None:
     reader = query_engine(Settings(sql=shop.url, cosmos="", service_bus=""), "ordering")
     with reader.connect() as connection, pytest.raises(sa.exc.OperationalError, match="readonly database"):
@@ -52,9 +57,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
         return engines[-1]
 
-    for context in ("ordering", "catalog"):
-        monkeypatch.setattr(f"shared.{context}.functions.context_engine", writing)
-        monkeypatch.setattr(f"shared.{context}.functions.query_engine", reading)
+    monkeypatch.setattr("shared.platform.context.context_engine", writing)
+    monkeypatch.setattr("shared.platform.context.query_engine", reading)
     yield tables
     for engine in engines:
         engine.dispose()
@@ -65,10 +69,9 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
 ) -> None:
     settings = Settings(sql=shop.url, cosmos=read_models, service_bus="")
     models = ReadModels(settings)
+    app = App(settings, models)
     consume = {
-        consumer.name: consumer.consume
-        for api in (ordering(settings, models), catalog(settings, models))
-        for consumer in api.consumers
+        consumer.name: consumer.consume for context in (ordering(app), catalog(app)) for consumer in context.consumers
     }
     customer_id, product_id = shop.customer(), shop.product()
     order_id = shop.order(product_id, customer_id=customer_id)
@@ -90,4 +93,28 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
     await consume["follow_customers"](customer_renamed.envelope)
     await models.close()
     assert read == {"ordering.event_log", "ordering.orders", "ordering.order_lines", "catalog.event_log"}
+    assert read <= set(QUERY_SIDE)
+
+
+async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_it_may_read(
+    shop: Shop, read_models: str, read: set[str]
+) -> None:
+    models = ReadModels(Settings(sql=shop.url, cosmos=read_models, service_bus=""))
+    app = App(Settings(sql=shop.url, cosmos=read_models, service_bus=""), models)
+    customer_id, product_id = shop.customer(), shop.product()
+    shop.order(product_id, customer_id=customer_id)
+    for context in [declare(app) for declare in CONTEXTS]:
+        for model in context.read_models.values():
+            source = model.view.source
+            assert await source.total() > 0
+            assert await source.changed(0, 10)
+            for container in await model.written():
+                await source.fill(container, None)
+                for partition_key in await source.sample(3):
+                    assert await source.differences(container, partition_key) == []
+                    await source.heal(container, partition_key)
+    held, _ = page_of(app.held, customer_id, None, 100)
+    await models.close()
+    assert held
+    assert {"catalog.ratings", "catalog.stock", "customers.event_log", "ordering.orders"} <= read
     assert read <= set(QUERY_SIDE)

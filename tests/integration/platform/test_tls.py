@@ -11,9 +11,9 @@ import pytest
 from azure.servicebus._pyamqp import _connection as amqp
 from azure.servicebus._pyamqp.aio import _connection_async as asynchronous_amqp
 
+from shared.kernel.refusals import Unavailable
 from shared.messaging.relay import TopicUnreachable
 from shared.platform.dead_letters import DeadLetters
-from shared.platform.http.problems import Problem
 from shared.platform.settings import Settings
 from shared.platform.topics import ServiceBusTopic
 from tests.integration.platform.test_topics import NAME, events
@@ -99,7 +99,7 @@ async def test_who_shows_a_certificate_that_is_not_his_gets_no_event_and_gives_n
         try:
             with pytest.raises(TopicUnreachable, match="certificate verify failed"):
                 await asyncio.to_thread(topic.send, events(1))
-            with pytest.raises(Problem, match="does not answer"):
+            with pytest.raises(Unavailable, match="does not answer"):
                 await look(dead_letters)
         finally:  # a connection that was made after all would be waited for
             await asyncio.to_thread(topic._client.close)

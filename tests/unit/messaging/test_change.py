@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from shared.messaging.change import Create, Patch, applied
+from shared.messaging.shape import Shapes
+
+SHAPES = Shapes(what="A document", today=1, mend="Nothing.")
 
 
 def patched(document: dict[str, Any], *operations: dict[str, Any]) -> dict[str, Any]:
-    return applied(document, Patch("id", operations))
+    return applied(document, Patch("id", operations, SHAPES))
 
 
 def test_a_document_is_created_and_changed() -> None:
@@ -28,6 +31,6 @@ def test_a_document_is_created_and_changed() -> None:
 
 def test_what_does_not_fit_is_an_error() -> None:
     with pytest.raises(ValueError, match="before it is created"):
-        applied(None, Patch("id", []))
+        applied(None, Patch("id", [], SHAPES))
     with pytest.raises(ValueError, match="no operation of a projection"):
         patched({"a": 1}, {"op": "move", "path": "/a", "value": 2})

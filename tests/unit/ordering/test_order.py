@@ -20,6 +20,7 @@ from shared.ordering.domain.errors import (
 )
 from shared.ordering.domain.order import LINES_PER_EVENT, MAX_LINES, MAX_QUANTITY, Order
 from shared.ordering.events import (
+    Address,
     OrderCancelledV1,
     OrderCompletedV1,
     OrderConfirmedV1,
@@ -27,8 +28,10 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderSubmittedV1,
+    OrderSubmittedV2,
+    SubmittedLine,
 )
 from tests.support.offers import ADDRESS, a_customer, a_product, an_order, an_order_that_is, pieces
 
@@ -42,6 +45,10 @@ def refused(order: Order, refusal: type[Refusal], code: str) -> Iterator[pytest.
     assert type(caught.value) is refusal
     assert caught.value.code == code
     assert vars(order) == before
+
+
+def lines_of(order: Order) -> tuple[SubmittedLine, ...]:
+    return tuple(SubmittedLine(line.product_id, line.quantity) for line in order.lines.values())
 
 
 def test_a_new_order_is_created_for_its_customer_and_holds_the_items() -> None:
@@ -67,6 +74,7 @@ def test_an_order_may_be_created_empty() -> None:
     [created] = order.changes
     assert isinstance(created, OrderCreatedV1)
     assert (created.lines, created.currency, created.total) == ((), None, Decimal(0))
+    assert isinstance(created.total, Decimal), "amounts are never numbers of another kind"
     assert (order.lines, order.currency, order.total) == ({}, None, Decimal(0))
 
 
@@ -122,13 +130,27 @@ def test_removing_takes_the_line_out_and_its_number_is_never_given_out_again() -
     )
 
 
-def test_an_emptied_order_keeps_its_currency() -> None:
-    tea = a_product(currency="EUR")
-    order = an_order(pieces(tea))
+def test_an_emptied_order_takes_any_currency_again() -> None:
+    tea, mug = a_product(currency="EUR"), a_product(currency="EUR")
+    order = an_order(pieces(tea), pieces(mug))
     order.remove(tea.product_id)
-    assert (order.currency, order.total) == ("EUR", Decimal(0))
     with refused(order, CurrencyMix, "currency-mix"):
         order.add([pieces(a_product(currency="USD"))])
+    order.remove(mug.product_id)
+    assert (order.currency, order.total) == ("EUR", Decimal(0))
+
+    with refused(order, CurrencyMix, "currency-mix"):
+        order.add([pieces(a_product(currency="USD")), pieces(a_product(currency="EUR"))])
+    order.add([pieces(a_product("3.00", currency="USD"), 2)])
+    with refused(order, CurrencyMix, "currency-mix"):
+        order.add([pieces(a_product(currency="EUR"))])
+
+    order.submit()
+    assert (order.currency, order.total) == ("USD", Decimal("6.00"))
+    assert order.changes[-1] == OrderSubmittedV2(
+        order.order_id, order.customer_id, "USD", Decimal("6.00"), lines=lines_of(order)
+    )
+    assert [line.number for line in order.lines.values()] == [3]
 
 
 def test_only_what_is_in_the_order_can_be_removed() -> None:
@@ -151,7 +173,7 @@ def test_an_order_is_submitted_confirmed_and_completed_with_its_total() -> None:
 
     ids = (order.order_id, order.customer_id)
     assert order.changes[1:] == [
-        OrderSubmittedV1(*ids, "EUR", Decimal("25.00")),
+        OrderSubmittedV2(*ids, "EUR", Decimal("25.00"), lines=lines_of(order)),
         OrderConfirmedV1(*ids, "EUR", Decimal("25.00")),
         OrderCompletedV1(*ids, "EUR", Decimal("25.00")),
     ]
@@ -192,10 +214,21 @@ def test_an_empty_order_can_be_cancelled_and_has_no_currency() -> None:
     )
 
 
+ELSEWHERE = Address(street="10 Downing Street", city="London", postal_code="SW1A 2AA", country="GB")
+
+
+def test_an_open_order_goes_to_another_address() -> None:
+    order = an_order()
+    order.change_shipping_address(ELSEWHERE)
+    assert order.changes[-1] == OrderShippingAddressChangedV1(order.order_id, order.customer_id, ELSEWHERE)
+    assert (order.shipping_address, order.version) == (ELSEWHERE, 2)
+
+
 COMMANDS: dict[str, Callable[[Order], None]] = {
     "add": lambda order: order.add([pieces(a_product())]),
     "add nothing": lambda order: order.add([]),
     "remove": lambda order: order.remove(_first_product(order)),
+    "change shipping address": lambda order: order.change_shipping_address(ELSEWHERE),
     "submit": Order.submit,
     "confirm": Order.confirm,
     "complete": Order.complete,
@@ -205,6 +238,7 @@ ALLOWED = {
     "add": {OrderStatus.CREATED},
     "add nothing": {OrderStatus.CREATED},
     "remove": {OrderStatus.CREATED},
+    "change shipping address": {OrderStatus.CREATED},
     "submit": {OrderStatus.CREATED},
     "confirm": {OrderStatus.SUBMITTED},
     "complete": {OrderStatus.CONFIRMED},

@@ -7,9 +7,12 @@ from uuid import UUID
 import azure.functions as func
 import pytest
 
-from shared.platform.http.callers import PRINCIPAL, Caller, Role, admit, caller_of
+from shared.kernel.refusals import Unavailable
+from shared.platform.callers import Caller
+from shared.platform.http.callers import PRINCIPAL, admit, caller_of
 from shared.platform.http.problems import Problem
 from shared.platform.settings import is_unguarded
+from shared.roles import CUSTOMERS, Role
 from tests.support import principals
 
 SOMEBODY = "5e3b7f0c-52a1-4f0e-8f11-7d8a9b0c1d2e"
@@ -25,9 +28,9 @@ def with_claims(*claims: Any) -> func.HttpRequest:
     return request(principals.written({"auth_typ": "aad", "claims": claims, "role_typ": ROLE}))
 
 
-def refused(req: func.HttpRequest, role: Role = Role.ORDERS_READ, *, customers: bool = False) -> Problem:
+def refused(req: func.HttpRequest, role: Role = Role.ORDERS_READ, *, own: bool = False) -> Problem:
     with pytest.raises(Problem) as problem:
-        admit(req, role, customers=customers)
+        admit(req, role, CUSTOMERS, own=own)
     return problem.value
 
 
@@ -87,39 +90,40 @@ def test_without_the_header_nobody_calls_whatever_other_headers_say() -> None:
 
 
 def test_a_role_opens_what_needs_it_and_the_refusal_names_the_one_that_is_missing() -> None:
-    admit(request(principals.shop(Role.ORDERS_READ)), Role.ORDERS_READ, customers=False)
+    admit(request(principals.shop(Role.ORDERS_READ)), Role.ORDERS_READ, CUSTOMERS)
     problem = refused(request(principals.shop(Role.ORDERS_WRITE, Role.OPS)))
     assert (problem.status, problem.detail) == (403, "This needs the role Orders.Read.")
 
 
 @pytest.mark.parametrize("role", ["orders.read", "Orders.Read ", "Orders.*", ""])
 def test_what_is_only_like_a_role_opens_nothing(role: str) -> None:
-    assert refused(request(principals.shop(role)), customers=True).status == 403
+    assert refused(request(principals.shop(role)), own=True).status == 403
 
 
 def test_a_customer_is_their_object_id_and_may_do_what_customers_may() -> None:
     req = request(principals.customer(UUID(SOMEBODY)))
-    assert caller_of(req).customer_id == UUID(SOMEBODY)
-    admit(req, Role.ORDERS_READ, customers=True)
+    assert CUSTOMERS.reach(caller_of(req)) == UUID(SOMEBODY)
+    admit(req, Role.ORDERS_READ, CUSTOMERS, own=True)
     assert refused(req).status == 403
 
 
 def test_being_a_customer_takes_away_what_other_roles_give() -> None:
     req = request(principals.shop("Customer", *Role))
-    assert caller_of(req).customer_id is not None
+    assert CUSTOMERS.reach(caller_of(req)) is not None
     assert refused(req).status == 403
 
 
 def test_the_shop_reaches_every_customer() -> None:
-    assert caller_of(request(principals.shop())).customer_id is None
+    assert CUSTOMERS.reach(caller_of(request(principals.shop()))) is None
 
 
 def test_in_azure_without_the_platforms_authentication_nobody_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBSITE_SITE_NAME", "func-tandem")
-    problem = refused(request(principals.shop()))
-    assert (problem.status, problem.code) == (503, "authentication-off")
+    with pytest.raises(Unavailable) as unguarded:
+        caller_of(request(principals.shop()))
+    assert unguarded.value.code == "authentication-off"
     monkeypatch.setenv("WEBSITE_AUTH_ENABLED", "True")
-    admit(request(principals.shop()), Role.ORDERS_READ, customers=False)
+    admit(request(principals.shop()), Role.ORDERS_READ, CUSTOMERS)
 
 
 @pytest.mark.parametrize(

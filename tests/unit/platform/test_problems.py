@@ -9,10 +9,12 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
-from shared.kernel.refusals import InputError, Invalid, Refusal, StaleVersion
+from shared.kernel.refusals import InputError, Invalid, Refusal, StaleVersion, Unavailable
+from shared.messaging.shape import UnreadableShape
+from shared.messaging.unit_of_work import LostRace
 from shared.ordering.domain import errors
 from shared.platform.http.problems import Problem, problem_of, render
-from shared.platform.write_side import KeyReused, LostRace
+from shared.platform.write_side import KeyReused
 
 REFUSALS: list[tuple[type[Refusal], int, str]] = [
     (Refusal, 409, "refused"),
@@ -64,6 +66,8 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (http_error(408), "read-models-unavailable"),
         (http_error(449), "read-models-unavailable"),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
+        (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
+        (UnreadableShape("of another release"), "unreadable-shape"),
     ],
 )
 def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: str) -> None:

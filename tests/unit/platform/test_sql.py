@@ -1,6 +1,5 @@
 """Signing in to Azure SQL with a token, and which of its errors a new transaction may not meet again."""
 
-import importlib.util
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,28 +10,18 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.messaging.sql_errors import TRANSIENT, error_number, is_transient
 from shared.platform.settings import Settings
 from shared.platform.sql import (
     SQL_COPT_SS_ACCESS_TOKEN,
     TOKEN_SCOPE,
-    TRANSIENT,
     context_engine,
-    error_number,
-    is_transient,
     packed,
     sql_engine,
 )
+from tests.support.odbc import driver, needs_driver, needs_unixodbc
 
-DRIVER = importlib.util.find_spec("mssql_python_odbc")
 URL = "mssql+pyodbc://127.0.0.1:1/tandem?driver={}"
-
-needs_unixodbc = pytest.mark.skipif(
-    importlib.util.find_spec("pyodbc") is None or not any(Path("/usr/lib").rglob("libodbc.so.2")),
-    reason="pyodbc loads the system's unixODBC: apt-get install unixodbc",
-)
-needs_driver = pytest.mark.skipif(
-    DRIVER is None, reason="needs Microsoft's ODBC driver: python -m pip install --no-deps mssql-python-odbc"
-)
 
 
 @dataclass
@@ -115,10 +104,7 @@ def test_every_new_connection_asks_for_a_token_of_its_own_and_signs_in_with_noth
 
 def microsofts(url: str) -> sa.Engine:
     """An engine that goes through Microsoft's driver to where nobody listens, and gives up soon."""
-    assert DRIVER is not None
-    folder = next(iter(DRIVER.submodule_search_locations or ()))
-    driver = next(Path(folder).glob("libs/linux/debian_ubuntu/x86_64/lib/libmsodbcsql*"))
-    engine = sql_engine(url.format(driver), "ordering", credential=ExpiringCredential())
+    engine = sql_engine(url.format(driver()), "ordering", credential=ExpiringCredential())
 
     @sa.event.listens_for(engine, "do_connect")
     def _hurry(_dialect: object, _record: object, _arguments: list[str], parameters: dict[str, Any]) -> None:

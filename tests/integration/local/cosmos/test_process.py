@@ -20,7 +20,7 @@ from tests.support.cosmos import ROOT, running_cosmos, start, stop
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the engine where it is expected to end by itself."""
-    command = [sys.executable, "-m", "infra.local.cosmos", *arguments]
+    command = [sys.executable, "-m", "cosmos_engine", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -149,3 +149,10 @@ def test_the_room_of_expired_items_is_given_back_at_the_next_start(tmp_path: Pat
         pass
     with closing(sqlite3.connect(tmp_path / "cosmos.db")) as file:
         assert {item_id for (item_id,) in file.execute("SELECT id FROM items")} == {"long", "forever"}
+
+
+def test_an_engine_ends_with_what_started_it() -> None:
+    process, _ = start(None)
+    assert process.stdin is not None
+    process.stdin.close()  # what the system does when a process dies
+    assert process.wait(10) == 0

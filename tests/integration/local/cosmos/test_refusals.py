@@ -8,10 +8,11 @@ import pytest
 from azure.cosmos import ContainerProxy, CosmosClient, DatabaseProxy, PartitionKey
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from tests.support.cosmos import running_cosmos
+from tests.support.cosmos import Signing, running_cosmos
 
 NOT_SUPPORTED = "not supported by this engine"
 QUERY = {"x-ms-documentdb-isquery": "true", "content-type": "application/query+json"}
+DOUBLED = "JOIN (SELECT VALUE CONCAT(x{0}, x{0})) AS x{1}"
 IN_A: dict[str, str] = {"x-ms-documentdb-partitionkey": '["a"]'}
 
 
@@ -38,7 +39,7 @@ def container(database: DatabaseProxy) -> ContainerProxy:
 def http(connection: str, container: ContainerProxy) -> Iterator[httpx.Client]:
     """A client of the container's address, below which items are."""
     address = connection.removeprefix("AccountEndpoint=").partition("/;")[0]
-    with httpx.Client(base_url=f"{address}/dbs/d/colls/{container.id}") as opened:
+    with httpx.Client(base_url=f"{address}/dbs/d/colls/{container.id}", auth=Signing()) as opened:
         yield opened
 
 
@@ -63,13 +64,11 @@ def test_a_container_that_needs_more_is_refused(http: httpx.Client, body: dict[s
 @pytest.mark.parametrize(
     "query",
     [
-        "SELECT c.pk, COUNT(1) AS n FROM c GROUP BY c.pk",
-        "SELECT * FROM c WHERE EXISTS(SELECT VALUE 1 FROM t IN c.tags)",
-        "SELECT VALUE (SELECT VALUE 1) FROM c",
-        "SELECT VALUE ARRAY(SELECT VALUE t FROM t IN c.tags) FROM c",
-        "SELECT VALUE t FROM t IN c.tags",
-        "SELECT VALUE c.a ?? 1 FROM c",
-        "SELECT VALUE c.a ? 1 : 2 FROM c",
+        "SELECT * FROM (SELECT * FROM c)",
+        "SELECT VALUE x FROM c JOIN x IN (SELECT VALUE c.tags)",
+        "SELECT VALUE ARRAY(SELECT VALUE t FROM t IN c.tags ORDER BY t.x) FROM c",
+        "SELECT COUNT(1) AS n, (SELECT VALUE c.id) AS one FROM c",
+        "SELECT VALUE t FROM t IN c.tags ORDER BY t.x",
         "SELECT VALUE c.a | 1 FROM c",
         "SELECT VALUE udf.f(c) FROM c",
         "SELECT VALUE c[c.id] FROM c",
@@ -82,16 +81,32 @@ def test_a_query_that_needs_more_is_refused(container: ContainerProxy, query: st
     assert refused.value.status_code == 400
 
 
-@pytest.mark.parametrize("policy", [[], {"includedPaths": "/*"}, {"compositeIndexes": [{"path": "/a"}]}], ids=str)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        [],
+        {"includedPaths": "/*"},
+        {"includedPaths": [{"path": 1}]},
+        {"excludedPaths": [{"path": "a"}]},
+        {"compositeIndexes": [{"path": "/a"}]},
+        {"compositeIndexes": [[{"path": "/a", "order": 1}]]},
+        {"compositeIndexes": 5},
+        {"indexingMode": 5},
+        {"automatic": "yes"},
+        {"vectorIndexes": [{"path": "/v", "type": "flat"}]},
+    ],
+    ids=str,
+)
 def test_an_indexing_policy_that_is_none_is_a_bad_request(http: httpx.Client, policy: Any) -> None:
     definition = {"id": "x", "partitionKey": {"paths": ["/pk"], "kind": "Hash"}, "indexingPolicy": policy or 1}
     assert http.post(str(http.base_url.copy_with(path="/dbs/d/colls")), json=definition).status_code == 400
 
 
 @pytest.mark.parametrize("query", ["SELECT * FROM c ORDER BY c.id", "SELECT VALUE COUNT(1) FROM c"])
-def test_a_sorting_query_across_partitions_is_refused(container: ContainerProxy, query: str) -> None:
-    with pytest.raises(CosmosHttpResponseError, match=NOT_SUPPORTED):
-        list(container.query_items(query, enable_cross_partition_query=True))
+def test_a_sorting_query_across_partitions_is_for_clients_that_ask_for_a_plan(http: httpx.Client, query: str) -> None:
+    headers = {**QUERY, "x-ms-documentdb-query-enablecrosspartition": "True"}
+    answer = http.post("/docs/", headers=headers, json={"query": query})
+    assert (answer.status_code, answer.headers["x-ms-substatus"]) == (400, "1004")
 
 
 def test_all_versions_of_the_change_feed_are_refused(container: ContainerProxy) -> None:
@@ -154,6 +169,32 @@ def test_a_malformed_request_is_a_bad_request_with_a_message(
 )
 def test_a_query_nested_too_deeply_is_a_bad_request(http: httpx.Client, query: str) -> None:
     assert http.post("/docs/", headers={**IN_A, **QUERY}, json={"query": query}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        " ".join(["SELECT VALUE 1 FROM c", *(f"JOIN a{n} IN c.many" for n in range(10))]),
+        "SELECT VALUE 1 FROM c WHERE " + "EXISTS(SELECT VALUE 1 FROM t IN c.many WHERE " * 10 + "false" + ")" * 10,
+        " ".join(
+            ["SELECT VALUE x40 FROM c JOIN (SELECT VALUE 'xx') AS x0", *map(DOUBLED.format, range(40), range(1, 41))]
+        ),
+        "".join(["SELECT VALUE REPLACE('", "a" * 100_000, "', 'a', '", "b" * 100_000, "') FROM c"]),
+    ],
+    ids=["joins", "subqueries", "concat", "replace"],
+)
+def test_a_query_without_end_is_refused_and_soon(http: httpx.Client, query: str) -> None:
+    many = {"id": "many", "pk": "m", "many": list(range(1000))}
+    in_m = {"x-ms-documentdb-partitionkey": '["m"]'}
+    http.post("/docs/", headers={**in_m, "x-ms-documentdb-is-upsert": "true"}, json=many)
+    answer = http.post("/docs/", headers={**in_m, **QUERY}, json={"query": query}, timeout=20)
+    assert answer.status_code == 400
+    assert NOT_SUPPORTED in answer.json()["message"]
+
+
+def test_a_condition_nested_in_itself_is_compiled_once(http: httpx.Client) -> None:
+    query = "SELECT * FROM c WHERE " + "(" * 30 + "c.n" + " BETWEEN 1 AND 2)" * 30
+    assert http.post("/docs/", headers={**IN_A, **QUERY}, json={"query": query}, timeout=20).status_code == 200
 
 
 def test_a_huge_request_is_refused_without_being_read_to_its_end(http: httpx.Client) -> None:

@@ -56,6 +56,21 @@ def test_time_to_live_and_indexing_are_taken_over(connection: str) -> None:
     assert found["indexingPolicy"]["excludedPaths"] == [{"path": "/blob/?"}]
 
 
+def test_a_container_of_before_gets_the_indexes_that_are_declared_now_and_keeps_its_items(connection: str) -> None:
+    before = {"id": "c", "partitionKey": "/pk", "indexingPolicy": {"includedPaths": [{"path": "/old/?"}]}}
+    now = before | {"indexingPolicy": {"includedPaths": [{"path": "/old/?"}, {"path": "/new/?"}]}}
+    create(connection, {"database": "d", "containers": [before]})
+    with CosmosClient.from_connection_string(connection) as client:
+        container = client.get_database_client("d").get_container_client("c")
+        container.create_item({"id": "1", "pk": "a"})
+        create(connection, {"database": "d", "containers": [now]})
+        found = container.read()
+        assert [each["path"] for each in found["indexingPolicy"]["includedPaths"]] == ["/old/?", "/new/?"]
+        create(connection, {"database": "d", "containers": [now]})
+        assert container.read()["_etag"] == found["_etag"], "nothing was left to change"
+        assert container.read_item("1", "a")["id"] == "1"
+
+
 def test_a_container_with_another_partition_key_is_not_taken_for_the_declared_one(connection: str) -> None:
     with CosmosClient.from_connection_string(connection) as client:
         client.create_database("d").create_container("c", PartitionKey("/old"))

@@ -16,7 +16,7 @@ from infra.local import issuer
 from tests.support.host import HostProcess, running_host_process
 
 APP = Path(__file__).parent / "apps" / "web"
-KEY = "a key that only the tests' own issuer has, long enough for every algorithm"
+KEY = "5e" * 32
 SOMEBODY = UUID("5e3b7f0c-52a1-4f0e-8f11-7d8a9b0c1d2e")
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from infra.local.host.routes import RouteTable, decode_path, route_of
+from infra.local.host.rpc import Function
 from infra.local.host.settings import SettingsError
-from infra.local.host.worker import Function
 
 
 def function(route: str | None, *methods: str, name: str = "f") -> Function:
@@ -63,28 +63,20 @@ def test_a_constraint_admits_what_it_describes(constraint: str, good: list[str],
         ("v{major:int}/x", "v2/x", {"major": "2"}),
         ("{{a}}/x", "{a}/x", {}),
         ("A/B", "a/b/", {}),
-        ("", "", {}),
     ],
 )
 def test_a_path_yields_its_values(template: str, path: str, values: dict[str, str]) -> None:
     assert match(template, path) == values
 
 
-def test_precedence_is_literal_constrained_plain_then_catch_all() -> None:
-    templates = ["{*all}", "{a}/{b}", "{a}/x", "{a:int}/{b}", "a/{b}", "a/{b:int}", "a/x"]
-    table = RouteTable([route_of(function(template, name=template), "") for template in templates])
-    assert [route.template for route in table.routes] == [
-        "a/x",
-        "a/{b:int}",
-        "a/{b}",
-        "{a:int}/{b}",
-        "{a}/x",
-        "{a}/{b}",
-        "{*all}",
-    ]
-    found = table.match("GET", "/7/y")
+def test_routes_are_tried_in_the_order_of_their_functions_names() -> None:
+    # measured: ordinal after upper-casing, so that an underscore is behind letters; not by precedence
+    templates = {"b": "a/x", "A": "{*all}", "under_score": "u/{x}", "underlined": "u/1"}
+    table = RouteTable([route_of(function(template, name=name), "") for name, template in templates.items()])
+    assert [route.function.name for route in table.routes] == ["A", "b", "underlined", "under_score"]
+    found = table.match("GET", "/a/x")
     assert found is not None
-    assert found[0].name == "{a:int}/{b}"
+    assert found[0].name == "A"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +107,24 @@ def test_an_escaped_slash_stays_within_its_segment() -> None:
     assert decode_path(b"/a%20b/%C3%A4%2Fc%2fd") == "/a b/ä%2Fc%2fd"
 
 
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/caf%e9", "/caf%e9"),
+        (b"/%C3%A4%E9%C3%A4", "/ä%E9ä"),
+        (b"/a/../b/./c", "/b/c"),
+        (b"/a/%2e%2E/b", "/b"),
+        (b"/../../a", "/a"),
+        (b"/a/b/..", "/a/"),
+        (b"/a//b", "/a//b"),
+        (b"/100%", "/100%"),
+    ],
+)
+def test_a_path_is_decoded_as_far_as_it_is_utf_8_and_its_dots_are_resolved(raw: bytes, path: str) -> None:
+    assert decode_path(raw) == path
+
+
 def test_without_a_route_the_name_is_the_route_and_an_empty_prefix_adds_nothing() -> None:
     assert route_of(function(None, name="hello"), "").template == "hello"
     assert route_of(function(None, name="hello"), "api").template == "api/hello"
+    assert route_of(function("", name="hello"), "api").template == "api/hello"  # measured

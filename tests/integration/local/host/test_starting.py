@@ -9,6 +9,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import httpx
+import psutil
 import pytest
 
 from tests.support.host import HostProcess, running_host_process, started_host
@@ -105,6 +106,7 @@ def test_a_taken_port_is_one_line_that_names_it(tmp_path: Path) -> None:
             {"host": {"version": "2.0", "extensions": {"http": {"maxConcurrentRequests": 0}}}},
             "maxConcurrentRequests must be a positive whole number",
         ),
+        ({"host": {"version": "2.0", "functionTimeout": "soon"}}, "functionTimeout must be hh:mm:ss or -1"),
         (
             {"host": {"version": "2.0", "extensions": {"serviceBus": {"sessionIdleTimeout": "soon"}}}},
             "sessionIdleTimeout must be hh:mm:ss",
@@ -192,6 +194,27 @@ def test_a_stop_lets_running_requests_finish_and_exits_with_zero(tmp_path: Path,
         (tmp_path / "go").touch()
         assert held.result().text == "held"
         assert host.process.wait(30) == 0
+
+
+def test_a_worker_does_not_outlive_its_host_however_that_ended(tmp_path: Path) -> None:
+    code = """
+        @app.route(route="process")
+        def process(req: func.HttpRequest) -> str:
+            return str(os.getpid())
+
+        @app.route(route="block")
+        async def block(req: func.HttpRequest) -> str:
+            print("blocking", flush=True)
+            time.sleep(60)
+        """
+    with running_host_process(write_app(tmp_path, code), {}) as host, ThreadPoolExecutor() as pool:
+        worker = psutil.Process(int(httpx.get(f"{host.url}/api/process").text))
+        assert worker.pid != host.process.pid
+        blocked = pool.submit(httpx.get, f"{host.url}/api/block", timeout=30)
+        host.wait_for_log("blocking")
+        host.process.kill()
+        worker.wait(20)
+        assert isinstance(blocked.exception(), httpx.TransportError)
 
 
 def test_a_host_that_has_stopped_leaves_its_port_free(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the SDK does not show: many links on one connection, and peers that misbehave."""
 
+import re
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -58,12 +59,15 @@ def test_a_hundred_links_on_one_connection_share_the_sessions_in_order(engine: E
     assert set(pump.holders.values()) == {1}
 
 
-def test_abandoning_can_change_application_properties(opened: BlockingConnection) -> None:
+@pytest.mark.parametrize("failed", [True, False], ids=["delivery-failed", "bare, as .NET's client sends it"])
+def test_abandoning_is_counted_and_can_change_application_properties(
+    opened: BlockingConnection, *, failed: bool
+) -> None:
     opened.create_sender("plain").send(Message(body=b"x", properties={"kept": 1, "changed": 1}))
     receiver: Any = opened.create_receiver("plain", credit=2, options=PeekLock())
     receiver.receive(timeout=20)
     delivery = receiver.fetcher.unsettled.popleft()
-    delivery.local.failed = True
+    delivery.local.failed = failed
     delivery.local.annotations = {symbol("changed"): 2, symbol("added"): "three"}
     delivery.update(Delivery.MODIFIED)
     delivery.settle()
@@ -124,7 +128,6 @@ def test_a_session_of_another_connection_cannot_be_used(engine: Engine, opened: 
         ("nothing/$management", "amqp:not-found"),
         ("events/Subscriptions/c", "amqp:not-found"),
         ("events/Subscriptions/a/$DeadLetterQueue/$DeadLetterQueue", "amqp:not-found"),
-        ("plain/$Transfer/$DeadLetterQueue", "amqp:not-implemented"),
         ("events", "amqp:not-allowed"),
         ("sessions", "amqp:not-allowed"),
         (None, "amqp:not-found"),
@@ -154,10 +157,30 @@ def test_a_sender_to_what_can_only_be_received_from_is_refused(opened: BlockingC
         b"no AMQP at all",
         b"\x00\x53\x75\xa0\xff",
         b"\x00\x53\x70\xa1\x01x\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x70\xc0\x05\x02\x41\x60\x01\x2c\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x74\xa1\x01x\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x74\xc1\x05\x02\xc1\x01\x00\x40\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x74\xc1\x06\x04\xa1\x01a\x41\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x72\xc1\x06\x02\xa3\x02\xc3\xa4\x41\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x72\xd1\x00\x00\x00\x0a\x00\x00\x00\x02\xa3\x01x" + b"\x00" * 5000 + b"\x00\x53\x75\xa0\x00",
+        b"\x00\x53\x75\xa0\x00\x00\x53\x73\x45",
         Message(body="x", id="i" * 129).encode(),
         Message(body=bytes(256 * 1024)).encode(),
     ],
-    ids=["noise", "cut off", "header that is no list", "long id", "large"],
+    ids=[
+        "noise",
+        "cut off",
+        "header that is no list",
+        "priority 300",
+        "properties that are no map",
+        "a map as a key",
+        "a lying count",
+        "a name that is not ASCII",
+        "zeros",
+        "wrong order",
+        "long id",
+        "large",
+    ],
 )
 def test_a_transfer_that_cannot_be_taken_is_rejected_and_the_link_lives_on(
     opened: BlockingConnection, transfer: bytes
@@ -168,6 +191,18 @@ def test_a_transfer_that_cannot_be_taken_is_rejected_and_the_link_lives_on(
         sender.send(raw)
     sender.send(Message(body="still here"))
     assert take_one(opened).body == "still here"
+
+
+def test_a_message_without_an_id_gets_one_of_32_hex_digits(opened: BlockingConnection) -> None:
+    ids = []
+    sender = opened.create_sender("plain")
+    for _ in range(2):
+        sender.send(Message(body="x", subject="kept"))
+        message = take_one(opened)
+        assert (message.subject, message.body) == ("kept", "x")
+        ids.append(message.id)
+    assert all(re.fullmatch("[0-9a-f]{32}", given) for given in ids)
+    assert ids[0] != ids[1]
 
 
 def test_a_message_goes_through_unchanged_to_the_byte(opened: BlockingConnection) -> None:

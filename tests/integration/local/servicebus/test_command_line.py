@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from servicebus_engine.running import Engine
+from servicebus_engine.topology import read_topology
 from tests.integration.local.servicebus.topology import config, queue, sql_rule, topic
 from tests.support.servicebus import CONFIG, REPOSITORY, running_engine
 
@@ -26,7 +29,8 @@ def test_a_taken_port_is_named_in_one_line(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "infra.local.servicebus", "--port", str(port), "--data", str(tmp_path)]
+        command = [sys.executable, "-m", "servicebus_engine", "--port", str(port), "--data", str(tmp_path)]
+        command += ["--config", str(CONFIG), "--health-port", "none"]
         ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 1
     assert f"127.0.0.1:{port}" in ended.stderr
@@ -91,3 +95,39 @@ def test_a_configuration_that_cannot_be_honoured_is_refused(configuration: dict[
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"missing\.json"), running_engine(tmp_path / "missing.json"):
         pass
+
+
+COMMENTED = """{
+  // the official emulator's own file has comments
+  "UserConfig": {"Namespaces": [{"Name": "sbemulatorns", /* of both
+    kinds */ "Queues": [{"Name": "a//b"}]}]} // and this is none: "//"
+}"""
+
+
+def test_a_configuration_may_have_comments_as_the_official_emulators_own_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "Config.json"
+    path.write_text(COMMENTED, encoding="utf-8")
+    [queue_of_it] = read_topology(path).queues
+    assert queue_of_it.name == "a//b"
+
+
+def test_health_is_answered_on_its_port_and_on_the_other(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "servicebus_engine", "--port", "0", "--health-port", "0", "--config", str(CONFIG)]
+    with subprocess.Popen([*command, "--data", ":memory:"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as engine:
+        try:
+            assert engine.stderr is not None
+            addresses = [engine.stderr.readline().split()[-1] for _ in range(2)]
+            for address in addresses:
+                healthy = httpx.get(f"http://{address}/health")
+                assert healthy.json() == {"status": "healthy", "message": "Service is healthy."}
+                assert httpx.get(f"http://{address}/healthy").status_code == 501
+            assert len(set(addresses)) == 2
+        finally:
+            engine.terminate()
+
+
+def test_an_engine_ends_with_what_started_it(tmp_path: Path) -> None:
+    engine = Engine(CONFIG, None, tmp_path)
+    assert engine.process.stdin is not None
+    engine.process.stdin.close()  # what the system does when a process dies
+    assert engine.process.wait(10) == 0

@@ -3,9 +3,9 @@
 import pytest
 from proton import Message, int32
 
-from infra.local.servicebus import filters
-from infra.local.servicebus.message import Content
-from infra.local.servicebus.topology import CorrelationFilter
+from servicebus_engine import filters
+from servicebus_engine.message import Content
+from servicebus_engine.topology import CorrelationFilter
 
 CONTENT = Content(
     Message(

@@ -49,16 +49,18 @@ def test_messages_and_dead_letters_are_forwarded() -> None:
                 pass
 
 
-def test_what_the_target_of_a_forward_refuses_is_dead_lettered_at_its_source() -> None:
+def test_what_the_target_of_a_forward_refuses_is_in_the_transfer_dead_letters_of_its_source() -> None:
     with running_servicebus(CONFIG) as connection_string:
         client = ServiceBusClient.from_connection_string(connection_string, retry_total=0)
         with client, client.get_topic_sender("events") as events:
             events.send_messages(ServiceBusMessage("without a session"))
-            dead = client.get_subscription_receiver("events", "ordered", sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+            undeliverable = ServiceBusSubQueue.TRANSFER_DEAD_LETTER
+            dead = client.get_subscription_receiver("events", "ordered", sub_queue=undeliverable)
             with dead:
                 (message,) = dead.receive_messages(1, max_wait_time=PATIENCE)
                 assert str(message) == "without a session"
                 assert message.dead_letter_reason == "amqp:not-allowed"
+                assert message.dead_letter_source is None
 
 
 def test_a_message_id_may_be_used_again_after_the_window() -> None:

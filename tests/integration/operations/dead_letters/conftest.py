@@ -13,13 +13,13 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from infra.local import issuer
-from infra.sql.migrate import migrate
 from shared.messaging.envelope import Envelope
-from shared.platform.http.callers import Role
 from shared.platform.settings import Settings
 from shared.platform.topics import ServiceBusTopic
+from shared.roles import Role
 from tests.e2e.api import eventually
 from tests.integration.local.host.records import Notes, Record
+from tests.support.database import empty_database
 from tests.support.host import started_host
 from tests.support.servicebus import running_servicebus
 
@@ -139,8 +139,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     folder = tmp_path_factory.mktemp("operations")
     record, broken = folder / "record", folder / "broken"
     broken.touch()
-    sql = f"sqlite:///{folder / 'tandem.db'}"
-    migrate(sql)
+    sql = empty_database(folder)
     with running_servicebus() as service_bus:
         settings = {
             "SqlConnection": sql,

@@ -1,8 +1,10 @@
 """`dev.py dead-letters` against a running system."""
 
 import pytest
+from azure.servicebus import ServiceBusMessage
 
 from infra.local.dead_letters import main
+from tests.e2e.api import eventually
 from tests.integration.operations.dead_letters.conftest import FRAIL, SOUND, Bench
 
 
@@ -44,6 +46,21 @@ def test_it_discards_what_is_named(bench: Bench) -> None:
     assert ran(bench, *arguments) == 0
     assert bench.listing()["count"] == 0
     assert ran(bench, *arguments) == 1
+
+
+def test_what_a_message_says_is_shown_and_not_obeyed(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J [/bar] [bold red]"
+    bench.send(ServiceBusMessage(f"{hostile}\n     7  forged", message_id=f"[/bar]{hostile}", session_id="s"))
+    eventually(lambda: bench.listing()["items"], "Service Bus gives up")
+    assert ran(bench) == 0
+    listed = capsys.readouterr().out
+    assert r"\x1b]0;owned\x07\x1b[2J [/bar] [bold red]\n     7  forged" in listed
+    number = str(bench.listing()["items"][0]["sequenceNumber"])
+    assert ran(bench, "--subscription", FRAIL, "--discard", number, "--why", "hostile") == 0
+    discarded = capsys.readouterr().out
+    assert r"[/bar]\x1b]0;owned\x07" in discarded
+    assert "\x1b" not in listed + discarded
+    assert bench.listing()["count"] == 0
 
 
 def test_a_refusal_is_told_with_all_that_is_wrong(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

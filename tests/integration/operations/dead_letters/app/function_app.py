@@ -12,6 +12,7 @@ from shared.platform import patience
 from shared.platform.cosmos import ReadModels
 from shared.platform.http.api import Api
 from shared.platform.settings import Settings
+from shared.platform.subscriptions import Consumer
 
 patience.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
 api = Api("test")
@@ -28,20 +29,20 @@ def _refuse_broken(envelope: Envelope) -> None:
         raise LookupError(f"{envelope.aggregate_id} is broken")
 
 
-@api.consumer("product-events", "ordering")
 async def frail(envelope: Envelope) -> None:
     """Take an event in, unless it is broken."""
     _refuse_broken(envelope)
     _note("frail", envelope)
 
 
-@api.consumer("product-events", "product-views")
 async def sound(envelope: Envelope) -> None:
     """Take every event in."""
     _note("sound", envelope)
 
 
+api.consume(Consumer("frail", "product-events", "ordering", frail))
+api.consume(Consumer("sound", "product-events", "product-views", sound))
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 settings = Settings.from_environment()
-for blueprint in (api.blueprint, operations(settings, ReadModels(settings), api.consumers, ()).blueprint):
+for blueprint in (api.blueprint, operations(settings, ReadModels(settings), api.consumers, (), None).blueprint):
     app.register_functions(blueprint)

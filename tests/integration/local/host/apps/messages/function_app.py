@@ -18,6 +18,10 @@ def _note(function: str, msg: func.ServiceBusMessage, **more: Any) -> None:
         record.write(json.dumps(line) + "\n")
 
 
+def _may_go() -> bool:
+    return os.access(os.environ["GO"], os.F_OK)
+
+
 @app.service_bus_topic_trigger(
     arg_name="msg",
     topic_name="%TOPIC%",
@@ -27,11 +31,13 @@ def _note(function: str, msg: func.ServiceBusMessage, **more: Any) -> None:
     data_type=func.DataType.BINARY,
 )
 async def by_session(msg: func.ServiceBusMessage, context: func.Context) -> None:
-    """Do what the body says: wait so many seconds, wait for the file GO, or fail so many times."""
+    """Do what the body says: wait so many seconds, wait for the file GO, fail so many times, end the process once."""
     order = json.loads(msg.get_body())
-    _note("by_session", msg, what="begins", n=order.get("n"), attempt=msg.delivery_count)
+    _note("by_session", msg, what="begins", n=order.get("n"), attempt=msg.delivery_count, process=os.getpid())
+    if order.get("crash") and msg.delivery_count == 1:
+        os._exit(3)
     await asyncio.sleep(order.get("seconds", 0))
-    while order.get("hold") and not os.access(os.environ["GO"], os.F_OK):  # noqa: ASYNC110 -- set by another process
+    while order.get("hold") and not _may_go():  # noqa: ASYNC110 -- set by another process
         await asyncio.sleep(0.005)
     if (msg.delivery_count or 0) <= order.get("failures", 0):
         raise LookupError(f"attempt {msg.delivery_count} fails on purpose")
@@ -40,10 +46,14 @@ async def by_session(msg: func.ServiceBusMessage, context: func.Context) -> None
 
 @app.service_bus_queue_trigger(arg_name="msg", queue_name="work", connection="BUS", data_type=func.DataType.BINARY)
 def from_queue(msg: func.ServiceBusMessage) -> None:
-    """Block a thread for as long as the body says."""
-    seconds = float(msg.get_body() or b"0")
+    """Block a thread for as many seconds as the body says, or until there is the file GO."""
+    body = msg.get_body() or b"0"
     _note("from_queue", msg, what="begins", attempt=msg.delivery_count)
-    time.sleep(seconds)
+    if body == b"hold":
+        while not _may_go():
+            time.sleep(0.005)
+    else:
+        time.sleep(float(body))
     _note("from_queue", msg, what="ends", attempt=msg.delivery_count)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import threading
 from pathlib import Path
 
@@ -25,10 +26,10 @@ def _seen(name: str, req: func.HttpRequest, **more: str) -> func.HttpResponse:
     return func.HttpResponse(json.dumps(seen), mimetype="application/json")
 
 
-# Declared from the least to the most specific: the host must not go by this order.
+# Declared from the least to the most specific: the host goes by their names, and neither by this order nor by that.
 @app.route(route="things/{*rest}", methods=["GET"])
-async def rest_of_things(req: func.HttpRequest) -> func.HttpResponse:
-    return _seen("rest_of_things", req)
+async def zz_rest_of_things(req: func.HttpRequest) -> func.HttpResponse:
+    return _seen("zz_rest_of_things", req)
 
 
 @app.route(route="things/{name}", methods=["GET"])
@@ -52,6 +53,16 @@ async def change_special_thing(req: func.HttpRequest) -> func.HttpResponse:
     return _seen("change_special_thing", req)
 
 
+@app.route(route="ordered/literal", methods=["GET"])
+async def ordered_literal(req: func.HttpRequest) -> func.HttpResponse:
+    return _seen("ordered_literal", req)
+
+
+@app.route(route="ordered/{any}", methods=["GET"])
+async def ordered_any(req: func.HttpRequest) -> func.HttpResponse:
+    return _seen("ordered_any", req)
+
+
 @app.route(route="pages/{number:int}/{part?}", methods=["GET"])
 async def page(req: func.HttpRequest) -> func.HttpResponse:
     return _seen("page", req)
@@ -73,6 +84,31 @@ async def cookies(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -
     response.headers.add("Set-Cookie", "a=1; Path=/; HttpOnly; SameSite=Lax")
     response.headers.add("Set-Cookie", "b=2; Max-Age=60; Secure; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
     return response
+
+
+@app.route(route="")
+async def empty_route(req: func.HttpRequest) -> func.HttpResponse:
+    return _seen("empty_route", req)
+
+
+@app.route(route="short")
+async def short(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
+    return func.HttpResponse("longer than one", headers={"Content-Length": "1"})
+
+
+@app.route(route="length")
+async def length(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
+    return func.HttpResponse("three", headers={"Content-Length": "5"})
+
+
+@app.route(route="header")
+async def header(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
+    return func.HttpResponse("x", headers={"X-Bad": "ä"})
+
+
+@app.route(route="crash")
+async def crash(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 -- the trigger needs the parameter
+    os._exit(3)
 
 
 @app.route(route="nothing")

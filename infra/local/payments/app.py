@@ -1,0 +1,220 @@
+"""Stripe's REST protocol around the rules: authentication, forms, idempotency keys; and what tests ask for."""
+
+import hmac
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from infra.local.payments.ledger import Json, Ledger
+from infra.local.payments.rules import Refused, Rules, invalid
+
+REMEMBERED = 24 * 3600.0
+"""Seconds that Stripe keeps an idempotency key at least: https://docs.stripe.com/api/idempotent_requests"""
+LONGEST_KEY = 255
+LARGEST_BODY = 64 * 1024
+FAULTS = ("slow", "fail", "lose-answer", "rate-limit", "webhook-late", "webhook-twice", "down")
+"""slow: it answers late. fail: 500, before anything is done. lose-answer: it is done, and the connection ends.
+rate-limit: 429. webhook-late, webhook-twice: by the event's type. down: 503, and nothing
+is kept of the request."""
+
+type Endpoint = Callable[[Request], Any]
+
+
+class Lost(Exception):
+    """The request was carried out, and nobody shall hear of it."""
+
+
+class Api:
+    """The provider's API."""
+
+    def __init__(self, ledger: Ledger, key: str, wake: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._rules = Rules(ledger)
+        self._key = key
+        self._wake = wake
+        self._busy: set[str] = set()
+        self._looking = threading.Lock()
+
+    def app(self) -> Starlette:
+        """Give the application."""
+        rules = self._rules
+        posts: dict[str, Callable[[dict[str, str], Json], Json]] = {
+            "/v1/payment_intents": lambda _, form: rules.create(form),
+            "/v1/payment_intents/{id}/confirm": lambda path, form: rules.confirm(path["id"], form),
+            "/v1/payment_intents/{id}/capture": lambda path, form: rules.capture(path["id"], form),
+            "/v1/payment_intents/{id}/cancel": lambda path, form: rules.cancel(path["id"], form),
+            "/v1/refunds": lambda _, form: rules.refund(form),
+        }
+        gets: dict[str, Callable[[Request], Json]] = {
+            "/v1/payment_intents/{id}": lambda request: rules.intent(request.path_params["id"]),
+            "/v1/refunds": self._list_refunds,
+        }
+        return Starlette(
+            routes=[
+                *(Route(path, self._posted(act), methods=["POST"]) for path, act in posts.items()),
+                *(Route(path, self._got(act), methods=["GET"]) for path, act in gets.items()),
+                Route("/engine/ledger", self._read_ledger, methods=["GET"]),
+                Route("/engine/faults", self._set_fault, methods=["POST", "DELETE"]),
+                Route("/engine/authenticate/{id}", self._authenticate, methods=["POST"]),
+            ]
+        )
+
+    def _posted(self, act: Callable[[dict[str, str], Json], Json]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            body = await request.body()
+
+            def carry_out() -> tuple[int, Json, dict[str, str]]:
+                try:
+                    form = _nested(body)
+                    return self._once(request, body, lambda: act(request.path_params, form))
+                except Refused as refused:
+                    return refused.status, refused.body, {}
+
+            return await self._answer(request, carry_out)
+
+        return endpoint
+
+    def _got(self, act: Callable[[Request], Json]) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            def read() -> tuple[int, Json, dict[str, str]]:
+                try:
+                    return 200, act(request), {}
+                except Refused as refused:
+                    return refused.status, refused.body, {}
+
+            return await self._answer(request, read)
+
+        return endpoint
+
+    async def _answer(self, request: Request, act: Callable[[], tuple[int, Json, dict[str, str]]]) -> Response:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._key.encode()):
+            error = {"type": "invalid_request_error", "message": "Invalid API Key provided."}
+            return JSONResponse({"error": error}, 401)
+        path, fault = request.url.path, self._ledger.fault
+        if fault("down", path) is not None:
+            return JSONResponse({"error": {"type": "api_error", "message": "The provider is down."}}, 503)
+        if fault("rate-limit", path) is not None:
+            error = {"type": "invalid_request_error", "code": "rate_limit", "message": "Request rate limit exceeded."}
+            return JSONResponse({"error": error}, 429)
+        slow = fault("slow", path)
+        if slow is not None:
+            await run_in_threadpool(time.sleep, slow)
+        try:
+            status, body, headers = await run_in_threadpool(act)
+        except Lost:
+            self._wake()
+            # an answer that ends before its promised length is a lost connection to the client
+            return Response(b"", headers={"Content-Length": "1"})
+        self._wake()
+        return JSONResponse(body, status, {"Request-Id": "req_local", **headers})
+
+    def _once(self, request: Request, body: bytes, act: Callable[[], Json]) -> tuple[int, Json, dict[str, str]]:
+        """Carry a request out, or give the answer again that its key had: also a decline, and also a 500.
+
+        What it does and that it has done so are one transaction.
+        """
+        key, path = request.headers.get("Idempotency-Key"), request.url.path
+        if key is None:
+            return self._carried_out(path, act, None)
+        if len(key) > LONGEST_KEY:
+            raise invalid(f"An idempotency key has at most {LONGEST_KEY} characters.", None)
+        with self._looking:
+            if key in self._busy:
+                message = "There is currently another in-progress request using this Idempotency-Key."
+                raise Refused(409, "idempotency_error", message, "idempotency_key_in_use")
+            self._busy.add(key)
+        try:
+            asked = f"{request.method} {path} {body.decode(errors='replace')}"
+            known = self._ledger.answered(key, time.time() - REMEMBERED)
+            if known is None:
+                return self._carried_out(path, act, (key, asked))
+            if known[0] != asked:
+                message = (
+                    "Keys for idempotent requests can only be used with the same parameters they were first used with. "
+                    "Try using a key other than the one given if you meant to execute a different request."
+                )
+                raise Refused(400, "idempotency_error", message)
+            return known[1], known[2], {"Idempotent-Replayed": "true"}
+        finally:
+            self._busy.discard(key)
+
+    def _carried_out(
+        self, path: str, act: Callable[[], Json], keep: tuple[str, str] | None
+    ) -> tuple[int, Json, dict[str, str]]:
+        with self._ledger.transaction():
+            if self._ledger.fault("fail", path) is not None:
+                status, body = 500, {"error": {"type": "api_error", "message": "An unknown error occurred."}}
+            else:
+                try:
+                    status, body = 200, act()
+                except Refused as refused:
+                    if refused.status != 402:  # noqa: PLR2004 -- a decline: it was carried out, and is kept
+                        raise
+                    status, body = refused.status, refused.body
+            if keep is not None:
+                self._ledger.answer(*keep, status, body, time.time())
+            lost = self._ledger.fault("lose-answer", path) is not None
+        if lost:
+            raise Lost
+        return status, body, {}
+
+    def _list_refunds(self, request: Request) -> Json:
+        intent = self._rules.intent(request.query_params.get("payment_intent", ""))
+        data = self._rules.refunds(intent["id"])
+        return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": data}
+
+    async def _read_ledger(self, _: Request) -> Response:
+        return JSONResponse({"movements": self._ledger.movements(), "undelivered": self._ledger.undelivered()})
+
+    async def _set_fault(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self._ledger.heal()
+            return Response(status_code=204)
+        asked = json.loads(await request.body())
+        if asked.get("kind") not in FAULTS:
+            return JSONResponse({"error": f"kind is one of {', '.join(FAULTS)}"}, 400)
+        self._ledger.expect(
+            asked["kind"], asked.get("path", ""), int(asked.get("times", 1)), float(asked.get("seconds", 0))
+        )
+        return Response(status_code=204)
+
+    async def _authenticate(self, request: Request) -> Response:
+        def act() -> Json:
+            with self._ledger.transaction():
+                return self._rules.authenticate(
+                    request.path_params["id"], successful=request.query_params.get("successful", "true") == "true"
+                )
+
+        try:
+            intent = await run_in_threadpool(act)
+        except Refused as refused:
+            return JSONResponse(refused.body, refused.status)
+        self._wake()
+        return JSONResponse(intent)
+
+
+def _nested(body: bytes) -> Json:
+    """Read a form as Stripe's clients write it: metadata[order]=7, payment_method_types[0]=card."""
+    if len(body) > LARGEST_BODY:
+        raise invalid("The request is too large.", None)
+    form: Json = {}
+    for name, value in parse_qsl(body.decode(), keep_blank_values=True):
+        outer, bracket, inner = name.partition("[")
+        inner = inner.removesuffix("]")
+        if not bracket:
+            form[outer] = value
+        elif inner.isdecimal() or not inner:
+            form.setdefault(outer, []).append(value)
+        else:
+            form.setdefault(outer, {})[inner] = value
+    return form

@@ -1,0 +1,86 @@
+"""Tells a webhook of events, signed as Stripe signs them, until it says 2xx.
+
+https://docs.stripe.com/webhooks
+"""
+
+import hmac
+import json
+import logging
+import threading
+import time
+import urllib.error
+import urllib.request
+from hashlib import sha256
+
+from infra.local.payments.ledger import Json, Ledger
+
+log = logging.getLogger("payments")
+
+LOOK = 0.2
+"""Seconds between two looks at what is due."""
+TIMEOUT = 10.0
+"""Seconds that a webhook has to answer."""
+LONGEST_WAIT = 30.0
+"""Seconds between two tries, at most; Stripe tries for days."""
+
+
+class Webhooks:
+    """Delivers on a thread of its own."""
+
+    def __init__(self, ledger: Ledger, url: str, secret: str) -> None:
+        self._ledger = ledger
+        self._url = url
+        self._secret = secret
+        self._woken = threading.Event()
+        self._over = False
+        # a proxy of the environment has no business with loopback
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+    def start(self) -> None:
+        """Begin."""
+        threading.Thread(target=self._run, daemon=True, name="webhooks").start()
+
+    def wake(self) -> None:
+        """Look now."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the delivery that is under way."""
+        self._over = True
+        self._woken.set()
+
+    def _run(self) -> None:
+        while not self._over:
+            self._woken.wait(LOOK)
+            self._woken.clear()
+            for number, event, tries in self._ledger.deliveries(time.time()):
+                if self._deliver(event):
+                    self._ledger.delivered(number)
+                else:
+                    self._ledger.put_off(number, time.time() + min(LONGEST_WAIT, 0.25 * 2 ** min(tries, 10)))
+
+    def _deliver(self, event: Json) -> bool:
+        body = json.dumps(event, indent=2).encode()
+        request = urllib.request.Request(  # noqa: S310 -- the URL is the operator's
+            self._url,
+            body,
+            {
+                "Content-Type": "application/json; charset=utf-8",
+                "Stripe-Signature": signature(body, self._secret, int(time.time())),
+            },
+        )
+        try:
+            with self._open(request, timeout=TIMEOUT) as answer:
+                return bool(200 <= answer.status < 300)  # noqa: PLR2004 -- the successes
+        except (OSError, urllib.error.HTTPError) as error:
+            log.info("%s is not delivered yet: %s", event["type"], error)
+            return False
+
+
+def signature(body: bytes, secret: str, at: int) -> str:
+    """Sign a body.
+
+    https://docs.stripe.com/webhooks#verify-manually
+    """
+    mac = hmac.new(secret.encode(), f"{at}.".encode() + body, sha256)
+    return f"t={at},v1={mac.hexdigest()}"

@@ -1,0 +1,89 @@
+"""Writes an invoice for every confirmed order: a program of another system, which knows Tandem by its events alone.
+
+    SERVICEBUS_CONNECTION='Endpoint=sb://...' python billing.py billing.db
+
+An event may come twice: after a crash between this program's commit and its acknowledgement, say. So the event's id is
+noted in the transaction that writes the invoice, and an event that is noted changes nothing again.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from typing import Any
+
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver
+from azure.servicebus.exceptions import OperationTimeoutError
+
+TOPIC, SUBSCRIPTION = "order-events", "billing"
+IDLE = 2.0
+"""Seconds without a message after which an order's session is left for the next order's."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS invoices (
+    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
+"""
+
+logger = logging.getLogger("billing")
+
+
+def main(path: str) -> None:
+    """Take in what comes, until the process is ended; it may be killed at any moment."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("azure").setLevel(logging.ERROR)
+    with (
+        closing(sqlite3.connect(path)) as books,
+        ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"]) as client,
+    ):
+        books.executescript(TABLES)
+        logger.info("billing listens")
+        while True:
+            take_one_order(client, books)
+
+
+def take_one_order(client: ServiceBusClient, books: sqlite3.Connection) -> None:
+    """Take in the events of the next order that has some; they come in the order in which they happened."""
+    try:
+        with client.get_subscription_receiver(
+            TOPIC, SUBSCRIPTION, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=IDLE
+        ) as receiver:
+            for message in receiver:
+                take_in(message, receiver, books)
+    except OperationTimeoutError:
+        return  # no order has any
+
+
+def take_in(message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver, books: sqlite3.Connection) -> None:
+    """Commit, and then acknowledge; the other way round, a crash between the two would lose the event."""
+    try:
+        event = json.loads(b"".join(message.body))
+        changed = record(event, books)
+    except (ValueError, KeyError, TypeError) as error:
+        # what cannot be read now cannot be read later: a person has to look, and the order's other events go on
+        receiver.dead_letter_message(message, reason="Unreadable", error_description=type(error).__name__)
+        return
+    receiver.complete_message(message)
+    logger.info("%s of order %s%s", event["type"], event["subject"], "" if changed else ", again")
+
+
+def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
+    """Write what an event means into the books, once; False if it was there."""
+    data = event["data"]
+    with books:  # one transaction
+        if not books.execute("INSERT OR IGNORE INTO seen VALUES (?)", (event["id"],)).rowcount:
+            return False
+        match event["type"]:
+            case "OrderConfirmedV1":
+                # an amount is text, so that nobody makes a binary fraction of it
+                row = (data["orderId"], data["customerId"], data["total"], data["currency"])
+                books.execute("INSERT INTO invoices VALUES (?, ?, ?, ?)", row)
+            case _:
+                pass  # a rule lets more in than this release knows
+    return True
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,27 @@
+"""Take pieces of a product in."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.catalog.domain.stock import MAX_ON_HAND
+from shared.catalog.repository import Stocks
+from shared.messaging.envelope import Accepted
+from shared.platform.examples import example
+from shared.platform.input import Id, Input, Text, Whole
+from shared.story import PRODUCT_ID
+
+
+class ReceiveStock(Input, json_schema_extra=example(productId=PRODUCT_ID, quantity=40, reference="Delivery 17")):
+    """Take pieces in; those who wait get them first. With the first ones the product's stock begins to be kept."""
+
+    product_id: Id
+    quantity: Annotated[int, Field(ge=1, le=MAX_ON_HAND), Whole]
+    reference: Annotated[Text, StringConstraints(min_length=1, max_length=100)] | None = None
+
+
+def receive_stock(command: ReceiveStock, stocks: Stocks) -> Accepted:
+    """Receive it; refused as Stock.receive says."""
+    stock = stocks.load_or_begin(command.product_id)
+    stock.receive(command.quantity, command.reference)
+    return stocks.save(stock)

@@ -1,0 +1,27 @@
+"""Go by what somebody counted."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from shared.catalog.domain.stock import MAX_ON_HAND
+from shared.catalog.repository import Stocks
+from shared.messaging.envelope import Accepted
+from shared.platform.examples import example
+from shared.platform.input import Id, Input, Text, Whole
+from shared.story import PRODUCT_ID
+
+
+class RecountStock(Input, json_schema_extra=example(productId=PRODUCT_ID, counted=38, reason="Two were broken")):
+    """Say how many pieces there really are. If that is less than orders have, the youngest of them wait again."""
+
+    product_id: Id
+    counted: Annotated[int, Field(ge=0, le=MAX_ON_HAND), Whole]
+    reason: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
+def recount_stock(command: RecountStock, stocks: Stocks) -> Accepted:
+    """Recount it; refused as Stock.recount says."""
+    stock = stocks.load_for_recount(command.product_id, command.counted)
+    stock.recount(command.counted, command.reason)
+    return stocks.save(stock)

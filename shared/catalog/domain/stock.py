@@ -1,0 +1,203 @@
+"""The stock of a product: what is there, which orders have it, and which wait for more.
+
+It is an aggregate of its own, so that who renames a product does not race with who orders it. Orders wait in the order
+of their submission. Pieces that come, or that are released, go to those who wait, in the same change.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Self, override
+from uuid import UUID, uuid5
+
+from shared.catalog.domain.errors import NotReserved, StockTooLarge, TooManyWaitAgain
+from shared.catalog.events import (
+    ItemShippedV1,
+    OrderedStock,
+    StockAwaitedV1,
+    StockEvent,
+    StockLevel,
+    StockReceivedV1,
+    StockRecountedV1,
+    StockReleasedV1,
+    StockReservedV1,
+)
+from shared.kernel.aggregate import Aggregate
+
+MAX_ON_HAND = 1_000_000
+"""Pieces of one product."""
+
+MAX_CHANGES = 1_000_000
+"""Events of one product's stock. Each order of it leaves some, and a product that sells well must not come to an end;
+its document notes no times, so it does not grow with them."""
+
+SERVED_AT_ONCE = 1_000
+"""Orders that one change serves from the waiting list. The next change of the stock goes on where it ended."""
+
+
+def stock_of(product_id: UUID) -> UUID:
+    """Name the stream of a product's stock."""
+    return uuid5(product_id, "stock")
+
+
+class Stock(Aggregate[StockEvent]):
+    """The stock of one product, as far as it is kept.
+
+    Attributes:
+        product_id: the product.
+        level: what there is.
+        lines: what orders have and wait for; of all those orders, the ones that the command is about.
+    """
+
+    max_changes = MAX_CHANGES
+    product_id: UUID
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = StockLevel(0, 0, 0)
+        self.lines: dict[UUID, OrderedStock] = {}
+
+    @property
+    def stock_id(self) -> UUID:
+        """Its own id, and that of its stream."""
+        return stock_of(self.product_id)
+
+    @classmethod
+    def of(cls, product_id: UUID) -> Self:
+        """Give the stock of a product for which none is kept: it begins with what is received."""
+        stock = cls()
+        stock.product_id = product_id
+        return stock
+
+    def receive(self, quantity: int, reference: str | None = None) -> None:
+        """Take pieces in; those who wait get them first."""
+        on_hand = self.level.on_hand
+        if on_hand + quantity > MAX_ON_HAND:
+            raise StockTooLarge(
+                f"Product {self.product_id} has {on_hand:,} pieces on hand; with {quantity:,} more there would be over "
+                f"{MAX_ON_HAND:,}."
+            )
+        self._record(StockReceivedV1(self.product_id, quantity, reference, self._level(on_hand=quantity)))
+        self._serve()
+
+    def recount(self, counted: int, reason: str) -> None:
+        """Go by what was counted: if that is less than is reserved, the youngest reservations wait again."""
+        self._require_open()
+        missing = self.level.reserved - counted
+        if missing > sum(line.reserved for line in self.lines.values()):
+            raise TooManyWaitAgain(
+                f"Product {self.product_id} has {self.level.reserved:,} pieces reserved, and {counted:,} were counted: "
+                f"more than {SERVED_AT_ONCE:,} orders would have to wait again. Count down in steps."
+            )
+        self._take_back(missing)
+        level = self._level(on_hand=counted - self.level.on_hand)
+        self._record(StockRecountedV1(self.product_id, counted, reason, level))
+        self._serve()
+
+    def reserve(self, order_id: UUID, quantity: int, submitted_at: datetime) -> None:
+        """Give an order what is there, and let it wait for the rest; nobody is overtaken."""
+        self.lines[order_id] = OrderedStock(order_id, submitted_at, 0, 0, 0)
+        given = 0 if self.level.waiting else min(quantity, self.level.available)
+        self._await(order_id, quantity - given)
+        self._give(order_id, given)
+
+    def ship(self, order_id: UUID, quantity: int) -> None:
+        """Let pieces leave that an order has reserved."""
+        line = self.lines.get(order_id)
+        reserved = 0 if line is None else line.reserved
+        if line is None or reserved < quantity:
+            raise NotReserved(
+                f"Order {order_id} has {reserved:,} pieces of product {self.product_id} reserved; {quantity:,} cannot "
+                "be shipped."
+            )
+        self._ship(line, quantity)
+
+    def settle(self, order_id: UUID) -> None:
+        """Let all leave that an order has reserved, and end its waiting: it is closed as fulfilled."""
+        line = self.lines.get(order_id)
+        if line is not None and line.reserved:
+            self._ship(line, line.reserved)
+        self.release(order_id)
+
+    def release(self, order_id: UUID) -> None:
+        """Take back what an order has and waits for; those who wait get it."""
+        line = self.lines.get(order_id)
+        if line is None or not line.reserved + line.waiting:
+            return
+        self._record_step(
+            StockReleasedV1(
+                self.product_id,
+                line.reserved + line.waiting,
+                OrderedStock(order_id, line.submitted_at, 0, 0, line.shipped),
+                self._level(reserved=-line.reserved, waiting=-line.waiting),
+            )
+        )
+        self._serve()
+
+    def _ship(self, line: OrderedStock, quantity: int) -> None:
+        self._record_step(
+            ItemShippedV1(
+                self.product_id,
+                quantity,
+                _with(line, reserved=-quantity, shipped=quantity),
+                self._level(on_hand=-quantity, reserved=-quantity),
+            )
+        )
+
+    def _serve(self) -> None:
+        """Give what is available to those who wait, the earliest first."""
+        for order_id, line in list(self._in_order()):
+            if line.waiting:
+                self._give(order_id, min(line.waiting, self.level.available), waited=True)
+
+    def _take_back(self, quantity: int) -> None:
+        """Let the youngest reservations wait again, until so many pieces are free of them."""
+        for order_id, line in reversed(list(self._in_order())):
+            self._await(order_id, min(line.reserved, quantity), had=True)
+            quantity -= min(line.reserved, max(quantity, 0))
+
+    def _in_order(self) -> Iterator[tuple[UUID, OrderedStock]]:
+        yield from sorted(self.lines.items(), key=lambda entry: (entry[1].submitted_at, entry[0]))
+
+    def _give(self, order_id: UUID, quantity: int, *, waited: bool = False) -> None:
+        if quantity <= 0:
+            return
+        waits_less = quantity if waited else 0
+        self._record_step(
+            StockReservedV1(
+                self.product_id,
+                quantity,
+                _with(self.lines[order_id], reserved=quantity, waiting=-waits_less),
+                self._level(reserved=quantity, waiting=-waits_less),
+            )
+        )
+
+    def _await(self, order_id: UUID, quantity: int, *, had: bool = False) -> None:
+        if quantity <= 0:
+            return
+        has_less = quantity if had else 0
+        self._record_step(
+            StockAwaitedV1(
+                self.product_id,
+                quantity,
+                _with(self.lines[order_id], reserved=-has_less, waiting=quantity),
+                self._level(reserved=-has_less, waiting=quantity),
+            )
+        )
+
+    def _level(self, on_hand: int = 0, reserved: int = 0, waiting: int = 0) -> StockLevel:
+        """Give the level with so many pieces more of each."""
+        level = self.level
+        return StockLevel(level.on_hand + on_hand, level.reserved + reserved, level.waiting + waiting)
+
+    @override
+    def _apply(self, event: StockEvent) -> None:
+        self.product_id, self.level = event.product_id, event.level
+        if not isinstance(event, StockReceivedV1 | StockRecountedV1):
+            self.lines[event.line.order_id] = event.line
+
+
+def _with(line: OrderedStock, reserved: int = 0, waiting: int = 0, shipped: int = 0) -> OrderedStock:
+    """Give a line with so many pieces more of each."""
+    return OrderedStock(
+        line.order_id, line.submitted_at, line.reserved + reserved, line.waiting + waiting, line.shipped + shipped
+    )

@@ -1,0 +1,59 @@
+"""What there is of a product, for those who keep the stock."""
+
+import asyncio
+from uuid import UUID
+
+from shared.catalog.domain.errors import ProductNotFound
+from shared.catalog.views import product_details, stock_level
+from shared.catalog.views.product_details import view_of
+from shared.catalog.views.stock_level import available, stock_document_of
+from shared.platform.examples import example
+from shared.platform.generations import Served
+from shared.platform.input import Id, QueryInput, Version
+from shared.platform.output import Answer
+from shared.platform.reading import Wait, point_read, read_at_least
+from shared.story import PRODUCT_ID
+
+
+class ProductInventory(Answer):
+    """What there is of a product; `currentStock` and `available` are null where its stock is not kept."""
+
+    product_id: UUID
+    name: str
+    current_stock: int | None
+    reserved: int
+    available: int | None
+    waiting: int
+
+
+class ReadInventory(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
+    """What there is of a product; `minVersion` is of its stock, as receipts and recounts answer it."""
+
+    product_id: Id
+    min_version: Version | None = None
+
+
+async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> ProductInventory:
+    """Read what there is of a product.
+
+    Raises:
+        ProductNotFound: there is no such product, or none that has been projected yet.
+        UnreadableShape: another release wrote it.
+        Problem: the stock is not at `min_version` in time.
+    """
+    product_id, view = query.product_id, view_of(query.product_id)
+    product, stock = await asyncio.gather(
+        point_read(served.container, str(product_id), view),
+        read_at_least(served.container, stock_document_of(product_id), view, query.min_version, wait),
+    )
+    if product is None:
+        raise ProductNotFound(f"There is no product {product_id}.")
+    kept = stock_level.SHAPES.read(stock) if stock else None
+    return ProductInventory(
+        product_id=product_id,
+        name=product_details.SHAPES.read(product)["name"],
+        current_stock=kept["onHand"] if kept else None,
+        reserved=kept["reserved"] if kept else 0,
+        available=available(kept),
+        waiting=kept["waiting"] if kept else 0,
+    )

@@ -1,0 +1,259 @@
+"""Products in lists: one entry for each, all in one partition, so that every list is one query of it.
+
+An entry is made of the documents of the product and its stock, and of nothing else, after each event that changed one
+of them. `changes` counts the changes of both: an entry takes the place of an older one only, so it does not matter how
+often and in which order entries are written. Lists are ordered by when products were added, which never changes; so are
+their cursors.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+from uuid import UUID
+
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from pydantic import AfterValidator, Field, StringConstraints
+
+from shared.catalog.domain.words import SHORTEST_PREFIX, folded, words_of
+from shared.catalog.views import product_details, stock_level
+from shared.catalog.views.product_details import product_of, rating_of
+from shared.catalog.views.stock_level import available, stock_document_of
+from shared.messaging.container import Container, took_effect
+from shared.messaging.shape import Shapes
+from shared.platform.cursors import LONGEST, cursor_at, place_of
+from shared.platform.examples import example
+from shared.platform.generations import Served
+from shared.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, Text, read_after
+from shared.platform.output import Amount, Answer, amount
+from shared.platform.reading import PATIENCE, Document, Wait, point_read, read_at_least
+from shared.platform.views import Derived, Difference
+
+LISTS = "products"
+"""The partition of all entries. One has a kilobyte or two; the 20 GB of a partition hold ten million (ADR 32)."""
+
+MOST_WORDS = 10
+"""Of a search; each is a condition of the query."""
+
+NEWEST = "~"
+"""A place in front of every product."""
+
+SHAPES = Shapes(what="A product's entry in lists", today=1, mend="Make the view anew: python3 dev.py rebuild products")
+
+
+class ProductInList(Answer):
+    """A product without its description; `available` is null where no stock is kept."""
+
+    product_id: UUID
+    name: str
+    unit_price: Amount
+    currency: str
+    category: str
+    is_out_of_stock: bool
+    available: int | None
+    user_rating: float | None
+    rating_count: int
+    version: int
+
+
+class ProductList(Answer):
+    """A page of products; `next` is the cursor of the next page, null on the last one."""
+
+    items: list[ProductInList]
+    next: str | None
+
+
+def _searched(name: str) -> str:
+    words = words_of(name)
+    if not words:
+        raise ValueError("should have a letter or a digit")
+    if len(words) > MOST_WORDS:
+        raise ValueError(f"should have at most {MOST_WORDS} different words")
+    return name
+
+
+class ListProducts(QueryInput, json_schema_extra=example(name="tea", category="kitchen")):
+    """A page of products, those added last first.
+
+    `name` finds products whose names have all its words, in any order, whatever their case and accents; the last
+    may be the beginning of one, from two letters. With `category`, those of that category, compared in the same way.
+    """
+
+    name: Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_searched)] | None = None
+    category: Annotated[Text, StringConstraints(min_length=1, max_length=100)] | None = None
+    cursor: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
+        default=None, description="the `next` of the page before, with the same name and category"
+    )
+    take: Annotated[int, Field(ge=1, le=100), Digits] = 20
+    after: Annotated[After, read_after("productId"), AFTER_SCHEMA] | None = None
+
+
+class Entries(Derived):
+    """The entries of products, by the partitions of these."""
+
+    async def write(self, container: Container, partition_key: str) -> None:
+        """Let lists show a product as its document is by now."""
+        entry = entry_of(*await _shown(container, partition_key))
+        operations = [
+            {"op": "set", "path": f"/{name}", "value": value}
+            for name, value in entry.items()
+            if name not in {"id", "view"}
+        ]
+        older = f"from c where c.changes < {entry['changes']}"
+        while True:
+            try:
+                write = container.patch_item(entry["id"], LISTS, operations, filter_predicate=older, no_response=True)
+                await took_effect(write)
+            except ResourceNotFoundError:
+                try:
+                    await container.create_item(entry, no_response=True)
+                except ResourceExistsError:  # another event made it
+                    continue
+            return
+
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
+        """Tell whether a product's entry is not what its document makes it."""
+        try:
+            right = entry_of(*await _shown(container, partition_key))
+        except ResourceNotFoundError:
+            return []  # that is told of the product itself
+        stored = await point_read(container, right["id"], LISTS)
+        wrong = "missing" if stored is None else ", ".join(each for each in right if right[each] != stored.get(each))
+        return [Difference(right["id"], partition_key, f"in lists: {wrong}")] if wrong else []
+
+    async def heal(self, container: Container, partition_key: str) -> None:
+        """Make a wrong entry anew."""
+        if await self.differences(container, partition_key):
+            with suppress(ResourceNotFoundError):
+                await container.delete_item(product_of(partition_key), LISTS)
+            await self.write(container, partition_key)
+
+
+async def _shown(container: Container, partition_key: str) -> tuple[Document, Document | None]:
+    """Read a product and its stock.
+
+    Raises:
+        ResourceNotFoundError: there is no such product.
+    """
+    product_id = product_of(partition_key)
+    product, stock = await asyncio.gather(
+        container.read_item(product_id, partition_key),
+        point_read(container, stock_document_of(UUID(product_id)), partition_key),
+    )
+    return product_details.SHAPES.read(product), stock and stock_level.SHAPES.read(stock)
+
+
+def entry_of(document: Document, stock: Document | None) -> dict[str, Any]:
+    """Make the entry of a product and its stock."""
+    pieces = available(stock)
+    return {
+        "id": document["id"],
+        "view": LISTS,
+        "shape": SHAPES.today,
+        "version": document["version"],
+        "changes": document["changes"] + (stock["version"] if stock else 0),
+        "listed": f"{document['addedAt']}/{document['id']}",
+        "words": words_of(document["name"]),
+        "inCategory": folded(document["category"]),
+        "outOfStock": pieces is not None and pieces <= 0,
+        "item": {
+            **{name: document[name] for name in ("name", "unitPrice", "currency", "category")},
+            **{name: document[name] for name in ("ratingSum", "ratingCount")},
+            "stock": stock and {name: stock[name] for name in ("onHand", "reserved", "waiting")},
+        },
+    }
+
+
+async def list_products(served: Served, query: ListProducts, wait: Wait) -> ProductList:
+    """Read a page.
+
+    Raises:
+        Invalid: the cursor is not of this list.
+        UnreadableShape: another release wrote one of the entries.
+        Unavailable: the product that `after` names has not got to its version in time.
+    """
+    words = words_of(query.name or "")
+    category = None if query.category is None else folded(query.category)
+    of_list = f"products\n{' '.join(words)}\n{'' if category is None else f'in {category}'}"
+    await wait_for_product(served, query.after, wait)
+    entries, more = await page_of(of_list, served, *_conditions(words, category), query.cursor, query.take)
+    return ProductList(items=[_rendered(entry) for entry in entries], next=more)
+
+
+async def wait_for_product(served: Served, after: After | None, wait: Wait) -> None:
+    """Let a list wait for a product that it may include; raises as read_at_least."""
+    if after is not None:
+        await read_at_least(served.container, str(after.id), LISTS, after.version, wait)
+
+
+async def page_of(
+    of_list: str,
+    served: Served,
+    conditions: Sequence[str],
+    values: Mapping[str, object],
+    cursor: str | None,
+    take: int,
+) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+    """Read a page of entries, and the cursor of the next one.
+
+    Args:
+        of_list: names the list, and what was asked of it.
+        served: what serves.
+        conditions: what holds of an entry `c` of the list, in Cosmos SQL.
+        values: of the parameters in the conditions.
+        cursor: where the page before ended.
+        take: how many entries.
+
+    Raises:
+        Invalid: the cursor is not of this list.
+        UnreadableShape: another release wrote one of the entries.
+    """
+    place = NEWEST if cursor is None else place_of(cursor, of_list, served.generation)
+    found = await _page(served.container, conditions, values, place, take)
+    entries = found[:take]
+    more = cursor_at(entries[-1]["listed"], of_list, served.generation) if len(found) > len(entries) else None
+    return entries, more
+
+
+def _conditions(words: list[str], category: str | None) -> tuple[list[str], dict[str, object]]:
+    """Write what holds of the entries of a list, and the values in it. No text of a caller is ever in a query."""
+    conditions: list[str] = []
+    values: dict[str, object] = {}
+    if category is not None:
+        conditions.append("c.inCategory = @category")
+        values["@category"] = category
+    for place, word in enumerate(words):
+        values[f"@word{place}"] = word
+        if place == len(words) - 1 and len(word) >= SHORTEST_PREFIX:
+            conditions.append(f"EXISTS(SELECT VALUE w FROM w IN c.words WHERE STARTSWITH(w, @word{place}))")  # noqa: S608  # a parameter's name
+        else:
+            conditions.append(f"ARRAY_CONTAINS(c.words, @word{place})")
+    return conditions, values
+
+
+async def _page(
+    container: Container, conditions: Sequence[str], values: Mapping[str, object], place: str, take: int
+) -> list[Mapping[str, Any]]:
+    """Read the entries behind a place, and one more than are shown, if there is one."""
+    where = " AND ".join(["c.listed < @place", *conditions])
+    query = f"SELECT TOP {take + 1} * FROM c WHERE {where} ORDER BY c.listed DESC"  # noqa: S608  # see _conditions
+    parameters = [{"name": name, "value": value} for name, value in {"@place": place, **values}.items()]
+    rows = container.query_items(query, parameters=parameters, partition_key=LISTS)
+    async with asyncio.timeout(PATIENCE):
+        return [SHAPES.read(row) async for row in rows]
+
+
+def _rendered(entry: Mapping[str, Any]) -> ProductInList:
+    item = entry["item"]
+    return ProductInList(
+        product_id=entry["id"],
+        name=item["name"],
+        unit_price=amount(item["unitPrice"], item["currency"]),
+        currency=item["currency"],
+        category=item["category"],
+        is_out_of_stock=entry["outOfStock"],
+        available=available(item["stock"]),
+        user_rating=rating_of(item),
+        rating_count=item["ratingCount"],
+        version=entry["version"],
+    )

@@ -1,0 +1,15 @@
+"""What the catalogue's events do to a product's partition: the product and what is told about it."""
+
+from shared.catalog.events import ProductEvent, ProductRatedV1
+from shared.catalog.views import product_details, product_ratings
+from shared.messaging.change import Change
+from shared.messaging.envelope import Recorded
+
+
+def change(recorded: Recorded[ProductEvent]) -> Change:
+    """What an event does, told from the event alone."""
+    match recorded.event:
+        case ProductRatedV1() as event:
+            return product_ratings.change(Recorded(recorded.envelope, event))
+        case event:
+            return product_details.change(Recorded(recorded.envelope, event))

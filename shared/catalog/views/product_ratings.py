@@ -1,0 +1,33 @@
+"""What customers think of a product: a small document for each rating, and sum and count in the product's document.
+
+Both change in one batch. The rating's document counts the rating's versions, so that each event is added once; the sum
+is counted up by what the event says has changed, so that ratings of many customers at once need no look at it.
+"""
+
+from typing import Any
+
+from shared.catalog.events import ProductRatedV1
+from shared.catalog.views import product_details
+from shared.catalog.views.product_details import view_of
+from shared.messaging.change import Change, Create, Patch
+from shared.messaging.envelope import Recorded
+from shared.messaging.shape import Shapes
+
+SHAPES = Shapes(what="The document of a rating", today=1, mend="Make the view anew: python3 dev.py rebuild products")
+
+
+def change(recorded: Recorded[ProductRatedV1]) -> Change:
+    """What an event does to the rating's document and to the product's."""
+    event, id_ = recorded.event, str(recorded.envelope.aggregate_id)
+    gate: Create | Patch
+    if event.before is None:
+        gate = Create(
+            {"id": id_, "view": view_of(event.product_id), "shape": SHAPES.today, "version": 1, "rating": event.rating}
+        )
+    else:
+        gate = Patch(id_, [{"op": "set", "path": "/rating", "value": event.rating}], SHAPES)
+    added: list[dict[str, Any]] = [
+        {"op": "incr", "path": "/ratingSum", "value": event.rating - (event.before or 0)},
+        {"op": "incr", "path": "/ratingCount", "value": int(event.before is None)},
+    ]
+    return Change(view_of(event.product_id), gate, [product_details.patch(event.product_id, *added)], event.product_id)

@@ -1,0 +1,11 @@
+"""The contexts of this app, a line for each, and what it says of itself."""
+
+from shared.catalog.functions import catalog
+from shared.customers.functions import customers
+from shared.ordering.functions import ordering
+from shared.platform.http.openapi_parts import About
+from shared.roles import CUSTOMERS
+
+CONTEXTS = (ordering, catalog, customers)
+
+ABOUT = About("Tandem", "Orders, products and customers: commands change, queries read.", CUSTOMERS)

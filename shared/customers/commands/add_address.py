@@ -1,0 +1,55 @@
+"""Keep one more of a customer's addresses."""
+
+from typing import Annotated
+from uuid import UUID, uuid5
+
+from pydantic import Field, StringConstraints
+
+from shared.customers.events import CustomerAddress
+from shared.customers.repository import Customers
+from shared.kernel.personal import PERSONAL
+from shared.messaging.envelope import Accepted, Metadata
+from shared.platform.addresses import PostalAddress
+from shared.platform.examples import example
+from shared.platform.input import Id, Text
+from shared.story import ADDRESS_ID, CUSTOMER_ID
+
+
+class LabelledAddress(PostalAddress):
+    """An address, and what its customer calls it."""
+
+    label: Annotated[Text, StringConstraints(min_length=1, max_length=100), PERSONAL] | None = None
+
+    def kept(self) -> CustomerAddress:
+        """Give what the customer keeps of it."""
+        return CustomerAddress(self.label, self.street, self.city, self.postal_code, self.region, self.country)
+
+
+class AddAddress(
+    LabelledAddress,
+    json_schema_extra=example(
+        customerId=CUSTOMER_ID,
+        addressId=ADDRESS_ID,
+        label="Home",
+        street="12 St James's Square",
+        city="London",
+        postalCode="SW1Y 4LE",
+        country="GB",
+    ),
+):
+    """Keep an address, of which orders may name the id. The first one is the default; there may be 50."""
+
+    customer_id: Id
+    address_id: Id | None = Field(default=None, description="chosen by the caller, if at all")
+
+
+def address_id(command: AddAddress, metadata: Metadata) -> UUID:
+    """Tell the new address's id: without one of the caller's, the same for the same Idempotency-Key."""
+    return command.address_id or uuid5(command.customer_id, metadata.command_id)
+
+
+def add_address(command: AddAddress, customers: Customers) -> Accepted:
+    """Add it; refused as Customer.add_address says."""
+    customer = customers.load(command.customer_id)
+    customer.add_address(address_id(command, customers.metadata), command.kept())
+    return customers.save(customer)

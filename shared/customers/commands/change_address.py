@@ -1,0 +1,33 @@
+"""Let an address that a customer keeps be another one."""
+
+from shared.customers.commands.add_address import LabelledAddress
+from shared.customers.repository import Customers
+from shared.messaging.envelope import Accepted
+from shared.platform.examples import example
+from shared.platform.input import Id
+from shared.story import ADDRESS_ID, CUSTOMER_ID
+
+
+class ChangeAddress(
+    LabelledAddress,
+    json_schema_extra=example(
+        customerId=CUSTOMER_ID,
+        addressId=ADDRESS_ID,
+        label="Home",
+        street="10 Downing Street",
+        city="London",
+        postalCode="SW1A 2AA",
+        country="GB",
+    ),
+):
+    """Replace an address, all of it. Orders that were made stay with what they have."""
+
+    customer_id: Id
+    address_id: Id
+
+
+def change_address(command: ChangeAddress, customers: Customers) -> Accepted:
+    """Change it; AddressNotFound when the customer keeps no such address."""
+    customer = customers.load(command.customer_id)
+    customer.change_address(command.address_id, command.kept())
+    return customers.save(customer)

@@ -1,0 +1,24 @@
+"""Write to a customer elsewhere."""
+
+from typing import Annotated
+
+from shared.customers.repository import Customers
+from shared.kernel.personal import PERSONAL
+from shared.messaging.envelope import Accepted
+from shared.platform.examples import example
+from shared.platform.input import Email, Id, Input
+from shared.story import CUSTOMER_ID
+
+
+class ChangeEmail(Input, json_schema_extra=example(customerId=CUSTOMER_ID, email="ada.king@example.com")):
+    """Give a customer another address for e-mail; nobody else may be registered with it."""
+
+    customer_id: Id
+    email: Annotated[Email, PERSONAL]
+
+
+def change_email(command: ChangeEmail, customers: Customers) -> Accepted:
+    """Change it; EmailTaken when it is somebody else's."""
+    customer = customers.load(command.customer_id)
+    customer.change_email(command.email)
+    return customers.save(customer)

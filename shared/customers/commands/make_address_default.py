@@ -1,0 +1,21 @@
+"""Choose the address that orders go to which name none."""
+
+from shared.customers.repository import Customers
+from shared.messaging.envelope import Accepted
+from shared.platform.examples import example
+from shared.platform.input import Id, Input
+from shared.story import ADDRESS_ID, CUSTOMER_ID
+
+
+class MakeAddressDefault(Input, json_schema_extra=example(customerId=CUSTOMER_ID, addressId=ADDRESS_ID)):
+    """Let orders that name no address go to this one."""
+
+    customer_id: Id
+    address_id: Id
+
+
+def make_address_default(command: MakeAddressDefault, customers: Customers) -> Accepted:
+    """Make it the default; AddressNotFound when the customer keeps no such address."""
+    customer = customers.load(command.customer_id)
+    customer.make_default(command.address_id)
+    return customers.save(customer)

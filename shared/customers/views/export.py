@@ -1,0 +1,100 @@
+"""All that is held of a customer, as the event logs have it: what they may take elsewhere (GDPR, article 20)."""
+
+from collections.abc import Sequence
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+
+from shared.customers.domain.errors import CustomerNotFound
+from shared.platform.examples import example
+from shared.platform.held import MOST, PLACE, Held, HeldEvent, Place, page_of
+from shared.platform.input import Digits, OwnerId, QueryInput
+from shared.platform.output import Answer, Time
+from shared.platform.reading import Wait
+from shared.platform.times import utc_text
+from shared.platform.turns import FairTurns
+from shared.story import CUSTOMER_ID
+
+AT_ONCE, PLACES = 2, 16
+"""Pages that one process reads at once, and requests for them that it lets in at all."""
+
+_DATA = TypeAdapter[dict[str, JsonValue]](
+    dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
+)
+
+
+class ExportedEvent(Answer):
+    """Something that happened: to the customer, or to one of their orders."""
+
+    context: str
+    subject: UUID = Field(description="the customer, or the order")
+    version: int
+    type: str
+    occurred_at: Time
+    data: dict[str, JsonValue]
+
+
+class CustomerExport(Answer):
+    """A page of all that is held of a customer; each subject's events oldest first."""
+
+    customer_id: UUID
+    items: list[ExportedEvent]
+    next: str | None = Field(description="give it as `cursor` to go on; null: that was all")
+
+
+class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
+    """All that is held of a customer: every event of theirs and of their orders, from the log.
+
+    Everything else that shows them is made from these. A page ends early where its events are long.
+    """
+
+    customer_id: OwnerId
+    cursor: Annotated[str, Field(pattern=PLACE)] | None = None
+    take: Annotated[int, Field(ge=1, le=MOST), Digits] = MOST
+
+
+class Exports:
+    """Reads what is held of customers, for callers who take turns."""
+
+    def __init__(self, held: Sequence[Held]) -> None:
+        """Prepare.
+
+        Args:
+            held: what the contexts hold; those too that are declared later.
+        """
+        self._held = held
+        self._turns = FairTurns(AT_ONCE, PLACES, kind="exports")
+
+    async def read_export(self, query: ReadExport, wait: Wait) -> CustomerExport:
+        """Read a page.
+
+        Raises:
+            CustomerNotFound: there is no such customer.
+            Problem: it has not been its turn in time.
+        """
+        after = None if query.cursor is None else Place.parse(query.cursor)
+
+        def read() -> CustomerExport:
+            page, last = page_of(self._held, query.customer_id, after, query.take)
+            if not page and after is None:
+                raise CustomerNotFound(f"There is no customer {query.customer_id}.")
+            return CustomerExport(
+                customer_id=query.customer_id,
+                items=[_exported(each) for each in page],
+                next=None if last is None else str(last),
+            )
+
+        return await self._turns.take_for(wait.caller, read)
+
+
+def _exported(held: HeldEvent) -> ExportedEvent:
+    envelope = held.recorded.envelope
+    return ExportedEvent(
+        context=held.context,
+        subject=envelope.aggregate_id,
+        version=envelope.version,
+        type=envelope.type,
+        occurred_at=utc_text(envelope.occurred_at),
+        data=_DATA.validate_json(envelope.payload),
+    )

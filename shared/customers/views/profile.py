@@ -1,0 +1,131 @@
+"""What a customer is, for themselves and for the shop: read from the tables, which are at the newest version.
+
+There is no copy of it among the read models: whoever changes their address wants to see it at once, few ask, and each
+copy less is one less to erase (ADR 34). Who is registered with an address for e-mail, the index tells that also keeps
+it unique.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.customers.domain.customer import Customer
+from shared.customers.domain.errors import CustomerNotFound
+from shared.customers.repository import customer_as_stored, owner_of
+from shared.kernel.personal import PERSONAL
+from shared.platform.examples import example
+from shared.platform.http import etags
+from shared.platform.input import Email, OwnerId, QueryInput
+from shared.platform.output import Answer
+from shared.platform.reading import Wait
+from shared.platform.turns import FairTurns
+from shared.story import CUSTOMER_ID
+
+AT_ONCE, PLACES = 4, 64
+"""Profiles that one process reads at once, and requests for them that it lets in at all."""
+
+
+class ProfileAddress(Answer):
+    """An address that the customer keeps."""
+
+    address_id: UUID
+    label: str | None
+    street: str
+    city: str
+    postal_code: str
+    region: str | None
+    country: str | None
+
+
+class CustomerPreferences(Answer):
+    """What the customer prefers; null where nothing was said."""
+
+    language: str | None
+    currency: str | None
+    newsletter: bool
+
+
+class CustomerProfile(Answer):
+    """A customer; the addresses in the order in which they were added."""
+
+    customer_id: UUID
+    name: str
+    email: str
+    addresses: list[ProfileAddress]
+    default_address_id: UUID | None
+    preferences: CustomerPreferences
+    version: int
+
+
+class ReadProfile(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
+    """A customer: name, addresses and preferences, as they are now."""
+
+    customer_id: OwnerId
+
+
+class FindByEmail(QueryInput, json_schema_extra=example(email="ada@example.com")):
+    """The customer who is registered with an address for e-mail; upper and lower case are the same."""
+
+    email: Annotated[Email, PERSONAL]
+
+
+class Profiles:
+    """Reads customers for callers, who take turns."""
+
+    def __init__(self, reader: sa.Engine) -> None:
+        self._reader = reader
+        self._turns = FairTurns(AT_ONCE, PLACES, kind="reads of customers")
+
+    async def read_profile(self, query: ReadProfile, wait: Wait) -> tuple[CustomerProfile, str]:
+        """Read a customer and the etag.
+
+        Raises:
+            CustomerNotFound: there is no such customer.
+            Problem: it has not been its turn in time.
+        """
+        return await self._turns.take_for(wait.caller, lambda: self._profile(query.customer_id))
+
+    async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, str]:
+        """Read the customer with this address for e-mail; raises as read_profile."""
+
+        def find() -> tuple[CustomerProfile, str]:
+            customer_id = owner_of(self._reader, query.email)
+            if customer_id is None:
+                raise CustomerNotFound("There is no customer with this e-mail address.")
+            return self._profile(customer_id)
+
+        return await self._turns.take_for(wait.caller, find)
+
+    def _profile(self, customer_id: UUID) -> tuple[CustomerProfile, str]:
+        customer = customer_as_stored(self._reader, customer_id)
+        if customer is None:
+            raise CustomerNotFound(f"There is no customer {customer_id}.")
+        return _shown(customer), etags.of_version(customer.version)
+
+
+def _shown(customer: Customer) -> CustomerProfile:
+    return CustomerProfile(
+        customer_id=customer.customer_id,
+        name=customer.name,
+        email=customer.email,
+        addresses=[
+            ProfileAddress(
+                address_id=address_id,
+                label=address.label,
+                street=address.street,
+                city=address.city,
+                postal_code=address.postal_code,
+                region=address.region,
+                country=address.country,
+            )
+            for address_id, address in customer.addresses.items()
+        ],
+        default_address_id=customer.default_address_id,
+        preferences=CustomerPreferences(
+            language=customer.preferences.language,
+            currency=customer.preferences.currency,
+            newsletter=customer.preferences.newsletter,
+        ),
+        version=customer.version,
+    )

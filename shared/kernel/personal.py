@@ -1,0 +1,60 @@
+"""Which values are somebody's own: marked where events and inputs declare them, and read from there by everybody else.
+
+Erasure, messages and tests go by these marks; there is no second list. Ids are no personal fields: they name somebody
+only to whoever holds the rest.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeAliasType, get_args, get_origin, get_type_hints
+
+
+class _Mark:
+    """Stands in an Annotated type."""
+
+    def __repr__(self) -> str:
+        return "PERSONAL"
+
+
+PERSONAL = _Mark()
+"""Marks a field: `name: Annotated[Name, PERSONAL]`."""
+
+Personal = Annotated[str, PERSONAL]
+"""Text that says something of a person: a name, an address, what somebody wrote."""
+
+type Path = tuple[str, ...]
+"""The names of fields from the outermost one inwards; in a list those of each entry."""
+
+
+def personal_fields(kind: type) -> frozenset[Path]:
+    """Find the marked fields of a class, and of the classes in it: dataclasses and pydantic's models alike."""
+    return frozenset(path for path, marked in text_fields(kind) if marked)
+
+
+def text_fields(kind: type) -> Iterator[tuple[Path, bool]]:
+    """Find the fields that are marked or hold text, and tell which are marked."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if name in _declared(kind):
+            yield from (((name, *path), marked) for path, marked in _within(hint, marked=False))
+
+
+def _within(hint: Any, *, marked: bool) -> Iterator[tuple[Path, bool]]:
+    origin = get_origin(hint)
+    if isinstance(hint, TypeAliasType):
+        yield from _within(hint.__value__, marked=marked)
+    elif origin is Annotated:
+        inner, *metadata = get_args(hint)
+        yield from _within(inner, marked=marked or PERSONAL in metadata)
+    elif isinstance(hint, type) and origin is None:
+        if _declared(hint):
+            yield from text_fields(hint)
+        elif marked or hint is str:
+            yield (), marked
+    else:
+        yield from dict.fromkeys(found for each in get_args(hint) for found in _within(each, marked=marked))
+
+
+def _declared(kind: type) -> frozenset[str]:
+    if is_dataclass(kind):
+        return frozenset(field.name for field in fields(kind))
+    return frozenset(getattr(kind, "model_fields", ()))

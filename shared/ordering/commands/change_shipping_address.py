@@ -1,0 +1,27 @@
+"""Send an order elsewhere while it is open."""
+
+from shared.messaging.envelope import Accepted
+from shared.ordering import events
+from shared.ordering.commands.create_order import ShippingAddress
+from shared.ordering.repository import Orders
+from shared.platform.examples import example
+from shared.platform.input import Id
+from shared.story import ORDER_ID
+
+
+class ChangeShippingAddress(
+    ShippingAddress,
+    json_schema_extra=example(
+        orderId=ORDER_ID, street="10 Downing Street", city="London", postalCode="SW1A 2AA", country="GB"
+    ),
+):
+    """Let an order that is not submitted yet go elsewhere."""
+
+    order_id: Id
+
+
+def change_shipping_address(command: ChangeShippingAddress, orders: Orders) -> Accepted:
+    """Change it; refused as Order.change_shipping_address says."""
+    order = orders.load(command.order_id)
+    order.change_shipping_address(events.Address(**command.model_dump(exclude={"order_id"})))
+    return orders.save(order)

@@ -1,0 +1,284 @@
+"""How an order comes from submitted to completed, and back when a step fails: what is known, and what to do about it.
+
+The state is facts, and what to do follows from them; each thing is asked for once. So an event may come late, twice or
+before those that it follows from: it adds its fact, or says nothing new. Nothing here reads a clock or a store.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+from typing import assert_never
+
+
+class OrderFact(IntEnum):
+    """How far the order is known to be."""
+
+    UNKNOWN = 0
+    SUBMITTED = 1
+    CONFIRMED = 2
+    COMPLETED = 3
+    CANCELLED = 4
+
+
+class PaymentFact(StrEnum):
+    """What is known of the payment."""
+
+    NONE = "none"
+    ASKED = "asked"
+    ACTION_REQUIRED = "actionRequired"
+    DECLINED = "declined"
+    AUTHORISED = "authorised"
+    CAPTURED = "captured"
+    LAPSED = "lapsed"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+
+
+_RANK = {
+    PaymentFact.NONE: 0,
+    PaymentFact.ASKED: 1,
+    PaymentFact.ACTION_REQUIRED: 2,
+    PaymentFact.DECLINED: 3,
+    PaymentFact.AUTHORISED: 3,
+    PaymentFact.CAPTURED: 4,
+    PaymentFact.LAPSED: 4,
+    PaymentFact.VOIDED: 4,
+    PaymentFact.REFUNDED: 5,
+}
+"""Of one attempt: what comes after what. News of a lower or the same rank is late, or there twice."""
+
+
+class Deadline(StrEnum):
+    """What an order waits for that may take only so long."""
+
+    STOCK = "stock"
+    PAYMENT = "payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The order was placed; `paid`: with a token, not on account."""
+
+    paid: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Whether every line is reserved, or needs not be."""
+
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentNews:
+    """What became of an attempt to pay."""
+
+    payment: PaymentFact
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenGiven:
+    """The customer tries another token, which makes this attempt of it."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNews:
+    """How far the order has come."""
+
+    order: OrderFact
+
+
+@dataclass(frozen=True, slots=True)
+class AllShipped:
+    """Nothing of it is left to be shipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """What was waited for has not come in time."""
+
+    deadline: Deadline
+
+
+type News = Submitted | Stock | PaymentNews | TokenGiven | OrderNews | AllShipped | DeadlinePassed
+
+
+@dataclass(frozen=True, slots=True)
+class Authorise:
+    """Have the amount held."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Confirm the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Take what is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Let go what is held, or will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give back what was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Cancel the order, for it waited too long."""
+
+    waited_for: Deadline
+
+
+type Ask = Authorise | Confirm | Capture | Void | Refund | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilment:
+    """What is known of one order's fulfilment.
+
+    Attributes:
+        paid: whether it is paid by a token; None until it is known to be submitted.
+        attempt: how many tokens were given.
+        asked: what has been asked for.
+    """
+
+    order: OrderFact = OrderFact.UNKNOWN
+    paid: bool | None = None
+    stock: bool = False
+    shipped: bool = False
+    payment: PaymentFact = PaymentFact.NONE
+    attempt: int = 1
+    asked: frozenset[Ask] = frozenset()
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """What it waits for that may take only so long."""
+        if self.order is not OrderFact.SUBMITTED or self.paid is None or self._cancelling:
+            return None
+        if not self.stock:
+            return Deadline.STOCK
+        return Deadline.PAYMENT if self.paid and self.payment in _UNPAID else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is waited for any more."""
+        match self.order:
+            case OrderFact.COMPLETED:
+                return not self.paid or self.payment in _SETTLED
+            case OrderFact.CANCELLED:
+                return self.payment in (PaymentFact.NONE, PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
+            case _:
+                return False
+
+    @property
+    def waits_for(self) -> str:  # noqa: C901  # one line for each answer
+        """What it waits for, for people."""
+        if self.ended:
+            return "nothing"
+        if self.order is OrderFact.UNKNOWN or self.paid is None:
+            return "its submission"
+        if self.order is OrderFact.CANCELLED:
+            return "the refund" if Refund() in self.asked or Capture() in self.asked else "the void"
+        if self._cancelling:
+            return "the cancellation"
+        if self.order is OrderFact.SUBMITTED and not self.stock:
+            return "stock"
+        if self.paid and self.payment is PaymentFact.LAPSED:
+            return "the shop: what was held has lapsed"
+        if self.paid and self.payment in (PaymentFact.DECLINED, PaymentFact.ACTION_REQUIRED):
+            return "the customer"
+        if self.paid and self.payment in (PaymentFact.NONE, PaymentFact.ASKED):
+            return "the authorisation"
+        if self.order is OrderFact.SUBMITTED:
+            return "the confirmation"
+        if self.order is OrderFact.CONFIRMED and not self.shipped:
+            return "the shipment"
+        return "the capture" if self.paid else "the completion"
+
+    @property
+    def _cancelling(self) -> bool:
+        return any(isinstance(ask, Cancel) for ask in self.asked)
+
+
+_UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED)
+_HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
+_SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED)
+
+
+def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
+    """Take news in; what is known then, and what is to be asked for now. It never refuses: the event has happened."""
+    known = _with(state, news)
+    asks = tuple(ask for ask in _wanted(known, news) if ask not in known.asked)
+    return replace(known, asked=known.asked.union(asks)), asks
+
+
+def _with(state: Fulfilment, news: News) -> Fulfilment:
+    match news:
+        case Submitted():
+            return replace(state, paid=news.paid, order=max(state.order, OrderFact.SUBMITTED))
+        case Stock():
+            return replace(state, stock=news.complete)
+        case PaymentNews():
+            newer = (news.attempt, _RANK[news.payment]) > (state.attempt, _RANK[state.payment])
+            final = _RANK[state.payment] >= _RANK[PaymentFact.AUTHORISED] and state.payment is not PaymentFact.DECLINED
+            if not newer or (final and _RANK[news.payment] <= _RANK[state.payment]):
+                return state
+            return replace(state, payment=news.payment, attempt=max(state.attempt, news.attempt))
+        case TokenGiven():
+            if news.attempt <= state.attempt or state.payment is not PaymentFact.DECLINED:
+                return state
+            return replace(state, attempt=news.attempt, payment=PaymentFact.NONE)
+        case OrderNews():
+            return replace(state, order=max(state.order, news.order))
+        case AllShipped():
+            return replace(state, shipped=True)
+        case DeadlinePassed():
+            return state
+        case _:
+            assert_never(news)
+
+
+def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
+    """Say what the facts ask for, whether or not it was asked for before."""
+    if not state.paid:
+        yield from _overdue(state, news)
+        return
+    stands = state.order in (OrderFact.SUBMITTED, OrderFact.CONFIRMED, OrderFact.COMPLETED)
+    ready = state.stock or state.order is not OrderFact.SUBMITTED
+    if stands and ready and state.payment is PaymentFact.NONE and not state._cancelling:  # noqa: SLF001  # its own module
+        yield Authorise(state.attempt)
+    if state.order is OrderFact.SUBMITTED and state.stock and state.payment in _HELD:
+        yield Confirm()
+    if stands and state.shipped and state.payment is PaymentFact.AUTHORISED:
+        yield Capture()
+    if state.order is OrderFact.CANCELLED:
+        yield from _undone(state)
+    yield from _overdue(state, news)
+
+
+def _undone(state: Fulfilment) -> Iterator[Ask]:
+    """Compensate what a cancelled order has asked for."""
+    if state.payment is PaymentFact.CAPTURED:
+        yield Refund()
+    elif _begun(state) and Capture() not in state.asked and _RANK[state.payment] <= _RANK[PaymentFact.AUTHORISED]:
+        yield Void()
+
+
+def _begun(state: Fulfilment) -> bool:
+    return state.payment is not PaymentFact.NONE or any(isinstance(ask, Authorise) for ask in state.asked)
+
+
+def _overdue(state: Fulfilment, news: News) -> Iterator[Ask]:
+    if isinstance(news, DeadlinePassed) and news.deadline is state.deadline:
+        yield Cancel(news.deadline)

@@ -1,0 +1,274 @@
+"""A payment: what was asked of it, what the provider has done, and so what is to be done next.
+
+A request is recorded before the provider is called, and what the provider did after that. A process that dies between
+the two leaves a payment that says what is still to be done, and a provider whose calls may be repeated.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Self, assert_never, override
+from uuid import UUID
+
+from shared.kernel.aggregate import Aggregate
+from shared.kernel.money import Money, fits
+from shared.kernel.refusals import InputError, Invalid
+from shared.payments.domain.errors import PaymentStatusForbids, RefundTooLarge, TooManyRefunds
+from shared.payments.domain.provider import ActionRequired, Declined, Gone, Held, Outcome, Taken
+from shared.payments.events import (
+    DeclineReason,
+    PaymentActionRequiredV1,
+    PaymentAuthorisedV1,
+    PaymentCapturedV1,
+    PaymentCaptureRequestedV1,
+    PaymentDeclinedV1,
+    PaymentEvent,
+    PaymentLapsedV1,
+    PaymentOpenedV1,
+    PaymentRefundedV1,
+    PaymentRefundRequestedV1,
+    PaymentRequestedV1,
+    PaymentVoidedV1,
+    PaymentVoidRequestedV1,
+)
+
+MAX_REFUNDS = 50
+"""Of one payment: the provider is asked for all of them at once."""
+
+
+class PaymentStatus(StrEnum):
+    """What the provider has done, as far as it is known."""
+
+    REQUESTED = "requested"
+    ACTION_REQUIRED = "actionRequired"
+    AUTHORISED = "authorised"
+    DECLINED = "declined"
+    CAPTURED = "captured"
+    LAPSED = "lapsed"
+    VOIDED = "voided"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Make the payment known to the provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorise:
+    """Have the amount held."""
+
+    attempt: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """See whether the cardholder has done what is asked of them."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Take what is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """Let go what is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give something back."""
+
+    refund_id: UUID
+    amount: Money
+
+
+type Step = Open | Authorise | Look | Capture | Void | Refund
+
+
+class Payment(Aggregate[PaymentEvent]):
+    """The payment of one order."""
+
+    order_id: UUID
+    customer_id: UUID
+    amount: Money
+    status: PaymentStatus
+    token: str
+    attempt: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reference: str | None = None
+        self.decline_reason: DeclineReason | None = None
+        self.capture_requested = self.void_requested = False
+        self.refunds: dict[UUID, Money] = {}
+        self.refunds_due: dict[UUID, Money] = {}
+
+    @classmethod
+    def request(cls, order_id: UUID, customer_id: UUID, amount: Money, token: str) -> Self:
+        """Ask for an order's amount."""
+        payment = cls()
+        payment._record(PaymentRequestedV1(order_id, customer_id, amount.currency, amount.amount, token, attempt=1))
+        return payment
+
+    def try_another(self, token: str) -> None:
+        """Try another token after a decline."""
+        if self.status is not PaymentStatus.DECLINED or self.void_requested:
+            raise self._forbids("tried with another token", "declined")
+        money = self.amount
+        self._record(
+            PaymentRequestedV1(
+                self.order_id, self.customer_id, money.currency, money.amount, token, attempt=self.attempt + 1
+            )
+        )
+
+    def request_capture(self) -> None:
+        """Ask for what is held."""
+        if self.status is not PaymentStatus.AUTHORISED or self.void_requested:
+            raise self._forbids("captured", "authorised")
+        if not self.capture_requested:
+            self._record_step(PaymentCaptureRequestedV1(self.order_id))
+
+    def request_void(self) -> None:
+        """Ask that nothing be taken; at any time before the capture is asked for."""
+        if self.capture_requested or self.status is PaymentStatus.CAPTURED:
+            raise self._forbids("voided", "not captured")
+        if self.status not in (PaymentStatus.VOIDED, PaymentStatus.LAPSED) and not self.void_requested:
+            self._record_step(PaymentVoidRequestedV1(self.order_id))
+
+    def request_refund(self, refund_id: UUID, amount: Decimal | None = None) -> None:
+        """Ask that something be given back, all that is left by default; the same refund again changes nothing."""
+        if self.status is not PaymentStatus.CAPTURED:
+            raise self._forbids("refunded", "captured")
+        if refund_id in self.refunds:
+            return
+        if len(self.refunds) >= MAX_REFUNDS:
+            raise TooManyRefunds(f"The payment of order {self.order_id} has {MAX_REFUNDS} refunds, and takes no more.")
+        currency, left = self.amount.currency, self.left
+        wanted = left.amount if amount is None else amount
+        if not fits(wanted, currency) or wanted <= 0:
+            if amount is None:
+                raise RefundTooLarge(f"All of the payment of order {self.order_id} has been given back.")
+            raise Invalid(
+                "A refund is a positive amount with the digits of its currency.",
+                [InputError("/amount", f"is no positive amount of {currency}")],
+            )
+        if wanted > left.amount:
+            raise RefundTooLarge(
+                f"Of the payment of order {self.order_id} {left} {currency} can be given back.",
+                [InputError("/amount", f"is more than {left} {currency}")],
+            )
+        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted))
+
+    @property
+    def left(self) -> Money:
+        """What can still be given back."""
+        asked = sum((money.amount for money in self.refunds.values()), Decimal(0))
+        return Money(self.amount.amount - asked, self.amount.currency)
+
+    @property
+    def refunded(self) -> Money:
+        """What was given back."""
+        done = sum((money.amount for id_, money in self.refunds.items() if id_ not in self.refunds_due), Decimal(0))
+        return Money(done, self.amount.currency)
+
+    @property
+    def due(self) -> Step | None:
+        """What the provider is to be asked next; None where nothing is open."""
+        match self.status:
+            case PaymentStatus.VOIDED | PaymentStatus.LAPSED:
+                return None
+            case PaymentStatus.CAPTURED:
+                return next((Refund(id_, money) for id_, money in self.refunds_due.items()), None)
+            case _ if self.reference is None:
+                return Open()  # also to be voided: what was begun there under this payment's name is found by it
+            case _ if self.void_requested:
+                return Void()
+            case PaymentStatus.REQUESTED:
+                return Authorise(self.attempt, self.token)
+            case PaymentStatus.ACTION_REQUIRED:
+                return Look(self.attempt)
+            case PaymentStatus.AUTHORISED:
+                return Capture() if self.capture_requested else None
+            case PaymentStatus.DECLINED:
+                return None
+
+    def opened(self, reference: str) -> None:
+        """Take in that the provider knows of it."""
+        if self.reference is None:
+            self._record_step(PaymentOpenedV1(self.order_id, reference))
+
+    def settle(self, outcome: Outcome | None) -> None:
+        """Take in what the provider has done; what is known changes nothing, nor does what is out of date.
+
+        An outcome may come by a webhook and by a call, twice, and late.
+        """
+        money = self.amount
+        match outcome:
+            case Held() if self.status in _TRIED:
+                self._record_step(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
+            case ActionRequired() if self.status is PaymentStatus.REQUESTED:
+                self._record_step(PaymentActionRequiredV1(self.order_id, self.attempt))
+            case Declined() if self.status in _TRIED and not self.void_requested:
+                self._record_step(PaymentDeclinedV1(self.order_id, self.attempt, outcome.reason))
+            case Taken() if self.capture_requested and self.status is PaymentStatus.AUTHORISED:
+                self._record_step(PaymentCapturedV1(self.order_id, money.currency, money.amount))
+            case Gone() if self.status not in (PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.LAPSED):
+                ended = PaymentVoidedV1 if self.void_requested else PaymentLapsedV1
+                self._record_step(ended(self.order_id))
+            case _:
+                pass
+
+    def gave_back(self, refund_id: UUID) -> None:
+        """Take in that a refund was made."""
+        money = self.refunds_due.get(refund_id)
+        if money is not None:
+            refunded = self.refunded.amount + money.amount
+            self._record_step(PaymentRefundedV1(self.order_id, refund_id, money.currency, money.amount, refunded))
+
+    def _forbids(self, done: str, allowed: str) -> PaymentStatusForbids:
+        status = "being voided" if self.void_requested else self.status
+        return PaymentStatusForbids(
+            f"The payment of order {self.order_id} is {status}; only one that is {allowed} can be {done}."
+        )
+
+    @override
+    def _apply(self, event: PaymentEvent) -> None:  # noqa: C901  # one case for each event
+        match event:
+            case PaymentRequestedV1():
+                self.order_id, self.customer_id = event.order_id, event.customer_id
+                self.amount = Money(event.amount, event.currency)
+                self.token, self.attempt = event.token, event.attempt
+                self.status, self.decline_reason = PaymentStatus.REQUESTED, None
+            case PaymentOpenedV1():
+                self.reference = event.reference
+            case PaymentActionRequiredV1():
+                self.status = PaymentStatus.ACTION_REQUIRED
+            case PaymentAuthorisedV1():
+                self.status = PaymentStatus.AUTHORISED
+            case PaymentDeclinedV1():
+                self.status, self.decline_reason = PaymentStatus.DECLINED, event.reason
+            case PaymentCaptureRequestedV1():
+                self.capture_requested = True
+            case PaymentCapturedV1():
+                self.status = PaymentStatus.CAPTURED
+            case PaymentLapsedV1():
+                self.status = PaymentStatus.LAPSED
+            case PaymentVoidRequestedV1():
+                self.void_requested = True
+            case PaymentVoidedV1():
+                self.status = PaymentStatus.VOIDED
+            case PaymentRefundRequestedV1():
+                self.refunds[event.refund_id] = Money(event.amount, event.currency)
+                self.refunds_due[event.refund_id] = Money(event.amount, event.currency)
+            case PaymentRefundedV1():
+                self.refunds_due.pop(event.refund_id)
+            case _:
+                assert_never(event)
+
+
+_TRIED = (PaymentStatus.REQUESTED, PaymentStatus.ACTION_REQUIRED)
+"""The provider's word is awaited."""

@@ -1,0 +1,314 @@
+"""Stripe, through its own library, as payments need it.
+
+https://docs.stripe.com/api/payment_intents
+
+A payment is a PaymentIntent with manual capture. It is made first, which holds nothing, and confirmed when its id is
+recorded: so whatever happens later, the intent itself tells what is so. Idempotency keys follow from the payment and
+the step. Stripe keeps a key with its answer, a 500 as well: a step whose key is used up by one goes on with the next.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, override
+from uuid import UUID
+
+from shared.kernel.money import CURRENCIES, Money
+from shared.payments.domain.provider import (
+    ActionRequired,
+    Declined,
+    Gone,
+    Held,
+    Outcome,
+    PaymentProvider,
+    ProviderUnavailable,
+    Taken,
+)
+from shared.payments.events import DeclineReason
+
+if TYPE_CHECKING:
+    import stripe
+
+API = "https://api.stripe.com"
+TIMEOUT = 8.0
+"""Seconds that Stripe has to answer; a delivery of Service Bus is locked for sixty."""
+KEYS = 20
+"""Keys of one step that may be used up by 500s within a day; then it waits until Stripe forgets the first."""
+SERVER_ERROR = 500
+
+AS_TWO_DIGITS = frozenset({"ISK", "UGX"})
+"""Stripe takes these as if they had cents: https://docs.stripe.com/currencies#special-cases"""
+NO_DIGITS = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
+"""Stripe's currencies without cents: https://docs.stripe.com/currencies#zero-decimal"""
+STATED = 10
+"""Stripe takes the last of three digits as zero alone: https://docs.stripe.com/currencies#three-decimal"""
+
+REASONS = {
+    "insufficient_funds": DeclineReason.INSUFFICIENT_FUNDS,
+    "expired_card": DeclineReason.EXPIRED_CARD,
+    "payment_intent_authentication_failure": DeclineReason.NOT_AUTHENTICATED,
+    "authentication_required": DeclineReason.NOT_AUTHENTICATED,
+}
+REFUSED = frozenset({"resource_missing", "payment_method_unactivated", "amount_too_small", "amount_too_large"})
+"""Codes of requests that no later try makes better, and another token may."""
+
+
+class NotFromStripe(Exception):
+    """Somebody else sent a webhook."""
+
+
+class NotPayable(Exception):
+    """Stripe takes no such amount, whatever the card."""
+
+
+class StripeProvider(PaymentProvider):
+    """One account of Stripe. The library comes with the first call: a cold start need not wait for it."""
+
+    def __init__(self, key: str, api: str = API, webhook_secret: str = "") -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            key: the account's secret key.
+            api: where Stripe answers.
+            webhook_secret: what Stripe signs its webhooks with.
+        """
+        self._key = key
+        self._api = api
+        self._webhook_secret = webhook_secret
+        self._made: stripe.StripeClient | None = None
+
+    @override
+    def open(self, payment: UUID, amount: Money) -> str | Declined:
+        try:
+            smallest = units(amount)
+        except NotPayable:
+            return Declined(DeclineReason.NOT_ACCEPTED)
+        params: Any = {
+            "amount": smallest,
+            "currency": amount.currency.lower(),
+            "capture_method": "manual",
+            "payment_method_types": ["card"],
+            "metadata": {"payment": str(payment)},
+        }
+        try:
+            return str(self._once(f"{payment}:open", lambda options: self._intents.create(params, options)).id)
+        except _Refused as refused:
+            return refused.declined
+
+    @override
+    def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
+        def confirm(options: Any) -> Any:
+            return self._intents.confirm(reference, {"payment_method": token}, options)
+
+        tried = (Held, Taken, Gone, ActionRequired)
+        found = self.look(reference)
+        if isinstance(found, tried):
+            return found
+        try:
+            return _outcome(
+                self._once(f"{payment}:{attempt}:confirm", confirm, lambda: self._if_it_is(reference, *tried))
+            )
+        except _Refused as refused:
+            return refused.declined
+
+    @override
+    def look(self, reference: str) -> Outcome | None:
+        return _found(self._retrieve(reference))
+
+    @override
+    def capture(self, reference: str, payment: UUID) -> Outcome:
+        found = self.look(reference)
+        if isinstance(found, (Taken, Gone)):
+            return found
+        captured = self._once(
+            f"{payment}:capture",
+            lambda options: self._intents.capture(reference, {}, options),
+            lambda: self._if_it_is(reference, Taken, Gone),
+        )
+        return _outcome(captured)
+
+    @override
+    def void(self, reference: str, payment: UUID) -> Outcome:
+        found = self.look(reference)
+        if isinstance(found, (Taken, Gone)):
+            return found
+        voided = self._once(
+            f"{payment}:void",
+            lambda options: self._intents.cancel(reference, {}, options),
+            lambda: self._if_it_is(reference, Taken, Gone),
+        )
+        return _outcome(voided)
+
+    @override
+    def refund(self, reference: str, refund: UUID, amount: Money) -> None:
+        params: Any = {"payment_intent": reference, "amount": units(amount), "metadata": {"refund": str(refund)}}
+
+        def made() -> Any:
+            with _unavailable():
+                found = self._client.v1.refunds.list({"payment_intent": reference, "limit": 100}).data
+            return next(
+                (each for each in found if each.metadata and _get(each.metadata, "refund") == str(refund)), None
+            )
+
+        if made() is None:
+            self._once(f"{refund}:refund", lambda options: self._client.v1.refunds.create(params, options), made)
+
+    @override
+    def client_secret(self, reference: str) -> str:
+        return str(self._retrieve(reference).client_secret)
+
+    def told(self, body: bytes, signature: str | None) -> UUID | None:
+        """Give the payment that a webhook is about; None: it is about none of ours.
+
+        A webhook is a reason to look at the payment, and no more: it may be late, or come twice.
+
+        Raises:
+            NotFromStripe: the signature is not Stripe's, or is older than five minutes.
+        """
+        import stripe  # noqa: PLC0415  # as above
+
+        try:
+            event: Any = stripe.Webhook.construct_event(body, signature, self._webhook_secret)
+        except (stripe.SignatureVerificationError, ValueError):
+            raise NotFromStripe("The webhook is not signed by the payment provider.") from None
+        about = event.data.object
+        metadata = getattr(about, "metadata", None)
+        named = _get(metadata, "payment") if metadata else None
+        try:
+            return UUID(named) if named else None
+        except ValueError:
+            return None  # another system uses the same account
+
+    def _retrieve(self, reference: str) -> Any:
+        with _unavailable():
+            return self._intents.retrieve(reference)
+
+    def _if_it_is(self, reference: str, *kinds: type[Outcome]) -> Any:
+        """Give the intent if it has come to one of these; None: it has not, and may be asked again."""
+        intent = self._retrieve(reference)
+        return intent if isinstance(_found(intent), kinds) else None
+
+    def _once(self, step: str, ask: Callable[[Any], Any], done: Callable[[], Any] = lambda: None) -> Any:
+        """Ask under the step's key; under the next one where a 500 has used that up and it is seen not to be done."""
+        for number in range(1, KEYS + 1):
+            try:
+                with _unavailable():
+                    return ask({"idempotency_key": f"{step}:{number}"})
+            except _UsedUp:
+                found = done()
+                if found is not None:
+                    return found
+            except _WrongState:
+                found = done()
+                if found is None:
+                    raise
+                return found
+        raise ProviderUnavailable(f"the provider failed {KEYS} times")
+
+    @property
+    def _intents(self) -> Any:
+        return self._client.v1.payment_intents
+
+    @property
+    def _client(self) -> "stripe.StripeClient":
+        if self._made is None:
+            import stripe  # noqa: PLC0415  # its 200 modules are loaded when somebody pays
+
+            # its retries are ours: Service Bus delivers again
+            self._made = stripe.StripeClient(
+                self._key,
+                base_addresses={"api": self._api},
+                max_network_retries=0,
+                http_client=stripe.RequestsClient(timeout=TIMEOUT),
+            )
+        return self._made
+
+
+class _UsedUp(ProviderUnavailable):
+    """The key's answer is a 500, and stays one."""
+
+
+class _WrongState(ProviderUnavailable):
+    """The intent is not in the state that the request needs."""
+
+
+class _Refused(ProviderUnavailable):
+    """The card, or the token, is refused."""
+
+    def __init__(self, declined: Declined) -> None:
+        super().__init__(declined.reason)
+        self.declined = declined
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    """Tell Stripe's errors apart. What they say is not repeated: it may name a person's card."""
+    import stripe  # noqa: PLC0415  # as above
+
+    try:
+        yield
+    except stripe.CardError as error:
+        raise _Refused(Declined(_reason(error.code, getattr(error.error, "decline_code", None)))) from None
+    except stripe.InvalidRequestError as error:
+        if error.code == "payment_intent_unexpected_state":
+            raise _WrongState("the payment is in another state there") from None
+        if error.code in REFUSED:
+            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED)) from None
+        raise ProviderUnavailable(f"the provider refused the request: {error.code}") from None
+    except stripe.APIError as error:
+        if error.http_status == SERVER_ERROR:
+            raise _UsedUp("the provider failed") from None
+        raise ProviderUnavailable(f"the provider answered {error.http_status}") from None
+    except stripe.StripeError as error:
+        raise ProviderUnavailable(f"the provider did not answer: {type(error).__name__}") from None
+
+
+def _found(intent: Any) -> Outcome | None:
+    """Tell how an intent is: a decline only where nothing else has begun since."""
+    match intent.status:
+        case "requires_capture":
+            return Held()
+        case "succeeded":
+            return Taken()
+        case "canceled":
+            return Gone()
+        case "requires_action":
+            return ActionRequired()
+        case "requires_payment_method" if intent.last_payment_error:
+            error = intent.last_payment_error
+            return Declined(_reason(error.code, getattr(error, "decline_code", None)))
+        case _:
+            return None
+
+
+def _outcome(intent: Any) -> Outcome:
+    found = _found(intent)
+    if found is None:
+        raise ProviderUnavailable(f"the provider is not done: {intent.status}")
+    return found
+
+
+def _reason(code: str | None, decline_code: str | None) -> DeclineReason:
+    return REASONS.get(decline_code or "") or REASONS.get(code or "") or DeclineReason.DECLINED
+
+
+def _get(of: Any, name: str) -> str | None:
+    return of[name] if name in of else None  # noqa: SIM401  # an object of Stripe's has no get
+
+
+def units(money: Money) -> int:
+    """Give an amount in Stripe's smallest units.
+
+    Raises:
+        NotPayable: it is nothing, or Stripe has no unit that is small enough.
+    """
+    if money.currency in NO_DIGITS:
+        whole = money.amount
+    elif money.currency in AS_TWO_DIGITS:
+        whole = money.amount.scaleb(2)
+    else:
+        whole = money.amount.scaleb(CURRENCIES[money.currency])
+        if CURRENCIES[money.currency] == 3 and int(whole) % STATED:  # noqa: PLR2004  # digits
+            raise NotPayable(f"{money} {money.currency} has more digits than the provider takes")
+    if whole != whole.to_integral_value() or whole < 1:
+        raise NotPayable(f"{money} {money.currency} is nothing, or has more digits than the provider takes")
+    return int(whole)

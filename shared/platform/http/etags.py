@@ -1,0 +1,53 @@
+"""Entity tags, made and read in this one place: ETag, If-Match and If-None-Match of RFC 9110.
+
+A command answers `"<version>"`. A document answers `"<version>"` too, or
+`"<version>.<changes>.<generation>"` once what it shows has changed without a new version: by a rename, by being healed,
+by a rebuild. Other answers have tags that follow from what they show.
+"""
+
+import hashlib
+import re
+
+_TAG = r'(W/)?"[\x21\x23-\x7e]*"'
+CONDITION = rf"^(\*|[ \t,]*{_TAG}[ \t]*(,[ \t]*({_TAG}[ \t]*)?)*)$"
+"""What If-Match and If-None-Match may be, for Python and for JSON Schema alike: `*`, or tags with commas between."""
+
+_CONDITION = re.compile(CONDITION)
+_OPAQUE = re.compile(r'(?P<weak>W/)?(?P<tag>"[^"]*")')
+_NUMBER = "(?:0|[1-9][0-9]{0,17})"
+_OF_VERSION = re.compile(rf'"([1-9][0-9]{{0,17}})(?:\.{_NUMBER}){{0,2}}"')
+
+
+def of_version(version: int, changes: int = 0, generation: int = 1) -> str:
+    """Tag what has a version, how often it was changed since without a new one, and the generation it is read from."""
+    return f'"{version}.{changes}.{generation}"' if changes or generation > 1 else f'"{version}"'
+
+
+def of_content(content: bytes) -> str:
+    """Tag an answer by what it says."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def expected_versions(if_match: str) -> frozenset[int] | None:
+    """Tell which versions a command may act on; None is any (`*`).
+
+    Tags are compared strongly, as RFC 9110 says for If-Match: a weak one fits nothing, and one that this API never gave
+    fits nothing either. Of ours, the version alone counts: a rename in a document is no reason to refuse a command.
+
+    Raises:
+        ValueError: it is neither `*` nor a list of tags.
+    """
+    if not _CONDITION.fullmatch(if_match):
+        raise ValueError('should be *, or ETags with commas between, like "3"')
+    if if_match == "*":
+        return None
+    strong = (found["tag"] for found in _OPAQUE.finditer(if_match) if not found["weak"])
+    return frozenset(int(ours[1]) for tag in strong if (ours := _OF_VERSION.fullmatch(tag)))
+
+
+def is_known(if_none_match: str | None, etag: str) -> bool:
+    """Tell whether a caller has this very answer: tags are compared weakly, as RFC 9110 says for If-None-Match."""
+    condition = (if_none_match or "").strip()
+    if not _CONDITION.fullmatch(condition):
+        return False
+    return condition == "*" or etag in {found["tag"] for found in _OPAQUE.finditer(condition)}

@@ -1,0 +1,42 @@
+"""JSON as it is written: a number keeps all its digits, and no name stands twice in an object."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import pydantic_core
+
+SHOWN = 100
+"""Characters of what a caller sent that an answer repeats at most."""
+
+
+def parsed(text: bytes) -> Any:
+    """Read JSON. A number with a point or an exponent becomes a Decimal: a float would round it.
+
+    Raises:
+        ValueError: it is no JSON in UTF-8, a name stands twice in an object, or it is nested more than 200 deep.
+    """
+    pydantic_core.from_json(text)  # stricter than the standard library: encoding, half characters, nesting
+    return json.loads(text, parse_float=_decimal, parse_constant=_decimal, object_pairs_hook=_object)
+
+
+def shortened(text: str) -> str:
+    """Cut what a caller sent, before it is repeated."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _decimal(number: str) -> Decimal:
+    try:
+        return Decimal(number)
+    except InvalidOperation:  # an exponent of more than 18 digits; no rule of ours lets it pass, as NaN
+        return Decimal("NaN")
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the name {json.dumps(shortened(twice), ensure_ascii=False)} stands twice in one object")
+    return found

@@ -1,0 +1,81 @@
+"""Events are found by whatever an operator has in hand, with what became of each, and nothing of what they say."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.e2e.api import Api, eventually, problem
+from tests.support.stack import Stack
+
+
+def found(api: Api, of: str, **parameters: int) -> dict[str, Any]:
+    answer: dict[str, Any] = api.read("/ops/events", of=of, **parameters)
+    return answer
+
+
+def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(api: Api) -> None:
+    customer_id, product_id = api.customer("Ada Lovelace"), api.product()
+    order_id = api.order(customer_id, product_id)
+    key = f"key-{uuid4()}"
+    submitted = api.post(f"/orders/{order_id}/submit", None, Idempotency_Key=key)
+    api.details(order_id, customer_id, 2)
+    eventually(lambda: all(each["publishedAt"] for each in found(api, order_id)["events"]), "both are marked published")
+    whole = found(api, order_id)
+    assert (whole["kind"], whole["next"], whole["lookedThrough"], whole["unreadable"]) == ("aggregate", None, 0, [])
+    assert [each["type"] for each in whole["events"]] == ["OrderCreatedV1", "OrderSubmittedV2"]
+    assert whole["documents"] == [
+        {"view": "orders", "documentId": order_id, "partitionKey": customer_id, "version": 2, "logged": 2}
+    ]
+    last = whole["events"][1]
+    [showing] = last["showings"]
+    assert (showing["view"], showing["shown"]) == ("orders", True)
+    assert last["occurredAt"] <= showing["at"]
+    for of, kind in (
+        (key, "command"),
+        (submitted.headers["X-Correlation-Id"], "other"),
+        (last["eventId"], "other"),
+    ):
+        one = found(api, of)
+        assert (one["kind"], one["events"]) == (kind, [last]), of
+
+
+def test_it_tells_which_contexts_have_taken_an_event_in_and_nothing_of_what_it_says(api: Api) -> None:
+    customer_id = api.customer("Grace Hopper")
+    eventually(lambda: found(api, customer_id)["events"][0]["received"], "ordering has it")
+    answer = found(api, customer_id)
+    assert {each["context"] for each in answer["events"][0]["received"]} >= {"ordering"}
+    assert "Grace" not in str(answer)
+    assert "example.com" not in str(answer)
+
+
+def test_an_aggregates_events_are_paged_and_what_is_nobodys_is_nothing(api: Api) -> None:
+    product_id = api.product()
+    for name in ("Cup", "Pot"):
+        assert api.post(f"/products/{product_id}/rename", {"name": name}).status_code == 204
+    first = found(api, product_id, take=2)
+    assert ([each["version"] for each in first["events"]], first["next"]) == ([1, 2], 2)
+    rest = found(api, product_id, take=2, after=2)
+    assert ([each["version"] for each in rest["events"]], rest["next"]) == ([3], None)
+    for of in (str(uuid4()), "nobody's key"):
+        nothing = found(api, of, reach=50)
+        assert (nothing["kind"], nothing["events"], nothing["lookedThrough"]) == ("nothing", [], 50)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pointer"),
+    [
+        ({"of": "x", "reach": 100_001}, "/reach"),
+        ({"of": "x", "take": 201}, "/take"),
+        ({"of": "x" * 256}, "/of"),
+        ({}, "/of"),
+    ],
+)
+def test_a_search_has_bounds(api: Api, parameters: dict[str, Any], pointer: str) -> None:
+    problem(api.get("/ops/events", **parameters), 422, "invalid", pointer)
+
+
+def test_the_role_ops_is_enough(stack: Stack, api: Api) -> None:
+    product_id = api.product()
+    with Api(stack, stack.token("Ops")) as operator:
+        assert found(operator, product_id)["kind"] == "aggregate"

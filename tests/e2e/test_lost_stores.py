@@ -1,0 +1,74 @@
+"""A store that came up empty, or is gone, is told: at the start, in health, to operators; with what mends it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.sql.migrate import WrongDatabaseError, migrate
+from tests.e2e.api import Api, eventually, problem
+from tests.support.stack import ROOT, StackFailedError, running_stack
+
+
+def test_an_empty_read_store_is_told_at_the_start_and_mended_by_the_command_that_is_told(tmp_path: Path) -> None:
+    with running_stack(tmp_path) as stack, Api(stack) as api:
+        assert "is empty" not in stack.printed()
+        customer_id = api.customer()
+        order_id = api.order(customer_id, api.product())
+        api.details(order_id, customer_id)
+    shutil.rmtree(tmp_path / "cosmos")
+
+    with running_stack(tmp_path) as stack, Api(stack) as api:
+        assert "orders: generation 1, which serves, is empty, and the event log is not." in stack.printed()
+        health = api.get("/health/ready")
+        assert health.status_code == 200, "other instances have nothing else, and commands are taken"
+        assert health.json()["status"] == "degraded"
+        told: dict[str, Any] = {view["view"]: view for view in api.read("/ops/projections")["items"]}
+        for view in ("orders", "products"):
+            [wrong] = told[view]["wrong"]
+            assert wrong in health.json()["wrong"]
+            assert told[view]["lag"]["unapplied"] == told[view]["lag"]["newest"] > 0
+            command = f"python3 dev.py rebuild {view}"
+            assert command in wrong
+            arguments = ["-m", "infra.local.rebuild", "--data", str(tmp_path)]
+            shown = subprocess.run(
+                [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+            )
+            assert command in shown.stderr
+            assert api.post(f"/ops/projections/{view}/roll-back").status_code == 409
+            subprocess.run([sys.executable, *arguments, view], cwd=ROOT, capture_output=True, check=True, timeout=120)
+        assert api.read("/health/ready") == {"status": "ready", "wrong": []}
+        assert api.details(order_id, customer_id)["orderId"] == order_id
+        problem(api.post("/ops/projections/orders/roll-back"), 409, "generation-incomplete")
+
+
+def test_a_lost_or_damaged_table_is_not_ready_and_is_ready_again_when_it_is_back() -> None:
+    with running_stack() as stack, Api(stack) as api:
+        customer_id, product_id = api.customer(), api.product()
+        for schema in ("ordering", "catalog", "customers"):
+            place = stack.data / f"tandem.{schema}.db"
+            away = [(file, file.with_name(f"away-{file.name}")) for file in place.parent.glob(f"{place.name}*")]
+            for file, elsewhere in away:
+                file.rename(elsewhere)
+            eventually(lambda: api.get("/health/ready").status_code == 503, f"{schema} is told to be lost")
+            told = problem(api.get("/health/ready"), 503, "not-ready")
+            assert told["detail"] == f"At the moment these cannot be read: the tables of {schema}."
+            for file in place.parent.glob(f"{place.name}*"):
+                file.unlink()
+            for file, elsewhere in away:
+                elsewhere.rename(file)
+            eventually(lambda: api.get("/health/ready").status_code == 200, f"{schema} is back")
+        assert api.order(customer_id, product_id)
+
+
+@pytest.mark.parametrize("schema", ["ordering", "operations"])
+def test_a_stack_does_not_start_on_a_database_that_has_lost_tables(tmp_path: Path, schema: str) -> None:
+    migrate(f"sqlite:///{tmp_path / 'tandem.db'}")
+    (tmp_path / f"tandem.{schema}.db").unlink()
+    with pytest.raises(WrongDatabaseError, match=rf"has lost tables: {schema}\."):
+        migrate(f"sqlite:///{tmp_path / 'tandem.db'}")
+    with pytest.raises(StackFailedError, match="has lost tables"), running_stack(tmp_path):
+        pass

@@ -1,0 +1,90 @@
+"""Stands in for the `az` that infra/bootstrap.sh calls, and refuses to make twice what Azure and Entra refuse to.
+
+Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line) and entra.json.
+"""
+
+import json
+import os
+import sys
+from itertools import pairwise, takewhile
+from pathlib import Path
+from typing import Any
+
+IDENTITY = {"principalId": "principal-of-{}", "clientId": "client-of-{}"}
+ANSWERS = {
+    "ad signed-in-user show": "me",
+    "ad group create": "group-id",
+    "ad app create": "api-id",
+    "ad sp show": "sp-id",
+    "group show": "/subscriptions/s/resourceGroups/g",
+    "account show": "account-id",
+}
+
+
+def main(arguments: list[str]) -> str:
+    """Do as az would; gives what it prints."""
+    folder = Path(os.environ["AZ_STAND_IN"])
+    with (folder / "calls.jsonl").open("a") as calls:
+        calls.write(json.dumps(arguments) + "\n")
+    file = folder / "entra.json"
+    state: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    command = " ".join(takewhile(lambda word: not word.startswith("-"), arguments))
+    said = answer(command, dict(pairwise(arguments)), state)
+    file.write_text(json.dumps(state))
+    return said
+
+
+def add(state: dict[str, Any], kind: str, name: str) -> None:
+    """Make something that cannot be made twice."""
+    if name in state.setdefault(kind, []):
+        sys.exit(f"ERROR: {kind} {name} already exists")
+    state[kind].append(name)
+
+
+def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:  # noqa: C901  # a case for each command
+    """Do one command."""
+    match command:
+        case "group exists":
+            return str("group" in state).lower()
+        case "group create":
+            add(state, "group", options["--name"])
+        case "identity federated-credential create":
+            state.setdefault("trusted", {})[options["--identity-name"]] = options["--subject"]
+        case "ad group member check":
+            return str(options["--member-id"] in state.get("members", [])).lower()
+        case "ad group member add":
+            add(state, "members", options["--member-id"])
+        case "ad app show":
+            return str(state.get("scope", ""))
+        case "rest" if options["--method"] == "patch" and "oauth2PermissionScopes" in options["--body"]:
+            scope = json.loads(options["--body"])["api"]["oauth2PermissionScopes"][0]["id"]
+            if state.setdefault("scope", scope) != scope:
+                sys.exit("ERROR: CannotDeleteOrUpdateEnabledEntitlement")
+        case "rest" if options["--method"] == "post":
+            add(state, "roles", json.loads(options["--body"])["appRoleId"])
+        case "rest" if options["--method"] == "get":
+            return "\n".join(state.get("roles", []))
+        case "ad sp create":
+            add(state, "principals", options["--id"])
+        case "ad sp list":
+            return "\n".join(state.get("principals", []))
+        case "identity show":
+            return IDENTITY[options["--query"]].format(options["--name"].rpartition("-")[2])
+        case "role definition create":
+            add(state, "definitions", json.loads(options["--role-definition"])["Name"])
+        case "role definition list":
+            return "\n".join(name for name in state.get("definitions", []) if name == options["--name"])
+        case "role assignment create":  # one that is there stays as it is, and is told
+            key = f"{options['--assignee-object-id']} {options['--role']}"
+            made = {"id": key, "condition": options.get("--condition")}
+            return json.dumps(state.setdefault("assignments", {}).setdefault(key, made))
+        case "role assignment update":
+            assignment = json.loads(options["--role-assignment"])
+            state["assignments"][assignment["id"]] = assignment
+        case _:
+            return ANSWERS.get(command, "")
+    return ""
+
+
+if __name__ == "__main__":
+    print(main(sys.argv[1:]))  # noqa: T201  # it is a command

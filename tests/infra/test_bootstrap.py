@@ -1,0 +1,178 @@
+"""infra/bootstrap.sh against a stand-in for az that refuses what cannot be made twice."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.snapshots import OPTIONS, SNAPSHOTS
+from tests.infra.tools import ROOT
+
+STAND_IN = Path(__file__).with_name("entra_stand_in.py")
+READ = ("bootstrap.sh", "dev.bicepparam", "prod.bicepparam", "app-roles.json", "modules/roles.bicep")
+ARGUMENTS = ("dev", "you@example.com", "owner/repository")
+DEPLOYS = "principal-of-deploy Role Based Access Control Administrator"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Copy what the script reads, so that it writes its settings there."""
+    for name in READ:
+        (tmp_path / "infra" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "infra" / name, tmp_path / "infra" / name)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "az").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{STAND_IN}" "$@"\n')
+    (tmp_path / "bin" / "az").chmod(0o755)
+    return tmp_path
+
+
+def bootstrap(root: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{root}/bin:{os.environ['PATH']}", "AZ_STAND_IN": str(root), "HOME": str(root), **given}
+    return subprocess.run(
+        [root / "infra" / "bootstrap.sh", *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def entra(root: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((root / "entra.json").read_text())
+    return state
+
+
+def settings(root: Path, environment: str = "dev") -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (root / ".local" / f"{environment}.env").read_text().splitlines())
+
+
+def test_it_may_be_run_again(root: Path) -> None:
+    first = bootstrap(root, *ARGUMENTS)
+    assert first.returncode == 0, first.stderr
+    before = entra(root), settings(root)
+    second = bootstrap(root, *ARGUMENTS)
+    assert second.returncode == 0, second.stderr
+    assert (entra(root), settings(root)) == before
+
+
+def test_a_person_at_a_laptop_administers_the_database_and_gets_no_identities(root: Path) -> None:
+    assert bootstrap(root, *ARGUMENTS[:2]).returncode == 0
+    assert entra(root)["members"] == ["me"]
+    assert "assignments" not in entra(root)
+    assert settings(root) == {
+        "SQL_ADMINISTRATORS_NAME": "tandem-dev-sql",
+        "SQL_ADMINISTRATORS_ID": "group-id",
+        "API_CLIENT_ID": "api-id",
+        "ALERT_EMAIL": "you@example.com",
+        "AZURE_LOCATION": "westeurope",
+        "AZURE_RESOURCE_GROUP": "rg-tandem-dev",
+        "AZURE_SUBSCRIPTION_ID": "account-id",
+        "AZURE_TENANT_ID": "account-id",
+    }
+
+
+def test_a_pipeline_migrates_as_an_administrator_of_the_database_and_deploys_as_another(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS)
+    assert entra(root)["members"] == ["me", "principal-of-migrate"]
+    assert set(entra(root)["assignments"]) == {
+        "principal-of-deploy Contributor",
+        DEPLOYS,
+        "principal-of-migrate Reader",
+        "principal-of-preview Reader",
+        "principal-of-preview Tandem preview dev",
+    }
+    assert settings(root)["DEPLOYER_OBJECT_ID"] == "principal-of-deploy"
+
+
+def test_a_repository_is_trusted_by_the_identities_of_its_own_environment(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS)
+    assert entra(root)["trusted"] == {
+        "id-tandem-dev-deploy": "repo:owner/repository:environment:dev",
+        "id-tandem-dev-migrate": "repo:owner/repository:environment:dev",
+        "id-tandem-dev-preview": "repo:owner/repository:environment:dev-preview",
+    }
+
+
+def test_where_azure_pipelines_deploy_nobody_on_github_is_trusted(root: Path) -> None:
+    assert bootstrap(root, *ARGUMENTS[:2], "azure-pipelines").returncode == 0
+    assert "trusted" not in entra(root)
+    assert {"DEPLOY_CLIENT_ID", "MIGRATE_CLIENT_ID", "PREVIEW_CLIENT_ID"} < set(settings(root))
+
+
+def test_nobody_previews_prod_for_any_branch_could_do_so(root: Path) -> None:
+    bootstrap(root, "prod", *ARGUMENTS[1:])
+    assert set(entra(root)["trusted"].values()) == {"repo:owner/repository:environment:prod"}
+    assert "preview" not in str(entra(root))
+    assert "PREVIEW_CLIENT_ID" not in settings(root, "prod")
+
+
+def test_a_group_of_another_name_and_region_is_remembered_and_keeps_its_tags(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS, AZURE_RESOURCE_GROUP="rg-mine", AZURE_LOCATION="northeurope")
+    assert bootstrap(root, *ARGUMENTS).returncode == 0
+    assert (settings(root)["AZURE_RESOURCE_GROUP"], settings(root)["AZURE_LOCATION"]) == ("rg-mine", "northeurope")
+    calls = [json.loads(line) for line in (root / "calls.jsonl").read_text().splitlines()]
+    made = [call for call in calls if call[:2] == ["group", "create"]]
+    assert [call[3] for call in made] == ["rg-mine"], "once: making it again takes away what it was tagged with"
+
+
+def test_an_environment_is_not_made_again_in_another_subscription(root: Path) -> None:
+    (root / ".local").mkdir()
+    (root / ".local" / "dev.env").write_text("AZURE_SUBSCRIPTION_ID=another\n")
+    ran = bootstrap(root, *ARGUMENTS)
+    assert ran.returncode == 1
+    assert "another" in ran.stderr
+    assert not (root / "entra.json").exists() or entra(root) == {}
+
+
+def test_the_pipelines_hand_on_what_it_writes_down(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS)
+    workflow = (ROOT / ".github" / "workflows" / "deploy-to.yml").read_text(encoding="utf-8")
+    previewing = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    assert [name for name in settings(root) if f"vars.{name} " not in workflow + previewing] == []
+
+
+def test_who_previews_cannot_write_what_a_deployment_put_out(root: Path) -> None:
+    """Else a pull request could say where the next migration signs in."""
+    bootstrap(root, *ARGUMENTS)
+    calls = [json.loads(line) for line in (root / "calls.jsonl").read_text().splitlines()]
+    made = next(call for call in calls if call[:3] == ["role", "definition", "create"])
+    actions = json.loads(made[made.index("--role-definition") + 1])["Actions"]
+    assert actions
+    assert all(re.fullmatch(r"Microsoft\.Resources/deployments/(whatIf|validate)/action", action) for action in actions)
+
+
+def test_who_deploys_may_assign_what_the_templates_name_and_nothing_else(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS)
+    roles = (ROOT / "infra" / "modules" / "roles.bicep").read_text(encoding="utf-8")
+    ids = set(re.findall(r"'([0-9a-f-]{36})'", roles[roles.index("var roles") : roles.index("var cosmosRoles")]))
+    assert len(ids) > 5
+    condition = entra(root)["assignments"][DEPLOYS]["condition"]
+    writing, deleting = re.findall(r"GuidEquals \{(.*?)\}", condition)
+    assert set(writing.split(",")) == set(deleting.split(",")) == {name.strip() for name in ids}
+    assert condition.count("(") == condition.count(")")
+    # which are those that it does assign, in every environment and with every option
+    given = {
+        role["properties"]["roleDefinitionId"].rpartition("/")[2]
+        for snapshot in (*SNAPSHOTS.values(), OPTIONS)
+        for role in snapshot.of("Authorization/roleAssignments")
+    }
+    assert given == ids
+
+
+def test_the_condition_follows_the_templates_where_the_role_was_given_before(root: Path) -> None:
+    state = {"assignments": {DEPLOYS: {"id": DEPLOYS, "condition": None}}}
+    (root / "entra.json").write_text(json.dumps(state))
+    assert bootstrap(root, *ARGUMENTS).returncode == 0
+    assert "GuidEquals" in entra(root)["assignments"][DEPLOYS]["condition"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dev"], ["staging", "a@b.c"], ["dev", "nobody"], ["dev", "a@b.c", "tandem"]]
+)
+def test_what_it_does_not_know_is_refused_before_anything_happens(root: Path, arguments: list[str]) -> None:
+    ran = bootstrap(root, *arguments)
+    assert ran.returncode == 2
+    assert "ENVIRONMENT" in ran.stderr
+    assert not (root / "calls.jsonl").exists()

@@ -1,0 +1,105 @@
+"""docs/deploy.md and docs/unproven.md: what they say of the scripts is so, and the first is read in ten minutes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra.tools import ROOT, check
+from tests.support.pages import Section, sections
+
+PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+UNPROVEN = (ROOT / "docs" / "unproven.md").read_text(encoding="utf-8")
+BOOTSTRAP = (ROOT / "infra" / "bootstrap.sh").read_text(encoding="utf-8")
+SECTIONS = {section.heading: section for section in sections(PAGE)}
+AZD = (ROOT / "azure.yaml").read_text(encoding="utf-8")
+HOOKS = (ROOT / "infra" / "azd.sh").read_text(encoding="utf-8")
+
+
+def test_it_is_read_in_ten_minutes() -> None:
+    assert len(PAGE.split()) < 2500  # 250 words a minute
+
+
+def test_from_an_empty_subscription_to_an_order_it_is_at_most_ten_commands() -> None:
+    (block,) = SECTIONS["From a laptop, in eight commands"].blocks("sh")[:1]
+    commands = [line for line in block.splitlines() if line]
+    assert len(commands) == 8
+    assert commands[-1].startswith("python3 dev.py demo --url")
+
+
+@pytest.mark.parametrize("name", ["deploy.md", "unproven.md"])
+def test_every_link_leads_somewhere(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", page):
+        path, _, anchor = link.partition("#")
+        if not path.startswith("https:"):
+            there = ROOT / "docs" / (path or name)
+            assert there.exists(), link
+            assert not anchor or anchor in anchors(there), link
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^##+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {Section(heading, "").anchor for heading in headings}
+
+
+def test_whatever_is_unproven_stands_beside_the_command_that_proves_it() -> None:
+    table = UNPROVEN.partition("These commands prove the rest")[2]
+    rows = [line.split(" | ", 1) for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 30
+    for claim, proof in rows:
+        assert re.search(r"`[^`]{8,}`|pull request", proof), claim
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["RECOVER_VAULT", "HUB_NETWORK_ID", "RUNNER_NAT_GATEWAY_ID", "diagnostics", "freeLimit", "siteUpdateStrategy"],
+)
+def test_an_option_that_no_environment_has_on_is_listed_as_unproven(option: str) -> None:
+    assert option in UNPROVEN
+
+
+def test_what_bootstrap_makes_outside_of_the_group_is_removed_with_it() -> None:
+    made = set(re.findall(r"az (ad group|ad app|role definition) create|value (ad group|ad app) create", BOOTSTRAP))
+    kinds = {kind for pair in made for kind in pair if kind}
+    assert kinds == {"ad group", "ad app", "role definition"}
+    (removing,) = SECTIONS["Remove it"].blocks("sh")
+    assert [kind for kind in kinds if f"az {kind} delete" not in removing] == []
+
+
+def test_its_commands_are_sound_shell_at_least(tmp_path: Path) -> None:
+    script = tmp_path / "page.sh"
+    blocks = [block for section in SECTIONS.values() for block in section.blocks("sh")]
+    assert len(blocks) > 4
+    # placeholders are in capitals; what a reader pastes need not quote an id
+    script.write_text(
+        "#!/usr/bin/env bash\n# shellcheck disable=SC1090,SC1091,SC2164,SC2034,SC2086,SC2046,SC2153,SC2154\n"
+        + "".join(blocks)
+    )
+    check("shellcheck", "--severity=info", script)
+
+
+def test_it_names_every_stage_and_every_setting_that_the_parameter_files_read() -> None:
+    script = (ROOT / "infra" / "deploy.sh").read_text(encoding="utf-8")
+    (default,) = re.findall(r"stages=\((preview .*)\)", script)
+    assert [stage for stage in default.split() if f"| `{stage}` |" not in PAGE] == []
+    for file in (ROOT / "infra").glob("*.bicepparam"):
+        for name in re.findall(r"readEnvironmentVariable\('(\w+)'", file.read_text(encoding="utf-8")):
+            assert name == "BUDGET_START" or f"`{name}`" in PAGE, name
+
+
+@pytest.mark.parametrize("asked", re.findall(r"infra/azd\.sh (\w+)", AZD))
+def test_a_hook_of_azd_is_a_stage_that_the_script_knows(asked: str) -> None:
+    assert re.search(rf"^  (.* \| )?{asked}( \| .*)?\)", HOOKS, re.MULTILINE)
+    if asked != "package":
+        deploy = (ROOT / "infra" / "deploy.sh").read_text(encoding="utf-8")
+        assert re.search(rf"^{asked}\(\) \{{", deploy, re.MULTILINE)
+
+
+def test_azd_deploys_by_the_same_parameters_and_zips_the_folder_that_the_package_is_written_to() -> None:
+    path, module, project = (
+        re.findall(rf"^ +{key}: ([\w./]+)", AZD, re.MULTILINE) for key in ("path", "module", "project")
+    )
+    assert (ROOT / path[0] / f"{module[0]}.bicepparam").exists()
+    assert f"--unpacked {project[0]} " in HOOKS
+    assert f"deploy.sh {module[0]} " in HOOKS

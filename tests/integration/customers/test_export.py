@@ -1,0 +1,92 @@
+"""All that is held of a customer is exported, page by page, and nothing of anybody else."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.customers.domain.errors import CustomerNotFound
+from shared.customers.views.export import CustomerExport, Exports, ReadExport
+from shared.messaging.envelope import Metadata
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.platform import held
+from shared.platform.held import Place
+from shared.platform.reading import Wait, wait_for
+from tests.support.shop import Shop
+
+
+@pytest.fixture
+def exports(shop: Shop) -> Exports:
+    return Exports(shop.wired()["customers"].app.held)
+
+
+@pytest.fixture
+def ada(shop: Shop) -> tuple[UUID, set[tuple[UUID, int]]]:
+    """A customer with a second name and three orders, among others; and what has happened to them."""
+    customer_id, product_id = shop.customer(), shop.product()
+    shop.order(product_id)
+    orders = [shop.order(product_id, customer_id=customer_id) for _ in range(3)]
+    shop.order(product_id)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=orders[1]), Metadata())
+    shop.customers.run(rename_customer, RenameCustomer(customer_id=customer_id, name="Ada K."), Metadata())
+    happened = {(customer_id, 1), (customer_id, 2), (orders[1], 2)} | {(order_id, 1) for order_id in orders}
+    return customer_id, happened
+
+
+def wait() -> Wait:
+    return wait_for(5, uuid4(), None)
+
+
+def read(exports: Exports, customer_id: UUID, cursor: str | None = None, take: int = held.MOST) -> CustomerExport:
+    query = ReadExport(customer_id=customer_id, cursor=cursor, take=take)
+
+    async def page() -> CustomerExport:
+        return await exports.read_export(query, wait())
+
+    return asyncio.run(page())
+
+
+@pytest.mark.parametrize("take", [1, 2, 3, 6, 500])
+def test_pages_of_any_length_tell_all_that_has_happened_once(
+    take: int, exports: Exports, ada: tuple[UUID, set[tuple[UUID, int]]]
+) -> None:
+    customer_id, happened = ada
+    told, cursor = [], None
+    while True:
+        page = read(exports, customer_id, cursor, take)
+        assert len(page.items) <= take
+        told += [(each.subject, each.version) for each in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+    assert len(told) == len(set(told))
+    assert set(told) == happened
+
+
+def test_a_page_ends_early_where_its_events_are_long(
+    exports: Exports, ada: tuple[UUID, set[tuple[UUID, int]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "CHARACTERS", 1)
+    pages = [read(exports, ada[0])]
+    while pages[-1].next is not None:
+        pages.append(read(exports, ada[0], pages[-1].next))
+    assert [len(page.items) for page in pages] == [1] * len(ada[1])
+    assert {str(page.items[0].data["name"]) for page in pages if "name" in page.items[0].data} == {"Ada", "Ada K."}
+
+
+def test_no_cursor_leads_to_what_is_another_s(shop: Shop, exports: Exports) -> None:
+    product_id = shop.product()
+    victim, stranger = shop.customer(), shop.customer()
+    theirs = shop.order(product_id, customer_id=victim)
+    own = shop.order(product_id, customer_id=stranger)
+    for context in ("ordering", "customers", "catalog", "nobody"):
+        for done in (UUID(int=0), theirs, victim, own):
+            for begun in (UUID(int=0), theirs, victim):
+                page = read(exports, stranger, str(Place(context, done, begun, 0)))
+                assert {each.subject for each in page.items} <= {own, stranger}
+
+
+def test_of_nobody_nothing_is_held(exports: Exports) -> None:
+    with pytest.raises(CustomerNotFound):
+        read(exports, uuid4())

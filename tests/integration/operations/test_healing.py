@@ -1,0 +1,101 @@
+"""Healing reaches every generation and is seen by clients; a check reports neither too much nor too little."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from shared.messaging.container import Container
+from shared.operations import drift
+from shared.operations.rebuilding import Rebuilding
+from shared.ordering.views.order_details import ReadOrder, read_order
+from shared.platform.generations import Served
+from shared.platform.reading import NO_WAIT
+from shared.platform.views import Difference
+from tests.integration.operations.conftest import LiveShop
+from tests.integration.operations.test_drift import counts_changed, status_changed
+from tests.integration.operations.test_rebuilding import rebuilt
+from tests.support.agreement import assert_everything_agrees
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look twice without a long pause."""
+    monkeypatch.setattr(drift, "SECOND_LOOK", 0.01)
+
+
+async def test_what_is_kept_for_a_roll_back_is_healed_too(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=8)
+    await rebuilt(live)
+    customer_id = str(live.customers[0])
+    for generation in (1, 2):
+        await status_changed(live.orders.container(generation), customer_id, str(live.made[0]))
+        await counts_changed(live.orders.container(generation), customer_id, "")
+    assert await drift.check(live.orders_view, live.read_models, [customer_id])
+    assert await drift.heal(live.orders_view, live.read_models) == []
+
+    await asyncio.sleep(await Rebuilding(live.read_models, live.orders_view).roll_back() - time.time() + 0.2)
+    assert (await live.orders.served()).generation == 1
+    assert await drift.check(live.orders_view, live.read_models, [customer_id]) == []
+    for generation in (1, 2):
+        await assert_everything_agrees(live.shop, live.orders.container(generation), live.catalog.container(1))
+
+
+async def test_an_order_that_was_healed_has_another_etag(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=1)
+    order_id, customer_id = live.made[0], live.customers[0]
+    container, query = live.orders.container(1), ReadOrder(order_id=live.made[0], customer_id=live.customers[0])
+    await container.patch_item(
+        str(order_id), str(customer_id), [{"op": "set", "path": "/customerName", "value": "Nobody"}]
+    )
+    wrong, etag = await read_order(Served(container, 1), query, NO_WAIT)
+    assert wrong.customer_name == "Nobody"
+    await drift.check(live.orders_view, live.read_models, [str(customer_id)])
+    await drift.heal(live.orders_view, live.read_models)
+    right, healed = await read_order(Served(container, 1), query, NO_WAIT)
+    assert (right.customer_name, right.version) == ("customer 0", wrong.version)
+    assert healed != etag
+
+
+async def test_what_comes_between_the_two_looks_was_on_its_way(live: LiveShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    await live.open(customers=1, products=2, orders=1)
+    order_id = live.shop.order(live.products[0], customer_id=live.customers[0])
+    differences, found = live.orders_view.source.differences, []
+
+    async def and_then_it_comes(container: Container, partition_key: str) -> Sequence[Difference]:
+        found.append(await differences(container, partition_key))
+        if len(found) == 1:
+            await live.project(order_id)
+        return found[-1]
+
+    monkeypatch.setattr(live.orders_view.source, "differences", and_then_it_comes)
+    assert await drift.check(live.orders_view, live.read_models, [str(live.customers[0])]) == []
+    assert [[each.what for each in some] for some in found] == [["missing"], []]
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert report.differences == []
+
+
+async def test_two_checks_at_once_lose_nothing_of_what_either_found(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live.open(customers=2, products=1, orders=0)
+    one, other = (str(customer_id) for customer_id in live.customers)
+    for customer_id in live.customers:
+        await live.project(live.shop.order(live.products[0], customer_id=customer_id))
+        await counts_changed(live.orders.container(1), str(customer_id), "")
+    differences = live.orders_view.source.differences
+    begun: list[object] = []
+
+    async def and_meanwhile_another(container: Container, partition_key: str) -> Sequence[Difference]:
+        if partition_key == one and not begun:
+            begun.append(await drift.check(live.orders_view, live.read_models, [other]))
+        return await differences(container, partition_key)
+
+    monkeypatch.setattr(live.orders_view.source, "differences", and_meanwhile_another)
+    await drift.check(live.orders_view, live.read_models, [one])
+    report = await drift.last_report(live.orders_view, live.read_models)
+    assert report is not None
+    assert {each.partition_key for each in report.differences} == {one, other}
+    assert await drift.heal(live.orders_view, live.read_models) == []

@@ -1,0 +1,103 @@
+"""The watch goes on after errors: a view or a store that fails holds up nothing else, and only until it is back."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from shared.operations import drift, lag, rebuilding
+from shared.operations.functions import operations
+from shared.operations.rebuilding import Rebuilding, Step
+from shared.operations.view_functions import view_functions
+from shared.platform.control import CONTROL
+from shared.platform.http.api import Api
+from shared.platform.reading import point_read
+from shared.platform.settings import Settings
+from shared.platform.subscriptions import Consumer
+from shared.platform.views import View
+from tests.integration.operations.conftest import LiveShop
+
+if TYPE_CHECKING:
+    from shared.operations.audit import Audit
+
+NOWHERE = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look twice without a long pause, take every event for settled, and a process for dead as soon as it stops."""
+    monkeypatch.setattr(drift, "SECOND_LOOK", 0.01)
+    monkeypatch.setattr(lag, "SETTLED", lag.SETTLED * 0)
+    monkeypatch.setattr(rebuilding, "LEASE", 0.0)
+
+
+def watches(live: LiveShop) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What the timer does for these views; nobody asks for the audit trail here."""
+    api = Api("operations")
+    view_functions(api, live.read_models, [live.orders_view, live.products_view], cast("Audit", None))
+    return api.watches
+
+
+async def broken(*_: Any) -> Any:
+    raise LookupError("an event of a newer release")
+
+
+async def mark(live: LiveShop, view: View) -> object:
+    """How far the watch has found everything applied; None if it has not looked."""
+    name = f"mark-{(await view.generations.served()).container.id}"
+    return await point_read(live.read_models.container(CONTROL), name, view.name)
+
+
+async def test_a_view_that_cannot_be_looked_at_keeps_no_other_from_being_watched(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await live.open(customers=1, products=2, orders=3)
+    watch = watches(live)["watch_projections"]
+    with monkeypatch.context() as breaking:
+        breaking.setattr(live.orders_view.source, "newest", broken)
+        await watch()
+    assert await mark(live, live.products_view)
+    assert not await mark(live, live.orders_view)
+    assert "orders cannot be held against the log" in caplog.text
+
+    await watch()
+    assert await mark(live, live.orders_view), "and at the next tick it is looked at again"
+
+
+async def test_a_rebuild_that_fails_holds_up_no_other_and_goes_on_at_the_next_tick(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await live.open(customers=1, products=2, orders=3)
+    views = (live.orders_view, live.products_view)
+    for view in views:
+        await Rebuilding(live.read_models, view).start()  # by a process that died then
+
+    async def steps() -> list[Step]:
+        latest = [await Rebuilding(live.read_models, view).latest() for view in views]
+        return [each.step for each in latest if each is not None]
+
+    tick = watches(live)["continue_rebuilds"]
+    with monkeypatch.context() as breaking:
+        breaking.setattr(live.orders_view.source, "fill", broken)
+        await tick()
+    assert await steps() == [Step.FILLING, Step.DONE]
+    assert "rebuilding orders waits for the next tick" in caplog.text
+    await tick()
+    assert await steps() == [Step.DONE, Step.DONE]
+
+
+async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:
+    """It has been told already; the alert on failing watches is for what nobody knows."""
+    settings = Settings(sql=live.shop.url, cosmos="", service_bus=NOWHERE)
+    api = operations(settings, live.read_models, app_consumers(), [], None)
+    for _ in range(2):
+        await api.watches["watch_dead_letters"]()
+
+
+def app_consumers() -> list[Any]:
+    """One subscription."""
+
+    async def consume(_: object) -> None:
+        raise AssertionError("counting dead letters takes no event in")
+
+    return [Consumer("project_order", "order-events", "order-views", consume)]

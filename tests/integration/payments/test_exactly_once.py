@@ -1,0 +1,306 @@
+"""Payments on the laptop's provider, through Stripe's own library: each movement of money is there once.
+
+Whatever goes wrong, and wherever a process dies, the provider's books and ours agree in the end.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import stripe
+
+from infra.local.payments.running import Engine, running
+from shared.kernel.money import Money
+from shared.payments.domain.payment import Payment, PaymentStatus
+from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.events import DeclineReason, PaymentEvent
+from shared.payments.performing import perform
+from shared.payments.stripe_provider import NotFromStripe, StripeProvider
+from tests.support.hook import hook
+
+AMOUNT = Money(Decimal("49.80"), "EUR")
+TRIES = 60
+
+
+class Died(BaseException):
+    """The process ended here."""
+
+
+class Books:
+    """One payment's events, as a log keeps them; a process may die before or after each save."""
+
+    def __init__(self) -> None:
+        self.events: list[PaymentEvent] = []
+
+    def load(self) -> Payment:
+        """The payment as it is."""
+        return Payment.fold(self.events)
+
+    def save(self, payment: Payment) -> None:
+        """Keep what has changed."""
+        assert payment.loaded_version == len(self.events), "a lost race"
+        self.events += payment.changes
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with running(tmp_path_factory.mktemp("payments")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def provider(engine: Engine) -> Iterator[StripeProvider]:
+    yield StripeProvider(engine.key, engine.url)
+    engine.heal()
+
+
+def asked(card: str = "pm_card_visa") -> Books:
+    books = Books()
+    books.save(Payment.request(uuid4(), uuid4(), AMOUNT, card))
+    return books
+
+
+def ask(books: Books, verb: Callable[[Payment], None]) -> None:
+    payment = books.load()
+    verb(payment)
+    books.save(payment)
+
+
+def go_on(books: Books, provider: StripeProvider, at: Callable[[], None] = lambda: None) -> Payment:
+    """Do what is due until nothing is, as deliveries do: each may end anywhere, and is then begun again."""
+    for _ in range(TRIES):
+        try:
+            payment = books.load()
+            step = payment.due
+            if step is None:
+                return payment
+            at()
+            perform(payment, step, provider)
+            at()
+            unchanged = not payment.changes
+            books.save(payment)
+            at()
+            if unchanged:
+                return payment  # it waits for its cardholder
+        except (ProviderUnavailable, Died):
+            continue
+    raise AssertionError(f"it does not come to an end: {books.events}")
+
+
+def moved(engine: Engine, payment: Payment) -> list[tuple[str, int]]:
+    return [
+        (each["kind"], each["amount"])
+        for each in engine.movements()
+        if each["metadata"].get("payment") == str(payment.order_id)
+    ]
+
+
+def whole_life(books: Books, provider: StripeProvider, at: Callable[[], None] = lambda: None) -> Payment:
+    """Authorised, captured, given back in two parts."""
+    refunds = [uuid4(), uuid4()]
+    go_on(books, provider, at)
+    ask(books, lambda payment: payment.request_capture())
+    go_on(books, provider, at)
+    ask(books, lambda payment: payment.request_refund(refunds[0], Decimal(10)))
+    ask(books, lambda payment: payment.request_refund(refunds[1]))
+    return go_on(books, provider, at)
+
+
+LIFE = [("authorised", 4980), ("captured", 4980), ("refunded", 1000), ("refunded", 3980)]
+
+
+def test_a_payment_is_authorised_captured_and_given_back_in_parts(engine: Engine, provider: StripeProvider) -> None:
+    payment = whole_life(asked(), provider)
+    assert (payment.status, str(payment.refunded)) == (PaymentStatus.CAPTURED, "49.80")
+    assert moved(engine, payment) == LIFE
+
+
+def test_a_payment_that_is_called_off_is_let_go(engine: Engine, provider: StripeProvider) -> None:
+    books = asked()
+    go_on(books, provider)
+    ask(books, lambda payment: payment.request_void())
+    payment = go_on(books, provider)
+    assert payment.status is PaymentStatus.VOIDED
+    assert moved(engine, payment) == [("authorised", 4980), ("voided", 4980)]
+
+
+def test_whoever_dies_at_any_moment_of_a_payments_life_leaves_each_movement_once(
+    engine: Engine, provider: StripeProvider
+) -> None:
+    moments = 0
+
+    def count() -> None:
+        nonlocal moments
+        moments += 1
+
+    whole_life(asked(), provider, count)
+    assert moments == 15
+    for fatal in range(1, moments + 1):
+        passed = 0
+
+        def die(fatal: int = fatal) -> None:
+            nonlocal passed
+            passed += 1
+            if passed == fatal:
+                raise Died
+
+        assert moved(engine, whole_life(asked(), provider, die)) == LIFE, f"died at {fatal}"
+
+
+@pytest.mark.parametrize("path", ["/payment_intents", "/confirm", "/capture", "/refunds"])
+@pytest.mark.parametrize("kind", ["lose-answer", "fail", "rate-limit", "down"])
+def test_whatever_the_provider_does_wrong_in_a_step_each_movement_is_there_once(
+    engine: Engine, provider: StripeProvider, kind: str, path: str
+) -> None:
+    engine.expect(kind, path, times=3)
+    payment = whole_life(asked(), provider)
+    engine.heal()
+    assert moved(engine, payment) == LIFE
+
+
+@pytest.mark.parametrize("kind", ["lose-answer", "fail"])
+def test_a_void_whose_answer_is_lost_or_fails_is_made_once(engine: Engine, provider: StripeProvider, kind: str) -> None:
+    books = asked()
+    go_on(books, provider)
+    engine.expect(kind, "/cancel", times=2)
+    ask(books, lambda payment: payment.request_void())
+    payment = go_on(books, provider)
+    assert payment.status is PaymentStatus.VOIDED
+    assert moved(engine, payment) == [("authorised", 4980), ("voided", 4980)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_under_all_faults_at_once_the_books_agree(engine: Engine, provider: StripeProvider, seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(8):
+        kind = chance.choice(("lose-answer", "fail", "rate-limit", "down"))
+        engine.expect(kind, chance.choice(("/payment_intents", "/confirm", "/capture", "/refunds")))
+
+    def die() -> None:
+        if chance.random() < 0.1:
+            raise Died
+
+    payment = whole_life(asked(), provider, die)
+    engine.heal()
+    assert moved(engine, payment) == LIFE, f"seed {seed}"
+
+
+def test_a_provider_that_is_killed_between_two_steps_goes_on_where_it_was(tmp_path: Path) -> None:
+    books = asked()
+    with running(tmp_path) as engine:
+        provider = StripeProvider(engine.key, engine.url)
+        engine.expect("lose-answer", "/confirm")
+        payment = books.load()
+        perform(payment, payment.due or pytest.fail("opening is due"), provider)
+        books.save(payment)
+        payment = books.load()
+        with pytest.raises(ProviderUnavailable):
+            perform(payment, payment.due or pytest.fail("authorising is due"), provider)
+        engine.kill()
+        with pytest.raises(ProviderUnavailable):
+            perform(payment, payment.due or pytest.fail("authorising is due"), provider)
+    with running(tmp_path) as engine:
+        payment = whole_life(books, StripeProvider(engine.key, engine.url))
+        assert moved(engine, payment) == LIFE
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        ("pm_card_visa_chargeDeclined", DeclineReason.DECLINED),
+        ("pm_card_visa_chargeDeclinedInsufficientFunds", DeclineReason.INSUFFICIENT_FUNDS),
+        ("pm_card_chargeDeclinedExpiredCard", DeclineReason.EXPIRED_CARD),
+        ("pm_none", DeclineReason.NOT_ACCEPTED),
+    ],
+)
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_declined_token_says_why_and_another_one_pays(
+    engine: Engine,
+    provider: StripeProvider,
+    token: str,
+    reason: DeclineReason,
+    lost: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    if lost:
+        engine.expect("lose-answer", "/confirm")
+    books = asked(token)
+    payment = go_on(books, provider)
+    engine.heal()
+    assert (payment.status, payment.decline_reason, payment.due) == (PaymentStatus.DECLINED, reason, None)
+    ask(books, lambda payment: payment.try_another("pm_card_visa"))
+    payment = go_on(books, provider)
+    assert payment.status is PaymentStatus.AUTHORISED
+    assert moved(engine, payment) == [("authorised", 4980)]
+
+
+@pytest.mark.parametrize("successful", [True, False])
+def test_a_cardholder_is_waited_for(engine: Engine, provider: StripeProvider, successful: bool) -> None:  # noqa: FBT001
+    books = asked("pm_card_authenticationRequired")
+    payment = go_on(books, provider)
+    assert payment.status is PaymentStatus.ACTION_REQUIRED
+    assert payment.reference
+    assert provider.client_secret(payment.reference).startswith(f"{payment.reference}_secret_")
+    engine.authenticate(payment.reference, successful=successful)
+    payment = go_on(books, provider)
+    if successful:
+        assert payment.status is PaymentStatus.AUTHORISED
+    else:
+        assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.NOT_AUTHENTICATED)
+
+
+def test_a_payment_that_waits_for_its_cardholder_can_be_called_off(engine: Engine, provider: StripeProvider) -> None:
+    books = asked("pm_card_authenticationRequired")
+    go_on(books, provider)
+    ask(books, lambda payment: payment.request_void())
+    payment = go_on(books, provider)
+    assert (payment.status, moved(engine, payment)) == (PaymentStatus.VOIDED, [])
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("0.01", "EUR"), ("1000000.00", "EUR"), ("0.00", "EUR"), ("1.001", "KWD")]
+)
+def test_an_amount_that_the_provider_does_not_take_is_a_decline(
+    engine: Engine, provider: StripeProvider, amount: str, currency: str
+) -> None:
+    books = Books()
+    books.save(Payment.request(uuid4(), uuid4(), Money(Decimal(amount), currency), "pm_card_visa"))
+    payment = go_on(books, provider)
+    assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.NOT_ACCEPTED)
+    ask(books, lambda payment: payment.request_void())
+    payment = go_on(books, provider)
+    assert (payment.status, moved(engine, payment)) == (PaymentStatus.VOIDED, [])
+
+
+def test_a_webhook_names_the_payment_that_it_is_about_and_is_believed_only_when_stripe_signed_it(
+    tmp_path: Path,
+) -> None:
+    with hook() as hooked, running(tmp_path, hooked.url) as engine:
+        provider = StripeProvider(engine.key, engine.url, engine.secret)
+        books = asked()
+        payment = go_on(books, provider)
+        while engine.undelivered():
+            time.sleep(0.02)
+        assert {provider.told(*got) for got in hooked.got} == {payment.order_id}
+        body, signature = hooked.got[0]
+        of_another_system = body.replace(str(payment.order_id).encode(), b"an invoice")
+        signed = stripe.WebhookSignature.generate_signature_header(of_another_system.decode(), engine.secret)
+        assert provider.told(of_another_system, signed) is None
+        old = stripe.WebhookSignature.generate_signature_header(body.decode(), engine.secret, int(time.time()) - 600)
+        for forged in ((body + b" ", signature), (body, None), (body, "t=1,v1=00"), (body, ""), (body, old)):
+            with pytest.raises(NotFromStripe):
+                provider.told(*forged)
+        for unconfigured in (StripeProvider(engine.key), StripeProvider(engine.key, engine.url, "whsec_other")):
+            with pytest.raises(NotFromStripe):
+                unconfigured.told(body, signature)
+
+
+def test_an_error_of_the_provider_names_no_card_and_no_key(provider: StripeProvider) -> None:
+    for broken in (provider, StripeProvider("sk_test_wrong", provider._api), StripeProvider("k", "http://127.0.0.1:1")):
+        with pytest.raises(ProviderUnavailable) as raised:
+            broken.capture("pi_none", UUID(int=1))
+        assert "sk_test" not in str(raised.value)
+        assert "pi_none" not in str(raised.value)

@@ -1,0 +1,148 @@
+"""The source of read models covers one document an aggregate, several aggregates a partition, and many documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.events import ProductEvent
+from shared.catalog.tables import LOG
+from shared.catalog.views import product_projection
+from shared.catalog.views.product_details import SHAPES, view_of
+from shared.messaging.change import Change, Create
+from shared.messaging.container import Container, replaced
+from shared.messaging.envelope import Metadata, Recorded
+from shared.messaging.projection import Projection
+from shared.platform.log_source import LogSource
+from shared.platform.partitions import AsProjected, History, OfAggregates, Own, Place, as_projected
+from tests.support.containers import only
+from tests.support.shop import Shop
+
+SHELF = "shelf"
+
+
+def on_the_shelf(recorded: Recorded[ProductEvent]) -> Change:
+    """Show all products in one partition."""
+    change = product_projection.change(recorded)
+    if isinstance(change.gate, Create):
+        return Change(SHELF, Create({**change.gate.document, "view": SHELF}))
+    return Change(SHELF, change.gate)
+
+
+@dataclass(frozen=True, slots=True)
+class WithWords(AsProjected[ProductEvent]):
+    """A product, and an entry in the partition of each word that its name has or had; null where it has it no more."""
+
+    def own(self, history: History[ProductEvent]) -> Own:
+        """Make them."""
+        documents = dict(as_projected(self.project, history))
+        entries: dict[Place, dict[str, Any] | None] = {}
+        for version, recorded in enumerate(history, 1):
+            entries = dict.fromkeys(entries)
+            for word in getattr(recorded.event, "name", "").split():
+                entries[Place(f"word:{word}", self.gate(history))] = {
+                    "id": self.gate(history),
+                    "view": f"word:{word}",
+                    "shape": SHAPES.today,
+                    "version": version,
+                }
+        return documents | entries
+
+
+class Words(OfAggregates[ProductEvent]):
+    """Products and their words."""
+
+    def _fold(self, histories: Sequence[History[ProductEvent]]) -> WithWords:
+        return WithWords(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.change)
+
+
+def source_of(shop: Shop, container: Container, partitions: OfAggregates[ProductEvent], project: Any) -> LogSource[Any]:
+    projection = Projection(only(container), shop.catalog_engine, LOG, project)
+    return LogSource(shop.catalog_engine, projection, partitions, project)
+
+
+async def filled(source: LogSource[Any], container: Container) -> tuple[int, int]:
+    position, seen, written = None, 0, 0
+    while (page := await source.fill(container, position)).position is not None:
+        position, seen, written = page.position, seen + page.seen, written + page.written
+    return seen, written
+
+
+async def stored(container: ContainerProxy, partition_key: str) -> Mapping[str, Any]:
+    rows = container.query_items("SELECT * FROM c", partition_key=partition_key)
+    return {row["id"]: row async for row in rows}
+
+
+async def test_a_partition_of_several_aggregates_is_filled_compared_and_healed(
+    shop: Shop, catalog: ContainerProxy
+) -> None:
+    ids = [shop.product(name=f"product {number}") for number in range(3)]
+    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key: ids)
+    source = source_of(shop, catalog, partitions, on_the_shelf)
+
+    assert await filled(source, catalog) == (3, 3)
+    assert await filled(source, catalog) == (3, 0)
+    assert await source.sample(5) == [SHELF]
+    assert await source.partition_of(ids[0]) == SHELF
+    assert await source.partition_of(uuid4()) is None
+    assert {(each.document_id, each.partition_key) for each in await source.changed(0, 10)} == {
+        (str(id_), SHELF) for id_ in ids
+    }
+    assert await source.differences(catalog, SHELF) == []
+
+    await catalog.delete_item(str(ids[0]), SHELF)
+    await catalog.patch_item(str(ids[1]), SHELF, [{"op": "set", "path": "/name", "value": "damaged"}])
+    shop.catalog.run(rename_product, RenameProduct(product_id=ids[2], name="new"), Metadata())
+    found = {(each.document_id, each.what) for each in await source.differences(catalog, SHELF)}
+    assert found == {(str(ids[0]), "missing"), (str(ids[1]), "name"), (str(ids[2]), "behind")}
+    await source.heal(catalog, SHELF)
+    assert await source.differences(catalog, SHELF) == []
+    assert [row["name"] for row in (await stored(catalog, SHELF)).values()].count("new") == 1
+
+
+async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
+    shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product_id = shop.product(name="tea")
+    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key: [product_id])
+    source = source_of(shop, catalog, partitions, on_the_shelf)
+    await filled(source, catalog)
+    await catalog.patch_item(str(product_id), SHELF, [{"op": "set", "path": "/name", "value": "damaged"}])
+    writes = [{"op": "set", "path": "/category", "value": f"damaged {time}"} for time in range(5)]
+
+    async def replaced_too_late(container: Container, document: Any, before: Any) -> bool:
+        if writes:
+            await catalog.patch_item(str(product_id), SHELF, [writes.pop()])
+        return await replaced(container, document, before)
+
+    monkeypatch.setattr("shared.platform.log_source.replaced", replaced_too_late)
+    await source.heal(catalog, SHELF)
+    assert writes == []
+    assert await source.differences(catalog, SHELF) == []
+
+
+async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_compared_and_healed(
+    shop: Shop, catalog: ContainerProxy
+) -> None:
+    product_id = shop.product(name="green tea")
+    home = view_of(product_id)
+    source = source_of(shop, catalog, Words(LOG, product_projection.change, SHAPES), product_projection.change)
+
+    assert await filled(source, catalog) == (3, 3)
+    assert await filled(source, catalog) == (3, 0)
+    assert await source.differences(catalog, home) == []
+
+    shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="black tea"), Metadata())
+    await catalog.patch_item(str(product_id), "word:tea", [{"op": "set", "path": "/shape", "value": 0}])
+    found = {(each.partition_key, each.what) for each in await source.differences(catalog, home)}
+    assert {each.compared for each in await source.differences(catalog, home)} == {home}
+    assert found == {(home, "behind"), ("word:green", "left over"), ("word:black", "missing"), ("word:tea", "shape")}
+
+    await source.heal(catalog, home)
+    assert await source.differences(catalog, home) == []
+    assert await stored(catalog, "word:green") == {}
+    assert (await stored(catalog, "word:black"))[str(product_id)]["version"] == 2

@@ -1,0 +1,153 @@
+"""The programs of samples/: each event counts once, whatever happens to them."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from azure.servicebus import ServiceBusClient, ServiceBusSubQueue
+
+from shared.messaging.envelope import Envelope
+from shared.platform.topics import to_message
+from tests.support.servicebus import CONFIG, REPOSITORY, running_servicebus
+
+WITHIN = 60.0
+"""Seconds that a loaded machine has."""
+
+SAMPLES = {"billing": "SELECT order_id FROM invoices", "shipping": "SELECT order_id FROM to_pack"}
+"""What each of them has noted of orders."""
+
+each_sample = pytest.mark.parametrize("name", SAMPLES)
+
+
+@pytest.fixture
+def service_bus() -> Iterator[str]:
+    """The laptop's topics, where messages that nobody fetches stay as in Azure."""
+    with running_servicebus(json.loads(CONFIG.read_text().replace('"PT2M"', '"PT1H"'))) as connection:
+        yield connection
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One of the programs, while it runs; what it says goes to a file."""
+
+    name: str
+    store: Path
+    process: subprocess.Popen[bytes]
+
+    def noted(self) -> list[str]:
+        """The orders in its store."""
+        with closing(sqlite3.connect(f"file:{self.store}?mode=ro", uri=True)) as books:
+            return [row[0] for row in books.execute(SAMPLES[self.name])]
+
+    def wait_until_said(self, text: str, times: int = 1) -> None:
+        """Wait until it has said something so often, in all its lives."""
+        deadline = time.monotonic() + WITHIN
+        while (said := self.store.with_suffix(".log").read_text()).count(text) < times:
+            assert self.process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+
+
+@contextmanager
+def running(name: str, folder: Path, connection: str) -> Iterator[Sample]:
+    program, store = REPOSITORY / "samples" / name / f"{name}.py", folder / "store.db"
+    environment = os.environ | {"SERVICEBUS_CONNECTION": connection}
+    with (
+        store.with_suffix(".log").open("ab") as log,
+        subprocess.Popen([sys.executable, program, store], env=environment, stderr=log) as process,
+    ):
+        try:
+            yield Sample(name, store, process)
+        finally:
+            process.kill()
+
+
+def confirmed(order_id: UUID) -> Envelope:
+    data = {"orderId": str(order_id), "customerId": str(uuid4()), "currency": "EUR", "total": "49.80"}
+    return Envelope(
+        event_id=uuid4(),
+        aggregate_id=order_id,
+        version=3,
+        type="OrderConfirmedV1",
+        payload=json.dumps(data),
+        occurred_at=datetime.now(UTC),
+        command_id="c",
+        correlation_id="c",
+        causation_id="c",
+        traceparent=None,
+        actor="somebody",
+    )
+
+
+def send(connection: str, *envelopes: Envelope, message_id: str | None = None) -> None:
+    with (
+        ServiceBusClient.from_connection_string(connection) as client,
+        client.get_topic_sender("order-events") as sender,
+    ):
+        for envelope in envelopes:
+            message = to_message(envelope, "ordering")
+            message.message_id = message_id or message.message_id
+            sender.send_messages(message)
+
+
+@each_sample
+def test_an_order_is_noted_once_though_its_event_comes_twice_and_the_program_is_killed(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    first, second = confirmed(uuid4()), confirmed(uuid4())
+    send(service_bus, first)
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said(f"OrderConfirmedV1 of order {first.aggregate_id}")
+        sample.process.send_signal(signal.SIGKILL)
+    # Service Bus drops a second message of the same id, so it comes as a replay does: with an id of its own
+    send(service_bus, first, message_id=str(uuid4()))
+    send(service_bus, second)
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order", times=3)
+        assert sorted(sample.noted()) == sorted([str(first.aggregate_id), str(second.aggregate_id)])
+
+
+def test_an_invoice_has_the_amount_as_it_is_written(tmp_path: Path, service_bus: str) -> None:
+    send(service_bus, confirmed(uuid4()))
+    with running("billing", tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order")
+        with closing(sqlite3.connect(sample.store)) as books:
+            assert books.execute("SELECT amount, currency FROM invoices").fetchall() == [("49.80", "EUR")]
+
+
+@each_sample
+def test_a_message_that_cannot_be_read_is_set_aside_and_those_after_it_go_on(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    order = confirmed(uuid4())
+    broken = replace(order, payload="[]", event_id=uuid4())
+    send(service_bus, broken, order)
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order")
+        assert sample.noted() == [str(order.aggregate_id)]
+    with (
+        ServiceBusClient.from_connection_string(service_bus) as client,
+        client.get_subscription_receiver("order-events", name, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
+    ):
+        [letter] = receiver.peek_messages(10)
+    assert (letter.message_id, letter.dead_letter_reason) == (str(broken.event_id), "Unreadable")
+
+
+@each_sample
+def test_other_events_of_the_topic_do_not_reach_it(name: str, tmp_path: Path, service_bus: str) -> None:
+    order = confirmed(uuid4())
+    send(service_bus, replace(order, type="OrderCompletedV1", event_id=uuid4()), order)
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order")
+        assert "OrderCompletedV1" not in sample.store.with_suffix(".log").read_text()

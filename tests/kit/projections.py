@@ -1,0 +1,48 @@
+"""Given an aggregate's events, then its documents."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.messaging.change import Change
+from shared.messaging.envelope import Envelope, Recorded
+from shared.platform.partitions import as_projected
+
+AT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+_ENVELOPE = Envelope(
+    event_id=UUID(int=0),
+    aggregate_id=uuid4(),
+    version=1,
+    type="",
+    payload="",
+    occurred_at=AT,
+    command_id="c",
+    correlation_id="c",
+    causation_id="c",
+    traceparent=None,
+    actor="somebody",
+)
+
+
+def recorded(events: Sequence[Any]) -> Sequence[Recorded[Any]]:
+    """Record events of one aggregate, all at one time."""
+    return [
+        Recorded(replace(_ENVELOPE, version=version, type=type(event).__name__), event)
+        for version, event in enumerate(events, 1)
+    ]
+
+
+def documents_of(
+    project: Callable[[Recorded[Any]], Change], events: Sequence[Any]
+) -> Mapping[tuple[str, str], dict[str, Any]]:
+    """Make the documents, by partition key and id, without the times at which they were projected."""
+    made = as_projected(project, recorded(events))
+    return {
+        (place.partition_key, place.document_id): {
+            name: value for name, value in document.items() if name != "projected"
+        }
+        for place, document in made.items()
+        if document is not None
+    }

@@ -1,0 +1,65 @@
+"""Which tests have to notice a bug in which part of the product: few enough that an area takes minutes.
+
+A bug that only a slower test notices (tests/e2e, thousands of simulated shops) counts as a survivor here: the slower
+the test, the later somebody learns of the bug.
+"""
+
+from typing import NamedTuple
+
+
+class Area(NamedTuple):
+    """A part of the product.
+
+    Attributes:
+        sources: patterns of the files that are changed.
+        tests: what is run, as pytest is given it; of these, those that come through the changed function.
+    """
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+A_FEW_SHOPS = "tests/simulation/test_simulation.py::test_a_seed_always_tells_the_same_story"
+
+AREAS = {
+    "kernel": Area(
+        ("shared/kernel/*",),
+        ("tests/unit/kernel", "tests/unit/ordering", "tests/unit/catalog", "tests/unit/customers"),
+    ),
+    "ordering": Area(("shared/ordering/domain/*",), ("tests/unit/ordering",)),
+    "catalog": Area(("shared/catalog/domain/*",), ("tests/unit/catalog",)),
+    "customers": Area(("shared/customers/domain/*",), ("tests/unit/customers",)),
+    "http": Area(
+        ("shared/platform/http/etags.py", "shared/platform/http/answers.py", "shared/platform/http/header_values.py"),
+        ("tests/unit/platform",),
+    ),
+    "outbox": Area(
+        ("shared/messaging/publisher.py", "shared/messaging/relay.py", "shared/platform/outbox.py"),
+        (
+            "tests/unit/messaging",
+            "tests/integration/messaging/test_relay.py",
+            "tests/integration/platform/test_outbox.py",
+        ),
+    ),
+    "writes": Area(
+        ("shared/messaging/unit_of_work.py", "shared/messaging/writes.py"),
+        (
+            "tests/unit/messaging",
+            "tests/integration/messaging",
+            "tests/integration/platform/test_write_side.py",
+            "tests/integration/platform/test_driver.py",
+        ),
+    ),
+    "triggers": Area(
+        ("shared/platform/subscriptions.py", "shared/platform/timers.py", "shared/platform/patience.py"),
+        ("tests/unit/platform", "tests/integration/platform/test_patience.py"),
+    ),
+    "generations": Area(
+        ("shared/platform/generations.py", "shared/operations/rebuilding.py"),
+        ("tests/simulation/test_generations.py", "tests/simulation/test_handshakes.py", A_FEW_SHOPS),
+    ),
+    "operations": Area(
+        ("shared/operations/drift.py", "shared/operations/lag.py"),
+        ("tests/integration/operations/test_drift.py", "tests/integration/operations/test_lag.py"),
+    ),
+}

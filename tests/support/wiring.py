@@ -1,0 +1,74 @@
+"""The contexts as they declare themselves, wired to what a test has in place of Azure's services."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, override
+
+import sqlalchemy as sa
+
+from shared.contexts import CONTEXTS
+from shared.messaging.event_log import EventLog
+from shared.messaging.lines import Lines
+from shared.platform.context import App, Context
+from shared.platform.generations import Generations
+
+type Contexts = Mapping[str, Context[Any]]
+
+
+class Woken:
+    """A way out that publishes nothing, and tells of each commit."""
+
+    def __init__(self, committed: Callable[[], None]) -> None:
+        self._committed = committed
+
+    def wake(self) -> None:
+        """Tell that something was committed."""
+        self._committed()
+
+    def sweep(self) -> None:
+        """Publish nothing."""
+
+
+class Wiring(App):
+    """Engines, generations and ways out of a test's own."""
+
+    def __init__(
+        self,
+        engines: Mapping[str, sa.Engine],
+        generations: Callable[[str, str], Generations],
+        committed: Callable[[str], Callable[[], None]],
+        lines: Lines | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            engines: by schema; the side that reads has the same.
+            generations: by the name of the read model and its container.
+            committed: gives what a context's write side calls after each commit, by its schema.
+            lines: where commands on one aggregate stand in line.
+        """
+        self._engines = engines
+        self._generations = generations
+        self._committed = committed
+        self.lines = lines
+
+    @override
+    def engine(self, schema: str) -> sa.Engine:
+        return self._engines[schema]
+
+    @override
+    def reader(self, schema: str) -> sa.Engine:
+        return self._engines[schema]
+
+    @override
+    def generations(self, view: str, container: str) -> Generations:
+        return self._generations(view, container)
+
+    @override
+    def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Woken:
+        return Woken(self._committed(schema))
+
+
+def contexts(app: App) -> Contexts:
+    """Wire all contexts up, by their names."""
+    wired = [declare(app) for declare in CONTEXTS]
+    return {context.name: context for context in wired}

@@ -1,0 +1,226 @@
+"""The process of an order: every state that it can come to, with every event, also late, twice and in any order."""
+
+import random
+from collections import deque
+from functools import cache
+from itertools import product
+
+import pytest
+
+from shared.ordering.domain.fulfilment import (
+    AllShipped,
+    Ask,
+    Authorise,
+    Cancel,
+    Capture,
+    Confirm,
+    Deadline,
+    DeadlinePassed,
+    Fulfilment,
+    News,
+    OrderFact,
+    OrderNews,
+    PaymentFact,
+    PaymentNews,
+    Refund,
+    Stock,
+    Submitted,
+    TokenGiven,
+    Void,
+    decide,
+)
+
+PAID, ON_ACCOUNT = Submitted(paid=True), Submitted(paid=False)
+COMPLETE, AWAITED = Stock(complete=True), Stock(complete=False)
+
+
+def payment(fact: PaymentFact, attempt: int = 1) -> PaymentNews:
+    return PaymentNews(fact, attempt)
+
+
+ASKED, ACTION, DECLINED, HELD, TAKEN, LAPSED, VOIDED, REFUNDED = (
+    payment(fact) for fact in list(PaymentFact) if fact is not PaymentFact.NONE
+)
+CONFIRMED, COMPLETED, CANCELLED = (
+    OrderNews(fact) for fact in (OrderFact.CONFIRMED, OrderFact.COMPLETED, OrderFact.CANCELLED)
+)
+NO_STOCK, NO_PAYMENT = DeadlinePassed(Deadline.STOCK), DeadlinePassed(Deadline.PAYMENT)
+SECOND = [payment(fact, 2) for fact in (PaymentFact.DECLINED, PaymentFact.AUTHORISED, PaymentFact.CAPTURED)]
+EVERY: list[News] = [
+    *(PAID, COMPLETE, AWAITED),
+    *(ASKED, ACTION, DECLINED, HELD, TAKEN, LAPSED, VOIDED, REFUNDED),
+    TokenGiven(2),
+    *SECOND,
+    *(CONFIRMED, COMPLETED, CANCELLED, AllShipped()),
+    *(NO_STOCK, NO_PAYMENT),
+]
+
+
+def play(*news: News) -> tuple[Fulfilment, list[Ask]]:
+    """What is known after these, and all that was asked for, in order."""
+    state = Fulfilment()
+    asked: list[Ask] = []
+    for each in news:
+        state, asks = decide(state, each)
+        asked += asks
+    return state, asked
+
+
+WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
+    "on account": ([ON_ACCOUNT, COMPLETE, CONFIRMED, AllShipped(), COMPLETED], [], "nothing"),
+    "on account, not confirmed yet": ([ON_ACCOUNT, COMPLETE], [], "the confirmation"),
+    "paid, of what is there": (
+        [PAID, COMPLETE, ASKED, HELD, CONFIRMED, AllShipped(), COMPLETED, TAKEN],
+        [Authorise(1), Confirm(), Capture()],
+        "nothing",
+    ),
+    "paid, after the waiting list": ([PAID, AWAITED, COMPLETE, HELD], [Authorise(1), Confirm()], "the confirmation"),
+    "waiting for stock": ([PAID, AWAITED], [], "stock"),
+    "waited for stock too long": ([PAID, AWAITED, NO_STOCK], [Cancel(Deadline.STOCK)], "the cancellation"),
+    "on account, waited too long": (
+        [ON_ACCOUNT, AWAITED, NO_STOCK, CANCELLED],
+        [Cancel(Deadline.STOCK)],
+        "nothing",
+    ),
+    "declined": ([PAID, COMPLETE, ASKED, ACTION, DECLINED], [Authorise(1)], "the customer"),
+    "declined, then another token": (
+        [PAID, COMPLETE, DECLINED, TokenGiven(2), payment(PaymentFact.AUTHORISED, 2)],
+        [Authorise(1), Authorise(2), Confirm()],
+        "the confirmation",
+    ),
+    "declined until the deadline": (
+        [PAID, COMPLETE, DECLINED, NO_PAYMENT, CANCELLED, VOIDED],
+        [Authorise(1), Cancel(Deadline.PAYMENT), Void()],
+        "nothing",
+    ),
+    "a cardholder who is waited for": ([PAID, COMPLETE, ACTION, HELD], [Authorise(1), Confirm()], "the confirmation"),
+    "a cardholder who never comes": (
+        [PAID, COMPLETE, ACTION, NO_PAYMENT, CANCELLED],
+        [Authorise(1), Cancel(Deadline.PAYMENT), Void()],
+        "the void",
+    ),
+    "cancelled before anything": ([PAID, AWAITED, CANCELLED], [], "nothing"),
+    "cancelled while it is authorised": ([PAID, COMPLETE, CANCELLED, HELD], [Authorise(1), Void()], "the void"),
+    "cancelled while it is confirmed": (
+        [PAID, COMPLETE, HELD, CANCELLED, VOIDED],
+        [Authorise(1), Confirm(), Void()],
+        "nothing",
+    ),
+    "cancelled while it is shipped": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, AllShipped()],
+        [Authorise(1), Confirm(), Void()],
+        "the void",
+    ),
+    "cancelled while it is captured": (
+        [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED, TAKEN, REFUNDED],
+        [Authorise(1), Confirm(), Capture(), Refund()],
+        "nothing",
+    ),
+    "stock that is lost while it is authorised": (
+        [PAID, COMPLETE, AWAITED, HELD],
+        [Authorise(1)],
+        "stock",
+    ),
+    "stock that comes back": ([PAID, COMPLETE, AWAITED, HELD, COMPLETE], [Authorise(1), Confirm()], "the confirmation"),
+    "held, and lapsed before it was shipped": (
+        [PAID, COMPLETE, HELD, CONFIRMED, LAPSED, AllShipped()],
+        [Authorise(1), Confirm()],
+        "the shop: what was held has lapsed",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_order_goes_its_way(way: str) -> None:
+    news, asks, waits_for = WAYS[way]
+    state, asked = play(*news)
+    assert (asked, state.waits_for) == (asks, waits_for)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_twice_asks_for_nothing_twice(way: str) -> None:
+    news, asks, waits_for = WAYS[way]
+    state, asked = play(*(each for each in news for _ in range(2)))
+    assert (asked, state.waits_for) == (asks, waits_for)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_again_much_later_asks_for_nothing(way: str) -> None:
+    news, _, _ = WAYS[way]
+    facts = [each for each in news if not isinstance(each, Stock)]  # of stock the last word counts
+    state, _ = play(*news)
+    for each in facts:
+        assert decide(state, each) == (state, ())
+
+
+@cache
+def reachable() -> frozenset[Fulfilment]:
+    """Every state that any events in any order lead to."""
+    found, left = {Fulfilment()}, deque([Fulfilment()])
+    while left:
+        state = left.popleft()
+        for news in EVERY:
+            following, _ = decide(state, news)
+            if following not in found:
+                found.add(following)
+                left.append(following)
+    return frozenset(found)
+
+
+def test_every_state_takes_every_event_and_does_the_same_once() -> None:
+    assert len(reachable()) > 1_000
+    for state, news in product(reachable(), EVERY):
+        following, asks = decide(state, news)
+        assert following.asked == state.asked.union(asks)
+        assert not state.asked.intersection(asks), "nothing is asked for twice"
+        assert decide(following, news) == (following, ()), "twice is as once"
+        assert following.waits_for
+
+
+def test_money_is_never_let_go_and_taken_nor_asked_for_by_an_order_that_is_cancelled() -> None:
+    for state, news in product(reachable(), EVERY):
+        following, asks = decide(state, news)
+        assert not {Capture(), Void()} <= following.asked
+        if following.order is OrderFact.CANCELLED:
+            assert not {Authorise, Confirm, Capture, Cancel}.intersection(map(type, asks))
+        else:
+            assert not {Void(), Refund()}.intersection(asks)
+
+
+def test_a_cancelled_order_whose_payment_was_begun_is_owed_its_money_back() -> None:
+    for state in reachable():
+        if state.order is OrderFact.CANCELLED and not state.ended and state.paid:
+            assert state.asked & {Void(), Refund(), Capture()}, state
+
+
+def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -> None:
+    for state, deadline in product(reachable(), Deadline):
+        _, asks = decide(state, DeadlinePassed(deadline))
+        assert (Cancel(deadline) in asks) == (state.deadline is deadline)
+        if state.deadline is not None:
+            assert state.order is OrderFact.SUBMITTED
+            assert state.waits_for in {"stock", "the authorisation", "the customer"}
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_events_that_come_in_any_order_lead_to_the_same_end(seed: int) -> None:
+    chance = random.Random(seed)
+    way: list[News] = [PAID, COMPLETE, ASKED, HELD, CONFIRMED, AllShipped(), COMPLETED, TAKEN]
+    shuffled = chance.sample(way, len(way))
+    state, asked = play(*shuffled)
+    assert state.ended
+    assert len(set(asked)) == len(asked)
+    assert not {Void(), Refund()} & set(asked)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_cancelled_order_ends_with_its_money_back_in_any_order(seed: int) -> None:
+    chance = random.Random(seed)
+    way: list[News] = [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED]
+    state, asked = play(*chance.sample(way, len(way)))
+    # the payments context answers what it was asked, as its rules say
+    for answer in [TAKEN, REFUNDED] if Capture() in asked else [VOIDED]:
+        state, asks = decide(state, answer)
+        asked += asks
+    assert state.ended, (state, asked)
+    assert (Refund() in asked) == (Capture() in asked)

@@ -1,0 +1,61 @@
+"""The app as it is deployed has every timer and trigger that the system relies on, and each is wired to its work."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from shared.platform.http.api import Api
+from tests.support.app import app_globals
+from tests.support.stack import ROOT
+
+APP = app_globals()
+APIS: list[Api] = APP["apis"]
+REGISTERED: list[Any] = APP["app"].get_functions()  # an app gives them only once
+TRIGGERS: dict[str, Any] = {each.get_function_name(): each.get_trigger() for each in REGISTERED}
+FUNCTIONS: dict[str, Any] = {each.get_function_name(): each.get_user_function() for each in REGISTERED}
+TOPOLOGY = json.loads((ROOT / "infra/local/servicebus.json").read_text(encoding="utf-8"))
+
+
+def test_both_timers_are_in_the_app_on_their_own_schedules() -> None:
+    timers = {name: each.schedule for name, each in TRIGGERS.items() if each.type == "timerTrigger"}
+    assert timers == {"relay_events": "%RelaySchedule%", "keep_watch": "%WatchSchedule%"}
+
+
+def test_the_relay_timer_sweeps_every_topic_that_there_is() -> None:
+    swept = {name for api in APIS for name in api.sweeps}
+    assert swept == {f"the relay of {topic}" for topic in topics()}
+
+
+def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None:
+    watched = {name for api in APIS for name in api.watches}
+    assert watched == {"watch_dead_letters", "continue_rebuilds", "watch_projections"}
+
+
+async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[set[str]] = []
+
+    async def noting(pieces: Mapping[str, object]) -> None:
+        done.append(set(pieces))
+
+    monkeypatch.setattr("shared.platform.timers.beside_one_another", noting)
+    await FUNCTIONS["relay_events"](None, None)
+    await FUNCTIONS["keep_watch"](None)
+    assert done == [{name for api in APIS for name in api.sweeps}, {name for api in APIS for name in api.watches}]
+
+
+def test_every_subscription_that_takes_every_event_has_a_trigger_in_the_app() -> None:
+    triggers = {
+        (each.topic_name, each.subscription_name) for each in TRIGGERS.values() if each.type == "serviceBusTrigger"
+    }
+    assert triggers == {(topic, name) for topic, names in topics().items() for name in names}
+
+
+def topics() -> dict[str, list[str]]:
+    """Topics and the system's own subscriptions, as the engine is given them; those of others have rules."""
+    return {
+        topic["Name"]: [each["Name"] for each in topic.get("Subscriptions", ()) if not each["Rules"]]
+        for namespace in TOPOLOGY["UserConfig"]["Namespaces"]
+        for topic in namespace["Topics"]
+    }

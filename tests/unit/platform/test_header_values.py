@@ -1,0 +1,39 @@
+"""Headers with parameters, in every spelling that their RFCs allow."""
+
+import pytest
+
+from shared.platform.http.header_values import is_json, preference
+
+
+@pytest.mark.parametrize(
+    ("prefer", "value"),
+    [
+        (None, None),
+        ("", None),
+        ("wait", None),
+        ("wait=", None),
+        ("wait=5", "5"),
+        ("Wait = 5", "5"),
+        ('wait="5"', "5"),
+        ('wait="\\5"', "5"),
+        ("wait=Long", "long"),
+        ("nowait=5", None),
+        ('x="wait=5", wait=6', "6"),
+        ("wait=5;a=b, wait=6", "5"),
+    ],
+)
+def test_a_preference_is_read(prefer: str | None, value: str | None) -> None:
+    assert preference(prefer, "wait") == value
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON; Charset=UTF-8", "application/json;", "application/json; a=b"],
+)
+def test_json_may_say_that_it_is_utf_8(content_type: str) -> None:
+    assert is_json(content_type)
+
+
+@pytest.mark.parametrize("content_type", [None, "", "text/plain", "json", "application/json; charset=latin-1"])
+def test_other_text_is_no_json(content_type: str | None) -> None:
+    assert not is_json(content_type)

@@ -1,0 +1,144 @@
+"""One timer for all relays and one for all watches: each piece of work for itself."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+import azure.functions as func
+import pytest
+
+from shared.messaging.threads import Threads
+from shared.platform.http.api import Api
+from shared.platform.timers import SomeFailed, timers
+
+
+def invocation() -> func.Context:
+    return cast("func.Context", SimpleNamespace(invocation_id="one", thread_local_storage=threading.local()))
+
+
+def function(apis: list[Api], name: str) -> Any:
+    found = {each.get_function_name(): each.get_user_function() for each in function_app(apis).get_functions()}
+    return found[name]
+
+
+def function_app(apis: list[Api]) -> func.FunctionApp:
+    app = func.FunctionApp()
+    app.register_functions(timers(apis))
+    return app
+
+
+def apis_of(**sweeps: Any) -> list[Api]:
+    made = []
+    for name, sweep in sweeps.items():
+        made.append(Api(name))
+        made[-1].sweep(name, sweep)
+    return made
+
+
+def test_there_are_two_timers_whatever_the_number_of_contexts() -> None:
+    names = [each.get_function_name() for each in function_app(apis_of(a=print, b=print)).get_functions()]
+    assert names == ["relay_events", "keep_watch"]
+
+
+async def test_a_relay_that_fails_does_not_keep_the_others_from_running_and_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ran = []
+
+    def fails() -> None:
+        raise LookupError("broken")
+
+    apis = apis_of(orders=fails, products=lambda: ran.append("products"))
+    with pytest.raises(SomeFailed, match=r"^the relay of orders$"):
+        await function(apis, "relay_events")(None, invocation())
+    assert ran == ["products"]
+    assert "the relay of orders failed" in caplog.text
+    assert "LookupError: broken" in caplog.text
+
+
+async def test_a_relay_that_hangs_keeps_nobody_waiting() -> None:
+    released = threading.Event()
+    apis = apis_of(orders=lambda: released.wait(10), products=released.set)
+    await asyncio.wait_for(function(apis, "relay_events")(None, invocation()), 5)
+
+
+@pytest.fixture
+def thread(monkeypatch: pytest.MonkeyPatch) -> Threads:
+    """The one thread that relays have."""
+    one = Threads("sweeping", 1)
+    monkeypatch.setattr("shared.platform.timers.SWEEPING", one)
+    return one
+
+
+async def test_what_a_relay_logs_belongs_to_the_invocation_and_what_the_thread_logs_later_does_not(
+    thread: Threads,
+) -> None:
+    context, seen = invocation(), []
+    storage = context.thread_local_storage
+    apis = apis_of(orders=lambda: seen.append((storage, storage.invocation_id)))  # type: ignore[attr-defined]
+    await function(apis, "relay_events")(None, context)
+    assert seen == [(storage, "one")]
+    assert await thread.run(lambda: storage.invocation_id) is None  # type: ignore[attr-defined]
+
+
+async def test_the_thread_of_a_relay_that_failed_logs_for_nobody_either(thread: Threads) -> None:
+    context = invocation()
+
+    def fails() -> None:
+        raise LookupError
+
+    with pytest.raises(SomeFailed):
+        await function(apis_of(orders=fails), "relay_events")(None, context)
+    storage = context.thread_local_storage
+    assert await thread.run(lambda: storage.invocation_id) is None  # type: ignore[attr-defined]
+
+
+async def test_a_store_that_is_away_is_one_line_at_each_tick(caplog: pytest.LogCaptureFixture) -> None:
+    def fails() -> None:
+        raise ConnectionRefusedError(111, "refused")
+
+    with pytest.raises(SomeFailed):
+        await function(apis_of(orders=fails), "relay_events")(None, invocation())
+    [line] = [record for record in caplog.records if record.name == "shared.platform.timers"]
+    assert line.exc_info is None
+    assert line.getMessage().endswith("at the next tick: ConnectionRefusedError: [Errno 111] refused")
+
+
+async def test_all_that_failed_are_named() -> None:
+    def fails() -> None:
+        raise LookupError
+
+    with pytest.raises(SomeFailed, match=r"^the relay of orders, the relay of products$"):
+        await function(apis_of(orders=fails, products=fails), "relay_events")(None, invocation())
+
+
+async def test_what_failed_at_one_tick_is_done_at_the_next() -> None:
+    ticks = []
+
+    def fails_once() -> None:
+        ticks.append(1)
+        if len(ticks) == 1:
+            raise LookupError
+
+    relay = function(apis_of(orders=fails_once), "relay_events")
+    with pytest.raises(SomeFailed):
+        await relay(None, invocation())
+    await relay(None, invocation())
+    assert len(ticks) == 2
+
+
+async def test_a_watch_that_fails_does_not_keep_the_others_from_looking() -> None:
+    looked, api = [], Api("operations")
+
+    @api.watch
+    async def breaks() -> None:
+        raise LookupError
+
+    @api.watch
+    async def looks() -> None:
+        looked.append(1)
+
+    with pytest.raises(SomeFailed, match=r"^breaks$"):
+        await function([api], "keep_watch")(None)
+    assert looked == [1]

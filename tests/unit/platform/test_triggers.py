@@ -1,0 +1,73 @@
+"""A trigger takes a message in, or holds it for a moment and gives it back: never at once, and never for good."""
+
+import azure.functions as func
+import pytest
+
+from shared.messaging.envelope import Envelope
+from shared.messaging.projection import GapInLog
+from shared.messaging.wire import to_body
+from shared.platform.patience import pause_after
+from shared.platform.subscriptions import Consumer, trigger
+from tests.support.triggers import Trigger, context, message
+from tests.support.triggers import trigger as trigger_of
+from tests.unit.messaging.test_wire import ENVELOPE
+
+BODY = to_body(ENVELOPE, "ordering")
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long messages are held, in seconds; without holding them."""
+    seconds: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        seconds.append(pause)
+
+    monkeypatch.setattr("shared.platform.subscriptions.asyncio.sleep", sleep)
+    return seconds
+
+
+def receiving(taken: list[Envelope], failing: Exception | None = None) -> Trigger:
+    """The trigger of a consumer that notes what it takes in, or fails with this."""
+
+    async def consume(envelope: Envelope) -> None:
+        taken.append(envelope)
+        if failing is not None:
+            raise failing
+
+    blueprint = func.Blueprint()
+    trigger(blueprint, Consumer("consume", "order-events", "order-views", consume))
+    return trigger_of(blueprint, "consume")
+
+
+async def test_a_message_that_is_taken_in_is_not_held(held: list[float]) -> None:
+    taken: list[Envelope] = []
+    await receiving(taken)(message(BODY), context())
+    assert (taken, held) == ([ENVELOPE], [])
+
+
+@pytest.mark.parametrize(("delivery", "pause"), [(1, 0.1), (4, 0.8), (10, 5.0), (None, 0.1)])
+async def test_a_message_that_fails_is_held_before_it_is_given_back_each_time_for_longer(
+    held: list[float], delivery: int | None, pause: float
+) -> None:
+    receive = receiving([], GapInLog("not yet"))
+    with pytest.raises(GapInLog):
+        await receive(message(BODY, delivery=delivery), context())
+    assert held == [pytest.approx(pause)]
+
+
+async def test_what_is_no_event_is_held_and_given_back_too(held: list[float]) -> None:
+    taken: list[Envelope] = []
+    with pytest.raises(ValueError, match=r"JSON|line 1"):
+        await receiving(taken)(message(b"{"), context())
+    assert (taken, held) == ([], [pause_after(1)])
+
+
+async def test_a_trigger_goes_on_after_a_message_that_failed(held: list[float]) -> None:
+    taken: list[Envelope] = []
+    receive = receiving(taken)
+    with pytest.raises(ValueError, match=r"JSON|line 1"):
+        await receive(message(b"nonsense"), context())
+    await receive(message(BODY), context())
+    assert taken == [ENVELOPE]
+    assert len(held) == 1
