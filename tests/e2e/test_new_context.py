@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from infra.local.new_context import Named, NotPossible, new_context
+from infra.sql import collected
 from tests.support.stack import ROOT, running_stack
 
 LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
@@ -32,7 +33,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
     subprocess.run(["git", "add", "--all"], cwd=root, check=True)
     subprocess.run(["git", *IDENTITY, "commit", "--quiet", "--message", "all"], cwd=root, check=True)
-    yield root
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(collected.SETTING, raising=False)  # its statements are of tables that this repository has not
+        yield root
     shutil.rmtree(root)
 
 

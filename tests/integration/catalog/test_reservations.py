@@ -7,6 +7,7 @@ import pytest
 
 from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.tables import INBOX, ORDERED_STOCK, STOCK
@@ -89,6 +90,18 @@ def test_the_news_of_an_order_may_come_in_any_order_and_a_cancelled_one_holds_no
         shop.catalog.follow(INBOX, follow_order, history[place])
     [stock] = rows(shop.catalog_engine, STOCK)
     assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (3, 0, 0)
+
+
+def test_fewer_counted_than_are_reserved_makes_the_youngest_wait_again(shop: Shop) -> None:
+    product_id = kept(shop, 3)
+    first, second, third = (submitted(shop, product_id) for _ in range(3))
+    for each in (first, second, third):
+        shop.follow_order(each)
+    recounted = RecountStock(product_id=product_id, counted=1, reason="two are broken")
+    shop.catalog.run(recount_stock, recounted, Metadata())
+    assert [pieces(shop, each) for each in (first, second, third)] == [[(1, 0, 0)], [(0, 1, 0)], [(0, 1, 0)]]
+    receive(shop, product_id, 1)
+    assert [pieces(shop, each) for each in (second, third)] == [[(1, 0, 0)], [(0, 1, 0)]]
 
 
 def test_what_a_cancelled_order_had_goes_to_those_who_wait(shop: Shop) -> None:
