@@ -5,18 +5,18 @@ import gc
 import azure.functions as func
 
 from shared.contexts import ABOUT, CONTEXTS
-from shared.operations.functions import operations
-from shared.platform.azure_monitor import export_telemetry
-from shared.platform.context import App
-from shared.platform.cosmos import ReadModels
-from shared.platform.http.console import console
-from shared.platform.http.declared import declared
-from shared.platform.http.docs import docs
-from shared.platform.http.fallback import fallback
-from shared.platform.http.health import health
-from shared.platform.settings import Settings
-from shared.platform.time_formats import keep_time_formats
-from shared.platform.timers import timers
+from shared.frame.context import App
+from shared.frame.http.console import console
+from shared.frame.http.declared import declared
+from shared.frame.http.docs import docs
+from shared.frame.http.fallback import fallback
+from shared.frame.http.health import health
+from shared.frame.operations.functions import operations
+from shared.frame.platform.azure_monitor import export_telemetry
+from shared.frame.platform.settings import Settings
+from shared.frame.platform.time_formats import keep_time_formats
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.timers import timers
 
 keep_time_formats()
 settings = Settings.from_environment()

@@ -2,8 +2,8 @@
 
 from shared.catalog.functions import catalog
 from shared.customers.functions import customers
+from shared.frame.http.openapi_parts import About
 from shared.ordering.functions import ordering
-from shared.platform.http.openapi_parts import About
 from shared.roles import CUSTOMERS
 
 CONTEXTS = (ordering, catalog, customers)

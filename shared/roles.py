@@ -3,9 +3,9 @@
 from enum import StrEnum
 from uuid import UUID
 
+from shared.frame.platform.callers import OPS as OPERATIONS
+from shared.frame.platform.callers import Owners
 from shared.kernel.refusals import NotFound
-from shared.platform.callers import OPS as OPERATIONS
-from shared.platform.callers import Owners
 
 CUSTOMER = "Customer"
 """The app role of customers who act for themselves. It takes away every other right."""

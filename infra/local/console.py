@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from infra.local import issuer, stack
 from infra.local.screen import command, complain, console
-from shared.platform.http.console import PAGES
+from shared.frame.http.console import PAGES
 from shared.roles import Role
 
 ROLES = (Role.OPS, Role.ORDERS_READ, Role.CATALOG_READ, Role.CUSTOMERS_READ)

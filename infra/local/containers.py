@@ -17,7 +17,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.cosmos import CosmosClient, PartitionKey
 
 from infra.local.screen import command, complain
-from shared.platform.loopback import is_loopback
+from shared.frame.platform.loopback import is_loopback
 
 TOPOLOGY = Path(__file__).with_name("cosmos.json")
 SETTING = "CosmosConnection"

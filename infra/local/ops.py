@@ -11,10 +11,10 @@ import httpx
 from infra.local import stack
 from infra.local.issuer import KeyFileError, issue, key_of
 from infra.local.screen import one_line
-from shared.platform.loopback import is_loopback
+from shared.frame.platform.loopback import is_loopback
 from shared.roles import Role
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds for which the system may not answer: it may be restarting."""
 
 
@@ -51,7 +51,7 @@ def ops_client(parser: argparse.ArgumentParser, options: argparse.Namespace) -> 
             raise RefusedError(str(error)) from None
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(
-        base_url=f"{base_url}/api/ops", headers=headers, timeout=PATIENCE, trust_env=not is_loopback(base_url)
+        base_url=f"{base_url}/api/ops", headers=headers, timeout=TIMEOUT, trust_env=not is_loopback(base_url)
     ) as http:
         yield http
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from infra.local.ops import PATIENCE, RefusedError, add_where, answered, ops_client
+from infra.local.ops import TIMEOUT, RefusedError, add_where, answered, ops_client
 from infra.local.screen import command, complain, console, one_line
 
 LOOK = 0.5
@@ -29,7 +29,7 @@ WHAT = {
     "filling": "writes what live events have not",
     "switching": "waits for the agreed moment (13 s)",
 }
-"""Steps, and why they take their time; how they work: shared/operations/rebuilding.py."""
+"""Steps, and why they take their time; how they work: shared/frame/operations/rebuilding.py."""
 
 GOES_ON = """
 It goes on by itself. `python3 dev.py rebuild` shows how far it is,
@@ -106,7 +106,7 @@ def _step(status: dict[str, Any]) -> str:
 
 
 def _status(http: httpx.Client, view: str) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             answer = http.get(f"/projections/{view}")

@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from infra.sql.tsql import PARTS, entry, statements
-from shared.messaging.event_log import EventLog
-from shared.messaging.unit_of_work import UnitOfWork, batch
-from shared.messaging.writes import Row
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.unit_of_work import UnitOfWork, batch
+from shared.frame.write_side.writes import Row
 
 SETTING = "COLLECT_STATEMENTS"
 PRODUCT = str(Path(__file__).parents[2] / "shared") + os.sep

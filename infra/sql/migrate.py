@@ -21,11 +21,11 @@ from sqlalchemy.engine import make_url
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
-from shared.messaging.sql_errors import error_number, is_transient
-from shared.operations import tables as operations
+from shared.frame.operations import tables as operations
+from shared.frame.platform.identity import credential
+from shared.frame.sql.engines import Credential, sql_engine
+from shared.frame.sql.errors import error_number, is_transient
 from shared.ordering import tables as ordering
-from shared.platform.identity import credential
-from shared.platform.sql import Credential, sql_engine
 
 CONTEXTS = (ordering, catalog, customers)
 OWNERS = (*CONTEXTS, operations)
@@ -33,7 +33,7 @@ OWNERS = (*CONTEXTS, operations)
 VERSIONS = "dbo"
 """The schema that holds Alembic's own table; no context's."""
 
-PATIENCE = 300.0
+TIMEOUT = 300.0
 """Seconds to go on trying: a paused database needs about one minute to wake up, and a migration may have to wait for
 another one."""
 
@@ -91,8 +91,8 @@ def passes(error: Exception) -> bool:
 
 
 def attempts() -> Iterable[stamina.Attempt]:
-    """Try until it works, or for PATIENCE."""
-    return stamina.retry_context(on=passes, attempts=None, timeout=PATIENCE, wait_max=15.0)
+    """Try until it works, or for TIMEOUT."""
+    return stamina.retry_context(on=passes, attempts=None, timeout=TIMEOUT, wait_max=15.0)
 
 
 def migrate(url: str) -> None:

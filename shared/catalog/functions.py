@@ -20,10 +20,10 @@ from shared.catalog.views.out_of_stock import list_out_of_stock
 from shared.catalog.views.product_details import read_product
 from shared.catalog.views.product_lists import Entries, list_products
 from shared.catalog.views.product_partitions import ProductPartitions
-from shared.messaging.codec import EventCodec
+from shared.frame.context import App, Context, Created
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.platform.output import Answer
 from shared.ordering.events import UPCASTS, OrderEvent
-from shared.platform.context import App, Context, Created
-from shared.platform.output import Answer
 from shared.roles import Role
 
 ORDERS = EventCodec[OrderEvent](get_args(OrderEvent.__value__), UPCASTS)

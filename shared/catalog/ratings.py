@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.rating import Rating, rating_id
 from shared.catalog.tables import LOG, PRODUCTS, RATINGS
+from shared.frame.write_side.repository import Repository
+from shared.frame.write_side.unit_of_work import LostRace
+from shared.frame.write_side.writes import Write, by_name, insert
 from shared.kernel.refusals import InputError, Invalid
-from shared.messaging.repository import Repository
-from shared.messaging.unit_of_work import LostRace
-from shared.messaging.writes import Write, by_name, insert
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 

@@ -12,12 +12,12 @@ from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
 from shared.catalog.events import OrderedStock, StockLevel, StockReceivedV1, StockRecountedV1
 from shared.catalog.tables import LOG, ORDERED_STOCK, ORDERS, PRODUCTS, STOCK
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.sql.columns import in_ids
+from shared.frame.write_side.repository import Repository
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.frame.write_side.writes import Write, by_name, insert
 from shared.kernel.money import Money
-from shared.messaging.columns import in_ids
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.repository import Repository
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
-from shared.messaging.writes import Write, by_name, insert
 from shared.ordering.events import OrderStatus
 
 _ID = sa.bindparam("id", type_=sa.Uuid)

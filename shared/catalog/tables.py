@@ -5,10 +5,10 @@ from typing import get_args
 import sqlalchemy as sa
 
 from shared.catalog.events import ProductEvent
-from shared.messaging.codec import EventCodec
-from shared.messaging.columns import Amount, UtcDateTime, every_table, schema_metadata, text
-from shared.messaging.event_log import EventLog, event_log_table
-from shared.messaging.inbox import Inbox, inbox_table
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
+from shared.frame.write_side.event_log import EventLog, event_log_table
+from shared.frame.write_side.inbox import Inbox, inbox_table
 
 SCHEMA = "catalog"
 METADATA = schema_metadata(SCHEMA)

@@ -16,9 +16,9 @@ from shared.customers.events import (
     CustomerEmailChangedV1,
 )
 from shared.customers.tables import ADDRESSES, CUSTOMERS, EMAILS, LOG
-from shared.messaging.reading import read_from
-from shared.messaging.repository import Repository
-from shared.messaging.writes import Write, by_name, insert
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.repository import Repository
+from shared.frame.write_side.writes import Write, by_name, insert
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _ADDRESS_COLUMNS = tuple(column for column in ADDRESSES.c if column.name != "customer_id")

@@ -5,9 +5,9 @@ from typing import get_args
 import sqlalchemy as sa
 
 from shared.customers.events import CustomerEvent
-from shared.messaging.codec import EventCodec
-from shared.messaging.columns import UtcDateTime, every_table, schema_metadata, text
-from shared.messaging.event_log import EventLog, event_log_table
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.sql.columns import UtcDateTime, every_table, schema_metadata, text
+from shared.frame.write_side.event_log import EventLog, event_log_table
 
 SCHEMA = "customers"
 METADATA = schema_metadata(SCHEMA)

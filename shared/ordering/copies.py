@@ -12,8 +12,8 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.messaging.unit_of_work import UnitOfWork
-from shared.messaging.writes import Check, Write, insert
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.frame.write_side.writes import Check, Write, insert
 from shared.ordering.events import Address
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
 

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from shared.catalog.events import ProductEvent, ProductRatedV1
 from shared.customers.events import CustomerEvent
-from shared.messaging.codec import EventCodec
+from shared.frame.context import App, Context, Created
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.platform.output import Answer
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
 from shared.ordering.commands.change_shipping_address import change_shipping_address
@@ -26,8 +28,6 @@ from shared.ordering.views.logged import version_in_log
 from shared.ordering.views.names import Names
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
-from shared.platform.context import App, Context, Created
-from shared.platform.output import Answer
 from shared.roles import Role
 
 SHOWN = [kind for kind in get_args(ProductEvent.__value__) if kind is not ProductRatedV1]

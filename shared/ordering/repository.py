@@ -7,10 +7,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.frame.sql.columns import in_ids
+from shared.frame.write_side.repository import Repository
+from shared.frame.write_side.writes import Check, Write, by_name, insert
 from shared.kernel.money import Money
-from shared.messaging.columns import in_ids
-from shared.messaging.repository import Repository
-from shared.messaging.writes import Check, Write, by_name, insert
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.domain.offer import Customer, Product
 from shared.ordering.domain.order import LineStock, Order

@@ -76,4 +76,4 @@ def test_a_503_is_made_in_one_place_and_described_beside_it() -> None:
         for path in SHARED.rglob("*.py")
         if "SERVICE_UNAVAILABLE" in path.read_text(encoding="utf-8")
     }
-    assert making == {"platform/http/problems.py", "platform/http/openapi.py", "platform/http/openapi_parts.py"}
+    assert making == {"frame/http/problems.py", "frame/http/openapi.py", "frame/http/openapi_parts.py"}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order

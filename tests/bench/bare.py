@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from infra.local.host import worker
 from infra.local.host.rpc import bytes_data, protos
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.projection import Projection
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.repository import LOAD_CUSTOMER_WITH_PRODUCTS

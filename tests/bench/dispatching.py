@@ -25,15 +25,15 @@ from uuid import UUID, uuid4
 import psutil
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
 
-from shared.messaging.envelope import Envelope, Metadata
-from shared.messaging.relay import Relay
-from shared.messaging.wire import to_body
+from shared.frame.messaging.envelope import Envelope, Metadata
+from shared.frame.messaging.wire import to_body
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.tables import LOG
 from shared.ordering.views.customer_summary import new_summary
-from shared.platform.cosmos import ReadModels
-from shared.platform.settings import Settings
 from tests.bench.dispatch_model import GROUPINGS, STORE, Grouping
 from tests.bench.engines import empty_database, engines
 from tests.support.host import HostProcess, started_host

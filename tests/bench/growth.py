@@ -14,10 +14,13 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
-from shared.messaging.relay import Relay
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.log_source import LogSource
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT, TIMEOUT
+from shared.frame.write_side.relay import Relay
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.copies import Copies
 from shared.ordering.domain.offer import Customer
@@ -29,9 +32,6 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import new_summary
 from shared.ordering.views.order_documents import CustomerPartitions, document_of
-from shared.platform.generations import Served
-from shared.platform.log_source import LogSource
-from shared.platform.reading import NO_WAIT, PATIENCE
 from tests.bench.place import Place, products
 from tests.bench.rounds import Spread, Work, exponent, milliseconds, take_turns
 from tests.bench.rows import Goal, Row
@@ -43,7 +43,7 @@ from tests.support.topic import KeptTopic
 
 SECTION = "5. Growth (the exponent of time over size: 0 is flat, 1 linear)"
 LINEAR = Goal(1.1)
-GIVEN_UP = 0.98 * PATIENCE
+GIVEN_UP = 0.98 * TIMEOUT
 """Seconds from which a query counts as given up: clocks are not that exact."""
 BATCH = 100
 """Documents or orders that are written at a time, to prepare."""
@@ -97,7 +97,7 @@ async def _pages(container: ContainerProxy, document: dict[str, Any], sizes: Siz
             for size, customer_id in customers.items()
         }
         taken = await take_turns(sides, sizes.rounds, 1)
-        given_up = [f"no answer within {PATIENCE:g} s at {it:,}" for it in taken if min(taken[it]) > GIVEN_UP]
+        given_up = [f"no answer within {TIMEOUT:g} s at {it:,}" for it in taken if min(taken[it]) > GIVEN_UP]
         what = "; ".join([f"the {page} page of a list, over the customer's orders: the engine sorts all", *given_up])
         rows.append(_fitted(what, taken, None))
     return rows

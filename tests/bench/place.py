@@ -13,9 +13,9 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.host import worker
 from infra.local.host.rpc import Function
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
 from shared.ordering.tables import PRODUCTS
-from shared.platform.cosmos import ReadModels
-from shared.platform.settings import Settings
 from tests.bench.engines import ROOT, empty_database, engines, settings
 from tests.bench.latency import Delay
 from tests.bench.services import Service, tandem

@@ -11,10 +11,12 @@ from uuid import UUID, uuid4
 
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.tables import LOG as CUSTOMERS
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
-from shared.messaging.reading import read_from
-from shared.messaging.relay import Relay
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
@@ -29,8 +31,6 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
 from tests.bench.place import Place, products
 from tests.bench.rounds import Spread
 from tests.bench.rows import Goal, Row

@@ -8,7 +8,7 @@ terms alike. Commands do wait from some point on: so many are carried out at onc
 import statistics
 from collections.abc import Callable
 
-from shared.platform.turns import AT_ONCE
+from shared.frame.write_side.concurrency_limit import AT_ONCE
 from tests.bench.latency import Delay
 from tests.bench.load import Request, ask
 from tests.bench.place import Place

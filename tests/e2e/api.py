@@ -12,7 +12,7 @@ import httpx
 from tests.support.api import client
 from tests.support.stack import Stack
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds within which a change must be known everywhere, on a loaded machine."""
 
 ADDRESS = {"street": "12 Main St", "city": "Cork", "postalCode": "T12", "region": None, "country": "IE"}
@@ -142,7 +142,7 @@ def problem(answer: httpx.Response, status: int, code: str, *pointers: str) -> d
 LOCATIONS = {"body", "path", "query", "header"}
 
 
-def eventually(is_so: Any, what: str, seconds: float = PATIENCE) -> None:
+def eventually(is_so: Any, what: str, seconds: float = TIMEOUT) -> None:
     """Poll until something is so."""
     deadline = time.monotonic() + seconds
     while not is_so():

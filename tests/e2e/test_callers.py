@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from infra.local import issuer
-from shared.platform.http.api import Operation
-from shared.platform.http.fallback import PAGES
+from shared.frame.http.api import Operation
+from shared.frame.http.fallback import PAGES
 from shared.roles import Role
 from tests.e2e.api import problem
 from tests.support.app import app_globals, http_functions

@@ -6,8 +6,8 @@ from uuid import UUID, uuid4
 
 from azure.servicebus import ServiceBusClient
 
-from shared.messaging.envelope import Envelope
-from shared.platform.topics import to_message
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually
 from tests.support.stack import Stack
 

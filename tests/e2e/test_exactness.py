@@ -21,10 +21,12 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.containers import TOPOLOGY, create
+from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.kernel.money import Money
-from shared.messaging.change import Change, Create, Patch
-from shared.messaging.envelope import Envelope, Recorded
-from shared.messaging.projection import Projection
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,
@@ -36,8 +38,6 @@ from shared.ordering.events import (
 from shared.ordering.tables import LOG
 from shared.ordering.views import customer_summary, order_projection
 from shared.ordering.views.customer_summary import SUMMARY, ReadSummary, new_summary, read_summary
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.cosmos import running_cosmos
 

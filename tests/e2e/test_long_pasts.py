@@ -15,12 +15,12 @@ import pytest
 import sqlalchemy as sa
 
 from infra.local import issuer
-from shared.messaging.envelope import Metadata
-from shared.messaging.sqlite import sqlite_cursor
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.engines import sql_engine
+from shared.frame.sql.sqlite import sqlite_cursor
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.events import OrderCreatedV1, OrderEvent, OrderItemRemovedV1, OrderItemsAddedV1
 from shared.ordering.tables import LOG, ORDERS
-from shared.platform.sql import sql_engine
 from shared.roles import CUSTOMER
 from tests.e2e.api import Api, problem
 from tests.support.stack import Stack, running_stack
@@ -28,7 +28,7 @@ from tests.support.stack import Stack, running_stack
 EVENTS, READS = 18_000, 260
 """What was tried on us: three minutes of adding and removing an item, and then these reads at once."""
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds until an answer is given up."""
 
 OTHERS_WAIT = 15.0
@@ -54,7 +54,7 @@ class Longest:
         """Call as this customer, or with other headers."""
         limits = httpx.Limits(max_connections=None)
         return httpx.AsyncClient(
-            base_url=f"{self.stack.base_url}/api", headers=headers or self.authorized, timeout=PATIENCE, limits=limits
+            base_url=f"{self.stack.base_url}/api", headers=headers or self.authorized, timeout=TIMEOUT, limits=limits
         )
 
 
@@ -173,7 +173,7 @@ def all_at_once(url: str, parameters: dict[str, str], headers: dict[str, str]) -
     """Send them, and give their statuses."""
 
     async def send() -> list[int]:
-        clients = [httpx.AsyncClient(headers=headers, timeout=PATIENCE, verify=False) for _ in range(-(-READS // 25))]  # noqa: S501
+        clients = [httpx.AsyncClient(headers=headers, timeout=TIMEOUT, verify=False) for _ in range(-(-READS // 25))]  # noqa: S501
         asked = (answered(clients[number // 25].get(url, params=parameters)) for number in range(READS))
         return [answer.status_code if answer else 0 for answer in await asyncio.gather(*asked)]
 

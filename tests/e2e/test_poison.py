@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 from azure.cosmos import ContainerProxy, CosmosClient
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSubQueue
 
-from shared.messaging.envelope import Envelope
-from shared.platform.topics import to_message
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually, version_of
 from tests.support.stack import Stack
 

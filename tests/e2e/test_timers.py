@@ -13,12 +13,12 @@ from shared.catalog import tables as catalog
 from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.customers import tables as customers
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
-from shared.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.settings import Settings
+from shared.frame.sql.engines import context_engine
+from shared.frame.write_side.commands import WriteSide
 from shared.ordering import tables as ordering
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
-from shared.platform.settings import Settings
-from shared.platform.sql import context_engine
-from shared.platform.write_side import WriteSide
 from tests.e2e.api import Api, eventually
 from tests.support.shop import SHIPPING
 from tests.support.stack import Stack

@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import UpdateBase
 
 from infra.sql.access import COMMAND_SIDE, QUERY_SIDE, ROLES, User, access_script, batches
 from infra.sql.tsql import statements
-from shared.messaging.writes import Step
+from shared.frame.write_side.writes import Step
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = User("id-commands", UUID("11223344-5566-7788-99aa-bbccddeeff00"))

@@ -14,11 +14,11 @@ from sqlalchemy.engine import make_url
 from infra.local import bicep
 from shared.catalog import events as catalog
 from shared.customers import events as customers
+from shared.frame.http import console
+from shared.frame.http.docs import ASSETS
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.view_state import CONTROL
 from shared.ordering import events as ordering
-from shared.platform.control import CONTROL
-from shared.platform.http import console
-from shared.platform.http.docs import ASSETS
-from shared.platform.settings import Settings
 from shared.roles import CUSTOMER, Role
 from tests.infra.snapshots import DEV, OPTIONS, PROD, SNAPSHOTS, Snapshot
 from tests.infra.tools import ROOT

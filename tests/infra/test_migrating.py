@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
 from infra.sql.migrate import LOCK, alembic_config, attempts, migration_engine, take_turn
-from shared.messaging.sql_errors import is_transient
+from shared.frame.sql.errors import is_transient
 from tests.support.database import unmigrated_database
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Error, tds_server

@@ -235,7 +235,7 @@ def test_a_folder_that_it_did_not_write_is_refused_and_stays(repository: Path, t
 
 def test_what_runs_from_a_package_knows_its_release(app: Path, tmp_path: Path) -> None:
     unpack(tmp_path / "app", app)
-    command = [sys.executable, "-c", "from shared.platform.release import RELEASE; print(RELEASE)"]
+    command = [sys.executable, "-c", "from shared.frame.platform.release import RELEASE; print(RELEASE)"]
     for place, release in ((tmp_path / "app", git(app, "rev-parse", "HEAD").strip()), (ROOT, "unreleased")):
         ran = subprocess.run(command, cwd=place, capture_output=True, text=True, check=True)
         assert ran.stdout.strip() == release

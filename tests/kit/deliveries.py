@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
-from shared.messaging.envelope import Recorded
-from shared.messaging.event_log import envelope_of
-from shared.platform.context import Context
+from shared.frame.context import Context
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.event_log import envelope_of
 
 ROUNDS = 3
 """Orders of delivery that are tried; the documents stay from one to the next."""

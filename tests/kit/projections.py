@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from shared.messaging.change import Change
-from shared.messaging.envelope import Envelope, Recorded
-from shared.platform.partitions import as_projected
+from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.read_side.document_update import Change
+from shared.frame.read_side.partitions import as_projected
 
 AT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 _ENVELOPE = Envelope(

@@ -30,11 +30,15 @@ AREAS = {
     "catalog": Area(("shared/catalog/domain/*",), ("tests/unit/catalog",)),
     "customers": Area(("shared/customers/domain/*",), ("tests/unit/customers",)),
     "http": Area(
-        ("shared/platform/http/etags.py", "shared/platform/http/answers.py", "shared/platform/http/header_values.py"),
+        ("shared/frame/http/etags.py", "shared/frame/http/answers.py", "shared/frame/http/header_values.py"),
         ("tests/unit/platform",),
     ),
     "outbox": Area(
-        ("shared/messaging/publisher.py", "shared/messaging/relay.py", "shared/platform/outbox.py"),
+        (
+            "shared/frame/write_side/publisher.py",
+            "shared/frame/write_side/relay.py",
+            "shared/frame/write_side/outbox.py",
+        ),
         (
             "tests/unit/messaging",
             "tests/integration/messaging/test_relay.py",
@@ -42,7 +46,7 @@ AREAS = {
         ),
     ),
     "writes": Area(
-        ("shared/messaging/unit_of_work.py", "shared/messaging/writes.py"),
+        ("shared/frame/write_side/unit_of_work.py", "shared/frame/write_side/writes.py"),
         (
             "tests/unit/messaging",
             "tests/integration/messaging",
@@ -51,15 +55,15 @@ AREAS = {
         ),
     ),
     "triggers": Area(
-        ("shared/platform/subscriptions.py", "shared/platform/timers.py", "shared/platform/patience.py"),
-        ("tests/unit/platform", "tests/integration/platform/test_patience.py"),
+        ("shared/frame/messaging/subscriptions.py", "shared/frame/timers.py", "shared/frame/messaging/retries.py"),
+        ("tests/unit/platform", "tests/integration/platform/test_retries.py"),
     ),
     "generations": Area(
-        ("shared/platform/generations.py", "shared/operations/rebuilding.py"),
+        ("shared/frame/read_side/generations.py", "shared/frame/operations/rebuilding.py"),
         ("tests/simulation/test_generations.py", "tests/simulation/test_handshakes.py", A_FEW_SHOPS),
     ),
     "operations": Area(
-        ("shared/operations/drift.py", "shared/operations/lag.py"),
+        ("shared/frame/operations/drift.py", "shared/frame/operations/lag.py"),
         ("tests/integration/operations/test_drift.py", "tests/integration/operations/test_lag.py"),
     ),
 }

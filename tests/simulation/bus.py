@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import override
 from uuid import UUID
 
-from shared.messaging.envelope import Envelope
-from shared.messaging.relay import Topic, TopicUnreachable
-from shared.platform import topics
+from shared.frame.messaging import topics
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.write_side.relay import Topic, TopicUnreachable
 from tests.simulation.scheduler import Crash, Scheduler
 
 MAX_DELIVERIES = 10

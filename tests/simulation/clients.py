@@ -18,10 +18,11 @@ from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.sql.errors import is_transient
+from shared.frame.write_side.commands import WriteSide
+from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.kernel.refusals import Refusal
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.sql_errors import is_transient
-from shared.messaging.unit_of_work import LostRace, OutOfTime
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.change_shipping_address import ChangeShippingAddress, change_shipping_address
@@ -30,7 +31,6 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.platform.write_side import WriteSide
 from tests.simulation.scheduler import Crash, Scheduler
 
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")

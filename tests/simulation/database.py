@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from infra.sql.migrate import CONTEXTS, migrate
-from shared.messaging.event_log import EventLog
-from shared.messaging.unit_of_work import LostRace
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.tables import LOG as ORDERS
 from tests.simulation.decisions import decided_on_what_was
 from tests.simulation.scheduler import Crash, Scheduler

@@ -8,15 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from shared.operations.errors import GenerationIncomplete
-from shared.operations.rebuilding import OVER, Rebuilding
-from shared.platform.control import ControlChanged
+from shared.frame.operations.errors import GenerationIncomplete
+from shared.frame.operations.rebuilding import OVER, Rebuilding
+from shared.frame.read_side.view_state import ControlChanged
 from tests.simulation.process import Process
 from tests.simulation.scheduler import Crash, Scheduler
 
 VIEWS = ("orders", "orders", "products")
 LATEST = 30
-"""Turns within which a rebuild begins."""
+"""ConcurrencyLimit within which a rebuild begins."""
 
 
 ROLLED_BACK = 0.5

@@ -5,10 +5,10 @@ from typing import cast
 
 import sqlalchemy as sa
 
-from shared.messaging.envelope import Envelope
-from shared.operations.rebuilding import Rebuilding
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import Generations
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import Generations
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
 from tests.support.wiring import Wiring, contexts

@@ -11,6 +11,9 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views.product_details import ReadProduct, read_product
+from shared.frame.platform.input import After
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait, wait_for
 from shared.kernel.refusals import Unavailable
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import OrderStatus
@@ -18,9 +21,6 @@ from shared.ordering.views.customer_orders import CustomerOrders, ListOrders, li
 from shared.ordering.views.customer_summary import COUNTED, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_history import ReadHistory, read_entries, read_history, read_order_of_the_past
-from shared.platform.generations import Served
-from shared.platform.input import After
-from shared.platform.reading import Wait, wait_for
 from tests.simulation.clients import Clients, Sent
 from tests.simulation.process import Process
 from tests.simulation.read_models import FaultyContainer

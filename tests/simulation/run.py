@@ -42,11 +42,11 @@ def _seeded(scheduler: Scheduler) -> Iterator[None]:
     clock = SimpleNamespace(now=lambda _zone: scheduler.clock())
     monotonic = SimpleNamespace(monotonic=scheduler.seconds)
     with (
-        mock.patch("shared.messaging.projection.datetime", clock),
-        mock.patch("shared.messaging.inbox.datetime", clock),
-        mock.patch("shared.platform.reading.time", monotonic),
-        mock.patch("shared.platform.write_side.time", monotonic),
-        mock.patch("shared.messaging.unit_of_work.time", monotonic),
+        mock.patch("shared.frame.read_side.projection.datetime", clock),
+        mock.patch("shared.frame.write_side.inbox.datetime", clock),
+        mock.patch("shared.frame.read_side.read_your_writes.time", monotonic),
+        mock.patch("shared.frame.write_side.commands.time", monotonic),
+        mock.patch("shared.frame.write_side.unit_of_work.time", monotonic),
     ):
         yield
 

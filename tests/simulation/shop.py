@@ -10,12 +10,12 @@ import sqlalchemy as sa
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
-from shared.messaging.lines import Lines, Place
-from shared.messaging.relay import Relay, TopicUnreachable
-from shared.messaging.unit_of_work import LostRace, OutOfTime
-from shared.messaging.wire import from_body
+from shared.frame.messaging.retries import with_retries
+from shared.frame.messaging.wire import from_body
+from shared.frame.write_side.lines import Lines, Place
+from shared.frame.write_side.relay import Relay, TopicUnreachable
+from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.ordering import tables as ordering
-from shared.platform.patience import patiently
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, unpublished
@@ -152,7 +152,7 @@ class Shop:
     def _deliver(self, name: str, process: Process) -> bool:
         def handle(body: bytes) -> None:
             envelope = from_body(body)
-            self.scheduler.work(patiently(lambda: process.consumers[name](envelope)))
+            self.scheduler.work(with_retries(lambda: process.consumers[name](envelope)))
 
         return deliver(self.subscriptions[name], handle, self.scheduler)
 

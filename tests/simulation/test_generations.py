@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
 
-from shared.platform import generations
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
+from shared.frame.read_side import generations
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
 from tests.simulation.database import SCHEMAS
 from tests.simulation.process import SKEW, Process
 from tests.simulation.read_models import FaultyReadModels

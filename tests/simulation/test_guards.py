@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 from azure.servicebus import ServiceBusMessage
 
-from shared.messaging.change import Change, Create, Patch, gated
-from shared.messaging.envelope import Envelope, Metadata
-from shared.messaging.event_log import EventLog, Settled, envelope_of
-from shared.messaging.inbox import Inbox
-from shared.messaging.projection import GapInLog, Projection, _write
-from shared.messaging.unit_of_work import UnitOfWork
-from shared.platform import topics
+from shared.frame.messaging import topics
+from shared.frame.messaging.envelope import Envelope, Metadata
+from shared.frame.read_side.document_update import Change, Create, Patch, gated
+from shared.frame.read_side.projection import GapInLog, Projection, _write
+from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
+from shared.frame.write_side.inbox import Inbox
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.simulation.run import simulate
 
 BOUND = 100
@@ -32,7 +32,7 @@ def _without_version_gate() -> AbstractContextManager[Any]:
         step = gated(gate, version, at)
         return step if isinstance(step, Create) else dataclasses.replace(step, condition=None)
 
-    return mock.patch("shared.messaging.projection.gated", ungated)
+    return mock.patch("shared.frame.read_side.projection.gated", ungated)
 
 
 def _without_message_id() -> AbstractContextManager[Any]:
@@ -43,7 +43,7 @@ def _without_message_id() -> AbstractContextManager[Any]:
         message.message_id = None
         return message
 
-    return mock.patch("shared.platform.topics.to_message", anonymous)
+    return mock.patch("shared.frame.messaging.topics.to_message", anonymous)
 
 
 def _without_outbox_order() -> AbstractContextManager[Any]:
@@ -95,7 +95,7 @@ def _without_batch() -> AbstractContextManager[Any]:
                 operations = [dict(operation) for operation in step.operations]
                 await container.patch_item(step.document_id, change.partition_key, operations, filter_predicate=where)
 
-    return mock.patch("shared.messaging.projection._write", one_by_one)
+    return mock.patch("shared.frame.read_side.projection._write", one_by_one)
 
 
 def _without_second_look() -> AbstractContextManager[Any]:
@@ -104,7 +104,7 @@ def _without_second_look() -> AbstractContextManager[Any]:
 
 
 def _without_waiting() -> AbstractContextManager[Any]:
-    return mock.patch("shared.platform.reading._version", return_value=2**53)
+    return mock.patch("shared.frame.read_side.read_your_writes._version", return_value=2**53)
 
 
 @pytest.mark.parametrize(

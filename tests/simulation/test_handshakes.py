@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from shared.messaging.container import Container
-from shared.operations.errors import SwitchUnderWay
-from shared.operations.rebuilding import HEARD, LEASE, Rebuild, Rebuilding, Step
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
-from shared.platform.views import Filled, Source, View
+from shared.frame.operations.errors import SwitchUnderWay
+from shared.frame.operations.rebuilding import LEASE, PROPAGATION_DELAY, Rebuild, Rebuilding, Step
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
+from shared.frame.read_side.rebuildable import Filled, Source, View
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
 
@@ -152,7 +152,7 @@ def test_a_generation_is_cleared_when_nobody_writes_it_any_more(world: World) ->
     world.work(world.rebuilding.start())
     world.work(world.rebuilding.advance(math.inf))
     assert seen == [[world.first]]
-    assert world.steps[Step.CLEARING] - began >= HEARD
+    assert world.steps[Step.CLEARING] - began >= PROPAGATION_DELAY
 
 
 def test_a_generation_that_was_cleared_is_not_cleared_again_by_whoever_goes_on(
@@ -202,11 +202,11 @@ def test_filling_begins_when_everybody_writes_the_new_generation_too(world: Worl
         world.work(world.rebuilding.start())
         world.work(world.rebuilding.advance(math.inf))
     assert seen == [[world.second, world.first]]
-    assert world.steps[Step.FILLING] - joined[0] >= HEARD
+    assert world.steps[Step.FILLING] - joined[0] >= PROPAGATION_DELAY
 
 
 def test_what_everybody_has_heard_of_is_what_everybody_acts_on_and_has_finished_the_old_way() -> None:
-    assert HEARD >= TRUST + QUIET_BEFORE
+    assert PROPAGATION_DELAY >= TRUST + QUIET_BEFORE
 
 
 def test_a_rebuild_is_done_when_its_generation_serves_everybody(world: World) -> None:

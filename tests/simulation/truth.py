@@ -15,16 +15,16 @@ from shared.catalog.views.product_lists import LISTS, entry_of
 from shared.catalog.views.stock_level import stock_document_of
 from shared.customers import tables as customers
 from shared.customers.domain.customer import Customer
-from shared.messaging.envelope import Metadata
-from shared.messaging.event_log import EventLog
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.generations import Generations, State
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderSubmittedV2
 from shared.ordering.repository import Orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
-from shared.platform.generations import Generations, State
-from shared.platform.times import utc_text
 from tests.simulation.database import FaultyEngine, unpublished
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop

@@ -15,9 +15,12 @@ from shared.catalog.views.product_details import ReadProduct, read_product
 from shared.customers import tables as customers
 from shared.customers.domain.customer import Customer
 from shared.customers.repository import Customers
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
-from shared.messaging.envelope import Metadata
-from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderSubmittedV2
@@ -25,9 +28,6 @@ from shared.ordering.repository import Orders
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, ReadSummary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
-from shared.platform.times import utc_text
 from tests.support.shop import Shop, about_product
 
 type Submitted = tuple[Order, datetime | None]

@@ -5,7 +5,7 @@ from typing import override
 
 from azure.cosmos.aio import ContainerProxy
 
-from shared.platform.generations import Generations, Served
+from shared.frame.read_side.generations import Generations, Served
 
 
 def only(container: ContainerProxy) -> Callable[[], Awaitable[Sequence[ContainerProxy]]]:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from cosmos_engine.admission import EMULATOR_KEY, decoded, payload, signed
-from cosmos_engine.running import PATIENCE, Engine, running
+from cosmos_engine.running import TIMEOUT, Engine, running
 
 KEY = EMULATOR_KEY
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM)
     """End an engine; its exit code."""
     process.send_signal(how)
     try:
-        return process.wait(PATIENCE)
+        return process.wait(TIMEOUT)
     finally:
         if process.stdin:
             process.stdin.close()

@@ -9,7 +9,7 @@ from unittest import mock
 import aiohttp
 import sqlalchemy as sa
 
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.write_side.unit_of_work import UnitOfWork
 
 MILLI = 1_000
 """Request units are counted in thousandths, so that they add up exactly."""

@@ -11,8 +11,8 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
-from shared.messaging.envelope import Envelope
-from shared.messaging.relay import Relay
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.write_side.relay import Relay
 from shared.ordering import tables as ordering
 from shared.ordering.copies import NotCopiedYet
 from tests.support.shop import Shop

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
-from shared.messaging.envelope import Metadata, Recorded
-from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.domain.offer import Customer, Product, RequestedItem
 from shared.ordering.domain.order import Order
 from shared.ordering.events import Address, OrderEvent, OrderStatus

@@ -5,7 +5,7 @@ import json
 from uuid import UUID
 
 from infra.local import issuer
-from shared.platform.http.callers import PRINCIPAL
+from shared.frame.http.callers import PRINCIPAL
 from shared.roles import CUSTOMER, Role
 
 KEY = "a key of the tests that has enough bytes"

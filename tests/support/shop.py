@@ -20,13 +20,13 @@ from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import OfferEvent, ProductEvent
 from shared.customers import tables as customers
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
-from shared.messaging.envelope import Metadata, Recorded
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.sql.engines import sql_engine
+from shared.frame.write_side.commands import WriteSide
 from shared.ordering import tables as ordering
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
-from shared.platform.sql import sql_engine
-from shared.platform.write_side import WriteSide
 from tests.support.containers import OneGeneration
 from tests.support.database import empty_database
 from tests.support.wiring import Contexts, Wiring, contexts

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext
 
-from shared.platform import telemetry
+from shared.frame.platform import telemetry
 
 type Point = NumberDataPoint | HistogramDataPoint
 

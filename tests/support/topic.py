@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import override
 from uuid import UUID
 
-from shared.messaging.envelope import Envelope
-from shared.messaging.relay import Topic
-from shared.messaging.wire import from_body, to_body
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.wire import from_body, to_body
+from shared.frame.write_side.relay import Topic
 
 
 class KeptTopic(Topic):

@@ -6,10 +6,10 @@ from typing import Any, override
 import sqlalchemy as sa
 
 from shared.contexts import CONTEXTS
-from shared.messaging.event_log import EventLog
-from shared.messaging.lines import Lines
-from shared.platform.context import App, Context
-from shared.platform.generations import Generations
+from shared.frame.context import App, Context
+from shared.frame.read_side.generations import Generations
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.lines import Lines
 
 type Contexts = Mapping[str, Context[Any]]
 

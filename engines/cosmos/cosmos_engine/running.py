@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cosmos_engine.admission import EMULATOR_KEY
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that an engine has to start or to end, on a machine that runs other things."""
 POLL = 0.02
 
@@ -64,13 +64,13 @@ class Engine:
 
     def _ended(self) -> int:
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(TIMEOUT)
         finally:
             if self.process.stdin:
                 self.process.stdin.close()
 
     def _listening(self, said: Path) -> str:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             text = said.read_text(encoding="utf-8", errors="replace")
             for line in text.splitlines():

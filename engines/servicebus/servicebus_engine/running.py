@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-PATIENCE: Final = 30.0
+TIMEOUT: Final = 30.0
 """Seconds that an engine has to start or to end, on a machine that runs other things."""
 _POLL: Final = 0.02
 
@@ -72,13 +72,13 @@ class Engine:
 
     def _ended(self) -> int:
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(TIMEOUT)
         finally:
             if self.process.stdin:
                 self.process.stdin.close()
 
     def _listening(self) -> int:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             if found := re.search(r"listening on [\d.]+:(\d+)", self.log):
                 return int(found[1])
@@ -87,7 +87,7 @@ class Engine:
                 raise RuntimeError(f"the engine ended with code {self.process.returncode}: {self.log}")
             time.sleep(_POLL)
         self.kill()
-        raise RuntimeError(f"the engine did not start in {PATIENCE} s: {self.log}")
+        raise RuntimeError(f"the engine did not start in {TIMEOUT} s: {self.log}")
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import httpx
 
-from shared.platform.loopback import is_loopback
+from shared.frame.platform.loopback import is_loopback
 
-PATIENCE = 90.0
+TIMEOUT = 90.0
 """Seconds for which a client tries again while the shop does not answer: it may be restarting."""
 PAUSE = 0.1
 """Seconds between two tries."""
@@ -53,7 +53,7 @@ class Shop:
         self._http = httpx.AsyncClient(
             base_url=f"{base_url}/api",
             headers=headers,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             limits=limits,
             trust_env=not is_loopback(base_url),
         )
@@ -123,7 +123,7 @@ class Shop:
         self.figures.lags.append(time.perf_counter() - begin)
 
     async def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             try:
                 answer = await self._http.request(method, path, **request)

@@ -13,7 +13,7 @@ from typing import Any
 
 from infra.local.payments.__main__ import KEY, SECRET
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that it has to start or to end, on a machine that runs other things."""
 
 
@@ -80,19 +80,19 @@ class Engine:
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 -- our own process
-        with self._open(request, timeout=PATIENCE) as answer:
+        with self._open(request, timeout=TIMEOUT) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
     def _ended(self) -> int:
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(TIMEOUT)
         finally:
             if self.process.stdin:
                 self.process.stdin.close()
 
     def _listening(self, said: Path) -> str:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             text = said.read_text(encoding="utf-8", errors="replace")
             for line in text.splitlines():

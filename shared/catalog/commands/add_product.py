@@ -8,10 +8,10 @@ from pydantic import Field, StringConstraints
 from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import MAX_ON_HAND, Stock
 from shared.catalog.repository import Products, Stocks
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Amount, Currency, Id, Input, Name, Text, Whole
 from shared.kernel.money import Money
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Amount, Currency, Id, Input, Name, Text, Whole
 from shared.story import PRODUCT_ID
 
 

@@ -1,10 +1,10 @@
 """Change what a product costs."""
 
 from shared.catalog.repository import Products
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Amount, Id, Input
 from shared.kernel.money import Money
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Amount, Id, Input
 from shared.story import PRODUCT_ID
 
 

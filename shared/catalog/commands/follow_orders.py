@@ -1,7 +1,7 @@
 """Follow ordering: reserve what is ordered, and release or let leave what an order needs no more."""
 
 from shared.catalog.repository import Orders, Stocks
-from shared.messaging.envelope import Recorded
+from shared.frame.messaging.envelope import Recorded
 from shared.ordering.events import (
     OrderCancelledV1,
     OrderCompletedV1,

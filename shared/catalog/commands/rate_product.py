@@ -6,9 +6,9 @@ from pydantic import Field
 
 from shared.catalog.domain.rating import Rating
 from shared.catalog.ratings import Ratings
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Whole
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Whole
 from shared.story import CUSTOMER_ID, PRODUCT_ID
 
 

@@ -6,9 +6,9 @@ from pydantic import Field, StringConstraints
 
 from shared.catalog.domain.stock import MAX_ON_HAND
 from shared.catalog.repository import Stocks
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Text, Whole
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Text, Whole
 from shared.story import PRODUCT_ID
 
 

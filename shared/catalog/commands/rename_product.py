@@ -1,9 +1,9 @@
 """Rename a product."""
 
 from shared.catalog.repository import Products
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Name
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Name
 from shared.story import PRODUCT_ID
 
 

@@ -8,10 +8,10 @@ from pydantic import Field
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.domain.stock import MAX_ON_HAND
 from shared.catalog.repository import Orders, Stocks
-from shared.messaging.envelope import Accepted
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Whole
 from shared.ordering.events import OrderStatus
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Whole
 from shared.story import ORDER_ID, PRODUCT_ID
 
 MAX_ITEMS = 1_000

@@ -7,11 +7,11 @@ from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views import product_details, stock_level
 from shared.catalog.views.product_details import view_of
 from shared.catalog.views.stock_level import available, stock_document_of
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import Id, QueryInput, Version
-from shared.platform.output import Answer
-from shared.platform.reading import Wait, point_read, read_at_least
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, QueryInput, Version
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait, point_read, read_at_least
 from shared.story import PRODUCT_ID
 
 

@@ -7,12 +7,12 @@ from pydantic import Field, StringConstraints
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.product_lists import page_of, wait_for_product
 from shared.catalog.views.stock_level import available
-from shared.platform.cursors import LONGEST
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, read_after
-from shared.platform.output import Answer
-from shared.platform.reading import Wait
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, read_after
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.cursors import LONGEST
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait
 
 
 class InventoryList(Answer):

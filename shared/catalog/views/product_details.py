@@ -24,17 +24,17 @@ from shared.catalog.events import (
 )
 from shared.catalog.views import stock_level
 from shared.catalog.views.stock_level import available, stock_document_of
+from shared.frame.http import etags
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, MaybeOwnerId, QueryInput, Version
+from shared.frame.platform.output import Amount, Answer, amount
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait, point_read, read_at_least
+from shared.frame.read_side.shape import Shapes
 from shared.kernel.money import Money
-from shared.messaging.change import Change, Create, Patch
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.http import etags
-from shared.platform.input import Id, MaybeOwnerId, QueryInput, Version
-from shared.platform.output import Amount, Answer, amount
-from shared.platform.reading import Wait, point_read, read_at_least
-from shared.platform.times import utc_text
 from shared.story import PRODUCT_ID
 
 

@@ -19,15 +19,15 @@ from shared.catalog.domain.words import SHORTEST_PREFIX, folded, words_of
 from shared.catalog.views import product_details, stock_level
 from shared.catalog.views.product_details import product_of, rating_of
 from shared.catalog.views.stock_level import available, stock_document_of
-from shared.messaging.container import Container, took_effect
-from shared.messaging.shape import Shapes
-from shared.platform.cursors import LONGEST, cursor_at, place_of
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, Text, read_after
-from shared.platform.output import Amount, Answer, amount
-from shared.platform.reading import PATIENCE, Document, Wait, point_read, read_at_least
-from shared.platform.views import Derived, Difference
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, Text, read_after
+from shared.frame.platform.output import Amount, Answer, amount
+from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import TIMEOUT, Document, Wait, point_read, read_at_least
+from shared.frame.read_side.rebuildable import Derived, Difference
+from shared.frame.read_side.shape import Shapes
 
 LISTS = "products"
 """The partition of all entries. One has a kilobyte or two; the 20 GB of a partition hold ten million (ADR 32)."""
@@ -239,7 +239,7 @@ async def _page(
     query = f"SELECT TOP {take + 1} * FROM c WHERE {where} ORDER BY c.listed DESC"  # noqa: S608  # see _conditions
     parameters = [{"name": name, "value": value} for name, value in {"@place": place, **values}.items()]
     rows = container.query_items(query, parameters=parameters, partition_key=LISTS)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         return [SHAPES.read(row) async for row in rows]
 
 

@@ -12,12 +12,12 @@ from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG, PRODUCTS, RATINGS, STOCK
 from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
 from shared.catalog.views.product_details import product_of, view_of
-from shared.messaging.aggregates import within_events
-from shared.messaging.change import Change, applied, folded
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
-from shared.platform.partitions import History, Own, as_projected
-from shared.platform.reading import Document
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import Change, applied, folded
+from shared.frame.read_side.partitions import History, Own, as_projected
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.shape import Shapes
+from shared.frame.write_side.aggregates import within_events
 
 _PRODUCT = sa.bindparam("product", type_=sa.Uuid)
 _RATING = sa.bindparam("rating", type_=sa.Uuid)

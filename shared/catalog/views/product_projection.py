@@ -2,8 +2,8 @@
 
 from shared.catalog.events import ProductEvent, ProductRatedV1
 from shared.catalog.views import product_details, product_ratings
-from shared.messaging.change import Change
-from shared.messaging.envelope import Recorded
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import Change
 
 
 def change(recorded: Recorded[ProductEvent]) -> Change:

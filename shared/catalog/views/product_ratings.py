@@ -9,9 +9,9 @@ from typing import Any
 from shared.catalog.events import ProductRatedV1
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import view_of
-from shared.messaging.change import Change, Create, Patch
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.shape import Shapes
 
 SHAPES = Shapes(what="The document of a rating", today=1, mend="Make the view anew: python3 dev.py rebuild products")
 

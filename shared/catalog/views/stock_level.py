@@ -6,8 +6,8 @@ from uuid import UUID
 
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import StockEvent
-from shared.messaging.change import Create, Patch
-from shared.messaging.shape import Shapes
+from shared.frame.read_side.document_update import Create, Patch
+from shared.frame.read_side.shape import Shapes
 
 SHAPES = Shapes(
     what="The document of a product's stock", today=1, mend="Make the view anew: python3 dev.py rebuild products"

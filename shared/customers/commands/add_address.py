@@ -7,11 +7,11 @@ from pydantic import Field, StringConstraints
 
 from shared.customers.events import CustomerAddress
 from shared.customers.repository import Customers
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.platform.addresses import PostalAddress
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Text
 from shared.kernel.personal import PERSONAL
-from shared.messaging.envelope import Accepted, Metadata
-from shared.platform.addresses import PostalAddress
-from shared.platform.examples import example
-from shared.platform.input import Id, Text
 from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 

@@ -2,9 +2,9 @@
 
 from shared.customers.commands.add_address import LabelledAddress
 from shared.customers.repository import Customers
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id
 from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 

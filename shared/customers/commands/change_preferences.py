@@ -6,10 +6,10 @@ from pydantic import AfterValidator, Field
 
 from shared.customers.domain.customer import Preferences
 from shared.customers.repository import Customers
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Currency, Id, Input
 from shared.kernel.personal import PERSONAL
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Currency, Id, Input
 from shared.story import CUSTOMER_ID
 
 LANGUAGE = "^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?(-([0-9A-Za-z]{5,8}|[0-9][0-9A-Za-z]{3})){0,2}$"

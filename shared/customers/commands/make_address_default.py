@@ -1,9 +1,9 @@
 """Choose the address that orders go to which name none."""
 
 from shared.customers.repository import Customers
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input
 from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from shared.customers.domain.customer import Customer
 from shared.customers.repository import Customers
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Email, Id, Input, Name
 from shared.kernel.personal import PERSONAL
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Email, Id, Input, Name
 from shared.story import CUSTOMER_ID
 
 

@@ -1,9 +1,9 @@
 """Keep one of a customer's addresses no longer."""
 
 from shared.customers.repository import Customers
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input
 from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 

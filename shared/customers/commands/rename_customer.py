@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from shared.customers.repository import Customers
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Name
 from shared.kernel.personal import PERSONAL
-from shared.messaging.envelope import Accepted
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Name
 from shared.story import CUSTOMER_ID
 
 

@@ -7,13 +7,13 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 from shared.customers.domain.errors import CustomerNotFound
-from shared.platform.examples import example
-from shared.platform.held import MOST, PLACE, Held, HeldEvent, Place, page_of
-from shared.platform.input import Digits, OwnerId, QueryInput
-from shared.platform.output import Answer, Time
-from shared.platform.reading import Wait
-from shared.platform.times import utc_text
-from shared.platform.turns import FairTurns
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Digits, OwnerId, QueryInput
+from shared.frame.platform.output import Answer, Time
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.read_your_writes import Wait
+from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.frame.write_side.held import MOST, PLACE, Held, HeldEvent, Place, page_of
 from shared.story import CUSTOMER_ID
 
 AT_ONCE, PLACES = 2, 16
@@ -64,7 +64,7 @@ class Exports:
             held: what the contexts hold; those too that are declared later.
         """
         self._held = held
-        self._turns = FairTurns(AT_ONCE, PLACES, kind="exports")
+        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="exports")
 
     async def read_export(self, query: ReadExport, wait: Wait) -> CustomerExport:
         """Read a page.

@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from shared.customers.domain.customer import Customer
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.repository import customer_as_stored, owner_of
+from shared.frame.http import etags
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Email, OwnerId, QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.read_your_writes import Wait
+from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.kernel.personal import PERSONAL
-from shared.platform.examples import example
-from shared.platform.http import etags
-from shared.platform.input import Email, OwnerId, QueryInput
-from shared.platform.output import Answer
-from shared.platform.reading import Wait
-from shared.platform.turns import FairTurns
 from shared.story import CUSTOMER_ID
 
 AT_ONCE, PLACES = 4, 64
@@ -75,7 +75,7 @@ class Profiles:
 
     def __init__(self, reader: sa.Engine) -> None:
         self._reader = reader
-        self._turns = FairTurns(AT_ONCE, PLACES, kind="reads of customers")
+        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of customers")
 
     async def read_profile(self, query: ReadProfile, wait: Wait) -> tuple[CustomerProfile, str]:
         """Read a customer and the etag.

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Amount, Id, Input, Whole
 from shared.kernel.refusals import InputError, Invalid
-from shared.messaging.envelope import Accepted
 from shared.ordering.domain.offer import RequestedItem
 from shared.ordering.domain.order import MAX_QUANTITY
 from shared.ordering.repository import Orders
-from shared.platform.examples import example
-from shared.platform.input import Amount, Id, Input, Whole
 from shared.story import ORDER_ID, PRODUCT_ID
 
 Quantity = Annotated[int, Field(ge=1, le=MAX_QUANTITY), Whole]

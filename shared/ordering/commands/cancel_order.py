@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input, Text
 from shared.kernel.personal import PERSONAL
-from shared.messaging.envelope import Accepted
 from shared.ordering.repository import Orders
-from shared.platform.examples import example
-from shared.platform.input import Id, Input, Text
 from shared.story import ORDER_ID
 
 

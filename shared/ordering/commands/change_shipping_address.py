@@ -1,11 +1,11 @@
 """Send an order elsewhere while it is open."""
 
-from shared.messaging.envelope import Accepted
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id
 from shared.ordering import events
 from shared.ordering.commands.create_order import ShippingAddress
 from shared.ordering.repository import Orders
-from shared.platform.examples import example
-from shared.platform.input import Id
 from shared.story import ORDER_ID
 
 

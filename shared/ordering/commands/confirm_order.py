@@ -1,9 +1,9 @@
 """Accept an order that was submitted."""
 
-from shared.messaging.envelope import Accepted
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input
 from shared.ordering.repository import Orders
-from shared.platform.examples import example
-from shared.platform.input import Id, Input
 from shared.story import ORDER_ID
 
 

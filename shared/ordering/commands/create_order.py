@@ -5,16 +5,16 @@ from uuid import uuid4
 
 from pydantic import Field
 
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.addresses import PostalAddress
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Amount, Id, Input
 from shared.kernel.refusals import InputError, Invalid
-from shared.messaging.envelope import Accepted
 from shared.ordering import events
 from shared.ordering.commands.add_item import Quantity
 from shared.ordering.domain.offer import Customer, RequestedItem
 from shared.ordering.domain.order import MAX_LINES, Order
 from shared.ordering.repository import Orders
-from shared.platform.addresses import PostalAddress
-from shared.platform.examples import example
-from shared.platform.input import Amount, Id, Input
 from shared.story import CUSTOMER_ID, ORDER_ID, PRODUCT_ID
 
 

@@ -14,8 +14,8 @@ from shared.customers.events import (
     CustomerRegisteredV1,
     CustomerRenamedV1,
 )
-from shared.messaging.envelope import Recorded
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.copies import Copies
 from shared.ordering.events import Address
 

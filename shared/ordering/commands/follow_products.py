@@ -15,8 +15,8 @@ from shared.catalog.events import (
     StockReleasedV1,
     StockReservedV1,
 )
-from shared.messaging.envelope import Recorded
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.copies import Copies
 from shared.ordering.domain.order import LineStock
 from shared.ordering.repository import Orders

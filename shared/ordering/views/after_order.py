@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from shared.platform.input import AFTER_SCHEMA, After, read_after
+from shared.frame.platform.input import AFTER_SCHEMA, After, read_after
 
 AfterOrder = Annotated[After, read_after("orderId"), AFTER_SCHEMA]
 """`<orderId>:<version>`, as a command answered it."""

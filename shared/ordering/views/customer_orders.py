@@ -7,16 +7,16 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.messaging.container import Container
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Digits, OwnerId, QueryInput
+from shared.frame.platform.output import Amount, Answer, Time, amount
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import TIMEOUT, Wait, point_read, wait_for_one
 from shared.ordering.events import OrderStatus
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.after_order import AfterOrder
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import Digits, OwnerId, QueryInput
-from shared.platform.output import Amount, Answer, Time, amount
-from shared.platform.reading import PATIENCE, Wait, point_read, wait_for_one
 from shared.story import CUSTOMER_ID
 
 _PAGE = """
@@ -78,7 +78,7 @@ async def _page(orders: Container, query: ListOrders) -> list[OrderInList]:
         parameters.append({"name": "@status", "value": query.status})
     page = PAGE_OF_STATUS if query.status else PAGE
     rows = orders.query_items(page, parameters=parameters, partition_key=str(query.customer_id))
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         found = [order_details.SHAPES.read(row) async for row in rows]
     return [
         OrderInList(

@@ -10,10 +10,16 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import OwnerId, QueryInput, Version
+from shared.frame.platform.output import Answer, CurrencyAmount, Time, amount
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.document_update import Patch
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait, read_at_least, wait_for_one
+from shared.frame.read_side.shape import Shapes
 from shared.kernel.money import Money
-from shared.messaging.change import Patch
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
 from shared.ordering.domain.errors import CustomerNotFound
 from shared.ordering.events import (
     OrderCancelledV1,
@@ -29,12 +35,6 @@ from shared.ordering.events import (
     OrderSubmittedV2,
 )
 from shared.ordering.views.after_order import AfterOrder
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import OwnerId, QueryInput, Version
-from shared.platform.output import Answer, CurrencyAmount, Time, amount
-from shared.platform.reading import Wait, read_at_least, wait_for_one
-from shared.platform.times import utc_text
 from shared.story import CUSTOMER_ID
 
 SUMMARY = "summary"

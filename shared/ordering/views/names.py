@@ -16,12 +16,12 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.catalog.events import ProductEvent, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
-from shared.messaging.container import Container, took_effect
-from shared.messaging.envelope import Recorded
-from shared.messaging.projection import Projection
-from shared.messaging.reading import read_from
-from shared.messaging.shape import Shapes
-from shared.messaging.threads import DELIVERY
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.threads import DELIVERY
+from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.shape import Shapes
+from shared.frame.sql.reading import read_from
 from shared.ordering.copies import OrderToCorrect, orders_of_customer, orders_with_product
 from shared.ordering.events import OrderEvent
 from shared.ordering.views import customer_summary, order_details

@@ -7,10 +7,17 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.frame.http import etags
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Moment, OwnerId, QueryInput, Version
+from shared.frame.platform.output import Amount, Answer, Time, amount
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.document_update import Create, Patch
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import Wait, read_at_least
+from shared.frame.read_side.shape import Shapes
 from shared.kernel.money import Money
-from shared.messaging.change import Create, Patch
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import (
     Address,
@@ -27,13 +34,6 @@ from shared.ordering.events import (
     OrderStockChangedV1,
     OrderSubmittedV2,
 )
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.http import etags
-from shared.platform.input import Id, Moment, OwnerId, QueryInput, Version
-from shared.platform.output import Amount, Answer, Time, amount
-from shared.platform.reading import Wait, read_at_least
-from shared.platform.times import utc_text
 from shared.story import CUSTOMER_ID, ORDER_ID
 
 

@@ -10,17 +10,17 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.messaging.aggregates import within_events
-from shared.messaging.change import applied, folded
-from shared.messaging.columns import in_ids
-from shared.messaging.envelope import Recorded
-from shared.messaging.shape import Shapes
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import applied, folded
+from shared.frame.read_side.partitions import Own, Place
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.shape import Shapes
+from shared.frame.sql.columns import in_ids
+from shared.frame.write_side.aggregates import within_events
 from shared.ordering.events import OrderCreatedV1, OrderEvent, OrderItemsAddedV1
 from shared.ordering.tables import CUSTOMERS, LOG, ORDERS, PRODUCTS
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform.partitions import Own, Place
-from shared.platform.reading import Document
 
 _CUSTOMER = sa.bindparam("customer", type_=sa.Uuid)
 _ORDER = sa.bindparam("order", type_=sa.Uuid)

@@ -13,23 +13,23 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
-from shared.messaging.container import Container
-from shared.messaging.event_log import Entry
-from shared.messaging.past import Past
-from shared.messaging.reading import read_from
-from shared.messaging.unit_of_work import LONGEST_TIMEOUT
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Digits, Id, QueryInput
+from shared.frame.platform.output import Answer, Time
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.past import Past
+from shared.frame.read_side.read_your_writes import Wait, point_read
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.frame.write_side.event_log import Entry
+from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 from shared.ordering.domain.errors import NoSuchVersion, OrderNotFound
 from shared.ordering.events import OrderEvent
 from shared.ordering.tables import LOG, SNAPSHOTS
 from shared.ordering.views import order_details
 from shared.ordering.views.order_details import SHAPES, OrderDetails, ReadOrder, read_order, rendered
-from shared.platform.examples import example
-from shared.platform.generations import Served
-from shared.platform.input import Digits, Id, QueryInput
-from shared.platform.output import Answer, Time
-from shared.platform.reading import Wait, point_read
-from shared.platform.times import utc_text
-from shared.platform.turns import FairTurns
 from shared.story import ORDER_ID
 
 PAST = Past(LOG, SNAPSHOTS, order_details.change, SHAPES.today)
@@ -94,7 +94,7 @@ class Pasts:
         """
         self._reader = reader
         self._keeper = keeper
-        self._turns = FairTurns(AT_ONCE, PLACES, kind="reads of the past")
+        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of the past")
 
     async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, str]:
         """Read an order as it is, or as it was when it is the caller's turn.
@@ -108,7 +108,7 @@ class Pasts:
         return await self._turns.take_for(wait.caller, fold)
 
     async def read_history(self, served: Served, query: ReadHistory, wait: Wait) -> OrderHistory:
-        """Read a page of history when it is the caller's turn; raises as read_entries and FairTurns."""
+        """Read a page of history when it is the caller's turn; raises as read_entries and FairConcurrencyLimit."""
         entries = await self._turns.take_for(wait.caller, partial(read_entries, self._reader, query))
         return await read_history(served.container, query, *entries)
 

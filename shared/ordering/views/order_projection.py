@@ -2,9 +2,9 @@
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.messaging.change import Change
-from shared.messaging.container import Container
-from shared.messaging.envelope import Recorded
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.document_update import Change
 from shared.ordering.events import OrderCreatedV1, OrderEvent
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY, new_summary

@@ -12,15 +12,15 @@ from contextlib import ExitStack
 
 import azure.functions as func
 
-from shared.messaging.projection import Projection
-from shared.messaging.wire import from_body
+from shared.frame.messaging.wire import from_body
+from shared.frame.platform.settings import Settings
+from shared.frame.platform.time_formats import keep_time_formats
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.projection import Projection
+from shared.frame.sql.engines import sql_engine
 from shared.ordering.events import OrderEvent
 from shared.ordering.tables import CODEC, LOG
 from shared.ordering.views import order_projection
-from shared.platform.cosmos import ReadModels
-from shared.platform.settings import Settings
-from shared.platform.sql import sql_engine
-from shared.platform.time_formats import keep_time_formats
 from tests.support.containers import only
 from tests.support.counting import counting_cosmos, counting_sql
 

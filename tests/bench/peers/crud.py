@@ -24,7 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, joinedload, mapped_
 from tests.bench.latency import delay_sql
 from tests.support.counting import STATEMENT_BY_STATEMENT
 
-LOCK_PATIENCE = 60
+LOCK_TIMEOUT = 60
 """Seconds that a writer waits for SQLite's one lock: with the driver's five, some of 64 clients get an error."""
 
 CONNECTIONS = 40
@@ -243,7 +243,7 @@ def main() -> int:
     engine = create_engine(
         f"sqlite:///{options.database}",
         pool_size=CONNECTIONS,
-        connect_args={"timeout": LOCK_PATIENCE},
+        connect_args={"timeout": LOCK_TIMEOUT},
         execution_options={STATEMENT_BY_STATEMENT: True},
     )
 

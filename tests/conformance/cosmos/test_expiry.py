@@ -8,12 +8,12 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 async def until(expired: Callable[[], Coroutine[None, None, bool]]) -> None:
     """Wait for it; the service may take a little longer than the time to live says."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not await expired():
         assert time.monotonic() < deadline, "still there"
         await asyncio.sleep(0.1)

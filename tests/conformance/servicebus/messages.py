@@ -5,7 +5,7 @@ from typing import Any
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds to wait for a message that must come."""
 
 GLANCE = 0.5
@@ -22,7 +22,7 @@ async def receive(receiver: ServiceBusReceiver, count: int) -> list[ServiceBusRe
     """Return exactly so many messages."""
     received: list[ServiceBusReceivedMessage] = []
     while len(received) < count:
-        batch = await receiver.receive_messages(count - len(received), max_wait_time=PATIENCE)
+        batch = await receiver.receive_messages(count - len(received), max_wait_time=TIMEOUT)
         assert batch, f"{len(received)} of {count} messages came"
         received += batch
     return received

@@ -10,7 +10,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError
 
 from tests.conformance.servicebus.messages import (
-    PATIENCE,
+    TIMEOUT,
     body,
     nothing_comes,
     properties,
@@ -71,7 +71,7 @@ def test_the_synchronous_client_is_served_alike(connection_string: str, unique: 
         with client.get_queue_receiver("plain") as receiver:
             arrived: list[str] = []
             while len(arrived) < 3:
-                for message in receiver.receive_messages(3, max_wait_time=PATIENCE):
+                for message in receiver.receive_messages(3, max_wait_time=TIMEOUT):
                     arrived.append(str(message))
                     receiver.complete_message(message)
     assert arrived == ["0", "1", "2"]
@@ -189,7 +189,7 @@ async def test_a_deferred_message_comes_only_when_asked_for(client: ServiceBusCl
 async def test_an_expired_message_is_dropped(client: ServiceBusClient) -> None:
     await send(client, "plain", ServiceBusMessage("stale", time_to_live=timedelta(seconds=1)))
     async with client.get_queue_receiver("plain") as receiver:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while await receiver.peek_messages(1, sequence_number=1):
             assert time.monotonic() < deadline
         assert await nothing_comes(receiver)

@@ -13,7 +13,7 @@ from azure.servicebus.exceptions import (
     SessionLockLostError,
 )
 
-from tests.conformance.servicebus.messages import PATIENCE, nothing_comes, receive, receive_one, send, text
+from tests.conformance.servicebus.messages import TIMEOUT, nothing_comes, receive, receive_one, send, text
 
 LOCK_DURATION = 5.0  # seconds, as config.json has it for the queue `ordered`
 
@@ -83,7 +83,7 @@ async def test_a_session_whose_lock_runs_out_is_lost_and_its_message_comes_again
 
 
 async def _received_from_a_session_once_free(client: ServiceBusClient, session: str) -> ServiceBusReceivedMessage:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while True:
         try:
             async with client.get_queue_receiver("ordered", session_id=session) as receiver:
@@ -117,8 +117,8 @@ async def test_the_next_available_session_is_handed_out_once(client: ServiceBusC
     for session in sessions:
         await send(client, "next", *numbered(session, 1))
     async with (
-        client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=PATIENCE) as one,
-        client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=PATIENCE) as two,
+        client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=TIMEOUT) as one,
+        client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=TIMEOUT) as two,
     ):
         assert {one.session.session_id, two.session.session_id} == sessions
         for receiver in (one, two):
@@ -127,7 +127,7 @@ async def test_the_next_available_session_is_handed_out_once(client: ServiceBusC
 
 async def test_a_receiver_waits_until_a_session_shows_up(client: ServiceBusClient, unique: str) -> None:
     async def first_of_the_next_session() -> tuple[str, str]:
-        receiver = client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=PATIENCE)
+        receiver = client.get_queue_receiver("next", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=TIMEOUT)
         async with receiver:
             message = await receive_one(receiver)
             await receiver.complete_message(message)
@@ -137,7 +137,7 @@ async def test_a_receiver_waits_until_a_session_shows_up(client: ServiceBusClien
     done, _ = await asyncio.wait([waiting], timeout=2)
     assert not done
     await send(client, "next", *numbered(unique, 1))
-    assert await asyncio.wait_for(waiting, PATIENCE) == (unique, "0")
+    assert await asyncio.wait_for(waiting, TIMEOUT) == (unique, "0")
 
 
 async def test_waiting_for_a_session_ends_after_the_time_that_the_receiver_names(client: ServiceBusClient) -> None:

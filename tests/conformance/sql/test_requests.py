@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.tables import LOG as CUSTOMERS
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.relay import Relay
 from shared.kernel.refusals import Refusal
-from shared.messaging.envelope import Metadata
-from shared.messaging.reading import read_from
-from shared.messaging.relay import Relay
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.follow_customers import follow_customer

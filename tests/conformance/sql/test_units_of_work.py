@@ -11,8 +11,8 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from shared.messaging.envelope import Metadata
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.copies import FIND_PRODUCT, INSERT_PRODUCT, RENAME_PRODUCT
 from shared.ordering.domain.errors import OrderAlreadyExists

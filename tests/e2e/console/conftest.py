@@ -20,7 +20,7 @@ ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PATIENCE = 60_000
+TIMEOUT = 60_000
 """Milliseconds that the browser may take for anything."""
 
 PICTURES = ROOT / ".local" / "console"
@@ -37,7 +37,7 @@ class Console:
         )
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page: Page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE)
+        self.page.set_default_timeout(TIMEOUT)
         self.complaints: list[str] = []
         self.requests: list[Request] = []
         self.page.on("console", self._heard)

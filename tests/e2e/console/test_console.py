@@ -16,14 +16,14 @@ import pytest
 from azure.servicebus import ServiceBusClient
 from playwright.sync_api import Browser, ConsoleMessage, Locator, expect
 
-from shared.messaging.envelope import Envelope
-from shared.platform.topics import to_message
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually
-from tests.e2e.console.conftest import PATIENCE, Console
+from tests.e2e.console.conftest import TIMEOUT, Console
 from tests.e2e.test_poison import orders_container
 from tests.support.stack import ROOT, Stack
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 COPY, VIEW = "product-events/ordering", "product-events/product-views"
 DEAD_WITHIN = 150_000

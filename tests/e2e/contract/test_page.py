@@ -13,7 +13,7 @@ ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PATIENCE = 60_000
+TIMEOUT = 60_000
 """Milliseconds that the browser may take for anything."""
 
 pytestmark = pytest.mark.skipif(
@@ -26,7 +26,7 @@ def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT)
         yield page
         browser.close()
 

@@ -21,12 +21,12 @@ from shared.catalog.views import product_lists, product_projection
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
 from shared.catalog.views.product_lists import ListProducts, ProductInList, ProductList, list_products
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.input import After
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT, wait_for
 from shared.kernel.refusals import Invalid, Unavailable
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
-from shared.platform.generations import Served
-from shared.platform.input import After
-from shared.platform.reading import NO_WAIT, wait_for
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
 from tests.support.shop import Shop

@@ -16,10 +16,10 @@ from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
-from shared.messaging.envelope import Metadata, Recorded
-from shared.messaging.projection import Projection
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from tests.support.containers import only
 from tests.support.shop import Shop
 

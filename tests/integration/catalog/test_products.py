@@ -13,9 +13,9 @@ from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.catalog.domain.product import Product
 from shared.catalog.repository import Products
 from shared.catalog.tables import LOG, PRODUCTS
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.kernel.refusals import Invalid, Refusal, StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop, about_product, rows
 
 

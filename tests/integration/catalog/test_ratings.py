@@ -18,13 +18,13 @@ from shared.catalog.tables import LOG, RATINGS
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
 from shared.catalog.views.product_lists import Entries, ListProducts, list_products
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.platform.input import After
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT, wait_for
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import Invalid, Refusal, StaleVersion, Unavailable
-from shared.messaging.envelope import Metadata, Recorded
-from shared.messaging.projection import Projection
-from shared.messaging.unit_of_work import UnitOfWork
-from shared.platform.generations import Served
-from shared.platform.input import After
-from shared.platform.reading import NO_WAIT, wait_for
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
 from tests.support.shop import Shop, rows

@@ -12,8 +12,8 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.tables import INBOX, ORDERED_STOCK, STOCK
 from shared.catalog.tables import LOG as CATALOG
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order

@@ -16,9 +16,9 @@ from shared.catalog.domain.stock import Stock, stock_of
 from shared.catalog.events import StockEvent, StockLevel
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import LOG, STOCK
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
 
 

@@ -19,9 +19,9 @@ from shared.customers.domain.customer import Customer
 from shared.customers.domain.errors import CustomerAlreadyExists, CustomerNotFound, EmailTaken
 from shared.customers.repository import Customers
 from shared.customers.tables import CUSTOMERS, EMAILS, LOG
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.kernel.refusals import Refusal, StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop, rows
 
 

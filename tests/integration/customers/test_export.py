@@ -8,11 +8,11 @@ import pytest
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.views.export import CustomerExport, Exports, ReadExport
-from shared.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.read_your_writes import Wait, wait_for
+from shared.frame.write_side import held
+from shared.frame.write_side.held import Place
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.platform import held
-from shared.platform.held import Place
-from shared.platform.reading import Wait, wait_for
 from tests.support.shop import Shop
 
 

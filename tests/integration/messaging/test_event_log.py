@@ -7,9 +7,9 @@ import pytest
 
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.event_log import FirstAnswer, Settled
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.write_side.event_log import FirstAnswer, Settled
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop
 
 AT = datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC)

@@ -4,8 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.messaging.inbox import AlreadyConsumed
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.frame.write_side.inbox import AlreadyConsumed
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.copies import FIND_PRODUCT
 from shared.ordering.tables import INBOX
 from tests.support.shop import Shop, rows

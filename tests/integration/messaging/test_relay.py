@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
-from shared.messaging.envelope import Envelope, Metadata
-from shared.messaging.event_log import EventLog
-from shared.messaging.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Envelope, Metadata
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
 

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from shared.catalog import repository as catalog
 from shared.customers import repository as customers
-from shared.messaging.envelope import Metadata
-from shared.messaging.sql_errors import is_transient
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.errors import is_transient
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.repository import LOAD, LOAD_CUSTOMER_WITH_PRODUCTS, LOAD_WITH_PRODUCT
 from shared.ordering.tables import LOG, ORDERS

@@ -12,19 +12,19 @@ import pytest
 from infra.local.containers import TOPOLOGY, create
 from shared.catalog import tables as catalog
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.operations import rebuilding
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side import generations
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import Generations
 from shared.kernel.refusals import Refusal
-from shared.messaging.envelope import Metadata
-from shared.operations import rebuilding
 from shared.ordering import tables as ordering
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.views.names import Names
-from shared.platform import generations
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import Generations
-from shared.platform.settings import Settings
 from tests.support.shop import Shop
 from tests.support.wiring import Wiring, contexts
 
@@ -115,7 +115,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generations, "TRUST", 0.4)
     monkeypatch.setattr(generations, "QUIET_BEFORE", 0.3)
     monkeypatch.setattr(generations, "QUIET_AFTER", 0.1)
-    monkeypatch.setattr(rebuilding, "HEARD", 0.7)
+    monkeypatch.setattr(rebuilding, "PROPAGATION_DELAY", 0.7)
     monkeypatch.setattr(rebuilding, "LEASE", 2.0)
 
 

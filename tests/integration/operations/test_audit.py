@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from shared.messaging.envelope import Metadata
-from shared.operations.audit import Audit, AuditEntry, AuditTrail, Intent, ReadAudit
-from shared.operations.tables import SCHEMA
-from shared.platform.sql import sql_engine
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.operations.audit import Audit, AuditEntry, AuditTrail, Intent, ReadAudit
+from shared.frame.operations.tables import SCHEMA
+from shared.frame.sql.engines import sql_engine
 from tests.support.database import empty_database, unmigrated_database
 
 INTENT = Intent("replay-dead-letters", "a/b", {"reason": "Größe"}, Metadata(actor="Ada", correlation_id="c"))

@@ -9,13 +9,14 @@ from uuid import uuid4
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from shared.operations import drift, lag
-from shared.operations.drift import last_report
-from shared.operations.lag import measure, move_mark
-from shared.operations.rebuilding import Rebuilding, Step
-from shared.operations.view_functions import watch
+from shared.frame.operations import drift, lag
+from shared.frame.operations.drift import last_report
+from shared.frame.operations.lag import measure, move_mark
+from shared.frame.operations.read_model_routes import watch
+from shared.frame.operations.rebuilding import Rebuilding, Step
+from shared.frame.platform import background
+from shared.frame.read_side import log_source
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform import background, log_source
 from tests.integration.operations.conftest import LiveShop
 
 FOREVER = 2.0**40

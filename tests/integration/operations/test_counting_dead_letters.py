@@ -3,11 +3,11 @@
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from opentelemetry.sdk.metrics.export import NumberDataPoint
 
-from shared.messaging.envelope import Envelope
-from shared.operations.dead_letters import count_dead_letters
-from shared.platform.dead_letters import DeadLetters
-from shared.platform.settings import Settings
-from shared.platform.subscriptions import Consumer
+from shared.frame.messaging.dead_letters import DeadLetters
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.operations.dead_letters import count_dead_letters
+from shared.frame.platform.settings import Settings
 from tests.support.servicebus import running_servicebus
 from tests.support.telemetry import observing
 

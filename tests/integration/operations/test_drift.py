@@ -8,14 +8,14 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.views.product_details import ReadProduct, read_product
-from shared.messaging.envelope import Metadata
-from shared.operations import drift
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.operations import drift
+from shared.frame.read_side import log_source
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform import log_source
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.messaging.container import Container
-from shared.operations import drift
-from shared.operations.rebuilding import Rebuilding
+from shared.frame.operations import drift
+from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.read_side.rebuildable import Difference
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
-from shared.platform.views import Difference
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_drift import counts_changed, status_changed
 from tests.integration.operations.test_rebuilding import rebuilt

@@ -10,20 +10,20 @@ from azure.cosmos import PartitionKey
 from azure.cosmos.aio import ContainerProxy
 from opentelemetry.sdk.metrics.export import NumberDataPoint
 
-from shared.messaging.shape import UnreadableShape
-from shared.operations import drift, lag, views
-from shared.operations.drift import check, heal
-from shared.operations.errors import GenerationIncomplete
-from shared.operations.lag import measure, move_mark
-from shared.operations.rebuilding import Rebuilding
-from shared.operations.view_functions import watch
-from shared.operations.views import ViewStatus
-from shared.platform import presence
-from shared.platform.control import CONTROL
-from shared.platform.generations import Generations
-from shared.platform.presence import wrong_with
-from shared.platform.reading import point_read
-from shared.platform.views import View
+from shared.frame.operations import drift, lag, read_models
+from shared.frame.operations.drift import check, heal
+from shared.frame.operations.errors import GenerationIncomplete
+from shared.frame.operations.lag import measure, move_mark
+from shared.frame.operations.read_model_routes import watch
+from shared.frame.operations.read_models import ViewStatus
+from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.read_side import presence
+from shared.frame.read_side.generations import Generations
+from shared.frame.read_side.presence import wrong_with
+from shared.frame.read_side.read_your_writes import point_read
+from shared.frame.read_side.rebuildable import View
+from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.read_side.view_state import CONTROL
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_rebuilding import FOREVER, rebuilt
 from tests.support.telemetry import observing
@@ -38,7 +38,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def status(live: LiveShop, view: View | None = None) -> ViewStatus:
-    return await views.status(view or live.orders_view, live.read_models)
+    return await read_models.status(view or live.orders_view, live.read_models)
 
 
 async def delete_all(container: ContainerProxy) -> None:

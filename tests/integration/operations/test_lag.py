@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared.messaging.envelope import Metadata
-from shared.operations import lag
-from shared.operations.lag import measure, move_mark
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.operations import lag
+from shared.frame.operations.lag import measure, move_mark
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from tests.integration.operations.conftest import LiveShop
 

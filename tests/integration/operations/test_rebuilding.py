@@ -10,13 +10,13 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
-from shared.operations import rebuilding
-from shared.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
-from shared.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.frame.operations import rebuilding
+from shared.frame.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
+from shared.frame.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.frame.read_side import filling, log_source
+from shared.frame.read_side.generations import Generations, State
+from shared.frame.read_side.read_your_writes import point_read
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform import filling, log_source
-from shared.platform.generations import Generations, State
-from shared.platform.reading import point_read
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
 
@@ -281,7 +281,7 @@ async def test_a_generation_that_was_retired_is_left_as_it_is_and_emptied_by_the
     await rebuilt(live)
     process = Rebuilding(live.read_models, live.orders_view)
     await process.retire()
-    await asyncio.sleep(rebuilding.HEARD)
+    await asyncio.sleep(rebuilding.PROPAGATION_DELAY)
     before = await documents(live.orders.container(1))
     order_id = live.shop.order(live.products[0], customer_id=live.customers[0])
     await live.project(order_id)

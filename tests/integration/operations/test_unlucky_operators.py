@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from shared.operations.errors import NoOtherGeneration
-from shared.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.frame.operations.errors import NoOtherGeneration
+from shared.frame.operations.rebuilding import Rebuild, Rebuilding, Step
+from shared.frame.read_side import generations
+from shared.frame.read_side.generations import State
+from shared.frame.read_side.view_state import ControlChanged
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.platform import generations
-from shared.platform.control import ControlChanged
-from shared.platform.generations import State
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_rebuilding import FOREVER, rebuilt
 from tests.support.agreement import assert_everything_agrees

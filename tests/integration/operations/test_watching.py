@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from shared.operations import drift, lag, rebuilding
-from shared.operations.functions import operations
-from shared.operations.rebuilding import Rebuilding, Step
-from shared.operations.view_functions import view_functions
-from shared.platform.control import CONTROL
-from shared.platform.http.api import Api
-from shared.platform.reading import point_read
-from shared.platform.settings import Settings
-from shared.platform.subscriptions import Consumer
-from shared.platform.views import View
+from shared.frame.http.api import Api
+from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.operations import drift, lag, rebuilding
+from shared.frame.operations.functions import operations
+from shared.frame.operations.read_model_routes import view_functions
+from shared.frame.operations.rebuilding import Rebuilding, Step
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.read_your_writes import point_read
+from shared.frame.read_side.rebuildable import View
+from shared.frame.read_side.view_state import CONTROL
 from tests.integration.operations.conftest import LiveShop
 
 if TYPE_CHECKING:
-    from shared.operations.audit import Audit
+    from shared.frame.operations.audit import Audit
 
 NOWHERE = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
 

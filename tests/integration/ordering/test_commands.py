@@ -13,9 +13,9 @@ from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import InputError, Invalid
-from shared.messaging.envelope import Metadata
-from shared.messaging.unit_of_work import UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order

@@ -20,8 +20,8 @@ from shared.customers.commands.remove_address import RemoveAddress, remove_addre
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.events import CustomerEvent
 from shared.customers.tables import LOG as CUSTOMERS_LOG
-from shared.messaging.envelope import Metadata, Recorded
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.copies import PAGE, Copies, NotCopiedYet, orders_of_customer, orders_with_product

@@ -26,9 +26,10 @@ from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.commands import WriteSide
 from shared.kernel.money import Money
 from shared.kernel.refusals import Refusal
-from shared.messaging.envelope import Metadata
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.change_shipping_address import ChangeShippingAddress, change_shipping_address
@@ -37,7 +38,6 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.platform.write_side import WriteSide
 from tests.support.agreement import assert_everything_agrees
 from tests.support.delivery import Delivery
 from tests.support.shop import SHIPPING, running_shop

@@ -11,8 +11,8 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.events import ProductEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
-from shared.messaging.envelope import Envelope, Recorded
-from shared.messaging.projection import Projection
+from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.read_side.projection import Projection
 from shared.ordering.copies import OrderToCorrect
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderEvent

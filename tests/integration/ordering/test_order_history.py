@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from shared.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.views.order_details import ReadOrder

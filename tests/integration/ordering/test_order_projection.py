@@ -14,8 +14,12 @@ from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
 from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
-from shared.messaging.envelope import Recorded
-from shared.messaging.projection import GapInLog, Projection
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.output import CurrencyAmount
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import GapInLog, Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.domain.offer import Customer
 from shared.ordering.domain.order import LINES_PER_EVENT, Order
 from shared.ordering.events import OrderEvent, OrderStatus
@@ -25,10 +29,6 @@ from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_documents import document_of
-from shared.platform.generations import Served
-from shared.platform.output import CurrencyAmount
-from shared.platform.reading import NO_WAIT
-from shared.platform.times import utc_text
 from tests.support.containers import only
 from tests.support.offers import a_customer, a_product, an_order, an_order_that_is, history, pieces, saved
 from tests.support.shop import Shop
@@ -154,7 +154,7 @@ async def test_however_the_events_come_the_order_and_the_summary_are_the_same(
 async def test_a_long_gap_is_filled_in_pages(
     shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.messaging.projection.PAGE", 2)
+    monkeypatch.setattr("shared.frame.read_side.projection.PAGE", 2)
     read: list[int] = []
     real = LOG.history
 

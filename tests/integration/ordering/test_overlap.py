@@ -18,8 +18,8 @@ from shared.catalog import tables as catalog_tables
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.customers import tables as customers_tables
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
-from shared.messaging.envelope import Envelope, Metadata
-from shared.messaging.event_log import EventLog
+from shared.frame.messaging.envelope import Envelope, Metadata
+from shared.frame.write_side.event_log import EventLog
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.tables import INBOX, LOG
 from shared.ordering.views.customer_summary import SUMMARY

@@ -10,11 +10,13 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from shared.messaging import aggregates, past
-from shared.messaging.envelope import Metadata
-from shared.messaging.event_log import EventLog
-from shared.messaging.past import EVERY, PAGE, StillFolding
-from shared.messaging.unit_of_work import UnitOfWork
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side import past
+from shared.frame.read_side.past import EVERY, PAGE, StillFolding
+from shared.frame.sql.engines import sql_engine
+from shared.frame.write_side import aggregates
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.domain.order import LINES_PER_EVENT
 from shared.ordering.events import OrderCreatedV1, OrderEvent, OrderItemRemovedV1, OrderItemsAddedV1
 from shared.ordering.tables import LOG, ORDERS, SNAPSHOTS
@@ -22,7 +24,6 @@ from shared.ordering.views import order_history
 from shared.ordering.views.order_details import ReadOrder, rendered
 from shared.ordering.views.order_documents import CustomerPartitions, document_of
 from shared.ordering.views.order_history import PAST, ReadHistory, read_entries, read_order_of_the_past
-from shared.platform.sql import sql_engine
 from tests.support.shop import Shop, rows
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

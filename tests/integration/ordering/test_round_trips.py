@@ -7,8 +7,10 @@ from unittest import mock
 import aiohttp
 from azure.cosmos.aio import ContainerProxy
 
-from shared.messaging.envelope import Metadata
-from shared.messaging.projection import Projection
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
@@ -20,8 +22,6 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.reading import NO_WAIT
 from tests.support.containers import only
 from tests.support.shop import Shop
 

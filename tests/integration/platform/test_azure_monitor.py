@@ -24,8 +24,8 @@ import logging
 logging.getLogger().setLevel(logging.INFO)
 import function_app
 from uuid import uuid4
-from shared.messaging.envelope import Accepted, Metadata
-from shared.platform import telemetry
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.platform import telemetry
 
 def fill(metadata):
     logging.getLogger("shared.kitchen").info("filling for %s", "Ada")

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
 
-from shared.messaging.envelope import Envelope
-from shared.platform.http.asyncapi import document
-from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic, to_message
+from shared.frame.http.asyncapi import document
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import ServiceBusTopic, to_message
+from shared.frame.platform.settings import Settings
 from tests.support.app import app_globals
 from tests.support.described import unlike_the_description
 from tests.support.servicebus import running_servicebus

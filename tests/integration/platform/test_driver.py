@@ -16,22 +16,22 @@ import sqlalchemy as sa
 from infra.sql.tsql import entry, statements
 from shared.catalog.tables import LOG as CATALOG
 from shared.customers.tables import LOG as CUSTOMERS
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.event_log import EventLog, Settled
-from shared.messaging.reading import read_from
-from shared.messaging.relay import Relay
-from shared.messaging.sql_errors import TRANSIENT, error_number, is_lost, is_transient
-from shared.messaging.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.sql.engines import sql_engine
+from shared.frame.sql.errors import TRANSIENT, error_number, is_lost, is_transient
+from shared.frame.sql.odbc import KEPT, _Cursor
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side import commands
+from shared.frame.write_side.commands import WriteSide
+from shared.frame.write_side.event_log import EventLog, Settled
+from shared.frame.write_side.relay import Relay
+from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.repository import LOAD
 from shared.ordering.tables import LOG, ORDERS
 from shared.ordering.tables import LOG as ORDERING
-from shared.platform import write_side
-from shared.platform.odbc import KEPT, _Cursor
-from shared.platform.sql import sql_engine
-from shared.platform.write_side import WriteSide
 from tests.support.counting import counting_sql
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
@@ -138,7 +138,7 @@ def test_a_cursor_is_kept_for_each_of_the_two_time_outs_and_costs_no_request(
     server: Server, engine: sa.Engine, orders: WriteSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for deadline in (10, 8, 10, 8):  # with three and with one second for a statement
-        monkeypatch.setattr(write_side, "DEADLINE", deadline)
+        monkeypatch.setattr(commands, "DEADLINE", deadline)
         orders.run(create_order, create(), Metadata())
     assert sent(server) == ["sp_prepexec"] * 8
     with engine.connect() as connection:
@@ -391,7 +391,7 @@ def test_a_time_out_costs_its_own_connection_and_no_other(server: Server, engine
 def test_a_command_ends_by_its_deadline_though_the_server_is_silent(
     silent_at: str, server: Server, orders: WriteSide, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_side, "DEADLINE", 4.5)
+    monkeypatch.setattr(commands, "DEADLINE", 4.5)
     azure = Azure()
     server.answer = lambda request: Silence() if silent_at in request.text and not request.prepares else azure(request)
     begin = time.monotonic()
@@ -409,7 +409,7 @@ def at(port: int) -> str:
 def test_a_command_ends_by_its_deadline_though_nobody_can_be_logged_in(
     listening: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write_side, "DEADLINE", 4.5)
+    monkeypatch.setattr(commands, "DEADLINE", 4.5)
     with listening() as port:
         engine = sql_engine(at(port), "ordering")
         begin = time.monotonic()
@@ -422,7 +422,7 @@ def test_a_command_ends_by_its_deadline_though_nobody_can_be_logged_in(
 def test_a_server_that_falls_silent_right_after_the_login_holds_nobody_up(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.platform.sql.LOGIN_TIMEOUT", 1)
+    monkeypatch.setattr("shared.frame.sql.engines.LOGIN_TIMEOUT", 1)
     server.answer = lambda request: None if request.kind == "login" or "datatype" in request.procedure else Silence()
     engine = sql_engine(server.url, "ordering")
     begin = time.monotonic()

@@ -22,8 +22,8 @@ from shared.customers.commands.make_address_default import MakeAddressDefault, m
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.remove_address import RemoveAddress, remove_address
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.messaging.envelope import Metadata
 from shared.kernel.refusals import StaleVersion
-from shared.messaging.envelope import Metadata
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.change_shipping_address import ChangeShippingAddress, change_shipping_address
@@ -36,7 +36,7 @@ from tests.support.app import app_globals
 from tests.support.shop import SHIPPING, Shop
 
 if TYPE_CHECKING:
-    from shared.platform.http.api import Api
+    from shared.frame.http.api import Api
 
 type Prepared = tuple[str, Any, Any, int]
 """A context, a handler and a command on something at this version; 0 makes something new."""

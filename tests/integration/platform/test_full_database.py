@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.tables import LOG
-from shared.messaging.envelope import Metadata
-from shared.messaging.sql_errors import FULL, is_full, is_transient
-from shared.platform.http.problems import problem_of
-from shared.platform.sql import sql_engine
-from shared.platform.write_side import WriteSide
+from shared.frame.http.problems import problem_of
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.engines import sql_engine
+from shared.frame.sql.errors import FULL, is_full, is_transient
+from shared.frame.write_side.commands import WriteSide
 from tests.support.shop import Shop
 
 

@@ -10,9 +10,9 @@ from shared.catalog.repository import Products
 from shared.catalog.tables import LOG as CATALOG
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
-from shared.messaging.envelope import Accepted, Metadata, Recorded
-from shared.messaging.lines import Lines
-from shared.messaging.unit_of_work import LostRace, UnitOfWork
+from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
+from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
 from shared.ordering.tables import LOG as ORDERING

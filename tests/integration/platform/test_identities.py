@@ -17,18 +17,18 @@ import sqlalchemy as sa
 from azure.servicebus._pyamqp import _connection as amqp
 from azure.servicebus._pyamqp import cbs
 
-from shared.messaging.envelope import Envelope
-from shared.platform import identity
-from shared.platform.cosmos import ReadModels
-from shared.platform.reading import point_read
-from shared.platform.settings import Settings
-from shared.platform.sql import (
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform import identity
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.read_your_writes import point_read
+from shared.frame.sql.engines import (
     CONNECTION_LIFE,
     SQL_COPT_SS_ACCESS_TOKEN,
     context_engine,
     query_engine,
 )
-from shared.platform.topics import ServiceBusTopic
 from tests.support.identities import (
     TOKEN_LIFE,
     Certificate,

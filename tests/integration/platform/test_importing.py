@@ -62,7 +62,7 @@ def test_importing_the_app_and_asking_for_its_functions_connects_to_nothing(kind
     [
         "import socket; socket.create_connection(('127.0.0.1', 1))",
         "import sqlite3; sqlite3.connect(':memory:')",
-        "from shared.platform.sql import sql_engine; sql_engine('sqlite:////tmp/x.db', 'ordering').connect()",
+        "from shared.frame.sql.engines import sql_engine; sql_engine('sqlite:////tmp/x.db', 'ordering').connect()",
     ],
 )
 def test_a_connection_would_be_noticed(code: str) -> None:
@@ -109,7 +109,7 @@ def readers(folder: Path) -> set[str]:
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    assert readers(ROOT / "shared") == {"platform/settings.py"}
+    assert readers(ROOT / "shared") == {"frame/platform/settings.py"}
 
 
 @pytest.mark.parametrize("code", ["import os\nos.environ['X']", "import os\nos.getenv('X')", "from os import environ"])

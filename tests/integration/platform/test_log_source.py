@@ -13,12 +13,12 @@ from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import SHAPES, view_of
-from shared.messaging.change import Change, Create
-from shared.messaging.container import Container, replaced
-from shared.messaging.envelope import Metadata, Recorded
-from shared.messaging.projection import Projection
-from shared.platform.log_source import LogSource
-from shared.platform.partitions import AsProjected, History, OfAggregates, Own, Place, as_projected
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.read_side.container import Container, replaced
+from shared.frame.read_side.document_update import Change, Create
+from shared.frame.read_side.log_source import LogSource
+from shared.frame.read_side.partitions import AsProjected, History, OfAggregates, Own, Place, as_projected
+from shared.frame.read_side.projection import Projection
 from tests.support.containers import only
 from tests.support.shop import Shop
 
@@ -119,7 +119,7 @@ async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
             await catalog.patch_item(str(product_id), SHELF, [writes.pop()])
         return await replaced(container, document, before)
 
-    monkeypatch.setattr("shared.platform.log_source.replaced", replaced_too_late)
+    monkeypatch.setattr("shared.frame.read_side.log_source.replaced", replaced_too_late)
     await source.heal(catalog, SHELF)
     assert writes == []
     assert await source.differences(catalog, SHELF) == []

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from infra.local.containers import TOPOLOGY, create
-from shared.messaging.wire import to_body
+from shared.frame.context import App
+from shared.frame.http.declared import declared
+from shared.frame.messaging.wire import to_body
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.context import App
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import Served
-from shared.platform.http.declared import declared
-from shared.platform.reading import NO_WAIT
-from shared.platform.settings import Settings
 from tests.support.cosmos import KEY, start, stop
 from tests.support.shop import Shop
 from tests.support.triggers import context, message, trigger

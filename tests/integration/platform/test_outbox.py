@@ -8,12 +8,13 @@ from queue import SimpleQueue
 import pytest
 import sqlalchemy as sa
 
-from shared.messaging.relay import TopicUnreachable
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform import telemetry
+from shared.frame.platform.settings import Settings
+from shared.frame.write_side import outbox
+from shared.frame.write_side.outbox import Outbox
+from shared.frame.write_side.relay import TopicUnreachable
 from shared.ordering.tables import LOG, SCHEMA
-from shared.platform import outbox, telemetry
-from shared.platform.outbox import Outbox
-from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic
 from tests.support.shop import Shop
 
 NOWHERE = Settings(sql="", cosmos="", service_bus="Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=n;SharedAccessKey=k")

@@ -13,13 +13,13 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
+from shared.frame.platform.input import After
+from shared.frame.read_side import read_your_writes
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
 from shared.kernel.refusals import Unavailable
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
-from shared.platform import reading
-from shared.platform.generations import Served
-from shared.platform.input import After
-from shared.platform.reading import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
 
 
 class Documents:
@@ -54,8 +54,8 @@ async def gone_afterwards(*tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert not reading._watches, "nobody looks when nobody waits"
-        assert not reading._waiting, "whoever stops waiting gives the place back"
+        assert not read_your_writes._watches, "nobody looks when nobody waits"
+        assert not read_your_writes._waiting, "whoever stops waiting gives the place back"
 
 
 async def refused(task: asyncio.Task[Any]) -> Unavailable:
@@ -67,7 +67,7 @@ async def refused(task: asyncio.Task[Any]) -> Unavailable:
 
 async def until_all_wait(count: int) -> None:
     async with asyncio.timeout(10):
-        while reading._waiting.total() < count:  # noqa: ASYNC110  # it tells nobody
+        while read_your_writes._waiting.total() < count:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0)
 
 
@@ -99,7 +99,7 @@ async def test_who_waits_for_one_document_shares_its_looks() -> None:
 
 
 async def test_whoever_comes_later_is_looked_for_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "LONGEST_LOOK", 30.0)
+    monkeypatch.setattr(read_your_writes, "LONGEST_LOOK", 30.0)
     documents = Documents()
     first = waiting(documents, "d", 2, wait_for(30, uuid4()))
     async with gone_afterwards(first):
@@ -141,7 +141,7 @@ async def gone_afterwards_but(still: list[asyncio.Task[Any]], *tasks: asyncio.Ta
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert reading._waiting.total() == sum(not task.done() for task in still)
+        assert read_your_writes._waiting.total() == sum(not task.done() for task in still)
 
 
 @pytest.mark.parametrize("held", [0, 3])
@@ -269,4 +269,4 @@ async def test_who_grants_no_time_takes_no_place() -> None:
     documents = Documents()
     await refused(waiting(documents, "d", 1, NO_WAIT))
     assert documents.looks == {"d": 1}
-    assert UUID(int=0) not in reading._waiting
+    assert UUID(int=0) not in read_your_writes._waiting

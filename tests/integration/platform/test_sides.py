@@ -15,16 +15,16 @@ from shared.catalog.tables import LOG as CATALOG
 from shared.contexts import CONTEXTS
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.tables import LOG as CUSTOMERS
-from shared.messaging.envelope import Metadata
+from shared.frame.context import App
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.sql.engines import context_engine, query_engine
+from shared.frame.write_side.held import page_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG as ORDERING
 from shared.ordering.tables import ORDERS
-from shared.platform.context import App
-from shared.platform.cosmos import ReadModels
-from shared.platform.held import page_of
-from shared.platform.settings import Settings
-from shared.platform.sql import context_engine, query_engine
 from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
 
@@ -57,8 +57,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
         return engines[-1]
 
-    monkeypatch.setattr("shared.platform.context.context_engine", writing)
-    monkeypatch.setattr("shared.platform.context.query_engine", reading)
+    monkeypatch.setattr("shared.frame.context.context_engine", writing)
+    monkeypatch.setattr("shared.frame.context.query_engine", reading)
     yield tables
     for engine in engines:
         engine.dispose()

@@ -11,11 +11,11 @@ import pytest
 from azure.servicebus._pyamqp import _connection as amqp
 from azure.servicebus._pyamqp.aio import _connection_async as asynchronous_amqp
 
+from shared.frame.messaging.dead_letters import DeadLetters
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform.settings import Settings
+from shared.frame.write_side.relay import TopicUnreachable
 from shared.kernel.refusals import Unavailable
-from shared.messaging.relay import TopicUnreachable
-from shared.platform.dead_letters import DeadLetters
-from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic
 from tests.integration.platform.test_topics import NAME, events
 from tests.support.identities import Certificate, make_certificate, tls_in_front_of
 from tests.support.servicebus import running_engine

@@ -14,12 +14,12 @@ from uuid import UUID, uuid4
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
 
-from shared.messaging.envelope import Envelope
-from shared.messaging.relay import Topic, TopicUnreachable
-from shared.messaging.wire import CONTENT_TYPE, from_body, to_body
-from shared.platform import topics
-from shared.platform.settings import Settings
-from shared.platform.topics import EventTooLarge, ServiceBusTopic
+from shared.frame.messaging import topics
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import EventTooLarge, ServiceBusTopic
+from shared.frame.messaging.wire import CONTENT_TYPE, from_body, to_body
+from shared.frame.platform.settings import Settings
+from shared.frame.write_side.relay import Topic, TopicUnreachable
 from tests.support.servicebus import CONFIG, running_engine, running_servicebus
 from tests.support.topic import KeptTopic
 
@@ -212,7 +212,7 @@ def test_nobody_there_is_an_outage() -> None:
 def test_a_broker_that_takes_bytes_and_never_answers_is_unreachable_before_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(topics, "PATIENCE", 1.0)
+    monkeypatch.setattr(topics, "TIMEOUT", 1.0)
     with (
         running_engine() as engine,
         topic_at(engine.connection_string) as topic,

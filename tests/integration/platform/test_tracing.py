@@ -8,20 +8,20 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan
 
-from shared.messaging.envelope import Metadata
+from shared.frame.context import App
+from shared.frame.http.declared import declared
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.write_side.outbox import Outbox
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG
 from shared.ordering.views.customer_orders import ListOrders, list_orders
 from shared.ordering.views.customer_summary import new_summary
-from shared.platform.context import App
-from shared.platform.cosmos import ReadModels
-from shared.platform.generations import Served
-from shared.platform.http.declared import declared
-from shared.platform.outbox import Outbox
-from shared.platform.reading import NO_WAIT
-from shared.platform.settings import Settings
 from tests.support.servicebus import running_servicebus
 from tests.support.shop import SHIPPING, Shop
 from tests.support.telemetry import Observed, observing, parent_of, traceparent_of, written

@@ -15,10 +15,12 @@ from stamina.instrumentation import get_on_retry_hooks, set_on_retry_hooks
 from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.sql.errors import TRANSIENT
+from shared.frame.write_side import commands
+from shared.frame.write_side.commands import DEADLINE, KeyReused, WriteSide
+from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork
 from shared.kernel.refusals import StaleVersion
-from shared.messaging.envelope import Accepted, Metadata
-from shared.messaging.sql_errors import TRANSIENT
-from shared.messaging.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
@@ -27,8 +29,6 @@ from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty, Orde
 from shared.ordering.events import OrderCreatedV1
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
-from shared.platform import write_side
-from shared.platform.write_side import DEADLINE, KeyReused, WriteSide
 from tests.support.shop import SHIPPING, Shop, rows
 
 
@@ -304,7 +304,7 @@ def test_an_error_of_azure_sql_that_passes_undoes_the_transaction_and_another_on
 
 
 def test_a_race_that_is_always_lost_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_side, "DEADLINE", CONNECTING + 0.2)
+    monkeypatch.setattr(commands, "DEADLINE", CONNECTING + 0.2)
     tries = []
 
     def always_overtaken(_command: SubmitOrder, _orders: Orders) -> Accepted:
@@ -439,7 +439,7 @@ def test_a_refusal_is_not_told_when_there_is_no_time_to_see_what_was_accepted(
     order_id = shop.order()
 
     def late(command: SubmitOrder, orders: Orders) -> Accepted:
-        monkeypatch.setattr("shared.messaging.unit_of_work.CONNECTING", 100)
+        monkeypatch.setattr("shared.frame.write_side.unit_of_work.CONNECTING", 100)
         return submit_order(command, orders)
 
     monkeypatch.setattr(UnitOfWork, "stand_in_line", lambda *_: None)

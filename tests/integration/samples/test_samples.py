@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusSubQueue
 
-from shared.messaging.envelope import Envelope
-from shared.platform.topics import to_message
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import to_message
 from tests.support.servicebus import CONFIG, REPOSITORY, running_servicebus
 
 WITHIN = 60.0

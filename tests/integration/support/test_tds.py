@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from shared.platform.sql import sql_engine
+from shared.frame.sql.engines import sql_engine
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
 from tests.support.tds import (

@@ -11,7 +11,7 @@ HEADER, PACKET = 8, 4096
 ANSWER = 4
 _LAST, _RESETS = 0x01, 0x08 | 0x10
 
-_PATIENCE = 5
+_TIMEOUT = 5
 """Seconds that a connection has to end; its thread may be busy with the test's own answer."""
 
 How = Literal["RST", "FIN"]
@@ -94,7 +94,7 @@ class Connection:
         """Let the thread that waits in this connection end it, and wait for that."""
         with suppress(OSError):  # it is over already
             self._asking.send(how[:1].encode())
-        self._over.wait(_PATIENCE)
+        self._over.wait(_TIMEOUT)
 
     def close(self) -> None:
         """Close its sockets."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from shared.messaging.change import Create, Patch, applied
-from shared.messaging.shape import Shapes
+from shared.frame.read_side.document_update import Create, Patch, applied
+from shared.frame.read_side.shape import Shapes
 
 SHAPES = Shapes(what="A document", today=1, mend="Nothing.")
 

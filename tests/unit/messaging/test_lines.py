@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.messaging.lines import Lines
+from shared.frame.write_side.lines import Lines
 
 
 def test_who_comes_first_is_served_first() -> None:

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
-from shared.messaging.codec import EventCodec, UnknownEventType
-from shared.messaging.envelope import Envelope
+from shared.frame.messaging.codec import EventCodec, UnknownEventType
+from shared.frame.messaging.envelope import Envelope
 from shared.ordering import tables as ordering
 from tests.support.compatibility import incompatibilities
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.messaging import publisher
-from shared.messaging.publisher import Publisher
-from shared.messaging.relay import TopicUnreachable
+from shared.frame.write_side import publisher
+from shared.frame.write_side.publisher import Publisher
+from shared.frame.write_side.relay import TopicUnreachable
 
 LONG = 10.0
 """Seconds within which what should happen has happened, on a loaded machine."""

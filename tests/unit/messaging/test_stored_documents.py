@@ -26,11 +26,13 @@ from shared.catalog.events import (
     StockRecountedV1,
 )
 from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
-from shared.messaging.change import applied, folded
-from shared.messaging.envelope import Envelope, Recorded
-from shared.messaging.shape import Shapes, UnreadableShape
-from shared.operations import drift, lag, rebuilding
-from shared.operations.rebuilding import Rebuild, Step
+from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.operations import drift, lag, rebuilding
+from shared.frame.operations.rebuilding import Rebuild, Step
+from shared.frame.read_side import generations
+from shared.frame.read_side.document_update import applied, folded
+from shared.frame.read_side.generations import State
+from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,
@@ -42,8 +44,6 @@ from shared.ordering.events import (
 )
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.order_documents import document_of
-from shared.platform import generations
-from shared.platform.generations import State
 
 GOLDEN = Path(__file__).parents[1]
 ID = UUID(int=1)

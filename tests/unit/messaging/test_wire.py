@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.envelope import Envelope
-from shared.messaging.wire import from_body, to_body
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.wire import from_body, to_body
 
 ENVELOPE = Envelope(
     event_id=UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"),

@@ -9,13 +9,13 @@ from uuid import UUID
 import azure.functions as func
 import pytest
 
+from shared.frame.http.answers import created, failed, finished, no_content, not_cached, ok_or_not_modified
+from shared.frame.http.requests import QueryCall
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.input import QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.kernel.refusals import NotFound
-from shared.messaging.envelope import Accepted
-from shared.platform.http.answers import created, done, failed, finished, found, told
-from shared.platform.http.requests import QueryCall
-from shared.platform.input import QueryInput
-from shared.platform.output import Answer
-from shared.platform.reading import NO_WAIT
 
 ACCEPTED = Accepted(UUID(int=7), 3)
 CONTEXT = cast("func.Context", SimpleNamespace(trace_context=SimpleNamespace(trace_parent=None), invocation_id="one"))
@@ -50,18 +50,22 @@ def test_what_is_new_is_told_with_its_place_and_its_version() -> None:
 
 def test_what_was_done_is_told_without_a_body_and_the_second_time_as_such() -> None:
     headers = {"ETag": '"3"', "Cache-Control": "no-store"}
-    assert written(done(ACCEPTED)) == (204, b"", headers)
-    assert written(done(replace(ACCEPTED, replayed=True))) == (204, b"", headers | {"Idempotent-Replayed": "true"})
+    assert written(no_content(ACCEPTED)) == (204, b"", headers)
+    assert written(no_content(replace(ACCEPTED, replayed=True))) == (
+        204,
+        b"",
+        headers | {"Idempotent-Replayed": "true"},
+    )
 
 
 def test_what_is_so_at_this_moment_is_not_to_be_kept() -> None:
     headers = {"Cache-Control": "no-store", "Content-Type": "application/json"}
-    assert written(told(ADA)) == (200, b'{"firstName":"Ada"}', headers)
+    assert written(not_cached(ADA)) == (200, b'{"firstName":"Ada"}', headers)
 
 
 def test_what_a_query_found_may_be_kept_by_its_caller_who_asks_each_time() -> None:
     headers = {"ETag": '"3"', "Cache-Control": "private, no-cache"}
-    first, again = (found(QueryCall(QueryInput(), NO_WAIT, known), ADA, '"3"') for known in (None, '"3"'))
+    first, again = (ok_or_not_modified(QueryCall(QueryInput(), NO_WAIT, known), ADA, '"3"') for known in (None, '"3"'))
     assert written(first) == (200, b'{"firstName":"Ada"}', headers | {"Content-Type": "application/json"})
     assert written(again) == (304, b"", headers)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from shared.platform.http import fallback
+from shared.frame.http import fallback
 from tests.support.app import app_globals
 from tests.support.stack import ROOT
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.platform.http.api import Api
+from shared.frame.http.api import Api
 from tests.support.app import app_globals
 from tests.support.stack import ROOT
 
@@ -39,7 +39,7 @@ async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPa
     async def noting(pieces: Mapping[str, object]) -> None:
         done.append(set(pieces))
 
-    monkeypatch.setattr("shared.platform.timers.beside_one_another", noting)
+    monkeypatch.setattr("shared.frame.timers.beside_one_another", noting)
     await FUNCTIONS["relay_events"](None, None)
     await FUNCTIONS["keep_watch"](None)
     assert done == [{name for api in APIS for name in api.sweeps}, {name for api in APIS for name in api.watches}]

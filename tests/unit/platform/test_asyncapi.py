@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from shared.platform.http.asyncapi import document
-from shared.platform.http.openapi import SCHEMAS, Untitled
+from shared.frame.http.asyncapi import document
+from shared.frame.http.openapi import SCHEMAS, Untitled
 from tests.support.app import app_globals
 from tests.support.clients import node_modules
 from tests.support.compatibility import incompatibilities

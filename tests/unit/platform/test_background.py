@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.platform import background
-from shared.platform.background import LONGEST_PAUSE, with_pause
+from shared.frame.platform import background
+from shared.frame.platform.background import LONGEST_PAUSE, with_pause
 
 
 @pytest.fixture

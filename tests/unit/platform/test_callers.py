@@ -7,11 +7,11 @@ from uuid import UUID
 import azure.functions as func
 import pytest
 
+from shared.frame.http.callers import PRINCIPAL, admit, caller_of
+from shared.frame.http.problems import Problem
+from shared.frame.platform.callers import Caller
+from shared.frame.platform.settings import is_unguarded
 from shared.kernel.refusals import Unavailable
-from shared.platform.callers import Caller
-from shared.platform.http.callers import PRINCIPAL, admit, caller_of
-from shared.platform.http.problems import Problem
-from shared.platform.settings import is_unguarded
 from shared.roles import CUSTOMERS, Role
 from tests.support import principals
 

@@ -16,6 +16,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from shared.customers.commands.register_customer import RegisterCustomer
+from shared.frame.http.problems import Problem
+from shared.frame.http.requests import MAX_BODY, MAX_ERRORS, CommandCall, command_call, query_call
+from shared.frame.platform.input import Input, Text
 from shared.kernel.refusals import Invalid
 from shared.ordering.commands.add_item import AddItem
 from shared.ordering.commands.cancel_order import CancelOrder
@@ -23,9 +26,6 @@ from shared.ordering.commands.confirm_order import ConfirmOrder
 from shared.ordering.commands.create_order import CreateOrder
 from shared.ordering.commands.submit_order import SubmitOrder
 from shared.ordering.views.order_details import ReadOrder
-from shared.platform.http.problems import Problem
-from shared.platform.http.requests import MAX_BODY, MAX_ERRORS, CommandCall, command_call, query_call
-from shared.platform.input import Input, Text
 from tests.support.principals import shop
 
 ORDER, PRODUCT = UUID("0b9a4c1e-6f0d-4c52-9d3b-2f8c7a1e5d60"), UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7")

@@ -3,7 +3,7 @@
 import gzip
 import re
 
-from shared.platform.http.console import ASSETS, FILES, HEADERS
+from shared.frame.http.console import ASSETS, FILES, HEADERS
 
 LIBRARIES = {"preact-htm.js": "htm", "uplot.js": "uplot"}
 LICENCES = {"LICENSE-htm.txt": "htm 3.1.1", "LICENSE-preact.txt": "Preact", "LICENSE-uplot.txt": "uPlot 1.6.32"}

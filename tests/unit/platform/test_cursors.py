@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
+from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
 from shared.kernel.refusals import Invalid
-from shared.platform.cursors import LONGEST, cursor_at, place_of
 
 PLACE = "2026-11-29T01:00:00.000000Z/0f8c2f5e-3b7a-4c1d-9e64-2a5b7d90c002"
 CURSOR = cursor_at(PLACE, "list", 3)

@@ -2,7 +2,7 @@
 
 import re
 
-from shared.platform.http.docs import ASSETS, FILES
+from shared.frame.http.docs import ASSETS, FILES
 
 VERSION = "5.35.0"
 

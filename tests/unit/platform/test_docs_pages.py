@@ -7,7 +7,7 @@ from typing import Any, cast
 import azure.functions as func
 import pytest
 
-from shared.platform.http.docs import ASSETS
+from shared.frame.http.docs import ASSETS
 from tests.support.app import app_globals
 
 APP = app_globals()

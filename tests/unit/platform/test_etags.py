@@ -8,15 +8,15 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.catalog.views.product_details import ReadProduct, read_product
-from shared.messaging.envelope import Accepted
+from shared.frame.http import etags
+from shared.frame.http.answers import no_content, ok_or_not_modified
+from shared.frame.http.requests import QueryCall
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.input import QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.views.order_details import ReadOrder, read_order
-from shared.platform.generations import Served
-from shared.platform.http import etags
-from shared.platform.http.answers import done, found
-from shared.platform.http.requests import QueryCall
-from shared.platform.input import QueryInput
-from shared.platform.output import Answer
-from shared.platform.reading import NO_WAIT
 
 if TYPE_CHECKING:
     from azure.cosmos.aio import ContainerProxy
@@ -150,19 +150,19 @@ def asked(if_none_match: str | None) -> QueryCall[QueryInput]:
 
 @pytest.mark.parametrize("etag", ['"3.1.2"', None])
 def test_a_query_answers_its_tag_with_the_body_and_without(etag: str | None) -> None:
-    full = found(asked(None), Shown(name="Ada"), etag)
+    full = ok_or_not_modified(asked(None), Shown(name="Ada"), etag)
     tag = full.headers["ETag"]
     assert tag == (etag or etags.of_content(full.get_body()))
-    same = found(asked(f"W/{tag}"), Shown(name="Ada"), etag)
+    same = ok_or_not_modified(asked(f"W/{tag}"), Shown(name="Ada"), etag)
     assert (full.status_code, full.get_body()) == (200, b'{"name":"Ada"}')
     assert (same.status_code, same.get_body()) == (304, b"")
     for answer in (full, same):
         assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == (tag, "private, no-cache")
-    assert found(asked('"other"'), Shown(name="Ada"), etag).status_code == 200
+    assert ok_or_not_modified(asked('"other"'), Shown(name="Ada"), etag).status_code == 200
 
 
 def test_a_command_answers_the_tag_of_the_version_that_it_made() -> None:
-    answer = done(Accepted(ID, 7))
+    answer = no_content(Accepted(ID, 7))
     assert (answer.status_code, answer.headers["ETag"], answer.headers["Cache-Control"]) == (204, '"7"', "no-store")
     assert "Idempotent-Replayed" not in answer.headers
-    assert done(Accepted(ID, 7, replayed=True)).headers["Idempotent-Replayed"] == "true"
+    assert no_content(Accepted(ID, 7, replayed=True)).headers["Idempotent-Replayed"] == "true"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.platform.http.fallback import allowed_at
+from shared.frame.http.fallback import allowed_at
 
 ROUTES = {
     "orders": frozenset({"POST"}),

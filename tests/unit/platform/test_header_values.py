@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.platform.http.header_values import is_json, preference
+from shared.frame.http.header_values import is_json, preference
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from uuid import uuid4
 import azure.functions as func
 import pytest
 
-from shared.platform.http.callers import CONSOLE, INTENT, require_intent
-from shared.platform.http.problems import Problem
+from shared.frame.http.callers import CONSOLE, INTENT, require_intent
+from shared.frame.http.problems import Problem
 from tests.support import principals
 from tests.support.app import app_globals
 

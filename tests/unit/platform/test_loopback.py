@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.platform.loopback import is_loopback
+from shared.frame.platform.loopback import is_loopback
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import TypeAdapter, ValidationError
 
 from shared.contexts import ABOUT
+from shared.frame.http import openapi_parts as parts
+from shared.frame.http.api import PREFIX, Operation
+from shared.frame.http.fallback import PAGES
+from shared.frame.http.openapi import document
+from shared.frame.platform.callers import OPEN
+from shared.frame.platform.input import Input, Text
 from shared.ordering.commands.add_item import AddItem
-from shared.platform.callers import OPEN
-from shared.platform.http import openapi_parts as parts
-from shared.platform.http.api import PREFIX, Operation
-from shared.platform.http.fallback import PAGES
-from shared.platform.http.openapi import document
-from shared.platform.input import Input, Text
 from tests.support.app import app_globals, http_functions
 
 ROOT = Path(__file__).parents[3]

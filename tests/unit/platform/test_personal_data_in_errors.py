@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel
 
-from shared.messaging.codec import UnfitPayload
-from shared.messaging.wire import from_body, to_body
-from shared.operations.errors import described
-from shared.platform.input import Input, QueryInput
-from shared.platform.output import Answer
+from shared.frame.messaging.codec import UnfitPayload
+from shared.frame.messaging.wire import from_body, to_body
+from shared.frame.operations.errors import described
+from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.output import Answer
 from tests.support.app import app_globals
 from tests.unit.messaging.test_published_events import CODECS, ENVELOPE, EVENTS, golden
 

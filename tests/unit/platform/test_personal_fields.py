@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
+from shared.frame.platform.input import Input
 from shared.kernel.personal import PERSONAL, Personal, personal_fields, text_fields
-from shared.platform.input import Input
 from tests.support.app import app_globals
 from tests.unit.messaging.test_published_events import EVENTS
 

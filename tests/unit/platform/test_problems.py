@@ -9,12 +9,12 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
+from shared.frame.http.problems import Problem, problem_of, render
+from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.write_side.commands import KeyReused
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.kernel.refusals import InputError, Invalid, Refusal, StaleVersion, Unavailable
-from shared.messaging.shape import UnreadableShape
-from shared.messaging.unit_of_work import LostRace
 from shared.ordering.domain import errors
-from shared.platform.http.problems import Problem, problem_of, render
-from shared.platform.write_side import KeyReused
 
 REFUSALS: list[tuple[type[Refusal], int, str]] = [
     (Refusal, 409, "refused"),

@@ -6,9 +6,9 @@ import azure.functions as func
 import pytest
 from pydantic import Field
 
+from shared.frame.http.requests import query_call
+from shared.frame.platform.input import QueryInput
 from shared.kernel.refusals import Invalid
-from shared.platform.http.requests import query_call
-from shared.platform.input import QueryInput
 from tests.support.principals import shop
 
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import azure.functions as func
 import pytest
 
-from shared.platform.http.api import Operation
-from shared.platform.input import QueryInput, owner_fields
+from shared.frame.http.api import Operation
+from shared.frame.platform.input import QueryInput, owner_fields
 from shared.roles import Role
 from tests.support import principals
 from tests.support.app import app_globals

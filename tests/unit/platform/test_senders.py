@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from shared.messaging.relay import TopicUnreachable
-from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform.settings import Settings
+from shared.frame.write_side.relay import TopicUnreachable
 
 NOWHERE = Settings(sql="", cosmos="", service_bus="Endpoint=sb://127.0.0.1:1/;SharedAccessKeyName=n;SharedAccessKey=k")
 

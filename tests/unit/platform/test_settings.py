@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.platform.settings import MissingSettings, Settings
+from shared.frame.platform.settings import MissingSettings, Settings
 
 CONNECTIONS = {
     "SqlConnection": "sqlite:///tandem.db",

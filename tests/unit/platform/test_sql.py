@@ -10,15 +10,15 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.sql_errors import TRANSIENT, error_number, is_transient
-from shared.platform.settings import Settings
-from shared.platform.sql import (
+from shared.frame.platform.settings import Settings
+from shared.frame.sql.engines import (
     SQL_COPT_SS_ACCESS_TOKEN,
     TOKEN_SCOPE,
     context_engine,
     packed,
     sql_engine,
 )
+from shared.frame.sql.errors import TRANSIENT, error_number, is_transient
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
 
 URL = "mssql+pyodbc://127.0.0.1:1/tandem?driver={}"

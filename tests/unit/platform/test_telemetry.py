@@ -11,9 +11,9 @@ import pytest
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.trace import SpanKind, StatusCode
 
+from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
+from shared.frame.platform import telemetry
 from shared.kernel.refusals import NotFound
-from shared.messaging.envelope import Accepted, Envelope, Metadata
-from shared.platform import telemetry
 from tests.support.telemetry import Observed, observing, parent_of, trace_of, traceparent_of, written
 
 REQUEST = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from azure.core.exceptions import ServiceRequestError
 
-from shared.platform.patience import tell
+from shared.frame.messaging.retries import tell
 
 logger = logging.getLogger("telling")
 

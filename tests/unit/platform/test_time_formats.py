@@ -6,7 +6,7 @@ import sys
 TRIED_AND_COMPILED = """
 import _strptime
 from azure.functions.meta import _BaseConverter
-from shared.platform.time_formats import keep_time_formats
+from shared.frame.platform.time_formats import keep_time_formats
 
 {first}
 compiled, compile = [], _strptime.TimeRE.compile

@@ -8,9 +8,9 @@ from typing import Any, cast
 import azure.functions as func
 import pytest
 
-from shared.messaging.threads import Threads
-from shared.platform.http.api import Api
-from shared.platform.timers import SomeFailed, timers
+from shared.frame.http.api import Api
+from shared.frame.platform.threads import Threads
+from shared.frame.timers import SomeFailed, timers
 
 
 def invocation() -> func.Context:
@@ -67,7 +67,7 @@ async def test_a_relay_that_hangs_keeps_nobody_waiting() -> None:
 def thread(monkeypatch: pytest.MonkeyPatch) -> Threads:
     """The one thread that relays have."""
     one = Threads("sweeping", 1)
-    monkeypatch.setattr("shared.platform.timers.SWEEPING", one)
+    monkeypatch.setattr("shared.frame.timers.SWEEPING", one)
     return one
 
 
@@ -100,7 +100,7 @@ async def test_a_store_that_is_away_is_one_line_at_each_tick(caplog: pytest.LogC
 
     with pytest.raises(SomeFailed):
         await function(apis_of(orders=fails), "relay_events")(None, invocation())
-    [line] = [record for record in caplog.records if record.name == "shared.platform.timers"]
+    [line] = [record for record in caplog.records if record.name == "shared.frame.timers"]
     assert line.exc_info is None
     assert line.getMessage().endswith("at the next tick: ConnectionRefusedError: [Errno 111] refused")
 

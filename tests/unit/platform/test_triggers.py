@@ -3,11 +3,11 @@
 import azure.functions as func
 import pytest
 
-from shared.messaging.envelope import Envelope
-from shared.messaging.projection import GapInLog
-from shared.messaging.wire import to_body
-from shared.platform.patience import pause_after
-from shared.platform.subscriptions import Consumer, trigger
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.retries import pause_after
+from shared.frame.messaging.subscriptions import Consumer, trigger
+from shared.frame.messaging.wire import to_body
+from shared.frame.read_side.projection import GapInLog
 from tests.support.triggers import Trigger, context, message
 from tests.support.triggers import trigger as trigger_of
 from tests.unit.messaging.test_wire import ENVELOPE
@@ -23,7 +23,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(pause: float) -> None:
         seconds.append(pause)
 
-    monkeypatch.setattr("shared.platform.subscriptions.asyncio.sleep", sleep)
+    monkeypatch.setattr("shared.frame.messaging.subscriptions.asyncio.sleep", sleep)
     return seconds
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.platform.http.openapi_parts import PROBLEM
+from shared.frame.http.openapi_parts import PROBLEM
 from tests.support.contract import BrokenContract, Contract
 
 ETAG = {"ETag": {"required": True, "schema": {"type": "string"}}}

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.messaging.columns import Amount, UtcDateTime, exact_text, text
+from shared.frame.sql.columns import Amount, UtcDateTime, exact_text, text
 
 revision = "0001"
 down_revision = None

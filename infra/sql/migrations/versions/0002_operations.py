@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.messaging.columns import UtcDateTime, exact_text, text
+from shared.frame.sql.columns import UtcDateTime, exact_text, text
 
 revision = "0002"
 down_revision = "0001"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.messaging.columns import text
+from shared.frame.sql.columns import text
 
 revision = "0005"
 down_revision = "0004"

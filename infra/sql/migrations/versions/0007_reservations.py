@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from shared.messaging.columns import UtcDateTime
+from shared.frame.sql.columns import UtcDateTime
 
 revision = "0007"
 down_revision = "0006"

@@ -9,7 +9,7 @@ from azure.servicebus.exceptions import ServiceBusError
 from tests.integration.local.servicebus.topology import config, queue, topic
 from tests.support.servicebus import running_servicebus
 
-PATIENCE = 20.0  # seconds
+TIMEOUT = 20.0  # seconds
 
 CONFIG = config(
     queue("archive"),
@@ -34,12 +34,12 @@ def test_messages_and_dead_letters_are_forwarded() -> None:
             events.send_messages(ServiceBusMessage("news"))
             work.send_messages(ServiceBusMessage("poison"))
             with client.get_queue_receiver("archive") as receiver:
-                (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+                (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
                 assert str(message) == "news"
             with client.get_queue_receiver("work") as receiver:
-                receiver.abandon_message(receiver.receive_messages(1, max_wait_time=PATIENCE)[0])
+                receiver.abandon_message(receiver.receive_messages(1, max_wait_time=TIMEOUT)[0])
             with client.get_queue_receiver("failures") as receiver:
-                (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+                (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
                 assert message.dead_letter_reason == "MaxDeliveryCountExceeded"
                 assert message.dead_letter_source == "work"
             with (
@@ -57,7 +57,7 @@ def test_what_the_target_of_a_forward_refuses_is_in_the_transfer_dead_letters_of
             undeliverable = ServiceBusSubQueue.TRANSFER_DEAD_LETTER
             dead = client.get_subscription_receiver("events", "ordered", sub_queue=undeliverable)
             with dead:
-                (message,) = dead.receive_messages(1, max_wait_time=PATIENCE)
+                (message,) = dead.receive_messages(1, max_wait_time=TIMEOUT)
                 assert str(message) == "without a session"
                 assert message.dead_letter_reason == "amqp:not-allowed"
                 assert message.dead_letter_source is None
@@ -74,9 +74,9 @@ def test_a_message_id_may_be_used_again_after_the_window() -> None:
             sent_again = 0
             started = time.monotonic()
             sender.send_messages(ServiceBusMessage("0", message_id="same"))
-            receiver.complete_message(receiver.receive_messages(1, max_wait_time=PATIENCE)[0])
+            receiver.complete_message(receiver.receive_messages(1, max_wait_time=TIMEOUT)[0])
             while not receiver.peek_messages(1):
-                assert time.monotonic() < started + PATIENCE
+                assert time.monotonic() < started + TIMEOUT
                 sent_again += 1
                 sender.send_messages(ServiceBusMessage(str(sent_again), message_id="same"))
             assert time.monotonic() - started >= 1.0

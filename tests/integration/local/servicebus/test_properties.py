@@ -12,7 +12,7 @@ from proton import Message
 from tests.integration.local.servicebus.topology import config, queue, topic
 from tests.support.servicebus import running_servicebus
 
-PATIENCE = 20.0  # seconds
+TIMEOUT = 20.0  # seconds
 
 CONFIG = config(
     queue("plain"),
@@ -39,7 +39,7 @@ def through(client: ServiceBusClient, name: str, *messages: ServiceBusMessage) -
     received: list[ServiceBusReceivedMessage] = []
     with client.get_queue_receiver(name, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE) as receiver:
         while len(received) < len(messages):
-            batch = receiver.receive_messages(len(messages), max_wait_time=PATIENCE)
+            batch = receiver.receive_messages(len(messages), max_wait_time=TIMEOUT)
             assert batch, f"{len(received)} of {len(messages)} messages came"
             received += batch
     return received
@@ -69,7 +69,7 @@ def test_a_topic_numbers_what_comes_through_it(client: ServiceBusClient) -> None
     with client.get_subscription_receiver("events", "all") as receiver:
         numbers: list[int | None] = []
         while len(numbers) < 2:
-            for message in receiver.receive_messages(2, max_wait_time=PATIENCE):
+            for message in receiver.receive_messages(2, max_wait_time=TIMEOUT):
                 numbers.append(message.enqueued_sequence_number)
                 receiver.complete_message(message)
     first, second = numbers
@@ -80,9 +80,9 @@ def test_a_topic_numbers_what_comes_through_it(client: ServiceBusClient) -> None
 def test_a_dead_letter_that_was_not_forwarded_names_no_source(client: ServiceBusClient) -> None:
     with client.get_queue_sender("dead") as sender, client.get_queue_receiver("dead") as receiver:
         sender.send_messages(ServiceBusMessage("x"))
-        receiver.abandon_message(receiver.receive_messages(1, max_wait_time=PATIENCE)[0])
+        receiver.abandon_message(receiver.receive_messages(1, max_wait_time=TIMEOUT)[0])
     with client.get_queue_receiver("dead", sub_queue="deadletter") as receiver:
-        (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+        (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
         receiver.complete_message(message)
     assert message.dead_letter_reason == "MaxDeliveryCountExceeded"
     assert message.dead_letter_source is None
@@ -111,7 +111,7 @@ def test_a_reason_longer_than_the_service_takes_is_refused_and_the_message_stays
 ) -> None:
     with client.get_queue_sender("plain") as sender, client.get_queue_receiver("plain") as receiver:
         sender.send_messages(ServiceBusMessage("x"))
-        (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+        (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
         with pytest.raises(ServiceBusError, match="4096 are allowed"):
             receiver.dead_letter_message(message, **{field: "x" * 4097})
         assert [str(peeked) for peeked in receiver.peek_messages(5, sequence_number=message.sequence_number or 0)] == [

@@ -13,7 +13,7 @@ from azure.servicebus.exceptions import ServiceBusError
 from tests.integration.local.servicebus.topology import config, queue, topic
 from tests.support.servicebus import Engine, running_engine
 
-PATIENCE = 20.0  # seconds
+TIMEOUT = 20.0  # seconds
 
 # azure-servicebus forgets to close a socket whose other end was killed, which Python reports when it collects it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -41,7 +41,7 @@ def drain(receiver: ServiceBusReceiver, count: int) -> list[str]:
     """Receive and complete exactly so many messages."""
     bodies: list[str] = []
     while len(bodies) < count:
-        messages = receiver.receive_messages(count - len(bodies), max_wait_time=PATIENCE)
+        messages = receiver.receive_messages(count - len(bodies), max_wait_time=TIMEOUT)
         assert messages, f"{len(bodies)} of {count} messages came"
         for message in messages:
             bodies.append(str(message))
@@ -56,7 +56,7 @@ def test_messages_of_every_state_survive_a_kill(tmp_path: Path) -> None:
             due = datetime.now(UTC) + timedelta(seconds=3)
             sender.schedule_messages(ServiceBusMessage("scheduled"), due)
         with client.get_queue_receiver("plain") as receiver:
-            done, deferred, dead, failed = receiver.receive_messages(4, max_wait_time=PATIENCE)
+            done, deferred, dead, failed = receiver.receive_messages(4, max_wait_time=TIMEOUT)
             receiver.complete_message(done)
             receiver.defer_message(deferred)
             receiver.dead_letter_message(dead, reason="because")
@@ -65,7 +65,7 @@ def test_messages_of_every_state_survive_a_kill(tmp_path: Path) -> None:
             engine.kill()
     with running_engine(CONFIG, tmp_path) as engine, connected(engine) as client:
         with client.get_queue_receiver("plain") as receiver:
-            (again,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+            (again,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
             assert (str(again), again.delivery_count) == ("failed", 1)
             receiver.complete_message(again)
             assert drain(receiver, 2) == ["ready", "scheduled"]
@@ -74,10 +74,10 @@ def test_messages_of_every_state_survive_a_kill(tmp_path: Path) -> None:
             receiver.complete_message(asked_for)
             with client.get_queue_sender("plain") as sender:
                 sender.send_messages(ServiceBusMessage("new"))
-            (new,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+            (new,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
             assert (new.sequence_number or 0) > (again.sequence_number or 0)
         with client.get_queue_receiver("plain", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
-            (dead,) = dead_letters.receive_messages(1, max_wait_time=PATIENCE)
+            (dead,) = dead_letters.receive_messages(1, max_wait_time=TIMEOUT)
             assert (str(dead), dead.dead_letter_reason) == ("dead", "because")
 
 
@@ -88,7 +88,7 @@ def test_sequence_numbers_are_not_given_twice_even_if_the_queue_was_empty(tmp_pa
             with client.get_queue_sender("plain") as sender:
                 sender.send_messages(ServiceBusMessage("x"))
             with client.get_queue_receiver("plain") as receiver:
-                (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+                (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
                 receiver.complete_message(message)
                 numbers.append(message.sequence_number)
             engine.kill()
@@ -102,7 +102,7 @@ def test_a_delivery_that_dies_with_the_engine_counts_as_failed(tmp_path: Path) -
                 with client.get_queue_sender("plain") as sender:
                     sender.send_messages(ServiceBusMessage("poison"))
             with client.get_queue_receiver("plain") as receiver:
-                (message,) = receiver.receive_messages(1, max_wait_time=PATIENCE)
+                (message,) = receiver.receive_messages(1, max_wait_time=TIMEOUT)
                 assert message.delivery_count == attempt
                 engine.kill()
     with (
@@ -110,7 +110,7 @@ def test_a_delivery_that_dies_with_the_engine_counts_as_failed(tmp_path: Path) -
         connected(engine) as client,
         client.get_queue_receiver("plain", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters,
     ):
-        (message,) = dead_letters.receive_messages(1, max_wait_time=PATIENCE)
+        (message,) = dead_letters.receive_messages(1, max_wait_time=TIMEOUT)
         assert message.dead_letter_reason == "MaxDeliveryCountExceeded"
 
 
@@ -120,7 +120,7 @@ def test_sessions_keep_their_order_and_their_state(tmp_path: Path) -> None:
             sender.send_messages([ServiceBusMessage(str(number), session_id="s") for number in range(4)])
         with client.get_queue_receiver("sessions", session_id="s") as receiver:
             receiver.session.set_state(b"seen 0")
-            first, second = receiver.receive_messages(2, max_wait_time=PATIENCE)
+            first, second = receiver.receive_messages(2, max_wait_time=TIMEOUT)
             receiver.complete_message(first)
             receiver.abandon_message(second)
             engine.kill()
@@ -168,10 +168,10 @@ def test_a_kill_in_the_midst_of_sending_loses_nothing_that_was_acknowledged(tmp_
         threads = [threading.Thread(target=send, args=(engine, mine, name)) for name, mine in enumerate(acknowledged)]
         for thread in threads:
             thread.start()
-        assert enough.wait(PATIENCE)
+        assert enough.wait(TIMEOUT)
         engine.kill()
         for thread in threads:
-            thread.join(PATIENCE)
+            thread.join(TIMEOUT)
             assert not thread.is_alive()
     with running_engine(CONFIG, tmp_path) as engine, connected(engine) as client:
         copies = [received_until_empty(client, subscription) for subscription in "ab"]

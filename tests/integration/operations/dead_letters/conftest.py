@@ -13,9 +13,9 @@ import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from infra.local import issuer
-from shared.messaging.envelope import Envelope
-from shared.platform.settings import Settings
-from shared.platform.topics import ServiceBusTopic
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform.settings import Settings
 from shared.roles import Role
 from tests.e2e.api import eventually
 from tests.integration.local.host.records import Notes, Record

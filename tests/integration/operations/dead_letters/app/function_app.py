@@ -6,15 +6,15 @@ from pathlib import Path
 
 import azure.functions as func
 
-from shared.messaging.envelope import Envelope
-from shared.operations.functions import operations
-from shared.platform import patience
-from shared.platform.cosmos import ReadModels
-from shared.platform.http.api import Api
-from shared.platform.settings import Settings
-from shared.platform.subscriptions import Consumer
+from shared.frame.http.api import Api
+from shared.frame.messaging import retries
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.operations.functions import operations
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
 
-patience.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
+retries.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
 api = Api("test")
 
 

@@ -1,0 +1,98 @@
+"""The answers that triggers give: statuses, headers and bodies that all routes write alike."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import override
+from urllib.parse import quote, urlsplit
+
+import azure.functions as func
+from werkzeug.datastructures import Headers
+
+from shared.frame.http import etags
+from shared.frame.http.problems import problem_of, render
+from shared.frame.http.requests import QueryCall, correlation_id
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.input import QueryInput
+from shared.frame.platform.output import Answer
+
+JSON = "application/json"
+
+_LONE_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+class Bodyless(func.HttpResponse):
+    """An answer without content (204, 304), and so without a media type: azure.functions would write text/plain."""
+
+    def __init__(self, status: HTTPStatus, headers: Mapping[str, str]) -> None:
+        super().__init__(status_code=status)
+        self._headers = _Untyped(headers)
+
+    @property
+    @override
+    def headers(self) -> Headers:
+        return self._headers
+
+
+class _Untyped(Headers):
+    """Headers that get no Content-Type; azure.functions adds one where it finds none."""
+
+    @override
+    def __contains__(self, key: str) -> bool:
+        return key.lower() == "content-type" or super().__contains__(key)
+
+
+def created(accepted: Accepted, answer: Answer, location: str) -> func.HttpResponse:
+    """Answer that something new is at `location`."""
+    return func.HttpResponse(
+        answer.model_dump_json(by_alias=True),
+        status_code=HTTPStatus.CREATED,
+        mimetype=JSON,
+        headers={"Location": location, **_version(accepted)},
+    )
+
+
+def no_content(accepted: Accepted) -> func.HttpResponse:
+    """Answer that a command was carried out."""
+    return Bodyless(HTTPStatus.NO_CONTENT, _version(accepted))
+
+
+def not_cached(answer: Answer) -> func.HttpResponse:
+    """Answer what came of an action, or how things are at this moment: nothing to keep."""
+    return func.HttpResponse(
+        answer.model_dump_json(by_alias=True), mimetype=JSON, headers={"Cache-Control": "no-store"}
+    )
+
+
+def ok_or_not_modified(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:
+    """Answer a query, or 304 if the caller has this very answer; without an etag of its own, its content makes one."""
+    body = answer.model_dump_json(by_alias=True).encode()
+    tag = etag or etags.of_content(body)
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if etags.is_known(call.if_none_match, tag):
+        return Bodyless(HTTPStatus.NOT_MODIFIED, headers)
+    return func.HttpResponse(body, mimetype=JSON, headers=headers)
+
+
+def _version(accepted: Accepted) -> dict[str, str]:
+    headers = {"ETag": etags.of_version(accepted.version), "Cache-Control": "no-store"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return headers
+
+
+def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Add what every answer has: the name of the conversation, and that its media type is no guess."""
+    response.headers["X-Correlation-Id"] = correlation_id(req, context)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Answer an error as problem details."""
+    return finished(render(problem_of(error), _instance(req), correlation_id(req, context)), req, context)
+
+
+def _instance(req: func.HttpRequest) -> str:
+    """Give the path as it was asked for (%2F is no slash), and as a URI reference however the host writes it."""
+    return quote(_LONE_PERCENT.sub("%25", urlsplit(req.url).path), safe="/%:@!$&'()*+,;=~")

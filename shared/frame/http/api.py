@@ -1,0 +1,240 @@
+"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; events; timers."""
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import azure.functions as func
+
+from shared.frame.http.answers import failed, finished
+from shared.frame.http.callers import admit, require_intent
+from shared.frame.messaging.subscriptions import Consumer, trigger
+from shared.frame.platform.callers import Owners
+from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
+
+PREFIX = "/api"
+"""Where all routes begin: routePrefix in host.json."""
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+type CommandTrigger = Callable[[func.HttpRequest, func.Context], func.HttpResponse]
+type QueryTrigger = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
+type ActionTrigger = QueryTrigger
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One route, as the API's description tells of it.
+
+    Attributes:
+        name: the function's name in Azure, unique in the app.
+        route: the template, without the prefix.
+        input: what is validated; fields that the route names are path parameters. None takes nothing.
+        answer: the body of a success; None for none.
+        description: what it does, for people; its first sentence is the summary.
+        tag: the context that it belongs to.
+        can_miss: whether what the path names may not exist (404).
+        versioned: whether it is about one thing that has a version (ETag).
+        role: what a caller needs; OPEN for everybody.
+        own: whether owners may do it too, with what is theirs.
+    """
+
+    name: str
+    method: str
+    route: str
+    input: type[Input | QueryInput] | None
+    answer: type[Answer] | None
+    success: HTTPStatus
+    description: str
+    tag: str
+    can_miss: bool
+    role: str | None
+    own: bool
+    versioned: bool = True
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it changes something."""
+        return self.input is not None and issubclass(self.input, Input)
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names in the route's braces."""
+        return frozenset(_PARAMETER.findall(self.route))
+
+
+class Api:
+    """The routes and subscriptions of one context, and what it does from time to time."""
+
+    def __init__(self, tag: str, owners: Owners | None = None) -> None:
+        self.owners = owners
+        self.blueprint = func.Blueprint()
+        self.operations: list[Operation] = []
+        self.consumers: list[Consumer] = []
+        self.sweeps: dict[str, Callable[[], None]] = {}
+        self.watches: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._tag = tag
+        self._turns = ConcurrencyLimit()
+
+    def command(
+        self,
+        method: str,
+        route: str,
+        command: type[Input],
+        *,
+        role: str | None,
+        own: bool = False,
+        created: type[Answer] | None = None,
+    ) -> Callable[[CommandTrigger], CommandTrigger]:
+        """Register a trigger that carries out a command on a thread, when it is its turn.
+
+        Args:
+            method: the HTTP method.
+            route: the template, without the prefix.
+            command: its input.
+            role: what a caller needs; OPEN lets everybody in.
+            own: let owners do it too. The repository then keeps to Metadata.owner_id.
+            created: what it answers when it makes something new.
+        """
+
+        def register(trigger: CommandTrigger) -> CommandTrigger:
+            @functools.wraps(trigger)
+            async def in_turn(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+                def carry_out() -> func.HttpResponse:
+                    logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
+                    logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
+                    return trigger(req, context)
+
+                return await self._turns.take(carry_out)
+
+            self._serve(
+                in_turn,
+                Operation(
+                    name=trigger.__name__,
+                    method=method,
+                    route=route,
+                    input=command,
+                    answer=created,
+                    success=HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT,
+                    description=inspect.getdoc(command) or "",
+                    tag=self._tag,
+                    can_miss=created is None or _PARAMETER.search(route) is not None,
+                    role=role,
+                    own=own,
+                ),
+            )
+            return trigger
+
+        return register
+
+    def query(
+        self,
+        route: str,
+        query: type[QueryInput] | None,
+        answer: type[Answer],
+        *,
+        role: str | None,
+        own: bool = False,
+        can_miss: bool = True,
+    ) -> Callable[[QueryTrigger], QueryTrigger]:
+        """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
+
+        Args:
+            route: the template, without the prefix.
+            query: its parameters. One without any says in its docstring what it answers.
+            answer: what it answers.
+            role: what a caller needs; OPEN lets everybody in.
+            own: let owners ask too: where the parameters name one (OwnerId), for their own.
+            can_miss: whether what the path names may not exist.
+        """
+
+        def register(trigger: QueryTrigger) -> QueryTrigger:
+            return self._serve(
+                trigger,
+                Operation(
+                    name=trigger.__name__,
+                    method="GET",
+                    route=route,
+                    input=query,
+                    answer=answer,
+                    success=HTTPStatus.OK,
+                    description=inspect.getdoc(query or trigger) or "",
+                    tag=self._tag,
+                    can_miss=query is not None and can_miss,
+                    role=role,
+                    own=own,
+                ),
+            )
+
+        return register
+
+    def action(
+        self,
+        method: str,
+        route: str,
+        action: type[Input],
+        answer: type[Answer],
+        *,
+        role: str | None,
+        can_miss: bool = False,
+    ) -> Callable[[ActionTrigger], ActionTrigger]:
+        """Register a trigger that does something to the running system, and answers what came of it.
+
+        It is on nothing that has a version, so it has neither If-Match nor Idempotency-Key: it must be safe to repeat.
+        """
+
+        def register(trigger: ActionTrigger) -> ActionTrigger:
+            return self._serve(
+                trigger,
+                Operation(
+                    name=trigger.__name__,
+                    method=method,
+                    route=route,
+                    input=action,
+                    answer=answer,
+                    success=HTTPStatus.OK,
+                    description=inspect.getdoc(action) or "",
+                    tag=self._tag,
+                    can_miss=can_miss,
+                    role=role,
+                    own=False,
+                    versioned=False,
+                ),
+            )
+
+        return register
+
+    def consume(self, consumer: Consumer) -> None:
+        """Register what a subscription's events do."""
+        self.consumers.append(consumer)
+        trigger(self.blueprint, consumer)
+
+    def sweep(self, topic: str, sweep: Callable[[], None]) -> None:
+        """Register what sends the events that were left behind; one timer carries out all of these."""
+        self.sweeps[f"the relay of {topic}"] = sweep
+
+    def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """Register what looks after something from time to time; one timer carries out all of these."""
+        self.watches[watch.__name__] = watch
+        return watch
+
+    def _serve(self, trigger: QueryTrigger, operation: Operation) -> QueryTrigger:
+        @functools.wraps(trigger)
+        async def answering(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            try:
+                admit(req, operation.role, self.owners, own=operation.own)
+                require_intent(req)
+                response = await trigger(req, context)
+            except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
+                return failed(error, req, context)
+            return finished(response, req, context)
+
+        self.operations.append(operation)
+        methods = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+        self.blueprint.route(operation.route, methods=methods)(answering)
+        return answering

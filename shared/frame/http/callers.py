@@ -1,0 +1,122 @@
+"""Who calls, and what they may do: the principal that App Service authentication puts beside a request, and app roles.
+
+The platform validates the token, takes away any principal header that came from outside and writes its own
+(https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities). This header is all that is
+trusted here, and in Azure only while that authentication is on.
+"""
+
+import base64
+import functools
+import json
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from uuid import UUID
+
+import azure.functions as func
+
+from shared.frame.http.problems import Problem
+from shared.frame.platform.callers import OPEN, Caller, Owners
+from shared.frame.platform.settings import is_unguarded
+from shared.kernel.refusals import Unavailable
+
+logger = logging.getLogger(__name__)
+
+PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
+"""The header: base64 of {"claims": [{"typ": ..., "val": ...}, ...], ...}."""
+
+OBJECT_ID = frozenset({"http://schemas.microsoft.com/identity/claims/objectidentifier", "oid"})
+ROLES = frozenset({"http://schemas.microsoft.com/ws/2008/06/identity/claims/role", "roles"})
+"""What the platform calls these claims: it renames some on the way, and roles not always
+(https://github.com/Azure/static-web-apps/issues/655)."""
+
+SESSION = "AppServiceAuthSession"
+"""How the cookies begin that App Service authentication gives a browser that has signed in."""
+
+INTENT, CONSOLE = "X-Requested-With", "tandem-console"
+"""The header that the console sends with every change, and its value. A page of another origin cannot send it: its
+browser asks first (CORS), and is answered that nobody may."""
+
+
+def caller_of(req: func.HttpRequest) -> Caller:
+    """Tell who calls.
+
+    Raises:
+        Problem: the platform names nobody (401).
+        Unavailable: it does not guard the app.
+    """
+    require_guard()
+    header = req.headers.get(PRINCIPAL)
+    caller = _caller(header) if header else None
+    if caller is None:
+        if header:
+            logger.warning("a principal header is not what the platform writes")
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthenticated",
+            "This needs a valid token: Authorization: Bearer <token>.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return caller
+
+
+def admit(req: func.HttpRequest, role: str | None, owners: Owners | None = None, *, own: bool = False) -> None:
+    """Let a request pass to a route that needs this role, or that owners may use too if it is their `own`.
+
+    Raises:
+        Problem: nobody is named (401), or somebody without the right (403).
+    """
+    if role is OPEN:
+        return
+    caller = caller_of(req)
+    if owners is not None and owners.reach(caller) is not None:
+        if not own:
+            detail = f"This needs the role {role}, and is not for {owners.who}."
+            raise Problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
+    elif role not in caller.roles:
+        raise Problem(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the role {role}.")
+
+
+def require_intent(req: func.HttpRequest) -> None:
+    """Refuse a change that a browser may have been made to send by a page of somebody else.
+
+    A browser sends its session along with whatever any page makes it send. A token goes with nothing by itself, so
+    whoever sends one means it.
+
+    Raises:
+        Problem: 403, the request rests on a browser's session, and not on our page.
+    """
+    if req.method in {"GET", "HEAD"} or req.headers.get(INTENT) == CONSOLE:
+        return
+    names = (each.strip().partition("=")[0] for each in re.split("[;,]", req.headers.get("Cookie", "")))
+    if any(name.startswith(SESSION) for name in names):
+        detail = f"A browser's session changes something only with the header {INTENT}: {CONSOLE}."
+        raise Problem(HTTPStatus.FORBIDDEN, "anti-forgery", detail)
+
+
+def require_guard() -> None:
+    """Refuse to go on where everybody could write the principal header: in Azure without authentication.
+
+    Raises:
+        Unavailable: until the deployment is mended.
+    """
+    if is_unguarded():
+        logger.error("App Service authentication is off: no caller can be trusted, and none is served")
+        raise Unavailable(
+            "authentication-off", "The platform does not authenticate callers at the moment, so none is served."
+        )
+
+
+@functools.lru_cache(maxsize=256)
+def _caller(header: str) -> Caller | None:
+    try:
+        claims = json.loads(base64.b64decode(header, validate=True))["claims"]
+        [object_id] = _values(claims, OBJECT_ID)
+        return Caller(UUID(object_id), _values(claims, ROLES))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _values(claims: list[Mapping[str, str]], types: frozenset[str]) -> frozenset[str]:
+    return frozenset(claim["val"] for claim in claims if claim["typ"] in types)

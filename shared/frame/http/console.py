@@ -1,0 +1,58 @@
+"""The operators' console at /ops/console: a page of the package that calls the API as its reader, and nothing else.
+
+The page holds nothing that is secret, so it is open; what it shows and does, the API allows to the reader's token.
+"""
+
+from http import HTTPStatus
+from pathlib import Path
+
+import azure.functions as func
+
+from shared.frame.http.answers import failed, finished
+from shared.frame.http.problems import Problem
+from shared.frame.http.static_files import EVERY_TIME, PAGE_HEADERS, file, served
+
+FILES = Path(__file__).parent / "console"
+
+ASSETS = {
+    "api.js": "text/javascript",
+    "audit.js": "text/javascript",
+    "charts.js": "text/javascript",
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "dead-letters.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+    "overview.js": "text/javascript",
+    "parts.js": "text/javascript",
+    "preact-htm.js": "text/javascript",
+    "read-models.js": "text/javascript",
+    "uplot.css": "text/css",
+    "uplot.js": "text/javascript",
+    "why.js": "text/javascript",
+}
+"""What the page may load, and no other file."""
+
+PAGES = ("ops/console", "ops/console/{asset}")
+"""The routes of this module, which the description leaves out."""
+
+HEADERS = EVERY_TIME | PAGE_HEADERS | {"Cross-Origin-Opener-Policy": "same-origin"}
+"""A release's files belong together, so the browser asks for each, every time; what it has is a 304."""
+
+
+def console() -> func.Blueprint:
+    """Wire up the page and its files."""
+    blueprint = func.Blueprint()
+
+    @blueprint.route(PAGES[0], methods=["GET", "HEAD"])
+    def get_console(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        return finished(served(req, file(FILES / "index.html", "text/html"), HEADERS), req, context)
+
+    @blueprint.route(PAGES[1], methods=["GET", "HEAD"])
+    def get_console_asset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        name = req.route_params["asset"]
+        if name not in ASSETS:
+            unknown = Problem(HTTPStatus.NOT_FOUND, "no-such-path", "The console has no such file.")
+            return failed(unknown, req, context)
+        return finished(served(req, file(FILES / name, ASSETS[name]), EVERY_TIME), req, context)
+
+    return blueprint

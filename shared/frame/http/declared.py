@@ -1,0 +1,68 @@
+"""A context's declaration as Azure Functions: a route for each command and query, a trigger for each subscription."""
+
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+from pydantic.alias_generators import to_camel
+
+from shared.frame.context import CommandRoute, Context, Created, QueryRoute
+from shared.frame.http.answers import created, no_content, ok_or_not_modified
+from shared.frame.http.api import PREFIX, Api
+from shared.frame.http.requests import CommandCall, command_call, query_call
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.input import Input
+from shared.frame.write_side.commands import WriteSide
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+def declared(context: Context[Any]) -> Api:
+    """Make functions of all that a context declares; nothing connects yet."""
+    api = Api(context.name, context.app.owners)
+    for command in context.commands:
+        _serve_command(api, context.writes, command)
+    for query in context.queries:
+        _serve_query(api, query)
+    for consumer in context.consumers:
+        api.consume(consumer)
+    api.sweep(context.topic, context.outbox.sweep)
+    return api
+
+
+def _serve_command(api: Api, writes: WriteSide, route: CommandRoute) -> None:
+    def carry_out(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, route.input, api.owners)
+        accepted = writes.run(route.handler, call.command, call.metadata)
+        if route.created is None:
+            return no_content(accepted)
+        return _created(route.created, call, accepted)
+
+    carry_out.__name__ = route.name
+    created_answer = None if route.created is None else route.created.model
+    register = api.command(
+        route.method, route.path, route.input, role=route.role, own=route.own, created=created_answer
+    )
+    register(carry_out)
+
+
+def _created(created_at: Created, call: CommandCall[Input], accepted: Accepted) -> func.HttpResponse:
+    answer = created_at.answer(accepted.aggregate_id, call.command, call.metadata)
+    fields = {to_camel(field): value for model in (call.command, answer) for field, value in model}
+    return created(accepted, answer, f"{PREFIX}/{created_at.location.format_map(fields)}")
+
+
+def _serve_query(api: Api, route: QueryRoute) -> None:
+    async def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        logged = None if route.of is None else route.of.logged
+        call = query_call(req, route.input, logged, api.owners)
+        seen = () if route.of is None else (await route.of.served(),)
+        handler: Callable[..., Awaitable[Any]] = route.handler
+        answered = await handler(*seen, call.query, call.wait)
+        return (
+            ok_or_not_modified(call, *answered) if isinstance(answered, tuple) else ok_or_not_modified(call, answered)
+        )
+
+    answer.__name__ = route.name
+    register = api.query(route.path, route.input, route.answer, role=route.role, own=route.own)
+    register(answer)

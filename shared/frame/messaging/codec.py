@@ -1,0 +1,93 @@
+"""Events as JSON, by the names of their published classes."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+from shared.frame.messaging.envelope import Envelope, Recorded
+
+TOLD = 10
+"""Wrong fields of a payload that an error names."""
+
+
+class UnknownEventType(Exception):
+    """A stored or received event has a type that this code does not know: it was written by a newer release."""
+
+
+class UnfitPayload(ValueError):
+    """A payload is not what its type says; tells which fields are wrong, and nothing of what stands there."""
+
+    def __init__(self, type_: str, error: ValidationError) -> None:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)
+        told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong[:TOLD]]
+        super().__init__(f"{len(wrong)} fields of {type_} are wrong: {'; '.join(told)}")
+
+
+class EventCodec[Event]:
+    """Writes and reads the published events of one context.
+
+    A type's name in the log and on the wire is its class name, version included: `OrderCreatedV1`.
+    """
+
+    def __init__(
+        self, types: Iterable[type[Event]], upcasts: Mapping[type[Any], Callable[[Any], Event]] | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            types: what is written.
+            upcasts: by a type that is not written any more, what makes one of today of it; it is read as that.
+        """
+        self._upcasts = {kind.__name__: upcast for kind, upcast in (upcasts or {}).items()}
+        self._types: dict[str, type[Any]] = {kind.__name__: kind for kind in (*types, *(upcasts or ()))}
+
+    @cached_property
+    def _adapters(self) -> dict[str, TypeAdapter[Any]]:
+        return {
+            name: TypeAdapter(with_config(ConfigDict(alias_generator=to_camel, extra="ignore"))(kind))
+            for name, kind in self._types.items()
+        }
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The types that it knows."""
+        return self._types.keys()
+
+    def schemas(self, ref_template: str, generator: type[GenerateJsonSchema]) -> dict[str, Any]:
+        """Describe in JSON schema what events are written as: each type by its name, and what these refer to.
+
+        Args:
+            ref_template: how one refers to another, with `{model}` in the place of its name.
+            generator: writes the schemas.
+        """
+        adapters: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
+            (name, "serialization", adapter) for name, adapter in self._adapters.items()
+        ]
+        _, described = TypeAdapter.json_schemas(adapters, ref_template=ref_template, schema_generator=generator)
+        schemas: dict[str, Any] = described["$defs"]
+        return schemas
+
+    def encode(self, event: Event) -> bytes:
+        """Write an event's payload as UTF-8 JSON, amounts as strings."""
+        return self._adapters[type(event).__name__].dump_json(event, by_alias=True)
+
+    def open(self, envelope: Envelope) -> Recorded[Event]:
+        """Read the event in an envelope.
+
+        Raises:
+            UnknownEventType: its type is not one of this context's.
+            UnfitPayload: its payload is not what the type says.
+        """
+        if envelope.type not in self._adapters:
+            raise UnknownEventType(envelope.type)
+        try:
+            event = self._adapters[envelope.type].validate_json(envelope.payload)
+        except ValidationError as error:
+            # pydantic's own text has the input in it: names and addresses, in logs that are kept
+            raise UnfitPayload(envelope.type, error) from None
+        upcast = self._upcasts.get(envelope.type)
+        return Recorded(envelope, event if upcast is None else upcast(event))

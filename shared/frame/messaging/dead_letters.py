@@ -1,0 +1,184 @@
+"""Dead-letter queues of subscriptions: looked at without a trace, and locked while somebody deals with them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.amqp import AmqpMessageBodyType
+from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
+
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import UNREACHABLE
+from shared.frame.messaging.wire import from_body
+from shared.frame.platform.identity import async_credential
+from shared.frame.platform.settings import Settings
+from shared.frame.platform.tls import trusted
+from shared.kernel.refusals import Unavailable
+
+logger = logging.getLogger(__name__)
+
+PAGE = 250
+"""Messages asked for at a time; Service Bus gives as many of them as fit into a megabyte."""
+
+TIMEOUT = 10.0
+"""Seconds until Service Bus counts as away."""
+
+TEXT = 1_000
+"""Characters that are kept of a message that is no event."""
+
+NEXT_COMES_WITHIN = 5.0
+"""Seconds without a message after which nobody waits for another: what is not locked comes at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that its subscription gave up on.
+
+    Attributes:
+        sequence_number: its number, unique in its dead-letter queue, older ones first.
+        message_id: the event's id, if it is one of ours.
+        reason: why it is here; `MaxDeliveryCountExceeded`, say. None: whoever dead-lettered it did not say.
+        description: why in more words.
+        deliveries: how often it was delivered; also to those who passed over it here while looking for others.
+        enqueued_at: when Service Bus got it.
+        envelope: the event in it; None if it is none of this system.
+        text: where there is no event, how the message begins.
+    """
+
+    sequence_number: int
+    message_id: str | None
+    reason: str | None
+    description: str | None
+    deliveries: int
+    enqueued_at: datetime
+    envelope: Envelope | None
+    text: str | None
+
+
+class DeadLetterQueue:
+    """The dead letters of one subscription, while the connection is open."""
+
+    def __init__(self, receiver: ServiceBusReceiver) -> None:
+        self._receiver = receiver
+        self._held: dict[int, ServiceBusReceivedMessage] = {}
+
+    async def peek(self, after: int, most: int) -> list[DeadLetter]:
+        """Look at dead letters with sequence numbers above `after`, oldest first; this changes nothing."""
+        found: list[DeadLetter] = []
+        while len(found) < most:
+            some = await self._receiver.peek_messages(
+                min(PAGE, most - len(found)), sequence_number=after + 1, timeout=TIMEOUT
+            )
+            if not some:
+                break
+            found += [_dead_letter(message) for message in some]
+            after = found[-1].sequence_number
+        return found
+
+    async def hold(self, wanted: Collection[int], most: int, until: float) -> set[int]:
+        """Lock dead letters, and tell which of the wanted are locked now.
+
+        Service Bus gives them oldest first, whichever are wanted, so those in between are locked as well, and given
+        back when the connection is closed. What somebody else has locked does not come.
+
+        Args:
+            wanted: sequence numbers.
+            most: how many to lock at most, to get to the wanted ones.
+            until: when to give up, on the event loop's clock.
+        """
+        clock = asyncio.get_running_loop().time
+        while not self._held.keys() >= set(wanted) and len(self._held) < most and clock() < until:
+            some = await self._receiver.receive_messages(
+                max_message_count=min(PAGE, most - len(self._held)), max_wait_time=NEXT_COMES_WITHIN
+            )
+            if not some:
+                break
+            self._held |= {message.sequence_number or 0: message for message in some}
+        return self._held.keys() & set(wanted)
+
+    async def complete(self, sequence_number: int) -> None:
+        """Take a dead letter that is held away for good.
+
+        Raises:
+            ServiceBusError: it is not known whether it is gone; its lock has run out, say.
+        """
+        await self._receiver.complete_message(self._held[sequence_number])
+        del self._held[sequence_number]
+
+    async def give_back(self) -> None:
+        """Unlock what is still held; what cannot be unlocked is so by itself when its time is up."""
+        for message in self._held.values():
+            try:
+                await self._receiver.abandon_message(message)
+            except MessageLockLostError:
+                continue
+            except ServiceBusError as error:
+                logger.warning("dead letters stay locked until their time is up: %s", error)
+                return
+
+
+class DeadLetters:
+    """The dead-letter queues of all subscriptions; connects when one is opened, from the event loop that opens it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @asynccontextmanager
+    async def of(self, topic: str, subscription: str) -> AsyncIterator[DeadLetterQueue]:
+        """Open a subscription's dead-letter queue.
+
+        Raises:
+            Unavailable: Service Bus does not answer (503).
+        """
+        receiver = self._client.get_subscription_receiver(topic, subscription, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        try:
+            async with receiver:
+                queue = DeadLetterQueue(receiver)
+                try:
+                    yield queue
+                finally:
+                    await queue.give_back()
+        except UNREACHABLE as error:
+            logger.warning("Service Bus does not answer: %s", error)
+            raise Unavailable("service-bus-unavailable", "Service Bus does not answer at the moment.") from error
+
+    async def close(self) -> None:
+        """Close the client; a function app never comes to that."""
+        await self._client.close()
+
+    @cached_property
+    def _client(self) -> ServiceBusClient:
+        target = self._settings.service_bus
+        options: dict[str, Any] = {"try_timeout": TIMEOUT, "retry_total": 0, "ssl_context": trusted()}
+        if "=" in target:
+            return ServiceBusClient.from_connection_string(target, **options)
+        return ServiceBusClient(target, async_credential(self._settings.view_client_id), **options)
+
+
+def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
+    body = b"".join(message.body) if message.body_type is AmqpMessageBodyType.DATA else str(message.body).encode()
+    envelope = _envelope(body)
+    return DeadLetter(
+        sequence_number=message.sequence_number or 0,
+        message_id=None if message.message_id is None else str(message.message_id),  # AMQP has numbers as well
+        reason=message.dead_letter_reason,
+        description=message.dead_letter_error_description,
+        deliveries=message.delivery_count or 0,
+        enqueued_at=message.enqueued_time_utc or datetime.now(UTC),
+        envelope=envelope,
+        text=None if envelope else body.decode(errors="replace")[:TEXT],
+    )
+
+
+def _envelope(body: bytes) -> Envelope | None:
+    try:
+        return from_body(body)
+    except (ValueError, RecursionError):  # no event; in the second case JSON that is nested too deeply to be one
+        return None

@@ -1,0 +1,68 @@
+"""Patience with stores that are away: a trigger waits for them within one delivery, instead of using up all of them.
+
+Service Bus gives a failed message again at once, so an outage of a second would be ten deliveries and a dead letter.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import stamina
+from azure.core.exceptions import AzureError, HttpResponseError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.frame.sql.errors import is_full, is_transient
+
+TIMEOUT = 300.0
+"""Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
+ten deliveries an outage may last most of an hour."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two deliveries of a message that fails; each is twice the one before. Ten deliveries take some 25
+seconds then: enough for a deployment to be taken back, or a predecessor to come, and little for what has to wait."""
+
+AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
+"""Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
+
+
+async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work, again and again while a store is away; it must be safe to repeat.
+
+    Raises:
+        Exception: what the work raises for good, or when the patience is at its end.
+    """
+    async for attempt in stamina.retry_context(
+        on=is_away, attempts=None, timeout=TIMEOUT, wait_initial=0.1, wait_max=10.0, wait_jitter=1.0
+    ):
+        with attempt:
+            await work()
+
+
+def pause_after(delivery: int) -> float:
+    """Seconds for which to hold back a message that has failed, so that it does not come again at once.
+
+    Args:
+        delivery: which one it was, counted from 1.
+    """
+    return min(FIRST_PAUSE * 2.0 ** (delivery - 1), LONGEST_PAUSE)
+
+
+def tell(logger: logging.Logger, error: Exception, what: str) -> None:
+    """Log that something failed: in one line if a store is away, and else with where it came from."""
+    if is_away(error):
+        logger.warning("%s: %s", what, _first_line(error))
+    else:
+        logger.error("%s", what, exc_info=error)
+
+
+def _first_line(error: Exception) -> str:
+    """Say what it is without the statement, or the answer, that it goes on with."""
+    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
+    return f"{type(error).__name__}: {said.partition('\n')[0][:200]}"
+
+
+def is_away(error: Exception) -> bool:
+    """Whether an error tells of a store that is away rather than of work that cannot be done."""
+    if isinstance(error, HttpResponseError):
+        return error.status_code in AWAY
+    return isinstance(error, AzureError | PoolTimeoutError | OSError) or is_transient(error) or is_full(error)

@@ -1,0 +1,1 @@
+"""The way in for people who operate the system."""

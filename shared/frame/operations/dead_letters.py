@@ -1,0 +1,166 @@
+"""What lies in the dead-letter queues, for people who operate the system."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field, create_model
+
+from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.platform import telemetry
+from shared.frame.platform.input import Digits, QueryInput
+from shared.frame.platform.output import Answer, Time
+from shared.frame.platform.times import utc_text
+
+if TYPE_CHECKING:
+    from shared.frame.messaging.dead_letters import DeadLetter, DeadLetters
+
+COUNTED = 1_000
+"""Dead letters of a subscription that are looked at to count them: a few requests. Service Bus tells their number only
+to whoever may manage it, which the system may not."""
+
+
+class ListDeadLetters(QueryInput):
+    """What subscriptions gave up on, oldest first. Looking changes nothing.
+
+    Without a subscription, those of all; `after` goes on behind a sequence number, as `next` tells it.
+    """
+
+    subscription: str | None = None
+    after: Annotated[int, Field(ge=0, lt=10**18), Digits] = 0
+    take: Annotated[int, Field(ge=1, le=250), Digits] = 50
+
+
+class DeadEvent(Answer):
+    """The event in a dead letter."""
+
+    event_id: UUID
+    type: str
+    aggregate_id: UUID = Field(description="the order, product or customer that it is about")
+    version: int
+    occurred_at: Time
+    correlation_id: str
+    actor: str
+
+
+class DeadMessage(Answer):
+    """A message that its subscription gave up on."""
+
+    sequence_number: int
+    message_id: str | None
+    reason: str | None
+    description: str | None
+    deliveries: int = Field(description="also to those who passed over it here while looking for others")
+    enqueued_at: Time
+    age: int = Field(description="seconds since Service Bus got it")
+    event: DeadEvent | None = Field(description="null: it is no event of this system, and cannot be replayed")
+    text: str | None = Field(description="where there is no event, how the message begins")
+
+
+class ReasonCount(Answer):
+    """How many dead letters have a reason."""
+
+    reason: str | None
+    count: int
+
+
+class SubscriptionDeadLetters(Answer):
+    """The dead letters of one subscription."""
+
+    subscription: str
+    consumer: str = Field(description="the trigger that takes its events in")
+    count: int = Field(description=f"behind `after`; counted up to {COUNTED:,}")
+    reasons: list[ReasonCount]
+    items: list[DeadMessage]
+    next: int | None = Field(description="give it as `after` to go on; null: there are no more")
+
+
+class DeadLetterList(Answer):
+    """What subscriptions gave up on."""
+
+    subscriptions: list[SubscriptionDeadLetters]
+
+
+async def list_dead_letters(
+    dead_letters: "DeadLetters", consumers: Iterable[Consumer], query: ListDeadLetters
+) -> DeadLetterList:
+    """Look at the dead letters of these consumers' subscriptions.
+
+    Raises:
+        Problem: Service Bus does not answer (503).
+    """
+
+    async def look(consumer: Consumer) -> SubscriptionDeadLetters:
+        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+            return _shown(consumer, await queue.peek(query.after, COUNTED), query.take)
+
+    return DeadLetterList(subscriptions=await asyncio.gather(*map(look, consumers)))
+
+
+async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
+    """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
+
+    Raises:
+        Problem: Service Bus does not answer (503).
+    """
+    for consumer in consumers:
+        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+            telemetry.dead_letters(consumer.topic, consumer.subscription, len(await queue.peek(0, COUNTED)))
+
+
+def path_of(consumer: Consumer) -> str:
+    """Name a consumer's subscription."""
+    return f"{consumer.topic}/{consumer.subscription}"
+
+
+def naming[Model: BaseModel](model: type[Model], names: Iterable[str]) -> type[Model]:
+    """Let a model's `subscription` be one of these names, and say so in its description."""
+    known = list(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"should be one of {', '.join(known)}")
+        return name
+
+    named = Annotated[str, AfterValidator(check), Field(json_schema_extra={"enum": known})]
+    own = model.model_fields["subscription"]
+    field: Any = (named, ...) if own.is_required() else (named | None, own.default)
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, subscription=field)
+
+
+def _shown(consumer: Consumer, letters: "list[DeadLetter]", take: int) -> SubscriptionDeadLetters:
+    reasons = Counter(letter.reason for letter in letters)
+    return SubscriptionDeadLetters(
+        subscription=path_of(consumer),
+        consumer=consumer.name,
+        count=len(letters),
+        reasons=[ReasonCount(reason=reason, count=count) for reason, count in reasons.most_common()],
+        items=[_message(letter) for letter in letters[:take]],
+        next=letters[take - 1].sequence_number if len(letters) > take else None,
+    )
+
+
+def _message(letter: "DeadLetter") -> DeadMessage:
+    return DeadMessage(
+        sequence_number=letter.sequence_number,
+        message_id=letter.message_id,
+        reason=letter.reason,
+        description=letter.description,
+        deliveries=letter.deliveries,
+        enqueued_at=utc_text(letter.enqueued_at),
+        age=max(0, int((datetime.now(UTC) - letter.enqueued_at).total_seconds())),
+        event=letter.envelope
+        and DeadEvent(
+            event_id=letter.envelope.event_id,
+            type=letter.envelope.type,
+            aggregate_id=letter.envelope.aggregate_id,
+            version=letter.envelope.version,
+            occurred_at=utc_text(letter.envelope.occurred_at),
+            correlation_id=letter.envelope.correlation_id,
+            actor=letter.envelope.actor,
+        ),
+        text=letter.text,
+    )

@@ -1,0 +1,166 @@
+"""Drift: documents that are not what the event log makes them. Partitions are sampled, and what is found can be healed.
+
+What is merely on its way differs for a moment too; so only what differs in the same way at a second look is reported.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from shared.frame.platform.background import with_pause
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.rebuildable import Difference, View
+from shared.frame.read_side.shape import Shapes, UnreadableShape
+from shared.frame.read_side.view_state import ControlChanged, ControlDocument
+
+SECOND_LOOK = 3.0
+"""Seconds between the two looks."""
+
+REPORTED = 100
+"""Differences that are kept of those that are counted; the first ones are enough to see what is wrong."""
+
+
+PARTITIONS = 250
+"""Partitions with differences that are kept, to be healed and looked at again: as many as a check is given."""
+
+SHAPES = Shapes(
+    what="The report of differences from the log",
+    today=2,  # 1 did not say of which generation it was
+    mend="Nothing: the next check writes it anew.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the last check found.
+
+    Attributes:
+        generation: of the generation that served then.
+        checked: how many partitions it held against the log.
+        found: how many differences it found.
+        differences: the first of these.
+        wrong: the partitions with differences.
+    """
+
+    generation: int
+    checked_at: str
+    checked: int
+    found: int
+    differences: Sequence[Difference]
+    wrong: Sequence[str]
+    etag: str
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Read what a document says."""
+        return cls(
+            int(document["generation"]),
+            str(document["checkedAt"]),
+            int(document["checked"]),
+            int(document["found"]),
+            [Difference(**difference) for difference in document["differences"]],
+            list(document["wrong"]),
+            document["_etag"],
+        )
+
+
+async def last_report(view: View, read_models: ReadModels) -> Report | None:
+    """Give what the last check found; None if there was none, or if its report cannot be read."""
+    report, _ = await _latest(view, read_models)
+    return report
+
+
+async def check(
+    view: View, read_models: ReadModels, partition_keys: Iterable[str], within: float = math.inf
+) -> Sequence[Difference]:
+    """Hold partitions, and those that are on the report, against the log; the report is what is found.
+
+    Args:
+        view: the view.
+        read_models: where its report is.
+        partition_keys: the partitions.
+        within: seconds after which no other partition is begun; those on the report, and one more, always are.
+    """
+    report, etag = await _latest(view, read_models)
+    generation = (await view.generations.served()).generation
+    until = time.monotonic() + within
+    found: list[Difference] = []
+    partitions: list[str] = []
+    for partition in dict.fromkeys([*_reported(report), *partition_keys]):
+        if len(partitions) > len(_reported(report)) and time.monotonic() > until:
+            break
+        partitions.append(partition)
+        found += await _differences(view, partition)
+    if found:
+        await asyncio.sleep(SECOND_LOOK)
+        again = {
+            difference
+            for partition in dict.fromkeys(each.compared for each in found)
+            for difference in await _differences(view, partition)
+        }
+        found = [difference for difference in found if difference in again]
+    control, before = _control(view, read_models), report
+    while True:
+        others: Sequence[Difference] = ()
+        if report is not None and report is not before and report.generation == generation:
+            # another check has written its report meanwhile: what it found elsewhere stays
+            others = [each for each in report.differences if each.compared not in partitions]
+        told = [*found, *others]
+        content = {
+            "generation": generation,
+            "checkedAt": utc_text(datetime.now(UTC)),
+            "checked": len(partitions),
+            "found": len(told),
+            "differences": [_stored(difference) for difference in told[:REPORTED]],
+            "wrong": list(dict.fromkeys(difference.compared for difference in told))[:PARTITIONS],
+        }
+        try:
+            await control.write(content, etag)
+        except ControlChanged:
+            report, etag = await _latest(view, read_models)
+        else:
+            return found
+
+
+async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:
+    """Make the reported partitions what the log makes them, in every generation; give what differs after that."""
+    partitions = _reported(await last_report(view, read_models))
+    for partition in partitions:
+        for container in await view.generations.written():  # each time: a generation may be given up meanwhile
+            await with_pause(view.source.heal(container, partition))
+    return await check(view, read_models, ())
+
+
+async def _latest(view: View, read_models: ReadModels) -> tuple[Report | None, str | None]:
+    """Give the report, if it can be read, and the etag of what is stored: one that cannot be read is written over."""
+    control = _control(view, read_models)
+    stored = await control.stored()
+    if stored is None:
+        return None, None
+    try:
+        return control.said(stored), str(stored["_etag"])
+    except UnreadableShape:
+        return None, str(stored["_etag"])
+
+
+async def _differences(view: View, partition_key: str) -> Sequence[Difference]:
+    served = await view.generations.served()
+    return await with_pause(view.source.differences(served.container, partition_key))
+
+
+def _stored(difference: Difference) -> dict[str, str]:
+    return {name: value for name, value in difference._asdict().items() if value is not None}
+
+
+def _reported(report: Report | None) -> Sequence[str]:
+    return report.wrong if report else ()
+
+
+def _control(view: View, read_models: ReadModels) -> ControlDocument[Report]:
+    return ControlDocument(read_models, view.name, "drift", SHAPES, Report.of)

@@ -1,0 +1,131 @@
+"""The way in for people who operate the system: dead letters, read models, and who did what."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import azure.functions as func
+
+from shared.frame.context import Context
+from shared.frame.http.answers import not_cached, ok_or_not_modified
+from shared.frame.http.api import Api
+from shared.frame.http.requests import command_call, query_call
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.operations.audit import Audit, AuditTrail, Intent, ReadAudit
+from shared.frame.operations.dead_letter_replay import (
+    Act,
+    DiscardDeadLetters,
+    ReplayDeadLetters,
+    SettledDeadLetters,
+    choose,
+    discarding,
+    replaying,
+    settle,
+    would_be,
+)
+from shared.frame.operations.dead_letters import (
+    DeadLetterList,
+    ListDeadLetters,
+    count_dead_letters,
+    list_dead_letters,
+    naming,
+    path_of,
+)
+from shared.frame.operations.events import EventSearch, FindEvents, FoundEvents
+from shared.frame.operations.outbox import Outboxes, ReadOutbox, read_outbox
+from shared.frame.operations.read_model_routes import view_functions
+from shared.frame.operations.tables import SCHEMA
+from shared.frame.platform.callers import OPS, Owners
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.rebuildable import View
+from shared.frame.sql.engines import context_engine
+from shared.kernel.refusals import Unavailable
+
+if TYPE_CHECKING:
+    from shared.frame.messaging.dead_letters import DeadLetters
+
+
+def operations(
+    settings: Settings,
+    read_models: ReadModels,
+    consumers: Iterable[Consumer],
+    views: Iterable[View],
+    owners: Owners | None,
+    contexts: Iterable[Context[Any]] = (),
+) -> Api:
+    """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
+    contexts = list(contexts)
+    audit = Audit(context_engine(settings, SCHEMA))
+    subscriptions = list(consumers)
+    named = {name: consumer for consumer in subscriptions for name in (path_of(consumer), consumer.name)}
+    listing = naming(ListDeadLetters, named)
+    replay, discard = naming(ReplayDeadLetters, named), naming(DiscardDeadLetters, named)
+    search = EventSearch(contexts)
+    api = Api("operations", owners)
+
+    @cache
+    def dead_letters() -> "DeadLetters":
+        # azure-servicebus comes with it, which a cold start need not wait for
+        from shared.frame.messaging.dead_letters import DeadLetters  # noqa: PLC0415
+
+        return DeadLetters(settings)
+
+    async def settled(
+        action: str, request: ReplayDeadLetters | DiscardDeadLetters, act: Act, metadata: Metadata
+    ) -> SettledDeadLetters:
+        consumer = named[request.subscription]
+        path = path_of(consumer)
+        async with dead_letters().of(consumer.topic, consumer.subscription) as queue:
+            match request:
+                case ReplayDeadLetters():
+                    chosen = await choose(queue, request.messages, request.reason, request.after)
+                case DiscardDeadLetters():
+                    chosen = await choose(queue, request.messages)
+            if request.dry_run:
+                return would_be(path, chosen)
+            details = request.model_dump(mode="json", by_alias=True, exclude={"subscription", "dry_run"})
+            intent = Intent(action, path, details | {"chosen": chosen.told()}, metadata)
+            return await audit.audited(intent, lambda: settle(path, queue, chosen, act))
+
+    @api.query("ops/dead-letters", listing, DeadLetterList, role=OPS, can_miss=False)
+    async def get_dead_letters(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, listing)
+        asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
+        return ok_or_not_modified(call, await list_dead_letters(dead_letters(), asked, call.query))
+
+    @api.watch
+    async def watch_dead_letters() -> None:
+        with suppress(Unavailable):  # Service Bus is away, which has been told; there is nothing to count
+            await count_dead_letters(dead_letters(), subscriptions)
+
+    @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)
+    async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, replay)
+        act = replaying(named[call.command.subscription].consume)
+        return not_cached(await settled("replay-dead-letters", call.command, act, call.metadata))
+
+    @api.action("POST", "ops/dead-letters/discard", discard, SettledDeadLetters, role=OPS)
+    async def post_dead_letters_discard(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, discard)
+        return not_cached(await settled("discard-dead-letters", call.command, discarding, call.metadata))
+
+    @api.query("ops/audit", ReadAudit, AuditTrail, role=OPS, can_miss=False)
+    async def get_audit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadAudit)
+        return ok_or_not_modified(call, await audit.newest(call.query))
+
+    @api.query("ops/outbox", ReadOutbox, Outboxes, role=OPS, can_miss=False)
+    async def get_outbox(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadOutbox)
+        return ok_or_not_modified(call, await read_outbox(contexts))
+
+    @api.query("ops/events", FindEvents, FoundEvents, role=OPS, can_miss=False)
+    async def get_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, FindEvents)
+        return ok_or_not_modified(call, await search.find(call.query, call.wait.caller))
+
+    view_functions(api, read_models, views, audit)
+    return api

@@ -1,0 +1,186 @@
+"""How far a generation of a view is behind its event log: each event is looked for in the document that it changed.
+
+A mark moves along the log behind what has been found applied, so each event is looked for once more after it was
+projected, when the log's order around it is final: one point read for each document that changed since the last look.
+An event that was lost on the way would hold the mark up, and be told of here with its age.
+
+A mark is that of one generation in one container: where either is another one, nothing has been found applied yet, and
+all is looked for again. What there was no time to look for is told as well: nothing of it is known.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import batched, takewhile
+from typing import Self
+
+from shared.frame.platform.background import with_pause
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.read_your_writes import Document, point_read
+from shared.frame.read_side.rebuildable import Changed, View
+from shared.frame.read_side.shape import Shapes, UnreadableShape
+from shared.frame.read_side.view_state import ControlChanged, ControlDocument
+
+MOST = 2_000
+"""Events that are looked for at a time."""
+
+LOOKS_FOR = 10.0
+"""Seconds after which an operator is told what has been found so far."""
+
+AT_ONCE = 16
+"""Documents that are read at the same time."""
+
+SETTLED = timedelta(minutes=1)
+"""Age from which the log's order is final: a transaction that began before has ended, and its sequences are visible."""
+
+
+SHAPES = Shapes(
+    what="The mark behind what has been found applied",
+    today=2,  # 1 was a view's, whichever generation served; it says nothing of any
+    mend="Nothing: all is looked for again.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Up to where everything has been found applied.
+
+    Attributes:
+        generation: in this generation.
+        container: in this container, by the id that Cosmos DB gave it when it was made.
+    """
+
+    generation: int
+    container: str
+    sequence: int
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Read what a document says."""
+        return cls(int(document["generation"]), str(document["container"]), int(document["sequence"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a generation is behind.
+
+    Attributes:
+        position: all events up to this sequence have been found applied.
+        newest: the sequence of the newest event.
+        examined: events behind the position that were looked for.
+        unexamined: sequences behind those, of which nothing is known; 0 if all were looked for.
+        unapplied: how many of the examined ones are not applied.
+        oldest: when the oldest of those occurred.
+        settled: up to where the position can move.
+    """
+
+    position: int
+    newest: int
+    examined: int
+    unexamined: int
+    unapplied: int
+    oldest: datetime | None
+    settled: int
+
+
+async def measure(
+    view: View,
+    read_models: ReadModels,
+    *,
+    generation: int | None = None,
+    young: bool = True,
+    upto: float = math.inf,
+    within: float = LOOKS_FOR,
+) -> Lag:
+    """Look for the events behind the mark.
+
+    Args:
+        view: the view.
+        read_models: where its marks are.
+        generation: which one; the one that serves by default.
+        young: whether events are looked for too that the mark cannot pass yet.
+        upto: the last sequence that is looked for.
+        within: seconds after which no more are looked for, after the first `MOST`.
+
+    Raises:
+        ResourceNotFoundError: the generation has no container.
+    """
+    generation = (await view.generations.served()).generation if generation is None else generation
+    container = view.generations.container(generation)
+    until = time.monotonic() + within
+    position = await _position(view, read_models, generation, container)
+    newest = await view.source.newest()
+    old_enough = datetime.now(UTC) - SETTLED
+    held: dict[str, int] = {}
+    after = settled = position
+    examined = unapplied = unexamined = 0
+    ages: list[datetime] = []
+    while changed := await view.source.changed(after, MOST):
+        final = list(takewhile(lambda event: event.occurred_at <= old_enough, changed))
+        looked_for = [event for event in (changed if young else final) if event.sequence <= upto]
+        held |= await _versions(container, [it for it in looked_for if it.version > held.get(it.document_id, 0)])
+        missing = [event for event in looked_for if event.version > held[event.document_id]]
+        if not unapplied:
+            first = missing[0].sequence if missing else math.inf
+            settled = max((event.sequence for event in final if event.sequence < first), default=settled)
+        examined += len(looked_for)
+        unapplied += len(missing)
+        ages = [min(ages + [event.occurred_at for event in missing])] if ages or missing else []
+        if len(looked_for) < len(changed) or len(changed) < MOST:
+            break
+        after = changed[-1].sequence
+        if time.monotonic() > until:
+            unexamined = max(0, newest - after)
+            break
+    return Lag(position, newest, examined, unexamined, unapplied, min(ages, default=None), settled)
+
+
+async def move_mark(view: View, read_models: ReadModels, until: float, generation: int | None = None) -> Lag:
+    """Move the mark as far as it can be moved until this time, in seconds since 1970; each event is looked for once."""
+    generation = (await view.generations.served()).generation if generation is None else generation
+    container = view.generations.container(generation)
+    document = _mark(view, read_models, container)
+    while True:
+        lag = await measure(view, read_models, generation=generation, young=False, within=0)
+        if lag.settled == lag.position:
+            return lag
+        mark = await document.stored()
+        content = {"generation": generation, "container": await _made_as(container), "sequence": lag.settled}
+        try:
+            await document.write(content, mark["_etag"] if mark else None)
+        except ControlChanged:
+            return lag
+        if time.time() > until:
+            return lag
+
+
+def _mark(view: View, read_models: ReadModels, container: Container) -> ControlDocument[Mark]:
+    return ControlDocument(read_models, view.name, f"mark-{container.id}", SHAPES, Mark.of)
+
+
+async def _position(view: View, read_models: ReadModels, generation: int, container: Container) -> int:
+    made_as = await _made_as(container)
+    try:
+        mark = await _mark(view, read_models, container).read()
+    except UnreadableShape:
+        return 0
+    return mark.sequence if mark and (mark.generation, mark.container) == (generation, made_as) else 0
+
+
+async def _made_as(container: Container) -> str:
+    return str((await container.read()).get("_rid", ""))
+
+
+async def _versions(container: Container, changed: Sequence[Changed]) -> dict[str, int]:
+    held: dict[str, int] = {}
+    documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
+    for some in batched(documents, AT_ONCE, strict=False):
+        reading = asyncio.gather(*(point_read(container, *document) for document in some))
+        found = await with_pause(reading)  # an operator waits longer for it; without, everybody else would
+        for (document_id, _), document in zip(some, found, strict=True):
+            held[document_id] = int(document.get("version", 0)) if document else 0
+    return held

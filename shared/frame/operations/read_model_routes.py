@@ -1,0 +1,189 @@
+"""The way in for people who operate the read models, and what looks after them from time to time."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from uuid import UUID
+
+import azure.functions as func
+from azure.core.exceptions import ResourceNotFoundError
+from pydantic import JsonValue
+
+from shared.frame.http.answers import not_cached, ok_or_not_modified
+from shared.frame.http.api import Api
+from shared.frame.http.requests import command_call, query_call
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.retries import tell
+from shared.frame.operations import drift
+from shared.frame.operations.audit import Audit, Intent
+from shared.frame.operations.errors import PartitionNotFound, ViewNotFound
+from shared.frame.operations.lag import Lag, measure, move_mark
+from shared.frame.operations.read_models import (
+    CancelRebuild,
+    CheckView,
+    HealView,
+    ReadView,
+    ReadViews,
+    RebuildView,
+    RetireGeneration,
+    RollBackView,
+    ViewStatus,
+    ViewStatuses,
+    status,
+)
+from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.platform import telemetry
+from shared.frame.platform.callers import OPS
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.presence import wrong_with
+from shared.frame.read_side.rebuildable import Difference, View
+from shared.frame.read_side.shape import UnreadableShape
+
+logger = logging.getLogger(__name__)
+
+REBUILDS_FOR = 240.0
+"""Seconds that a tick carries rebuilds on, within host.json's functionTimeout; the next one goes on. The other watches
+wait for it, which only happens when a process has died in the middle of a rebuild."""
+
+WATCHES_FOR = 45.0
+SAMPLED, SAMPLES_FOR = 5, 0.1
+"""Partitions of each view that are held against the log at each tick, and the seconds after which none is begun: some
+have thousands of documents, and who calls meanwhile is not to feel it."""
+
+
+def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
+    """Wire up what concerns these views."""
+    named = {view.name: view for view in views}
+    under_way: set[asyncio.Task[None]] = set()  # rebuilds of this process; if it dies, the timer's next tick goes on
+
+    def view_of(name: str) -> View:
+        if name not in named:
+            raise ViewNotFound(f"There is no view {name}, but {', '.join(named)}.")
+        return named[name]
+
+    async def partition_of(view: View, id_: UUID) -> str:
+        partition_key = await view.source.partition_of(id_)
+        if partition_key is None:
+            raise PartitionNotFound(f"The event log has nothing of {id_} that {view.name} would show.")
+        return partition_key
+
+    async def done(
+        action: str,
+        view: View,
+        metadata: Metadata,
+        act: Callable[[], Awaitable[object]],
+        details: Mapping[str, JsonValue] = {},
+    ) -> func.HttpResponse:
+        async def act_and_tell() -> ViewStatus:
+            await act()
+            return await status(view, read_models)
+
+        return not_cached(await audit.audited(Intent(action, view.name, details, metadata), act_and_tell))
+
+    @api.query("ops/projections", ReadViews, ViewStatuses, role=OPS, can_miss=False)
+    async def get_projections(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadViews)
+        return ok_or_not_modified(
+            call, ViewStatuses(items=[await status(view, read_models) for view in named.values()])
+        )
+
+    @api.query("ops/projections/{view}", ReadView, ViewStatus, role=OPS)
+    async def get_projection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadView)
+        return ok_or_not_modified(call, await status(view_of(call.query.view), read_models))
+
+    @api.action("POST", "ops/projections/{view}/rebuild", RebuildView, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_rebuild(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, RebuildView)
+        view = view_of(call.command.view)
+        rebuilding = Rebuilding(read_models, view)
+        response = await done("rebuild", view, call.metadata, rebuilding.start)
+        beside = asyncio.create_task(_carry_on(rebuilding))
+        under_way.add(beside)
+        beside.add_done_callback(under_way.discard)
+        return response
+
+    @api.action("POST", "ops/projections/{view}/cancel", CancelRebuild, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_cancel(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, CancelRebuild)
+        view = view_of(call.command.view)
+        return await done("cancel-rebuild", view, call.metadata, Rebuilding(read_models, view).cancel)
+
+    @api.action("POST", "ops/projections/{view}/roll-back", RollBackView, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_roll_back(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, RollBackView)
+        view, insist = view_of(call.command.view), call.command.even_if_incomplete
+        roll_back = partial(Rebuilding(read_models, view).roll_back, even_if_incomplete=insist)
+        return await done("roll-back", view, call.metadata, roll_back, {"evenIfIncomplete": insist})
+
+    @api.action("POST", "ops/projections/{view}/retire", RetireGeneration, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_retire(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, RetireGeneration)
+        view = view_of(call.command.view)
+        return await done("retire-generation", view, call.metadata, Rebuilding(read_models, view).retire)
+
+    @api.action("POST", "ops/projections/{view}/check", CheckView, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_check(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        command = command_call(req, context, CheckView).command
+        view = view_of(command.view)
+        wanted = [await partition_of(view, id_) for id_ in command.ids]
+        await drift.check(view, read_models, [*wanted, *await view.source.sample(command.sample)])
+        return not_cached(await status(view, read_models))
+
+    @api.action("POST", "ops/projections/{view}/heal", HealView, ViewStatus, role=OPS, can_miss=True)
+    async def post_projection_heal(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, HealView)
+        view = view_of(call.command.view)
+        return await done("heal", view, call.metadata, lambda: drift.heal(view, read_models))
+
+    @api.watch
+    async def continue_rebuilds() -> None:
+        await asyncio.gather(*(_carry_on(Rebuilding(read_models, view)) for view in named.values()))
+
+    @api.watch
+    async def watch_projections() -> None:
+        until = time.time() + WATCHES_FOR
+        for view in named.values():
+            try:
+                await watch(view, read_models, until)
+            except Exception as error:  # noqa: BLE001  # of a newer event, say: no reason not to watch the others
+                tell(logger, error, f"{view.name} cannot be held against the log")
+
+
+async def _carry_on(rebuilding: Rebuilding) -> None:
+    try:
+        await rebuilding.advance(time.time() + REBUILDS_FOR)
+    except UnreadableShape as error:
+        logger.error("%s", error)  # noqa: TRY400  # it says all there is
+    except Exception as error:  # noqa: BLE001  # whatever it is, the next tick begins where this one ended
+        tell(logger, error, f"rebuilding {rebuilding.view.name} waits for the next tick")
+
+
+async def watch(view: View, read_models: ReadModels, until: float) -> None:
+    """Look after a view: say what is wrong with it, move its marks, and hold some partitions against the log."""
+    wrong = await wrong_with(view)
+    telemetry.view_presence(view.name, wrong=bool(wrong))
+    for each in wrong:
+        logger.error("%s", each)
+    try:
+        lag, differences = await _held_against_the_log(view, read_models, until)
+    except (UnreadableShape, ResourceNotFoundError):
+        if not wrong:
+            raise
+        return  # as has been said
+    if lag.unapplied:
+        logger.info("%s: %s events are unapplied, the oldest is of %s", view.name, lag.unapplied, lag.oldest)
+    for difference in differences:
+        logger.warning("%s: %s of %s differs from the log: %s", view.name, *difference[:3])
+    telemetry.view_truth(view.name, lag.unapplied, len(differences))
+
+
+async def _held_against_the_log(view: View, read_models: ReadModels, until: float) -> tuple[Lag, Sequence[Difference]]:
+    state = await view.generations.read()
+    for generation in (state.serving, state.standby):
+        if generation is not None:
+            await move_mark(view, read_models, until, generation)
+    lag = await measure(view, read_models, generation=state.serving, young=False, within=SAMPLES_FOR)
+    return lag, await drift.check(view, read_models, await view.source.sample(SAMPLED), SAMPLES_FOR)

@@ -1,0 +1,353 @@
+"""A view is rebuilt while it serves: the next generation is filled from the event log, and then takes its place.
+
+    retiring    projections stop writing the generation that was kept for a roll-back, if there is one
+    clearing    its container is emptied
+    joining     projections begin to write the next generation as well
+    filling     documents that no live event has made are folded from the log, each written once
+    switching   the generations change places at an agreed moment; the old one is kept, up to date, for a roll-back
+    done        or cancelled
+
+Every step is safe to repeat, so it goes on where it was when a process has died. Between steps is the time that all
+processes need to hear of a change; see shared/frame/read_side/generations.py.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from itertools import batched
+from typing import Self
+from uuid import uuid4
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.frame.operations.errors import (
+    GenerationIncomplete,
+    NoOtherGeneration,
+    NoRebuildUnderWay,
+    RebuildUnderWay,
+    SwitchUnderWay,
+)
+from shared.frame.operations.lag import measure
+from shared.frame.platform.background import with_pause
+from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
+from shared.frame.read_side.presence import is_empty
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.rebuildable import View
+from shared.frame.read_side.shape import Shapes, UnreadableShape
+from shared.frame.read_side.view_state import ControlChanged, ControlDocument
+
+logger = logging.getLogger(__name__)
+
+PROPAGATION_DELAY = TRUST + QUIET_BEFORE
+"""Seconds after which every process acts on a change, and what was begun before it has ended."""
+
+LEASE = 30.0
+"""Seconds for which a process has a rebuild to itself after each step or page. Two at once would do no harm, but twice
+the work."""
+
+MAX_ATTEMPTS = 10
+"""At a rebuild that goes on meanwhile, before cancelling it is given up."""
+
+DELETED_AT_ONCE = 16
+
+
+SHAPES = Shapes(
+    what="The document that tells how far the rebuild is",
+    today=2,
+    mend="Make the view anew: python3 dev.py rebuild VIEW (POST /api/ops/projections/VIEW/rebuild).",
+    upcasts={1: lambda document: {"worker": "", "leased_until": 0.0, **document}},  # before there were leases
+)
+
+
+class Step(StrEnum):
+    """How far a rebuild is."""
+
+    RETIRING = "retiring"
+    CLEARING = "clearing"
+    JOINING = "joining"
+    FILLING = "filling"
+    SWITCHING = "switching"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+OVER = frozenset({Step.DONE, Step.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """A view's latest rebuild. Times are seconds since 1970.
+
+    Attributes:
+        generation: the generation that is filled.
+        since: when the present step began.
+        position: where filling goes on; the source's to understand.
+        total: documents that there have to be: those that there were when filling began, and what it came upon since.
+        seen: of these, how many are there.
+        written: how many of them were written by filling.
+        events: from how many events.
+        filling_seconds: how long filling has worked so far.
+        worker: who carries it on, until `leased_until`.
+    """
+
+    step: Step
+    generation: int
+    started_at: float
+    since: float
+    position: str | None = None
+    total: int = 0
+    seen: int = 0
+    written: int = 0
+    events: int = 0
+    filling_seconds: float = 0.0
+    worker: str = ""
+    leased_until: float = 0.0
+    etag: str | None = None
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Read what a document says."""
+        values = {name: document[name] for name in cls.__slots__ if name not in {"step", "etag"}}
+        return cls(step=Step(document["step"]), etag=document["_etag"], **values)
+
+
+class Rebuilding:
+    """Rebuilds one view."""
+
+    def __init__(self, read_models: ReadModels, view: View, clock: Callable[[], float] = time.time) -> None:
+        self.view = view
+        self._read_models = read_models
+        self._control = ControlDocument(read_models, view.name, "rebuild", SHAPES, Rebuild.of)
+        self._clock = clock
+        self._worker = str(uuid4())
+
+    async def latest(self) -> Rebuild | None:
+        """Read how far it is; None if the view was never rebuilt.
+
+        Raises:
+            UnreadableShape: another release wrote that, or it is damaged.
+        """
+        return await self._control.read()
+
+    async def start(self) -> Rebuild:
+        """Begin a rebuild, which `advance` carries out.
+
+        Raises:
+            RebuildUnderWay: one is being carried out.
+            SwitchUnderWay: a roll-back is.
+            ControlChanged: somebody else has just started one.
+        """
+        before = await self._control.stored()
+        with suppress(UnreadableShape):  # what cannot be read is written over: that mends it
+            await self._none_under_way()
+        try:
+            state = await self._settled_state()
+            is_wrong = state.standby is not None
+        except UnreadableShape:
+            state, is_wrong = await self.view.generations.read_anyway(), True
+        if is_wrong:
+            await self.view.generations.write(replace(state, standby=None))
+        generation = state.serving + 1
+        while before is not None and generation <= _number(before.get("generation")):
+            generation += 2  # in the same container; ETags have the number, so none is used twice
+        now, etag = self._clock(), before["_etag"] if before else None
+        return await self._write(Rebuild(Step.RETIRING, generation, started_at=now, since=now, etag=etag))
+
+    async def cancel(self) -> Rebuild:
+        """Give up a rebuild; what serves goes on serving.
+
+        Raises:
+            NoRebuildUnderWay: there is none.
+            SwitchUnderWay: it is too late.
+            ControlChanged: it goes on faster than one can look.
+        """
+        for look in range(1, MAX_ATTEMPTS + 1):
+            latest = await self.latest()
+            if latest is None or latest.step in OVER:
+                raise NoRebuildUnderWay(f"{self.view.name} is not being rebuilt.")
+            state = await self._settled_state()
+            try:
+                cancelled = await self._next(latest, Step.CANCELLED)
+            except ControlChanged:  # filling has written down how far it is, as it does many times a second
+                if look == MAX_ATTEMPTS:
+                    raise
+            else:
+                break
+        await self.view.generations.write(replace(state, standby=None))
+        return cancelled
+
+    async def roll_back(self, *, even_if_incomplete: bool = False) -> float:
+        """Let the generation that was kept serve again, and tell when it will, in seconds since 1970.
+
+        Args:
+            even_if_incomplete: whether or not it shows as much as the one that serves.
+
+        Raises:
+            NoOtherGeneration: none was kept.
+            GenerationIncomplete: it shows less than the one that serves, or that is not known.
+            RebuildUnderWay: the other one is not filled yet.
+            SwitchUnderWay: they are about to change places already.
+            ControlChanged: somebody else is changing the view at the same time.
+        """
+        state = await self._settled_state()  # first: if a rebuild begins behind this look, its state is another one
+        latest = await self._none_under_way()
+        if state.standby is None:
+            raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
+        if latest is not None and latest.step is Step.CANCELLED and latest.generation == state.standby:
+            # who cancelled it died, or lost a race, before the generation was given up as well
+            raise NoOtherGeneration(f"Generation {state.standby} of {self.view.name} was never filled to its end.")
+        if not even_if_incomplete:
+            await self._hold_against_the_log(state.standby, state.serving)
+        return await self.view.generations.agree_on_switch(state)
+
+    async def retire(self) -> None:
+        """Stop keeping the other generation up to date: events cost half as much then, and there is no way back.
+
+        Raises:
+            NoOtherGeneration, RebuildUnderWay, SwitchUnderWay: as for a roll-back.
+        """
+        await self._none_under_way()
+        state = await self._settled_state()
+        if state.standby is None:
+            raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
+        await self.view.generations.write(replace(state, standby=None))
+
+    async def advance(self, until: float) -> None:
+        """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does."""
+        rebuild = await self.latest()
+        while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
+            if rebuild.worker != self._worker and self._clock() < rebuild.leased_until:
+                return
+            try:
+                rebuild = await self._step(rebuild)
+            except ControlChanged:  # it was cancelled, or another process has taken it over
+                rebuild = await self.latest()
+
+    async def _step(self, rebuild: Rebuild) -> Rebuild:
+        generations = self.view.generations
+        container = generations.container(rebuild.generation)
+        match rebuild.step:
+            case Step.RETIRING:
+                await self._wait(rebuild.since + PROPAGATION_DELAY)
+                return await self._next(rebuild, Step.CLEARING)
+            case Step.CLEARING:
+                state = await generations.read()
+                if state.standby is None:  # else it was cleared, and may have documents of live events by now
+                    rebuild = await self._clear(rebuild, container)
+                    await generations.write(replace(state, standby=rebuild.generation))
+                return await self._next(rebuild, Step.JOINING)
+            case Step.JOINING:
+                await self._wait(rebuild.since + PROPAGATION_DELAY)
+                return await self._next(replace(rebuild, total=await self.view.source.total()), Step.FILLING)
+            case Step.FILLING:
+                return await with_pause(self._fill(rebuild, container))
+            case Step.SWITCHING:
+                state = await generations.read()
+                if state.serving != rebuild.generation:
+                    await self._wait(await generations.agree_on_switch(state))
+                return await self._next(rebuild, Step.DONE)
+            case _:
+                return rebuild
+
+    async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
+        key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
+        pages = container.query_items_change_feed(start_time="Beginning").by_page()
+        async for page in pages:
+            listed = [document async for document in page]
+            # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
+            rebuild = await self._write(rebuild)
+            for some in batched(listed, DELETED_AT_ONCE, strict=False):
+                await with_pause(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
+        return rebuild
+
+    async def _fill(self, rebuild: Rebuild, container: Container) -> Rebuild:
+        began = self._clock()
+        filled = await self.view.source.fill(container, rebuild.position)
+        if filled.position is None:
+            return await self._next(replace(rebuild, total=rebuild.seen), Step.SWITCHING)
+        seen = rebuild.seen + filled.seen
+        return await self._write(
+            replace(
+                rebuild,
+                position=filled.position,
+                seen=seen,
+                total=max(rebuild.total, seen),  # live events make documents meanwhile
+                written=rebuild.written + filled.written,
+                events=rebuild.events + filled.events,
+                filling_seconds=rebuild.filling_seconds + self._clock() - began,
+            )
+        )
+
+    async def _hold_against_the_log(self, generation: int, serving: int) -> None:
+        """Make sure that a generation shows no less than the one that serves.
+
+        Raises:
+            GenerationIncomplete: it shows less, or that is not known.
+        """
+        name = f"Generation {generation} of {self.view.name}"
+        anyway = "Make it anew (rebuild), or insist (evenIfIncomplete)."
+        try:
+            if await is_empty(self.view, self.view.generations.container(generation)):
+                raise GenerationIncomplete(f"{name} is empty, and the event log is not. {anyway}")
+            newest = await self.view.source.newest()
+            # in this order: what is on its way is written to the other generation first
+            served = await measure(self.view, self._read_models, generation=serving, upto=newest)
+            kept = await measure(self.view, self._read_models, generation=generation, upto=newest)
+        except ResourceNotFoundError as error:
+            raise GenerationIncomplete(f"A container of {self.view.name} is missing. {anyway}") from error
+        if kept.unapplied > served.unapplied:
+            raise GenerationIncomplete(
+                f"{name} lacks {kept.unapplied} events, and generation {serving}, which serves, {served.unapplied}. "
+                + anyway
+            )
+        if kept.unexamined:
+            raise GenerationIncomplete(
+                f"{name} has yet to be held against the log, which goes on by itself: {kept.unexamined} events are "
+                "left. Wait, or insist (evenIfIncomplete)."
+            )
+
+    async def _none_under_way(self) -> Rebuild | None:
+        latest = await self.latest()
+        if latest is not None and latest.step not in OVER:
+            raise RebuildUnderWay(f"{self.view.name} is being rebuilt: {latest.step}.")
+        return latest
+
+    async def _settled_state(self) -> State:
+        state = await self.view.generations.read()
+        if state.switch_at is not None:
+            raise SwitchUnderWay(f"The generations of {self.view.name} are about to change places.")
+        return state
+
+    async def _next(self, rebuild: Rebuild, step: Step) -> Rebuild:
+        logger.info("rebuilding %s: %s", self.view.name, step)
+        return await self._write(replace(rebuild, step=step, since=self._clock()))
+
+    async def _write(self, rebuild: Rebuild) -> Rebuild:
+        leased = replace(rebuild, worker=self._worker, leased_until=self._clock() + LEASE)
+        content = asdict(leased)
+        etag = content.pop("etag")
+        return replace(leased, etag=await self._control.write(content, etag))
+
+    async def _wait(self, until: float) -> None:
+        await asyncio.sleep(max(0.0, until - self._clock()))
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+async def _delete(container: Container, document: Document, partition_key: str) -> None:
+    # unless another process cleared it, or it was written since: then it is another document, or listed again
+    with suppress(ResourceNotFoundError):
+        await took_effect(
+            container.delete_item(
+                document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
+            )
+        )

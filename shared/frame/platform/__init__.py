@@ -1,0 +1,1 @@
+"""What all rooms use: settings, identity, telemetry, threads, and the models of what comes in and goes out."""

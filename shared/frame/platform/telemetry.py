@@ -1,0 +1,229 @@
+"""What the system tells of itself: spans that join a request to its projections, and metrics; docs/telemetry.md.
+
+Names and attributes follow OpenTelemetry's conventions where there is one. Without somewhere to go (azure_monitor.py)
+spans and metrics come to nothing, and the caller's traceparent is passed on as it came.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from azure.core.pipeline import PipelineResponse
+from opentelemetry import metrics, trace
+from opentelemetry.context import Context
+from opentelemetry.metrics import Meter
+from opentelemetry.trace import Link, Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
+from shared.kernel.refusals import Refusal
+
+NAME = "tandem"
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800)
+"""Bounds of the histograms of times, for backends that keep buckets; Azure Monitor keeps count, sum, least and most."""
+
+_W3C = TraceContextTextMapPropagator()
+
+
+class Instruments:
+    """The metrics."""
+
+    def __init__(self, meter: Meter) -> None:
+        def seconds(name: str, description: str) -> metrics.Histogram:
+            return meter.create_histogram(
+                name, unit="s", description=description, explicit_bucket_boundaries_advisory=SECONDS
+            )
+
+        self.command_duration = seconds("tandem.command.duration", "Time to carry a command out, by how it ended")
+        self.projection_lag = seconds(
+            "tandem.projection.lag", "Time from an event until a subscription has taken it in"
+        )
+        self.outbox_unpublished = meter.create_gauge(
+            "tandem.outbox.unpublished", unit="{event}", description="Events that a relay left in the outbox"
+        )
+        self.outbox_oldest = meter.create_gauge(
+            "tandem.outbox.oldest", unit="s", description="Age of the oldest event that a relay left; 0: it left none"
+        )
+        self.dead_letters = meter.create_gauge(
+            "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
+        )
+        self.view_wrong = meter.create_gauge(
+            "tandem.view.wrong", unit="1", description="1: what a view serves is empty, missing or unreadable; or 0"
+        )
+        self.view_unapplied = meter.create_gauge(
+            "tandem.view.unapplied", unit="{event}", description="Events of over a minute ago that a view does not show"
+        )
+        self.view_differences = meter.create_gauge(
+            "tandem.view.differences", unit="{document}", description="Documents that the last check found wrong"
+        )
+        self.request_units = meter.create_histogram(
+            "tandem.cosmos.request_units", unit="{request_unit}", description="What a request cost Cosmos DB"
+        )
+
+
+tracer = trace.get_tracer(NAME)
+instruments = Instruments(metrics.get_meter(NAME))
+
+
+def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accepted]) -> Accepted:
+    """Carry a command out in a span of its request's trace, which its events then name, and time it."""
+    attributes = {"tandem.command": name, "tandem.outcome": "failed"}
+    started = time.perf_counter()
+    with tracer.start_as_current_span(
+        name, _context(metadata.traceparent), record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            accepted = carry_out(replace(metadata, traceparent=_traceparent(span)))
+            attributes["tandem.outcome"] = "replayed" if accepted.replayed else "accepted"
+        except Refusal as refusal:  # an answer as good as any other, not an error of ours
+            attributes |= {"tandem.outcome": "refused", "error.type": refusal.code}
+            raise
+        except Exception as error:
+            attributes["error.type"] = type(error).__name__
+            _fail(span, error)
+            raise
+        else:
+            return accepted
+        finally:
+            span.set_attributes(attributes)
+            instruments.command_duration.record(time.perf_counter() - started, attributes)
+
+
+@contextmanager
+def sending(topic: str, envelopes: Sequence[Envelope]) -> Iterator[list[str | None]]:
+    """Let the sending of events be a span in the trace of each one's command; gives what each message shall carry."""
+    spans = [
+        tracer.start_span(
+            f"send {topic}",
+            _context(envelope.traceparent),
+            SpanKind.PRODUCER,
+            _message("send", topic, envelope) | {"messaging.batch.message_count": len(envelopes)},
+        )
+        for envelope in envelopes
+    ]
+    try:
+        yield [_traceparent(span) for span in spans]
+    except BaseException as error:
+        for span in spans:
+            _fail(span, error)
+        raise
+    finally:
+        for span in spans:
+            span.end()
+
+
+@contextmanager
+def processing(
+    topic: str, subscription: str, envelope: Envelope, sent: str | None, invocation: str | None
+) -> Iterator[None]:
+    """Let the taking in of an event be a span in the trace of its command, and measure how late it is.
+
+    Args:
+        topic: where it came from.
+        subscription: by which subscription.
+        envelope: the event.
+        sent: traceparent that its message carries; None if it has none.
+        invocation: traceparent of the host's own span of this delivery, which is the parent if it is in that trace.
+    """
+    creation = trace.get_current_span(_context(sent or envelope.traceparent)).get_span_context()
+    host = trace.get_current_span(_context(invocation)).get_span_context()
+    parent = host if host.trace_id == creation.trace_id or not creation.is_valid else creation
+    where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
+    with tracer.start_as_current_span(
+        f"process {topic}",
+        trace.set_span_in_context(trace.NonRecordingSpan(parent), Context()),
+        SpanKind.CONSUMER,
+        {**_message("process", topic, envelope), **where},
+        [Link(creation)] if creation.is_valid else None,
+        record_exception=False,
+        set_status_on_exception=False,
+    ) as span:
+        try:
+            yield
+        except BaseException as error:
+            _fail(span, error)
+            raise
+    lag = (datetime.now(UTC) - envelope.occurred_at).total_seconds()
+    # the clocks of two machines differ by more than a fast projection takes
+    instruments.projection_lag.record(max(lag, 0), where)
+
+
+def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
+    """Tell how many events a relay left unpublished, and since when the oldest of them waits."""
+    age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
+    instruments.outbox_unpublished.set(unpublished, {"tandem.context": context})
+    instruments.outbox_oldest.set(max(age, 0), {"tandem.context": context})
+
+
+def dead_letters(topic: str, subscription: str, count: int) -> None:
+    """Tell how many messages a subscription has given up on."""
+    where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
+    instruments.dead_letters.set(count, where)
+
+
+def view_presence(view: str, *, wrong: bool) -> None:
+    """Tell whether something is wrong with what a view serves, as a whole."""
+    instruments.view_wrong.set(int(wrong), {"tandem.view": view})
+
+
+def view_truth(view: str, unapplied: int, differences: int) -> None:
+    """Tell how many events a view does not show, and how many documents were found wrong."""
+    instruments.view_unapplied.set(unapplied, {"tandem.view": view})
+    instruments.view_differences.set(differences, {"tandem.view": view})
+
+
+def request_charge(response: PipelineResponse[Any, Any]) -> None:
+    """Add up what a request has cost, whatever its outcome; a hook for Cosmos DB's client."""
+    charge = response.http_response.headers.get("x-ms-request-charge")
+    if charge is not None:
+        request = response.http_request
+        path = urlsplit(request.url).path.split("/")
+        collection = path[path.index("colls") + 1] if "colls" in path else ""
+        instruments.request_units.record(
+            float(charge), {"db.collection.name": collection, "db.operation.name": _operation(request)}
+        )
+
+
+def _operation(request: Any) -> str:
+    """Name what a request does, in the words of OpenTelemetry's conventions for Cosmos DB."""
+    if "/docs" not in request.url:
+        return "metadata"
+    if request.headers.get("x-ms-cosmos-is-batch-request"):
+        return "execute_batch"
+    if request.headers.get("x-ms-documentdb-isquery"):
+        return "query_items"
+    verbs = {"GET": "read", "POST": "create", "PATCH": "patch", "PUT": "replace", "DELETE": "delete"}
+    return f"{verbs[request.method]}_item"
+
+
+def _message(operation: str, topic: str, envelope: Envelope) -> dict[str, str | int]:
+    return {
+        "messaging.system": "servicebus",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": topic,
+        "messaging.message.id": str(envelope.event_id),
+        "messaging.message.conversation_id": envelope.correlation_id,
+        "tandem.event": envelope.type,
+    }
+
+
+def _context(traceparent: str | None) -> Context:
+    """Read a traceparent; one that is none of W3C's is as none."""
+    return _W3C.extract({"traceparent": traceparent or ""}, Context())
+
+
+def _traceparent(span: Span) -> str | None:
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier, trace.set_span_in_context(span, Context()))
+    return carrier.get("traceparent")
+
+
+def _fail(span: Span, error: BaseException) -> None:
+    span.record_exception(error)
+    span.set_status(StatusCode.ERROR, type(error).__name__)

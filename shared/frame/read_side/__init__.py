@@ -1,0 +1,1 @@
+"""Read models: projections, their documents, how long a query waits for one, and how one is made anew."""

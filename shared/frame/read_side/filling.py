@@ -1,0 +1,155 @@
+"""Filling a partition: documents folded from the log, written once, together with what several aggregates share.
+
+It goes on beside live events, in any order, and can begin again: a document that is there already is left alone.
+"""
+
+import asyncio
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+
+from shared.frame.read_side.container import Container, replaced
+from shared.frame.read_side.partitions import Fold, History, Partitions
+from shared.frame.read_side.read_your_writes import Document, point_read
+
+BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
+"""Of one batch; Cosmos DB takes 100 operations and 2 MB."""
+
+_RACES = frozenset({404, 409, 412})
+
+
+type _Operation = tuple[str, tuple[Any, ...], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member[Event]:
+    """An aggregate, its documents in the partition, and those in others."""
+
+    history: History[Event]
+    documents: Sequence[dict[str, Any]]
+    elsewhere: Sequence[dict[str, Any]]
+
+
+async def fill_partition[Event](
+    container: Container, fold: Fold[Event], partitions: Partitions[Event]
+) -> tuple[int, int, int]:
+    """Write what is not there; tell how many documents there have to be, how many were written, of how many events."""
+    partition_key = fold.partition_key
+    ids = partitions.shared_ids(partition_key)
+    shared = {} if fold.begins else await _shared(container, partitions, partition_key)
+    seen, written, events = len(ids) if fold.begins else 0, 0, 0
+    for chunk in _chunks(fold) if fold.histories else [[]]:
+        left: Sequence[_Member[Event]] = chunk
+        seen += sum(len(member.documents) + len(member.elsewhere) for member in chunk)
+        while operations := _operations(fold, left, shared):
+            try:
+                results = await _sent(container, operations, partition_key, alone=not ids)
+            except ResourceNotFoundError:  # not an operation of the batch: the container itself
+                raise
+            except HttpResponseError as error:
+                if error.status_code not in _RACES:
+                    raise
+                # a document is there already, or what is shared has changed: an event came first
+                shared = await _shared(container, partitions, partition_key)
+                left = await _missing(container, fold, partitions, left)
+            else:
+                written += sum(verb == "create" for verb, _, _ in operations)
+                events += sum(len(member.history) for member in left)
+                shared |= {document["id"]: document for document in results if document.get("id") in ids}
+                left = []
+        written += await _filled_elsewhere(container, chunk)
+    return seen, written, events
+
+
+def _operations[Event](
+    fold: Fold[Event], left: Sequence[_Member[Event]], shared: Mapping[str, Document]
+) -> Sequence[_Operation]:
+    operations: list[_Operation] = [("create", (document,), {}) for member in left for document in member.documents]
+    fresh = fold.shared([member.history for member in left], copy.deepcopy(dict(shared)))  # which it may change
+    for id_, document in fresh.items():
+        before = shared.get(id_)
+        if before is None:
+            operations.append(("create", (document,), {}))
+        elif document != {name: value for name, value in before.items() if not name.startswith("_")}:
+            operations.append(("replace", (id_, document), {"if_match_etag": before["_etag"]}))
+    return operations
+
+
+async def _sent(
+    container: Container, operations: Sequence[_Operation], partition_key: str, *, alone: bool
+) -> Sequence[Document]:
+    """Carry them out, all or none, and give the documents as they are stored; `alone`: nothing is shared."""
+    match operations:
+        case [("create", (document,), _)] if alone:
+            await container.create_item(document, no_response=True)
+            return []
+        case _:
+            results = await container.execute_item_batch(list(operations), partition_key)
+            return [result.get("resourceBody", {}) for result in results]
+
+
+async def _shared(container: Container, partitions: Partitions[Any], partition_key: str) -> dict[str, Document]:
+    ids = partitions.shared_ids(partition_key)
+    found = [await point_read(container, id_, partition_key) for id_ in ids]
+    return {document["id"]: partitions.shapes_of(document).read(document) for document in found if document is not None}
+
+
+async def _missing[Event](
+    container: Container, fold: Fold[Event], partitions: Partitions[Event], chunk: Sequence[_Member[Event]]
+) -> Sequence[_Member[Event]]:
+    """Give what is not there. What is there is refreshed: it may have been made before what it shows was changed."""
+
+    async def missing(member: _Member[Event]) -> _Member[Event]:
+        ids = [document["id"] for document in member.documents]
+        there = await asyncio.gather(*(_refreshed(container, fold, partitions, id_) for id_ in ids))
+        left = [document for document, is_there in zip(member.documents, there, strict=True) if not is_there]
+        return _Member(member.history, left, member.elsewhere)
+
+    return [member for member in await asyncio.gather(*map(missing, chunk)) if member.documents]
+
+
+async def _refreshed[Event](
+    container: Container, fold: Fold[Event], partitions: Partitions[Event], document_id: str
+) -> bool:
+    """Refresh a document, and tell whether it is there."""
+    while (before := await point_read(container, document_id, fold.partition_key)) is not None:
+        document = copy.deepcopy(dict(partitions.shapes_of(before).read(before)))
+        if not fold.refresh(document):
+            return True
+        counted = document.get(partitions.counter, 0) + 1
+        if await replaced(container, {**document, partitions.counter: counted}, before):
+            return True
+    return False
+
+
+async def _filled_elsewhere[Event](container: Container, chunk: Sequence[_Member[Event]]) -> int:
+    """Write the aggregates' documents in other partitions, and tell how many that were."""
+    written = 0
+    for member in chunk:
+        for document in member.elsewhere:
+            with suppress(ResourceExistsError):  # an event came first
+                await container.create_item(document, no_response=True)
+                written += 1
+    return written
+
+
+def _chunks[Event](fold: Fold[Event]) -> Iterator[list[_Member[Event]]]:
+    chunk: list[_Member[Event]] = []
+    count = size = 0
+    for history in fold.histories:
+        there = [(place, document) for place, document in fold.own(history).items() if document is not None]
+        documents = [document for place, document in there if place.partition_key == fold.partition_key]
+        elsewhere = [document for place, document in there if place.partition_key != fold.partition_key]
+        its_size = sum(len(json.dumps(document)) for document in documents)
+        if chunk and (count + len(documents) > BATCH_DOCUMENTS or size + its_size > BATCH_BYTES):
+            yield chunk
+            chunk, count, size = [], 0, 0
+        chunk.append(_Member(history, documents, elsewhere))
+        count, size = count + len(documents), size + its_size
+    if chunk:
+        yield chunk

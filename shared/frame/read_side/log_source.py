@@ -1,0 +1,354 @@
+"""A read model's source: it is filled from the event log, held against it, and healed, beside live events.
+
+What a partition has to show is the context's to say (shared/frame/read_side/partitions.py). A partition always holds together:
+documents of one aggregate and what several share are written in one batch, by the projection and by filling alike.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import batched
+from typing import Any, Concatenate
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.background import with_pause
+from shared.frame.platform.threads import REBUILDING
+from shared.frame.read_side.container import Container, replaced, took_effect
+from shared.frame.read_side.document_update import Change, document_id
+from shared.frame.read_side.filling import BATCH_DOCUMENTS, fill_partition
+from shared.frame.read_side.partitions import Fold, History, Own, Partitions, Place
+from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.read_your_writes import Document, point_read
+from shared.frame.read_side.rebuildable import UNREADABLE, Changed, Derived, Difference, Filled, Source, different
+from shared.frame.read_side.shape import Shapes
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.aggregates import Aggregates
+
+PAGE = BATCH_DOCUMENTS
+"""Aggregates that are folded at a time: a batch of them, if they are one partition's."""
+
+AT_ONCE = 8
+"""Partitions that are written at the same time, and documents that are read."""
+
+ALL = 2**31 - 1
+
+COMPARED = 500
+"""Aggregates of a partition that are held against the log; of one that has more, what they share is not."""
+
+TRIES = 20
+"""Looks at a busy partition before what is shared is left to the next check, and a document to the next healing."""
+
+EVERYTHING = "SELECT * FROM c"
+
+
+class LogSource[Event](Source):
+    """The documents of a read model, from its context's log."""
+
+    def __init__(
+        self,
+        reader: sa.Engine,
+        projection: Projection[Event],
+        partitions: Partitions[Event],
+        project: Callable[[Recorded[Event]], Change],
+        derived: Derived | None = None,
+    ) -> None:
+        self._reader = reader
+        self._projection = projection
+        self._partitions = partitions
+        self._project = project
+        self._derived = derived
+        self._aggregates = Aggregates(partitions.log)
+
+    async def total(self) -> int:
+        """Count the documents that there have to be."""
+        return await self._read(self._partitions.total)
+
+    async def has_something_to_show(self) -> bool:
+        """Tell whether there is any partition."""
+        return bool(await self._read(self._partitions.some, UUID(int=0), 1))
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell which kind of document one is."""
+        return self._partitions.shapes_of(document)
+
+    async def fill(self, container: Container, position: str | None) -> Filled:
+        """Write the next documents, partition by partition."""
+        page, position = await self._read(self._partitions.next, position, PAGE)
+        if not page:
+            return Filled(None, 0, 0, 0)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def fill_one(fold: Fold[Event]) -> tuple[int, int, int]:
+            async with places:
+                counts = await fill_partition(container, fold, self._partitions)
+                if self._derived is not None:
+                    await self._derived.write(container, fold.partition_key)
+                return counts
+
+        done = await asyncio.gather(*(fill_one(fold) for fold in page))
+        return Filled(position, *(sum(counts) for counts in zip(*done, strict=True)))
+
+    async def newest(self) -> int:
+        """Give the sequence of the newest event."""
+        return await self._read(self._partitions.log.newest)
+
+    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+        """Give the events after a sequence, each with the document that counts its aggregate's versions."""
+        return await self._read(self._changed, after, most)
+
+    async def sample(self, count: int) -> Sequence[str]:
+        """Choose partitions that are neighbours of a random id."""
+        return await self._read(self._sample, count)
+
+    async def partition_of(self, id_: UUID) -> str | None:
+        """Name the partition of what operators know by this id."""
+        return await self._read(self._partitions.key_of, id_)
+
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
+        """Compare a partition's documents with the log."""
+        fold = await self._one(partition_key, COMPARED + 1)
+        if fold is None:
+            return []
+        some = {fold.gate(history) for history in fold.histories[:COMPARED]}
+        all_of_them = len(some) == len(fold.histories)
+        shared: Mapping[str, Document] = {}
+        if all_of_them:
+            stored, shared, at_one_moment = await self._seen_together(container, partition_key)
+        else:
+            stored, at_one_moment = await _chosen(container, [Place(partition_key, gate) for gate in some]), False
+        # the log once more, as it has to know all that the documents show
+        fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
+        if fold is None:
+            return []
+        right = await REBUILDING.run(_own, fold, some)  # folding many takes a while
+        missing = [place for _, own in right for place in own if place not in stored]
+        stored = {**stored, **await _chosen(container, missing)}
+        found = await REBUILDING.run(self._own_differences, fold, right, stored)
+        if at_one_moment:
+            shown = self._as_stored(fold, stored)
+            fresh = await REBUILDING.run(fold.shared, shown, {})
+            for id_, document in fresh.items():
+                what = self._different(document, shared[id_]) if id_ in shared else "missing"
+                found += [Difference(id_, partition_key, what)] if what else []
+            found += self._shared_gates_behind(fold, stored, fresh.keys() & shared.keys())
+        if self._derived is not None:
+            found += await self._derived.differences(container, partition_key)
+        return found
+
+    async def heal(self, container: Container, partition_key: str) -> None:
+        """Replace what is wrong, as of its version; bring it up to date; then replace what is wrong by then."""
+        await self._replace_wrong(container, partition_key)  # first: events fail on documents that are damaged
+        fold = await self._one(partition_key, ALL)
+        if fold is None:
+            return
+        for history in fold.histories:
+            id_, version = history[0].envelope.aggregate_id, history[-1].envelope.version
+            await self._projection.catch_up(container, id_, fold.gate(history), partition_key, version)
+        await self._replace_wrong(container, partition_key)  # what is shared counted without those that were missing
+        if self._derived is not None:
+            await self._derived.heal(container, partition_key)
+
+    async def _replace_wrong(self, container: Container, partition_key: str) -> None:
+        for _ in range(TRIES):
+            try:
+                if await self._replaced(container, partition_key):
+                    return
+            except (ResourceExistsError, ResourceNotFoundError):
+                pass  # an event came in between: look again
+
+    async def _replaced(self, container: Container, partition_key: str) -> bool:
+        shared = await self._shared(container, partition_key)  # first, so that nothing later escapes its etag
+        stored = await _partition(container, partition_key)
+        fold = await self._one(partition_key, ALL)
+        if fold is None:
+            return True
+        right = await REBUILDING.run(_own, fold, None)
+        elsewhere = [place for _, own in right for place in own if place.partition_key != partition_key]
+        stored |= await _chosen(container, elsewhere)
+        for history, latest in right:
+            for place, document in self._as_of(fold, history, latest, stored).items():
+                if not await self._set_right(container, place, document, stored.get(place), partition_key):
+                    return False
+        fresh = fold.shared(self._as_stored(fold, stored), {})
+        for id_, document in fresh.items():
+            before = shared.get(id_)
+            if before is None:
+                await container.create_item(document)
+            elif (what := self._different(document, before)) and not await replaced(
+                container, self._healed(document, before, what), before
+            ):
+                return False
+        return True
+
+    async def _set_right(
+        self, container: Container, place: Place, right: Document | None, stored: Document | None, home: str
+    ) -> bool:
+        """Make a document what it has to be, and tell whether it still was what had been read."""
+        if right is None:
+            return stored is None or await _deleted(container, place, stored)
+        if stored is None:
+            if place.partition_key != home:  # those at home come with their gate, by the projection
+                await container.create_item(dict(right))
+            return True
+        what = self._different(right, stored)
+        return not what or await replaced(container, self._healed(right, stored, what), stored)
+
+    def _healed(self, right: Document, stored: Document, what: str) -> dict[str, Any]:
+        if "projected" not in right:
+            return dict(right)
+        own = right if what == UNREADABLE else self._partitions.shapes_of(stored).read(stored)
+        counter = self._partitions.counter
+        return {**right, "projected": own["projected"], counter: own.get(counter, 0) + 1}
+
+    def _own_differences(
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[Place, Document]
+    ) -> list[Difference]:
+        found: list[Difference] = []
+        for history, latest in right:
+            as_of = self._as_of(fold, history, latest, stored)
+            for place in latest:
+                document, there = as_of[place], stored.get(place)
+                what: str | None = None
+                if there is None:
+                    what = None if latest[place] is None else "missing"
+                elif document is None:
+                    what = "left over"
+                else:
+                    what = self._different(document, there)
+                    what = what or ("behind" if self._version(fold, history, place, stored) < len(history) else None)
+                home = None if place.partition_key == fold.partition_key else fold.partition_key
+                found += [Difference(place.document_id, place.partition_key, what, home)] if what else []
+        return found
+
+    def _shared_gates_behind(
+        self, fold: Fold[Event], stored: Mapping[Place, Document], shared: Collection[str]
+    ) -> list[Difference]:
+        """Tell which aggregates have events that a shared document lacks, where that counts their versions."""
+        return [
+            Difference(gate.document_id, gate.partition_key, "behind")
+            for history in fold.histories
+            if (gate := Place(fold.partition_key, fold.gate(history))).document_id in shared
+            and self._version(fold, history, gate, stored) < len(history)
+        ]
+
+    def _as_of(
+        self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[Place, Document]
+    ) -> Mapping[Place, Document | None]:
+        """Give what an aggregate's documents have to be, each as of the version that it shows."""
+        folded: dict[int, Own] = {len(history): latest}
+        as_of: dict[Place, Document | None] = {}
+        for place, document in latest.items():
+            version = len(history)
+            if document is not None and place in stored:
+                version = min(version, self._version(fold, history, place, stored))
+            if version not in folded:
+                folded[version] = fold.own(history[:version])
+            as_of[place] = folded[version].get(place)
+        return as_of
+
+    def _as_stored(self, fold: Fold[Event], stored: Mapping[Place, Document]) -> Sequence[History[Event]]:
+        """Give the histories of the aggregates that are there, up to the versions that they are at."""
+        return [
+            history[: self._version(fold, history, gate, stored)]
+            for history in fold.histories
+            if (gate := Place(fold.partition_key, fold.gate(history))) in stored
+        ]
+
+    def _version(
+        self, fold: Fold[Event], history: History[Event], place: Place, stored: Mapping[Place, Document]
+    ) -> int:
+        """Tell which version a document shows; that of the log, which it is made to show, if it cannot be read."""
+        document = stored[place]
+        if "version" not in document:
+            document = stored.get(Place(fold.partition_key, fold.gate(history)), document)
+        if not self._partitions.shapes_of(document).reads(document):
+            return len(history)
+        return int(document.get("version", len(history)))
+
+    def _different(self, right: Document, stored: Document) -> str | None:
+        own = {"projected", self._partitions.counter}
+        return different(self._partitions.shapes_of(right), right, stored, own)
+
+    async def _seen_together(
+        self, container: Container, partition_key: str
+    ) -> tuple[dict[Place, Document], Mapping[str, Document], bool]:
+        """Read a partition, and tell whether what is shared belongs to the rest: no event came in between."""
+        shared = await self._shared(container, partition_key)
+        for _ in range(TRIES):
+            before = shared
+            stored = await _partition(container, partition_key)
+            shared = await self._shared(container, partition_key)
+            if _etags(before) == _etags(shared):
+                return stored, shared, True
+        return stored, shared, False
+
+    async def _shared(self, container: Container, partition_key: str) -> Mapping[str, Document]:
+        ids = self._partitions.shared_ids(partition_key)
+        return {id_: document for id_ in ids if (document := await point_read(container, id_, partition_key))}
+
+    def _changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[Changed]:
+        places: dict[UUID, Place] = {}
+        found: list[Changed] = []
+        for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most):
+            id_ = first.envelope.aggregate_id
+            if id_ not in places:
+                change = self._project(first)
+                places[id_] = Place(change.partition_key, document_id(change.gate))
+            found.append(Changed(sequence, version, occurred_at, places[id_].document_id, places[id_].partition_key))
+        return found
+
+    def _sample(self, connection: sa.Connection, count: int) -> Sequence[str]:
+        starts = (uuid4(), UUID(int=0))  # behind the last one comes the first one again
+        keys = [key for start in starts for key in self._partitions.some(connection, start, count)]
+        return list(dict.fromkeys(keys))[:count]
+
+    async def _one(self, partition_key: str, most: int) -> Fold[Event] | None:
+        return await self._read(self._partitions.one, partition_key, most)
+
+    async def _read[**Arguments, Result](
+        self,
+        question: Callable[Concatenate[sa.Connection, Arguments], Result],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Result:
+        return await REBUILDING.run(read_from, self._reader, lambda connection: question(connection, *args, **kwargs))
+
+
+def _own[Event](fold: Fold[Event], gates: set[str] | None) -> Sequence[tuple[History[Event], Own]]:
+    """Fold the aggregates with these gates, or all."""
+    return [(history, fold.own(history)) for history in fold.histories if gates is None or fold.gate(history) in gates]
+
+
+async def _partition(container: Container, partition_key: str) -> dict[Place, Document]:
+    return {
+        Place(partition_key, row["id"]): row
+        async for row in container.query_items(EVERYTHING, partition_key=partition_key)
+    }
+
+
+async def _chosen(container: Container, places: Iterable[Place]) -> dict[Place, Document]:
+    stored: dict[Place, Document] = {}
+    for some in batched(places, AT_ONCE, strict=False):
+        reading = asyncio.gather(*(point_read(container, id_, partition_key) for partition_key, id_ in some))
+        found = await with_pause(reading)
+        stored |= {place: document for place, document in zip(some, found, strict=True) if document is not None}
+    return stored
+
+
+async def _deleted(container: Container, place: Place, stored: Document) -> bool:
+    return await took_effect(
+        container.delete_item(
+            place.document_id,
+            place.partition_key,
+            etag=stored["_etag"],
+            match_condition=MatchConditions.IfNotModified,
+        )
+    )
+
+
+def _etags(documents: Mapping[str, Document]) -> Mapping[str, str]:
+    return {id_: document["_etag"] for id_, document in documents.items()}

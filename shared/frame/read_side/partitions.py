@@ -1,0 +1,219 @@
+"""The partitions of a read model as the event log makes them: what `LogSource` has to know to fill and compare them.
+
+Where each document follows from the events of one aggregate, as the projection applies them, nothing has to be written:
+see OfAggregates. A context whose documents gather several aggregates says how to fold a partition: a Fold.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import Change, applied, document_id, gated
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.shape import Shapes
+from shared.frame.write_side.aggregates import Aggregates, within_events
+from shared.frame.write_side.event_log import EventLog
+
+type History[Event] = Sequence[Recorded[Event]]
+"""An aggregate's events, oldest first."""
+
+type Own = Mapping[Place, dict[str, Any] | None]
+"""What follows from one aggregate alone, by where it is; None where no document may be."""
+
+
+class Place(NamedTuple):
+    """Where a document is."""
+
+    partition_key: str
+    document_id: str
+
+
+class Fold[Event](Protocol):
+    """A partition, and the histories of some of the aggregates that it shows, or of all.
+
+    A document has the version up to which it shows its aggregate, in `version`; one without is at its gate's, which is
+    the document that counts the aggregate's versions. Who folds a shorter history gets the documents of before.
+    """
+
+    @property
+    def partition_key(self) -> str:
+        """Its name."""
+
+    @property
+    def histories(self) -> Sequence[History[Event]]:
+        """The histories, none of them empty."""
+
+    @property
+    def begins(self) -> bool:
+        """Whether filling comes to the partition for the first time, and takes what it shares for missing."""
+
+    def gate(self, history: History[Event]) -> str:
+        """Name the document in the partition that counts an aggregate's versions."""
+
+    def own(self, history: History[Event]) -> Own:
+        """Make what follows from one aggregate alone: documents in the partition, and in others if it likes.
+
+        A document that was there once, and has no reason to be any more, is None here.
+        """
+
+    def shared(
+        self, histories: Sequence[History[Event]], before: Mapping[str, Document]
+    ) -> Mapping[str, dict[str, Any]]:
+        """Make what follows from several aggregates, by id: from nothing, or by adding these to what is there."""
+
+    def refresh(self, document: dict[str, Any]) -> bool:
+        """Bring a document of `own` up to date with what is not in its events; tell whether it was not."""
+
+
+class Partitions[Event](Protocol):
+    """The partitions of a read model, over a connection that the caller holds.
+
+    Attributes:
+        log: what they are made of.
+        counter: the property that healing counts up, so that the ETag is another one.
+    """
+
+    log: EventLog[Event]
+    counter: str
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell which kind of document one is."""
+
+    def shared_ids(self, partition_key: str) -> Sequence[str]:
+        """Name the documents of a partition that follow from several aggregates."""
+
+    def total(self, connection: sa.Connection) -> int:
+        """Count the documents that there have to be."""
+
+    def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
+        """Name some partitions, from an id on."""
+
+    def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
+        """Name the partition of what operators know by this id; None if the log knows nothing of it."""
+
+    def next(
+        self, connection: sa.Connection, position: str | None, most: int
+    ) -> tuple[Sequence[Fold[Event]], str | None]:
+        """Read the next histories, and where to go on behind them; none if all have been read."""
+
+    def one(self, connection: sa.Connection, partition_key: str, most: int) -> Fold[Event] | None:
+        """Read as many histories of a partition; None if the log knows nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsProjected[Event]:
+    """A fold that applies in memory what the projection sends, aggregate by aggregate."""
+
+    partition_key: str
+    histories: Sequence[History[Event]]
+    project: Callable[[Recorded[Event]], Change]
+    begins: bool = False
+
+    def gate(self, history: History[Event]) -> str:
+        """Name the document that the first event makes."""
+        return document_id(self.project(history[0]).gate)
+
+    def own(self, history: History[Event]) -> Own:
+        """Make the documents that projecting these events makes."""
+        return as_projected(self.project, history)
+
+    def shared(
+        self,
+        histories: Sequence[History[Event]],  # noqa: ARG002
+        before: Mapping[str, Document],  # noqa: ARG002
+    ) -> Mapping[str, dict[str, Any]]:
+        """Nothing follows from several aggregates."""
+        return {}
+
+    def refresh(self, document: dict[str, Any]) -> bool:  # noqa: ARG002
+        """All that a document shows is in its events."""
+        return False
+
+
+class OfAggregates[Event]:
+    """Each document follows from one aggregate: all there is to know is in the projection and the log."""
+
+    counter = "healed"
+
+    def __init__(
+        self,
+        log: EventLog[Event],
+        project: Callable[[Recorded[Event]], Change],
+        shapes: Shapes | Callable[[Document], Shapes],
+        aggregates_in: Callable[[sa.Connection, str], Sequence[UUID]] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            log: the context's event log.
+            project: what an event does.
+            shapes: those of all documents, or what tells them from a document.
+            aggregates_in: names the aggregates of a partition, by its key; by default there is one, whose id ends it.
+        """
+        self.log = log
+        self._aggregates = Aggregates(log)
+        self._project = project
+        self._shapes = shapes
+        self._aggregates_in = aggregates_in or _named_by_the_key
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell which kind of document one is."""
+        return self._shapes if isinstance(self._shapes, Shapes) else self._shapes(document)
+
+    def shared_ids(self, partition_key: str) -> Sequence[str]:  # noqa: ARG002
+        """Name nothing."""
+        return ()
+
+    def total(self, connection: sa.Connection) -> int:
+        """Count the aggregates."""
+        return self._aggregates.count(connection)
+
+    def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
+        """Name the partitions of some aggregates."""
+        return [self._project(first).partition_key for first in self._aggregates.firsts(connection, start, count)]
+
+    def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
+        """Name an aggregate's partition."""
+        first = self._aggregates.first(connection, id_)
+        return None if first is None else self._project(first).partition_key
+
+    def next(
+        self, connection: sa.Connection, position: str | None, most: int
+    ) -> tuple[Sequence[AsProjected[Event]], str | None]:
+        """Read the aggregates behind the one that came last."""
+        found = self._aggregates.lengths(connection, UUID(position or str(UUID(int=0))), most)
+        ids = [length.aggregate_id for length in within_events(found, [length.events for length in found])]
+        histories = self.log.histories(connection, ids)
+        folds = [self._fold([histories[id_]]) for id_ in ids]
+        return folds, str(ids[-1]) if ids else None
+
+    def one(self, connection: sa.Connection, partition_key: str, most: int) -> AsProjected[Event] | None:
+        """Read the aggregates of a partition."""
+        ids = self._aggregates_in(connection, partition_key)[:most]
+        histories = self.log.histories(connection, ids)
+        return self._fold([histories[id_] for id_ in ids if id_ in histories]) if histories else None
+
+    def _fold(self, histories: Sequence[History[Event]]) -> AsProjected[Event]:
+        return AsProjected(self._project(histories[0][0]).partition_key, histories, self._project)
+
+
+def as_projected[Event](
+    project: Callable[[Recorded[Event]], Change], history: History[Event]
+) -> Mapping[Place, dict[str, Any] | None]:
+    """Make the documents that projecting an aggregate's events makes: its first ones, and those that followed."""
+    made: dict[Place, dict[str, Any] | None] = {}
+    for version, recorded in enumerate(history, 1):
+        change = project(recorded)
+        for step in (gated(change.gate, version, datetime.now(UTC)), *change.others):
+            place = Place(change.partition_key, document_id(step))
+            made[place] = applied(made.get(place), step)
+    return made
+
+
+def _named_by_the_key(_connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
+    return [UUID(partition_key.rpartition(":")[2])]

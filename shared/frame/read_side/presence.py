@@ -1,0 +1,63 @@
+"""Whether what a view serves is there at all: a store that came up empty answers every query with "there is none"."""
+
+import asyncio
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.rebuildable import View
+from shared.frame.read_side.shape import UnreadableShape
+
+SECOND_LOOK = 1.0
+"""Seconds after which a view that shows nothing is looked at again: its first document may be on its way."""
+
+LOOKED_AT = 20
+"""Documents whose shape is looked at: where a release has left others, it has left many."""
+
+
+async def wrong_with(view: View) -> list[str]:
+    """Say what is wrong with a view as a whole, and what mends it; nothing if it is as it should be."""
+    try:
+        served = await view.generations.served()
+        documents = await _first_documents(served.container)
+        if not documents and await view.source.has_something_to_show():
+            await asyncio.sleep(SECOND_LOOK)
+            documents = await _first_documents(served.container)
+            if not documents:
+                return [
+                    f"{view.name}: generation {served.generation}, which serves, is empty, and the event log is not. "
+                    + _rebuild(view)
+                ]
+        for document in documents:
+            view.source.shapes_of(document).read(document)
+    except UnreadableShape as error:
+        return [f"{view.name}: {error}"]
+    except ResourceNotFoundError:
+        make = "infra/deploy.sh ENVIRONMENT infrastructure; on a laptop, start again"
+        return [f"{view.name}: the container that serves is missing. Make it: {make}. {_rebuild(view)}"]
+    return []
+
+
+async def is_empty(view: View, container: Container) -> bool:
+    """Tell whether a container of a view has no document, and should have some.
+
+    Raises:
+        ResourceNotFoundError: there is no such container.
+    """
+    return not await _first_documents(container) and await view.source.has_something_to_show()
+
+
+def _rebuild(view: View) -> str:
+    return (
+        f"Then make the view anew: python3 dev.py rebuild {view.name} (POST /api/ops/projections/{view.name}/rebuild)"
+    )
+
+
+async def _first_documents(container: Container) -> list[Document]:
+    found: list[Document] = []
+    async for document in container.query_items_change_feed(start_time="Beginning", max_item_count=LOOKED_AT):
+        found.append(document)
+        if len(found) == LOOKED_AT:
+            break
+    return found

@@ -1,0 +1,184 @@
+"""Projections: each event changes its read model exactly once, however often, late or out of order it comes.
+
+Event n is applied to a document at version n-1 in one atomic Cosmos operation that checks this. If the check fails, the
+event was applied before, which is fine, or events before it are missing, which the log fills in.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import batched
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.threads import DELIVERY
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.document_update import PATCH_LIMIT, Change, Create, Patch, document_id, gated
+from shared.frame.read_side.shape import Shapes
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.event_log import EventLog
+
+logger = logging.getLogger(__name__)
+
+TRIES = 20
+"""Rounds of looking and applying again before a delivery is given back to Service Bus."""
+
+PAGE = 500
+"""Events that are read from the log at once, to fill a gap."""
+
+_RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+
+
+class GapInLog(Exception):
+    """An event's predecessors are neither applied nor in the log: repeating the delivery ends in a dead letter."""
+
+
+class Projection[Event]:
+    """Keeps one read model up to date from one context's events."""
+
+    def __init__(
+        self,
+        containers: Callable[[], Awaitable[Sequence[Container]]],
+        engine: sa.Engine,
+        log: EventLog[Event],
+        change: Callable[[Recorded[Event]], Change],
+        reconsider: Callable[[Container, Recorded[Event]], Awaitable[Change]] | None = None,
+        derive: Callable[[Container, str], Awaitable[None]] | None = None,
+    ) -> None:
+        """Prepare; nothing connects yet.
+
+        Args:
+            containers: where the documents are; more than one while another generation of the view is kept as well.
+            engine: reaches the log; used only when there is a gap.
+            log: the context's event log.
+            change: what an event does, as far as it can be told from the event alone; one request.
+            reconsider: what it does in the light of the documents that are there, when `change` did not fit them.
+            derive: writes what other partitions show of the one that an event changed, by its key; safe to repeat, for
+                it is called for events that come again as well.
+        """
+        self._containers = containers
+        self._reader = engine
+        self._log = log
+        self._change = change
+        self._reconsider = reconsider
+        self._derive = derive
+
+    async def project(self, recorded: Recorded[Event]) -> None:
+        """Apply an event once to each container, after its predecessors.
+
+        Raises:
+            GapInLog: events are missing that the log does not have.
+            HttpResponseError: the store does not answer, or refuses for good.
+        """
+        for container in await self._containers():
+            await self._project(container, recorded)
+            if self._derive is not None:
+                await self._derive(container, self._change(recorded).partition_key)
+        envelope = recorded.envelope
+        logger.info(
+            "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
+            *(envelope.type, envelope.version, envelope.aggregate_id),
+            *(envelope.correlation_id, envelope.causation_id, envelope.traceparent),
+        )
+
+    async def catch_up(
+        self, container: Container, aggregate_id: UUID, document_id: str, partition_key: str, until: int
+    ) -> None:
+        """Apply what the log has and the document lacks, up to and including version `until`.
+
+        Raises:
+            GapInLog: the log does not have all of it.
+        """
+        held = await _version(container, document_id, partition_key)
+        if held >= until:
+            return
+        logger.warning("filling %s to %s of %s from the log", held + 1, until, aggregate_id)
+        while held < until:
+            end = min(until, held + PAGE)
+            missing = await DELIVERY.run(self._history, aggregate_id, held, end)
+            if len(missing) != end - held:
+                raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {end}")
+            for recorded in missing:
+                await self._project(container, recorded)
+            held = end
+
+    async def _project(self, container: Container, recorded: Recorded[Event]) -> None:
+        envelope = recorded.envelope
+        change = self._change(recorded)
+        for _ in range(TRIES):
+            try:
+                await _write(container, change, envelope.version)
+            except HttpResponseError as error:
+                if error.status_code not in _RECONSIDER:
+                    raise
+                failed = error
+            else:
+                return
+            gate_id = document_id(change.gate)
+            shapes = None if isinstance(change.gate, Create) else change.gate.shapes
+            held = await _version(container, gate_id, change.partition_key, shapes)
+            if held >= envelope.version:
+                return
+            if held < envelope.version - 1:
+                await self.catch_up(
+                    container, envelope.aggregate_id, gate_id, change.partition_key, envelope.version - 1
+                )
+            elif change.beside is not None:
+                await self._bring(container, change.beside, change.others[0], change.partition_key)
+            elif self._reconsider is not None:
+                change = await self._reconsider(container, recorded)
+            # else its predecessor has come since: once more
+        raise failed
+
+    async def _bring(self, container: Container, aggregate_id: UUID, step: Create | Patch, partition_key: str) -> None:
+        """Let a document be there, in today's shape, that another aggregate's events change."""
+        shapes = step.shapes if isinstance(step, Patch) else None
+        if await _version(container, document_id(step), partition_key, shapes) == 0:
+            await self.catch_up(container, aggregate_id, document_id(step), partition_key, until=1)
+
+    def _history(self, aggregate_id: UUID, after: int, until: int) -> Sequence[Recorded[Event]]:
+        return read_from(self._reader, lambda connection: self._log.history(connection, aggregate_id, after, until))
+
+
+async def _version(container: Container, document_id: str, partition_key: str, shapes: Shapes | None = None) -> int:
+    """Tell which version a document is at, 0 if there is none; it is in today's shape then, if its shapes are given."""
+    if shapes is not None:
+        document = await shapes.stored(container, document_id, partition_key)
+        return int(document["version"]) if document else 0
+    try:
+        return int((await container.read_item(document_id, partition_key))["version"])
+    except ResourceNotFoundError:
+        return 0
+
+
+async def _write(container: Container, change: Change, version: int) -> None:
+    match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
+        case [Create(document)]:
+            await container.create_item(dict(document))
+        case [Patch() as patch] if len(patch.operations) <= PATCH_LIMIT:
+            await container.patch_item(
+                patch.document_id,
+                change.partition_key,
+                [dict(operation) for operation in patch.operations],
+                filter_predicate=patch.when,
+                no_response=True,
+            )
+        case several:
+            batch = [operation for step in several for operation in _batch_operations(step)]
+            await container.execute_item_batch(batch, change.partition_key)
+
+
+def _batch_operations(step: Create | Patch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+    if isinstance(step, Create):
+        return [("create", (dict(step.document),), {})]
+    guard = {"filter_predicate": step.when}
+    # The whole batch fails with its first operation, so guarding that one guards all parts of a patch that is split.
+    return [
+        ("patch", (step.document_id, [dict(operation) for operation in part]), {} if place else guard)
+        for place, part in enumerate(batched(step.operations, PATCH_LIMIT, strict=False))
+    ]

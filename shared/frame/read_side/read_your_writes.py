@@ -1,0 +1,241 @@
+"""Read your writes: a query waits for the version that a command gave, instead of the caller sleeping and hoping.
+
+Waiting is cheap, and fair. All that wait for one document share its looks. A request has one deadline for all that it
+waits for. No caller takes more places than are left free: one has half of them at most, and leaves the next half of the
+rest. A version that the log is far from is not waited for.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.frame.platform.input import After
+from shared.frame.platform.threads import LOOKING
+from shared.frame.read_side.container import Container
+from shared.kernel.refusals import Unavailable
+
+NO_CONTAINER = 1003
+"""Cosmos DB's sub-status of a 404 for a document whose container is not there."""
+
+FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
+"""Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
+
+TIMEOUT = 5.0
+"""Seconds that a query gives the store for one answer. Cosmos DB's SDK goes on for minutes, which is right for
+projections; somebody who waits for an answer is rather told to come back."""
+
+WAITING_AT_ONCE = 64
+"""Queries of one process that may wait: half of what host.json lets in at once, so that they never keep others out."""
+
+FAR = 100
+"""Versions ahead. For a version that is further ahead of the document, the log is asked; if it is as far ahead of that,
+no command has answered it, and it does not come while a query waits."""
+
+ASKED_AGAIN = 1.0
+"""Seconds for which what the log said is taken for true by those who wait for the same document."""
+
+type Document = Mapping[str, Any]
+type Logged = Callable[[str, str], int]
+"""Tells, on a thread, which version the log has of what a document shows, by its id and partition key; 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """How long one request may wait for read models.
+
+    Attributes:
+        until: when it gives up, on the clock of time.monotonic.
+        caller: on whose account it waits; None: on nobody's in particular.
+        logged: tells what the log has; None if that is not known.
+    """
+
+    until: float
+    caller: UUID | None = None
+    logged: Logged | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of it."""
+        return self.until - time.monotonic()
+
+
+NO_WAIT = Wait(until=0.0)
+
+
+def wait_for(seconds: float, caller: UUID | None = None, logged: Logged | None = None) -> Wait:
+    """Grant a request so many seconds from now on."""
+    return Wait(time.monotonic() + seconds, caller, logged)
+
+
+async def point_read(container: Container, document_id: str, partition_key: str) -> Document | None:
+    """Read one document by id and partition key; None if there is none, TimeoutError if the store takes too long.
+
+    Raises:
+        ResourceNotFoundError: there is no such container, which is another thing than to have no such document.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return await container.read_item(document_id, partition_key)
+    except ResourceNotFoundError as error:
+        if getattr(error, "sub_status", None) == NO_CONTAINER:
+            raise
+        return None
+
+
+async def read_at_least(
+    container: Container,
+    document_id: str,
+    partition_key: str,
+    version: int | None,
+    wait: Wait,
+    counter: str = "version",
+) -> Document | None:
+    """Read a document once it has reached a version; None if there is none and no version was asked for.
+
+    Args:
+        container: where it is.
+        document_id: its id.
+        partition_key: its partition.
+        version: what to wait for; None takes what is there.
+        wait: how long the request may wait.
+        counter: the property that counts the versions.
+
+    Raises:
+        Unavailable: it has not got there in time, will not, or too many wait already (503 `read-model-behind`).
+    """
+    document = await point_read(container, document_id, partition_key)
+    if version is None or _version(document, counter) >= version:
+        return document
+    if wait.left <= 0:
+        raise _behind(document, counter, version)
+    with _place(wait.caller) as has_place:
+        if not has_place:
+            raise _behind(document, counter, version)
+        with _watched(container, document_id, partition_key) as watch:
+            try:
+                async with asyncio.timeout(wait.left) as deadline:
+                    if wait.logged is not None and version - _version(document, counter) > FAR:
+                        logged = await watch.logged(wait.logged)
+                        if version - logged > FAR:
+                            raise _behind(document, counter, version, f" The log is at version {logged}.")
+                    while _version(document, counter) < version:
+                        document = await watch.look()
+            except TimeoutError:
+                if not deadline.expired():  # it was the store's
+                    raise
+                raise _behind(document, counter, version) from None
+    return document
+
+
+async def wait_for_one(container: Container, partition_key: str, after: After | None, wait: Wait) -> None:
+    """Let lists and summaries wait for one of the things that they include; raises as read_at_least."""
+    if after is not None:
+        await read_at_least(container, str(after.id), partition_key, after.version, wait)
+
+
+class _Watch:
+    """A document that requests wait for, looked at for all of them at once."""
+
+    def __init__(self, container: Container, document_id: str, partition_key: str) -> None:
+        self.waiting = 0
+        self._document = container, document_id, partition_key
+        self._pause = FIRST_LOOK
+        self._due = time.monotonic() + FIRST_LOOK
+        self._sooner = asyncio.Event()
+        self._seen = asyncio.get_running_loop().create_future()
+        self._asked: tuple[float, asyncio.Task[int]] | None = None
+        self._looking = asyncio.create_task(self._look_on())
+
+    def join(self) -> None:
+        """Count one more who waits; whoever comes is looked for as soon as whoever came first."""
+        self.waiting += 1
+        self._pause = FIRST_LOOK
+        self._due = min(self._due, time.monotonic() + FIRST_LOOK)
+        self._sooner.set()
+
+    def leave(self) -> None:
+        """Count one less; nobody looks when nobody waits."""
+        self.waiting -= 1
+        if not self.waiting:
+            self._looking.cancel()
+
+    async def look(self) -> Document | None:
+        """Give the document as the next look finds it, or raise what the look raised."""
+        seen = await asyncio.shield(self._seen)
+        if isinstance(seen, Exception):
+            raise seen
+        document: Document | None = seen
+        return document
+
+    async def logged(self, ask: Logged) -> int:
+        """Ask the log once for all who want to know."""
+        _, document_id, partition_key = self._document
+        if self._asked is None or self._asked[0] + ASKED_AGAIN < time.monotonic():
+            asking = asyncio.create_task(LOOKING.run(ask, document_id, partition_key))
+            self._asked = time.monotonic(), asking
+        return await asyncio.shield(self._asked[1])
+
+    async def _look_on(self) -> None:
+        while True:
+            while (left := self._due - time.monotonic()) > 0:
+                self._sooner.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self._sooner.wait()
+            found: Document | Exception | None
+            try:
+                found = await point_read(*self._document)
+            except Exception as error:  # noqa: BLE001  # it is for those who wait
+                found = error
+            self._pause = min(self._pause * 2, LONGEST_LOOK)
+            self._due = time.monotonic() + self._pause
+            seen, self._seen = self._seen, asyncio.get_running_loop().create_future()
+            seen.set_result(found)
+
+
+_waiting = Counter[UUID | None]()
+_watches: dict[tuple[object, ...], _Watch] = {}
+
+
+@contextmanager
+def _place(caller: UUID | None) -> Iterator[bool]:
+    """Take a place to wait in, if there is one: no caller has more than are left free."""
+    if _waiting[caller] >= WAITING_AT_ONCE - _waiting.total():
+        yield False
+        return
+    _waiting[caller] += 1
+    try:
+        yield True
+    finally:
+        _waiting[caller] -= 1
+        if not _waiting[caller]:
+            del _waiting[caller]
+
+
+@contextmanager
+def _watched(container: Container, document_id: str, partition_key: str) -> Iterator[_Watch]:
+    key = asyncio.get_running_loop(), container.id, partition_key, document_id
+    watch = _watches.get(key) or _watches.setdefault(key, _Watch(container, document_id, partition_key))
+    watch.join()
+    try:
+        yield watch
+    finally:
+        watch.leave()
+        if not watch.waiting:
+            del _watches[key]
+
+
+def _version(document: Document | None, counter: str) -> int:
+    return int(document[counter]) if document else 0
+
+
+def _behind(document: Document | None, counter: str, version: int, why: str = "") -> Unavailable:
+    detail = f"The read model is at version {_version(document, counter)}; version {version} has not arrived yet.{why}"
+    return Unavailable("read-model-behind", detail)

@@ -1,0 +1,136 @@
+"""A read model as those see it who operate it: how it follows from the event log."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.generations import Generations
+from shared.frame.read_side.read_your_writes import Document
+from shared.frame.read_side.shape import Shapes
+
+
+class Filled(NamedTuple):
+    """What was done of filling a container.
+
+    Attributes:
+        position: where to go on; None when all is there.
+        seen: documents that were written, or were there already.
+        written: documents that were written.
+        events: events that they were folded from.
+    """
+
+    position: str | None
+    seen: int
+    written: int
+    events: int
+
+
+class Changed(NamedTuple):
+    """An event, and the document that it changes."""
+
+    sequence: int
+    version: int
+    occurred_at: datetime
+    document_id: str
+    partition_key: str
+
+
+class Difference(NamedTuple):
+    """A document that is not what the log makes it.
+
+    Attributes:
+        what: in which way: `missing`, `behind`, `left over`, or the names of the properties that differ.
+        home: the partition that was compared, where the document is in another one.
+    """
+
+    document_id: str
+    partition_key: str
+    what: str
+    home: str | None = None
+
+    @property
+    def compared(self) -> str:
+        """The partition that was compared, and can be healed."""
+        return self.home or self.partition_key
+
+
+UNREADABLE = "shape"
+"""What is told of a document that is in a shape that this release does not read."""
+
+
+def different(shapes: Shapes, right: Document, stored: Document, own: AbstractSet[str]) -> str | None:
+    """Name the properties in which a document is not what it has to be; `shape` if it cannot be read; None if it is.
+
+    Those of `own` tell of the document's own life, not of what it shows.
+    """
+    if not shapes.reads(stored):
+        return UNREADABLE
+    shown = shapes.read(stored)
+    return ", ".join(sorted(name for name in right.keys() - own if right[name] != shown.get(name))) or None
+
+
+class Source(Protocol):
+    """Where a view comes from: its context's event log, and what the context makes of it."""
+
+    async def total(self) -> int:
+        """Count the documents that the view has to have."""
+
+    async def has_something_to_show(self) -> bool:
+        """Tell whether the view has to have any document at all."""
+
+    def shapes_of(self, document: Document) -> Shapes:
+        """Tell which kind of document one of the view's is."""
+
+    async def fill(self, container: Container, position: str | None) -> Filled:
+        """Write the next documents that are not there yet, each once; safe to repeat, and beside the projection."""
+
+    async def newest(self) -> int:
+        """Give the sequence of the newest event; 0 if there is none."""
+
+    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+        """Give the events after a sequence, in its order."""
+
+    async def sample(self, count: int) -> Sequence[str]:
+        """Choose some partition keys at random."""
+
+    async def partition_of(self, id_: UUID) -> str | None:
+        """Name the partition of what operators know by this id; None if the log knows nothing of it."""
+
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
+        """Compare a partition's documents with the fold of the log, and what its aggregates have in other partitions.
+
+        What is merely on its way may be among the differences.
+        """
+
+    async def heal(self, container: Container, partition_key: str) -> None:
+        """Make a partition's documents what the log makes them, beside the projection."""
+
+
+class Derived(Protocol):
+    """Documents that show in other partitions what a partition has, and are made of that alone."""
+
+    async def write(self, container: Container, partition_key: str) -> None:
+        """Write them as the partition is by now, unless that has been done; in any order, and beside others."""
+
+    async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
+        """Tell which are not what the partition makes them; each is told with the key of that partition."""
+
+    async def heal(self, container: Container, partition_key: str) -> None:
+        """Write those again that are not what the partition makes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view, its containers and its source."""
+
+    generations: Generations
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """Its name, as operators know it."""
+        return self.generations.view

@@ -1,0 +1,97 @@
+"""The shape of what is stored: each document says in which it is, and what one release before wrote is still read.
+
+A shape gets a new number when code of the one before could not read it, or could not change it. What is in the shape
+before is read by a pure upcast, as events are, and written back in today's when an event next changes it. A document in
+any other shape is refused by name, with what mends it, and is never changed by halves (ADR 25).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.frame.read_side.container import Container, replaced
+
+FIRST = 1
+"""The shape of a document that names none: such were written before shapes had numbers."""
+
+
+class UnreadableShape(Exception):
+    """What is stored is in a shape that this release does not read: another release wrote it, or it is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """The shapes of one kind of document.
+
+    Attributes:
+        what: names the kind, for people.
+        today: the shape that is written.
+        mend: what to do about one that cannot be read; a sentence.
+        upcasts: by the shape that is read, what makes a document of the next one of it. The given one stays as it is.
+    """
+
+    what: str
+    today: int
+    mend: str
+    upcasts: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def condition(self) -> str:
+        """What holds of a document `c` in today's shape, in Cosmos SQL."""
+        return f"c.shape = {self.today}"
+
+    def read(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a document in today's shape; itself if it is in that.
+
+        Raises:
+            UnreadableShape: it is in none that can be read.
+        """
+        shape, document = stored.get("shape", FIRST), stored
+        try:
+            while shape != self.today:
+                document = {**self.upcasts[shape](document), "shape": shape + 1}
+                shape += 1
+        except (KeyError, TypeError, ValueError, AttributeError):  # no such shape, or not what it says
+            raise self.unreadable(stored.get("shape", FIRST)) from None
+        return document
+
+    def unreadable(self, shape: object) -> UnreadableShape:
+        """Say that what is stored cannot be read."""
+        read = " and ".join(map(str, [*sorted(self.upcasts), self.today]))
+        return UnreadableShape(f"{self.what} is in shape {shape}, and this release reads {read}. {self.mend}")
+
+    def reads(self, stored: Mapping[str, Any]) -> bool:
+        """Tell whether a document can be read."""
+        try:
+            self.read(stored)
+        except UnreadableShape:
+            return False
+        return True
+
+    async def brought(self, container: Container, document_id: str, partition_key: str) -> bool:
+        """Bring a document into today's shape, and tell whether it was in another.
+
+        Raises:
+            ResourceNotFoundError: there is none.
+            UnreadableShape: it is in a shape that cannot be read; it stays as it is.
+        """
+        before = await container.read_item(document_id, partition_key)
+        document = self.read(before)
+        if document is not before:
+            await replaced(container, dict(document), before)
+        return document is not before
+
+    async def stored(self, container: Container, document_id: str, partition_key: str) -> Mapping[str, Any] | None:
+        """Read a document, which is stored in today's shape by then; None if there is none.
+
+        Raises:
+            UnreadableShape: it is in a shape that cannot be read; it stays as it is.
+        """
+        try:
+            while self.read(before := await container.read_item(document_id, partition_key)) is not before:
+                await replaced(container, dict(self.read(before)), before)  # or something came in between
+        except ResourceNotFoundError:
+            return None
+        return before

@@ -1,0 +1,236 @@
+"""SQL engines: SQLite files on a laptop, Azure SQL through a managed identity, told apart by the URL alone."""
+
+import sqlite3
+import struct
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from shared.frame.platform.identity import credential
+from shared.frame.platform.settings import Settings
+from shared.frame.sql.errors import LOST, TIMED_OUT, sqlstate, withhold_values
+from shared.frame.sql.odbc import KeptCursors, declared
+
+TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
+SQL_COPT_SS_ACCESS_TOKEN = 1256
+"""Connection attribute of the ODBC driver that takes an access token (msodbcsql.h)."""
+
+POOL_SIZE = 16
+POOL_TIMEOUT = 5
+"""Seconds that a request waits for a connection before it is told to come back later."""
+
+SQLITE_BUSY_TIMEOUT = 3
+"""Seconds that a SQLite transaction waits for its turn to write; who asked tries again, or is told to."""
+
+SQLITE_CACHE = 256
+"""KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
+
+STATEMENT_TIMEOUT = 10
+"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver itself never gives up. A
+command gives less, as much as its deadline leaves. A server that does not answer at all is given up after three times
+as long (shared/frame/write_side/unit_of_work.py)."""
+
+POOL_TIMEOUT, LOGIN_TIMEOUT = 2, 2
+"""Seconds that a request to Azure SQL waits for a connection of the pool, and that a new one may take."""
+
+CONNECTION_LIFE = 1_800
+"""Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
+
+
+class Token(Protocol):
+    """What a credential gives; of azure.core.credentials.AccessToken only this is needed."""
+
+    @property
+    def token(self) -> str:
+        """The token itself, a secret."""
+
+
+class Credential(Protocol):
+    """Something that gives access tokens, as azure.identity's credentials do; it caches and refreshes them."""
+
+    def get_token(self, *scopes: str) -> Token:
+        """Give a token that is valid for some time yet."""
+
+
+def sql_engine(
+    url: str,
+    *schemas: str,
+    credential: Credential | None = None,
+    writes: bool = True,
+    for_migrations: bool = False,
+) -> sa.Engine:
+    """Make the engine for one context's schema, or several; nothing connects until it is used.
+
+    Args:
+        url: SQLAlchemy URL. A SQLite file `tandem.db` keeps each schema in a file of its own, `tandem.<schema>.db`, so
+            that the contexts do not wait for each other's writes, as they do not on Azure SQL.
+        schemas: the schemas that its statements name.
+        credential: signs in to Azure SQL; None leaves that to the URL.
+        writes: False lets SQLite refuse to; on Azure SQL that is for the credential's rights to say.
+        for_migrations: on Azure SQL, begin transactions, and give a statement as long as it takes; otherwise each
+            statement is a transaction, and a unit of work sends its own as one.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return _sqlite(parsed, schemas, writes=writes)
+    return _azure_sql(parsed, credential, for_migrations=for_migrations)
+
+
+def context_engine(settings: Settings, schema: str) -> sa.Engine:
+    """Make the engine of one context's command side: as its identity, unless the URL signs in by itself."""
+    return sql_engine(settings.sql, schema, credential=_credential(settings.sql, settings.command_client_id))
+
+
+def query_engine(settings: Settings, schema: str) -> sa.Engine:
+    """Make the engine by which a context's query side reads: as an identity that cannot write."""
+    credential = _credential(settings.sql, settings.view_client_id)
+    return sql_engine(settings.sql, schema, credential=credential, writes=False).execution_options(reads_only=True)
+
+
+def _credential(address: str, client_id: str | None) -> Credential | None:
+    url = make_url(address)
+    if url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query:
+        return None
+    return credential(client_id)
+
+
+def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
+    file = Path(url.database or "")
+    files = [file.parent / f"{file.stem}.{schema}{file.suffix}" for schema in schemas]
+    engine = sa.create_engine(
+        "sqlite://",
+        poolclass=sa.QueuePool,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
+        pool_use_lifo=True,  # a few connections do it at most times; theirs are the caches that fill
+        hide_parameters=True,  # errors are logged, and parameters are people's names and addresses
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": SQLITE_BUSY_TIMEOUT},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _attach(connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+        for schema, attached in zip(schemas, files, strict=True):
+            connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(attached),))
+            connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
+            # survives a killed process; only a power cut can undo the last commits, and this is no production store
+            connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
+            connection.execute(f"PRAGMA {schema}.cache_size = -{SQLITE_CACHE}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA query_only = {not writes}")
+        record.info["files"] = _files(files)
+
+    @sa.event.listens_for(engine, "checkout")
+    def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
+        # SQLite would go on with a file that was deleted, and what is written to it would be gone with the process
+        if record.info["files"] != _files(files):
+            raise sa.exc.DisconnectionError("another file has the name of the database")
+
+    # SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
+    turn = threading.Lock()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        reads_only = connection.get_execution_options().get("reads_only")
+        if not (reads_only or connection.info.get("has_turn")):
+            connection.info["has_turn"] = turn.acquire(timeout=SQLITE_BUSY_TIMEOUT)
+        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+
+    @sa.event.listens_for(engine, "checkin")
+    def _end_turn(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
+        if record.info.pop("has_turn", False):
+            turn.release()
+
+    return engine
+
+
+def _files(names: Sequence[Path]) -> list[int]:
+    """Tell which files have these names now; 0: there is none."""
+    return [_inode(name) for name in names]
+
+
+def _inode(name: Path) -> int:
+    try:
+        return name.stat().st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool) -> sa.Engine:
+    import pyodbc  # noqa: PLC0415  # needs the system's unixODBC, which only Azure SQL is worth
+
+    pyodbc.pooling = False  # SQLAlchemy pools; a second pool beneath would keep connections whose token has run out
+    requests: dict[str, Any] = (
+        {}
+        if for_migrations
+        else {
+            # nothing but the statements themselves is sent: no begin, no rollback, no ping
+            "isolation_level": "AUTOCOMMIT",
+            "skip_autocommit_rollback": True,
+            "pool_reset_on_return": None,
+        }
+    )
+    engine = sa.create_engine(
+        url,
+        hide_parameters=True,  # as above
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT,
+        pool_use_lifo=True,  # as above
+        pool_recycle=CONNECTION_LIFE,
+        connect_args={"timeout": LOGIN_TIMEOUT, "autocommit": not for_migrations},
+        **requests,
+    )
+
+    if credential is not None:
+
+        @sa.event.listens_for(engine, "do_connect")
+        def _sign_in(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:
+            # the driver refuses a token beside any other way to sign in (FA005), and SQLAlchemy adds one
+            arguments[0] = arguments[0].replace(";Trusted_Connection=Yes", "")
+            parameters["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: packed(credential.get_token(TOKEN_SCOPE).token)}
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _keep_the_others(context: sa.engine.ExceptionContext) -> None:
+        error = context.sqlalchemy_exception
+        if isinstance(error, sa.exc.DBAPIError):
+            withhold_values(error)
+        if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) in LOST | TIMED_OUT:
+            context.is_disconnect = True
+            # a slow statement tells nothing of other connections
+            context.invalidate_pool_on_disconnect = sqlstate(error) in LOST
+
+    if not for_migrations:
+        _send_each_alone(engine, pyodbc.BinaryNull)
+    return engine
+
+
+def _send_each_alone(engine: sa.Engine, null: object) -> None:
+    """Let a statement be one request, with a time-out of its own and parameters that are declared."""
+    dialect: Any = engine.dialect
+    connect = dialect.connect
+    dialect.connect = lambda *address, **options: KeptCursors(connect(*address, **options), null, LOGIN_TIMEOUT)
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def _limit(connection: sa.Connection, cursor: Any, *_: Any) -> None:
+        cursor.timeout = connection.get_execution_options().get("statement_timeout", STATEMENT_TIMEOUT)
+
+    @sa.event.listens_for(engine, "checkin")
+    def _come_back(connection: Any, _record: Any) -> None:
+        if isinstance(connection, KeptCursors):
+            connection.come_back()
+
+    @sa.event.listens_for(engine, "do_setinputsizes")
+    def _declare(sizes: dict[Any, Any], *_: Any) -> None:
+        for bind in sizes:
+            sizes[bind] = declared(bind.type)
+
+
+def packed(token: str) -> bytes:
+    """Write a token as the driver wants it: its length in bytes, then UTF-16."""
+    encoded = token.encode("utf-16-le")
+    return struct.pack(f"<I{len(encoded)}s", len(encoded), encoded)

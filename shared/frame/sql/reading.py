@@ -1,0 +1,30 @@
+"""Reading from SQL outside of a unit of work."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from shared.frame.sql.errors import is_lost
+
+
+def read_from[Result](engine: sa.Engine, question: Callable[[sa.Connection], Result]) -> Result:
+    """Ask the database something.
+
+    A connection that was lost while it lay idle is told only when it is used: then the question is asked once more.
+    """
+    return again_if_lost(lambda: _ask(engine, question))
+
+
+def again_if_lost[Result](work: Callable[[], Result]) -> Result:
+    """Do the work, which must be safe to repeat, and once more if its connection turns out to have been lost."""
+    try:
+        return work()
+    except sa.exc.DBAPIError as error:
+        if not is_lost(error):
+            raise
+    return work()
+
+
+def _ask[Result](engine: sa.Engine, question: Callable[[sa.Connection], Result]) -> Result:
+    with engine.connect().execution_options(reads_only=True) as connection:
+        return question(connection)

@@ -1,0 +1,112 @@
+"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.event_log import EventLog, envelope_of
+
+
+class Length(NamedTuple):
+    """An aggregate, and how many events it has."""
+
+    aggregate_id: UUID
+    events: int
+
+
+class LogEntry[Event](NamedTuple):
+    """Where an event is in its log, and the first event of its aggregate, which tells where that is shown."""
+
+    sequence: int
+    version: int
+    occurred_at: datetime
+    first: Recorded[Event]
+
+
+class Aggregates[Event]:
+    """The aggregates of one log, over a connection that the caller holds."""
+
+    def __init__(self, log: EventLog[Event]) -> None:
+        self.log = log
+        table, first = log.table, log.table.alias("first")
+        after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
+        is_first = table.c.aggregate_version == sa.literal_column("1")
+        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
+        self.some_lengths = (
+            sa.select(table.c.aggregate_id, sa.func.max(table.c.aggregate_version).label("events"))
+            .where(table.c.aggregate_id > after)
+            .group_by(table.c.aggregate_id)
+            .order_by(table.c.aggregate_id)
+            .limit(most)
+        )
+        self.some_firsts = (
+            sa.select(table).where(table.c.aggregate_id >= after, is_first).order_by(table.c.aggregate_id).limit(most)
+        )
+        self.entries_after = (
+            sa.select(
+                first,
+                table.c.sequence.label("its_sequence"),
+                table.c.aggregate_version.label("its_version"),
+                table.c.occurred_at.label("its_time"),
+            )
+            .select_from(
+                table.join(
+                    first,
+                    sa.and_(
+                        first.c.aggregate_id == table.c.aggregate_id,
+                        first.c.aggregate_version == sa.literal_column("1"),
+                    ),
+                )
+            )
+            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger))
+            .order_by(table.c.sequence)
+            .limit(most)
+        )
+
+    def count(self, connection: sa.Connection) -> int:
+        """Count the aggregates."""
+        return int(connection.execute(self.count_all).scalar_one())
+
+    def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[Length]:
+        """Give the aggregates behind an id, in the database's order of ids."""
+        rows = connection.execute(self.some_lengths, {"after": after, "most": most}).all()
+        return [Length(row.aggregate_id, row.events) for row in rows]
+
+    def firsts(self, connection: sa.Connection, start: UUID, most: int) -> Sequence[Recorded[Event]]:
+        """Give the first events of the aggregates from an id on, in the database's order of ids."""
+        return [self._opened(row) for row in connection.execute(self.some_firsts, {"after": start, "most": most})]
+
+    def first(self, connection: sa.Connection, aggregate_id: UUID) -> Recorded[Event] | None:
+        """Give an aggregate's first event; None if there is no such aggregate."""
+        return next(iter(self.log.history(connection, aggregate_id, after=0, until=1)), None)
+
+    def changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[LogEntry[Event]]:
+        """Give the entries behind a sequence, in its order. Only first events are opened: a later one may be newer."""
+        firsts: dict[UUID, Recorded[Event]] = {}
+        found: list[LogEntry[Event]] = []
+        for row in connection.execute(self.entries_after, {"after": after, "most": most}):
+            first = firsts.get(row.aggregate_id) or firsts.setdefault(row.aggregate_id, self._opened(row))
+            found.append(LogEntry(row.its_sequence, row.its_version, row.its_time, first))
+        return found
+
+    def _opened(self, row: sa.Row[Any]) -> Recorded[Event]:
+        return self.log.codec.open(envelope_of(row))
+
+
+EVENTS = 20_000
+"""Events that are folded at once, unless one aggregate alone has more."""
+
+
+def within_events[Row](rows: Iterable[Row], events: Sequence[int]) -> Sequence[Row]:
+    """Give the first rows that have no more than `EVENTS` events together; always the first one."""
+    sum_, enough = 0, list[Row]()
+    for row, count in zip(rows, events, strict=True):
+        sum_ += count
+        if enough and sum_ > EVENTS:
+            break
+        enough.append(row)
+    return enough

@@ -1,0 +1,402 @@
+"""The event log: one append-only table per context, written in the command's own transaction.
+
+It is the audit trail, the source that read models are rebuilt from, the outbox that the relay publishes from, and the
+record that makes commands idempotent: what a command answered follows from the events it left.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.messaging.envelope import Accepted, Envelope, Metadata, Recorded
+from shared.frame.sql.columns import JsonText, UtcDateTime, exact_text, in_ids
+from shared.frame.sql.sqlite import sqlite_cursor
+from shared.frame.write_side.log_search import among_newest, of_aggregate, of_command
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.frame.write_side.writes import Row, Write, insert, written
+
+_READPAST = "WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)"
+"""Skips what another relay is claiming. READPAST asks for READCOMMITTEDLOCK under READ_COMMITTED_SNAPSHOT, which is how
+Azure SQL makes databases (Microsoft's page of table hints)."""
+
+
+_SETTLED = sa.bindparam("rows", type_=sa.Unicode)
+
+
+def event_log_table(schema: sa.MetaData) -> sa.Table:
+    """Declare a context's event log."""
+    table = sa.Table(
+        "event_log",
+        schema,
+        # commits may become visible out of this column's order: it sorts, it is no cursor
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+        sa.Column("event_id", sa.Uuid, nullable=False),
+        sa.Column("aggregate_id", sa.Uuid, nullable=False),
+        sa.Column("aggregate_version", sa.BigInteger, nullable=False),
+        sa.Column("type", sa.Unicode(100), nullable=False),
+        sa.Column("payload", JsonText, nullable=False),
+        sa.Column("occurred_at", UtcDateTime, nullable=False),
+        sa.Column("command_id", exact_text(255), nullable=False),
+        sa.Column("command_fingerprint", sa.BINARY(32).with_variant(sa.LargeBinary(), "sqlite")),
+        sa.Column("correlation_id", sa.Unicode(128), nullable=False),
+        sa.Column("causation_id", exact_text(255), nullable=False),
+        sa.Column("traceparent", sa.Unicode(55)),
+        sa.Column("actor", sa.Unicode(255), nullable=False),
+        sa.Column("claimed_until", UtcDateTime),
+        sa.Column("published_at", UtcDateTime),
+        # event_id follows from both of these, and so needs no index of its own
+        sa.UniqueConstraint("aggregate_id", "aggregate_version", name="uq_event_log_aggregate_version"),
+    )
+    for name, columns, unique, where in (
+        ("uq_event_log_command", ["command_id"], True, "command_fingerprint IS NOT NULL"),
+        ("ix_event_log_unpublished", ["sequence"], False, "published_at IS NULL"),
+    ):
+        only = sa.text(where)
+        sa.Index(name, *(table.c[column] for column in columns), unique=unique, mssql_where=only, sqlite_where=only)
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Every statement on one log, built once: building costs eight times what running a built one does."""
+
+    append: Write
+    history: sa.Select[Any]
+    histories: sa.Select[Any]
+    newest: sa.Select[Any]
+    version: sa.Select[Any]
+    first_of_command: sa.Select[Any]
+    claim: sa.Update
+    claimed: sa.TextualSelect
+    claim_at_once: sa.TextualSelect
+    settle_at_once: sa.TextualSelect
+    mark_published: Write
+    release: Write
+    unpublished: sa.Select[Any]
+    of_aggregate: sa.Select[Any]
+    of_command: sa.Select[Any]
+    among_newest: sa.Select[Any]
+
+
+def _statements(log: sa.Table) -> Statements:
+    first, last = log.alias("first"), log.alias("last")
+    head, before = log.alias("head"), log.alias("before")
+    waiting, oldest = log.alias("waiting"), log.alias("oldest")
+    heads = (
+        sa.select(head.c.sequence)
+        .with_hint(head, _READPAST, "mssql")
+        .where(
+            head.c.published_at.is_(None),
+            sa.or_(
+                head.c.claimed_until.is_(None),
+                head.c.claimed_until < sa.bindparam("now", type_=UtcDateTime),
+                head.c.claimed_until > sa.bindparam("at_most", type_=UtcDateTime),
+            ),
+            # an aggregate's events are published in order, so the oldest is the one whose predecessor is; one that
+            # this statement's snapshot does not show yet is none
+            sa.or_(
+                head.c.aggregate_version == sa.literal_column("1"),
+                sa.exists().where(
+                    before.c.aggregate_id == head.c.aggregate_id,
+                    before.c.aggregate_version == head.c.aggregate_version - sa.literal_column("1"),
+                    before.c.published_at.is_not(None),
+                ),
+            ),
+        )
+        .order_by(head.c.sequence)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+        .offset(0)  # without it SQLAlchemy leaves the order out of a subquery of T-SQL
+    )
+    claim = (
+        sa.update(log)
+        .where(log.c.sequence.in_(heads))
+        .values(claimed_until=sa.bindparam("until", type_=UtcDateTime))
+        .returning(log.c.aggregate_id, log.c.aggregate_version)
+    )
+    mark_published = Write(
+        sa.update(log)
+        .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type))
+        .values(published_at=sa.bindparam("published_at", type_=UtcDateTime), claimed_until=sa.null())
+    )
+    release = Write(
+        sa.update(log)
+        .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type), log.c.published_at.is_(None))
+        .values(claimed_until=sa.bindparam("claimed_until", type_=UtcDateTime))
+    )
+    settling = f"""\
+SET NOCOUNT ON;
+DECLARE @rows NVARCHAR(MAX) = :rows;
+{mark_published.tsql("published")}
+{release.tsql("released")}"""
+    return Statements(
+        append=insert(log),
+        history=sa.select(log)
+        .where(
+            log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid),
+            log.c.aggregate_version > sa.bindparam("after", type_=sa.BigInteger),
+            log.c.aggregate_version <= sa.bindparam("until", type_=sa.BigInteger),
+        )
+        .order_by(log.c.aggregate_version),
+        histories=sa.select(log)
+        .where(in_ids(log.c.aggregate_id, "ids"))
+        .order_by(log.c.aggregate_id, log.c.aggregate_version),
+        newest=sa.select(sa.func.max(log.c.sequence)),
+        version=sa.select(sa.func.max(log.c.aggregate_version)).where(
+            log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid)
+        ),
+        first_of_command=sa.select(
+            first.c.aggregate_id,
+            first.c.command_fingerprint,
+            sa.select(sa.func.max(last.c.aggregate_version))
+            .where(last.c.aggregate_id == first.c.aggregate_id, last.c.command_id == first.c.command_id)
+            .scalar_subquery()
+            .label("version"),
+        ).where(
+            first.c.command_id == sa.bindparam("command", type_=exact_text(255)),
+            first.c.command_fingerprint.is_not(None),
+        ),
+        claim=claim,
+        claimed=_claimed(log),
+        claim_at_once=_claim_at_once(log, settling, claim),
+        settle_at_once=sa.text(settling)
+        .bindparams(_SETTLED)
+        .columns(sa.column("nothing")),  # or types are not declared
+        mark_published=mark_published,
+        release=release,
+        # both by the index of what is unpublished, however long the outbox is
+        unpublished=sa.select(
+            sa.select(sa.func.count()).where(waiting.c.published_at.is_(None)).scalar_subquery().label("events"),
+            oldest.c.occurred_at,
+        )
+        .where(oldest.c.published_at.is_(None))
+        .order_by(oldest.c.sequence)
+        .limit(1),
+        of_aggregate=of_aggregate(log),
+        of_command=of_command(log),
+        among_newest=among_newest(log),
+    )
+
+
+def _columns(log: sa.Table) -> str:
+    return ", ".join(f"events.{column.name}" for column in log.c)
+
+
+def _claimed(log: sa.Table) -> sa.TextualSelect:
+    """Read on SQLite what is claimed, and what follows it in the same aggregates."""
+    return sa.text(f"""\
+SELECT {_columns(log)} FROM {log.fullname} AS events JOIN json_each(:heads) AS head
+ON events.aggregate_id = head.value ->> 0 AND events.aggregate_version >= head.value ->> 1
+ORDER BY events.sequence""").columns(*log.c)  # noqa: S608  # the table's own name
+
+
+def _claim_at_once(log: sa.Table, settling: str, claim: sa.Update) -> sa.TextualSelect:
+    """Settle, claim and read in one request of Azure SQL, alike."""
+    claiming, parameters = written(claim)
+    output = "OUTPUT inserted.aggregate_id, inserted.aggregate_version"
+    text = f"""\
+{settling}
+DECLARE @claimed TABLE (aggregate_id UNIQUEIDENTIFIER, aggregate_version BIGINT);
+{claiming.replace(output, f"{output} INTO @claimed")};
+SELECT {_columns(log)} FROM {log.fullname} AS events JOIN @claimed AS head
+ON events.aggregate_id = head.aggregate_id AND events.aggregate_version >= head.aggregate_version
+ORDER BY events.sequence;"""  # noqa: S608  # as above
+    return sa.text(text).bindparams(_SETTLED, *parameters).columns(*log.c)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry[Event]:
+    """An event as the log has it, and when Service Bus had it; None if that is still to come."""
+
+    recorded: Recorded[Event]
+    published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of events that were claimed.
+
+    Attributes:
+        published: the sequences of those that Service Bus has.
+        at: when it had them.
+        released: the sequences of aggregates' first events that could not be sent, and when to try them again.
+    """
+
+    published: Sequence[int] = ()
+    at: datetime | None = None
+    released: Sequence[tuple[int, datetime]] = ()
+
+    @property
+    def published_rows(self) -> Sequence[Row]:
+        """As rows of `Statements.mark_published`."""
+        return [{"at_sequence": sequence, "published_at": self.at} for sequence in self.published]
+
+    @property
+    def released_rows(self) -> Sequence[Row]:
+        """As rows of `Statements.release`."""
+        return [{"at_sequence": sequence, "claimed_until": until} for sequence, until in self.released]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """What a keyed command answered when it was accepted."""
+
+    fingerprint: bytes
+    accepted: Accepted
+
+
+class EventLog[Event]:
+    """One context's log, over a connection that the caller's transaction holds."""
+
+    def __init__(self, table: sa.Table, codec: EventCodec[Event]) -> None:
+        self.table = table
+        self.codec = codec
+        self.statements = _statements(table)
+
+    def append(
+        self, work: UnitOfWork, aggregate_id: UUID, after: int, events: Iterable[Event], metadata: Metadata
+    ) -> None:
+        """Have the events added that bring an aggregate on from version `after`.
+
+        A command that changes several aggregates answers for the first one whose events are added.
+
+        Committing raises LostRace if another command has made one of these versions, or has used the same key.
+        """
+        answers = not self.has_appended(work)
+        rows = [
+            {
+                "event_id": uuid5(aggregate_id, f"{self.table.schema}/{version}"),
+                "aggregate_id": aggregate_id,
+                "aggregate_version": version,
+                "type": type(event).__name__,
+                "payload": self.codec.encode(event).decode(),
+                "occurred_at": metadata.at,
+                "command_id": metadata.command_id,
+                "command_fingerprint": metadata.fingerprint if answers and version == after + 1 else None,
+                "correlation_id": metadata.correlation_id,
+                "causation_id": metadata.causation_id or metadata.command_id,
+                "traceparent": metadata.traceparent,
+                "actor": metadata.actor,
+                "claimed_until": None,
+                "published_at": None,
+            }
+            for version, event in enumerate(events, after + 1)
+        ]
+        work.write(self.statements.append, rows)
+
+    def has_appended(self, work: UnitOfWork) -> bool:
+        """Tell whether a unit of work has events of this log to write."""
+        return any(step is self.statements.append for step, _ in work.plan)
+
+    def history(
+        self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
+    ) -> Sequence[Recorded[Event]]:
+        """Read an aggregate's events with versions in (after, until], oldest first."""
+        return [entry.recorded for entry in self.entries(connection, aggregate_id, after, until)]
+
+    def entries(
+        self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
+    ) -> Sequence[Entry[Event]]:
+        """Read the same, with when each was published."""
+        rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until}).all()
+        return [Entry(self.codec.open(envelope_of(row)), row.published_at) for row in rows]
+
+    def histories(self, connection: sa.Connection, aggregate_ids: Sequence[UUID]) -> dict[UUID, list[Recorded[Event]]]:
+        """Read all events of some aggregates, oldest first; an aggregate without events is left out."""
+        found: dict[UUID, list[Recorded[Event]]] = defaultdict(list)
+        for row in connection.execute(self.statements.histories, {"ids": aggregate_ids}).all():
+            found[row.aggregate_id].append(self.codec.open(envelope_of(row)))
+        return found
+
+    def newest(self, connection: sa.Connection) -> int:
+        """Give the highest sequence that is visible; 0 in an empty log."""
+        return connection.execute(self.statements.newest).scalar() or 0
+
+    def version(self, connection: sa.Connection, aggregate_id: UUID) -> int:
+        """Give the version that an aggregate is at; 0 if there is none."""
+        return connection.execute(self.statements.version, {"id": aggregate_id}).scalar() or 0
+
+    def first_of(self, command_id: str) -> tuple[sa.Select[Any], dict[str, Any]]:
+        """Give the statement, and its parameters, that finds the command with this key, if one was accepted."""
+        return self.statements.first_of_command, {"command": command_id}
+
+    def first_answer(self, found: Sequence[sa.Row[Any]]) -> FirstAnswer | None:
+        """Tell what the command answered that `first_of` has found."""
+        if not found:
+            return None
+        [row] = found
+        return FirstAnswer(row.command_fingerprint, Accepted(row.aggregate_id, row.version, replayed=True))
+
+    def claim(
+        self, connection: sa.Connection, now: datetime, until: datetime, most: int, settled: Settled | None = None
+    ) -> Sequence[tuple[int, Envelope]]:
+        """Take unpublished events for publishing, with their sequence, in order; nobody else gets them until `until`.
+
+        The oldest unpublished event of an aggregate stands for all of it: only whoever holds that one may publish the
+        aggregate, and a later event becomes the oldest only when those before it are marked. So two relays never
+        send one aggregate's events in the wrong order.
+
+        A claim that is dated further ahead than a claim can be, and clocks may differ by as much again, was made by a
+        clock that is wrong, and counts as none: whoever made it may be gone. If it is not, both send the same events in
+        the same order, and Service Bus drops those that it has.
+
+        Args:
+            connection: of a transaction.
+            now: the time.
+            until: when the claim ends.
+            most: aggregates that are claimed.
+            settled: what became of those that were claimed before; it is noted first, in the same request.
+        """
+        settled = settled or Settled()
+        times = {"now": now, "until": until, "at_most": until + (until - now), "most": most}
+        if connection.dialect.name == "mssql":
+            parameters = {"rows": self._settling(settled)} | times
+            rows = connection.execute(self.statements.claim_at_once, parameters).all()
+        else:
+            self.settle(connection, settled)
+            heads = connection.execute(self.statements.claim, times).all()
+            ids = json.dumps([(head.aggregate_id.hex, head.aggregate_version) for head in heads])
+            rows = connection.execute(self.statements.claimed, {"heads": ids}).all() if heads else []
+        return [(row.sequence, envelope_of(row)) for row in rows]
+
+    def settle(self, connection: sa.Connection, settled: Settled) -> None:
+        """Note what became of events that were claimed."""
+        if connection.dialect.name == "mssql":
+            connection.execute(self.statements.settle_at_once, {"rows": self._settling(settled)}).close()
+            return
+        cursor = sqlite_cursor(connection)
+        self.statements.mark_published.run(cursor, settled.published_rows)
+        self.statements.release.run(cursor, settled.released_rows)
+
+    def _settling(self, settled: Settled) -> str:
+        published = self.statements.mark_published.as_json(settled.published_rows)
+        released = self.statements.release.as_json(settled.released_rows)
+        return f'{{"published":{published},"released":{released}}}'
+
+    def unpublished(self, connection: sa.Connection) -> tuple[int, datetime | None]:
+        """Tell how many events the outbox holds, and when the oldest of them occurred."""
+        row = connection.execute(self.statements.unpublished).one_or_none()
+        return (0, None) if row is None else (row.events, row.occurred_at)
+
+
+def envelope_of(row: sa.Row[Any]) -> Envelope:
+    """Give the envelope in a row of a log."""
+    return Envelope(
+        event_id=row.event_id,
+        aggregate_id=row.aggregate_id,
+        version=row.aggregate_version,
+        type=row.type,
+        payload=row.payload,
+        occurred_at=row.occurred_at,
+        command_id=row.command_id,
+        correlation_id=row.correlation_id,
+        causation_id=row.causation_id,
+        traceparent=row.traceparent,
+        actor=row.actor,
+    )

@@ -1,0 +1,126 @@
+"""All that the event logs hold of one owner, context by context, in pages: what somebody may take with them.
+
+A place in it names what was read to its end and what was begun, never what to read: each context tells which aggregates
+are the owner's, page by page, so that no place leads to anybody else's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
+
+MOST, CHARACTERS = 500, 1_000_000
+"""Of events, and of their payloads, in one page; a page has one event at least."""
+
+AT_ONCE = 50
+"""Events that are read at once: of those with a hundred lines, 5 MB."""
+
+PLACE = "^[a-z]{1,30}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
+
+type AggregatesOf = Callable[[sa.Connection, UUID, UUID], Sequence[UUID]]
+"""Gives the next of an owner's aggregates, behind an id, in the order that the database gives ids; none at the end."""
+
+_NONE = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Where a context's log has what is somebody's.
+
+    Attributes:
+        context: the context's name.
+        log: its event log.
+        reader: reads it.
+        aggregates: finds an owner's.
+    """
+
+    context: str
+    log: EventLog[Any]
+    reader: sa.Engine
+    aggregates: AggregatesOf
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended.
+
+    Attributes:
+        context: in which context's log.
+        done: the last aggregate that was read to its end.
+        begun: the one that was read in part.
+        version: how far.
+    """
+
+    context: str
+    done: UUID = _NONE
+    begun: UUID = _NONE
+    version: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what `str` wrote, which is PLACE."""
+        context, done, begun, version = text.split("/")
+        return cls(context, UUID(done), UUID(begun), int(version))
+
+    def __str__(self) -> str:
+        return f"{self.context}/{self.done.hex}/{self.begun.hex}/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEvent:
+    """An event, and in which context's log it is."""
+
+    context: str
+    recorded: Recorded[Any]
+
+
+def page_of(
+    held: Sequence[Held], owner_id: UUID, after: Place | None, most: int
+) -> tuple[list[HeldEvent], Place | None]:
+    """Read the next events of an owner, and where they end; None: there are no more."""
+    page: list[HeldEvent] = []
+    characters, last = 0, after
+    for event, place in _events(held, owner_id, after):
+        if page and (len(page) == most or characters >= CHARACTERS):
+            return page, last
+        page.append(event)
+        characters += len(event.recorded.envelope.payload)
+        last = place
+    return page, None
+
+
+def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent, Place]]:
+    """Read an owner's events one after the other, with the place behind each."""
+    names = [each.context for each in held]
+    start = names.index(after.context) if after is not None and after.context in names else 0
+    for number, each in enumerate(held[start:]):
+        place = after if after is not None and number == 0 and after.context == each.context else Place(each.context)
+        while aggregates := _aggregates(each, owner_id, place.done):
+            for aggregate_id in aggregates:
+                version = place.version if aggregate_id == place.begun else 0
+                while history := _history(each, aggregate_id, version):
+                    for recorded in history:
+                        version = recorded.envelope.version
+                        yield HeldEvent(each.context, recorded), Place(each.context, place.done, aggregate_id, version)
+                place = Place(each.context, aggregate_id)
+
+
+def _aggregates(held: Held, owner_id: UUID, after: UUID) -> Sequence[UUID]:
+    return read_from(held.reader, lambda connection: held.aggregates(_hasty(connection), owner_id, after))
+
+
+def _history(held: Held, aggregate_id: UUID, after: int) -> Sequence[Recorded[Any]]:
+    return read_from(
+        held.reader, lambda connection: held.log.history(_hasty(connection), aggregate_id, after, after + AT_ONCE)
+    )
+
+
+def _hasty(connection: sa.Connection) -> sa.Connection:
+    return connection.execution_options(statement_timeout=LONGEST_TIMEOUT)

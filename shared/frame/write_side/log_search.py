@@ -1,0 +1,101 @@
+"""Looking for events in a log by what an operator has in hand; of what events say, nothing is read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.sql.columns import exact_text
+
+SHOWN = (
+    *(
+        "sequence",
+        "event_id",
+        "aggregate_id",
+        "aggregate_version",
+        "type",
+        "occurred_at",
+        "command_id",
+        "correlation_id",
+    ),
+    *("causation_id", "traceparent", "actor", "published_at"),
+)
+"""The columns that a search shows. Not the payload: what an event says may be a person's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An event, without what it says.
+
+    Attributes:
+        sequence: its place in its log.
+        published_at: when Service Bus had it; None if that is still to come.
+    """
+
+    sequence: int
+    event_id: UUID
+    aggregate_id: UUID
+    version: int
+    type: str
+    occurred_at: datetime
+    command_id: str
+    correlation_id: str
+    causation_id: str
+    traceparent: str | None
+    actor: str
+    published_at: datetime | None
+
+
+def found(row: sa.Row[Any]) -> Found:
+    """Read a row of one of the statements below."""
+    values = row._asdict()
+    return Found(version=values.pop("aggregate_version"), **values)
+
+
+def of_aggregate(log: sa.Table) -> sa.Select[Any]:
+    """Find an aggregate's events after a version, oldest first; by its index."""
+    return (
+        sa.select(*_shown(log))
+        .where(
+            log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid),
+            log.c.aggregate_version > sa.bindparam("after", type_=sa.BigInteger),
+        )
+        .order_by(log.c.aggregate_version)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+
+
+def of_command(log: sa.Table) -> sa.Select[Any]:
+    """Find the first event of a command, by its index."""
+    return sa.select(log.c.aggregate_id, log.c.aggregate_version).where(
+        log.c.command_id == sa.bindparam("command", type_=exact_text(255)), log.c.command_fingerprint.is_not(None)
+    )
+
+
+def among_newest(log: sa.Table) -> sa.Select[Any]:
+    """Look through the newest sequences for what an event is called, or the conversation, command or event behind it.
+
+    Nothing of these has an index, which each command would pay for. So it is a look at so many rows and at no more.
+    """
+    every = log.alias("every")
+    newest = sa.select(sa.func.max(every.c.sequence)).scalar_subquery()
+    return (
+        sa.select(*_shown(log))
+        .where(
+            log.c.sequence > newest - sa.bindparam("reach", type_=sa.BigInteger),
+            sa.or_(
+                log.c.event_id == sa.bindparam("id", type_=sa.Uuid),
+                log.c.correlation_id == sa.bindparam("correlation", type_=sa.Unicode(128)),
+                log.c.command_id == sa.bindparam("command", type_=exact_text(255)),
+                log.c.causation_id == sa.bindparam("causation", type_=exact_text(255)),
+            ),
+        )
+        .order_by(log.c.sequence.desc())
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+
+
+def _shown(log: sa.Table) -> list[sa.ColumnElement[Any]]:
+    return [log.c[name] for name in SHOWN]

@@ -1,0 +1,58 @@
+"""One context's way out: its relay, and the publisher that commits wake."""
+
+import logging
+import threading
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from shared.frame.platform import telemetry
+from shared.frame.platform.settings import Settings
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.publisher import Publisher
+from shared.frame.write_side.relay import Relay, TopicUnreachable
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Publishes a context's events to its topic; connects when it first has something to publish."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, log: EventLog[Any], context: str, topic: str) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._log = log
+        self._context = context
+        self._topic = topic
+        self._publisher = Publisher(self.publish, context)
+        self._connecting = threading.Lock()
+
+    def publish(self) -> int:
+        """Send everything that is unpublished; see Relay.run."""
+        with self._connecting:  # the timer and the first commit may come at the same time
+            relay = self._relay
+        return relay.run()
+
+    def sweep(self) -> None:
+        """Send what was left behind, as the timer does, and tell what is left now; an outage is waited out."""
+        try:
+            left = self.publish()
+        except TopicUnreachable as error:
+            logger.warning("%s: publishing waits: %s", self._context, error)
+        else:
+            if left:
+                logger.info("%s: the relay sent %s events", self._context, left)
+        telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
+
+    def wake(self) -> None:
+        """Send it soon, on another thread."""
+        self._publisher.wake()
+
+    @cached_property
+    def _relay(self) -> Relay[Any]:
+        # azure-servicebus comes with it, which a cold start need not wait for
+        from shared.frame.messaging.topics import ServiceBusTopic  # noqa: PLC0415
+
+        return Relay(self._engine, self._log, ServiceBusTopic(self._settings, self._topic, self._context))

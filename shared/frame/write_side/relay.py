@@ -1,0 +1,128 @@
+"""The relay: publishes what the outbox holds, in order, without ever giving an event up."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.sql.reading import again_if_lost
+from shared.frame.write_side.event_log import EventLog, Settled
+
+logger = logging.getLogger(__name__)
+
+CLAIM = timedelta(seconds=20)
+"""How long a relay may take over what it claimed before another one takes it for dead. A claim that ran out early costs
+duplicates, which Service Bus drops by message id, never a loss."""
+
+SETBACK = timedelta(seconds=10)
+"""When an aggregate whose events could not be sent is tried again."""
+
+HEADS = 100
+"""Aggregates claimed at a time."""
+
+SENDERS = 8
+"""Aggregates sent at the same time."""
+
+
+class TopicUnreachable(Exception):
+    """Service Bus does not answer: nothing can be sent now."""
+
+
+class Topic(Protocol):
+    """Where a context's events go."""
+
+    def send(self, envelopes: Sequence[Envelope]) -> None:
+        """Send one aggregate's events, in this order, and return when Service Bus has them.
+
+        Raises:
+            TopicUnreachable: nothing at all can be sent now; some of these events may have been.
+            Exception: these events cannot be sent; others may.
+        """
+
+
+class Relay[Event]:
+    """Publishes one context's log to its topic. Any number of relays may run at once."""
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        log: EventLog[Event],
+        topic: Topic,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        senders: Executor | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            engine: the context's engine.
+            log: its event log.
+            topic: where its events go.
+            clock: the time in UTC.
+            senders: where aggregates are sent at the same time; by default on threads of its own, which are kept.
+        """
+        self._engine = engine
+        self._log = log
+        self._topic = topic
+        self._clock = clock
+        self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
+
+    def run(self) -> int:
+        """Publish until nothing is left that may be published now, and tell how many events that were.
+
+        Raises:
+            TopicUnreachable: what is left stays in the outbox, free to be claimed again.
+        """
+        published, settled = 0, Settled()
+        while histories := again_if_lost(partial(self._claim, settled)):
+            outcomes = list(self._senders.map(self._send, histories.values()))
+            settled = self._settled(histories, outcomes)
+            published += len(settled.published)
+            unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
+            if unreachable is not None:
+                with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # or the claims run out
+                    self._log.settle(connection, settled)
+                raise unreachable
+        return published
+
+    def _claim(self, settled: Settled) -> dict[UUID, list[tuple[int, Envelope]]]:
+        now = self._clock()
+        histories: dict[UUID, list[tuple[int, Envelope]]] = defaultdict(list)
+        with self._engine.begin() as connection:
+            for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS, settled):
+                histories[envelope.aggregate_id].append((sequence, envelope))
+        for history in histories.values():
+            history.sort(key=lambda event: event[1].version)  # one insert may number its rows in any order
+        return histories
+
+    def _send(self, history: Iterable[tuple[int, Envelope]]) -> Exception | None:
+        envelopes = [envelope for _, envelope in history]
+        try:
+            self._topic.send(envelopes)
+        except TopicUnreachable as error:
+            return error
+        except Exception as error:
+            # whatever is wrong with these events, they stay, are reported, and block no other aggregate
+            logger.exception("cannot publish %s of %s", envelopes[0].type, envelopes[0].aggregate_id)
+            return error
+        return None
+
+    def _settled(
+        self, histories: Mapping[UUID, Sequence[tuple[int, Envelope]]], outcomes: Sequence[Exception | None]
+    ) -> Settled:
+        now = self._clock()
+        sent: list[int] = []
+        released: list[tuple[int, datetime]] = []
+        for history, error in zip(histories.values(), outcomes, strict=True):
+            if error is None:
+                sent += [sequence for sequence, _ in history]
+            else:
+                released.append((history[0][0], now if isinstance(error, TopicUnreachable) else now + SETBACK))
+        return Settled(sent, now, released)

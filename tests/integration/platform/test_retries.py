@@ -1,0 +1,68 @@
+"""Triggers wait for stores that are away, and for nothing else."""
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+import stamina
+from azure.core.exceptions import ServiceRequestError
+from azure.cosmos.exceptions import CosmosHttpResponseError
+
+from shared.frame.messaging.retries import is_away, pause_after, with_retries
+from shared.frame.read_side.projection import GapInLog
+from shared.ordering.copies import NotCopiedYet
+
+
+def cosmos(status: int) -> CosmosHttpResponseError:
+    return CosmosHttpResponseError(status_code=status, message="no")  # type: ignore[no-untyped-call]  # not annotated
+
+
+def database(text: str) -> sa.exc.OperationalError:
+    return sa.exc.OperationalError("", {}, Exception(text))
+
+
+AWAY = [
+    *(cosmos(status) for status in (408, 429, 449, 503)),
+    ServiceRequestError("refused"),
+    ConnectionRefusedError(),
+    sa.exc.TimeoutError("the pool is empty"),
+    database("[HY000] failover (40613) (SQLExecute)"),
+    sa.exc.OperationalError("", {}, Exception("HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)")),
+    sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),
+    database("[42000] Could not allocate space for object 'event_log' (1105) (SQLExecDirectW)"),
+]
+FOR_GOOD = [cosmos(400), cosmos(413), GapInLog(), NotCopiedYet(), KeyError("x"), database("no such table")]
+
+
+@pytest.mark.parametrize("error", AWAY, ids=repr)
+async def test_work_is_done_once_the_store_is_back(error: Exception) -> None:
+    calls = 0
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            raise error
+
+    with stamina.set_testing(testing=True, attempts=10, cap=False):  # does not wait
+        await with_retries(work)
+    assert calls == 4
+
+
+@pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
+async def test_what_cannot_be_done_is_not_tried_again(error: Exception) -> None:
+    calls = 0
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        raise error
+
+    assert not is_away(error)
+    with pytest.raises(type(error)):
+        await with_retries(work)
+    assert calls == 1
+
+
+def test_a_message_that_fails_again_and_again_is_held_for_longer_each_time_up_to_a_bound() -> None:
+    assert [pause_after(delivery) for delivery in range(1, 11)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]

@@ -1,0 +1,128 @@
+"""ConcurrencyLimit: so many at once, a short wait, and a place is free again when its work has ended, not before."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.frame.write_side.concurrency_limit import ConcurrencyLimit, FairConcurrencyLimit
+from shared.kernel.refusals import Unavailable
+
+CALLER: ContextVar[str] = ContextVar("CALLER")
+
+
+async def test_work_that_finds_no_place_in_time_is_told_when_to_come_back_and_has_not_begun() -> None:
+    turns, go_on, begun = ConcurrencyLimit(at_once=1, max_wait=0.01), threading.Event(), threading.Event()
+    first = asyncio.create_task(turns.take(go_on.wait))
+    await asyncio.sleep(0)  # it takes its place
+    with pytest.raises(Unavailable, match="more commands than") as refused:
+        await turns.take(begun.set)
+    assert (refused.value.code, refused.value.retry_after) == ("overloaded", 1)
+    assert not begun.is_set()
+    go_on.set()
+    assert await first
+    await turns.take(begun.set)
+    assert begun.is_set()
+
+
+async def test_work_whose_caller_is_gone_keeps_its_place_until_it_has_ended() -> None:
+    turns, begun, go_on = ConcurrencyLimit(at_once=1, max_wait=0.2), threading.Event(), threading.Event()
+
+    def work() -> bool:
+        begun.set()
+        return go_on.wait()
+
+    first = asyncio.create_task(turns.take(work))
+    while not begun.is_set():  # noqa: ASYNC110  # a thread sets it
+        await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    with pytest.raises(Unavailable):
+        await turns.take(go_on.wait)
+    go_on.set()
+    assert await turns.take(go_on.is_set)
+
+
+async def test_work_that_fails_gives_its_place_back() -> None:
+    turns = ConcurrencyLimit(at_once=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            await turns.take(lambda: 1 // 0)
+
+
+async def test_work_is_done_in_the_context_of_its_caller() -> None:
+    CALLER.set("Ada")
+    assert await ConcurrencyLimit().take(CALLER.get) == "Ada"
+
+
+async def test_one_caller_has_one_turn_at_a_time_and_the_others_find_the_rest_free() -> None:
+    turns, go_on, begun = FairConcurrencyLimit(at_once=4, places=32), threading.Event(), threading.Semaphore(0)
+    greedy = uuid4()
+
+    def work() -> bool:
+        begun.release()
+        return go_on.wait()
+
+    waiting = [asyncio.create_task(turns.take_for(greedy, work)) for _ in range(10)]
+    while not begun._value:  # noqa: ASYNC110  # threads release it
+        await asyncio.sleep(0.001)
+    assert await turns.take_for(uuid4(), lambda: "at once") == "at once"
+    assert begun._value == 1
+    go_on.set()
+    assert all(await asyncio.gather(*waiting))
+
+
+async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_them() -> None:
+    turns, go_on = FairConcurrencyLimit(at_once=2, places=8), threading.Event()
+    greedy = uuid4()
+    waiting = [asyncio.create_task(turns.take_for(greedy, go_on.wait)) for _ in range(8)]
+    await asyncio.sleep(0)
+    refused = [task for task in waiting if task.done()]
+    assert len(refused) == 4
+    for task in refused:
+        with pytest.raises(Unavailable) as problem:
+            await task
+        assert problem.value.code == "overloaded"
+    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: True)) for _ in range(4)]
+    assert await asyncio.gather(*others) == [True] * 4
+    go_on.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert not turns._here
+    assert not turns._lines
+
+
+async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left() -> None:
+    left: list[float | None] = []
+
+    class Noting(FairConcurrencyLimit):
+        async def take(self, work: Callable[[], Any], max_wait: float | None = None) -> Any:
+            left.append(max_wait)
+            return await super().take(work, max_wait)
+
+    turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), uuid4()
+    tasks = [asyncio.create_task(turns.take_for(caller, work)) for work in (go_on.wait, go_on.is_set)]
+    await asyncio.sleep(0.1)  # the second stands behind the first
+    go_on.set()
+    assert await asyncio.gather(*tasks) == [True, True]
+    _, second = left
+    assert second is not None
+    assert second < 29.95
+
+
+async def test_work_does_not_begin_once_its_caller_has_gone() -> None:
+    turns, go_on, begun = FairConcurrencyLimit(at_once=2, places=32), threading.Event(), threading.Event()
+    caller = uuid4()
+    first = asyncio.create_task(turns.take_for(caller, go_on.wait))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(turns.take_for(caller, begun.set))
+    await asyncio.sleep(0)
+    second.cancel()
+    go_on.set()
+    await first
+    assert await turns.take_for(caller, lambda: True)
+    assert not begun.is_set()
