@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[2] / "shared"
-FRAME = ("kernel", "messaging", "platform", "operations")
+FRAME = ("kernel", "frame")
 WORDS = frozenset(
     "basket billing buyer cart catalog catalogue customer customers discount inventory invoice order ordering orders "
     "payment payments price prices product products purchase rating ratings refund reservation seller shipment "

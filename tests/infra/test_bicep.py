@@ -331,7 +331,7 @@ def test_no_secret_is_asked_for_read_or_put_out() -> None:
 
 
 def test_subscriptions_that_the_code_consumes_without_sessions_have_none() -> None:
-    assert "is_sessions_enabled" not in SOURCES[ROOT / "shared" / "platform" / "subscriptions.py"]
+    assert "is_sessions_enabled" not in SOURCES[ROOT / "shared" / "frame" / "messaging" / "subscriptions.py"]
     for topic in NAMESPACE["Topics"]:
         for subscription in topic["Subscriptions"]:
             assert subscription["Properties"]["RequiresSession"] is bool(subscription["Rules"])
@@ -421,7 +421,7 @@ def test_others_get_only_what_they_subscribe_to_by_the_subject_that_events_are_s
         "order-events/billing/$Default": "OrderConfirmedV1",
         "order-events/billing/OrderCancelledV1": "OrderCancelledV1",
     }
-    assert "subject=envelope.type," in SOURCES[ROOT / "shared" / "platform" / "topics.py"]
+    assert "subject=envelope.type," in SOURCES[ROOT / "shared" / "frame" / "messaging" / "topics.py"]
     published = {name for module in (ordering, catalog, customers) for name in vars(module)}
     assert {"OrderConfirmedV1", "OrderCancelledV1"} <= published
 

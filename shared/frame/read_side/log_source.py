@@ -1,7 +1,8 @@
 """A read model's source: it is filled from the event log, held against it, and healed, beside live events.
 
-What a partition has to show is the context's to say (shared/frame/read_side/partitions.py). A partition always holds together:
-documents of one aggregate and what several share are written in one batch, by the projection and by filling alike.
+What a partition has to show is the context's to say (shared/frame/read_side/partitions.py). A partition always holds
+together: documents of one aggregate and what several share are written in one batch, by the projection and by filling
+alike.
 """
 
 import asyncio
