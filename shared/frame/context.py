@@ -298,7 +298,8 @@ class Context[Event]:
         )
 
         async def consume(envelope: Envelope) -> None:
-            await projection.project(self.log.codec.open(envelope))
+            if envelope.type not in self.log.unshown:
+                await projection.project(self.log.codec.open(envelope))
 
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
         partitions = OfAggregates(self.log, project, documents) if isinstance(documents, Shapes) else documents

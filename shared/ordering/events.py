@@ -7,7 +7,7 @@ from the one before; golden files hold a payload of each version. Amounts are in
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from shared.kernel.personal import Personal
 
@@ -198,6 +198,62 @@ type OrderEvent = (
     | OrderCompletedV1
     | OrderCancelledV1
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorisationAskedV1:
+    """The fulfilment of an order asks that its amount be held.
+
+    Attributes:
+        token: what the customer's card is called by the provider.
+        attempt: which token of this order it is, from 1.
+    """
+
+    order_id: UUID
+    customer_id: UUID
+    currency: str
+    amount: Decimal
+    token: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureAskedV1:
+    """It asks that what is held be taken: the order was fulfilled."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class VoidAskedV1:
+    """It asks that nothing be taken, and what is held be let go: the order was cancelled."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAskedV1:
+    """It asks that something be given back: the order was cancelled after it had been paid.
+
+    Attributes:
+        refund_id: names the refund; the same one again is the same refund.
+        amount: how much; None is all that is left, and `currency` is None then.
+    """
+
+    order_id: UUID
+    refund_id: UUID
+    amount: Decimal | None
+    currency: str | None
+
+
+type FulfilmentEvent = AuthorisationAskedV1 | CaptureAskedV1 | VoidAskedV1 | RefundAskedV1
+"""What the fulfilment of an order asks of payments. They are in a stream of their own, so that no version of the order
+is theirs; see fulfilment_of."""
+
+
+def fulfilment_of(order_id: UUID) -> UUID:
+    """Name the stream of an order's fulfilment."""
+    return uuid5(order_id, "fulfilment")
 
 
 def submitted(event: OrderSubmittedV1) -> OrderSubmittedV2:

@@ -9,7 +9,7 @@ from shared.frame.read_side.past import snapshot_table
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
 from shared.frame.write_side.inbox import Inbox, inbox_table
-from shared.ordering.events import UPCASTS, OrderEvent
+from shared.ordering.events import UPCASTS, FulfilmentEvent, OrderEvent
 
 SCHEMA = "ordering"
 METADATA = schema_metadata(SCHEMA)
@@ -90,6 +90,7 @@ SNAPSHOTS = snapshot_table(METADATA)
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[OrderEvent](get_args(OrderEvent.__value__), UPCASTS)
-LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)
+ASKS = get_args(FulfilmentEvent.__value__)
+CODEC = EventCodec[OrderEvent]((*get_args(OrderEvent.__value__), *ASKS), UPCASTS)
+LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC, unshown=ASKS)
 EVERY_TABLE = every_table(METADATA)

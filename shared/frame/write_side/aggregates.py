@@ -1,6 +1,9 @@
-"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against."""
+"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against.
 
-from collections.abc import Iterable, Sequence
+Those that no read model shows are left out.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -35,16 +38,20 @@ class Aggregates[Event]:
         table, first = log.table, log.table.alias("first")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
         is_first = table.c.aggregate_version == sa.literal_column("1")
-        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
+        shown = _shown(table, log.unshown)
+        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first, *shown)
         self.some_lengths = (
             sa.select(table.c.aggregate_id, sa.func.max(table.c.aggregate_version).label("events"))
-            .where(table.c.aggregate_id > after)
+            .where(table.c.aggregate_id > after, *shown)
             .group_by(table.c.aggregate_id)
             .order_by(table.c.aggregate_id)
             .limit(most)
         )
         self.some_firsts = (
-            sa.select(table).where(table.c.aggregate_id >= after, is_first).order_by(table.c.aggregate_id).limit(most)
+            sa.select(table)
+            .where(table.c.aggregate_id >= after, is_first, *shown)
+            .order_by(table.c.aggregate_id)
+            .limit(most)
         )
         self.entries_after = (
             sa.select(
@@ -62,7 +69,7 @@ class Aggregates[Event]:
                     ),
                 )
             )
-            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger))
+            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *shown)
             .order_by(table.c.sequence)
             .limit(most)
         )
@@ -95,6 +102,12 @@ class Aggregates[Event]:
 
     def _opened(self, row: sa.Row[Any]) -> Recorded[Event]:
         return self.log.codec.open(envelope_of(row))
+
+
+def _shown(log: sa.Table, unshown: Collection[str]) -> Sequence[sa.ColumnElement[bool]]:
+    """Leave out the rows of these types; written into the statement, for they are the code's own."""
+    names: list[Any] = [sa.literal_column(f"'{name}'") for name in sorted(unshown)]
+    return [log.c.type.not_in(names)] if names else []
 
 
 EVENTS = 20_000
