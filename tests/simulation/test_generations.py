@@ -7,12 +7,15 @@ from typing import cast
 
 import pytest
 import sqlalchemy as sa
+from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.read_side import generations
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
+from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.read_side.view_state import CONTROL, ControlChanged
 from tests.simulation.database import SCHEMAS
 from tests.simulation.process import SKEW, Process
 from tests.simulation.read_models import FaultyReadModels
@@ -242,3 +245,53 @@ def test_a_store_that_is_slow_to_take_an_appointment_has_not_taken_it(
     with pytest.raises(TimeoutError):
         world.scheduler.work(process.agree_on_switch(world.scheduler.work(process.read())))
     assert world.scheduler.work(world.process().read()).switch_at is None
+
+
+GONE = object()
+"""In place of a value: there is none."""
+
+
+def damaged(world: World, **changes: object) -> str:
+    """Change what is stored of the state into what this release does not write, and give its new etag."""
+    container = world.models.container(CONTROL)
+
+    async def damage() -> str:
+        stored = await container.read_item("generations", "orders")
+        damaged = {name: value for name, value in (stored | changes).items() if value is not GONE}
+        replaced = await container.replace_item(
+            "generations", damaged, etag=stored["_etag"], match_condition=MatchConditions.IfNotModified
+        )
+        return str(replaced["_etag"])
+
+    return world.scheduler.work(damage())
+
+
+def test_a_view_whose_state_was_never_written_has_its_first_generation_whoever_asks(world: World) -> None:
+    assert world.scheduler.work(world.process().read_anyway()) == State()
+
+
+def test_a_state_of_another_release_is_made_out_as_far_as_it_says_the_same(world: World) -> None:
+    """A switch that was agreed there is over when its time has come, and the rebuild takes over what serves by then."""
+    switch = world.agreed()
+    etag = damaged(world, shape=99)
+    with pytest.raises(UnreadableShape):
+        world.scheduler.work(world.process().read())
+    agreed = State(serving=1, standby=2, switch_at=pytest.approx(world.began + switch), etag=etag)
+    assert world.scheduler.work(world.process().read_anyway()) == agreed
+    world.at(switch)
+    assert world.scheduler.work(world.process().read_anyway()) == State(serving=2, standby=1, etag=etag)
+
+
+@pytest.mark.parametrize("damage", [{"serving": None}, {"standby": "second"}, {"switchAt": "soon"}, {"standby": GONE}])
+def test_a_state_that_cannot_be_made_out_is_the_first_one_and_can_be_written_over(
+    world: World, damage: dict[str, object]
+) -> None:
+    work = world.scheduler.work
+    world.agreed()
+    etag = damaged(world, **damage)
+    made_out = work(world.process().read_anyway())
+    assert made_out == State(etag=etag)
+    work(world.process().write(made_out))
+    assert work(world.process().read()).serving == 1
+    with pytest.raises(ControlChanged):
+        work(world.process().write(made_out))

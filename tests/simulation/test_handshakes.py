@@ -6,6 +6,7 @@ it has read the state just before a change, and is asked when the next step begi
 
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
 from shared.frame.read_side.rebuildable import Filled, Source, View
+from shared.frame.read_side.view_state import ControlChanged
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
 
@@ -255,6 +257,31 @@ def test_a_rebuild_that_is_about_to_serve_is_not_cancelled(world: World) -> None
     assert refused
     assert world.latest().step is Step.DONE
     assert world.state().serving == 2
+
+
+def test_a_roll_back_that_looked_before_a_rebuild_began_does_not_let_it_serve_half_filled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.work(world.generations().write(State(serving=1, standby=2)))
+    operator = world.process()
+    look = operator._none_under_way
+
+    async def stop() -> None:
+        raise HttpResponseError("503")
+
+    async def and_then_a_rebuild_begins() -> Rebuild | None:
+        seen = await look()
+        await world.rebuilding.start()
+        with suppress(HttpResponseError):
+            await world.rebuilding.advance(math.inf)
+        return seen
+
+    world.during(Step.FILLING, stop)
+    monkeypatch.setattr(operator, "_none_under_way", and_then_a_rebuild_begins)
+    with pytest.raises(ControlChanged):
+        world.work(operator.roll_back(even_if_incomplete=True))
+    assert world.latest().step is Step.FILLING
+    assert world.state().switch_at is None
 
 
 def test_a_rebuild_whose_store_fails_goes_on_where_it_was(world: World) -> None:

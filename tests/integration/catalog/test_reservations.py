@@ -9,11 +9,14 @@ from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
-from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
+from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound, TooManyWaitAgain
+from shared.catalog.domain.stock import Stock
+from shared.catalog.repository import Orders as HeardOrders
+from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERED_STOCK, STOCK
 from shared.catalog.tables import LOG as CATALOG
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -104,6 +107,41 @@ def test_fewer_counted_than_are_reserved_makes_the_youngest_wait_again(shop: Sho
     assert [pieces(shop, each) for each in (second, third)] == [[(1, 0, 0)], [(0, 1, 0)]]
 
 
+def test_of_more_who_wait_than_one_change_serves_the_first_come_first_and_nobody_new_gets_in_between(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 2)
+    product_id = kept(shop, 1)
+    waiting = [submitted(shop, product_id, quantity=2) for _ in range(4)]
+    for each in reversed(waiting):
+        shop.follow_order(each)
+    assert pieces(shop, waiting[3]) == [(1, 1, 0)], "its news was there first"
+    receive(shop, product_id, 6)
+    assert [pieces(shop, each) for each in waiting] == [[(2, 0, 0)], [(2, 0, 0)], [(0, 2, 0)], [(1, 1, 0)]]
+    new = submitted(shop, product_id)
+    shop.follow_order(new)
+    assert pieces(shop, new) == [(0, 1, 0)]
+    receive(shop, product_id, 1)
+    assert [pieces(shop, each) for each in waiting[2:]] == [[(2, 0, 0)], [(2, 0, 0)]]
+    assert pieces(shop, new) == [(0, 1, 0)]
+    receive(shop, product_id, 1)
+    assert pieces(shop, new) == [(1, 0, 0)]
+
+
+def test_a_recount_is_taken_as_far_as_the_youngest_reservations_that_one_change_reads(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 2)
+    product_id = kept(shop, 4)
+    orders = [submitted(shop, product_id) for _ in range(4)]
+    for each in orders:
+        shop.follow_order(each)
+    with pytest.raises(TooManyWaitAgain):
+        shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=1, reason="r"), Metadata())
+    shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=2, reason="r"), Metadata())
+    assert [pieces(shop, each) for each in orders] == [[(1, 0, 0)]] * 2 + [[(0, 1, 0)]] * 2
+
+
 def test_what_a_cancelled_order_had_goes_to_those_who_wait(shop: Shop) -> None:
     product_id = kept(shop, 1)
     first, second = submitted(shop, product_id), submitted(shop, product_id)
@@ -176,3 +214,37 @@ def test_an_order_that_was_submitted_before_there_was_stock_is_read_and_not_rese
     assert status(shop, order_id) is OrderStatus.SUBMITTED
     with shop.catalog_engine.connect() as connection:
         assert CATALOG.newest(connection) > 0
+
+
+def test_news_of_an_order_that_comes_while_other_news_of_it_is_taken_in_is_not_overlooked(shop: Shop) -> None:
+    """Else a cancellation would find nothing reserved, and the submission that it overtook would reserve after it."""
+    order_id = submitted(shop, kept(shop, 1))
+    for known in (False, True):
+        late, early = UnitOfWork(shop.catalog_engine), UnitOfWork(shop.catalog_engine)
+        heard = HeardOrders(late, Metadata()).hear(order_id, OrderStatus.SUBMITTED)
+        HeardOrders(early, Metadata()).hear(order_id, OrderStatus.CANCELLED)
+        early.commit()
+        assert heard is (OrderStatus.CANCELLED if known else OrderStatus.CREATED)
+        with pytest.raises(LostRace):
+            late.commit()
+
+
+def test_stocks_of_one_order_are_written_in_the_order_of_their_ids_whatever_that_of_its_lines(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two orders of the same products would each hold the row that the other waits for, on Azure SQL."""
+    products = [kept(shop, 9) for _ in range(5)]
+    saved: list[UUID] = []
+    save = Stocks.save
+
+    def noting(self: Stocks, stock: Stock) -> Accepted:
+        saved.append(stock.product_id)
+        return save(self, stock)
+
+    monkeypatch.setattr(Stocks, "save", noting)
+    for ordered in (sorted(products), sorted(products, reverse=True)):
+        order_id = submitted(shop, *ordered)
+        shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+        saved.clear()
+        shop.follow_order(order_id)
+        assert saved == sorted(products) * 2, "when it was submitted, and when it was cancelled"

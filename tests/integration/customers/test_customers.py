@@ -17,7 +17,7 @@ from shared.customers.commands.remove_address import RemoveAddress, remove_addre
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.domain.customer import Customer
 from shared.customers.domain.errors import CustomerAlreadyExists, CustomerNotFound, EmailTaken
-from shared.customers.repository import Customers
+from shared.customers.repository import Customers, customer_as_stored
 from shared.customers.tables import CUSTOMERS, EMAILS, LOG
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
@@ -76,6 +76,54 @@ def test_who_had_an_address_for_e_mail_before_it_was_kept_apart_may_still_change
         connection.execute(sa.delete(EMAILS))
     shop.customers.run(change_email, ChangeEmail(customer_id=customer_id, email="kier@example.org"), Metadata())
     assert [row["address"] for row in rows(shop.customers_engine, EMAILS)] == ["kier@example.org"]
+
+
+def test_who_shared_an_address_for_e_mail_with_another_does_not_free_it_by_leaving(shop: Shop) -> None:
+    """Before addresses were kept apart two customers could have one; migration 0005 gave it to the first of them."""
+    first, second = (register(shop, uuid4(), Metadata()).aggregate_id for _ in range(2))
+    shared = f"{first}@example.org"
+    with shop.customers_engine.begin() as connection:
+        connection.execute(sa.delete(EMAILS).where(EMAILS.c.customer_id == second))
+        connection.execute(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == second).values(email=shared))
+    shop.customers.run(change_email, ChangeEmail(customer_id=second, email="kier@example.org"), Metadata())
+    owners = {row["address"]: row["customer_id"] for row in rows(shop.customers_engine, EMAILS)}
+    assert owners == {shared: first, "kier@example.org": second}
+
+
+def test_who_spells_their_own_address_for_e_mail_another_way_keeps_it_and_no_other_spelling_of_it_is_free(
+    shop: Shop,
+) -> None:
+    customer_id = register(shop, uuid4(), Metadata()).aggregate_id
+    shop.customers.run(change_email, ChangeEmail(customer_id=customer_id, email="Kier@example.org"), Metadata())
+    shop.customers.run(change_email, ChangeEmail(customer_id=customer_id, email="KIER@example.org"), Metadata())
+    assert rows(shop.customers_engine, CUSTOMERS)[0]["email"] == "KIER@example.org"
+    other = RegisterCustomer(customer_id=uuid4(), name="Eve", email="kier@example.org")
+    with pytest.raises(EmailTaken):
+        shop.customers.run(register_customer, other, Metadata())
+    shop.customers.run(change_email, ChangeEmail(customer_id=customer_id, email="ada@example.org"), Metadata())
+    assert shop.customers.run(register_customer, other, Metadata()) == Accepted(other.customer_id, 1)
+
+
+def test_addresses_are_shown_in_the_order_in_which_they_were_added(shop: Shop) -> None:
+    customer_id = register(shop, uuid4(), Metadata()).aggregate_id
+    added = sorted((uuid4() for _ in range(3)), reverse=True)
+    for address_id in added:
+        address = AddAddress(customer_id=customer_id, address_id=address_id, street="s", city="c", postal_code="p")
+        shop.customers.run(add_address, address, Metadata())
+    stored = customer_as_stored(shop.customers_engine, customer_id)
+    assert stored is not None
+    assert list(stored.addresses) == added
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_customer_changes_nobody_but_themselves(shop: Shop, *, own: bool) -> None:
+    customer_id = register(shop, uuid4(), Metadata()).aggregate_id
+    caller = Metadata(owner_id=customer_id if own else uuid4())
+    if own:
+        assert rename(shop, customer_id, caller).version == 2
+    else:
+        with pytest.raises(CustomerNotFound):
+            rename(shop, customer_id, caller)
 
 
 REFUSED: list[tuple[Callable[[Shop, UUID], object], type[Refusal]]] = [

@@ -1,5 +1,7 @@
 """A handler names what it decides on: repositories, or the unit of work. Events that it follows lead to events."""
 
+from collections.abc import Hashable
+from typing import override
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +13,7 @@ from shared.catalog.tables import LOG as CATALOG
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
-from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
@@ -79,6 +81,30 @@ def test_a_unit_of_work_stands_in_line_once_so_that_no_two_wait_for_each_other()
         assert lines.stand(other, 0) is None
     assert lines.stand(one, 0)
     assert lines.stand(other, 0)
+
+
+class NotedLines(Lines):
+    """Lines that note who stood where."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stood: list[Hashable] = []
+
+    @override
+    def stand(self, key: Hashable, seconds: float | None) -> Place | None:
+        self.stood.append(key)
+        return super().stand(key, seconds)
+
+
+def test_all_stand_in_line_for_several_things_in_the_same_order() -> None:
+    """Two that want the same two would else each hold the place that the other waits for."""
+    low, high = sorted((uuid4(), uuid4()))
+    engine = Shop.__new__(Shop)  # nothing is read
+    for wanted in ((low, high), (high, low, high)):
+        lines = NotedLines()
+        with UnitOfWork(engine, lines=lines) as work:  # type: ignore[arg-type]
+            work.stand_in_line(*wanted)
+        assert lines.stood == [low, high]
 
 
 def cancel_all(recorded: Recorded[CustomerEvent], orders: Orders, work: UnitOfWork) -> None:
