@@ -64,6 +64,44 @@ class Publishes(Protocol):
         """Publish what was left behind."""
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the events of a topic can be read once more.
+
+    Attributes:
+        log: the log that they are in.
+        reader: reads it.
+    """
+
+    log: EventLog[Any]
+    reader: sa.Engine
+
+    async def opened[Event](self, envelope: Envelope, codec: EventCodec[Event]) -> Recorded[Event]:
+        """Read the event of a message: what it says of a person from the log, for messages do not say it (ADR 34).
+
+        Old messages do, and nobody listens: a dead letter that is replayed years later brings nothing back.
+
+        Raises:
+            UnknownEventType, UnfitPayload: the message is no event, as `codec` reads them.
+            NotInLog: the log has no such event.
+        """
+        recorded = codec.open(envelope)
+        if not codec.says_something_personal(envelope.type):
+            return recorded
+        logged = await DELIVERY.run(self._logged, envelope)
+        if logged is None or logged.event_id != envelope.event_id:
+            raise NotInLog(f"version {envelope.version} of {envelope.aggregate_id} is not in the log it came from")
+        return codec.open(logged)
+
+    def _logged(self, envelope: Envelope) -> Envelope | None:
+        place = envelope.aggregate_id, envelope.version
+        return read_from(self.reader, lambda connection: self.log.envelope(connection, *place))
+
+
+class NotInLog(Exception):
+    """A message is of an event that its context's log does not have: the database was restored to before it, say."""
+
+
 class App:
     """What contexts are wired to. Tests and the simulation replace parts of it."""
 
@@ -77,6 +115,11 @@ class App:
         self.owners = owners
         self.settings = settings
         self.read_models = read_models
+
+    @cached_property
+    def published(self) -> dict[str, Published]:
+        """Where the events of each topic can be read, by its name."""
+        return {}
 
     @cached_property
     def held(self) -> list[Held]:
@@ -231,6 +274,7 @@ class Context[Event]:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.lines)
+        self.app.published[self.topic] = self.published = Published(self.log, self.reader)
 
     def look_into_tables(self) -> None:
         """Look into each table.
@@ -299,7 +343,7 @@ class Context[Event]:
 
         async def consume(envelope: Envelope) -> None:
             if envelope.type not in self.log.unshown:
-                await projection.project(self.log.codec.open(envelope))
+                await projection.project(await self.published.opened(envelope, self.log.codec))
 
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
         partitions = OfAggregates(self.log, project, documents) if isinstance(documents, Shapes) else documents
@@ -368,7 +412,7 @@ class Context[Event]:
         async def consume(envelope: Envelope) -> None:
             if only is not None and envelope.type not in names:
                 return
-            recorded = codec.open(envelope)
+            recorded = await self.app.published[topic].opened(envelope, codec)
             await DELIVERY.run(self.writes.follow, inbox, handler, recorded)
             if then is not None:
                 await then(recorded)

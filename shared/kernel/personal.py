@@ -6,7 +6,8 @@ only to whoever holds the rest.
 
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, TypeAliasType, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, NamedTuple, TypeAliasType, get_args, get_origin, get_type_hints
 
 
 class _Mark:
@@ -26,19 +27,33 @@ type Path = tuple[str, ...]
 """The names of fields from the outermost one inwards; in a list those of each entry."""
 
 
+class TextField(NamedTuple):
+    """A field that is marked or holds text.
+
+    Attributes:
+        path: where it is.
+        marked: whether it is marked as personal.
+        nullable: whether its class lets it be None.
+    """
+
+    path: Path
+    marked: bool
+    nullable: bool = False
+
+
 def personal_fields(kind: type) -> frozenset[Path]:
     """Find the marked fields of a class, and of the classes in it: dataclasses and pydantic's models alike."""
-    return frozenset(path for path, marked in text_fields(kind) if marked)
+    return frozenset(field.path for field in text_fields(kind) if field.marked)
 
 
-def text_fields(kind: type) -> Iterator[tuple[Path, bool]]:
-    """Find the fields that are marked or hold text, and tell which are marked."""
+def text_fields(kind: type) -> Iterator[TextField]:
+    """Find the fields that are marked or hold text."""
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in _declared(kind):
-            yield from (((name, *path), marked) for path, marked in _within(hint, marked=False))
+            yield from (field._replace(path=(name, *field.path)) for field in _within(hint, marked=False))
 
 
-def _within(hint: Any, *, marked: bool) -> Iterator[tuple[Path, bool]]:
+def _within(hint: Any, *, marked: bool) -> Iterator[TextField]:
     origin = get_origin(hint)
     if isinstance(hint, TypeAliasType):
         yield from _within(hint.__value__, marked=marked)
@@ -48,10 +63,12 @@ def _within(hint: Any, *, marked: bool) -> Iterator[tuple[Path, bool]]:
     elif isinstance(hint, type) and origin is None:
         if _declared(hint):
             yield from text_fields(hint)
-        elif marked or hint is str:
-            yield (), marked
+        elif (marked or hint is str) and hint is not NoneType:
+            yield TextField((), marked)
     else:
-        yield from dict.fromkeys(found for each in get_args(hint) for found in _within(each, marked=marked))
+        nullable = NoneType in get_args(hint)
+        found = dict.fromkeys(found for each in get_args(hint) for found in _within(each, marked=marked))
+        yield from (each if each.path else each._replace(nullable=nullable) for each in found)
 
 
 def _declared(kind: type) -> frozenset[str]:

@@ -23,7 +23,9 @@ Each event is a CloudEvent 1.0 in JSON, in a message of an Azure Service Bus top
 type, its id the event's id, its session the aggregate, whose events stand in order there.
 
 A type never changes incompatibly: what has to look different is a new type, `...V2`. Fields may be added; pass over
-what you do not know. An event may come twice: its `id` tells. `x-subscriptions` names the subscriptions of a channel.
+what you do not know. An event may come twice: its `id` tells. What an event says of a person is not in its message:
+null stands there, or the word `withheld`; the API has it, as long as it is held. `x-subscriptions` names the
+subscriptions of a channel.
 """,
     "license": {"name": "MIT"},
 }

@@ -1,14 +1,17 @@
 """Events as JSON, by the names of their published classes."""
 
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.kernel.personal import text_fields
 
 TOLD = 10
 """Wrong fields of a payload that an error names."""
@@ -25,6 +28,13 @@ class UnfitPayload(ValueError):
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
         told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong[:TOLD]]
         super().__init__(f"{len(wrong)} fields of {type_} are wrong: {'; '.join(told)}")
+
+
+class _Marked(NamedTuple):
+    """Where a marked field is in a payload, and whether null may stand there."""
+
+    path: Sequence[str]
+    nullable: bool
 
 
 class EventCodec[Event]:
@@ -52,6 +62,13 @@ class EventCodec[Event]:
             for name, kind in self._types.items()
         }
 
+    @cached_property
+    def _marked(self) -> Mapping[str, Sequence[_Marked]]:
+        return {
+            name: [_Marked([*map(to_camel, field.path)], field.nullable) for field in text_fields(kind) if field.marked]
+            for name, kind in self._types.items()
+        }
+
     @property
     def names(self) -> Iterable[str]:
         """The types that it knows."""
@@ -75,6 +92,26 @@ class EventCodec[Event]:
         """Write an event's payload as UTF-8 JSON, amounts as strings."""
         return self._adapters[type(event).__name__].dump_json(event, by_alias=True)
 
+    def says_something_personal(self, type_: str) -> bool:
+        """Whether events of a type have fields that are marked as personal."""
+        return bool(self._marked.get(type_))
+
+    def without_personal(self, envelope: Envelope, word: str) -> Envelope:
+        """Put null, or a word where null may not stand, in the place of what an event says of a person.
+
+        Raises:
+            UnknownEventType: nobody here knows which of its fields are personal.
+        """
+        if envelope.type not in self._marked:
+            raise UnknownEventType(envelope.type)
+        marked = self._marked[envelope.type]
+        if not marked:
+            return envelope
+        data = json.loads(envelope.payload)
+        for path, nullable in marked:
+            _replace(data, path, None if nullable else word)
+        return replace(envelope, payload=json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
     def open(self, envelope: Envelope) -> Recorded[Event]:
         """Read the event in an envelope.
 
@@ -91,3 +128,18 @@ class EventCodec[Event]:
             raise UnfitPayload(envelope.type, error) from None
         upcast = self._upcasts.get(envelope.type)
         return Recorded(envelope, event if upcast is None else upcast(event))
+
+
+def _replace(data: Any, path: Sequence[str], word: str | None) -> None:
+    """Replace what stands at a path, in a list for each entry; what is not there, or null, stays so."""
+    if isinstance(data, list):
+        for each in data:
+            _replace(each, path, word)
+        return
+    name, *inner = path
+    if data is None or data.get(name) is None:
+        return
+    if inner:
+        _replace(data[name], inner, word)
+    else:
+        data[name] = word

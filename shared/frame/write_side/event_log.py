@@ -315,6 +315,12 @@ class EventLog[Event]:
         rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until}).all()
         return [Entry(self.codec.open(envelope_of(row)), row.published_at) for row in rows]
 
+    def envelope(self, connection: sa.Connection, aggregate_id: UUID, version: int) -> Envelope | None:
+        """Read one event, still closed; None if the log has none there."""
+        place = {"id": aggregate_id, "after": version - 1, "until": version}
+        row = connection.execute(self.statements.history, place).one_or_none()
+        return None if row is None else envelope_of(row)
+
     def histories(self, connection: sa.Connection, aggregate_ids: Sequence[UUID]) -> dict[UUID, list[Recorded[Event]]]:
         """Read all events of some aggregates, oldest first; an aggregate without events is left out."""
         found: dict[UUID, list[Recorded[Event]]] = defaultdict(list)

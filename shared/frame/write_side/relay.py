@@ -28,6 +28,10 @@ SETBACK = timedelta(seconds=10)
 HEADS = 100
 """Aggregates claimed at a time."""
 
+WITHHELD = "withheld"
+"""Stands in messages in the place of what an event says of a person: no message can be edited, and a dead letter never
+expires. Who needs it reads it from the log, where it may be erased by then (ADR 34)."""
+
 SENDERS = 8
 """Aggregates sent at the same time."""
 
@@ -105,7 +109,7 @@ class Relay[Event]:
     def _send(self, history: Iterable[tuple[int, Envelope]]) -> Exception | None:
         envelopes = [envelope for _, envelope in history]
         try:
-            self._topic.send(envelopes)
+            self._topic.send([self._log.codec.without_personal(envelope, WITHHELD) for envelope in envelopes])
         except TopicUnreachable as error:
             return error
         except Exception as error:

@@ -10,7 +10,6 @@ from sqlalchemy.sql import visitors
 from infra.sql.access import QUERY_SIDE
 from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.functions import catalog
 from shared.catalog.tables import LOG as CATALOG
 from shared.contexts import CONTEXTS
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
@@ -22,7 +21,6 @@ from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.sql.engines import context_engine, query_engine
 from shared.frame.write_side.held import page_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.functions import ordering
 from shared.ordering.tables import LOG as ORDERING
 from shared.ordering.tables import ORDERS
 from tests.support.database import needs_sqlite
@@ -70,9 +68,8 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
     settings = Settings(sql=shop.url, cosmos=read_models, service_bus="")
     models = ReadModels(settings)
     app = App(settings, models)
-    consume = {
-        consumer.name: consumer.consume for context in (ordering(app), catalog(app)) for consumer in context.consumers
-    }
+    wired = [declare(app) for declare in CONTEXTS]
+    consume = {consumer.name: consumer.consume for context in wired for consumer in context.consumers}
     customer_id, product_id = shop.customer(), shop.product()
     order_id = shop.order(product_id, customer_id=customer_id)
     shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
@@ -92,7 +89,8 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
         await consume["follow_products"](recorded.envelope)
     await consume["follow_customers"](customer_renamed.envelope)
     await models.close()
-    assert read == {"ordering.event_log", "ordering.orders", "ordering.order_lines", "catalog.event_log"}
+    logs = {"ordering.event_log", "catalog.event_log", "customers.event_log"}
+    assert read == {*logs, "ordering.orders", "ordering.order_lines"}
     assert read <= set(QUERY_SIDE)
 
 

@@ -44,7 +44,7 @@ def _classes() -> list[type]:
 def _unmarked(kind: type) -> list[str]:
     return [
         f"{kind.__name__}.{'.'.join(path)}"
-        for path, marked in text_fields(kind)
+        for path, marked, _ in text_fields(kind)
         if not marked and path[-1] not in NOT_PERSONAL and f"{kind.__name__}.{path[-1]}" not in NOT_PERSONAL
     ]
 
@@ -60,7 +60,7 @@ def test_what_is_known_not_to_be_personal_is_there() -> None:
     there = {
         name
         for kind in _classes()
-        for path, _ in text_fields(kind)
+        for path, *_ in text_fields(kind)
         for name in (path[-1], f"{kind.__name__}.{path[-1]}")
     }
     assert NOT_PERSONAL.keys() <= there
