@@ -12,6 +12,7 @@ from tests.unit.messaging.test_published_events import EVENTS
 
 NOT_PERSONAL = {
     "currency": "a code of ISO 4217",
+    "token": "the payment provider's, which stands for a card once",
     "product_name": "of the catalogue",
     "category": "of the catalogue",
     "description": "of a product",
