@@ -1,8 +1,8 @@
 """`python -m infra.local.containers`: create the database and the containers of infra/local/cosmos.json.
 
 Through the real client, at the connection string in the environment setting `CosmosConnection`, so it serves the
-engine, the official emulator and Azure alike; run again it changes nothing. A container of before gets the indexes that
-it is to have now. The file has `database` and `containers`,
+engine, the official emulator and Azure alike; run again it changes nothing. A container of before gets the indexes
+and the time to live that it is to have now. The file has `database` and `containers`,
 each with `id`, `partitionKey` and, if wanted, `defaultTtl` (seconds, -1: on, without a default) and `indexingPolicy`.
 """
 
@@ -51,7 +51,9 @@ def create(connection: str, topology: dict[str, Any]) -> list[str]:
                     "delete it and run again."
                 )
             indexes = wanted.get("indexingPolicy")
-            if indexes is not None and _differs(indexes, there["indexingPolicy"]):
+            if wanted.get("defaultTtl") != there.get("defaultTtl") or (
+                indexes is not None and _differs(indexes, there["indexingPolicy"])
+            ):
                 database.replace_container(
                     container,
                     PartitionKey(wanted["partitionKey"]),

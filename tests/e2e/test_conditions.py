@@ -118,10 +118,17 @@ QUERIES: dict[str, Callable[[str, str, str], str]] = {
     "GET orders/{orderId}/history": lambda _customer, order, _product: f"/orders/{order}/history",
     "GET ops/audit": lambda *_: "/ops/audit",
     "GET ops/events": lambda _customer, order, _product: f"/ops/events?of={order}",
+    "GET ops/deliveries": lambda _customer, order, _product: f"/ops/deliveries?eventId={order}",
 }
 ELSEWHERE = {"GET customers"}
 """Answers as `GET customers/{customerId}` does, and is tried in test_profiles.py."""
-CHANGING = {"GET ops/projections", "GET ops/projections/{view}", "GET ops/dead-letters", "GET ops/outbox"}
+CHANGING = {
+    "GET ops/projections",
+    "GET ops/projections/{view}",
+    "GET ops/dead-letters",
+    "GET ops/outbox",
+    "GET ops/history",
+}
 """How things are at this moment: ages in seconds are another answer each time."""
 
 

@@ -68,6 +68,8 @@ RIGHTS = {
     "GET ops/audit": Right("Ops"),
     "GET ops/outbox": Right("Ops"),
     "GET ops/events": Right("Ops"),
+    "GET ops/history": Right("Ops"),
+    "GET ops/deliveries": Right("Ops"),
     "GET health/live": Right(None),
     "GET health/ready": Right(None),
     "GET openapi.json": Right(None),

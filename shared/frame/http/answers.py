@@ -13,6 +13,7 @@ from shared.frame.http import etags
 from shared.frame.http.problems import problem_of, render
 from shared.frame.http.requests import QueryCall, correlation_id
 from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform import telemetry
 from shared.frame.platform.input import QueryInput
 from shared.frame.platform.output import Answer
 
@@ -90,7 +91,9 @@ def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.C
 
 def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer an error as problem details."""
-    return finished(render(problem_of(error), _instance(req), correlation_id(req, context)), req, context)
+    problem = problem_of(error)
+    telemetry.problem(problem.status, problem.code)
+    return finished(render(problem, _instance(req), correlation_id(req, context)), req, context)
 
 
 def _instance(req: func.HttpRequest) -> str:

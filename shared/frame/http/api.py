@@ -14,6 +14,7 @@ from shared.frame.http.callers import admit, require_intent
 from shared.frame.messaging.subscriptions import Consumer, trigger
 from shared.frame.platform.callers import Owners
 from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.output import Answer
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
 
@@ -232,6 +233,8 @@ class Api:
                 response = await trigger(req, context)
             except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
                 return failed(error, req, context)
+            finally:
+                MINUTES.soon()
             return finished(response, req, context)
 
         self.operations.append(operation)

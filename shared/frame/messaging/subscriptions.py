@@ -10,6 +10,7 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.retries import pause_after, with_retries
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform import telemetry
+from shared.frame.platform.minutes import MINUTES
 
 type Consume = Callable[[Envelope], Awaitable[None]]
 
@@ -48,12 +49,15 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
         data_type=func.DataType.BINARY,
     )
     async def receive(message: func.ServiceBusMessage, context: func.Context) -> None:
+        attempt = message.delivery_count or 1
         try:
             envelope = from_body(message.get_body())
             sent = (message.application_properties or {}).get("traceparent")
             invocation = context.trace_context.trace_parent
-            with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation):
+            with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation, attempt):
                 await with_retries(lambda: consumer.consume(envelope))
         except Exception:
-            await asyncio.sleep(pause_after(message.delivery_count or 1))
+            await asyncio.sleep(pause_after(attempt))
             raise
+        finally:
+            MINUTES.soon()

@@ -34,10 +34,20 @@ from shared.frame.operations.dead_letters import (
     path_of,
 )
 from shared.frame.operations.events import EventSearch, FindEvents, FoundEvents
+from shared.frame.operations.history import (
+    FindDeliveries,
+    MinutesDone,
+    NotedDeliveries,
+    ReadMinutes,
+    find_deliveries,
+    read_history,
+    writing,
+)
 from shared.frame.operations.outbox import Outboxes, ReadOutbox, read_outbox
 from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.platform.callers import OPS, Owners
+from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.rebuildable import View
@@ -127,5 +137,16 @@ def operations(
         call = query_call(req, FindEvents)
         return ok_or_not_modified(call, await search.find(call.query, call.wait.caller))
 
+    @api.query("ops/history", ReadMinutes, MinutesDone, role=OPS, can_miss=False)
+    async def get_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, ReadMinutes)
+        return ok_or_not_modified(call, await read_history(read_models, call.query))
+
+    @api.query("ops/deliveries", FindDeliveries, NotedDeliveries, role=OPS, can_miss=False)
+    async def get_deliveries(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = query_call(req, FindDeliveries)
+        return ok_or_not_modified(call, await find_deliveries(read_models, call.query.event_id))
+
+    MINUTES.keep_with(writing(read_models))
     view_functions(api, read_models, views, audit)
     return api

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
+from shared.frame.platform.minutes import MINUTES, spend
 from shared.kernel.refusals import Refusal
 
 NAME = "tandem"
@@ -92,6 +94,7 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
         finally:
             span.set_attributes(attributes)
             instruments.command_duration.record(time.perf_counter() - started, attributes)
+            MINUTES.count(attributes["tandem.outcome"])
 
 
 @contextmanager
@@ -119,7 +122,7 @@ def sending(topic: str, envelopes: Sequence[Envelope]) -> Iterator[list[str | No
 
 @contextmanager
 def processing(
-    topic: str, subscription: str, envelope: Envelope, sent: str | None, invocation: str | None
+    topic: str, subscription: str, envelope: Envelope, sent: str | None, invocation: str | None, attempt: int = 1
 ) -> Iterator[None]:
     """Let the taking in of an event be a span in the trace of its command, and measure how late it is.
 
@@ -129,6 +132,7 @@ def processing(
         envelope: the event.
         sent: traceparent that its message carries; None if it has none.
         invocation: traceparent of the host's own span of this delivery, which is the parent if it is in that trace.
+        attempt: which delivery it is, counted from 1.
     """
     creation = trace.get_current_span(_context(sent or envelope.traceparent)).get_span_context()
     host = trace.get_current_span(_context(invocation)).get_span_context()
@@ -138,19 +142,34 @@ def processing(
         f"process {topic}",
         trace.set_span_in_context(trace.NonRecordingSpan(parent), Context()),
         SpanKind.CONSUMER,
-        {**_message("process", topic, envelope), **where},
+        {
+            **_message("process", topic, envelope),
+            **where,
+            "messaging.servicebus.message.delivery_count": attempt,
+        },
         [Link(creation)] if creation.is_valid else None,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
         try:
-            yield
+            with MINUTES.delivery(f"{topic}/{subscription}", envelope, attempt) as delivery:
+                yield
         except BaseException as error:
             _fail(span, error)
             raise
+        finally:
+            span.set_attribute("tandem.cosmos.request_units", delivery.units)
     lag = (datetime.now(UTC) - envelope.occurred_at).total_seconds()
     # the clocks of two machines differ by more than a fast projection takes
     instruments.projection_lag.record(max(lag, 0), where)
+
+
+def problem(status: int, code: str) -> None:
+    """Count an answer that is an error of ours, or that there was no room for a request."""
+    if code == "overloaded":
+        MINUTES.count("overloaded")
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        MINUTES.count("errors")
 
 
 def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
@@ -184,6 +203,7 @@ def request_charge(response: PipelineResponse[Any, Any]) -> None:
         request = response.http_request
         path = urlsplit(request.url).path.split("/")
         collection = path[path.index("colls") + 1] if "colls" in path else ""
+        spend(float(charge))
         instruments.request_units.record(
             float(charge), {"db.collection.name": collection, "db.operation.name": _operation(request)}
         )

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from infra.local.console import ROLES, address
-from tests.e2e.api import Api
+from shared.frame.messaging.envelope import Envelope
+from tests.e2e.api import Api, eventually
+from tests.e2e.console.faults import COPY, VIEW, poison
 from tests.support.clients import node_modules
 from tests.support.stack import ROOT, Stack, running_stack
 
@@ -22,6 +24,11 @@ ARGUMENTS = [
 ]
 TIMEOUT = 60_000
 """Milliseconds that the browser may take for anything."""
+
+expect.set_options(timeout=TIMEOUT)
+
+DEAD_WITHIN = 150
+"""Seconds for ten deliveries, of which the pauses between them are half a minute."""
 
 PICTURES = ROOT / ".local" / "console"
 """Where the tests leave pictures of what they saw, for people to look at."""
@@ -107,14 +114,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def own() -> Iterator[Stack]:
     """A stack that may be hurt."""
     with running_stack(settings={"WatchSchedule": "*/2 * * * * *"}) as stack:
         yield stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop(own: Stack) -> Iterator[Api]:
     with Api(own) as api:
         yield api
@@ -128,3 +135,16 @@ def console(browser: Browser, own: Stack) -> Iterator[Console]:
     assert console.complaints == []
     elsewhere = [each.url for each in console.requests if not each.url.startswith((own.base_url, "data:"))]
     assert elsewhere == []
+
+
+@pytest.fixture(scope="package")
+def poisoned(own: Stack, shop: Api) -> list[Envelope]:
+    """Dead letters, in both subscriptions."""
+    events = poison(own, 3)
+
+    def given_up() -> bool:
+        listed = shop.read("/ops/dead-letters")["subscriptions"]
+        return all(each["count"] == len(events) for each in listed if each["subscription"] in {COPY, VIEW})
+
+    eventually(given_up, "both subscriptions give up", DEAD_WITHIN)
+    return events

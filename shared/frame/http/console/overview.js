@@ -1,11 +1,13 @@
 // How everything is, in words, colours and small charts.
 
 import { get } from "./api.js";
-import { Chart, remember, seen } from "./charts.js";
+import { Chart, hour, remember, seen } from "./charts.js";
 import { Failure, Heading, State, html, link, many, number, span, usePoll } from "./parts.js";
 
 const BEHIND = 10;
 const LATE = 180;
+const LATELY = 300;
+const ALARMING = 10;
 const OVER = new Set(["done", "cancelled"]);
 
 /** The states, worst first. */
@@ -40,7 +42,8 @@ export function subscriptionState(subscription) {
 /** Look at the parts; what cannot be read is a problem of its own and hides nothing else. */
 async function look(signal, rarely) {
   const asked = { views: "ops/projections", outbox: "ops/outbox" };
-  if (rarely.due()) Object.assign(asked, { health: "health/ready", letters: "ops/dead-letters?take=1" });
+  const due = rarely.due();
+  if (due) Object.assign(asked, { health: "health/ready", letters: "ops/dead-letters?take=1", history: `ops/history?minutes=${rarely.unheard()}` });
   const problems = {};
   await Promise.all(Object.entries(asked).map(async ([name, path]) => {
     try {
@@ -51,7 +54,8 @@ async function look(signal, rarely) {
       delete rarely.last[name];
     }
   }));
-  for (const name of ["health", "letters"]) if (!(name in asked) && rarely.problems[name]) problems[name] = rarely.problems[name];
+  if (asked.history && rarely.last.history) keep(rarely.last.history.items);
+  for (const name of ["health", "letters", "history"]) if (!(name in asked) && rarely.problems[name]) problems[name] = rarely.problems[name];
   rarely.problems = problems;
   if (problems.views && [0, 401, 403].includes(problems.views.status)) throw problems.views;
   const found = { ...rarely.last, problems };
@@ -68,23 +72,31 @@ const rarely = {
     this.at = Date.now();
     return true;
   },
+  heard: 0,
+  /** Minutes of history to ask for: what was not heard of yet, and what may have grown since. */
+  unheard() {
+    return Math.min(Math.ceil((Date.now() - this.heard) / 60000) + 3, 60);
+  },
 };
+
+/** What the system has told of the last hour, by minutes. */
+const told = new Map();
+
+function keep(items) {
+  rarely.heard = Date.now();
+  for (const item of items) told.set(new Date(item.at).getTime() / 60000, item);
+  const oldest = Date.now() / 60000 - 62;
+  for (const minute of told.keys()) if (minute < oldest) told.delete(minute);
+}
 
 function note(found) {
   const views = found.views ? found.views.items : [];
   const ages = views.filter((view) => view.lag).map((view) => view.lag.oldestAge || 0);
-  const newest = views.length ? views.reduce((sum, view) => sum + (view.lag ? view.lag.newest : 0), 0) : null;
-  const before = seen.at(-1);
-  const at = Date.now() / 1000;
-  const known = before && before.newest !== null && newest !== null && newest >= before.newest;
   remember({
-    at,
-    newest,
-    events: known ? (newest - before.newest) / (at - before.at) : null,
+    at: Date.now() / 1000,
     lag: ages.length ? Math.max(...ages) : null,
     waiting: found.outbox ? found.outbox.items.reduce((sum, each) => sum + each.waiting, 0) : null,
     dead: found.letters ? found.letters.subscriptions.reduce((sum, each) => sum + each.count, 0) : null,
-    failed: Object.keys(found.problems).length,
   });
 }
 
@@ -96,16 +108,63 @@ export function Overview() {
     ${Object.values(problems).map((each) => html`<${Failure} problem=${each} />`)}
     ${data ? html`<${Summary} data=${data} />
     <div class="columns">
-      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} />
+      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} /><${Load} found=${data.history} />
     </div>
+    <${LastHour} />
     <h2>Since this page is open</h2>
-    <p class="faint">A point every ten seconds, for at most an hour, kept by this tab alone. What was before, and orders per second, errors and lag by percentile, are in the workbook and in Application Insights.</p>
+    <p class="faint">A point every ten seconds, kept by this tab alone.</p>
     <div class="charts">
-      <${Chart} title="Events" rows=${seen} unit=${(value) => `${Number(value.toFixed(1))}/s`} series=${[{ name: "per second", of: (row) => row.events, colour: "--fine" }]} />
       <${Chart} title="Oldest event that is not shown" rows=${seen} unit=${span} series=${[{ name: "age", of: (row) => row.lag, colour: "--behind" }]} />
       <${Chart} title="Given up or waiting" rows=${seen} unit=${number} series=${[{ name: "dead letters", of: (row) => row.dead, colour: "--failing" }, { name: "in the outbox", of: (row) => row.waiting, colour: "--rebuilding" }]} />
-      <${Chart} title="Looks that failed" rows=${seen} unit=${number} series=${[{ name: "of four", of: (row) => row.failed, colour: "--failing" }]} />
     </div>` : null}`;
+}
+
+const rate = (value) => `${Number(value.toFixed(value < 1 ? 2 : 1))}/s`;
+const lagOf = (name, part) => (row) => { const found = row.subscriptions.find((each) => each.subscription === name); return found ? found[part] : null; };
+const sum = (rows, of) => rows.reduce((all, row) => all + of(row), 0);
+const failures = (row) => sum(row.subscriptions, (each) => each.failed);
+
+/** What the system says of the last hour; of all its processes, by minutes. */
+function LastHour() {
+  const rows = hour(told);
+  const names = [...new Set(rows.flatMap((row) => row.subscriptions.map((each) => each.subscription)))].sort();
+  return html`<section aria-label="the last hour"><h2>The last hour</h2>
+    <div class="charts">
+      <${Chart} whole title="Commands" rows=${rows} unit=${rate} series=${[
+        { name: "accepted", of: (row) => row.accepted / 60, colour: "--fine" },
+        { name: "refused by the rules", of: (row) => row.refused / 60, colour: "--behind" }]} />
+      <${Chart} whole title="Events taken in" rows=${rows} unit=${rate} series=${[{ name: "all subscriptions", of: (row) => sum(row.subscriptions, (each) => each.taken) / 60, colour: "--rebuilding" }]} />
+      <${Chart} whole title="Errors a minute" rows=${rows} unit=${number} series=${[
+        { name: "answers", of: (row) => row.errors, colour: "--failing" },
+        { name: "deliveries", of: failures, colour: "--behind" }]} />
+      <${Chart} whole title="Turned away for overload, a minute" rows=${rows} unit=${number} series=${[{ name: "requests", of: (row) => row.overloaded, colour: "--failing" }]} />
+      ${names.map((name) => html`<${Chart} key=${name} whole title=${`Lag of ${name}`} rows=${rows} unit=${span} series=${[
+        { name: "p50", of: lagOf(name, "p50"), colour: "--fine" },
+        { name: "p99", of: lagOf(name, "p99"), colour: "--behind" }]} />`)}
+    </div></section>`;
+}
+
+/** What was turned away or ended in an error; lately is within five minutes. */
+function loadState() {
+  const rows = [...told.entries()].filter(([minute]) => minute * 60 > Date.now() / 1000 - LATELY - 60).map(([, row]) => row);
+  const [errors, overloaded, failed] = [sum(rows, (row) => row.errors), sum(rows, (row) => row.overloaded), sum(rows, failures)];
+  const lately = { errors, overloaded, failed };
+  return { ...lately, states: {
+    overloaded: [overloaded > ALARMING ? "failing" : overloaded ? "behind" : "fine", overloaded ? `${many(overloaded, "request")} turned away in the last five minutes.` : "Nobody was turned away in the last five minutes."],
+    errors: [errors > ALARMING ? "failing" : errors ? "behind" : "fine", errors ? `${many(errors, "answer")} of 500 and more in the last five minutes.` : "No errors in the last five minutes."],
+    failed: [failed ? "behind" : "fine", failed ? `${many(failed, "delivery", "deliveries")} failed in the last five minutes; an event comes again, ten times at most.` : "No delivery failed in the last five minutes."],
+  } };
+}
+
+function Load({ found }) {
+  const rows = hour(told);
+  const { states } = loadState();
+  const inAll = (of) => `${number(sum(rows, of))} in the last hour`;
+  return html`<${Card} title="Load" found=${found}>
+    <${Row} name="Overload" states=${states.overloaded} detail=${inAll((row) => row.overloaded)} />
+    <${Row} name="Answers" states=${states.errors} detail=${inAll((row) => row.errors)} />
+    <${Row} name="Deliveries" states=${states.failed} detail=${inAll(failures)} />
+  <//>`;
 }
 
 function Summary({ data }) {
@@ -113,6 +172,7 @@ function Summary({ data }) {
     ...(data.views ? data.views.items.map((view) => stateOf(view)[0]) : ["failing"]),
     ...(data.outbox ? data.outbox.items.map((outbox) => outboxState(outbox)[0]) : ["failing"]),
     ...(data.letters ? data.letters.subscriptions.map((each) => subscriptionState(each)[0]) : ["failing"]),
+    ...(data.history ? Object.values(loadState().states).map(([state]) => state) : ["failing"]),
     ...(data.health && data.health.status === "ready" ? ["fine"] : ["failing"]),
   ];
   const state = worst(states);
@@ -129,7 +189,7 @@ function Summary({ data }) {
 }
 
 const Row = ({ name, detail, states, href }) => html`<li>
-  <div class="row"><a href=${href}>${name}</a> <${State} state=${states[0]} /></div>
+  <div class="row">${href ? html`<a href=${href}>${name}</a>` : html`<span>${name}</span>`} <${State} state=${states[0]} /></div>
   <p>${states[1]}${detail ? html` <span class="faint">${detail}</span>` : null}</p></li>`;
 
 const Card = ({ title, children, found }) => html`<section class="card"><h2>${title}</h2>
@@ -140,7 +200,7 @@ const ReadModels = ({ found }) => html`<${Card} title="Read models" found=${foun
     detail=${view.serving === null ? "" : `generation ${view.serving}${view.standby === null ? "" : `, ${view.standby} beside it`}`} />`)}<//>`;
 
 const Outboxes = ({ found }) => html`<${Card} title="Outboxes" found=${found}>${found && found.items.map((outbox) => html`
-  <${Row} name=${outbox.context} href=${link("overview")} states=${outboxState(outbox)} detail=${`to ${outbox.topic}`} />`)}<//>`;
+  <${Row} name=${outbox.context} states=${outboxState(outbox)} detail=${`to ${outbox.topic}`} />`)}<//>`;
 
 const Letters = ({ found }) => html`<${Card} title="Subscriptions" found=${found}>${found && found.subscriptions.map((each) => html`
   <${Row} name=${each.subscription} href=${link("dead-letters", { subscription: each.subscription })} states=${subscriptionState(each)} detail=${`taken in by ${each.consumer}`} />`)}<//>`;

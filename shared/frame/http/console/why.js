@@ -184,7 +184,21 @@ function Event({ event, longest, letters }) {
       <dt>Conversation</dt><dd><${Id} value=${event.correlationId} short=${false} what="correlation id" /></dd>
       ${event.causationId === event.commandId ? null : html`<dt>Because of</dt><dd><${Id} value=${event.causationId} short=${false} what="causation id" /></dd>`}
       ${event.traceparent ? html`<dt>Trace</dt><dd><${Id} value=${event.traceparent.split("-")[1] || event.traceparent} why=${false} short=${false} what="trace id" /></dd>` : null}
-    </dl>${open ? html`<${Saying} event=${event} />` : null}</details></li>`;
+    </dl>${open ? html`<${Deliveries} event=${event} /><${Saying} event=${event} />` : null}</details></li>`;
+}
+
+const KEPT = 3600;
+
+/** How an event was delivered, attempt by attempt, where processes noted it. */
+function Deliveries({ event }) {
+  const { data, problem } = usePoll((signal) => get(`ops/deliveries${query({ eventId: event.eventId })}`, signal), 0, [event.eventId]);
+  if (problem) return html`<${Failure} problem=${problem} />`;
+  if (!data) return null;
+  if (!data.items.length) return html`<p class="faint">No delivery of it is on record: ${age(event.occurredAt) > KEPT ? "they are kept for an hour" : "the first twenty of a minute and those that fail are noted, within half a minute"}. See “What the system does not record”.</p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="deliveries"><table><caption>Deliveries</caption>
+    <thead><tr><th scope="col">To</th><th scope="col" class="n">Attempt</th><th scope="col">At</th><th scope="col" class="n">Took</th><th scope="col" class="n">Request units</th><th scope="col">Outcome</th></tr></thead>
+    <tbody>${data.items.map((each) => html`<tr><td>${each.subscription}</td><td class="n">${each.attempt}</td><td><${When} at=${each.at} /></td><td class="n">${span(each.seconds)}</td><td class="n">${number(each.requestUnits)}</td>
+      <td>${each.error ? html`<${State} state="failing">${each.error}<//>` : html`<${State} state="fine">taken in as version ${event.version}<//>`}</td></tr>`)}</tbody></table></div>`;
 }
 
 /** What an event says, where the API tells it: an order's history, to whoever may read orders. */
@@ -249,6 +263,6 @@ function Told({ ids }) {
 function Unrecorded({ event }) {
   const kusto = `union AppRequests, AppDependencies, AppTraces, AppExceptions\n| where OperationId == "${(event.traceparent || "").split("-")[1] || "TRACE"}"\n| project TimeGenerated, Type, Name, DurationMs, ResultCode, Properties\n| order by TimeGenerated asc`;
   return html`<details><summary>What the system does not record</summary>
-    <p>Deliveries that succeeded in the end, with their attempts; request units and milliseconds of each patch; commands that were refused. In Azure, Application Insights has them, for as long as it keeps traces:</p>
+    <p>Deliveries of over an hour ago, and of a busy minute all but the first; commands that were refused. In Azure, Application Insights has them, for as long as it keeps traces; each delivery is a span <code>process …</code> with its attempt (<code>messaging.servicebus.message.delivery_count</code>) and its request units (<code>tandem.cosmos.request_units</code>):</p>
     <pre tabindex="0">${kusto}</pre></details>`;
 }

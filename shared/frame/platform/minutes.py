@@ -1,0 +1,226 @@
+"""What this process has done, minute by minute: counted in memory, and written down for operators within half a minute.
+
+Each process writes one small document for each minute in which it did something, again while the minute lasts, and all
+processes' documents together are the last hour (ADR 36). What a process had yet to write when it died is missing.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from azure.core.exceptions import AzureError
+
+from shared.frame.messaging.envelope import Envelope
+
+logger = logging.getLogger(__name__)
+
+WRITTEN_AFTER = 30.0
+"""Seconds from the first thing that is counted until it is written: at most two requests a minute for each process."""
+
+KEPT = 60
+"""Minutes that a process keeps while the store is away."""
+
+ORDINARY, UNUSUAL = 20, 50
+"""Deliveries of a minute that are noted one by one: the first ones, and the first of those that failed or came again.
+All are counted."""
+
+SHORTEST, STEP = 0.001, 1.2
+"""Seconds of the shortest lag that is told apart, and how much longer each next one is."""
+
+type Write = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Writes one minute of one process under an id, again and again."""
+
+_units: ContextVar[list[float] | None] = ContextVar("units", default=None)
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery of an event to a subscription."""
+
+    event: str
+    subscription: str
+    attempt: int
+    at: float
+    seconds: float = 0.0
+    units: float = 0.0
+    error: str | None = None
+
+    def content(self) -> dict[str, Any]:
+        """Give what is written of it."""
+        return {
+            "event": self.event,
+            "subscription": self.subscription,
+            "attempt": self.attempt,
+            "at": round(self.at, 3),
+            "seconds": round(self.seconds, 4),
+            "units": round(self.units, 2),
+            "error": self.error,
+        }
+
+
+@dataclass(slots=True)
+class Taken:
+    """What one subscription took in within a minute; its lags by `bucket`."""
+
+    taken: int = 0
+    failed: int = 0
+    lags: Counter[int] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Minute:
+    """What one process did within a minute."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    subscriptions: dict[str, Taken] = field(default_factory=dict)
+    ordinary: list[Delivery] = field(default_factory=list)
+    unusual: list[Delivery] = field(default_factory=list)
+
+    def content(self) -> dict[str, Any]:
+        """Give what is written of it."""
+        return {
+            "counts": dict(self.counts),
+            "subscriptions": {
+                name: {"taken": it.taken, "failed": it.failed, "lags": {str(at): n for at, n in it.lags.items()}}
+                for name, it in self.subscriptions.items()
+            },
+            "deliveries": [each.content() for each in (*self.ordinary, *self.unusual)],
+        }
+
+
+class Minutes:
+    """What one process did, for as long as it is not written."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._process = uuid4().hex[:12]
+        self._lock = Lock()  # commands are carried out on threads
+        self._minutes: dict[int, Minute] = {}
+        self._unwritten: set[int] = set()
+        self._write: Write | None = None
+        self._waits_in: asyncio.AbstractEventLoop | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    def keep_with(self, write: Write) -> None:
+        """Say how minutes are written; until then they are forgotten."""
+        self._write = write
+
+    def count(self, what: str) -> None:
+        """Count something that is done once."""
+        with self._lock:
+            self._now().counts[what] += 1
+
+    @contextmanager
+    def delivery(self, subscription: str, envelope: Envelope, attempt: int) -> Iterator[Delivery]:
+        """Note a delivery: which attempt it is, how long it takes, what it costs Cosmos DB, and how it ends."""
+        delivery = Delivery(str(envelope.event_id), subscription, attempt, self._clock())
+        spent: list[float] = []
+        began, outer = time.perf_counter(), _units.set(spent)
+        try:
+            yield delivery
+        except Exception as error:
+            delivery.error = type(error).__name__  # its words may be a person's
+            raise
+        finally:
+            _units.reset(outer)
+            delivery.seconds, delivery.units = time.perf_counter() - began, sum(spent)
+            self._note(delivery, (datetime.now(UTC) - envelope.occurred_at).total_seconds())
+
+    def soon(self) -> None:
+        """Write what is not written yet, in half a minute; from the event loop that shall do so."""
+        loop = asyncio.get_running_loop()
+        if self._write is not None and self._unwritten and self._waits_in is not loop:
+            self._waits_in = loop
+            loop.call_later(WRITTEN_AFTER, self._begin)
+
+    async def write(self) -> None:
+        """Write what is not written yet; what cannot be written stays for the next time."""
+        if self._write is None:
+            return
+        with self._lock:
+            due = {minute: self._minutes[minute].content() for minute in sorted(self._unwritten)}
+            self._unwritten.clear()
+        for minute, content in due.items():
+            try:
+                await self._write(f"{minute}-{self._process}", content)
+            except (AzureError, TimeoutError, OSError) as error:
+                logger.warning("what was done in a minute is written later: %s", type(error).__name__)
+                with self._lock:
+                    self._unwritten |= due.keys() & self._minutes.keys()
+                return
+        with self._lock:
+            for minute in due.keys() - self._unwritten - {self._minute()}:
+                self._minutes.pop(minute, None)
+
+    def _begin(self) -> None:
+        self._writing = asyncio.get_running_loop().create_task(self._write_and_go_on())
+
+    async def _write_and_go_on(self) -> None:
+        try:
+            await self.write()
+        finally:
+            self._waits_in = None
+            self.soon()
+
+    def _note(self, delivery: Delivery, lag: float) -> None:
+        with self._lock:
+            minute = self._now()
+            taken = minute.subscriptions.setdefault(delivery.subscription, Taken())
+            unusual = delivery.error is not None or delivery.attempt > 1
+            notes, most = (minute.unusual, UNUSUAL) if unusual else (minute.ordinary, ORDINARY)
+            if len(notes) < most:
+                notes.append(delivery)
+            if delivery.error is None:
+                taken.taken += 1
+                taken.lags[bucket(lag)] += 1
+            else:
+                taken.failed += 1
+
+    def _now(self) -> Minute:
+        number = self._minute()
+        if number not in self._minutes:
+            self._minutes[number] = Minute()
+            for old in sorted(self._minutes)[:-KEPT]:
+                del self._minutes[old]
+                self._unwritten.discard(old)
+        self._unwritten.add(number)
+        return self._minutes[number]
+
+    def _minute(self) -> int:
+        return int(self._clock() // 60)
+
+
+MINUTES = Minutes()
+"""Of this process."""
+
+
+def spend(units: float) -> None:
+    """Add request units to the delivery that they are for, if they are for one."""
+    spent = _units.get()
+    if spent is not None:
+        spent.append(units)
+
+
+def bucket(seconds: float) -> int:
+    """Tell which lag this is, of those that are told apart."""
+    return max(0, math.ceil(math.log(max(seconds, SHORTEST) / SHORTEST, STEP)))
+
+
+def percentile(lags: Counter[int], part: float) -> float | None:
+    """Give the lag, to within a tenth, that so large a part does not exceed; None of none."""
+    wanted, seen = part * lags.total(), 0
+    for at in sorted(lags):
+        seen += lags[at]
+        if seen >= wanted:
+            return float(round(SHORTEST * STEP ** max(at - 0.5, 0), 4))
+    return None

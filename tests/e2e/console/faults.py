@@ -1,0 +1,52 @@
+"""Real faults of a running system, and the marks that they leave."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from azure.servicebus import ServiceBusClient
+
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import to_message
+from tests.support.stack import Stack
+
+COPY, VIEW = "product-events/ordering", "product-events/product-views"
+
+
+@contextmanager
+def stopped(stack: Stack, name: str) -> Iterator[None]:
+    pid = stack.pids[name]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def poison(stack: Stack, count: int = 1) -> list[Envelope]:
+    """Publish second events of products that there are not: their consumers fail on them until they give up."""
+    events = [
+        Envelope(
+            event_id=uuid4(),
+            aggregate_id=(product_id := uuid4()),
+            version=2,
+            type="ProductRenamedV1",
+            payload=f'{{"productId": "{product_id}", "name": "Samovar"}}',
+            occurred_at=datetime.now(UTC),
+            command_id="c",
+            correlation_id=f"renaming-{product_id}",
+            causation_id="c",
+            traceparent=None,
+            actor="test",
+        )
+        for _ in range(count)
+    ]
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_topic_sender("product-events") as sender,
+    ):
+        sender.send_messages([to_message(event, "catalog") for event in events])
+    return events
