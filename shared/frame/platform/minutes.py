@@ -16,11 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from azure.core.exceptions import AzureError
-
-from shared.frame.messaging.envelope import Envelope
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +119,9 @@ class Minutes:
             self._now().counts[what] += 1
 
     @contextmanager
-    def delivery(self, subscription: str, envelope: Envelope, attempt: int) -> Iterator[Delivery]:
-        """Note a delivery: which attempt it is, how long it takes, what it costs Cosmos DB, and how it ends."""
-        delivery = Delivery(str(envelope.event_id), subscription, attempt, self._clock())
+    def delivery(self, subscription: str, event_id: UUID, occurred_at: datetime, attempt: int) -> Iterator[Delivery]:
+        """Note a delivery of an event: how long it takes, what it costs Cosmos DB, and how it ends."""
+        delivery = Delivery(str(event_id), subscription, attempt, self._clock())
         spent: list[float] = []
         began, outer = time.perf_counter(), _units.set(spent)
         try:
@@ -134,7 +132,7 @@ class Minutes:
         finally:
             _units.reset(outer)
             delivery.seconds, delivery.units = time.perf_counter() - began, sum(spent)
-            self._note(delivery, (datetime.now(UTC) - envelope.occurred_at).total_seconds())
+            self._note(delivery, (datetime.now(UTC) - occurred_at).total_seconds())
 
     def soon(self) -> None:
         """Write what is not written yet, in half a minute; from the event loop that shall do so."""

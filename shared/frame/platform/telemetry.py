@@ -152,7 +152,9 @@ def processing(
         set_status_on_exception=False,
     ) as span:
         try:
-            with MINUTES.delivery(f"{topic}/{subscription}", envelope, attempt) as delivery:
+            with MINUTES.delivery(
+                f"{topic}/{subscription}", envelope.event_id, envelope.occurred_at, attempt
+            ) as delivery:
                 yield
         except BaseException as error:
             _fail(span, error)

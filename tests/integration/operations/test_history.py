@@ -25,9 +25,9 @@ async def test_what_processes_did_in_a_minute_is_put_together_and_written_again_
         counting.count("accepted")
     other.count("overloaded")
     before.count("errors")
-    with one.delivery("topic/one", ENVELOPE, 1):
+    with one.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
         pass
-    with pytest.raises(LookupError), other.delivery("topic/one", ENVELOPE, 1):
+    with pytest.raises(LookupError), other.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
         raise LookupError
     for counting in (one, other, before, one):
         await counting.write()
@@ -47,9 +47,9 @@ async def test_what_processes_did_in_a_minute_is_put_together_and_written_again_
 
 async def test_deliveries_of_an_event_are_found_in_the_order_of_time(live: LiveShop) -> None:
     one, other = process(live, 1), process(live)
-    with pytest.raises(LookupError), one.delivery("topic/one", ENVELOPE, 1):
+    with pytest.raises(LookupError), one.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
         raise LookupError
-    with other.delivery("topic/one", ENVELOPE, 2):
+    with other.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 2):
         pass
     for counting in (other, one):
         await counting.write()

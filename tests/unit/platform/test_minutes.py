@@ -91,9 +91,9 @@ async def test_what_cannot_be_written_is_kept_for_an_hour_and_written_later(
 
 
 async def test_a_delivery_is_noted_with_its_attempt_its_cost_and_its_end(counting: Minutes, store: Store) -> None:
-    with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE, 2):
+    with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 2):
         raise LookupError("a name that nobody is to read")
-    with counting.delivery("topic/one", ENVELOPE, 3):
+    with counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 3):
         spend(10.29)
         await asyncio.gather(*(costing(1.0) for _ in range(2)))
     await counting.write()
@@ -115,9 +115,9 @@ async def test_of_many_deliveries_all_are_counted_and_few_are_noted_those_that_f
     counting: Minutes, store: Store
 ) -> None:
     for _ in range(UNUSUAL + 50):
-        with counting.delivery("topic/one", ENVELOPE, 1):
+        with counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
             pass
-        with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE, 1):
+        with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
             raise LookupError
     await counting.write()
     [content] = store.written.values()
