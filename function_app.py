@@ -5,7 +5,7 @@ import gc
 import azure.functions as func
 
 from shared.contexts import ABOUT, CONTEXTS
-from shared.frame.context import App
+from shared.frame.app import App
 from shared.frame.http.console import console
 from shared.frame.http.declared import declared
 from shared.frame.http.docs import docs
@@ -22,16 +22,9 @@ keep_time_formats()
 settings = Settings.from_environment()
 if settings.application_insights:
     export_telemetry(settings.application_insights)
-read_models = ReadModels(settings)
-wired = App(settings, read_models, ABOUT.owners)
+wired = App(settings, ReadModels(settings), ABOUT.owners)
 contexts = [declare(wired) for declare in CONTEXTS]
-consumers = [consumer for context in contexts for consumer in context.consumers]
-views = [model.view for context in contexts for model in context.read_models.values()]
-apis = [
-    *map(declared, contexts),
-    operations(settings, read_models, consumers, views, ABOUT.owners, contexts),
-    health(contexts),
-]
+apis = [*map(declared, contexts), operations(wired, contexts), health(contexts)]
 routes = [operation for api in apis for operation in api.operations]
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)

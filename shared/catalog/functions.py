@@ -20,9 +20,11 @@ from shared.catalog.views.out_of_stock import list_out_of_stock
 from shared.catalog.views.product_details import read_product
 from shared.catalog.views.product_lists import Entries, list_products
 from shared.catalog.views.product_partitions import ProductPartitions
-from shared.frame.context import App, Context, Created
+from shared.frame.app import App
+from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
+from shared.frame.routes import Created
 from shared.ordering.events import UPCASTS, OrderEvent
 from shared.roles import Role
 

@@ -14,8 +14,10 @@ from shared.customers.events import CustomerEvent
 from shared.customers.tables import EVERY_TABLE, LOG, SCHEMA
 from shared.customers.views.export import Exports
 from shared.customers.views.profile import Profiles
-from shared.frame.context import App, Context, Created
+from shared.frame.app import App
+from shared.frame.context import Context
 from shared.frame.platform.output import Answer
+from shared.frame.routes import Created
 from shared.roles import Role
 
 

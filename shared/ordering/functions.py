@@ -5,9 +5,11 @@ from uuid import UUID
 
 from shared.catalog.events import ProductEvent, ProductRatedV1
 from shared.customers.events import CustomerEvent
-from shared.frame.context import App, Context, Created
+from shared.frame.app import App
+from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
+from shared.frame.routes import Created
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
 from shared.ordering.commands.change_shipping_address import change_shipping_address

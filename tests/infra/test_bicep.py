@@ -175,6 +175,11 @@ def test_the_laptops_containers_are_azures(snapshot: Snapshot) -> None:
     assert sum(bool(option) for option in options) == (snapshot is PROD)
 
 
+def consumed_by(app: dict[str, Any]) -> set[tuple[str, str]]:
+    """The topics and subscriptions that the app's contexts take events from."""
+    return {(each.topic, each.subscription) for context in app["contexts"] for each in context.consumers}
+
+
 def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() -> None:
     code = "".join(SOURCES.values())
     topics = {
@@ -183,7 +188,7 @@ def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() 
     }
     app = app_globals()
     assert {context.topic for context in app["contexts"]} == set(topics)
-    consumed = {(each.topic, each.subscription) for each in app["consumers"]}
+    consumed = consumed_by(app)
     assert consumed == {(topic, name) for topic, names in topics.items() for name in names}
     views = set(re.findall(r'container="([\w-]+)"', code))
     generations = {name + generation for name in views for generation in ("", "-2")}
@@ -200,7 +205,7 @@ METRICS, COSMOS = "3913510d-42f4-4e42-8a64-420c390055eb", "00000000-0000-0000-00
 @each_environment
 def test_nobody_may_do_more_than_its_part(snapshot: Snapshot) -> None:
     """https://learn.microsoft.com/azure/role-based-access-control/built-in-roles has the ids."""
-    consumed = {(each.topic, each.subscription) for each in app_globals()["consumers"]}
+    consumed = consumed_by(app_globals())
     assert snapshot.roles() == {
         ("host", BLOB_OWNER, "storageAccounts"),
         ("host", TABLES, "storageAccounts"),

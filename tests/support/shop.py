@@ -1,6 +1,8 @@
 """The write side of all contexts, without the rest of the system: on SQLite files, or on a server (database.py)."""
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,20 +15,14 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from infra.sql.migrate import CONTEXTS
-from shared.catalog import tables as catalog
 from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import OfferEvent, ProductEvent
-from shared.customers import tables as customers
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side.commands import WriteSide
-from shared.ordering import tables as ordering
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
-from shared.ordering.commands.follow_customers import follow_customer
-from shared.ordering.commands.follow_products import follow_product
 from tests.support.containers import OneGeneration
 from tests.support.database import empty_database
 from tests.support.wiring import Contexts, Wiring, contexts
@@ -121,31 +117,35 @@ class Shop:
 
     def follow_customer(self, customer_id: UUID) -> None:
         """Let ordering take over all of a customer's events."""
-        with self.customers_engine.connect() as connection:
-            history = customers.LOG.history(connection, customer_id)
-        for recorded in history:
-            ordering.INBOX.consume(self.ordering_engine, recorded, follow_customer)
+        self._deliver("follow_customers", "customers", customer_id)
 
     def follow_product(self, product_id: UUID) -> None:
         """Let ordering take over all of a product's events."""
-        with self.catalog_engine.connect() as connection:
-            history = catalog.LOG.history(connection, product_id)
-        for recorded in history:
-            self.ordering.follow(ordering.INBOX, follow_product, recorded)
+        self._deliver("follow_products", "catalog", product_id)
 
     def follow_order(self, order_id: UUID) -> None:
         """Let the catalogue take in all of an order's events."""
-        with self.ordering_engine.connect() as connection:
-            history = ordering.LOG.history(connection, order_id)
-        for recorded in history:
-            self.catalog.follow(catalog.INBOX, follow_order, recorded)
+        self._deliver("follow_orders", "ordering", order_id)
 
     def follow_stock(self, product_id: UUID) -> None:
         """Let ordering take over all events of a product's stock."""
-        with self.catalog_engine.connect() as connection:
-            history = catalog.LOG.history(connection, stock_of(product_id))
-        for recorded in history:
-            self.ordering.follow(ordering.INBOX, follow_product, recorded)
+        self._deliver("follow_products", "catalog", stock_of(product_id))
+
+    def _deliver(self, consumer: str, of: str, aggregate_id: UUID) -> None:
+        """Give a consumer all events of an aggregate, as a subscription does; the loop is not the test's."""
+        publisher = self._contexts[of]
+        with publisher.engine.connect() as connection:
+            history = publisher.log.history(connection, aggregate_id)
+        [consume] = [
+            each.consume for context in self._contexts.values() for each in context.consumers if each.name == consumer
+        ]
+
+        async def deliver() -> None:
+            for recorded in history:
+                await consume(recorded.envelope)
+
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(asyncio.run, deliver()).result()
 
 
 def about_product(history: Iterable[Recorded[ProductEvent]]) -> Iterator[OfferEvent]:

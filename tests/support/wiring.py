@@ -6,10 +6,16 @@ from typing import Any, override
 import sqlalchemy as sa
 
 from shared.contexts import CONTEXTS
-from shared.frame.context import App, Context
+from shared.frame.app import App
+from shared.frame.context import Context
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import Generations
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.lines import Lines
+
+NOWHERE = Settings(sql="", cosmos="", service_bus="")
+"""Nothing reads it: each part of an App that would is replaced."""
 
 type Contexts = Mapping[str, Context[Any]]
 
@@ -46,10 +52,10 @@ class Wiring(App):
             committed: gives what a context's write side calls after each commit, by its schema.
             lines: where commands on one aggregate stand in line.
         """
+        super().__init__(NOWHERE, ReadModels(NOWHERE), lines=lines)
         self._engines = engines
         self._generations = generations
         self._committed = committed
-        self.lines = lines
 
     @override
     def engine(self, schema: str) -> sa.Engine:

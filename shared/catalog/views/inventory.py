@@ -39,7 +39,7 @@ async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> Pr
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
         UnreadableShape: another release wrote it.
-        Problem: the stock is not at `min_version` in time.
+        Unavailable: the stock is not at `min_version` in time.
     """
     product_id, view = query.product_id, view_of(query.product_id)
     product, stock = await asyncio.gather(

@@ -71,7 +71,7 @@ class Exports:
 
         Raises:
             CustomerNotFound: there is no such customer.
-            Problem: it has not been its turn in time.
+            Unavailable: it has not been its turn in time.
         """
         after = None if query.cursor is None else Place.parse(query.cursor)
 

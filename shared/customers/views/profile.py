@@ -82,7 +82,7 @@ class Profiles:
 
         Raises:
             CustomerNotFound: there is no such customer.
-            Problem: it has not been its turn in time.
+            Unavailable: it has not been its turn in time.
         """
         return await self._turns.take_for(wait.caller, lambda: self._profile(query.customer_id))
 

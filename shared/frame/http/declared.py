@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 import azure.functions as func
 from pydantic.alias_generators import to_camel
 
-from shared.frame.context import CommandRoute, Context, Created, QueryRoute
+from shared.frame.context import Context
 from shared.frame.http.answers import created, no_content, ok_or_not_modified
 from shared.frame.http.api import PREFIX, Api
 from shared.frame.http.requests import CommandCall, command_call, query_call
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import Input
+from shared.frame.routes import CommandRoute, Created, QueryRoute
 from shared.frame.write_side.commands import WriteSide
 
 if TYPE_CHECKING:

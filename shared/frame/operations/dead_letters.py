@@ -39,7 +39,7 @@ class DeadEvent(Answer):
 
     event_id: UUID
     type: str
-    aggregate_id: UUID = Field(description="the order, product or customer that it is about")
+    aggregate_id: UUID = Field(description="of the aggregate that it is about")
     version: int
     occurred_at: Time
     correlation_id: str
@@ -90,7 +90,7 @@ async def list_dead_letters(
     """Look at the dead letters of these consumers' subscriptions.
 
     Raises:
-        Problem: Service Bus does not answer (503).
+        Unavailable: Service Bus does not answer.
     """
 
     async def look(consumer: Consumer) -> SubscriptionDeadLetters:
@@ -104,7 +104,7 @@ async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Co
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
 
     Raises:
-        Problem: Service Bus does not answer (503).
+        Unavailable: Service Bus does not answer.
     """
     for consumer in consumers:
         async with dead_letters.of(consumer.topic, consumer.subscription) as queue:

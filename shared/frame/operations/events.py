@@ -1,9 +1,10 @@
-"""Events, found by what an operator has in hand, and what became of each: published, received, shown.
+"""Finding events by any id that an operator has, and what became of each: published, received, shown.
 
-Nothing of what an event says is told: it may be a person's, and the role Ops is not for that.
+The answer leaves payloads out: they may hold personal data, which the role Ops is no reason to see.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,33 +14,41 @@ from uuid import UUID
 import sqlalchemy as sa
 from pydantic import Field, StringConstraints
 
-from shared.frame.context import Context, ReadModel
+from shared.frame.context import Context
+from shared.frame.messaging.retries import tell
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
+from shared.frame.read_side.read_model import ReadModel
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.frame.write_side.log_search import Found, found
 from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 
+logger = logging.getLogger(__name__)
+
 AT_ONCE, PLACES = 1, 16
-"""Searches that one process carries out at once, and that it lets in at all: some read many rows. They use a connection
-of those that commands have, for the identity of the queries may not read every log."""
+"""Searches that one process carries out at the same time, and that it lets in at all: some read many rows. They use the
+commands' connections, because the queries' identity may not read every log."""
 
 FARTHEST = 100_000
-"""Rows of each log that are looked through at most for what no index finds; the time of a statement bounds it too."""
+"""Rows of each log that a search without an index reads at most; the statement's time-out bounds it too."""
 
 DOCUMENTS = 20
-"""Documents whose state is told: a point read and a look at the log for each."""
+"""Documents whose state an answer has: each costs a point read and a look at the log."""
+
+
+Kind = Literal["aggregate", "command", "other", "nothing"]
+"""What an id turned out to be of."""
 
 
 class FindEvents(QueryInput, json_schema_extra=example(of="4bf92f3577b34da6a3ce929d0e0e4736")):
-    """Events by an id: of an order, product or customer, a message, a conversation (correlation), a command or its key.
+    """Events by the id of an aggregate, a message, a conversation (correlation), a command, or its idempotency key.
 
-    An aggregate, and a command or idempotency key, are found by an index. All else is looked for among the newest
-    events of each context, as many as `reach` says.
+    An aggregate and an idempotency key are found by an index. Everything else is searched for in the newest events of
+    each context, as many as `reach` says.
     """
 
     of: Annotated[Text, StringConstraints(min_length=1, max_length=255)]
@@ -51,23 +60,26 @@ class FindEvents(QueryInput, json_schema_extra=example(of="4bf92f3577b34da6a3ce9
 
 
 class Receipt(Answer):
-    """When a context that follows an event had taken it in."""
+    """When a context that follows an event took it in."""
 
     context: str
     at: Time
 
 
 class Showing(Answer):
-    """Whether a read model shows an event, and since when; `at` is null where that is not known, as after a rebuild."""
+    """Whether a read model shows an event, and since when."""
 
     view: str
     document_id: str
     shown: bool
-    at: Time | None
+    at: Time | None = Field(
+        description="when the document came to this version; of one that a rebuild made: when the rebuild made it. "
+        "null: it is not shown, or the document does not say"
+    )
 
 
 class FoundEvent(Answer):
-    """An event, without what it says, and what became of it."""
+    """An event without its payload, and what became of it."""
 
     context: str
     sequence: int
@@ -87,7 +99,7 @@ class FoundEvent(Answer):
 
 
 class DocumentState(Answer):
-    """How far a document is."""
+    """The version that a document is at."""
 
     view: str
     document_id: str
@@ -97,11 +109,14 @@ class DocumentState(Answer):
 
 
 class FoundEvents(Answer):
-    """Events that were found, oldest first, and what became of them."""
+    """The events that were found, oldest first, and what became of them."""
 
-    kind: Literal["aggregate", "command", "other", "nothing"]
+    kind: Kind
     events: list[FoundEvent]
     next: int | None = Field(description="of an aggregate: give it as `after` to go on; null: there are no more")
+    more: bool = Field(
+        description="more were found than `take`; left out are an aggregate's or a command's last, and else the oldest"
+    )
     looked_through: int = Field(description="sequences of each log that were looked through; 0: an index found it")
     unreadable: list[str] = Field(description="read models that could not be asked")
     documents: list[DocumentState]
@@ -136,47 +151,49 @@ class EventSearch:
         """Find events when it is the caller's turn.
 
         Raises:
-            Problem: too many search at the moment (503 `overloaded`).
+            Unavailable: too many search at the moment.
         """
-        kind, hits, receipts = await self._turns.take_for(caller, lambda: self._search(query))
-        more = kind == "aggregate" and len(hits) > query.take
-        hits = hits[: query.take]
+        kind, hits, more, receipts = await self._turns.take_for(caller, lambda: self._search(query))
         documents, unreadable = await _documents(hits)
         return FoundEvents(
             kind=kind,
             events=[_told(hit, receipts.get(hit.event.event_id, ()), documents) for hit in hits],
-            next=hits[-1].event.version if more else None,
+            next=hits[-1].event.version if more and kind == "aggregate" else None,
+            more=more,
             looked_through=0 if kind in {"aggregate", "command"} else query.reach,
             unreadable=unreadable,
             documents=[_state(each, hits) for each in documents],
         )
 
-    def _search(
-        self, query: FindEvents
-    ) -> tuple[Literal["aggregate", "command", "other", "nothing"], list[_Hit], dict[UUID, list[Receipt]]]:
-        kind, hits = self._hits(query)
-        return kind, hits, self._receipts(hits)
+    def _search(self, query: FindEvents) -> tuple[Kind, list[_Hit], bool, dict[UUID, list[Receipt]]]:
+        kind, hits = self._hits(query, query.take + 1)
+        more = len(hits) > query.take
+        hits = hits[-query.take :] if kind == "other" else hits[: query.take]
+        return kind, hits, more, self._receipts(hits)
 
-    def _hits(self, query: FindEvents) -> tuple[Literal["aggregate", "command", "other", "nothing"], list[_Hit]]:
+    def _hits(self, query: FindEvents, most: int) -> tuple[Kind, list[_Hit]]:
+        """Find events, oldest first."""
         id_ = _uuid(query.of)
-        most = query.take + 1
         if id_ is not None:
             for context in self._contexts:
-                if hits := _aggregate(context, id_, query.after, most):
+                parameters = {"id": id_, "after": query.after, "most": most}
+                if hits := _hits(context, context.log.statements.of_aggregate, parameters):
                     return "aggregate", hits
         for context in self._contexts:
-            if hits := _command(context, query.of, most):
+            if hits := _hits(context, context.log.statements.of_command, {"command": query.of, "most": most}):
                 return "command", hits
-        wanted = {"id": id_ or UUID(int=0), "correlation": query.of[:128], "command": query.of, "causation": query.of}
-        hits = [
-            _Hit(context, found(row))
-            for context in self._contexts
-            for row in _rows(
-                context, context.log.statements.among_newest, wanted | {"reach": query.reach, "most": query.take}
-            )
+        wanted = {
+            "id": id_ or UUID(int=0),
+            "text": query.of,
+            "canonical": query.of if id_ is None else str(id_),
+            "reach": query.reach,
+            "most": most,
+        }
+        newest = [
+            hit for context in self._contexts for hit in _hits(context, context.log.statements.among_newest, wanted)
         ]
-        hits.sort(key=lambda hit: (hit.event.occurred_at, hit.event.sequence))
-        return ("other" if hits else "nothing"), hits[-query.take :]
+        newest.sort(key=lambda hit: (hit.event.occurred_at, hit.event.sequence))
+        return ("other" if newest else "nothing"), newest
 
     def _receipts(self, hits: Sequence[_Hit]) -> dict[UUID, list[Receipt]]:
         receipts: dict[UUID, list[Receipt]] = {}
@@ -198,16 +215,8 @@ def _rows(context: Context[Any], statement: sa.Select[Any], parameters: dict[str
     return read_from(context.engine, rows)
 
 
-def _aggregate(context: Context[Any], aggregate_id: UUID, after: int, most: int) -> list[_Hit]:
-    parameters = {"id": aggregate_id, "after": after, "most": most}
-    return [_Hit(context, found(row)) for row in _rows(context, context.log.statements.of_aggregate, parameters)]
-
-
-def _command(context: Context[Any], command_id: str, most: int) -> list[_Hit]:
-    for first in _rows(context, context.log.statements.of_command, {"command": command_id}):
-        after = _aggregate(context, first.aggregate_id, first.aggregate_version - 1, most)
-        return [hit for hit in after if hit.event.command_id == command_id]
-    return []
+def _hits(context: Context[Any], statement: sa.Select[Any], parameters: dict[str, Any]) -> list[_Hit]:
+    return [_Hit(context, found(row)) for row in _rows(context, statement, parameters)]
 
 
 async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str]]:
@@ -223,6 +232,7 @@ async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str]]:
             case BaseException() if not isinstance(answer, Exception):
                 raise answer
             case Exception():
+                tell(logger, answer, f"{model.view.name} cannot be asked for a document")
                 unreadable.append(model.view.name)
             case _Shown():
                 documents.append(answer)

@@ -1,18 +1,18 @@
 """The way in for people who operate the system: dead letters, read models, and who did what."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
 
+from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.http.answers import not_cached, ok_or_not_modified
 from shared.frame.http.api import Api
 from shared.frame.http.requests import command_call, query_call
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.operations.audit import Audit, AuditTrail, Intent, ReadAudit
 from shared.frame.operations.dead_letter_replay import (
     Act,
@@ -46,42 +46,30 @@ from shared.frame.operations.history import (
 from shared.frame.operations.outbox import Outboxes, ReadOutbox, read_outbox
 from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.tables import SCHEMA
-from shared.frame.platform.callers import OPS, Owners
+from shared.frame.platform.callers import OPS
 from shared.frame.platform.minutes import MINUTES
-from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
-from shared.frame.read_side.rebuildable import View
-from shared.frame.sql.engines import context_engine
 from shared.kernel.refusals import Unavailable
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetters
 
 
-def operations(
-    settings: Settings,
-    read_models: ReadModels,
-    consumers: Iterable[Consumer],
-    views: Iterable[View],
-    owners: Owners | None,
-    contexts: Iterable[Context[Any]] = (),
-) -> Api:
+def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
     """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
-    contexts = list(contexts)
-    audit = Audit(context_engine(settings, SCHEMA))
-    subscriptions = list(consumers)
+    audit = Audit(wired.engine(SCHEMA))
+    subscriptions = [consumer for context in contexts for consumer in context.consumers]
     named = {name: consumer for consumer in subscriptions for name in (path_of(consumer), consumer.name)}
     listing = naming(ListDeadLetters, named)
     replay, discard = naming(ReplayDeadLetters, named), naming(DiscardDeadLetters, named)
     search = EventSearch(contexts)
-    api = Api("operations", owners)
+    api = Api("operations", wired.owners)
 
     @cache
     def dead_letters() -> "DeadLetters":
         # azure-servicebus comes with it, which a cold start need not wait for
         from shared.frame.messaging.dead_letters import DeadLetters  # noqa: PLC0415
 
-        return DeadLetters(settings)
+        return DeadLetters(wired.settings)
 
     async def settled(
         action: str, request: ReplayDeadLetters | DiscardDeadLetters, act: Act, metadata: Metadata
@@ -140,13 +128,14 @@ def operations(
     @api.query("ops/history", ReadMinutes, MinutesDone, role=OPS, can_miss=False)
     async def get_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadMinutes)
-        return ok_or_not_modified(call, await read_history(read_models, call.query))
+        return ok_or_not_modified(call, await read_history(wired.read_models, call.query))
 
     @api.query("ops/deliveries", FindDeliveries, NotedDeliveries, role=OPS, can_miss=False)
     async def get_deliveries(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, FindDeliveries)
-        return ok_or_not_modified(call, await find_deliveries(read_models, call.query.event_id))
+        return ok_or_not_modified(call, await find_deliveries(wired.read_models, call.query.event_id))
 
-    MINUTES.keep_with(writing(read_models))
-    view_functions(api, read_models, views, audit)
+    MINUTES.keep_with(writing(wired.read_models))
+    views = [model.view for context in contexts for model in context.read_models.values()]
+    view_functions(api, wired.read_models, views, audit)
     return api

@@ -10,19 +10,24 @@ import sqlalchemy as sa
 from shared.frame.sql.columns import exact_text
 
 SHOWN = (
-    *(
-        "sequence",
-        "event_id",
-        "aggregate_id",
-        "aggregate_version",
-        "type",
-        "occurred_at",
-        "command_id",
-        "correlation_id",
-    ),
-    *("causation_id", "traceparent", "actor", "published_at"),
+    "sequence",
+    "event_id",
+    "aggregate_id",
+    "aggregate_version",
+    "type",
+    "occurred_at",
+    "command_id",
+    "correlation_id",
+    "causation_id",
+    "traceparent",
+    "actor",
+    "published_at",
 )
 """The columns that a search shows. Not the payload: what an event says may be a person's."""
+
+NEARBY = 2_000
+"""Sequences on each side of a command's first event among which its others are: they come in one INSERT, in an order
+that Azure SQL chooses, and other commands write at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +73,46 @@ def of_aggregate(log: sa.Table) -> sa.Select[Any]:
 
 
 def of_command(log: sa.Table) -> sa.Select[Any]:
-    """Find the first event of a command, by its index."""
-    return sa.select(log.c.aggregate_id, log.c.aggregate_version).where(
-        log.c.command_id == sa.bindparam("command", type_=exact_text(255)), log.c.command_fingerprint.is_not(None)
+    """Find a command's events, of whatever aggregates: the first one by its index, the others near that."""
+    command = sa.bindparam("command", type_=exact_text(255))
+    first = log.alias("first")
+    begins = (
+        sa.select(first.c.sequence)
+        .where(first.c.command_id == command, first.c.command_fingerprint.is_not(None))
+        .scalar_subquery()
+    )
+    return (
+        sa.select(*_shown(log))
+        .where(
+            log.c.command_id == command,
+            log.c.sequence >= begins - sa.literal_column(str(NEARBY)),
+            log.c.sequence <= begins + sa.literal_column(str(NEARBY)),
+        )
+        .order_by(log.c.sequence)
+        .limit(sa.bindparam("most", type_=sa.Integer))
     )
 
 
 def among_newest(log: sa.Table) -> sa.Select[Any]:
-    """Look through the newest sequences for what an event is called, or the conversation, command or event behind it.
+    """Look through the newest sequences for an event by its id, or by its conversation, its command or its cause.
 
-    Nothing of these has an index, which each command would pay for. So it is a look at so many rows and at no more.
+    None of these columns has an index, because every command would pay for it. So the search reads `reach` rows and no
+    more. `canonical` is the id as this system writes UUIDs; callers choose keys and conversations as they like.
     """
     every = log.alias("every")
     newest = sa.select(sa.func.max(every.c.sequence)).scalar_subquery()
+    texts = [sa.bindparam(name, type_=exact_text(255)) for name in ("text", "canonical")]
     return (
         sa.select(*_shown(log))
         .where(
             log.c.sequence > newest - sa.bindparam("reach", type_=sa.BigInteger),
             sa.or_(
                 log.c.event_id == sa.bindparam("id", type_=sa.Uuid),
-                log.c.correlation_id == sa.bindparam("correlation", type_=sa.Unicode(128)),
-                log.c.command_id == sa.bindparam("command", type_=exact_text(255)),
-                log.c.causation_id == sa.bindparam("causation", type_=exact_text(255)),
+                *(
+                    column == text
+                    for column in (log.c.correlation_id, log.c.command_id, log.c.causation_id)
+                    for text in texts
+                ),
             ),
         )
         .order_by(log.c.sequence.desc())

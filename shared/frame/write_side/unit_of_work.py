@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from shared.frame.sql.sqlite import question, sqlite_cursor
 from shared.frame.write_side.lines import Lines, Place
-from shared.frame.write_side.writes import Check, Row, Step, Write, written
+from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
 
 MISSED = 50_409
 """The number of our own error in a batch: a row did not find what it is about."""
@@ -49,8 +49,13 @@ class Planned(NamedTuple):
 
 class _Gathered(NamedTuple):
     plan: Planned
-    rows: Sequence[Row]
-    otherwise: Exception
+    rows: list[Row]
+    keys: set[Key]
+    otherwise: Exception | None
+
+    @property
+    def error(self) -> Exception:
+        return LostRace() if self.otherwise is None else self.otherwise
 
 
 class UnitOfWork:
@@ -81,7 +86,6 @@ class UnitOfWork:
         self._lines = lines
         self._in_line: list[Place] = []
         self._gathered: list[_Gathered] = []
-        self._begun = 0
         self._found: Sequence[sa.Row[Any]] | None = None
 
     def __enter__(self) -> Self:
@@ -132,14 +136,16 @@ class UnitOfWork:
             otherwise: raised if one finds nothing; the race is lost by default.
         """
         if rows:
-            self._gathered.append(_Gathered(Planned(check, must_find=True), rows, otherwise or LostRace()))
+            self._gathered.append(_Gathered(Planned(check, must_find=True), list(rows), set(), otherwise))
 
     def write(
         self, write: Write, rows: Sequence[Row], *, must_find: bool = False, otherwise: Exception | None = None
     ) -> None:
         """Write rows when the unit is committed.
 
-        Rows of several aggregates of one kind go as one step: the batch is the same for any number of them.
+        Rows of several aggregates of one kind go as one step, so that the batch is the same for any number of them. So
+        rows may be written before steps that were asked for earlier, but only where that changes nothing: never before
+        a check, a write with an error of its own, a write to the same table, or one that foreign keys tie them to.
 
         Args:
             write: how.
@@ -148,21 +154,21 @@ class UnitOfWork:
             otherwise: raised if a row does not find that, or is there already; the race is lost by default.
 
         Raises:
-            ValueError: two rows change the same one.
+            ValueError: two of the rows change the same one.
         """
-        plan = Planned(write, must_find)
-        if otherwise is not None and type(otherwise) is not LostRace:
-            self._begun = len(self._gathered)  # a new row, say: what belongs to it must not come before it
-        for place, (planned, before, error) in enumerate(self._gathered[self._begun :], self._begun):
-            if planned == plan and otherwise is None and type(error) is LostRace:
-                rows = [*before, *rows]
-                self._gathered[place] = _Gathered(plan, rows, error)
+        if not rows:
+            return
+        step = _Gathered(Planned(write, must_find), list(rows), write.keys(rows), otherwise)
+        for earlier in reversed(self._gathered if otherwise is None else ()):
+            if earlier.otherwise is not None:
                 break
-        else:
-            if rows:
-                self._gathered.append(_Gathered(plan, rows, otherwise or LostRace()))
-        if len(rows) > 1:
-            write.refuse_the_same_row_twice(rows)
+            if earlier.plan == step.plan and earlier.keys.isdisjoint(step.keys):
+                earlier.rows.extend(step.rows)
+                earlier.keys.update(step.keys)
+                return
+            if not write.may_precede(earlier.plan.step):
+                break
+        self._gathered.append(step)
 
     @property
     def plan(self) -> tuple[Planned, ...]:
@@ -194,10 +200,10 @@ class UnitOfWork:
 
     def _send(self, plan: tuple[Planned, ...], gathered: Sequence[_Gathered]) -> None:
         statement, parameters = self.on_conflict or (None, {})
-        parts = (f'"{_name(place)}":{step.as_json(some)}' for place, ((step, _), some, _) in enumerate(gathered))
+        parts = (f'"{_name(place)}":{step.as_json(some)}' for place, ((step, _), some, *_) in enumerate(gathered))
         rows = f"{{{','.join(parts)}}}"
         data: dict[str, Any] = {}
-        for place, ((step, _), some, _) in enumerate(gathered):
+        for place, ((step, _), some, *_) in enumerate(gathered):
             data |= step.bytes_of(_name(place), some)
         with self._connect() as connection:
             result = connection.execute(batch(plan, statement), {"rows": rows, **data, **parameters})
@@ -207,22 +213,23 @@ class UnitOfWork:
             outcome = result.all()
         if statement is not None:
             self._found = [row for row in outcome if row[1] is not None]
-        raise gathered[outcome[0].step].otherwise
+        raise gathered[outcome[0].step].error
 
     def _run(self, gathered: Sequence[_Gathered]) -> None:
         with self._engine.begin() as connection:
             cursor = sqlite_cursor(connection)
-            for (step, must_find), rows, otherwise in gathered:
+            for gathered_step in gathered:
+                (step, must_find), rows = gathered_step.plan, gathered_step.rows
                 try:
                     complete = step.run(cursor, rows)
                 except sqlite3.IntegrityError as error:
                     if error.sqlite_errorname not in _THERE_ALREADY:
                         raise sa.exc.IntegrityError(str(step.statement), None, error, hide_parameters=True) from error
-                    raise otherwise from error
+                    raise gathered_step.error from error
                 except sqlite3.Error as error:
                     raise _operational(step.statement, error) from error
                 if must_find and not complete:
-                    raise otherwise
+                    raise gathered_step.error
 
     def _connect(self) -> sa.Connection:
         if self._left() < CONNECTING:

@@ -25,6 +25,9 @@ from shared.frame.sql.sqlite import DIALECT, Prepared
 
 type Row = Mapping[str, Any]
 
+type Key = tuple[Any, ...]
+"""Tells which row of its table an update changes."""
+
 
 def azure_sql_dialect(paramstyle: str) -> MSDialect_pyodbc:
     """Make the dialect that writes what Azure SQL gets, without a connection.
@@ -143,21 +146,35 @@ class Write(Step):
 
     statement: sa.Insert | sa.Update | sa.Delete
 
-    def refuse_the_same_row_twice(self, rows: Sequence[Row]) -> None:
-        """Make sure that an update has one row for each of the table's: of two, Azure SQL takes either, and counts one.
+    def keys(self, rows: Sequence[Row]) -> set[Key]:
+        """Tell which rows of the table an update changes; nothing for other writes.
 
         Raises:
-            ValueError: it has two.
+            ValueError: two of the rows change the same one, of which Azure SQL would take either, and count one.
         """
+        if not self._key:
+            return set()
         keys = {tuple(row[name] for name in self._key) for row in rows}
-        if self._key and len(keys) < len(rows):
-            raise ValueError(f"an update of {self.statement.table} has two rows with the same {', '.join(self._key)}")
+        if len(keys) < len(rows):
+            raise ValueError(f"an update of {self.table} has two rows with the same {', '.join(self._key)}")
+        return keys
+
+    def may_precede(self, other: Step) -> bool:
+        """Tell whether both do the same in either order: they are about other tables, and no foreign key ties them."""
+        if not isinstance(other, Write) or self.table is other.table:
+            return False
+        return not _is_referred_to(other, self) and not _is_referred_to(self, other)
+
+    @property
+    def table(self) -> sa.Table:
+        """The table that it writes to."""
+        return cast("sa.Table", self.statement.table)
 
     @cached_property
     def _key(self) -> Sequence[str]:
         if not isinstance(self.statement, sa.Update) or self.statement.whereclause is None:
             return ()
-        key = cast("sa.Table", self.statement.table).primary_key.columns
+        key = self.table.primary_key.columns
         return [
             str(each.right.key)
             for each in iterate(self.statement.whereclause)
@@ -185,6 +202,12 @@ class Write(Step):
     @override
     def missed(self, name: str) -> str:
         return f"@@ROWCOUNT < (SELECT COUNT(*) FROM OPENJSON(@rows, '$.{name}'))"  # noqa: S608  # a step's name
+
+
+def _is_referred_to(one: Write, other: Write) -> bool:
+    """Tell whether a write adds or removes what the other's rows refer to; an update leaves keys as they are."""
+    keys = other.table.foreign_key_constraints
+    return not isinstance(one.statement, sa.Update) and any(key.referred_table is one.table for key in keys)
 
 
 class Check(Step):

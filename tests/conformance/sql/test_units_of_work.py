@@ -11,8 +11,11 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from shared.catalog.repository import INSERT_LINES, INSERT_STOCK
+from shared.catalog.tables import ORDERED_STOCK
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.frame.write_side.writes import Write
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.copies import FIND_PRODUCT, INSERT_PRODUCT, RENAME_PRODUCT
 from shared.ordering.domain.errors import OrderAlreadyExists
@@ -203,3 +206,95 @@ def test_relays_share_the_work(shop: Shop) -> None:
             some = LOG.claim(connection, now, datetime(2099, 1, 1, tzinfo=UTC), 1)
         claimed += [envelope.aggregate_id for _, envelope in some]
     assert claimed == [order.order_id for order in orders]
+
+
+DELETE_PRODUCT = Write(sa.delete(PRODUCTS).where(PRODUCTS.c.product_id == sa.bindparam("id", type_=sa.Uuid)))
+
+
+def stock(product_id: UUID) -> dict[str, object]:
+    level = {"on_hand": 1, "reserved": 1, "waiting": 0}
+    return {"stock_id": uuid4(), "product_id": product_id, "version": 1, **level, "changed_at": datetime.now(UTC)}
+
+
+def line(product_id: UUID) -> dict[str, object]:
+    pieces = {"reserved": 1, "waiting": 0, "shipped": 0}
+    return {"product_id": product_id, "order_id": uuid4(), "submitted_at": datetime.now(UTC), **pieces}
+
+
+def names(shop: Shop) -> list[object]:
+    return [row["name"] for row in rows(shop.ordering_engine, PRODUCTS)]
+
+
+def test_a_row_that_goes_and_comes_again_is_there_in_the_end(shop: Shop) -> None:
+    known = product("Tea")
+    with UnitOfWork(shop.ordering_engine) as work:
+        work.write(INSERT_PRODUCT, [known])
+        work.write(DELETE_PRODUCT, [{"id": known["product_id"]}], must_find=True)
+        work.write(INSERT_PRODUCT, [known | {"name": "Mate"}])
+        work.commit()
+    assert names(shop) == ["Mate"]
+
+
+def test_of_two_updates_of_one_row_the_second_is_the_last(shop: Shop) -> None:
+    known = product()
+    insert(shop, known)
+    with UnitOfWork(shop.ordering_engine) as work:
+        for version, name in enumerate(("Mug", "Pot"), 2):
+            rename = {"id": known["product_id"], "event_version": version, "new_name": name}
+            work.write(RENAME_PRODUCT, [rename], must_find=True)
+        assert len(work.plan) == 2, "of two in one step SQL Server takes either"
+        work.commit()
+    assert names(shop) == ["Pot"]
+
+
+def test_no_write_comes_before_a_check_that_was_asked_for_first(shop: Shop) -> None:
+    known = product()
+    insert(shop, known)
+    work = UnitOfWork(shop.ordering_engine)
+    work.write(INSERT_PRODUCT, [product()])
+    work.require(FIND_PRODUCT, [{"id": uuid4()}], otherwise=OrderAlreadyExists("the check"))
+    work.write(INSERT_PRODUCT, [known])  # it is there: the race would be lost
+    with pytest.raises(OrderAlreadyExists):
+        work.commit()
+
+
+@pytest.mark.parametrize("taken", [LostRace, OrderAlreadyExists])
+def test_what_belongs_to_a_new_row_is_written_behind_it_whatever_its_being_there_means(
+    shop: Shop, taken: type[Exception]
+) -> None:
+    products = [shop.product(), shop.product()]
+    with UnitOfWork(shop.catalog_engine) as work:
+        for product_id in products:
+            work.write(INSERT_STOCK, [stock(product_id)], otherwise=taken("it is there"))
+            work.write(INSERT_LINES, [line(product_id)])
+        work.commit()
+    assert {row["product_id"] for row in rows(shop.catalog_engine, ORDERED_STOCK)} == set(products)
+
+
+def test_what_refers_to_a_new_row_is_written_behind_it_though_nothing_says_so(shop: Shop) -> None:
+    before, new = shop.product(), shop.product()
+    with UnitOfWork(shop.catalog_engine) as work:
+        work.write(INSERT_STOCK, [stock(before)])
+        work.commit()
+    with UnitOfWork(shop.catalog_engine) as work:
+        work.write(INSERT_LINES, [line(before)])
+        work.write(INSERT_STOCK, [stock(new)])
+        work.write(INSERT_LINES, [line(new)])
+        work.commit()
+    assert {row["product_id"] for row in rows(shop.catalog_engine, ORDERED_STOCK)} == {before, new}
+
+
+def test_that_a_new_row_is_there_already_is_told_before_a_race_that_what_belongs_to_it_has_lost(shop: Shop) -> None:
+    known, other = uuid4(), uuid4()
+    event = OrderSubmittedV2(known, uuid4(), "EUR", Decimal("1.50"), lines=None)
+    row = product() | {"product_id": known}
+    with UnitOfWork(shop.ordering_engine) as work:
+        work.write(INSERT_PRODUCT, [row])
+        LOG.append(work, known, 0, [event], Metadata())
+        work.commit()
+    with UnitOfWork(shop.ordering_engine) as work:
+        LOG.append(work, other, 0, [event], Metadata())
+        work.write(INSERT_PRODUCT, [row], otherwise=OrderAlreadyExists("it is there"))
+        LOG.append(work, known, 0, [event], Metadata())
+        with pytest.raises(OrderAlreadyExists):
+            work.commit()

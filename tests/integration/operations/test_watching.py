@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from shared.contexts import CONTEXTS
+from shared.frame.app import App
 from shared.frame.http.api import Api
-from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.operations import drift, lag, rebuilding
 from shared.frame.operations.functions import operations
 from shared.frame.operations.read_model_routes import view_functions
@@ -89,15 +90,7 @@ async def test_a_rebuild_that_fails_holds_up_no_other_and_goes_on_at_the_next_ti
 async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:
     """It has been told already; the alert on failing watches is for what nobody knows."""
     settings = Settings(sql=live.shop.url, cosmos="", service_bus=NOWHERE)
-    api = operations(settings, live.read_models, app_consumers(), [], None)
+    wired = App(settings, live.read_models)
+    api = operations(wired, [declare(wired) for declare in CONTEXTS])
     for _ in range(2):
         await api.watches["watch_dead_letters"]()
-
-
-def app_consumers() -> list[Any]:
-    """One subscription."""
-
-    async def consume(_: object) -> None:
-        raise AssertionError("counting dead letters takes no event in")
-
-    return [Consumer("project_order", "order-events", "order-views", consume)]

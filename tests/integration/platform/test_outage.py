@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.containers import TOPOLOGY, create
-from shared.frame.context import App
+from shared.frame.app import App
 from shared.frame.http.declared import declared
 from shared.frame.messaging.wire import to_body
 from shared.frame.platform.settings import Settings

@@ -14,7 +14,7 @@ from shared.catalog.tables import LOG as CATALOG
 from shared.contexts import CONTEXTS
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.tables import LOG as CUSTOMERS
-from shared.frame.context import App
+from shared.frame.app import App
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
@@ -55,8 +55,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
         return engines[-1]
 
-    monkeypatch.setattr("shared.frame.context.context_engine", writing)
-    monkeypatch.setattr("shared.frame.context.query_engine", reading)
+    monkeypatch.setattr("shared.frame.app.context_engine", writing)
+    monkeypatch.setattr("shared.frame.app.query_engine", reading)
     yield tables
     for engine in engines:
         engine.dispose()

@@ -8,7 +8,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
 from opentelemetry.sdk.trace import ReadableSpan
 
-from shared.frame.context import App
+from shared.frame.app import App
 from shared.frame.http.declared import declared
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.settings import Settings

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import azure.functions as func
 
-from shared.frame.http.api import Api
+from shared.catalog.tables import EVERY_TABLE, LOG
+from shared.frame.app import App
+from shared.frame.context import Context
+from shared.frame.http.declared import declared
 from shared.frame.messaging import retries
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
@@ -15,7 +18,9 @@ from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
 
 retries.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
-api = Api("test")
+settings = Settings.from_environment()
+wired = App(settings, ReadModels(settings))
+context = Context(wired, "catalog", LOG, "product-events", EVERY_TABLE)
 
 
 def _note(consumer: str, envelope: Envelope) -> None:
@@ -40,9 +45,10 @@ async def sound(envelope: Envelope) -> None:
     _note("sound", envelope)
 
 
-api.consume(Consumer("frail", "product-events", "ordering", frail))
-api.consume(Consumer("sound", "product-events", "product-views", sound))
+context.consumers += [
+    Consumer("frail", "product-events", "ordering", frail),
+    Consumer("sound", "product-events", "product-views", sound),
+]
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
-settings = Settings.from_environment()
-for blueprint in (api.blueprint, operations(settings, ReadModels(settings), api.consumers, (), None).blueprint):
-    app.register_functions(blueprint)
+for api in (declared(context), operations(wired, [context])):
+    app.register_functions(api.blueprint)

@@ -1,0 +1,67 @@
+"""What contexts are wired to: the settings' databases, containers and topics."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import sqlalchemy as sa
+
+from shared.frame.platform.callers import Owners
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.generations import Generations
+from shared.frame.sql.engines import context_engine, query_engine
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.outbox import Outbox
+
+if TYPE_CHECKING:
+    from shared.frame.write_side.held import Held
+    from shared.frame.write_side.published import Published
+
+
+class Publishes(Protocol):
+    """A context's way out, as its write side and the timers know it."""
+
+    def wake(self) -> None:
+        """Publish what was committed, soon and on another thread."""
+
+    def sweep(self) -> None:
+        """Publish what was left behind."""
+
+
+class App:
+    """What contexts are wired to. Tests and the simulation replace parts of it.
+
+    Attributes:
+        settings: where the stores and the topics are.
+        read_models: the database of read models.
+        owners: callers who act for themselves; None: there are none.
+        lines: where commands on one aggregate stand in line; None: each context makes lines of its own.
+        published: where the events of each topic can be read, by its name.
+        held: what contexts hold of owners, in the order in which they declared it.
+    """
+
+    def __init__(
+        self, settings: Settings, read_models: ReadModels, owners: Owners | None = None, lines: Lines | None = None
+    ) -> None:
+        self.settings = settings
+        self.read_models = read_models
+        self.owners = owners
+        self.lines = lines
+        self.published: dict[str, Published] = {}
+        self.held: list[Held] = []
+
+    def engine(self, schema: str) -> sa.Engine:
+        """Give the engine that a context's commands use."""
+        return context_engine(self.settings, schema)
+
+    def reader(self, schema: str) -> sa.Engine:
+        """Give the engine that a context's projections and queries use; it cannot write."""
+        return query_engine(self.settings, schema)
+
+    def generations(self, view: str, container: str) -> Generations:
+        """Give the generations of a read model."""
+        return Generations(self.read_models, view, container)
+
+    def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Publishes:
+        """Give a context's way out."""
+        return Outbox(self.settings, engine, log, schema, topic)

@@ -1,0 +1,100 @@
+"""Commands, queries and subscribers as contexts declare them; HTTP makes routes of them (http/declared.py)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Concatenate
+from uuid import UUID
+
+from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_model import ReadModel
+from shared.frame.read_side.read_your_writes import Wait
+
+type CommandHandler[Command: Input, **Repositories] = Callable[Concatenate[Command, Repositories], Accepted]
+"""Decides on the repositories that its parameters name (shared/frame/write_side/handlers.py)."""
+
+type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
+"""Answers from what serves; with an ETag where the content alone does not tell the version."""
+
+type LookUp[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
+"""Answers from the context's own tables, which are at the newest version."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What a command answers that makes something new.
+
+    Attributes:
+        model: has one field, which gets the new aggregate's id.
+        location: where that is read: a path without the prefix, with fields of the command and the answer in braces.
+        id_of: tells the new thing's id where it is a part of the aggregate.
+    """
+
+    model: type[Answer]
+    location: str
+    id_of: Callable[[Any, Metadata], UUID] | None = None
+
+    def answer(self, aggregate_id: UUID, command: Input, metadata: Metadata) -> Answer:
+        """Name what is new."""
+        [name] = self.model.model_fields
+        id_ = aggregate_id if self.id_of is None else self.id_of(command, metadata)
+        return self.model.model_validate({name: id_})
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRoute:
+    """A declared command.
+
+    Attributes:
+        name: the function's name in Azure, unique in the app.
+        method: the HTTP method.
+        path: the route's template, without the prefix.
+        handler: decides; its first parameter is the command's input.
+        input: the model of that parameter.
+        role: what a caller needs.
+        own: whether owners may do it too, with what is theirs.
+        created: what it answers when it makes something new.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Callable[..., Accepted]
+    input: type[Input]
+    role: str | None
+    own: bool
+    created: Created | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Another system that listens to a context's events, each aggregate's in a session of its own.
+
+    Attributes:
+        name: of its subscription.
+        events: the types that its subscription lets in.
+    """
+
+    name: str
+    events: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRoute:
+    """A declared query; what is not named here is as in CommandRoute.
+
+    Attributes:
+        of: the read model that it reads; None where it looks into the context's own tables.
+        answer: the model of what its handler answers.
+    """
+
+    name: str
+    path: str
+    handler: QueryHandler[Any] | LookUp[Any]
+    input: type[QueryInput]
+    answer: type[Answer]
+    of: ReadModel[Any] | None
+    role: str | None
+    own: bool

@@ -1,0 +1,108 @@
+"""The search for events finds all of a command's, whatever way an id is written, and says what it leaves out."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
+from shared.catalog.domain.stock import stock_of
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.operations.events import EventSearch, FindEvents, FoundEvents
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from tests.support.shop import Shop
+
+
+class Search:
+    """Looks in all contexts of a shop whose read models are away."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._search = EventSearch(list(shop.wired().values()))
+
+    async def __call__(self, of: str, take: int = 100) -> FoundEvents:
+        """Find events, as nobody in particular."""
+        return await self._search.find(FindEvents(of=of, take=take), None)
+
+
+@pytest.fixture
+def search(shop: Shop) -> Search:
+    return Search(shop)
+
+
+@pytest.fixture
+def products(shop: Shop) -> list[UUID]:
+    """Three products that are in stock."""
+    some = [shop.product() for _ in range(3)]
+    for product_id in some:
+        shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=5), Metadata())
+    return some
+
+
+def ship(shop: Shop, products: list[UUID], key: str) -> None:
+    """Ship a piece of each in one command."""
+    order_id = shop.order(*products)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+    command = ShipItems(order_id=order_id, items=[ShippedItem(product_id=each, quantity=1) for each in products])
+    shop.catalog.run(ship_items, command, Metadata(command_id=key, fingerprint=b"f".ljust(32)))
+
+
+async def test_a_command_that_changed_several_aggregates_is_found_whole(
+    shop: Shop, search: Search, products: list[UUID]
+) -> None:
+    ship(shop, products, "key")
+    shop.catalog.run(rename_product, RenameProduct(product_id=products[0], name="Chai"), Metadata())
+    found = await search("key")
+    assert (found.kind, found.more) == ("command", False)
+    assert {event.aggregate_id for event in found.events} == {stock_of(each) for each in products}
+    assert [event.sequence for event in found.events] == sorted(event.sequence for event in found.events)
+    assert {event.type for event in found.events} == {"ItemShippedV1"}
+
+
+async def test_what_is_left_out_is_said(shop: Shop, search: Search, products: list[UUID]) -> None:
+    ship(shop, products, "key")
+    found = await search("key", take=2)
+    assert (len(found.events), found.more, found.next) == (2, True, None)
+    for name in ("Chai", "Tea", "Mate"):
+        shop.catalog.run(
+            rename_product, RenameProduct(product_id=products[0], name=name), Metadata(correlation_id="talk")
+        )
+    whole, newest = await search("talk"), await search("talk", take=2)
+    assert (len(whole.events), whole.more) == (3, False)
+    assert (newest.kind, newest.more, newest.next) == ("other", True, None)
+    assert [event.version for event in newest.events] == [event.version for event in whole.events[1:]]
+
+
+async def test_an_id_is_found_in_whatever_way_it_is_written(shop: Shop, search: Search) -> None:
+    """Events that follow from an event name it as UUIDs are written here; operators paste it as they have it."""
+    product_id, key = shop.product(), str(uuid4())
+    shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
+    order_id = shop.order(product_id)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata(correlation_id=key))
+    shop.follow_order(order_id)
+    submitted = (await search(str(order_id))).events[1]
+    for of in (str(submitted.event_id), str(submitted.event_id).upper(), submitted.event_id.hex):
+        found = await search(of)
+        assert {event.type for event in found.events} == {"OrderSubmittedV2", "StockReservedV1"}, of
+    assert (await search(key.upper())).kind == "other"
+
+
+async def test_a_long_text_is_not_taken_for_the_conversation_that_it_begins_with(shop: Shop, search: Search) -> None:
+    conversation = "c" * 128
+    product_id = shop.product()
+    renamed = RenameProduct(product_id=product_id, name="Chai")
+    shop.catalog.run(rename_product, renamed, Metadata(correlation_id=conversation))
+    assert (await search(conversation)).kind == "other"
+    assert (await search(f"{conversation}d")).kind == "nothing"
+
+
+async def test_a_read_model_that_cannot_be_asked_is_named_and_the_reason_logged(
+    shop: Shop, search: Search, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = await search(str(shop.product()))
+    assert (found.kind, found.unreadable) == ("aggregate", ["products"])
+    [record] = [each for each in caplog.records if "products cannot be asked" in each.message]
+    assert record.exc_info
