@@ -10,7 +10,7 @@ from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound, TooManyWaitAgain
-from shared.catalog.domain.stock import Stock
+from shared.catalog.domain.stock import Stock, stock_of
 from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERED_STOCK, ORDERS, STOCK
@@ -184,6 +184,25 @@ def test_what_cannot_be_shipped_is_refused_and_changes_nothing(shop: Shop) -> No
         with pytest.raises(NotReserved):
             ship(shop, order_id, wrong, quantity)
     assert pieces(shop, order_id) == [(1, 0, 0)]
+
+
+def test_a_shipment_of_several_items_leaves_whole_or_not_at_all(shop: Shop) -> None:
+    tea, cup = kept(shop, 4), kept(shop, 2)
+    order_id = confirmed(shop, tea, cup, quantity=2)
+    shop.follow_order(order_id)
+
+    def shipped(*items: tuple[UUID, int]) -> Accepted:
+        some = [ShippedItem(product_id=product_id, quantity=quantity) for product_id, quantity in items]
+        return shop.catalog.run(ship_items, ShipItems(order_id=order_id, items=some), Metadata())
+
+    for too_many in ([(tea, 1), (cup, 3)], [(cup, 3), (tea, 1)], [(tea, 1), (cup, 1), (tea, 2)]):
+        with pytest.raises(NotReserved):
+            shipped(*too_many)
+    assert pieces(shop, order_id) == [(2, 0, 0), (2, 0, 0)]
+    assert shipped((tea, 1), (cup, 2), (tea, 1)) == Accepted(stock_of(tea), 3), "an item may be listed twice"
+    assert pieces(shop, order_id) == [(0, 0, 2), (0, 0, 2)]
+    stocks = {row["product_id"]: (row["on_hand"], row["reserved"]) for row in rows(shop.catalog_engine, STOCK)}
+    assert stocks == {tea: (2, 0), cup: (0, 0)}
 
 
 def test_an_order_that_is_completed_by_hand_before_its_news_came_has_nothing_reserved(shop: Shop) -> None:

@@ -129,6 +129,20 @@ def test_a_customer_s_addresses_are_as_the_newest_events_say(places: tuple[int, 
     assert copied == {home: ("d", 5), work: ("c", 4)}
 
 
+def test_of_a_default_address_that_was_removed_nothing_is_left_to_ship_to(shop: Shop) -> None:
+    customer_id, home = shop.customer(), uuid4()
+    added = AddAddress(customer_id=customer_id, address_id=home, street="s", city="c", postal_code="p")
+    shop.customers.run(add_address, added, Metadata())
+    shop.follow_customer(customer_id)
+    [customer] = rows(shop.ordering_engine, CUSTOMERS)
+    assert customer["default_address_id"] == home
+    shop.customers.run(remove_address, RemoveAddress(customer_id=customer_id, address_id=home), Metadata())
+    shop.follow_customer(customer_id)
+    [customer] = rows(shop.ordering_engine, CUSTOMERS)
+    [address] = rows(shop.ordering_engine, CUSTOMER_ADDRESSES)
+    assert (customer["default_address_id"], address["street"], address["city"]) == (None, None, None)
+
+
 def test_the_orders_that_show_an_older_name_are_found(shop: Shop) -> None:
     tea, mug = a_product(), a_product()
     newer = type(tea)(tea.product_id, "Sencha", tea.price, version=5)
