@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,9 +20,11 @@ from shared.catalog.tables import LOG
 from shared.catalog.views import product_lists, product_projection
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
+from shared.catalog.views.product_details import view_of
 from shared.catalog.views.product_lists import ListProducts, ProductInList, ProductList, list_products
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.input import After
+from shared.frame.read_side.container import Container
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT, wait_for
@@ -184,6 +186,23 @@ async def test_an_event_that_was_projected_but_not_listed_is_listed_when_it_come
     assert await shelf.found() == {"Coffee"}
 
 
+async def test_who_read_a_product_before_it_changed_does_not_write_over_what_came_since(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product_id = await shelf.add("Tea")
+    read = product_lists._shown
+
+    async def and_then_it_is_renamed(container: Container, partition_key: str) -> Any:
+        seen = await read(container, partition_key)
+        monkeypatch.setattr(product_lists, "_shown", read)
+        await shelf.rename(product_id, "Coffee")
+        return seen
+
+    monkeypatch.setattr(product_lists, "_shown", and_then_it_is_renamed)
+    await product_lists.Entries().write(shelf.container, view_of(product_id))
+    assert await shelf.found() == {"Coffee"}
+
+
 async def test_pages_have_what_stood_still_once_whatever_changes_in_between(shelf: Shelf) -> None:
     chance = random.Random(17)
     still = [await shelf.add(f"Tea {number}") for number in range(12)]
@@ -236,7 +255,29 @@ async def test_a_cursor_of_another_list_or_generation_is_refused(shelf: Shelf) -
     assert_refused(await refusal(shelf, Served(shelf.container, 1), cursor, "te"))
     assert_refused(await refusal(shelf, Served(shelf.container, 1), cursor, None))
     assert_refused(await refusal(shelf, Served(shelf.container, 2), cursor, "tea"))
+    category, shelf.category = shelf.category, "another"
+    assert_refused(await refusal(shelf, Served(shelf.container, 1), cursor, "tea"))
+    shelf.category = category
     assert (await shelf.page("TEA", cursor)).items, "the same list, spelled another way"
+
+
+async def test_the_lists_of_all_products_and_of_what_is_out_of_stock_take_no_cursor_of_each_other(shelf: Shelf) -> None:
+    for _ in range(2):
+        product_id = await shelf.add()
+        shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
+        shelf.shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=0, reason="r"), Metadata())
+        await shelf.project(stock_of(product_id))
+    served = Served(shelf.container, 1)
+    products = (await list_products(served, ListProducts(take=1), NO_WAIT)).next
+    gone = (await list_out_of_stock(served, ListOutOfStock(take=1), NO_WAIT)).next
+    assert products is not None
+    assert gone is not None
+    with pytest.raises(Invalid) as caught:
+        await list_out_of_stock(served, ListOutOfStock(cursor=products), NO_WAIT)
+    assert_refused(caught.value)
+    with pytest.raises(Invalid) as caught:
+        await list_products(served, ListProducts(cursor=gone), NO_WAIT)
+    assert_refused(caught.value)
 
 
 async def refusal(shelf: Shelf, served: Served, cursor: str, name: str | None) -> Invalid:
