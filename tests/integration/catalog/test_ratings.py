@@ -23,7 +23,7 @@ from shared.frame.platform.input import After
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT, wait_for
-from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.kernel.refusals import Invalid, Refusal, StaleVersion, Unavailable
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
@@ -87,6 +87,28 @@ def test_only_whole_numbers_from_1_to_5_are_ratings(rating: str) -> None:
     with pytest.raises(ValidationError) as caught:
         RateProduct.model_validate_json(text)
     assert [error["loc"] for error in caught.value.errors()] == [("rating",)]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_of_two_processes_that_take_a_rating_at_once_the_second_decides_again(shop: Shop, before: int) -> None:
+    """Within one process they stand in line."""
+    product_id, customer_id = shop.product(), uuid4()
+    for _ in range(before):
+        rate(shop, product_id, customer_id, 3)
+    works = [UnitOfWork(shop.catalog_engine) for _ in range(2)]
+    for work, rating in zip(works, (1, 5), strict=True):
+        ratings = Ratings(work, Metadata())
+        known = ratings.of(product_id, customer_id)
+        if known is None:
+            known = Rating.give(product_id, customer_id, rating)
+        else:
+            known.change(rating)
+        ratings.save(known)
+    works[0].commit()
+    with pytest.raises(LostRace):
+        works[1].commit()
+    [row] = rows(shop.catalog_engine, RATINGS)
+    assert (row["rating"], row["version"]) == (1, before + 1)
 
 
 def test_a_customer_who_rates_twice_at_once_has_one_rating(shop: Shop) -> None:

@@ -23,6 +23,10 @@ def confirmed(*quantities: int) -> Order:
     return order
 
 
+def status(order: Order) -> OrderStatus:
+    return order.status  # the type checker takes an attribute for unchanged
+
+
 @pytest.mark.parametrize("order_of_news", list(permutations(NEWS)), ids=lambda news: str([it.version for it in news]))
 def test_the_newest_news_of_a_line_counts_whichever_comes_last(order_of_news: tuple[LineStock, ...]) -> None:
     order = confirmed(3)
@@ -32,7 +36,7 @@ def test_the_newest_news_of_a_line_counts_whichever_comes_last(order_of_news: tu
     assert order.stock == {product_id: NEWS[-1]}
     versions = [event.stock_version for event in order.changes if isinstance(event, OrderStockChangedV1)]
     assert versions == sorted(set(versions)), "nothing is recorded that is known, or older than that"
-    assert order.status is OrderStatus.COMPLETED
+    assert status(order) is OrderStatus.COMPLETED
     assert sum(isinstance(event, OrderCompletedV1) for event in order.changes) == 1
 
 
@@ -47,11 +51,11 @@ def test_an_order_is_completed_when_the_last_of_its_lines_is_shipped_whole() -> 
     first, second = order.lines
     order.take_stock(first, LineStock(2, 1, 0, 2))
     order.take_stock(second, LineStock(2, 0, 0, 1))
-    assert order.status is OrderStatus.CONFIRMED
+    assert status(order) is OrderStatus.CONFIRMED
     with pytest.raises(OrderNotShipped, match="1 items"):
         order.complete()
     order.take_stock(first, LineStock(3, 0, 0, 3))
-    assert order.status is OrderStatus.COMPLETED
+    assert status(order) is OrderStatus.COMPLETED
 
 
 @pytest.mark.parametrize("status", [OrderStatus.SUBMITTED, OrderStatus.CANCELLED, OrderStatus.COMPLETED])
@@ -67,6 +71,6 @@ def test_a_line_whose_stock_is_not_kept_is_completed_by_hand() -> None:
     order = confirmed(1, 1)
     kept, _ = order.lines
     order.take_stock(kept, LineStock(2, 0, 0, 1))
-    assert order.status is OrderStatus.CONFIRMED
+    assert status(order) is OrderStatus.CONFIRMED
     order.complete()
-    assert order.status is OrderStatus.COMPLETED
+    assert status(order) is OrderStatus.COMPLETED
