@@ -35,6 +35,7 @@ COMMAND_SIDE = {
     "catalog.stock": "SELECT, INSERT, UPDATE",
     "catalog.ordered_stock": "SELECT, INSERT, UPDATE",
     "catalog.ratings": "SELECT, INSERT, UPDATE",
+    "catalog.purchases": "SELECT, INSERT",
     "catalog.orders": "SELECT, INSERT, UPDATE",
     "catalog.inbox": "SELECT, INSERT",  # as above
     "customers.event_log": _LOG,
@@ -54,6 +55,7 @@ QUERY_SIDE = {
     "ordering.snapshots": "SELECT",
     "catalog.event_log": "SELECT",
     "catalog.products": "SELECT",
+    "catalog.purchases": "SELECT",
     "catalog.ratings": "SELECT",
     "catalog.stock": "SELECT",
     "customers.event_log": "SELECT",

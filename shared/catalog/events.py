@@ -109,12 +109,28 @@ class StockReservedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockAwaitedV1:
-    """An order waits for pieces: there are none for it, or those that it had are not there."""
+    """The same as StockAwaitedV2, which it is read as; it is not written any more."""
 
     product_id: UUID
     quantity: int
     line: OrderedStock
     level: StockLevel
+
+
+@dataclass(frozen=True, slots=True)
+class StockAwaitedV2:
+    """An order waits for pieces: there are none for it, or those that it had are not there.
+
+    Attributes:
+        alternatives: related products that were there at that time, the closest first; None where nobody looked, as
+            for an event that was written as StockAwaitedV1.
+    """
+
+    product_id: UUID
+    quantity: int
+    line: OrderedStock
+    level: StockLevel
+    alternatives: tuple[UUID, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +168,21 @@ class ProductRatedV1:
     before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class BoughtTogetherV1:
+    """An order with several products was submitted, and this product is one of them.
+
+    Attributes:
+        others: the other products of the order, nine at most.
+    """
+
+    product_id: UUID
+    order_id: UUID
+    others: tuple[UUID, ...]
+
+
 type OfferEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
-type OrderedStockEvent = StockReservedV1 | StockAwaitedV1 | StockReleasedV1 | ItemShippedV1
+type OrderedStockEvent = StockReservedV1 | StockAwaitedV2 | StockReleasedV1 | ItemShippedV1
 type StockEvent = StockReceivedV1 | StockRecountedV1 | OrderedStockEvent
 type ProductEvent = (
     ProductAddedV1
@@ -162,8 +191,18 @@ type ProductEvent = (
     | StockReceivedV1
     | StockRecountedV1
     | StockReservedV1
-    | StockAwaitedV1
+    | StockAwaitedV2
     | StockReleasedV1
     | ItemShippedV1
     | ProductRatedV1
+    | BoughtTogetherV1
 )
+
+
+def awaited(event: StockAwaitedV1) -> StockAwaitedV2:
+    """Read an event of before as one of today: nobody looked for alternatives then."""
+    return StockAwaitedV2(event.product_id, event.quantity, event.line, event.level, alternatives=None)
+
+
+UPCASTS = {StockAwaitedV1: awaited}
+"""What events that are not written any more are read as."""

@@ -11,20 +11,23 @@ from shared.catalog.commands.receive_stock import receive_stock
 from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
 from shared.catalog.commands.ship_items import ship_items
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import BoughtTogetherV1, ProductEvent
 from shared.catalog.ratings import next_ratings_of
 from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
-from shared.catalog.views import product_projection
+from shared.catalog.views import product_projection, related_products
 from shared.catalog.views.inventory import read_inventory
 from shared.catalog.views.out_of_stock import list_out_of_stock
 from shared.catalog.views.product_details import read_product
 from shared.catalog.views.product_lists import Entries, list_products
 from shared.catalog.views.product_partitions import ProductPartitions
+from shared.catalog.views.related_products import Related, purchases_of_partition
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
+from shared.frame.read_side.partitions import OfAggregates
 from shared.frame.routes import Created
+from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import UPCASTS, OrderEvent
 from shared.roles import Role
 
@@ -68,10 +71,26 @@ def catalog(app: App) -> Context[ProductEvent]:
         project=product_projection.change,
         derived=Entries(),
         documents=ProductPartitions(),
+        kinds=Kinds.all_but(BoughtTogetherV1),
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
     context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, only=FOLLOWED)
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)
+
+    purchases = Kinds.only(BoughtTogetherV1)
+    related = context.read_model(
+        "related",
+        container="related",
+        subscription="product-views",
+        trigger="project_product",
+        project=product_projection.change,
+        documents=OfAggregates(
+            LOG, product_projection.change, related_products.SHAPES, purchases_of_partition, purchases
+        ),
+        kinds=purchases,
+    )
+    reader = Related(products.served)
+    context.query("get_related_products", "products/{productId}/related", reader.read, of=related, role=read, own=True)
     return context

@@ -4,7 +4,7 @@ from typing import get_args
 
 import sqlalchemy as sa
 
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import UPCASTS, ProductEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
@@ -22,7 +22,7 @@ PRODUCTS = sa.Table(
     sa.Column("description", text(2000), nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
     sa.Column("currency", sa.Unicode(3), nullable=False),
-    sa.Column("category", text(100), nullable=False),
+    sa.Column("category", text(100), nullable=False, index=True),
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 
@@ -73,6 +73,17 @@ RATINGS = sa.Table(
     sa.Column("changed_at", UtcDateTime, nullable=False),
 )
 
+PURCHASES = sa.Table(
+    "purchases",
+    METADATA,
+    sa.Column("purchase_id", sa.Uuid, primary_key=True),
+    sa.Column("product_id", sa.Uuid, nullable=False),
+    sa.Column("order_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Index("ix_purchases_product_id_at", "product_id", "at"),
+)
+"""Products of submitted orders that have several."""
+
 ORDERS = sa.Table(
     "orders",
     METADATA,
@@ -84,6 +95,6 @@ ORDERS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[ProductEvent](get_args(ProductEvent.__value__))
+CODEC = EventCodec[ProductEvent](get_args(ProductEvent.__value__), UPCASTS)
 LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

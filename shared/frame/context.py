@@ -33,6 +33,7 @@ from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import answer_of, input_of
 from shared.frame.write_side.held import AggregatesOf, Held
 from shared.frame.write_side.inbox import Inbox
+from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 from shared.frame.write_side.published import Published
 
 
@@ -63,6 +64,7 @@ class Context[Event]:
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
+        self._projected_by: dict[str, list[tuple[Kinds, Projection[Event]]]] = {}
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.lines)
         self.app.published[self.topic] = self.published = Published(self.log, self.reader)
@@ -112,13 +114,14 @@ class Context[Event]:
         derived: Derived | None = None,
         documents: Shapes | Partitions[Event],
         version_in_log: VersionInLog | None = None,
+        kinds: Kinds = EVERY_KIND,
     ) -> ReadModel[Event]:
         """Declare a read model of this context's events.
 
         Args:
             name: as operators know it.
             container: its first container; the other generation's name ends in -2.
-            subscription: of the context's topic, whose events it takes in.
+            subscription: of the context's topic, whose events it takes in; read models may share it.
             trigger: that function's name in Azure.
             project: what an event does, as far as it can be told from the event alone.
             reconsider: what it does in the light of the documents that are there.
@@ -126,23 +129,35 @@ class Context[Event]:
             documents: the shapes of its documents, where each follows from one aggregate, as `project` makes it; or how
                 its partitions are folded from the log.
             version_in_log: see VersionInLog; without it a document's id is its aggregate's.
+            kinds: the events that it shows: an aggregate has these alone, or none of them.
         """
         generations = self.app.generations(name, container)
         projection = Projection(
             generations.written, self.reader, self.log, project, reconsider, derived.write if derived else None
         )
-
-        async def consume(envelope: Envelope) -> None:
-            if envelope.type not in self.log.unshown:
-                recorded = self.log.codec.open(envelope)
-                await projection.project(await self.published.whole(recorded, self.log.codec))
-
-        self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
-        partitions = OfAggregates(self.log, project, documents) if isinstance(documents, Shapes) else documents
-        view = View(generations, LogSource(self.reader, projection, partitions, project, derived))
+        self._let_project(trigger, subscription, kinds, projection)
+        partitions = (
+            OfAggregates(self.log, project, documents, kinds=kinds) if isinstance(documents, Shapes) else documents
+        )
+        view = View(generations, LogSource(self.reader, projection, partitions, project, derived, kinds))
         model = ReadModel(view, projection, self.reader, version_in_log or self._version_of_aggregate)
         self.read_models[name] = model
         return model
+
+    def _let_project(self, trigger: str, subscription: str, kinds: Kinds, projection: Projection[Event]) -> None:
+        """Let a subscription's events reach one more read model, if it shows them."""
+        sharing = self._projected_by.setdefault(trigger, [])
+        sharing.append((kinds, projection))
+        if len(sharing) > 1:
+            return
+
+        async def consume(envelope: Envelope) -> None:
+            recorded = self.log.codec.open(envelope)
+            for shown, each in sharing:
+                if envelope.type in shown:
+                    await each.project(await self.published.whole(recorded, self.log.codec))
+
+        self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
 
     def query[Query: QueryInput](
         self,

@@ -4,9 +4,11 @@ A class here is never changed incompatibly. A new shape is a new class with the 
 from the one before; golden files hold a payload of each version. Amounts are in major units of the order's currency.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID, uuid5
 
 from shared.kernel.personal import Personal
@@ -137,6 +139,19 @@ class OrderSubmittedV2:
 
 @dataclass(frozen=True, slots=True)
 class OrderStockChangedV1:
+    """The same as OrderStockChangedV2, which it is read as; it is not written any more."""
+
+    order_id: UUID
+    customer_id: UUID
+    product_id: UUID
+    stock_version: int
+    reserved: int
+    waiting: int
+    shipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStockChangedV2:
     """The catalogue has, or lacks, pieces for a line; so the stock of its product is kept.
 
     Attributes:
@@ -144,6 +159,8 @@ class OrderStockChangedV1:
         reserved: pieces that lie ready.
         waiting: pieces that the line waits for.
         shipped: pieces that have left.
+        alternatives: related products that were there when pieces were found missing, the closest first; None where
+            nobody looked.
     """
 
     order_id: UUID
@@ -153,6 +170,7 @@ class OrderStockChangedV1:
     reserved: int
     waiting: int
     shipped: int
+    alternatives: tuple[UUID, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +211,7 @@ type OrderEvent = (
     | OrderItemRemovedV1
     | OrderShippingAddressChangedV1
     | OrderSubmittedV2
-    | OrderStockChangedV1
+    | OrderStockChangedV2
     | OrderConfirmedV1
     | OrderCompletedV1
     | OrderCancelledV1
@@ -261,5 +279,22 @@ def submitted(event: OrderSubmittedV1) -> OrderSubmittedV2:
     return OrderSubmittedV2(event.order_id, event.customer_id, event.currency, event.total, lines=None)
 
 
-UPCASTS = {OrderSubmittedV1: submitted}
+def stock_changed(event: OrderStockChangedV1) -> OrderStockChangedV2:
+    """Read an event of before as one of today: nobody looked for alternatives then."""
+    return OrderStockChangedV2(
+        event.order_id,
+        event.customer_id,
+        event.product_id,
+        event.stock_version,
+        event.reserved,
+        event.waiting,
+        event.shipped,
+        alternatives=None,
+    )
+
+
+UPCASTS: dict[type[Any], Callable[[Any], OrderEvent]] = {
+    OrderSubmittedV1: submitted,
+    OrderStockChangedV1: stock_changed,
+}
 """What events that are not written any more are read as."""

@@ -3,13 +3,15 @@
 from typing import get_args
 from uuid import UUID
 
-from shared.catalog.events import ProductEvent, ProductRatedV1
+from shared.catalog.events import UPCASTS as PRODUCT_UPCASTS
+from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1
 from shared.customers.events import CustomerEvent
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
 from shared.frame.routes import Created
+from shared.frame.write_side.kinds import Kinds
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
 from shared.ordering.commands.change_shipping_address import change_shipping_address
@@ -22,7 +24,7 @@ from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.copies import next_orders_of
 from shared.ordering.events import OrderConfirmedV1, OrderEvent
-from shared.ordering.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
 from shared.ordering.views.customer_summary import read_summary
@@ -32,10 +34,14 @@ from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
 from shared.roles import Role
 
-SHOWN = [kind for kind in get_args(ProductEvent.__value__) if kind is not ProductRatedV1]
+SHOWN = [
+    kind
+    for kind in (*get_args(ProductEvent.__value__), *PRODUCT_UPCASTS)
+    if kind not in {ProductRatedV1, BoughtTogetherV1}
+]
 """The catalogue's events that orders show something of."""
 
-PRODUCTS = EventCodec[ProductEvent](get_args(ProductEvent.__value__))
+PRODUCTS = EventCodec[ProductEvent](get_args(ProductEvent.__value__), PRODUCT_UPCASTS)
 CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 
 
@@ -83,6 +89,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         reconsider=order_projection.reconsider,
         documents=CustomerPartitions(),
         version_in_log=version_in_log,
+        kinds=Kinds.all_but(*ASKS),
     )
     pasts = Pasts(context.reader, keeper=context.engine)
     context.query("get_order", "orders/{orderId}", pasts.read_order, of=orders, role=read, own=True)

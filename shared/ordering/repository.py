@@ -21,7 +21,7 @@ from shared.ordering.events import (
     OrderLine,
     OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderStockChangedV1,
+    OrderStockChangedV2,
 )
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, LOG, ORDER_LINES, ORDERS, PRODUCTS
 
@@ -210,7 +210,7 @@ class Orders(Repository[Order]):
                 case OrderShippingAddressChangedV1():
                     row = {"id": order.order_id} | _address_row(event.shipping_address)
                     self._work.write(UPDATE_ADDRESS, [row], must_find=True)
-                case OrderStockChangedV1():
+                case OrderStockChangedV2():
                     row = {"of_order": order.order_id, "of_product": event.product_id, **_stock_row(event)}
                     self._work.write(UPDATE_STOCK, [row], must_find=True)
                 case _:
@@ -307,7 +307,7 @@ def _line_row(line: OrderLine) -> dict[str, Any]:
     }
 
 
-def _stock_row(event: OrderStockChangedV1) -> dict[str, Any]:
+def _stock_row(event: OrderStockChangedV2) -> dict[str, Any]:
     return {
         "stock_version": event.stock_version,
         "reserved": event.reserved,

@@ -91,6 +91,8 @@ SNAPSHOTS = snapshot_table(METADATA)
 INBOX = Inbox(inbox_table(METADATA))
 
 ASKS = get_args(FulfilmentEvent.__value__)
+"""What is asked of other contexts: no read model shows it."""
+
 CODEC = EventCodec[OrderEvent]((*get_args(OrderEvent.__value__), *ASKS), UPCASTS)
-LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC, unshown=ASKS)
+LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

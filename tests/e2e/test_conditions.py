@@ -112,6 +112,7 @@ QUERIES: dict[str, Callable[[str, str, str], str]] = {
     "GET customers/{customerId}/orders": lambda customer, _order, _product: f"/customers/{customer}/orders",
     "GET products/{productId}": lambda _customer, _order, product: f"/products/{product}",
     "GET products/{productId}/inventory": lambda _customer, _order, product: f"/products/{product}/inventory",
+    "GET products/{productId}/related": lambda _customer, _order, product: f"/products/{product}/related",
     "GET inventory/out-of-stock": lambda *_: "/inventory/out-of-stock?take=1",
     "GET products": lambda _customer, _order, product: f"/products?take=1&after={product}:1",
     "GET orders/{orderId}": lambda customer, order, _product: f"/orders/{order}?customerId={customer}",

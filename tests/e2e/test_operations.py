@@ -111,7 +111,7 @@ def calling(operator: Operator) -> None:
     assert signed_in == defined == []
     ready, views, letters, _ = operator.next()
     assert ready == {"status": "ready", "wrong": []}
-    assert [view["view"] for view in views["items"]] == ["orders", "products"]
+    assert [view["view"] for view in views["items"]] == ["orders", "products", "related"]
     assert len(letters["subscriptions"]) == 5
 
 

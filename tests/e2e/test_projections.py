@@ -58,10 +58,11 @@ def servicebus_stopped(stack: Stack) -> Iterator[None]:
 
 
 def test_a_view_that_was_never_rebuilt_has_one_generation_and_nothing_to_undo(shop: Api) -> None:
-    both = shop.read("/ops/projections")["items"]
-    assert [(view["view"], view["serving"], view["standby"], view["rebuild"]) for view in both] == [
+    views = shop.read("/ops/projections")["items"]
+    assert [(view["view"], view["serving"], view["standby"], view["rebuild"]) for view in views] == [
         ("orders", 1, None, None),
         ("products", 1, None, None),
+        ("related", 1, None, None),
     ]
     for action in ("roll-back", "retire"):
         problem(shop.post(f"/ops/projections/orders/{action}"), 409, "no-other-generation")
@@ -71,7 +72,7 @@ def test_a_view_that_was_never_rebuilt_has_one_generation_and_nothing_to_undo(sh
 @pytest.mark.parametrize("action", ["rebuild", "cancel", "roll-back", "retire", "check", "heal"])
 def test_a_view_that_is_not_there_is_404(shop: Api, action: str) -> None:
     told = problem(shop.post(f"/ops/projections/invoices/{action}"), 404, "view-not-found")
-    assert "orders, products" in told["detail"]
+    assert "orders, products, related" in told["detail"]
     problem(shop.get("/ops/projections/invoices"), 404, "view-not-found")
 
 

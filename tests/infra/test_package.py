@@ -50,6 +50,7 @@ FUNCTIONS = {
     "get_products",
     "get_projection",
     "get_projections",
+    "get_related_products",
     "keep_watch",
     "post_customer",
     "post_customer_address",

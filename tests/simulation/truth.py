@@ -51,7 +51,7 @@ def broken(shop: Shop) -> Iterator[str]:
     yield from broken_stock(shop)
 
 
-SEVERAL = {"StockReservedV1", "StockAwaitedV1"}
+SEVERAL = {"StockReservedV1", "StockAwaitedV2"}
 """One change of the stock may be for several orders."""
 
 

@@ -26,12 +26,13 @@ class Delivery:
     shop: Shop
     orders: ContainerProxy
     products: ContainerProxy
+    related: ContainerProxy
     order_events: KeptTopic = field(default_factory=KeptTopic)
     product_events: KeptTopic = field(default_factory=KeptTopic)
     customer_events: KeptTopic = field(default_factory=KeptTopic)
 
     def __post_init__(self) -> None:
-        wired = self.shop.wired({"orders": self.orders, "catalog": self.products})
+        wired = self.shop.wired({"orders": self.orders, "catalog": self.products, "related": self.related})
         self.consumers = {consumer.name: consumer for context in wired.values() for consumer in context.consumers}
         self.held: dict[str, int] = {}
 

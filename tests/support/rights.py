@@ -42,6 +42,7 @@ RIGHTS = {
     "POST products/{productId}/recounts": Right("Inventory.Write"),
     "GET products/{productId}": Right("Catalog.Read", customers=True),
     "GET products/{productId}/inventory": Right("Catalog.Read"),
+    "GET products/{productId}/related": Right("Catalog.Read", customers=True),
     "GET inventory/out-of-stock": Right("Catalog.Read"),
     "GET products": Right("Catalog.Read", customers=True),
     "POST orders": Right("Orders.Write", customers=True),

@@ -1,5 +1,10 @@
 """Follow ordering: reserve what is ordered, and release or let leave what an order needs no more."""
 
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Orders, Stocks
 from shared.frame.messaging.envelope import Recorded
 from shared.ordering.events import (
@@ -9,6 +14,7 @@ from shared.ordering.events import (
     OrderEvent,
     OrderStatus,
     OrderSubmittedV2,
+    SubmittedLine,
 )
 
 FOLLOWED = (OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelledV1)
@@ -17,19 +23,19 @@ FOLLOWED = (OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelled
 OVER = {OrderStatus.COMPLETED, OrderStatus.CANCELLED}
 
 
-def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders) -> None:
+ALTERNATIVES_FOR = 10
+"""Lines of one order for which alternatives are looked for: each is a look at the database or two."""
+
+
+def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders, purchases: Purchases) -> None:
     """Take one event in. They come in any order: an order that is over when its submission comes gets nothing."""
     match recorded.event:
         case OrderSubmittedV2() as event:
             before = orders.hear(event.order_id, OrderStatus.SUBMITTED)
             if before in OVER or not event.lines:
                 return
-            loaded = stocks.load_for_order(event.order_id, {line.product_id for line in event.lines})
-            for line in event.lines:
-                if line.product_id in loaded:
-                    stock = loaded[line.product_id]
-                    stock.reserve(event.order_id, line.quantity, recorded.envelope.occurred_at)
-            stocks.save_all(loaded.values())
+            purchases.note(event.order_id, [line.product_id for line in event.lines])
+            _reserve(event.order_id, event.lines, recorded.envelope.occurred_at, stocks, purchases)
         case OrderConfirmedV1() as event:
             orders.hear(event.order_id, OrderStatus.CONFIRMED)
         case OrderCompletedV1() as event:
@@ -46,3 +52,22 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders)
             stocks.save_all(loaded.values())
         case _:
             pass  # what an open order is made of reserves nothing
+
+
+def _reserve(
+    order_id: UUID, lines: Sequence[SubmittedLine], submitted_at: datetime, stocks: Stocks, purchases: Purchases
+) -> None:
+    """Reserve what is kept of an order's lines, and look for alternatives to what is not there."""
+    ordered = {line.product_id for line in lines}
+    loaded = stocks.load_for_order(order_id, ordered)
+    looked_for = 0
+    for line in lines:
+        stock = loaded.get(line.product_id)
+        if stock is None:
+            continue
+        alternatives: list[UUID] | None = None
+        if not stock.has_for_a_new_order(line.quantity) and looked_for < ALTERNATIVES_FOR:
+            alternatives = purchases.alternatives_to(line.product_id, ordered)
+            looked_for += 1
+        stock.reserve(order_id, line.quantity, submitted_at, alternatives)
+    stocks.save_all(loaded.values())

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from shared.catalog.domain.stock import MAX_ON_HAND
+from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Stocks
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
@@ -20,8 +21,10 @@ class RecountStock(Input, json_schema_extra=example(productId=PRODUCT_ID, counte
     reason: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
 
 
-def recount_stock(command: RecountStock, stocks: Stocks) -> Accepted:
+def recount_stock(command: RecountStock, stocks: Stocks, purchases: Purchases) -> Accepted:
     """Recount it; refused as Stock.recount says."""
     stock = stocks.load_for_recount(command.product_id, command.counted)
-    stock.recount(command.counted, command.reason)
+    some_wait_again = command.counted < stock.level.reserved
+    alternatives = purchases.alternatives_to(command.product_id) if some_wait_again else None
+    stock.recount(command.counted, command.reason, alternatives)
     return stocks.save(stock)

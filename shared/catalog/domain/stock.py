@@ -4,7 +4,7 @@ It is an aggregate of its own, so that who renames a product does not race with 
 of their submission. Pieces that come, or that are released, go to those who wait, in the same change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Self, override
 from uuid import UUID, uuid5
@@ -13,7 +13,7 @@ from shared.catalog.domain.errors import NotReserved, StockTooLarge, TooManyWait
 from shared.catalog.events import (
     ItemShippedV1,
     OrderedStock,
-    StockAwaitedV1,
+    StockAwaitedV2,
     StockEvent,
     StockLevel,
     StockReceivedV1,
@@ -79,7 +79,7 @@ class Stock(Aggregate[StockEvent]):
         self._record(StockReceivedV1(self.product_id, quantity, reference, self._level(on_hand=quantity)))
         self._serve()
 
-    def recount(self, counted: int, reason: str) -> None:
+    def recount(self, counted: int, reason: str, alternatives: Sequence[UUID] | None = None) -> None:
         """Go by what was counted: if that is less than is reserved, the youngest reservations wait again."""
         self._require_open()
         missing = self.level.reserved - counted
@@ -88,16 +88,29 @@ class Stock(Aggregate[StockEvent]):
                 f"Product {self.product_id} has {self.level.reserved:,} pieces reserved, and {counted:,} were counted: "
                 f"more than {SERVED_AT_ONCE:,} orders would have to wait again. Count down in steps."
             )
-        self._take_back(missing)
+        self._take_back(missing, alternatives)
         level = self._level(on_hand=counted - self.level.on_hand)
         self._record(StockRecountedV1(self.product_id, counted, reason, level))
         self._serve()
 
-    def reserve(self, order_id: UUID, quantity: int, submitted_at: datetime) -> None:
-        """Give an order what is there, and let it wait for the rest; nobody is overtaken."""
+    def has_for_a_new_order(self, quantity: int) -> bool:
+        """Tell whether so many pieces are there, and nobody waits for them."""
+        return self._for_a_new_order(quantity) == quantity
+
+    def reserve(
+        self, order_id: UUID, quantity: int, submitted_at: datetime, alternatives: Sequence[UUID] | None = None
+    ) -> None:
+        """Give an order what is there, and let it wait for the rest; nobody is overtaken.
+
+        Args:
+            order_id: the order.
+            quantity: how many pieces it wants.
+            submitted_at: when it was submitted: its place on the waiting list.
+            alternatives: products that are there, to be suggested if it waits; None: nobody looked.
+        """
         self.lines[order_id] = OrderedStock(order_id, submitted_at, 0, 0, 0)
-        given = 0 if self.level.waiting else min(quantity, self.level.available)
-        self._await(order_id, quantity - given)
+        given = self._for_a_new_order(quantity)
+        self._await(order_id, quantity - given, alternatives)
         self._give(order_id, given)
 
     def ship(self, order_id: UUID, quantity: int) -> None:
@@ -149,10 +162,13 @@ class Stock(Aggregate[StockEvent]):
             if line.waiting:
                 self._give(order_id, min(line.waiting, self.level.available), waited=True)
 
-    def _take_back(self, quantity: int) -> None:
+    def _for_a_new_order(self, quantity: int) -> int:
+        return 0 if self.level.waiting else min(quantity, self.level.available)
+
+    def _take_back(self, quantity: int, alternatives: Sequence[UUID] | None) -> None:
         """Let the youngest reservations wait again, until so many pieces are free of them."""
         for order_id, line in reversed(list(self._in_order())):
-            self._await(order_id, min(line.reserved, quantity), had=True)
+            self._await(order_id, min(line.reserved, quantity), alternatives, had=True)
             quantity -= min(line.reserved, max(quantity, 0))
 
     def _in_order(self) -> Iterator[tuple[UUID, OrderedStock]]:
@@ -171,16 +187,17 @@ class Stock(Aggregate[StockEvent]):
             )
         )
 
-    def _await(self, order_id: UUID, quantity: int, *, had: bool = False) -> None:
+    def _await(self, order_id: UUID, quantity: int, alternatives: Sequence[UUID] | None, *, had: bool = False) -> None:
         if quantity <= 0:
             return
         has_less = quantity if had else 0
         self._record_step(
-            StockAwaitedV1(
+            StockAwaitedV2(
                 self.product_id,
                 quantity,
                 _with(self.lines[order_id], reserved=-has_less, waiting=quantity),
                 self._level(reserved=-has_less, waiting=quantity),
+                None if alternatives is None else tuple(alternatives),
             )
         )
 

@@ -15,7 +15,7 @@ from shared.catalog.events import (
     ProductAddedV1,
     ProductPriceChangedV1,
     ProductRenamedV1,
-    StockAwaitedV1,
+    StockAwaitedV2,
     StockEvent,
     StockReceivedV1,
     StockRecountedV1,
@@ -113,7 +113,7 @@ def change(recorded: Recorded[OfferEvent | StockEvent]) -> Change:
             StockReceivedV1()
             | StockRecountedV1()
             | StockReservedV1()
-            | StockAwaitedV1()
+            | StockAwaitedV2()
             | StockReleasedV1()
             | ItemShippedV1()
         ):

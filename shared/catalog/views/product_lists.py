@@ -177,7 +177,7 @@ async def list_products(served: Served, query: ListProducts, wait: Wait) -> Prod
     of_list = f"products\n{' '.join(words)}\n{'' if category is None else f'in {category}'}"
     await wait_for_product(served, query.after, wait)
     entries, more = await page_of(of_list, served, *_conditions(words, category), query.cursor, query.take)
-    return ProductList(items=[_rendered(entry) for entry in entries], next=more)
+    return ProductList(items=[rendered(entry) for entry in entries], next=more)
 
 
 async def wait_for_product(served: Served, after: After | None, wait: Wait) -> None:
@@ -209,7 +209,8 @@ async def page_of(
         UnreadableShape: another release wrote one of the entries.
     """
     place = NEWEST if cursor is None else place_of(cursor, of_list, served.generation)
-    found = await _page(served.container, conditions, values, place, take)
+    conditions = ["c.listed < @place", *conditions]
+    found = await entries_of(served.container, conditions, {"@place": place, **values}, take + 1)
     entries = found[:take]
     more = cursor_at(entries[-1]["listed"], of_list, served.generation) if len(found) > len(entries) else None
     return entries, more
@@ -231,19 +232,19 @@ def _conditions(words: list[str], category: str | None) -> tuple[list[str], dict
     return conditions, values
 
 
-async def _page(
-    container: Container, conditions: Sequence[str], values: Mapping[str, object], place: str, take: int
+async def entries_of(
+    container: Container, conditions: Sequence[str], values: Mapping[str, object], most: int
 ) -> list[Mapping[str, Any]]:
-    """Read the entries behind a place, and one more than are shown, if there is one."""
-    where = " AND ".join(["c.listed < @place", *conditions])
-    query = f"SELECT TOP {take + 1} * FROM c WHERE {where} ORDER BY c.listed DESC"  # noqa: S608  # see _conditions
-    parameters = [{"name": name, "value": value} for name, value in {"@place": place, **values}.items()]
+    """Read entries of which these conditions hold, those added last first; raises UnreadableShape as page_of."""
+    query = f"SELECT TOP {most} * FROM c WHERE {' AND '.join(conditions)} ORDER BY c.listed DESC"  # noqa: S608  # see _conditions
+    parameters = [{"name": name, "value": value} for name, value in values.items()]
     rows = container.query_items(query, parameters=parameters, partition_key=LISTS)
     async with asyncio.timeout(TIMEOUT):
         return [SHAPES.read(row) async for row in rows]
 
 
-def _rendered(entry: Mapping[str, Any]) -> ProductInList:
+def rendered(entry: Mapping[str, Any]) -> ProductInList:
+    """Show an entry."""
     item = entry["item"]
     return ProductInList(
         product_id=entry["id"],

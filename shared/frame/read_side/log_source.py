@@ -28,6 +28,7 @@ from shared.frame.read_side.rebuildable import UNREADABLE, Changed, Derived, Dif
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.aggregates import Aggregates
+from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 
 PAGE = BATCH_DOCUMENTS
 """Aggregates that are folded at a time: a batch of them, if they are one partition's."""
@@ -56,13 +57,14 @@ class LogSource[Event](Source):
         partitions: Partitions[Event],
         project: Callable[[Recorded[Event]], Change],
         derived: Derived | None = None,
+        kinds: Kinds = EVERY_KIND,
     ) -> None:
         self._reader = reader
         self._projection = projection
         self._partitions = partitions
         self._project = project
         self._derived = derived
-        self._aggregates = Aggregates(partitions.log)
+        self._aggregates = Aggregates(partitions.log, kinds)
 
     async def total(self) -> int:
         """Count the documents that there have to be."""
@@ -95,7 +97,7 @@ class LogSource[Event](Source):
 
     async def newest(self) -> int:
         """Give the sequence of the newest event."""
-        return await self._read(self._partitions.log.newest)
+        return await self._read(self._aggregates.newest)
 
     async def changed(self, after: int, most: int) -> Sequence[Changed]:
         """Give the events after a sequence, each with the document that counts its aggregate's versions."""

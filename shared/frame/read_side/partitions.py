@@ -18,6 +18,7 @@ from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.write_side.aggregates import Aggregates, within_events
 from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 
 type History[Event] = Sequence[Recorded[Event]]
 """An aggregate's events, oldest first."""
@@ -146,6 +147,7 @@ class OfAggregates[Event]:
         project: Callable[[Recorded[Event]], Change],
         shapes: Shapes | Callable[[Document], Shapes],
         aggregates_in: Callable[[sa.Connection, str], Sequence[UUID]] | None = None,
+        kinds: Kinds = EVERY_KIND,
     ) -> None:
         """Prepare.
 
@@ -154,9 +156,10 @@ class OfAggregates[Event]:
             project: what an event does.
             shapes: those of all documents, or what tells them from a document.
             aggregates_in: names the aggregates of a partition, by its key; by default there is one, whose id ends it.
+            kinds: the events that are shown: an aggregate has these alone, or none of them.
         """
         self.log = log
-        self._aggregates = Aggregates(log)
+        self._aggregates = Aggregates(log, kinds)
         self._project = project
         self._shapes = shapes
         self._aggregates_in = aggregates_in or _named_by_the_key

@@ -1,9 +1,6 @@
-"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against.
+"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against."""
 
-Those that no read model shows are left out.
-"""
-
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,6 +9,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.write_side.event_log import EventLog, envelope_of
+from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 
 
 class Length(NamedTuple):
@@ -31,27 +29,31 @@ class LogEntry[Event](NamedTuple):
 
 
 class Aggregates[Event]:
-    """The aggregates of one log, over a connection that the caller holds."""
+    """The aggregates of one log, or some kinds of them, over a connection that the caller holds."""
 
-    def __init__(self, log: EventLog[Event]) -> None:
+    def __init__(self, log: EventLog[Event], kinds: Kinds = EVERY_KIND) -> None:
+        """Prepare.
+
+        Args:
+            log: their log.
+            kinds: the events of the aggregates that are meant: each has these alone, or none of them.
+        """
         self.log = log
         table, first = log.table, log.table.alias("first")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
-        is_first = table.c.aggregate_version == sa.literal_column("1")
-        shown = _shown(table, log.unshown)
-        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first, *shown)
+        meant = kinds.conditions(table.c.type)
+        is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
+        self.newest_of_all = sa.select(sa.func.max(table.c.sequence)).where(*meant)
+        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
         self.some_lengths = (
             sa.select(table.c.aggregate_id, sa.func.max(table.c.aggregate_version).label("events"))
-            .where(table.c.aggregate_id > after, *shown)
+            .where(table.c.aggregate_id > after, *meant)
             .group_by(table.c.aggregate_id)
             .order_by(table.c.aggregate_id)
             .limit(most)
         )
         self.some_firsts = (
-            sa.select(table)
-            .where(table.c.aggregate_id >= after, is_first, *shown)
-            .order_by(table.c.aggregate_id)
-            .limit(most)
+            sa.select(table).where(table.c.aggregate_id >= after, is_first).order_by(table.c.aggregate_id).limit(most)
         )
         self.entries_after = (
             sa.select(
@@ -69,7 +71,7 @@ class Aggregates[Event]:
                     ),
                 )
             )
-            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *shown)
+            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *meant)
             .order_by(table.c.sequence)
             .limit(most)
         )
@@ -77,6 +79,10 @@ class Aggregates[Event]:
     def count(self, connection: sa.Connection) -> int:
         """Count the aggregates."""
         return int(connection.execute(self.count_all).scalar_one())
+
+    def newest(self, connection: sa.Connection) -> int:
+        """Give the highest sequence of their events that is visible; 0 if there is none."""
+        return connection.execute(self.newest_of_all).scalar() or 0
 
     def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[Length]:
         """Give the aggregates behind an id, in the database's order of ids."""
@@ -102,12 +108,6 @@ class Aggregates[Event]:
 
     def _opened(self, row: sa.Row[Any]) -> Recorded[Event]:
         return self.log.codec.open(envelope_of(row))
-
-
-def _shown(log: sa.Table, unshown: Collection[str]) -> Sequence[sa.ColumnElement[bool]]:
-    """Leave out the rows of these types; written into the statement, for they are the code's own."""
-    names: list[Any] = [sa.literal_column(f"'{name}'") for name in sorted(unshown)]
-    return [log.c.type.not_in(names)] if names else []
 
 
 EVENTS = 20_000

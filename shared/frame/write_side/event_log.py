@@ -254,17 +254,9 @@ class FirstAnswer:
 class EventLog[Event]:
     """One context's log, over a connection that the caller's transaction holds."""
 
-    def __init__(self, table: sa.Table, codec: EventCodec[Event], unshown: Iterable[type] = ()) -> None:
-        """Prepare.
-
-        Args:
-            table: where the events are.
-            codec: reads and writes them.
-            unshown: types that no read model shows, such as what is asked of other contexts; streams of their own.
-        """
+    def __init__(self, table: sa.Table, codec: EventCodec[Event]) -> None:
         self.table = table
         self.codec = codec
-        self.unshown = frozenset(kind.__name__ for kind in unshown)
         self.statements = _statements(table)
 
     def append(

@@ -1,15 +1,19 @@
 """Follow the catalogue: copy names and prices, and note at each order's lines what the catalogue has for them."""
 
+from collections.abc import Sequence
 from typing import assert_never
+from uuid import UUID
 
 from shared.catalog.events import (
+    BoughtTogetherV1,
     ItemShippedV1,
+    OrderedStock,
     ProductAddedV1,
     ProductEvent,
     ProductPriceChangedV1,
     ProductRatedV1,
     ProductRenamedV1,
-    StockAwaitedV1,
+    StockAwaitedV2,
     StockReceivedV1,
     StockRecountedV1,
     StockReleasedV1,
@@ -36,15 +40,20 @@ def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: O
             copies.change_price(event.product_id, event.unit_price, version)
         case ProductRenamedV1():
             copies.rename_product(event.product_id, event.name, version)
-        case StockReservedV1() | StockAwaitedV1() | StockReleasedV1() | ItemShippedV1():
-            line = event.line
-            order = orders.load(line.order_id)
-            order.take_stock(event.product_id, LineStock(version, line.reserved, line.waiting, line.shipped))
-            if order.changes:
-                orders.save(order)
-        case StockReceivedV1() | StockRecountedV1():
-            pass
-        case ProductRatedV1():
-            pass  # orders show no ratings
+        case StockReservedV1() | StockReleasedV1() | ItemShippedV1():
+            _take_stock(orders, event.product_id, event.line, version)
+        case StockAwaitedV2():
+            _take_stock(orders, event.product_id, event.line, version, event.alternatives)
+        case StockReceivedV1() | StockRecountedV1() | ProductRatedV1() | BoughtTogetherV1():
+            pass  # no order shows anything of them
         case _:
             assert_never(event)
+
+
+def _take_stock(
+    orders: Orders, product_id: UUID, line: OrderedStock, version: int, alternatives: Sequence[UUID] | None = None
+) -> None:
+    order = orders.load(line.order_id)
+    order.take_stock(product_id, LineStock(version, line.reserved, line.waiting, line.shipped), alternatives)
+    if order.changes:
+        orders.save(order)

@@ -32,7 +32,7 @@ from shared.ordering.events import (
     OrderLine,
     OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderStockChangedV1,
+    OrderStockChangedV2,
     OrderSubmittedV2,
     SubmittedLine,
 )
@@ -150,13 +150,19 @@ class Order(Aggregate[OrderEvent]):
             )
         self._complete()
 
-    def take_stock(self, product_id: UUID, stock: LineStock) -> None:
-        """Take over what the catalogue has for a line; a confirmed order whose items are all shipped is completed."""
+    def take_stock(self, product_id: UUID, stock: LineStock, alternatives: Sequence[UUID] | None = None) -> None:
+        """Take over what the catalogue has for a line; a confirmed order whose items are all shipped is completed.
+
+        Args:
+            product_id: the line's.
+            stock: what there is for it; what is older than what is known changes nothing.
+            alternatives: products that are there in place of one that is waited for; None: nobody looked.
+        """
         known = self.stock.get(product_id)
         if product_id not in self.lines or (known is not None and known.version >= stock.version):
             return
         self._record_step(
-            OrderStockChangedV1(
+            OrderStockChangedV2(
                 self.order_id,
                 self.customer_id,
                 product_id,
@@ -164,6 +170,7 @@ class Order(Aggregate[OrderEvent]):
                 stock.reserved,
                 stock.waiting,
                 stock.shipped,
+                None if alternatives is None else tuple(alternatives),
             )
         )
         if self.status is OrderStatus.CONFIRMED and all(map(self._is_shipped, self.lines.values())):
@@ -291,7 +298,7 @@ class Order(Aggregate[OrderEvent]):
                 self.shipping_address = event.shipping_address
             case OrderSubmittedV2():
                 self.status = OrderStatus.SUBMITTED
-            case OrderStockChangedV1():
+            case OrderStockChangedV2():
                 stock = LineStock(event.stock_version, event.reserved, event.waiting, event.shipped)
                 self.stock = self.stock | {event.product_id: stock}
             case OrderConfirmedV1():

@@ -31,7 +31,7 @@ from shared.ordering.events import (
     OrderItemsAddedV1,
     OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderStockChangedV1,
+    OrderStockChangedV2,
     OrderSubmittedV2,
 )
 from shared.ordering.views.after_order import AfterOrder
@@ -102,7 +102,7 @@ def change(recorded: Recorded[OrderEvent]) -> Patch | None:
     match recorded.event:
         case OrderCreatedV1():
             return _patch([_count(OrderStatus.CREATED, 1)])
-        case OrderItemsAddedV1() | OrderItemRemovedV1() | OrderShippingAddressChangedV1() | OrderStockChangedV1():
+        case OrderItemsAddedV1() | OrderItemRemovedV1() | OrderShippingAddressChangedV1() | OrderStockChangedV2():
             return None
         case OrderSubmittedV2() as event:
             at = utc_text(recorded.envelope.occurred_at)

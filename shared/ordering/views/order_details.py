@@ -31,7 +31,7 @@ from shared.ordering.events import (
     OrderLine,
     OrderShippingAddressChangedV1,
     OrderStatus,
-    OrderStockChangedV1,
+    OrderStockChangedV2,
     OrderSubmittedV2,
 )
 from shared.story import CUSTOMER_ID, ORDER_ID
@@ -70,7 +70,7 @@ class LineStatus(StrEnum):
 
 
 class OrderItem(Answer):
-    """One line of an order."""
+    """One line of an order. Where pieces are waited for, `alternatives` are related products that were there then."""
 
     product_id: UUID
     product_name: str
@@ -78,6 +78,7 @@ class OrderItem(Answer):
     unit_price: Amount
     amount: Amount
     stock: LineStatus
+    alternatives: list[UUID]
 
 
 class OrderDetails(Answer):
@@ -130,9 +131,8 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
             operations = [_set("/shippingAddress", _address(event.shipping_address))]
         case OrderSubmittedV2():
             operations = [_set("/status", OrderStatus.SUBMITTED), _set("/submittedAt", at)]
-        case OrderStockChangedV1():
-            stock = {"reserved": event.reserved, "waiting": event.waiting, "shipped": event.shipped}
-            operations = [_set(f"/items/{event.product_id}/stock", stock)]
+        case OrderStockChangedV2():
+            operations = _stock(event)
         case OrderConfirmedV1():
             operations = [_set("/status", OrderStatus.CONFIRMED), _set("/confirmedAt", at)]
         case OrderCompletedV1():
@@ -178,17 +178,7 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
         version=document["version"],
         currency=currency,
         total=amount(document["total"], currency),
-        items=[
-            OrderItem(
-                product_id=product_id,
-                product_name=line["productName"],
-                quantity=line["quantity"],
-                unit_price=amount(line["unitPrice"], currency),
-                amount=amount(line["quantity"] * line["unitPrice"], currency),
-                stock=_line_status(line),
-            )
-            for product_id, line in lines
-        ],
+        items=[_item(product_id, line, currency) for product_id, line in lines],
         shipping_address=DeliveryAddress.model_validate(document["shippingAddress"]),
         created_at=document["createdAt"],
         submitted_at=document["submittedAt"],
@@ -196,6 +186,19 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
         completed_at=document["completedAt"],
         cancelled_at=document["cancelledAt"],
         cancel_reason=document["cancelReason"],
+    )
+
+
+def _item(product_id: str, line: Mapping[str, Any], currency: str | None) -> OrderItem:
+    status = _line_status(line)
+    return OrderItem(
+        product_id=product_id,
+        product_name=line["productName"],
+        quantity=line["quantity"],
+        unit_price=amount(line["unitPrice"], currency),
+        amount=amount(line["quantity"] * line["unitPrice"], currency),
+        stock=status,
+        alternatives=line.get("alternatives", []) if status is LineStatus.WAITING else [],
     )
 
 
@@ -254,6 +257,14 @@ def _line(line: OrderLine, currency: str) -> dict[str, Any]:
         "quantity": line.quantity,
         "unitPrice": Money(line.unit_price, currency).minor,
     }
+
+
+def _stock(event: OrderStockChangedV2) -> list[dict[str, Any]]:
+    item = f"/items/{event.product_id}"
+    stock = _set(f"{item}/stock", {"reserved": event.reserved, "waiting": event.waiting, "shipped": event.shipped})
+    if event.alternatives is None:
+        return [stock]
+    return [stock, _set(f"{item}/alternatives", list(map(str, event.alternatives)))]
 
 
 def _set_total(event: OrderItemsAddedV1 | OrderItemRemovedV1) -> dict[str, Any]:

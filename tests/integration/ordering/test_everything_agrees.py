@@ -87,9 +87,8 @@ class AShopsLife(RuleBasedStateMachine):
             parts["AccountEndpoint"], parts["AccountKey"], connection_verify=False, enable_endpoint_discovery=False
         )
         database = self.client.get_database_client("orders-db")
-        self.delivery = Delivery(
-            self.shop, database.get_container_client("orders"), database.get_container_client("catalog")
-        )
+        orders, products, related = map(database.get_container_client, ("orders", "catalog", "related"))
+        self.delivery = Delivery(self.shop, orders, products, related)
         self.customers: list[UUID] = []
         self.products: list[UUID] = []
         self.orders: list[UUID] = []

@@ -34,9 +34,11 @@ type Consume = Callable[[Envelope], Awaitable[None]]
 
 
 @pytest.fixture
-async def delivery(shop: Shop, orders: ContainerProxy, catalog: ContainerProxy) -> Delivery:
+async def delivery(
+    shop: Shop, orders: ContainerProxy, catalog: ContainerProxy, containers: Callable[[str], ContainerProxy]
+) -> Delivery:
     """Consumers whose Cosmos client has met its containers: the first request asks about them, while others wait."""
-    delivery = Delivery(shop, orders, catalog)
+    delivery = Delivery(shop, orders, catalog, containers("related"))
     order_id, _, product_id = await an_order(shop, delivery)
     for envelope in envelopes(shop.ordering_engine, LOG, order_id):
         await delivery.consume("project_order", envelope)

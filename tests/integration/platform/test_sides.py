@@ -100,7 +100,9 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
     models = ReadModels(Settings(sql=shop.url, cosmos=read_models, service_bus=""))
     app = App(Settings(sql=shop.url, cosmos=read_models, service_bus=""), models)
     customer_id, product_id = shop.customer(), shop.product()
-    shop.order(product_id, customer_id=customer_id)
+    order_id = shop.order(product_id, shop.product(), customer_id=customer_id)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
     for context in [declare(app) for declare in CONTEXTS]:
         for model in context.read_models.values():
             source = model.view.source
@@ -114,5 +116,5 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
     held, _ = page_of(app.held, customer_id, None, 100)
     await models.close()
     assert held
-    assert {"catalog.ratings", "catalog.stock", "customers.event_log", "ordering.orders"} <= read
+    assert {"catalog.purchases", "catalog.ratings", "catalog.stock", "customers.event_log", "ordering.orders"} <= read
     assert read <= set(QUERY_SIDE)

@@ -10,7 +10,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from shared.catalog.domain.errors import NotReserved, StockTooLarge, TooManyWaitAgain
 from shared.catalog.domain.stock import MAX_ON_HAND, Stock, stock_of
 from shared.catalog.events import (
-    StockAwaitedV1,
+    StockAwaitedV2,
     StockLevel,
     StockRecountedV1,
     StockReleasedV1,
@@ -112,7 +112,7 @@ def test_a_recount_below_what_is_reserved_lets_the_youngest_wait_again_and_first
     stock.recount(3, "broken")
     assert [has(stock, each)[:2] for each in orders] == [(2, 0), (1, 1), (0, 2), (0, 2)]
     assert stock.level == StockLevel(3, 3, 5)
-    assert [type(event) for event in stock.changes] == [StockAwaitedV1, StockAwaitedV1, StockRecountedV1]
+    assert [type(event) for event in stock.changes] == [StockAwaitedV2, StockAwaitedV2, StockRecountedV1]
     assert all(event.level.available >= 0 for event in stock.changes)
     stock.receive(1)
     assert has(stock, orders[1])[:2] == (2, 0)

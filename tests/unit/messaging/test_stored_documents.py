@@ -17,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from shared.catalog.events import (
+    BoughtTogetherV1,
     ProductAddedV1,
     ProductEvent,
     ProductRatedV1,
@@ -25,7 +26,14 @@ from shared.catalog.events import (
     StockReceivedV1,
     StockRecountedV1,
 )
-from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
+from shared.catalog.views import (
+    product_details,
+    product_lists,
+    product_projection,
+    product_ratings,
+    related_products,
+    stock_level,
+)
 from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.operations import drift, lag, rebuilding
 from shared.frame.operations.rebuilding import Rebuild, Step
@@ -55,7 +63,8 @@ KINDS: Mapping[str, tuple[Shapes, Callable[[Any], object]]] = {
     "catalog/product": (product_details.SHAPES, product_details._rendered),
     "catalog/stock": (stock_level.SHAPES, stock_level.available),
     "catalog/rating": (product_ratings.SHAPES, lambda document: document["rating"]),
-    "catalog/entry": (product_lists.SHAPES, product_lists._rendered),
+    "catalog/entry": (product_lists.SHAPES, product_lists.rendered),
+    "catalog/purchase": (related_products.SHAPES, lambda document: document["others"]),
     "operations/generations": (generations.SHAPES, State.of),
     "operations/rebuild": (rebuilding.SHAPES, Rebuild.of),
     "operations/mark": (lag.SHAPES, lag.Mark.of),
@@ -111,6 +120,7 @@ RATING: list[Recorded[ProductEvent]] = recorded([ProductRatedV1(ID, ID, 4, None)
 STOCK: list[Recorded[ProductEvent]] = recorded(
     [StockReceivedV1(ID, 3, None, StockLevel(3, 0, 0)), StockRecountedV1(ID, 2, "r", StockLevel(2, 0, 0))]
 )
+PURCHASE: list[Recorded[ProductEvent]] = recorded([BoughtTogetherV1(ID, ID, (UUID(int=2),))])
 
 
 def summary() -> dict[str, Any]:
@@ -142,6 +152,7 @@ WRITTEN: Mapping[str, Callable[[], dict[str, Any]]] = {
         folded(product_projection.change(each).gate for each in PRODUCT) | {"ratingSum": 9, "ratingCount": 2},
         folded(product_projection.change(each).gate for each in STOCK),
     ),
+    "catalog/purchase": lambda: folded(product_projection.change(each).gate for each in PURCHASE),
     "operations/rebuild": rebuild,
 }
 

@@ -7,7 +7,7 @@ import pytest
 
 from shared.ordering.domain.errors import OrderNotShipped
 from shared.ordering.domain.order import LineStock, Order
-from shared.ordering.events import OrderCompletedV1, OrderStatus, OrderStockChangedV1
+from shared.ordering.events import OrderCompletedV1, OrderStatus, OrderStockChangedV2
 from tests.support.offers import a_product, an_order, an_order_that_is, pieces
 
 NEWS = [LineStock(2, 1, 2, 0), LineStock(3, 3, 0, 0), LineStock(4, 0, 0, 3)]
@@ -34,7 +34,7 @@ def test_the_newest_news_of_a_line_counts_whichever_comes_last(order_of_news: tu
     for news in (*order_of_news, *order_of_news):
         order.take_stock(product_id, news)
     assert order.stock == {product_id: NEWS[-1]}
-    versions = [event.stock_version for event in order.changes if isinstance(event, OrderStockChangedV1)]
+    versions = [event.stock_version for event in order.changes if isinstance(event, OrderStockChangedV2)]
     assert versions == sorted(set(versions)), "nothing is recorded that is known, or older than that"
     assert status(order) is OrderStatus.COMPLETED
     assert sum(isinstance(event, OrderCompletedV1) for event in order.changes) == 1

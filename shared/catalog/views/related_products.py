@@ -1,0 +1,112 @@
+"""Products that are related to one: bought together with it most often, and then of its category.
+
+A document for each purchase, in a partition for each product, says what the product was bought with. They are counted
+when they are read: so an event that comes twice is a document that is there already, and nothing has to be counted up.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.catalog.domain.errors import ProductNotFound
+from shared.catalog.events import BoughtTogetherV1
+from shared.catalog.purchases import purchases_in
+from shared.catalog.views.product_details import product_of, view_of
+from shared.catalog.views.product_lists import LISTS, ProductInList, entries_of, rendered
+from shared.catalog.views.product_lists import SHAPES as ENTRIES
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, QueryInput
+from shared.frame.platform.output import Answer
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.container import Container
+from shared.frame.read_side.document_update import Change, Create
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import TIMEOUT, Wait, point_read
+from shared.frame.read_side.shape import Shapes
+from shared.story import PRODUCT_ID
+
+SHOWN = 10
+"""Related products of one."""
+
+COUNTED = 200
+"""The latest purchases of a product, which are counted."""
+
+LATEST = f"SELECT TOP {COUNTED} c.shape, c.others FROM c ORDER BY c.at DESC"  # noqa: S608  # a number
+
+SHAPES = Shapes(what="The document of a purchase", today=1, mend="Make the view anew: python3 dev.py rebuild related")
+
+
+class RelatedProducts(Answer):
+    """Products that are related to one, the closest first."""
+
+    items: list[ProductInList]
+
+
+class ReadRelated(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
+    """Products that were bought together with this one most often, and then some of its category; at most ten."""
+
+    product_id: Id
+
+
+def change(recorded: Recorded[BoughtTogetherV1]) -> Change:
+    """What an event does: it makes the purchase's document."""
+    event, envelope = recorded.event, recorded.envelope
+    document = {
+        "id": str(envelope.aggregate_id),
+        "view": view_of(event.product_id),
+        "shape": SHAPES.today,
+        "version": 1,
+        "at": utc_text(envelope.occurred_at),
+        "others": [str(other) for other in event.others],
+    }
+    return Change(view_of(event.product_id), Create(document, notes_times=False))
+
+
+def purchases_of_partition(connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
+    """Name the purchases of the product that a partition is about."""
+    return purchases_in(connection, UUID(product_of(partition_key)))
+
+
+class Related:
+    """Reads related products: which they are here, and what they are like from the lists of products."""
+
+    def __init__(self, products: Callable[[], Awaitable[Served]]) -> None:
+        self._products = products
+
+    async def read(self, served: Served, query: ReadRelated, _wait: Wait) -> RelatedProducts:
+        """Read them.
+
+        Raises:
+            ProductNotFound: there is no such product, or none that has been projected yet.
+            UnreadableShape: another release wrote one of the documents.
+        """
+        products = (await self._products()).container
+        product_id = str(query.product_id)
+        entry, together = await asyncio.gather(
+            point_read(products, product_id, LISTS), _bought_together(served.container, query.product_id)
+        )
+        if entry is None:
+            raise ProductNotFound(f"There is no product {product_id}.")
+        known, same = await asyncio.gather(
+            entries_of(products, ["ARRAY_CONTAINS(@ids, c.id)"], {"@ids": together}, SHOWN),
+            entries_of(
+                products, ["c.inCategory = @category"], {"@category": ENTRIES.read(entry)["inCategory"]}, 2 * SHOWN + 1
+            ),
+        )
+        shown = {each["id"]: each for each in sorted(known, key=lambda each: together.index(each["id"]))}
+        shown |= {each["id"]: each for each in same if each["id"] not in {product_id, *shown}}
+        return RelatedProducts(items=[rendered(each) for each in list(shown.values())[:SHOWN]])
+
+
+async def _bought_together(container: Container, product_id: UUID) -> list[str]:
+    """Give the products that were bought together with one, most often first."""
+    counts = Counter[str]()
+    async with asyncio.timeout(TIMEOUT):
+        async for row in container.query_items(LATEST, partition_key=view_of(product_id)):
+            counts.update(SHAPES.read(row)["others"])
+    ranked = sorted(counts, key=lambda other: (-counts[other], other))
+    return ranked[:SHOWN]

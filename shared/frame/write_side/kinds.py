@@ -1,0 +1,42 @@
+"""Kinds of events: which of a log's events a read model shows."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Some kinds of events, by the names of their classes: these, or all but these.
+
+    What a newer release writes is among `all_but`: whoever does not show it is behind, and that is noticed.
+    """
+
+    names: frozenset[str]
+    are_left_out: bool
+
+    @classmethod
+    def only(cls, *kinds: type[Any]) -> Self:
+        """Mean these."""
+        return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=False)
+
+    @classmethod
+    def all_but(cls, *kinds: type[Any]) -> Self:
+        """Mean all but these."""
+        return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=True)
+
+    def __contains__(self, name: str) -> bool:
+        return (name in self.names) is not self.are_left_out
+
+    def conditions(self, type_: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[bool], ...]:
+        """Write that the type in a column is meant; nothing where all are."""
+        if not self.names and self.are_left_out:
+            return ()
+        names: list[sa.ColumnElement[str]] = [
+            sa.literal_column(f"'{name}'") for name in sorted(self.names)
+        ]  # of classes: letters and digits
+        return (type_.not_in(names) if self.are_left_out else type_.in_(names),)
+
+
+EVERY_KIND = Kinds.all_but()

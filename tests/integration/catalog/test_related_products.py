@@ -1,0 +1,175 @@
+"""Related products: counted from orders, shown at most ten; and suggested to those who wait."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.catalog.commands.add_product import AddProduct, add_product
+from shared.catalog.commands.recount_stock import RecountStock, recount_stock
+from shared.catalog.domain.errors import ProductNotFound
+from shared.catalog.domain.purchase import MOST_PRODUCTS
+from shared.catalog.domain.stock import stock_of
+from shared.catalog.events import StockAwaitedV2
+from shared.catalog.tables import LOG, PURCHASES
+from shared.catalog.views.related_products import SHOWN, ReadRelated, Related
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.generations import Served
+from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.write_side.event_log import envelope_of
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.events import OrderStockChangedV2
+from shared.ordering.tables import LOG as ORDERING
+from tests.support.shop import Shop, rows
+
+
+class Counter:
+    """A shop whose orders and products reach the read models one by one, as the test says."""
+
+    def __init__(self, shop: Shop, products: ContainerProxy, related: ContainerProxy) -> None:
+        self.shop, self.products, self.related = shop, products, related
+        self.context = shop.wired({"catalog": products, "related": related})["catalog"]
+        self.category = f"Category {uuid4()}"
+
+    async def add(self, stock: int | None = None, category: str | None = None) -> UUID:
+        """Add a product that lists show and ordering knows."""
+        command = AddProduct(
+            name="Tea",
+            unit_price=Decimal(1),
+            currency="EUR",
+            category=category or self.category,
+            initial_stock=stock,
+        )
+        self.shop.catalog.run(add_product, command, Metadata())
+        self.shop.follow_product(command.product_id)
+        await self.project()
+        return command.product_id
+
+    async def order(self, *product_ids: UUID) -> UUID:
+        """Submit an order that everybody hears of, twice."""
+        order_id = self.shop.order(*product_ids)
+        self.shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+        for _ in range(2):
+            self.shop.follow_order(order_id)
+        await self.project()
+        return order_id
+
+    async def project(self) -> None:
+        """Project all that the catalogue's log has, once more."""
+        [consumer] = [each for each in self.context.consumers if each.name == "project_product"]
+        with self.shop.catalog_engine.connect() as connection:
+            envelopes = [envelope_of(row) for row in connection.execute(LOG.table.select().order_by("sequence"))]
+        for envelope in envelopes:
+            await consumer.consume(envelope)
+
+    async def related_to(self, product_id: UUID) -> list[UUID]:
+        """What is shown."""
+
+        async def products() -> Served:
+            return Served(self.products, 1)
+
+        answer = await Related(products).read(Served(self.related, 1), ReadRelated(product_id=product_id), NO_WAIT)
+        return [item.product_id for item in answer.items]
+
+
+@pytest.fixture
+def counter(shop: Shop, containers: Callable[[str], ContainerProxy]) -> Counter:
+    return Counter(shop, containers("catalog"), containers("related"))
+
+
+async def test_what_was_bought_together_most_often_comes_first_and_then_its_category(counter: Counter) -> None:
+    elsewhere = f"Other {uuid4()}"
+    tea, same = await counter.add(), await counter.add()
+    cup, spoon, alone = [await counter.add(category=elsewhere) for _ in range(3)]
+    await counter.order(tea, spoon)
+    await counter.order(tea, cup)
+    await counter.order(cup, tea)
+    await counter.order(alone)
+    assert await counter.related_to(tea) == [cup, spoon, same]
+    assert await counter.related_to(cup) == [tea, alone, spoon], "what was added last comes first in a category"
+    assert await counter.related_to(alone) == [spoon, cup]
+
+
+async def test_at_most_ten_are_shown_and_an_order_of_many_products_leaves_no_more_than_its_first(
+    counter: Counter,
+) -> None:
+    tea, *others = [await counter.add() for _ in range(13)]
+    assert len(await counter.related_to(tea)) == SHOWN
+    await counter.order(tea, *others)
+    assert len(rows(counter.shop.catalog_engine, PURCHASES)) == MOST_PRODUCTS
+    assert len(await counter.related_to(tea)) == SHOWN
+    assert set(others[: MOST_PRODUCTS - 1]) < set(await counter.related_to(tea))
+
+
+async def test_a_product_that_is_not_there_has_no_related_ones(counter: Counter) -> None:
+    with pytest.raises(ProductNotFound):
+        await counter.related_to(uuid4())
+
+
+async def test_the_counts_are_a_read_model_of_their_own_that_is_compared_healed_and_filled(counter: Counter) -> None:
+    tea, cup = await counter.add(), await counter.add()
+    await counter.order(tea, cup)
+    source, container = counter.context.read_models["related"].view.source, counter.related
+    assert await source.total() == 2
+    assert await source.newest() == max(event.sequence for event in await source.changed(0, 10))
+    keys = await source.sample(5)
+    assert set(keys) == {f"product:{tea}", f"product:{cup}"}
+    assert [each for key in keys for each in await source.differences(container, key)] == []
+
+    for key in keys:
+        async for row in container.query_items("SELECT c.id FROM c", partition_key=key):
+            await container.delete_item(row["id"], key)
+    found = [each.what for key in keys for each in await source.differences(container, key)]
+    assert found == ["missing", "missing"]
+    await source.heal(container, keys[0])
+    assert await source.differences(container, keys[0]) == []
+    assert (await source.fill(container, None)).written == 1
+    assert [each for key in keys for each in await source.differences(container, key)] == []
+
+
+async def test_products_are_not_behind_for_want_of_what_was_bought_together(counter: Counter) -> None:
+    tea, cup = await counter.add(), await counter.add()
+    await counter.order(tea, cup)
+    source = counter.context.read_models["products"].view.source
+    assert [event.document_id for event in await source.changed(0, 10)] == [str(tea), str(cup)]
+    assert await source.total() == 2
+
+
+def waiting(shop: Shop, product_id: UUID) -> list[tuple[UUID, ...] | None]:
+    """What was suggested to those who had to wait for a product, one after the other."""
+    with shop.catalog_engine.connect() as connection:
+        history = LOG.history(connection, stock_of(product_id))
+    return [recorded.event.alternatives for recorded in history if isinstance(recorded.event, StockAwaitedV2)]
+
+
+async def test_who_has_to_wait_gets_up_to_three_related_products_that_are_there(counter: Counter) -> None:
+    elsewhere = f"Other {uuid4()}"
+    tea, gone = await counter.add(stock=1), await counter.add(stock=0, category=elsewhere)
+    same = sorted([await counter.add() for _ in range(3)])
+    cup = await counter.add(stock=9, category=elsewhere)
+    await counter.order(tea, gone)
+    await counter.order(cup, tea)
+    [_, second] = [await counter.order(tea) for _ in range(2)]
+    before, after = tuple(same), (cup, *same[:2])
+    assert waiting(counter.shop, tea) == [before, after, after], "the cup is in the first order itself"
+    counter.shop.follow_stock(tea)
+    with counter.shop.ordering_engine.connect() as connection:
+        [changed] = [each.event for each in ORDERING.history(connection, second)][2:]
+    assert isinstance(changed, OrderStockChangedV2)
+    assert changed.alternatives == after
+
+
+async def test_whose_pieces_are_missing_in_a_recount_gets_alternatives_too(counter: Counter) -> None:
+    tea, cup = await counter.add(stock=1), await counter.add()
+    await counter.order(tea)
+    recount = RecountStock(product_id=tea, counted=0, reason="broken")
+    counter.shop.catalog.run(recount_stock, recount, Metadata())
+    assert waiting(counter.shop, tea) == [(cup,)]
+
+
+async def test_alternatives_are_looked_for_in_the_first_lines_of_an_order_only(counter: Counter) -> None:
+    gone = [await counter.add(stock=0) for _ in range(11)]
+    await counter.order(*gone)
+    assert [waiting(counter.shop, product_id) for product_id in gone] == [[()]] * 10 + [[None]]
