@@ -90,20 +90,21 @@ async def test_the_generation_that_takes_over_is_written_first_before_the_switch
         engines = dict.fromkeys(SCHEMAS, sa.create_engine("sqlite://"))
         return Process(scheduler, models, engines).orders
 
-    first, second = orders().container(1), orders().container(2)
-    await orders().write(State(serving=1, standby=2))
-    assert await orders().written() == [second, first]
-    assert await orders().served() == (first, 1)
+    async with asyncio.timeout(20):  # a write that waits, waits for a clock that stands
+        first, second = orders().container(1), orders().container(2)
+        await orders().write(State(serving=1, standby=2))
+        assert await orders().written() == [second, first]
+        assert await orders().served() == (first, 1)
 
-    switch = await orders().agree_on_switch(await orders().read())
-    assert await orders().written() == [second, first]
-    scheduler.now += timedelta(seconds=switch - scheduler.now.timestamp() + 5)
-    assert (await orders().served()).generation == 2
-    assert await orders().written() == [second, first]
+        switch = await orders().agree_on_switch(await orders().read())
+        assert await orders().written() == [second, first]
+        scheduler.now += timedelta(seconds=switch - scheduler.now.timestamp() + 5)
+        assert (await orders().served()).generation == 2
+        assert await orders().written() == [second, first]
 
-    await orders().agree_on_switch(await orders().read())
-    assert await orders().written() == [first, second]
-    assert (await orders().served()).generation == 2
+        await orders().agree_on_switch(await orders().read())
+        assert await orders().written() == [first, second]
+        assert (await orders().served()).generation == 2
 
 
 def test_nothing_is_projected_around_a_switch(world: World) -> None:

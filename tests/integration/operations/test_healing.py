@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.frame.operations import drift
+from shared.frame.operations import drift, rebuilding
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.generations import Served
@@ -40,6 +40,33 @@ async def test_what_is_kept_for_a_roll_back_is_healed_too(live: LiveShop) -> Non
     assert await drift.check(live.orders_view, live.read_models, [customer_id]) == []
     for generation in (1, 2):
         await assert_everything_agrees(live.shop, live.orders.container(generation), live.catalog.container(1))
+
+
+async def test_a_generation_that_is_given_up_while_partitions_are_healed_is_left_as_it_is_from_then_on(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next rebuild may have begun to clear it."""
+    await live.open(customers=2, products=1, orders=0)
+    for customer_id in live.customers:
+        await live.project(live.shop.order(live.products[0], customer_id=customer_id))
+    await rebuilt(live)
+    for customer_id in live.customers:
+        await counts_changed(live.orders.container(2), str(customer_id), "")
+    await drift.check(live.orders_view, live.read_models, map(str, live.customers))
+    heal, healed = live.orders_view.source.heal, list[tuple[str, str]]()
+
+    async def and_then_it_is_given_up(container: Container, partition_key: str) -> None:
+        healed.append((container.id, partition_key))
+        await heal(container, partition_key)
+        if len(healed) == 2:
+            await Rebuilding(live.read_models, live.orders_view).retire()
+            await asyncio.sleep(rebuilding.PROPAGATION_DELAY)
+
+    monkeypatch.setattr(live.orders_view.source, "heal", and_then_it_is_given_up)
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    first, second = map(str, live.customers)
+    assert sorted(healed[:2]) == [("orders", first), ("orders-2", first)]
+    assert healed[2:] == [("orders-2", second)]
 
 
 async def test_an_order_that_was_healed_has_another_etag(live: LiveShop) -> None:
