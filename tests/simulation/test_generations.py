@@ -249,6 +249,22 @@ def test_a_store_that_is_slow_to_take_an_appointment_has_not_taken_it(
     assert world.scheduler.work(world.process().read()).switch_at is None
 
 
+def test_a_store_that_takes_nearly_as_long_as_it_may_leaves_others_all_their_time_to_hear(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = world.process()
+    world.scheduler.work(process.write(State(serving=1, standby=2)))
+    write = process.write
+
+    async def slow(state: State) -> State:
+        await asyncio.sleep(generations.AGREED_WITHIN - 0.1)
+        return await write(state)
+
+    monkeypatch.setattr(process, "write", slow)
+    switch = world.scheduler.work(process.agree_on_switch(world.scheduler.work(process.read())))
+    assert switch - world.now() >= TRUST + QUIET_BEFORE
+
+
 GONE = object()
 """In place of a value: there is none."""
 
