@@ -22,8 +22,8 @@ from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
-from shared.ordering.copies import next_orders_of
 from shared.ordering.events import OrderConfirmedV1, OrderEvent
+from shared.ordering.reference_data import next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders

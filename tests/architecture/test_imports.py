@@ -23,7 +23,7 @@ PLANTED = [
     ("rooms", "shared/ordering/commands/add_item.py", "import shared.ordering.views.names"),
     ("rooms", "shared/ordering/views/names.py", "import shared.ordering.commands.add_item"),
     ("rooms", "shared/customers/repository.py", "import shared.customers.functions"),
-    ("rooms", "shared/ordering/copies.py", "import shared.ordering.repository"),
+    ("rooms", "shared/ordering/reference_data.py", "import shared.ordering.repository"),
     ("rooms", "shared/ordering/extra.py", '"""A room that nobody has given a place."""'),
     ("contexts", "shared/ordering/functions.py", "import shared.catalog.tables"),
     ("contexts", "shared/catalog/repository.py", "import shared.customers.domain.customer"),

@@ -22,10 +22,10 @@ from shared.frame.read_side.read_your_writes import NO_WAIT, TIMEOUT
 from shared.frame.write_side.relay import Relay
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.add_item import AddItem, add_item
-from shared.ordering.copies import Copies
 from shared.ordering.domain.offer import Customer
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderStatus
+from shared.ordering.reference_data import ReferenceData
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
@@ -186,7 +186,7 @@ def _some_orders(shop: Shop, count: int, events: int = 1) -> Sequence[Order]:
             for number in numbers:
                 if number % ORDERS_OF_ONE == 0:
                     customer = Customer(uuid4(), "Ada", version=1)
-                    Copies(work).add_customer(customer.customer_id, customer.name, 1)
+                    ReferenceData(work).add_customer(customer.customer_id, customer.name, 1)
                 order = Order.create(uuid4(), customer, [pieces(a_product())], ADDRESS)
                 for _ in range(events - 1):
                     order.add([pieces(a_product())])

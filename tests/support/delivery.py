@@ -14,7 +14,7 @@ from shared.customers import tables as customers
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.write_side.relay import Relay
 from shared.ordering import tables as ordering
-from shared.ordering.copies import NotCopiedYet
+from shared.ordering.reference_data import NotCopiedYet
 from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 

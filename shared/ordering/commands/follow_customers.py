@@ -16,8 +16,8 @@ from shared.customers.events import (
 )
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.copies import Copies
 from shared.ordering.events import Address
+from shared.ordering.reference_data import ReferenceData
 
 
 def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:
@@ -26,24 +26,24 @@ def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None
     Committing raises NotCopiedYet if the customer's, or the address's, first event has not arrived.
     """
     event, version = recorded.event, recorded.envelope.version
-    copies = Copies(work)
+    reference = ReferenceData(work)
     match event:
         case CustomerRegisteredV1():
-            copies.add_customer(event.customer_id, event.name, version)
+            reference.add_customer(event.customer_id, event.name, version)
         case CustomerRenamedV1():
-            copies.rename_customer(event.customer_id, event.name, version)
+            reference.rename_customer(event.customer_id, event.name, version)
         case CustomerAddressAddedV1():
-            copies.add_address(event.customer_id, event.address_id, _address(event.address), version)
+            reference.add_address(event.customer_id, event.address_id, _address(event.address), version)
             if event.is_default:
-                copies.change_default_address(event.customer_id, event.address_id, version)
+                reference.change_default_address(event.customer_id, event.address_id, version)
         case CustomerAddressChangedV1():
-            copies.change_address(event.customer_id, event.address_id, _address(event.address), version)
+            reference.change_address(event.customer_id, event.address_id, _address(event.address), version)
         case CustomerAddressRemovedV1():
-            copies.change_address(event.customer_id, event.address_id, None, version)
+            reference.change_address(event.customer_id, event.address_id, None, version)
             if event.was_default:
-                copies.change_default_address(event.customer_id, None, version)
+                reference.change_default_address(event.customer_id, None, version)
         case CustomerDefaultAddressChangedV1():
-            copies.change_default_address(event.customer_id, event.address_id, version)
+            reference.change_default_address(event.customer_id, event.address_id, version)
         case CustomerEmailChangedV1() | CustomerPreferencesChangedV1():
             pass  # no order has any of it
         case _:

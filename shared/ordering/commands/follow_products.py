@@ -21,8 +21,8 @@ from shared.catalog.events import (
 )
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.copies import Copies
 from shared.ordering.domain.order import LineStock
+from shared.ordering.reference_data import ReferenceData
 from shared.ordering.repository import Orders
 
 
@@ -32,14 +32,14 @@ def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: O
     Committing raises NotCopiedYet if the product's first event has not arrived.
     """
     event, version = recorded.event, recorded.envelope.version
-    copies = Copies(work)
+    reference = ReferenceData(work)
     match event:
         case ProductAddedV1():
-            copies.add_product(event.product_id, event.name, event.unit_price, event.currency, version)
+            reference.add_product(event.product_id, event.name, event.unit_price, event.currency, version)
         case ProductPriceChangedV1():
-            copies.change_price(event.product_id, event.unit_price, version)
+            reference.change_price(event.product_id, event.unit_price, version)
         case ProductRenamedV1():
-            copies.rename_product(event.product_id, event.name, version)
+            reference.rename_product(event.product_id, event.name, version)
         case StockReservedV1() | StockReleasedV1() | ItemShippedV1():
             _take_stock(orders, event.product_id, event.line, version)
         case StockAwaitedV2():

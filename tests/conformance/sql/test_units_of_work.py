@@ -17,9 +17,9 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.frame.write_side.writes import Write
 from shared.ordering.commands.add_item import AddItem, add_item
-from shared.ordering.copies import FIND_PRODUCT, INSERT_PRODUCT, RENAME_PRODUCT
 from shared.ordering.domain.errors import OrderAlreadyExists
 from shared.ordering.events import OrderSubmittedV2
+from shared.ordering.reference_data import FIND_PRODUCT, INSERT_PRODUCT, RENAME_PRODUCT
 from shared.ordering.repository import LOAD, Orders
 from shared.ordering.tables import LOG, PRODUCTS
 from tests.support.offers import a_product as on_offer

@@ -6,7 +6,7 @@ import pytest
 
 from shared.frame.write_side.inbox import AlreadyConsumed
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
-from shared.ordering.copies import FIND_PRODUCT
+from shared.ordering.reference_data import FIND_PRODUCT
 from shared.ordering.tables import INBOX
 from tests.support.shop import Shop, rows
 

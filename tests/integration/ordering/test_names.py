@@ -13,9 +13,9 @@ from shared.catalog.events import ProductEvent, ProductPriceChangedV1, ProductRe
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.read_side.projection import Projection
-from shared.ordering.copies import OrderToCorrect
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderEvent
+from shared.ordering.reference_data import OrderToCorrect
 from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY

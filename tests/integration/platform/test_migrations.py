@@ -75,7 +75,7 @@ def test_every_statement_compiles_for_azure_sql_and_knows_its_parameters_types(t
     assert len(names) == count
     logs = {f"{context.SCHEMA}.event_log" for context in CONTEXTS}
     assert {log for log in logs for entry in entries if f"INSERT INTO {log}" in entry["sql"]} == logs
-    assert names >= {"ordering.repository.LOAD", "ordering.copies.RENAME_PRODUCT", "catalog.repository.UPDATE"}
+    assert names >= {"ordering.repository.LOAD", "ordering.reference_data.RENAME_PRODUCT", "catalog.repository.UPDATE"}
     for entry in entries:
         assert entry["sql"].count("?") == len(entry["parameters"]), entry["name"]
 

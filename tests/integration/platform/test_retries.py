@@ -10,7 +10,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.frame.messaging.retries import is_away, pause_after, with_retries
 from shared.frame.read_side.projection import GapInLog
-from shared.ordering.copies import NotCopiedYet
+from shared.ordering.reference_data import NotCopiedYet
 
 
 def cosmos(status: int) -> CosmosHttpResponseError:

@@ -24,7 +24,7 @@ from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
-from shared.ordering.copies import PAGE, Copies, NotCopiedYet, orders_of_customer, orders_with_product
+from shared.ordering.reference_data import PAGE, NotCopiedYet, ReferenceData, orders_of_customer, orders_with_product
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, INBOX, ORDER_LINES, ORDERS, PRODUCTS
 from tests.support.offers import a_customer, a_product, an_order, pieces, saved
 from tests.support.shop import Shop, rows
@@ -66,7 +66,7 @@ def test_an_event_of_a_product_whose_first_has_not_arrived_is_given_back_and_tak
             shop.ordering.follow(INBOX, follow_product, product_events[place])
     assert rows(shop.ordering_engine, PRODUCTS) == []
     with UnitOfWork(shop.ordering_engine) as work:
-        Copies(work).add_product(product_events[0].envelope.aggregate_id, "Tea", Decimal(1), "EUR", 1)
+        ReferenceData(work).add_product(product_events[0].envelope.aggregate_id, "Tea", Decimal(1), "EUR", 1)
         work.commit()
     for place in (1, 2):
         shop.ordering.follow(INBOX, follow_product, product_events[place])

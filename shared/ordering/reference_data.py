@@ -1,4 +1,4 @@
-"""Ordering's own copy of products and customers, as tables; each value is guarded by the version of its event.
+"""Reference data: ordering's own copy of products and customers; each value is guarded by its event's version.
 
 So late and repeated events change nothing. The orders that show a name are found here too: an order that took the old
 name is committed before the copy changes, or has taken the new one.
@@ -92,8 +92,8 @@ class OrderToCorrect:
     version: int
 
 
-class Copies:
-    """The copies, as one unit of work changes them."""
+class ReferenceData:
+    """What is copied of products and customers, as one unit of work changes it."""
 
     def __init__(self, work: UnitOfWork) -> None:
         self._work = work
