@@ -148,7 +148,7 @@ async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[
         raise ProductNotFound(f"There is no product {product_id}.")
     document = SHAPES.read(document)
     kept = stock_level.SHAPES.read(stock) if stock else None
-    changes = document["changes"] - document["version"] + (kept["version"] if kept else 0)
+    changes = document["changes"] - document["version"] + stock_level.changes_of(kept)
     return _rendered(document, kept), etags.of_version(document["version"], changes, served.generation)
 
 

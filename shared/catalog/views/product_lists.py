@@ -151,7 +151,7 @@ def entry_of(document: Document, stock: Document | None) -> dict[str, Any]:
         "view": LISTS,
         "shape": SHAPES.today,
         "version": document["version"],
-        "changes": document["changes"] + (stock["version"] if stock else 0),
+        "changes": document["changes"] + stock_level.changes_of(stock),
         "listed": f"{document['addedAt']}/{document['id']}",
         "words": words_of(document["name"]),
         "inCategory": folded(document["category"]),

@@ -40,3 +40,8 @@ def gate(event: StockEvent, version: int, view: str) -> Create | Patch:
 def available(stock: Mapping[str, Any] | None) -> int | None:
     """Tell how many pieces nobody has reserved, by the stock's document; None where it is not kept."""
     return None if stock is None else int(stock["onHand"] - stock["reserved"])
+
+
+def changes_of(stock: Mapping[str, Any] | None) -> int:
+    """Count the changes of a stock's document: its versions, and how often it was healed; 0 where it is not kept."""
+    return 0 if stock is None else int(stock["version"] + stock.get("changes", 0))

@@ -6,6 +6,7 @@ alike.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import batched
 from typing import Any, Concatenate
@@ -29,6 +30,8 @@ from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.aggregates import Aggregates
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
+
+logger = logging.getLogger(__name__)
 
 PAGE = BATCH_DOCUMENTS
 """Aggregates that are folded at a time: a batch of them, if they are one partition's."""
@@ -162,6 +165,9 @@ class LogSource[Event](Source):
                     return
             except (ResourceExistsError, ResourceNotFoundError):
                 pass  # an event came in between: look again
+        logger.warning(
+            "%s changed during each of %s tries to heal it; a check finds what is left", partition_key, TRIES
+        )
 
     async def _replaced(self, container: Container, partition_key: str) -> bool:
         shared = await self._shared(container, partition_key)  # first, so that nothing later escapes its etag
@@ -172,11 +178,10 @@ class LogSource[Event](Source):
         right = await REBUILDING.run(_own, fold, None)
         elsewhere = [place for _, own in right for place in own if place.partition_key != partition_key]
         stored |= await _chosen(container, elsewhere)
-        for history, latest in right:
-            for place, document in self._as_of(fold, history, latest, stored).items():
-                if not await self._set_right(container, place, document, stored.get(place), partition_key):
-                    return False
-        fresh = fold.shared(self._as_stored(fold, stored), {})
+        for place, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
+            if not await self._set_right(container, place, document, stored.get(place), partition_key):
+                return False
+        fresh = await REBUILDING.run(fold.shared, self._as_stored(fold, stored), {})
         for id_, document in fresh.items():
             before = shared.get(id_)
             if before is None:
@@ -201,11 +206,14 @@ class LogSource[Event](Source):
         return not what or await replaced(container, self._healed(right, stored, what), stored)
 
     def _healed(self, right: Document, stored: Document, what: str) -> dict[str, Any]:
-        if "projected" not in right:
-            return dict(right)
+        """Give the right document with the stored one's times, as far as it has them, and an ETag of its own."""
         own = right if what == UNREADABLE else self._partitions.shapes_of(stored).read(stored)
         counter = self._partitions.counter
-        return {**right, "projected": own["projected"], counter: own.get(counter, 0) + 1}
+        healed = {**right, counter: own.get(counter, 0) + 1}
+        if "projected" in right:
+            version, times = right["version"], own.get("projected") or []
+            healed["projected"] = [*times[:version], *[None] * (version - len(times))]
+        return healed
 
     def _own_differences(
         self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[Place, Document]
@@ -253,6 +261,11 @@ class LogSource[Event](Source):
             as_of[place] = folded[version].get(place)
         return as_of
 
+    def _all_as_of(
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[Place, Document]
+    ) -> Sequence[tuple[Place, Document | None]]:
+        return [entry for history, latest in right for entry in self._as_of(fold, history, latest, stored).items()]
+
     def _as_stored(self, fold: Fold[Event], stored: Mapping[Place, Document]) -> Sequence[History[Event]]:
         """Give the histories of the aggregates that are there, up to the versions that they are at."""
         return [
@@ -273,8 +286,11 @@ class LogSource[Event](Source):
         return int(document.get("version", len(history)))
 
     def _different(self, right: Document, stored: Document) -> str | None:
-        own = {"projected", self._partitions.counter}
-        return different(self._partitions.shapes_of(right), right, stored, own)
+        shapes = self._partitions.shapes_of(right)
+        what = different(shapes, right, stored, {"projected", self._partitions.counter})
+        if what is None and "projected" in right and "projected" not in shapes.read(stored):
+            return "projected"  # its times are its own, but the next event is to add one
+        return what
 
     async def _seen_together(
         self, container: Container, partition_key: str

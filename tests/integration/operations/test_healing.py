@@ -6,6 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.domain.stock import stock_of
+from shared.catalog.tables import LOG as CATALOG
+from shared.catalog.views.product_details import ReadProduct, read_product, view_of
+from shared.catalog.views.stock_level import stock_document_of
+from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift, rebuilding
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.read_side.container import Container
@@ -82,6 +88,26 @@ async def test_an_order_that_was_healed_has_another_etag(live: LiveShop) -> None
     await drift.heal(live.orders_view, live.read_models)
     right, healed = await read_order(Served(container, 1), query, NO_WAIT)
     assert (right.customer_name, right.version) == ("customer 0", wrong.version)
+    assert healed != etag
+
+
+async def test_a_product_whose_stock_was_healed_has_another_etag(live: LiveShop) -> None:
+    """Its stock is a document of its own, with no times of its versions: clients would keep what was wrong."""
+    await live.open(customers=0, products=1, orders=0)
+    [product_id], container = live.products, live.catalog.container(1)
+    live.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=3), Metadata())
+    with live.shop.catalog_engine.connect() as connection:
+        [received] = CATALOG.history(connection, stock_of(product_id))
+    await live.product_projection.project(received)
+    query, home = ReadProduct(product_id=product_id), view_of(product_id)
+    damage = [{"op": "set", "path": "/onHand", "value": 99}]
+    await container.patch_item(stock_document_of(product_id), home, damage)
+    wrong, etag = await read_product(Served(container, 1), query, NO_WAIT)
+    assert wrong.available == 99
+    assert await drift.check(live.products_view, live.read_models, [home])
+    assert await drift.heal(live.products_view, live.read_models) == []
+    right, healed = await read_product(Served(container, 1), query, NO_WAIT)
+    assert (right.available, right.version) == (3, wrong.version)
     assert healed != etag
 
 

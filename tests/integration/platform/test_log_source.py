@@ -1,8 +1,9 @@
 """The source of read models covers one document an aggregate, several aggregates a partition, and many documents."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -146,3 +147,76 @@ async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_c
     assert await source.differences(catalog, home) == []
     assert await stored(catalog, "word:green") == {}
     assert (await stored(catalog, "word:black"))[str(product_id)]["version"] == 2
+
+
+async def test_a_document_that_has_lost_its_times_is_told_and_gets_as_many_as_it_has_versions(
+    shop: Shop, catalog: ContainerProxy
+) -> None:
+    product_id = shop.product(name="tea")
+    home = view_of(product_id)
+    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.change, SHAPES), product_projection.change)
+    shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
+    await filled(source, catalog)
+    before = (await stored(catalog, home))[str(product_id)]
+    lost = {name: value for name, value in before.items() if name != "projected"}
+    for damage, what in (({}, "projected"), ({"name": "damaged"}, "name")):
+        await catalog.replace_item(str(product_id), lost | damage)
+        assert [each.what for each in await source.differences(catalog, home)] == [what]
+        await source.heal(catalog, home)
+        healed = (await stored(catalog, home))[str(product_id)]
+        assert (healed["name"], healed["projected"]) == ("mate", [None, None])
+        assert await source.differences(catalog, home) == []
+
+
+class Noting(WithWords):
+    """Notes on which threads it folds."""
+
+    threads: ClassVar[set[threading.Thread]] = set()
+
+    def own(self, history: History[ProductEvent]) -> Own:
+        """Make them."""
+        self.threads.add(threading.current_thread())
+        return super().own(history)
+
+    def shared(self, histories: Sequence[History[ProductEvent]], before: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Make nothing."""
+        self.threads.add(threading.current_thread())
+        return super().shared(histories, before)
+
+
+class NotingWords(OfAggregates[ProductEvent]):
+    """Products and their words."""
+
+    def _fold(self, histories: Sequence[History[ProductEvent]]) -> Noting:
+        return Noting(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.change)
+
+
+async def test_nothing_is_folded_where_requests_are_answered(shop: Shop, catalog: ContainerProxy) -> None:
+    product_id = shop.product(name="tea")
+    home = view_of(product_id)
+    source = source_of(shop, catalog, Words(LOG, product_projection.change, SHAPES), product_projection.change)
+    await filled(source, catalog)
+    shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
+    noting = source_of(shop, catalog, NotingWords(LOG, product_projection.change, SHAPES), product_projection.change)
+    Noting.threads.clear()
+    assert await noting.differences(catalog, home)
+    await noting.heal(catalog, home)
+    assert Noting.threads
+    assert threading.main_thread() not in Noting.threads
+
+
+async def test_healing_that_never_finds_a_partition_at_rest_says_so(
+    shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    product_id = shop.product(name="tea")
+    home = view_of(product_id)
+    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.change, SHAPES), product_projection.change)
+    await filled(source, catalog)
+    await catalog.patch_item(str(product_id), home, [{"op": "set", "path": "/name", "value": "damaged"}])
+
+    async def never(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("shared.frame.read_side.log_source.replaced", never)
+    await source.heal(catalog, home)
+    assert f"{home} changed during each of" in caplog.text
