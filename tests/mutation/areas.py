@@ -46,11 +46,18 @@ AREAS = {
         ),
     ),
     "writes": Area(
-        ("shared/frame/write_side/unit_of_work.py", "shared/frame/write_side/writes.py"),
+        tuple(
+            f"shared/frame/write_side/{name}.py"
+            for name in ("unit_of_work", "writes", "commands", "event_log", "aggregates", "inbox")
+        ),
         (
             "tests/unit/messaging",
+            "tests/conformance/sql",
             "tests/integration/messaging",
+            "tests/integration/platform/test_handlers.py",
+            "tests/integration/platform/test_following.py",
             "tests/integration/platform/test_write_side.py",
+            "tests/integration/platform/test_log_source.py",
             "tests/integration/platform/test_driver.py",
         ),
     ),
@@ -60,10 +67,21 @@ AREAS = {
     ),
     "generations": Area(
         ("shared/frame/read_side/generations.py", "shared/frame/operations/rebuilding.py"),
-        ("tests/simulation/test_generations.py", "tests/simulation/test_handshakes.py", A_FEW_SHOPS),
+        (
+            "tests/simulation/test_generations.py",
+            "tests/simulation/test_handshakes.py",
+            "tests/simulation/test_roll_back.py",
+            A_FEW_SHOPS,
+        ),
     ),
     "operations": Area(
-        ("shared/frame/operations/drift.py", "shared/frame/operations/lag.py"),
-        ("tests/integration/operations/test_drift.py", "tests/integration/operations/test_lag.py"),
+        tuple(f"shared/frame/operations/{name}.py" for name in ("drift", "lag", "dead_letter_replay", "dead_letters")),
+        (
+            "tests/integration/operations/test_drift.py",
+            "tests/integration/operations/test_healing.py",
+            "tests/integration/operations/test_lag.py",
+            "tests/integration/operations/dead_letters",
+            "tests/integration/operations/test_counting_dead_letters.py",
+        ),
     ),
 }

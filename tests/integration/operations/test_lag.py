@@ -63,3 +63,12 @@ async def test_the_mark_stays_before_what_may_have_neighbours_that_are_not_visib
     asked = await measure(live.orders_view, live.read_models)
     assert (asked.position, asked.unapplied) == (0, 0)
     assert asked.examined == sum(live.projected.values()) > 0
+
+
+async def test_the_mark_of_a_generation_says_nothing_of_the_next_one_in_the_same_container(live: LiveShop) -> None:
+    """Its container was cleared in between, and may have been filled by halves."""
+    await live.open(customers=1, products=2, orders=5)
+    marked = await move_mark(live.orders_view, live.read_models, FOREVER, generation=1)
+    assert marked.position == marked.newest
+    anew = await measure(live.orders_view, live.read_models, generation=3)
+    assert (anew.position, anew.examined) == (0, sum(live.projected.values()))
