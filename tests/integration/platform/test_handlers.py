@@ -1,6 +1,8 @@
 """A handler names what it decides on: repositories, or the unit of work. Events that it follows lead to events."""
 
+import time
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
 from typing import override
 from uuid import UUID, uuid4
 
@@ -14,7 +16,7 @@ from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
 from shared.frame.write_side.lines import Lines, Place
-from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, UnitOfWork
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
 from shared.ordering.tables import LOG as ORDERING
@@ -105,6 +107,28 @@ def test_all_stand_in_line_for_several_things_in_the_same_order() -> None:
         with UnitOfWork(engine, lines=lines) as work:  # type: ignore[arg-type]
             work.stand_in_line(*wanted)
         assert lines.stood == [low, high]
+
+
+def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_until_it_is_served() -> None:
+    lines, wanted = Lines(), uuid4()
+    engine = Shop.__new__(Shop)  # nothing is read
+    served = lines.stand(wanted, 0)
+    assert served is not None
+    hurried = time.monotonic() + CONNECTING + 0.05
+    with UnitOfWork(engine, hurried, lines=lines) as work, pytest.raises(LostRace):  # type: ignore[arg-type]
+        work.stand_in_line(wanted)
+    assert time.monotonic() < hurried
+
+    def wait() -> None:
+        with UnitOfWork(engine, lines=lines) as work:  # type: ignore[arg-type]
+            work.stand_in_line(wanted)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.1)
+        served.leave()
+        waiting.result(10)
 
 
 def cancel_all(recorded: Recorded[CustomerEvent], orders: Orders, work: UnitOfWork) -> None:

@@ -1,5 +1,6 @@
 """A command that owners may give too reaches what is theirs: what is another's is as if it did not exist."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,6 +9,7 @@ from shared.catalog import tables as catalog
 from shared.customers import tables as customers
 from shared.frame.http.api import Api
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.event_log import EventLog
 from shared.kernel.refusals import Invalid, NotFound
 from shared.ordering import tables as ordering
 from tests.integration.platform.test_expected_versions import PREPARED
@@ -16,7 +18,7 @@ from tests.support.shop import Shop, rows
 
 APIS: list[Api] = app_globals()["apis"]
 OWN = [each.input for api in APIS for each in api.operations if each.is_command and each.own]
-LOGS = {"catalog": catalog.LOG, "customers": customers.LOG, "ordering": ordering.LOG}
+LOGS: dict[str, EventLog[Any]] = {"catalog": catalog.LOG, "customers": customers.LOG, "ordering": ordering.LOG}
 
 
 @pytest.mark.parametrize("command", OWN, ids=lambda command: command.__name__)

@@ -166,3 +166,11 @@ def test_a_command_answers_the_tag_of_the_version_that_it_made() -> None:
     assert (answer.status_code, answer.headers["ETag"], answer.headers["Cache-Control"]) == (204, '"7"', "no-store")
     assert "Idempotent-Replayed" not in answer.headers
     assert no_content(Accepted(ID, 7, replayed=True)).headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.parametrize("place", [0, 31, 64, 4_095, 9_999])
+def test_answers_that_differ_in_one_byte_have_other_tags_wherever_it_is(place: int) -> None:
+    content = b"a" * 10_000
+    assert etags.of_content(content) == etags.of_content(bytes(content))
+    assert etags.of_content(content) != etags.of_content(content[:place] + b"b" + content[place + 1 :])
+    assert etags.of_content(content) != etags.of_content(content[:place])

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import azure.functions as func
@@ -30,13 +31,14 @@ FUNCTIONS: dict[str, Function] = {each.get_function_name(): each.get_user_functi
 CLOSED = {route: right for route, right in RIGHTS.items() if right.role}
 
 
-def answer(route: str, principal: dict[str, str]) -> dict[str, Any]:
-    """What a route answers to somebody whom it does not let in."""
+def answer(route: str, principal: dict[str, str], **asked: str) -> dict[str, Any]:
+    """What a route answers to somebody whom it does not let in, or not to what is asked for."""
     operation = OPERATIONS[route]
     request = func.HttpRequest(
         method=operation.method,
-        url=f"http://host/api/{operation.route}",
+        url=f"http://host/api/{operation.route}?{urlencode(asked)}",
         headers=principal,
+        params=asked,
         route_params={name: str(uuid4()) for name in operation.parameters},
         body=b"",
     )
@@ -76,6 +78,21 @@ def test_what_is_the_shops_is_not_for_customers(route: str) -> None:
 def test_the_description_names_the_same_rights() -> None:
     described = {route: (each.role, each.own) for route, each in OPERATIONS.items()}
     assert described == {route: tuple(right) for route, right in RIGHTS.items() if route in OPERATIONS}
+
+
+ASKED_OF_ONES_OWN = {
+    route: each
+    for route, each in OPERATIONS.items()
+    if each.own and each.input is not None and issubclass(each.input, QueryInput) and owner_fields(each.input)
+}
+
+
+@pytest.mark.parametrize("route", ASKED_OF_ONES_OWN)
+def test_a_query_about_another_customer_is_answered_as_one_about_nobody(route: str) -> None:
+    operation = ASKED_OF_ONES_OWN[route]
+    asked = {} if "customerId" in operation.parameters else {"customerId": str(uuid4())}
+    told = answer(route, principals.customer(uuid4()), **asked)
+    assert (told["status"], told["type"]) == (404, "urn:tandem:problem:customer-not-found"), told
 
 
 def test_a_query_of_ones_own_marks_the_field_that_says_whose_it_is() -> None:
