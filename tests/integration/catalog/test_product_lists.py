@@ -20,8 +20,9 @@ from shared.catalog.tables import LOG
 from shared.catalog.views import product_lists, product_projection
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import ReadProduct, read_product, view_of
 from shared.catalog.views.product_lists import ListProducts, ProductInList, ProductList, list_products
+from shared.frame.http import etags
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.input import After
 from shared.frame.read_side.container import Container
@@ -314,6 +315,19 @@ async def test_lists_say_what_is_there(shelf: Shelf) -> None:
     shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
     await shelf.project(stock_of(product_id))
     assert await out_of_stock(shelf, product_id) == []
+
+
+async def test_a_product_has_another_etag_each_time_that_there_is_more_or_less_of_it(shelf: Shelf) -> None:
+    product_id, tags = await shelf.add(), list[str]()
+    for quantity in (None, 2, 1):
+        if quantity is not None:
+            received = ReceiveStock(product_id=product_id, quantity=quantity)
+            shelf.shop.catalog.run(receive_stock, received, Metadata())
+            await shelf.project(stock_of(product_id))
+        _, etag = await read_product(Served(shelf.container, 1), ReadProduct(product_id=product_id), NO_WAIT)
+        tags.append(etag)
+    assert len(set(tags)) == 3
+    assert all(etags.expected_versions(etag) == {1} for etag in tags), "the product itself is at its first version"
 
 
 async def out_of_stock(shelf: Shelf, product_id: UUID) -> list[ProductInventory]:
