@@ -7,23 +7,28 @@ ROOT = Path(__file__).parents[2]
 BESIDE = ROOT.parent / "shared" / "tools"
 """Where they lie if they are not on PATH: beside the repository, each in a folder of its name."""
 NEEDED = {
-    "tests/conformance/cosmos/test_dotnet.py": "dotnet-cosmos",
-    "tests/conformance/cosmos/test_javascript.py": "npm",
-    "tests/conformance/servicebus/test_dotnet.py": "dotnet-servicebus",
-    "tests/conformance/servicebus/test_javascript.py": "npm",
-    "tests/conformance/servicebus/test_crowd.py": "npm",
-    "tests/unit/platform/test_asyncapi.py": "npm",
-    "tests/e2e/console/test_console.py": "npm",
+    "tests/conformance/cosmos/test_dotnet.py": ("dotnet-cosmos",),
+    "tests/conformance/cosmos/test_javascript.py": ("npm",),
+    "tests/conformance/servicebus/test_dotnet.py": ("dotnet-servicebus",),
+    "tests/conformance/servicebus/test_javascript.py": ("npm",),
+    "tests/conformance/servicebus/test_crowd.py": ("npm",),
+    "tests/unit/platform/test_asyncapi.py": ("npm",),
+    "tests/e2e/console": ("npm", "chromium"),
 }
-"""By test file. A file whose program is not on this computer is left out, and the run says so."""
+"""By test file, or a folder of them. Where a program is not on this computer they are left out, and the run says so."""
+
+ALSO_CALLED = {"chromium": ("chromium-browser", "google-chrome")}
+"""Other names of a program."""
 
 
 def found(name: str) -> str | None:
     """The path of a program; None if it is not on this computer."""
     beside = BESIDE / name / name
-    return shutil.which(name) or (str(beside) if beside.exists() else None)
+    on_path = next(filter(None, map(shutil.which, (name, *ALSO_CALLED.get(name, ())))), None)
+    return on_path or (str(beside) if beside.exists() else None)
 
 
 def left_out() -> dict[str, str]:
-    """The test files that cannot run here, each with the program that it lacks."""
-    return {path: name for path, name in NEEDED.items() if found(name) is None}
+    """The tests that cannot run here, each with a program that it lacks."""
+    lacking = ((path, name) for path, names in NEEDED.items() for name in names if found(name) is None)
+    return dict(lacking)

@@ -3,14 +3,12 @@
 The page holds nothing that is secret, so it is open; what it shows and does, the API allows to the reader's token.
 """
 
-from http import HTTPStatus
 from pathlib import Path
 
 import azure.functions as func
 
-from shared.frame.http.answers import failed, finished
-from shared.frame.http.problems import Problem
-from shared.frame.http.static_files import EVERY_TIME, PAGE_HEADERS, file, served
+from shared.frame.http.answers import finished
+from shared.frame.http.static_files import EVERY_TIME, PAGE_HEADERS, asset, file, served
 
 FILES = Path(__file__).parent / "console"
 
@@ -49,10 +47,6 @@ def console() -> func.Blueprint:
 
     @blueprint.route(PAGES[1], methods=["GET", "HEAD"])
     def get_console_asset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        name = req.route_params["asset"]
-        if name not in ASSETS:
-            unknown = Problem(HTTPStatus.NOT_FOUND, "no-such-path", "The console has no such file.")
-            return failed(unknown, req, context)
-        return finished(served(req, file(FILES / name, ASSETS[name]), EVERY_TIME), req, context)
+        return asset(req, context, FILES, ASSETS, EVERY_TIME)
 
     return blueprint

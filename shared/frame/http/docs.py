@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 from functools import cache
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,11 @@ import azure.functions as func
 
 from shared.frame.context import Context
 from shared.frame.http import asyncapi
-from shared.frame.http.answers import JSON, failed, finished
+from shared.frame.http.answers import JSON, finished
 from shared.frame.http.api import Operation
 from shared.frame.http.openapi import document
 from shared.frame.http.openapi_parts import About
-from shared.frame.http.problems import Problem
-from shared.frame.http.static_files import EVERY_TIME, ONE_HOUR, PAGE_HEADERS, Resource, file, resource, served
+from shared.frame.http.static_files import EVERY_TIME, ONE_HOUR, PAGE_HEADERS, Resource, asset, file, resource, served
 
 FILES = Path(__file__).parent / "assets"
 
@@ -60,10 +58,6 @@ def docs(operations: Iterable[Operation], contexts: Iterable[Context[Any]], abou
 
     @blueprint.route(PAGES[2], methods=["GET", "HEAD"])
     def get_docs_asset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        name = req.route_params["asset"]
-        if name not in ASSETS:
-            unknown = Problem(HTTPStatus.NOT_FOUND, "no-such-path", "The docs page has no such file.")
-            return failed(unknown, req, context)
-        return finished(served(req, file(FILES / name, ASSETS[name]), ONE_HOUR), req, context)
+        return asset(req, context, FILES, ASSETS, ONE_HOUR)
 
     return blueprint

@@ -11,7 +11,8 @@ from pathlib import Path
 import azure.functions as func
 
 from shared.frame.http import etags
-from shared.frame.http.answers import Bodyless
+from shared.frame.http.answers import Bodyless, failed, finished
+from shared.frame.http.problems import Problem
 
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -62,3 +63,13 @@ def served(req: func.HttpRequest, resource: Resource, headers: Mapping[str, str]
     return func.HttpResponse(
         resource.compressed if compress else resource.body, mimetype=resource.media_type, charset="utf-8", headers=known
     )
+
+
+def asset(
+    req: func.HttpRequest, context: func.Context, folder: Path, types: Mapping[str, str], headers: Mapping[str, str]
+) -> func.HttpResponse:
+    """Answer with the file that the route names, if it is one of those with a type; with a problem (404) otherwise."""
+    name = req.route_params["asset"]
+    if name not in types:
+        return failed(Problem(HTTPStatus.NOT_FOUND, "no-such-path", "The page has no such file."), req, context)
+    return finished(served(req, file(folder / name, types[name]), headers), req, context)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from tests.e2e.api import Api, eventually
 from tests.e2e.console.faults import COPY, VIEW, poison
 from tests.support.clients import node_modules
 from tests.support.stack import ROOT, Stack, running_stack
+from tests.support.tools import found
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = found("chromium")
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -106,8 +106,6 @@ class Console:
 
 @pytest.fixture(scope="module")  # Playwright keeps an event loop running, which no other module is to find
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium here; Debian, Ubuntu: apt install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
