@@ -164,6 +164,15 @@ var queries = [
     range: null
   }
   {
+    name: 'waiting-list'
+    description: 'An order has waited for pieces for a week: nothing comes in, or what comes does not reach it. What to do: docs/operations.md#waiting-list'
+    severity: 3
+    query: 'AppMetrics | where Name == "tandem.stock.oldest_waiting" | summarize Seconds = max(Max)'
+    measure: 'Seconds'
+    threshold: 604800
+    range: null
+  }
+  {
     name: 'server-errors'
     description: 'The API answers with 5xx. Telling a client to come back later (503) counts too. What to do: docs/operations.md#server-errors'
     severity: 2

@@ -58,6 +58,7 @@ QUERY_SIDE = {
     "catalog.purchases": "SELECT",
     "catalog.ratings": "SELECT",
     "catalog.stock": "SELECT",
+    "catalog.ordered_stock": "SELECT",
     "customers.event_log": "SELECT",
     "customers.customers": "SELECT",
     "customers.addresses": "SELECT",

@@ -12,6 +12,7 @@ from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
 from shared.catalog.commands.ship_items import ship_items
 from shared.catalog.events import BoughtTogetherV1, ProductEvent
+from shared.catalog.figures import stock_figures
 from shared.catalog.ratings import next_ratings_of
 from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.catalog.views import product_projection, related_products
@@ -78,6 +79,8 @@ def catalog(app: App) -> Context[ProductEvent]:
     context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, only=FOLLOWED)
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)
+
+    context.tells(stock_figures)
 
     purchases = Kinds.only(BoughtTogetherV1)
     related = context.read_model(

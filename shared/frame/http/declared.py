@@ -28,6 +28,7 @@ def declared(context: Context[Any]) -> Api:
     for consumer in context.consumers:
         api.consume(consumer)
     api.sweep(context.topic, context.outbox.sweep)
+    api.watches |= {f"{context.name} figures {place}": watch for place, watch in enumerate(context.watches)}
     return api
 
 

@@ -5,9 +5,9 @@ spans and metrics come to nothing, and the caller's traceparent is passed on as 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -32,10 +32,28 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 _W3C = TraceContextTextMapPropagator()
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric of a context's own: how much there is of something at this moment.
+
+    Attributes:
+        name: `tandem.` and what it is about.
+        unit: as OpenTelemetry writes units.
+        description: what it tells.
+    """
+
+    name: str
+    unit: str
+    description: str
+
+
 class Instruments:
     """The metrics."""
 
     def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._gauges: dict[Figure, metrics._Gauge] = {}
+
         def seconds(name: str, description: str) -> metrics.Histogram:
             return meter.create_histogram(
                 name, unit="s", description=description, explicit_bucket_boundaries_advisory=SECONDS
@@ -66,6 +84,12 @@ class Instruments:
         self.request_units = meter.create_histogram(
             "tandem.cosmos.request_units", unit="{request_unit}", description="What a request cost Cosmos DB"
         )
+
+    def gauge(self, figure: Figure) -> metrics._Gauge:
+        """Give the gauge of a context's figure."""
+        if figure not in self._gauges:
+            self._gauges[figure] = self._meter.create_gauge(figure.name, figure.unit, figure.description)
+        return self._gauges[figure]
 
 
 tracer = trace.get_tracer(NAME)
@@ -196,6 +220,12 @@ def view_truth(view: str, unapplied: int, differences: int) -> None:
     """Tell how many events a view does not show, and how many documents were found wrong."""
     instruments.view_unapplied.set(unapplied, {"tandem.view": view})
     instruments.view_differences.set(differences, {"tandem.view": view})
+
+
+def figures(context: str, values: Mapping[Figure, float]) -> None:
+    """Tell a context's own figures."""
+    for figure, value in values.items():
+        instruments.gauge(figure).set(value, {"tandem.context": context})
 
 
 def request_charge(response: PipelineResponse[Any, Any]) -> None:
