@@ -1,6 +1,7 @@
 """Drift: documents that are not what the event log makes them. Partitions are sampled, and what is found can be healed.
 
-What is merely on its way differs for a moment too; so only what differs in the same way at a second look is reported.
+A document whose event is on its way differs for a moment too. So a difference is reported only if a second look finds
+the same one.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ SECOND_LOOK = 3.0
 """Seconds between the two looks."""
 
 REPORTED = 100
-"""Differences that are kept of those that are counted; the first ones are enough to see what is wrong."""
+"""Differences that a report lists; it counts the others. The first ones are enough to see what is wrong."""
 
 
 PARTITIONS = 250

@@ -14,7 +14,7 @@ from shared.frame.platform.threads import Threads
 from shared.frame.sql.reading import read_from
 
 READING = Threads("outboxes", 1)
-"""One connection of those that commands use: the identity of the queries may not read every log."""
+"""Reads at the same time, over the commands' connections: the queries' identity may not read every log."""
 
 
 class ReadOutbox(QueryInput):

@@ -49,8 +49,8 @@ wait for it, which only happens when a process has died in the middle of a rebui
 
 WATCHES_FOR = 45.0
 SAMPLED, SAMPLES_FOR = 5, 0.1
-"""Partitions of each view that are held against the log at each tick, and the seconds after which none is begun: some
-have thousands of documents, and who calls meanwhile is not to feel it."""
+"""Partitions of each view that are compared with the log at each tick, and the seconds after which no other is begun:
+some have thousands of documents, and requests at the same time must not become slower."""
 
 
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:

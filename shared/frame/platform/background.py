@@ -1,4 +1,4 @@
-"""Work beside the requests: it may take its time, but not the event loop from those who wait for an answer."""
+"""Background work: it may be slow, but must not hold the event loop up while requests wait for it."""
 
 import asyncio
 import time

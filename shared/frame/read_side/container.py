@@ -1,7 +1,7 @@
-"""The containers of read models, as those see them who read and write there.
+"""The containers of read models, and writes to them that have a condition.
 
-azure-cosmos is left to who connects: importing it takes a fifth of the time that importing the app does.
-So its type has a name here, and its errors are known by the classes of azure.core that they are of, or by their status.
+Only cosmos.py imports azure-cosmos, and only when it connects: the import takes a fifth of the time that importing the
+app does. Other modules use the type's name from here, and know errors by their azure.core class or their status.
 """
 
 from collections.abc import Awaitable, Mapping

@@ -19,10 +19,10 @@ from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.view_state import ControlDocument
 
 FRESH = 2.0
-"""Seconds after which a state is read again, beside what asked for it."""
+"""Seconds after which a state is read again, in the background."""
 
 TRUST = 10.0
-"""Seconds for which a state is acted on. What is decided takes effect no sooner, so that everyone knows it by then."""
+"""Seconds for which a process relies on a state. No change takes effect sooner: all processes know it by then."""
 
 AGREED_WITHIN = 2.0
 """Seconds that agreeing on a switch may take: a store that answers late would leave others too little time to hear."""
@@ -74,7 +74,7 @@ class State:
         )
 
     def at(self, now: float) -> Self:
-        """Tell the state at a time: what was agreed for a moment that has passed, is so."""
+        """Give the state as of a time: an agreed switch whose moment has passed has happened."""
         if self.switch_at is None or self.standby is None or now < self.switch_at:
             return self
         return replace(self, serving=self.standby, standby=self.serving, switch_at=None)
@@ -195,6 +195,6 @@ class Generations:
 
 
 def _seen(task: asyncio.Task[None]) -> None:
-    """Look at a failure, so that nobody is told that nobody did: who needs a fresh state asks again, and gets it."""
+    """Retrieve a failed task's exception, or asyncio would log it; a reader that needs a fresh state asks again."""
     if not task.cancelled():
         task.exception()

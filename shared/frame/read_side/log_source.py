@@ -126,7 +126,7 @@ class LogSource[Event](Source):
             stored, shared, at_one_moment = await self._seen_together(container, partition_key)
         else:
             stored, at_one_moment = await _chosen(container, [Place(partition_key, gate) for gate in some]), False
-        # the log once more, as it has to know all that the documents show
+        # read the log again, after the documents: it has to contain all that they show
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
         if fold is None:
             return []
@@ -154,7 +154,7 @@ class LogSource[Event](Source):
         for history in fold.histories:
             id_, version = history[0].envelope.aggregate_id, history[-1].envelope.version
             await self._projection.catch_up(container, id_, fold.gate(history), partition_key, version)
-        await self._replace_wrong(container, partition_key)  # what is shared counted without those that were missing
+        await self._replace_wrong(container, partition_key)  # shared documents lacked what was missing
         if self._derived is not None:
             await self._derived.heal(container, partition_key)
 

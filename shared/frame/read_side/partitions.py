@@ -37,8 +37,9 @@ class Place(NamedTuple):
 class Fold[Event](Protocol):
     """A partition, and the histories of some of the aggregates that it shows, or of all.
 
-    A document has the version up to which it shows its aggregate, in `version`; one without is at its gate's, which is
-    the document that counts the aggregate's versions. Who folds a shorter history gets the documents of before.
+    A document's `version` says up to which version it shows its aggregate. A document without one is at the version of
+    its gate, which is the document that counts the aggregate's versions. Folding a shorter history gives the documents
+    as they were at that version.
     """
 
     @property
@@ -59,7 +60,7 @@ class Fold[Event](Protocol):
     def own(self, history: History[Event]) -> Own:
         """Make what follows from one aggregate alone: documents in the partition, and in others if it likes.
 
-        A document that was there once, and has no reason to be any more, is None here.
+        A document that earlier events made, and that must not be there any more, is None here.
         """
 
     def shared(

@@ -2,7 +2,7 @@
 
 A snapshot is a document as the fold made it on its way. Whoever folds a long way keeps some, and the next reader starts
 from there: what a read costs does not grow with the aggregate's age. Snapshots are a cache (ADR 23): every row may be
-deleted at any time. They carry the shape of their document, and those of another shape are not seen.
+deleted at any time. Each has the shape of its document, and snapshots in another shape are ignored.
 """
 
 import json
@@ -175,9 +175,10 @@ class Past[Event]:
 
 
 def _until(page: Sequence[Recorded[Any]], at: datetime) -> Sequence[Recorded[Any]]:
-    """Give the events before the first that is later.
+    """Give the events before the first one that occurred later.
 
-    Not those that are not later: machines' clocks differ, and an event means nothing without those before it.
+    Clocks of machines differ, so a later version may have an earlier time; but no event can be applied without its
+    predecessors.
     """
     for place, recorded in enumerate(page):
         if recorded.envelope.occurred_at > at:

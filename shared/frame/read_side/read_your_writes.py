@@ -28,8 +28,8 @@ FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
 
 TIMEOUT = 5.0
-"""Seconds that a query gives the store for one answer. Cosmos DB's SDK goes on for minutes, which is right for
-projections; somebody who waits for an answer is rather told to come back."""
+"""Seconds that a query gives the store for one answer. Cosmos DB's SDK tries for minutes, which suits
+projections; a caller who waits for an answer is told to come back instead."""
 
 WAITING_AT_ONCE = 64
 """Queries of one process that may wait: half of what host.json lets in at once, so that they never keep others out."""
@@ -39,7 +39,7 @@ FAR = 100
 no command has answered it, and it does not come while a query waits."""
 
 ASKED_AGAIN = 1.0
-"""Seconds for which what the log said is taken for true by those who wait for the same document."""
+"""Seconds for which queries that wait for the same document share one answer of the log."""
 
 type Document = Mapping[str, Any]
 type Logged = Callable[[str, str], int]
@@ -154,14 +154,14 @@ class _Watch:
         self._looking = asyncio.create_task(self._look_on())
 
     def join(self) -> None:
-        """Count one more who waits; whoever comes is looked for as soon as whoever came first."""
+        """Count one more query that waits, and begin anew with short pauses between looks."""
         self.waiting += 1
         self._pause = FIRST_LOOK
         self._due = min(self._due, time.monotonic() + FIRST_LOOK)
         self._sooner.set()
 
     def leave(self) -> None:
-        """Count one less; nobody looks when nobody waits."""
+        """Count one query less; when none waits any more, stop looking."""
         self.waiting -= 1
         if not self.waiting:
             self._looking.cancel()
@@ -192,7 +192,7 @@ class _Watch:
             found: Document | Exception | None
             try:
                 found = await point_read(*self._document)
-            except Exception as error:  # noqa: BLE001  # it is for those who wait
+            except Exception as error:  # noqa: BLE001  # the queries that wait raise it
                 found = error
             self._pause = min(self._pause * 2, LONGEST_LOOK)
             self._due = time.monotonic() + self._pause

@@ -1,4 +1,4 @@
-"""A read model as those see it who operate it: how it follows from the event log."""
+"""A read model that can be made anew: how it is filled from the event log, compared with it, and healed."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -14,7 +14,7 @@ from shared.frame.read_side.shape import Shapes
 
 
 class Filled(NamedTuple):
-    """What was done of filling a container.
+    """How far a container has been filled.
 
     Attributes:
         position: where to go on; None when all is there.
@@ -59,13 +59,13 @@ class Difference(NamedTuple):
 
 
 UNREADABLE = "shape"
-"""What is told of a document that is in a shape that this release does not read."""
+"""Reported for a document that is in a shape that this release does not read."""
 
 
 def different(shapes: Shapes, right: Document, stored: Document, own: AbstractSet[str]) -> str | None:
     """Name the properties in which a document is not what it has to be; `shape` if it cannot be read; None if it is.
 
-    Those of `own` tell of the document's own life, not of what it shows.
+    The properties in `own` are not compared: they tell of the document's history, not of what it shows.
     """
     if not shapes.reads(stored):
         return UNREADABLE

@@ -1,7 +1,7 @@
-"""Work takes turns: as much at once as the database has connections for, and nobody waits long to be told so.
+"""A limit on how much is done at the same time: as much as the database has connections for.
 
-A queue without an end answers nobody: by the time a command had its turn, its caller would have given up and sent it
-again. Who does not get a turn soon has changed nothing and is told to come back.
+Work above the limit waits for a few seconds; then it is refused, has changed nothing, and the caller may send it again.
+In a longer queue, callers would have given up and sent their commands again before the first ones had their turn.
 """
 
 import asyncio
@@ -58,11 +58,10 @@ class ConcurrencyLimit:
 
 
 class FairConcurrencyLimit(ConcurrencyLimit):
-    """ConcurrencyLimit of which each caller has one at a time, and a share of the places to wait in.
+    """A limit under which each caller has one piece of work at a time, and a share of the places to wait in.
 
-    So nobody's work is done twice at once, and nobody takes all of the turns. Of the places to wait in one has no more
-    than are left free: half of them, the next caller half of the rest, and so on. What finds no place is refused at
-    once, so that it takes none of the host's either.
+    A caller may take as many places as are left free: the first caller half of them, the next one half of the rest, and
+    so on. Work that finds no place is refused at once, so that it does not take up a request of the host either.
     """
 
     def __init__(self, at_once: int, places: int, max_wait: float = MAX_WAIT, kind: str = "commands") -> None:

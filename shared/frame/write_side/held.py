@@ -1,7 +1,7 @@
-"""All that the event logs hold of one owner, context by context, in pages: what somebody may take with them.
+"""An export of all events of one owner, context by context, in pages.
 
-A place in it names what was read to its end and what was begun, never what to read: each context tells which aggregates
-are the owner's, page by page, so that no place leads to anybody else's.
+A place names how far a reader has come. It does not name what to read next: for each page, the contexts say anew which
+aggregates are the owner's, so that no forged place leads to the data of anybody else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,13 +32,13 @@ _NONE = UUID(int=0)
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Where a context's log has what is somebody's.
+    """Where a context keeps what belongs to owners.
 
     Attributes:
         context: the context's name.
         log: its event log.
         reader: reads it.
-        aggregates: finds an owner's.
+        aggregates: finds those of an owner.
     """
 
     context: str

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 class Kinds:
     """Some kinds of events, by the names of their classes: these, or all but these.
 
-    What a newer release writes is among `all_but`: whoever does not show it is behind, and that is noticed.
+    Kinds that a newer release adds are among `all_but`. A read model that does not show them is reported as behind.
     """
 
     names: frozenset[str]

@@ -1,4 +1,4 @@
-"""Those of one process who want the same thing stand in line for it: who came first is served first."""
+"""Lines: work of one process on the same aggregate is done one after the other, first come, first served."""
 
 import threading
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Hashable
 
 
 class Place:
-    """A place in a line; whoever has the first one is being served."""
+    """A place in a line; the first place is being served."""
 
     def __init__(self, lines: "Lines", key: Hashable) -> None:
         self._lines = lines
@@ -15,27 +15,27 @@ class Place:
         self._served.acquire()
 
     def leave(self) -> None:
-        """Be done: it is the next one's turn."""
+        """Leave the line, so that the next place is served."""
         self._lines.leave(self._key, self)
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait to be served, and tell whether that came in time."""
+        """Wait to be served; False if the time ran out before."""
         return self._served.acquire(timeout=-1 if seconds is None else max(0.0, seconds))
 
     def serve(self) -> None:
-        """Let it be this one's turn."""
+        """Serve this place."""
         self._served.release()
 
 
 class Lines:
-    """One line for each thing that somebody wants."""
+    """A line for each key."""
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, deque[Place]] = {}
         self._lock = threading.Lock()
 
     def stand(self, key: Hashable, seconds: float | None) -> Place | None:
-        """Stand in line until it is one's turn; None, and out of the line, if that has not come in so many seconds."""
+        """Take a place and wait until it is served; after so many seconds give it up, and answer None."""
         place = Place(self, key)
         with self._lock:
             line = self._lines.setdefault(key, deque())
@@ -48,7 +48,7 @@ class Lines:
         return None
 
     def leave(self, key: Hashable, place: Place) -> None:
-        """Step out of the line, wherever in it; if it was the first place, the next one is served."""
+        """Remove a place from its line; if it was the first, serve the next."""
         with self._lock:
             line = self._lines[key]
             was_first = line[0] is place

@@ -1,8 +1,8 @@
 """The unit of work: reads at once, gathers what is to be written, and writes it in one transaction at its end.
 
-On Azure SQL that is one request for each read, and one for all writes: a batch that begins, writes and commits. What
-was read is not locked meanwhile. A unit that relies on it says so with `require`, and the transaction begins by
-checking that: if it has changed, nothing is written, and whoever decided on it decides again (ADR 15).
+On Azure SQL that is one request for each read, and one for all writes: a batch that begins, writes and commits. Reading
+locks nothing. A unit of work that relies on what it has read says so with `require`, and the transaction checks that
+first: if it has changed, nothing is written, and the command is decided again (ADR 15).
 """
 
 import sqlite3
@@ -78,7 +78,7 @@ class UnitOfWork:
             engine: the context's engine.
             until: when every request must have been answered, by time.monotonic; None is whenever.
             on_conflict: what to read, in the same request, if the writes are in conflict with others'.
-            lines: where those stand who want the same aggregate.
+            lines: where work on the same aggregate waits.
         """
         self._engine = engine
         self._until = until
@@ -96,13 +96,13 @@ class UnitOfWork:
             place.leave()
 
     def stand_in_line(self, *aggregate_ids: UUID) -> None:
-        """Wait until those of this process who came before for the same aggregates are done with them.
+        """Wait until earlier work of this process on the same aggregates is done.
 
-        It spares work that would lose the race; what decides a race is the version that the transaction looks at. All
-        stand once, and in the same order, so that no two wait for each other.
+        Waiting spares work that would lose the race; what is correct does not depend on it, for the transaction checks
+        versions. A unit waits once only, and in the order of the ids, so that no two units wait for each other.
 
         Raises:
-            LostRace: they were not done in time.
+            LostRace: the earlier work was not done in time.
         """
         if self._lines is None or self._in_line:
             return

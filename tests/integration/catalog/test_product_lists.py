@@ -327,7 +327,9 @@ async def test_a_product_has_another_etag_each_time_that_there_is_more_or_less_o
         _, etag = await read_product(Served(shelf.container, 1), ReadProduct(product_id=product_id), NO_WAIT)
         tags.append(etag)
     assert len(set(tags)) == 3
-    assert all(etags.expected_versions(etag) == frozenset({1}) for etag in tags), "the product itself is at its first version"
+    assert all(etags.expected_versions(etag) == frozenset({1}) for etag in tags), (
+        "the product itself is at its first version"
+    )
 
 
 async def out_of_stock(shelf: Shelf, product_id: UUID) -> list[ProductInventory]:

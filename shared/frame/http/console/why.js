@@ -21,7 +21,7 @@ export function Why({ parameters }) {
       <label>An id <input ref=${field} key=${of} type="search" defaultValue=${of} size="44" spellcheck="false" autocomplete="off" required maxlength="255" /></label>
       <button type="submit" class="primary">Look</button>
     </form>
-    ${of ? html`<${Found} key=${of} of=${of} parameters=${parameters} />` : html`<p class="faint">Of an order, a product or a customer; of a message (its event); of a command, or its idempotency key; or of a conversation (the correlation id of an answer, a log line, a dead letter).</p>`}`;
+    ${of ? html`<${Found} key=${of} of=${of} parameters=${parameters} />` : html`<p class="faint">Of an aggregate (anything that has a history of its own); of a message (its event); of a command, or its idempotency key; or of a conversation (the correlation id of an answer, a log line, a dead letter).</p>`}`;
 }
 
 function Found({ of, parameters }) {
@@ -48,9 +48,9 @@ function Found({ of, parameters }) {
 
 function found(data, of, reach) {
   if (data.kind === "aggregate") return `${many(data.events.length, "event")} of one ${data.events[0].context} aggregate.`;
-  if (data.kind === "command") return `${many(data.events.length, "event")} of one command.`;
-  if (data.kind === "other") return `${many(data.events.length, "event")} among the newest ${number(reach)} of each context.`;
-  return `Nothing is called ${of}: no order, product, customer or command, and nothing among the newest ${number(reach)} events of each context.`;
+  if (data.kind === "command") return `${many(data.events.length, "event")} of one command${data.more ? "; later ones are left out" : ""}.`;
+  if (data.kind === "other") return `${many(data.events.length, "event")} among the newest ${number(reach)} of each context${data.more ? "; older ones are left out" : ""}.`;
+  return `Nothing is called ${of}: no aggregate or command, and nothing among the newest ${number(reach)} events of each context.`;
 }
 
 function deadOf(listing) {
