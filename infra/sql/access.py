@@ -28,6 +28,7 @@ COMMAND_SIDE = {
     "ordering.products": "SELECT, INSERT, UPDATE",
     "ordering.customers": "SELECT, INSERT, UPDATE",
     "ordering.customer_addresses": "SELECT, INSERT, UPDATE",
+    "ordering.fulfilments": "SELECT, INSERT, UPDATE",
     "ordering.inbox": "SELECT, INSERT",  # that it can be read is asked by health
     "ordering.snapshots": "SELECT, INSERT",  # as above
     "catalog.event_log": _LOG,
@@ -50,6 +51,7 @@ QUERY_SIDE = {
     "ordering.event_log": "SELECT",
     "ordering.orders": "SELECT",
     "ordering.order_lines": "SELECT",
+    "ordering.fulfilments": "SELECT",
     "ordering.products": "SELECT",
     "ordering.customers": "SELECT",
     "ordering.snapshots": "SELECT",

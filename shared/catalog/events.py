@@ -181,6 +181,18 @@ class BoughtTogetherV1:
     others: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StockNotKeptV1:
+    """An order was submitted with products whose stock is not kept: for them nothing is reserved, nor awaited.
+
+    Attributes:
+        lines: how many of its lines that are. Of the others, events of their products' stock tell.
+    """
+
+    order_id: UUID
+    lines: int
+
+
 type OfferEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
 type OrderedStockEvent = StockReservedV1 | StockAwaitedV2 | StockReleasedV1 | ItemShippedV1
 type StockEvent = StockReceivedV1 | StockRecountedV1 | OrderedStockEvent

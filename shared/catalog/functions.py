@@ -14,7 +14,7 @@ from shared.catalog.commands.ship_items import ship_items
 from shared.catalog.events import BoughtTogetherV1, ProductEvent
 from shared.catalog.figures import stock_figures
 from shared.catalog.ratings import next_ratings_of
-from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.catalog.tables import ANSWERS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.catalog.views import product_projection, related_products
 from shared.catalog.views.inventory import read_inventory
 from shared.catalog.views.out_of_stock import list_out_of_stock
@@ -72,7 +72,7 @@ def catalog(app: App) -> Context[ProductEvent]:
         project=product_projection.change,
         derived=Entries(),
         documents=ProductPartitions(),
-        kinds=Kinds.all_but(BoughtTogetherV1),
+        kinds=Kinds.all_but(BoughtTogetherV1, *ANSWERS),
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)

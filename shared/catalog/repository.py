@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, override
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound, StockNotKept
 from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
-from shared.catalog.events import OrderedStock, StockLevel, StockReceivedV1, StockRecountedV1
+from shared.catalog.events import OrderedStock, StockLevel, StockNotKeptV1, StockReceivedV1, StockRecountedV1
 from shared.catalog.tables import LOG, ORDERED_STOCK, ORDERS, PRODUCTS, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.columns import in_ids
@@ -254,8 +254,9 @@ class Stocks(Repository[Stock]):
 class Orders:
     """How far orders have come, as far as the catalogue has heard."""
 
-    def __init__(self, work: UnitOfWork, _metadata: Metadata) -> None:
+    def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
         self._work = work
+        self._metadata = metadata
 
     def status(self, order_id: UUID) -> OrderStatus | None:
         """Tell an order's status; None if there has been no news of it."""
@@ -276,6 +277,12 @@ class Orders:
         row = {"id": order_id, "loaded_revision": revision, "status": further, "revision": revision + 1}
         self._work.write(UPDATE_ORDER, [row], must_find=True)
         return before
+
+    def tell_not_kept(self, order_id: UUID, lines: int) -> None:
+        """Have it told that of so many lines of a submitted order no stock is kept; nothing, if there are none."""
+        if lines:
+            not_kept: Any = StockNotKeptV1(order_id, lines)  # the log's other events are a product's
+            LOG.append(self._work, uuid5(order_id, "not kept"), 0, [not_kept], self._metadata)
 
 
 _STEPS = (

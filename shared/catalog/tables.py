@@ -1,10 +1,10 @@
 """Where the catalogue keeps its products and their event log."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from shared.catalog.events import UPCASTS, ProductEvent
+from shared.catalog.events import UPCASTS, ProductEvent, StockNotKeptV1
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
@@ -95,6 +95,9 @@ ORDERS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[ProductEvent](get_args(ProductEvent.__value__), UPCASTS)
+ANSWERS: tuple[Any, ...] = (StockNotKeptV1,)
+"""What orders are told: no read model shows it."""
+
+CODEC = EventCodec[ProductEvent]((*get_args(ProductEvent.__value__), *ANSWERS), UPCASTS)
 LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

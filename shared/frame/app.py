@@ -58,6 +58,10 @@ class App:
         """Give the engine that a context's projections and queries use; it cannot write."""
         return query_engine(self.settings, schema)
 
+    def positive_setting(self, name: str, otherwise: float) -> float:
+        """Read a setting of a context's own; raises as Settings.positive."""
+        return self.settings.positive(name, otherwise)
+
     def generations(self, view: str, container: str) -> Generations:
         """Give the generations of a read model."""
         return Generations(self.read_models, view, container)

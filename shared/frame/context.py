@@ -16,6 +16,7 @@ from shared.frame.app import App
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.platform.callers import OPS
 from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.telemetry import Figure, figures
 from shared.frame.platform.threads import DELIVERY, REBUILDING
@@ -63,6 +64,8 @@ class Context[Event]:
     read_models: dict[str, ReadModel[Event]] = field(default_factory=dict)
     subscribers: list[Subscriber] = field(default_factory=list)
     watches: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    operated: list[CommandRoute] = field(default_factory=list)
+    sweeps: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -103,6 +106,20 @@ class Context[Event]:
         method, _, path = route.partition(" ")
         model = input_of(handler)
         self.commands.append(CommandRoute(name, method, path, handler, model, role, own, created))
+
+    def operation[Command: Input, **Repositories](
+        self, name: str, route: str, handler: CommandHandler[Command, Repositories]
+    ) -> None:
+        """Declare what operators may do to this context; it is recorded as all that they do, and is safe to repeat.
+
+        Arguments as of `command`.
+        """
+        method, _, path = route.partition(" ")
+        self.operated.append(CommandRoute(name, method, path, handler, input_of(handler), OPS, own=False, created=None))
+
+    def sweep(self, name: str, sweep: Callable[[], None]) -> None:
+        """Declare what is done from time to time, on a thread; any number of processes may do it at once."""
+        self.sweeps[name] = sweep
 
     def read_model(
         self,

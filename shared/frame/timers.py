@@ -17,8 +17,8 @@ from shared.frame.platform.threads import Threads
 
 logger = logging.getLogger(__name__)
 
-SWEEPING = Threads("sweeping", 4)
-"""One for each relay, and one to spare."""
+SWEEPING = Threads("sweeping", 8)
+"""One for each relay and each thing that contexts do, and some to spare."""
 
 
 class SomeFailed(Exception):

@@ -205,6 +205,41 @@ class OrderCancelledV1:
     reason: Personal
 
 
+class OrderPaymentStatus(StrEnum):
+    """What the payment of an order has come to; pending: its authorisation is not asked for yet."""
+
+    PENDING = "pending"
+    REQUESTED = "requested"
+    ACTION_REQUIRED = "actionRequired"
+    DECLINED = "declined"
+    AUTHORISED = "authorised"
+    CAPTURED = "captured"
+    LAPSED = "lapsed"
+    VOIDED = "voided"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPaymentChangedV1:
+    """The order is to be paid with a token, or its payment has come to something.
+
+    Attributes:
+        payment_version: the version of the payment that says so, 0 before there is one; an earlier one comes too late.
+        attempt: which token it is about, from 1.
+        amount: what is to be paid.
+        refunded: what was given back of it.
+    """
+
+    order_id: UUID
+    customer_id: UUID
+    payment_version: int
+    status: OrderPaymentStatus
+    attempt: int
+    currency: str
+    amount: Decimal
+    refunded: Decimal
+
+
 type OrderEvent = (
     OrderCreatedV1
     | OrderItemsAddedV1
@@ -212,6 +247,7 @@ type OrderEvent = (
     | OrderShippingAddressChangedV1
     | OrderSubmittedV2
     | OrderStockChangedV2
+    | OrderPaymentChangedV1
     | OrderConfirmedV1
     | OrderCompletedV1
     | OrderCancelledV1

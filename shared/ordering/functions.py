@@ -1,10 +1,11 @@
 """Ordering: its commands, the orders as customers see them, the queries that show them, and whom it follows."""
 
+from datetime import timedelta
 from typing import get_args
 from uuid import UUID
 
 from shared.catalog.events import UPCASTS as PRODUCT_UPCASTS
-from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1
+from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1, StockNotKeptV1
 from shared.customers.events import CustomerEvent
 from shared.frame.app import App
 from shared.frame.context import Context
@@ -12,6 +13,7 @@ from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
+from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
 from shared.ordering.commands.change_shipping_address import change_shipping_address
@@ -19,9 +21,11 @@ from shared.ordering.commands.complete_order import complete_order
 from shared.ordering.commands.confirm_order import confirm_order
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.follow_customers import follow_customer
-from shared.ordering.commands.follow_products import follow_product
+from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
+from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
+from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderConfirmedV1, OrderEvent
 from shared.ordering.reference_data import next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
@@ -32,16 +36,19 @@ from shared.ordering.views.logged import version_in_log
 from shared.ordering.views.names import Names
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
+from shared.ordering.views.processes import Processes
 from shared.roles import Role
 
 SHOWN = [
     kind
-    for kind in (*get_args(ProductEvent.__value__), *PRODUCT_UPCASTS)
+    for kind in (*get_args(ProductEvent.__value__), StockNotKeptV1, *PRODUCT_UPCASTS)
     if kind not in {ProductRatedV1, BoughtTogetherV1}
 ]
-"""The catalogue's events that orders show something of."""
+"""The catalogue's events that orders show something of, or that let them go on."""
 
-PRODUCTS = EventCodec[ProductEvent](get_args(ProductEvent.__value__), PRODUCT_UPCASTS)
+PRODUCTS = EventCodec[ProductEvent | StockNotKeptV1](
+    (*get_args(ProductEvent.__value__), StockNotKeptV1), PRODUCT_UPCASTS
+)
 CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 
 
@@ -74,6 +81,11 @@ def ordering(app: App) -> Context[OrderEvent]:
         own=True,
     )
     context.command("post_order_submit", "POST orders/{orderId}/submit", submit_order, role=write, own=True)
+    patience = {
+        Deadline.STOCK: timedelta(days=app.positive_setting("StockDeadlineDays", 14)),
+        Deadline.PAYMENT: timedelta(hours=app.positive_setting("PaymentDeadlineHours", 24)),
+    }
+    fulfilling = Fulfilling(patience)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
@@ -101,8 +113,19 @@ def ordering(app: App) -> Context[OrderEvent]:
 
     names = Names(orders.written, context.reader, orders.projection)
     context.follows(
-        "follow_products", "product-events", "ordering", PRODUCTS, follow_product, names.correct_product, only=SHOWN
+        "follow_products",
+        "product-events",
+        "ordering",
+        PRODUCTS,
+        fulfilling.follow_product,
+        names.correct_product,
+        only=SHOWN,
     )
+    context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, only=FOLLOWED)
+    context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
+    processes = Processes(context.reader)
+    context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
+    context.operation("post_process_deadline", "POST ops/processes/{orderId}/deadline", move_deadline)
     context.follows(
         "follow_customers", "customer-events", "ordering", CUSTOMERS, follow_customer, names.correct_customer
     )

@@ -13,12 +13,13 @@ from shared.frame.write_side.writes import Check, Write, by_name, insert
 from shared.kernel.money import Money
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.domain.offer import Customer, Product
-from shared.ordering.domain.order import LineStock, Order
+from shared.ordering.domain.order import LineStock, Order, OrderPayment
 from shared.ordering.events import (
     Address,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderPaymentStatus,
     OrderShippingAddressChangedV1,
     OrderStatus,
     OrderStockChangedV2,
@@ -100,6 +101,10 @@ UPDATE_ORDER = Write(
             ORDERS.c.lines_ever,
             ORDERS.c.cancel_reason,
             ORDERS.c.changed_at,
+            ORDERS.c.payment_version,
+            ORDERS.c.payment_status,
+            ORDERS.c.payment_attempt,
+            ORDERS.c.refunded,
         )
     )
 )
@@ -192,6 +197,7 @@ class Orders(Repository[Order]):
             "total": order.total,
             "lines_ever": order.lines_ever,
             "cancel_reason": order.cancel_reason,
+            **_payment_row(order.payment),
         }
 
     @override
@@ -245,6 +251,9 @@ def _order(rows: Sequence[sa.Row[Any]]) -> Order:
     order.lines_ever = head.lines_ever
     order.cancel_reason = head.cancel_reason
     order.shipping_address = _address(head)
+    if head.payment_status is not None:
+        status = OrderPaymentStatus(head.payment_status)
+        order.payment = OrderPayment(head.payment_version, status, head.payment_attempt, head.refunded)
     order.lines = {
         row.product_id: OrderLine(
             number=row.number,
@@ -263,6 +272,15 @@ def _order(rows: Sequence[sa.Row[Any]]) -> Order:
         if row.product_id is not None and row.stock_version
     }
     return order
+
+
+def _payment_row(payment: OrderPayment | None) -> dict[str, Any]:
+    return {
+        "payment_version": None if payment is None else payment.version,
+        "payment_status": None if payment is None else payment.status,
+        "payment_attempt": None if payment is None else payment.attempt,
+        "refunded": None if payment is None else payment.refunded,
+    }
 
 
 def _address(row: sa.Row[Any]) -> Address:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.read_side.past import snapshot_table
-from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
+from shared.frame.sql.columns import Amount, JsonText, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
 from shared.frame.write_side.inbox import Inbox, inbox_table
 from shared.ordering.events import UPCASTS, FulfilmentEvent, OrderEvent
@@ -32,6 +32,11 @@ ORDERS = sa.Table(
     sa.Column("cancel_reason", text(500)),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
+    # what its payment has come to; null on account
+    sa.Column("payment_version", sa.BigInteger),
+    sa.Column("payment_status", sa.Unicode(20)),
+    sa.Column("payment_attempt", sa.Integer),
+    sa.Column("refunded", Amount),
 )
 
 ORDER_LINES = sa.Table(
@@ -85,6 +90,29 @@ CUSTOMER_ADDRESSES = sa.Table(
     sa.Column("country", sa.Unicode(2)),
 )
 """Without a street it was removed: the row stays, so that no late event brings the address back."""
+
+FULFILMENTS = sa.Table(
+    "fulfilments",
+    METADATA,
+    sa.Column("order_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Unicode(20), nullable=False),
+    sa.Column("waits_for", sa.Unicode(100), nullable=False),
+    sa.Column("begun_at", UtcDateTime, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("deadline", sa.Unicode(20)),
+    sa.Column("due_at", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("facts", JsonText, nullable=False),
+)
+"""How far the fulfilment of each order is: what is known as JSON, and beside it what lists and deadlines look for."""
+
+for _name, _columns, _where in (
+    ("ix_fulfilments_due", ["due_at", "order_id"], "due_at IS NOT NULL"),
+    ("ix_fulfilments_running", ["begun_at", "order_id"], "ended_at IS NULL"),
+):
+    _only = sa.text(_where)
+    sa.Index(_name, *(FULFILMENTS.c[column] for column in _columns), mssql_where=_only, sqlite_where=_only)
 
 SNAPSHOTS = snapshot_table(METADATA)
 

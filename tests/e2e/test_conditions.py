@@ -117,6 +117,7 @@ QUERIES: dict[str, Callable[[str, str, str], str]] = {
     "GET products": lambda _customer, _order, product: f"/products?take=1&after={product}:1",
     "GET orders/{orderId}": lambda customer, order, _product: f"/orders/{order}?customerId={customer}",
     "GET orders/{orderId}/history": lambda _customer, order, _product: f"/orders/{order}/history",
+    "GET ops/processes": lambda *_: "/ops/processes?take=1",
     "GET ops/audit": lambda *_: "/ops/audit",
     "GET ops/events": lambda _customer, order, _product: f"/ops/events?of={order}",
     "GET ops/deliveries": lambda _customer, order, _product: f"/ops/deliveries?eventId={order}",

@@ -334,6 +334,24 @@ def wrong_order(operator: Operator) -> None:
     assert api.details(order_id, customer_id)["status"] == "Submitted"
 
 
+def waiting_order(operator: Operator) -> None:
+    api = operator.api
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    answer = api.post(f"/orders/{order_id}/submit", {"payment": {"token": "pm_card_visa"}})
+    assert answer.status_code == 204, answer.text
+
+    def is_shown(found: list[Any]) -> bool:
+        waits = [{each["orderId"]: each["waitsFor"] for each in page["items"]}.get(order_id) for page in found]
+        return waits == ["the authorisation"] * 2
+
+    operator.until(is_shown, TIME="2999-01-01T00:00:00Z")
+    [moved] = operator.next(ORDER_ID=order_id, TIME="2999-01-01T00:00:00Z")
+    assert moved["changed"] == order_id
+    newest = api.read("/ops/audit")["items"][0]
+    assert (newest["action"], newest["subject"]) == ("post_process_deadline", order_id)
+
+
 def who_did_it(operator: Operator) -> None:
     assert operator.api.post("/ops/projections/products/heal").status_code == 200
     [trail] = operator.next()
@@ -356,6 +374,7 @@ SITUATIONS: dict[str, Callable[[Operator], None]] = {
     "cosmos-throttled": throttled,  # behind what leaves it a generation to retire: to make one takes a minute
     "Stock does not add up": stock_adds_up,
     'A customer says "my order is wrong"': wrong_order,
+    "An order waits": waiting_order,
     "Who did what": who_did_it,
 }
 

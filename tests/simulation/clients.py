@@ -30,7 +30,7 @@ from shared.ordering.commands.complete_order import CompleteOrder, complete_orde
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
-from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from tests.simulation.scheduler import Crash, Scheduler
 
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
@@ -101,7 +101,8 @@ class Clients:
             case "address":
                 return "ordering", change_shipping_address, _address(order, city=name)
             case "submit":
-                return "ordering", submit_order, SubmitOrder(order_id=order)
+                payment = chance.choice((None, Payment(token="pm_card_visa")))  # noqa: S106  # Stripe's, of its tests
+                return "ordering", submit_order, SubmitOrder(order_id=order, payment=payment)
             case "confirm":
                 return "ordering", confirm_order, ConfirmOrder(order_id=order)
             case "complete":

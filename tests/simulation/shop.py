@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, cast, override
 
@@ -16,6 +16,9 @@ from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.ordering import tables as ordering
+from shared.ordering.commands.act_on_deadlines import Deadlines
+from shared.ordering.commands.fulfil_order import Fulfilling
+from shared.ordering.domain.fulfilment import Deadline
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, unpublished
@@ -36,6 +39,9 @@ TIMER = 0.02
 
 TURNS = 400
 """How long the shop stays open for consumers when its clients have gone."""
+
+
+FULFILLING = Fulfilling({Deadline.STOCK: timedelta(days=14), Deadline.PAYMENT: timedelta(hours=24)})
 
 
 class OneThread(Executor):
@@ -107,6 +113,8 @@ class Shop:
         for name in self.subscriptions:
             for number in range(2):
                 scheduler.spawn(f"consumer {name} {number}", partial(self._consume, name))
+        for number in range(2):
+            scheduler.spawn(f"timer {number}", self._timer)
         scheduler.spawn("reader", self.reader.live, turns=2)
         if scheduler.random.random() < REBUILT:
             scheduler.spawn("operator", self.operator.live, turns=6)
@@ -191,6 +199,21 @@ class Shop:
                 self.relays[name].run()
             except (Crash, TopicUnreachable, sa.exc.DBAPIError, LostRace, OutOfTime):
                 self.committed[name] = True  # the timer comes again
+
+    def _timer(self) -> None:
+        """Look for deadlines that have passed, by a clock that jumps."""
+        while not self.scheduler.closing:
+            self.scheduler.pause()
+            if self.scheduler.random.random() < TIMER:
+                days = self.scheduler.random.choice((0, 2, 20))
+                try:
+                    self.deadlines(datetime.now(UTC) + timedelta(days=days)).act()
+                except (Crash, sa.exc.DBAPIError):
+                    continue  # the timer comes again
+
+    def deadlines(self, now: datetime) -> Deadlines:
+        """What a timer does at this time."""
+        return Deadlines(self.writes["ordering"], self.faulty["ordering"], FULFILLING, lambda: now)
 
     def _consume(self, name: str) -> None:
         process = self.start()

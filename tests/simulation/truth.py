@@ -26,6 +26,7 @@ from shared.ordering.events import OrderSubmittedV2
 from shared.ordering.repository import Orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
 from tests.simulation.database import FaultyEngine, unpublished
+from tests.simulation.fulfilments import broken_fulfilments
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop
 from tests.simulation.stock import broken_stock
@@ -49,6 +50,7 @@ def broken(shop: Shop) -> Iterator[str]:
     yield from _read_models(shop)
     yield from _generations(shop)
     yield from broken_stock(shop)
+    yield from broken_fulfilments(shop)
 
 
 SEVERAL = {"StockReservedV1", "StockAwaitedV2"}

@@ -1,6 +1,6 @@
 """What orders are made of in tests: somebody who orders, somewhere to ship to, products at a price."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
@@ -42,7 +42,7 @@ def an_order(*items: RequestedItem, customer: Customer | None = None) -> Order:
 def an_order_that_is(status: OrderStatus) -> Order:
     """An order of one item that has come this far."""
     order = an_order(pieces(a_product()))
-    steps = {
+    steps: dict[OrderStatus, list[Callable[[], None]]] = {
         OrderStatus.CREATED: [],
         OrderStatus.SUBMITTED: [order.submit],
         OrderStatus.CONFIRMED: [order.submit, order.confirm],

@@ -63,6 +63,8 @@ RIGHTS = {
     "POST ops/projections/{view}/retire": Right("Ops"),
     "POST ops/projections/{view}/check": Right("Ops"),
     "POST ops/projections/{view}/heal": Right("Ops"),
+    "GET ops/processes": Right("Ops"),
+    "POST ops/processes/{orderId}/deadline": Right("Ops"),
     "GET ops/dead-letters": Right("Ops"),
     "POST ops/dead-letters/replay": Right("Ops"),
     "POST ops/dead-letters/discard": Right("Ops"),

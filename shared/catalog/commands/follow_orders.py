@@ -35,7 +35,8 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
             if before in OVER or not event.lines:
                 return
             purchases.note(event.order_id, [line.product_id for line in event.lines])
-            _reserve(event.order_id, event.lines, recorded.envelope.occurred_at, stocks, purchases)
+            kept = _reserve(event.order_id, event.lines, recorded.envelope.occurred_at, stocks, purchases)
+            orders.tell_not_kept(event.order_id, len(event.lines) - kept)
         case OrderConfirmedV1() as event:
             orders.hear(event.order_id, OrderStatus.CONFIRMED)
         case OrderCompletedV1() as event:
@@ -56,8 +57,8 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
 
 def _reserve(
     order_id: UUID, lines: Sequence[SubmittedLine], submitted_at: datetime, stocks: Stocks, purchases: Purchases
-) -> None:
-    """Reserve what is kept of an order's lines, and look for alternatives to what is not there."""
+) -> int:
+    """Reserve what is kept of an order's lines, and look for alternatives to what is not there; tell of how many."""
     ordered = {line.product_id for line in lines}
     loaded = stocks.load_for_order(order_id, ordered)
     looked_for = 0
@@ -71,3 +72,4 @@ def _reserve(
             looked_for += 1
         stock.reserve(order_id, line.quantity, submitted_at, alternatives)
     stocks.save_all(loaded.values())
+    return len(loaded)

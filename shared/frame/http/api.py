@@ -215,9 +215,9 @@ class Api:
         self.consumers.append(consumer)
         trigger(self.blueprint, consumer)
 
-    def sweep(self, topic: str, sweep: Callable[[], None]) -> None:
-        """Register what sends the events that were left behind; one timer carries out all of these."""
-        self.sweeps[f"the relay of {topic}"] = sweep
+    def sweep(self, name: str, sweep: Callable[[], None]) -> None:
+        """Register what is done from time to time on a thread; one timer carries out all of these."""
+        self.sweeps[name] = sweep
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Register what looks after something from time to time; one timer carries out all of these."""

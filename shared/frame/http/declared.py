@@ -27,8 +27,10 @@ def declared(context: Context[Any]) -> Api:
         _serve_query(api, query)
     for consumer in context.consumers:
         api.consume(consumer)
-    api.sweep(context.topic, context.outbox.sweep)
     api.watches |= {f"{context.name} figures {place}": watch for place, watch in enumerate(context.watches)}
+    api.sweep(f"the relay of {context.topic}", context.outbox.sweep)
+    for name, sweep in context.sweeps.items():
+        api.sweep(name, sweep)
     return api
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import azure.functions as func
 
@@ -48,10 +49,17 @@ from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.minutes import MINUTES
+from shared.frame.platform.output import Answer
+from shared.frame.platform.threads import Threads
+from shared.frame.routes import CommandRoute
+from shared.frame.write_side.commands import WriteSide
 from shared.kernel.refusals import Unavailable
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetters
+
+OPERATING = Threads("operating", 2)
+"""Commands of operators: rare, and apart from everybody's."""
 
 
 def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
@@ -135,7 +143,34 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
         call = query_call(req, FindDeliveries)
         return ok_or_not_modified(call, await find_deliveries(wired.read_models, call.query.event_id))
 
+    for operated in contexts:
+        for route in operated.operated:
+            _serve_operation(api, audit, operated.writes, route)
+
     MINUTES.keep_with(writing(wired.read_models))
     views = [model.view for context in contexts for model in context.read_models.values()]
     view_functions(api, wired.read_models, views, audit)
     return api
+
+
+class Operated(Answer):
+    """What an operator has changed of a context's, and its version now."""
+
+    changed: UUID
+    version: int
+
+
+def _serve_operation(api: Api, audit: Audit, writes: WriteSide, route: CommandRoute) -> None:
+    async def carry_out(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        call = command_call(req, context, route.input)
+
+        async def act() -> Operated:
+            accepted = await OPERATING.run(writes.run, route.handler, call.command, call.metadata)
+            return Operated(changed=accepted.aggregate_id, version=accepted.version)
+
+        details = call.command.model_dump(mode="json", by_alias=True)
+        subject = "/".join(req.route_params.values())
+        return not_cached(await audit.audited(Intent(route.name, subject, details, call.metadata), act))
+
+    carry_out.__name__ = route.name
+    api.action(route.method, route.path, route.input, Operated, role=route.role, can_miss=True)(carry_out)

@@ -7,6 +7,7 @@ them what JSON has no type for.
 import decimal
 import re
 import unicodedata
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, NamedTuple
@@ -252,10 +253,10 @@ Version = Annotated[int, Field(ge=1, lt=2**53), Digits]
 
 
 def _moment(value: Any) -> Any:
-    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _MOMENT.fullmatch(value)):
         raise ValueError("should be a date and time with its offset from UTC, such as 2026-11-22T05:20:27Z")
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]
 """A date and time as RFC 3339 writes it; a plus sign in a query string is %2B."""

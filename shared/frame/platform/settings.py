@@ -1,8 +1,9 @@
 """The settings, read in this one place: app settings in Azure; `dev.py up` or local.settings.json on a laptop."""
 
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 
@@ -35,6 +36,7 @@ class Settings:
         view_client_id: client id of the identity that keeps the read models, and only reads SQL
             (CosmosConnection__clientId; default AZURE_CLIENT_ID).
         application_insights: where telemetry goes (APPLICATIONINSIGHTS_CONNECTION_STRING); None: nowhere.
+        every: all of them by name, for those of contexts.
     """
 
     sql: str
@@ -44,6 +46,22 @@ class Settings:
     command_client_id: str | None = None
     view_client_id: str | None = None
     application_insights: str | None = None
+    every: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def positive(self, name: str, otherwise: float) -> float:
+        """Read a setting of a context, which is a positive number.
+
+        Raises:
+            MissingSettings: it is set to something else.
+        """
+        text = self.every.get(name) or str(otherwise)
+        try:
+            number = float(text)
+        except ValueError:
+            number = 0
+        if not 0 < number < math.inf:
+            raise MissingSettings(f"The setting {name} should be a positive number.")
+        return number
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -76,4 +94,5 @@ class Settings:
             command_client_id=environment.get("AZURE_CLIENT_ID"),
             view_client_id=environment.get("CosmosConnection__clientId") or environment.get("AZURE_CLIENT_ID"),
             application_insights=environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING") or None,
+            every=environment,
         )

@@ -57,6 +57,18 @@ class OrderTooLarge(Refusal):
     code = "order-too-large"
 
 
+class ProcessNotFound(NotFound):
+    """No fulfilment of such an order has begun."""
+
+    code = "process-not-found"
+
+
+class NoDeadline(Refusal):
+    """The order waits for nothing that may take only so long."""
+
+    code = "no-deadline"
+
+
 class NoSuchVersion(NotFound):
     """The order had not got to this version, or did not exist at this time."""
 

@@ -4,7 +4,7 @@ The state is facts, and what to do follows from them; each thing is asked for on
 before those that it follows from: it adds its fact, or says nothing new. Nothing here reads a clock or a store.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import assert_never
@@ -177,7 +177,8 @@ class Fulfilment:
             case OrderFact.COMPLETED:
                 return not self.paid or self.payment in _SETTLED
             case OrderFact.CANCELLED:
-                return self.payment in (PaymentFact.NONE, PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
+                undone = (PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
+                return self.payment in undone or not _begun(self)
             case _:
                 return False
 
@@ -207,10 +208,19 @@ class Fulfilment:
         return "the capture" if self.paid else "the completion"
 
     @property
+    def comes_next(self) -> Sequence[str]:
+        """What it waits for afterwards, if all goes well, for people."""
+        way = _PAID if self.paid else _ON_ACCOUNT
+        now = "the authorisation" if self.waits_for == "the customer" else self.waits_for
+        return way[way.index(now) + 1 :] if now in way else ()
+
+    @property
     def _cancelling(self) -> bool:
         return any(isinstance(ask, Cancel) for ask in self.asked)
 
 
+_ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
+_PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
 _UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED)
 _HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
 _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED)

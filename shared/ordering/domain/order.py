@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import MAX_MINOR_UNITS, Money
 from shared.kernel.refusals import InputError
+from shared.ordering.domain.actions import STATUSES, Action, Standing, is_allowed
 from shared.ordering.domain.errors import (
     CurrencyMix,
     ItemNotInOrder,
@@ -30,6 +31,8 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderPaymentChangedV1,
+    OrderPaymentStatus,
     OrderShippingAddressChangedV1,
     OrderStatus,
     OrderStockChangedV2,
@@ -54,6 +57,21 @@ class LineStock:
     shipped: int
 
 
+@dataclass(frozen=True, slots=True)
+class OrderPayment:
+    """What the payment of an order has come to, at a version of the payment.
+
+    Attributes:
+        attempt: how many tokens were given.
+        refunded: what was given back, in major units.
+    """
+
+    version: int
+    status: OrderPaymentStatus
+    attempt: int
+    refunded: Decimal
+
+
 class Order(Aggregate[OrderEvent]):
     """One customer's order. Verbs refuse first and change after; a refused order is unchanged."""
 
@@ -70,6 +88,7 @@ class Order(Aggregate[OrderEvent]):
         self.total = Decimal(0)
         self.cancel_reason: str | None = None
         self.stock: dict[UUID, LineStock] = {}
+        self.payment: OrderPayment | None = None
 
     @classmethod
     def create(
@@ -95,12 +114,12 @@ class Order(Aggregate[OrderEvent]):
 
     def add(self, items: Sequence[RequestedItem]) -> None:
         """Add pieces of products; a product that is there already stays one line, at today's price."""
-        self._require("changed", OrderStatus.CREATED)
+        self._require("changed", Action.ADD_ITEM)
         self._record_lines(*self._additions(items))
 
     def remove(self, product_id: UUID) -> None:
         """Take a product out."""
-        self._require("changed", OrderStatus.CREATED)
+        self._require("changed", Action.REMOVE_ITEM)
         if product_id not in self.lines or self.currency is None:
             raise ItemNotInOrder(f"Order {self.order_id} has no item with product {product_id}.")
         self._record(
@@ -115,12 +134,12 @@ class Order(Aggregate[OrderEvent]):
 
     def change_shipping_address(self, shipping_address: Address) -> None:
         """Let the order go elsewhere."""
-        self._require("sent elsewhere", OrderStatus.CREATED)
+        self._require("sent elsewhere", Action.CHANGE_SHIPPING_ADDRESS)
         self._record(OrderShippingAddressChangedV1(self.order_id, self.customer_id, shipping_address))
 
-    def submit(self) -> None:
-        """Place the order."""
-        self._require("submitted", OrderStatus.CREATED)
+    def submit(self, *, paid: bool = False) -> None:
+        """Place the order, on account or to be paid with a token."""
+        self._require("submitted", Action.SUBMIT)
         if not self.lines or self.currency is None:
             raise OrderIsEmpty(f"Order {self.order_id} has no items.")
         lines = sorted(self.lines.values(), key=lambda line: line.number)
@@ -133,22 +152,56 @@ class Order(Aggregate[OrderEvent]):
                 tuple(SubmittedLine(line.product_id, line.quantity) for line in lines),
             )
         )
+        if paid:
+            self._record_payment(OrderPayment(0, OrderPaymentStatus.PENDING, 1, Decimal(0)))
 
     def confirm(self) -> None:
         """Accept a submitted order."""
-        self._require("confirmed", OrderStatus.SUBMITTED)
+        self._require("confirmed", Action.CONFIRM)
         self._record_step(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def complete(self) -> None:
         """Close a confirmed order as fulfilled."""
-        self._require("completed", OrderStatus.CONFIRMED)
-        left = [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
-        if left:
+        self._require("completed", Action.COMPLETE)
+        if not is_allowed(Action.COMPLETE, self.standing):
+            left = self._left()
             raise OrderNotShipped(
                 f"Order {self.order_id} has {len(left)} items whose stock is kept and that are not shipped, such as "
                 f"product {left[0]}."
             )
         self._complete()
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands, as far as it decides what may be done."""
+        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()))
+
+    def is_reserved(self, unkept: int) -> bool:
+        """Whether all its pieces lie ready, or have left; of so many lines no stock is kept."""
+        known = [self.stock[id_] for id_ in self.lines if id_ in self.stock]
+        return len(known) + unkept >= len(self.lines) and not any(stock.waiting for stock in known)
+
+    def take_payment(self, payment: OrderPayment) -> None:
+        """Take over what its payment has come to; an order on account has none, and late news says nothing new."""
+        if self.payment is not None and self.payment.version < payment.version:
+            self._record_payment(payment)
+
+    def _record_payment(self, payment: OrderPayment) -> None:
+        self._record_step(
+            OrderPaymentChangedV1(
+                order_id=self.order_id,
+                customer_id=self.customer_id,
+                payment_version=payment.version,
+                status=payment.status,
+                attempt=payment.attempt,
+                currency=self._fixed_currency(),
+                amount=self.total,
+                refunded=payment.refunded,
+            )
+        )
+
+    def _left(self) -> list[UUID]:
+        return [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
 
     def take_stock(self, product_id: UUID, stock: LineStock, alternatives: Sequence[UUID] | None = None) -> None:
         """Take over what the catalogue has for a line; a confirmed order whose items are all shipped is completed.
@@ -185,7 +238,7 @@ class Order(Aggregate[OrderEvent]):
 
     def cancel(self, reason: str) -> None:
         """Call the order off."""
-        self._require("cancelled", OrderStatus.CREATED, OrderStatus.SUBMITTED, OrderStatus.CONFIRMED)
+        self._require("cancelled", Action.CANCEL)
         self._record_step(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
@@ -214,7 +267,8 @@ class Order(Aggregate[OrderEvent]):
                 )
             )
 
-    def _require(self, done: str, *allowed: OrderStatus) -> None:
+    def _require(self, done: str, action: Action) -> None:
+        allowed = STATUSES[action]
         if self.status not in allowed:
             raise OrderNotInStatus(
                 f"Order {self.order_id} is {self.status}; only an order that is {' or '.join(allowed)} can be {done}."
@@ -282,7 +336,7 @@ class Order(Aggregate[OrderEvent]):
             raise OrderTooLarge(f"An order's total is at most {limit} {currency}; this one would be {total}.")
 
     @override
-    def _apply(self, event: OrderEvent) -> None:
+    def _apply(self, event: OrderEvent) -> None:  # noqa: C901  # one case for each event
         match event:
             case OrderCreatedV1():
                 self.order_id, self.customer_id = event.order_id, event.customer_id
@@ -301,6 +355,8 @@ class Order(Aggregate[OrderEvent]):
             case OrderStockChangedV2():
                 stock = LineStock(event.stock_version, event.reserved, event.waiting, event.shipped)
                 self.stock = self.stock | {event.product_id: stock}
+            case OrderPaymentChangedV1():
+                self.payment = OrderPayment(event.payment_version, event.status, event.attempt, event.refunded)
             case OrderConfirmedV1():
                 self.status = OrderStatus.CONFIRMED
             case OrderCompletedV1():

@@ -29,6 +29,7 @@ from shared.ordering.events import (
     OrderEvent,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
+    OrderPaymentChangedV1,
     OrderShippingAddressChangedV1,
     OrderStatus,
     OrderStockChangedV2,
@@ -102,7 +103,13 @@ def change(recorded: Recorded[OrderEvent]) -> Patch | None:
     match recorded.event:
         case OrderCreatedV1():
             return _patch([_count(OrderStatus.CREATED, 1)])
-        case OrderItemsAddedV1() | OrderItemRemovedV1() | OrderShippingAddressChangedV1() | OrderStockChangedV2():
+        case (
+            OrderItemsAddedV1()
+            | OrderItemRemovedV1()
+            | OrderShippingAddressChangedV1()
+            | OrderStockChangedV2()
+            | OrderPaymentChangedV1()
+        ):
             return None
         case OrderSubmittedV2() as event:
             at = utc_text(recorded.envelope.occurred_at)

@@ -18,7 +18,10 @@ from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import Wait, read_at_least
 from shared.frame.read_side.shape import Shapes
 from shared.kernel.money import Money
+from shared.ordering.domain.actions import Action, Standing, allowed
 from shared.ordering.domain.errors import OrderNotFound
+from shared.ordering.domain.fulfilment import Capture, Fulfilment, PaymentFact
+from shared.ordering.domain.known import ORDERS, PAYMENTS
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,
@@ -29,6 +32,8 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderPaymentChangedV1,
+    OrderPaymentStatus,
     OrderShippingAddressChangedV1,
     OrderStatus,
     OrderStockChangedV2,
@@ -42,11 +47,16 @@ def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "projected": document.get("projected", [None] * document["version"])}
 
 
+def _with_payment(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Let a document of before say that it is on account, as all orders were."""
+    return {**document, "payment": None}
+
+
 SHAPES = Shapes(
     what="An order's document",
-    today=2,
+    today=3,
     mend="Make the view anew: python3 dev.py rebuild orders",
-    upcasts={1: _with_projected},
+    upcasts={1: _with_projected, 2: _with_payment},
 )
 
 
@@ -81,8 +91,20 @@ class OrderItem(Answer):
     alternatives: list[UUID]
 
 
+class PaymentDetails(Answer):
+    """What the payment of an order has come to: `refunded` is what was given back of `amount`."""
+
+    status: OrderPaymentStatus
+    amount: Amount
+    refunded: Amount
+
+
 class OrderDetails(Answer):
-    """An order with its items, in the order in which they were added."""
+    """An order with its items, in the order in which they were added.
+
+    `payment` is null for an order on account. `waitsFor` says what its fulfilment waits for. `allowedActions` is what
+    can be done with it as it stands, by whoever may.
+    """
 
     order_id: UUID
     customer_id: UUID
@@ -99,6 +121,9 @@ class OrderDetails(Answer):
     completed_at: Time | None
     cancelled_at: Time | None
     cancel_reason: str | None
+    payment: PaymentDetails | None
+    waits_for: str
+    allowed_actions: list[Action]
 
 
 class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customerId=CUSTOMER_ID)):
@@ -116,7 +141,7 @@ class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customer
         return self.as_of_version is not None or self.as_of is not None
 
 
-def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
+def change(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # one case for each event
     """What an event does to the order's document."""
     event, at = recorded.event, utc_text(recorded.envelope.occurred_at)
     match event:
@@ -133,6 +158,13 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:
             operations = [_set("/status", OrderStatus.SUBMITTED), _set("/submittedAt", at)]
         case OrderStockChangedV2():
             operations = _stock(event)
+        case OrderPaymentChangedV1():
+            payment = {
+                "status": event.status,
+                "amount": Money(event.amount, event.currency).minor,
+                "refunded": Money(event.refunded, event.currency).minor,
+            }
+            operations = [_set("/payment", payment)]
         case OrderConfirmedV1():
             operations = [_set("/status", OrderStatus.CONFIRMED), _set("/confirmedAt", at)]
         case OrderCompletedV1():
@@ -186,6 +218,9 @@ def rendered(document: Mapping[str, Any]) -> OrderDetails:
         completed_at=document["completedAt"],
         cancelled_at=document["cancelledAt"],
         cancel_reason=document["cancelReason"],
+        payment=_payment(document),
+        waits_for=_waits_for(document),
+        allowed_actions=allowed(_standing(document)),
     )
 
 
@@ -200,6 +235,44 @@ def _item(product_id: str, line: Mapping[str, Any], currency: str | None) -> Ord
         stock=status,
         alternatives=line.get("alternatives", []) if status is LineStatus.WAITING else [],
     )
+
+
+def _payment(document: Mapping[str, Any]) -> PaymentDetails | None:
+    payment, currency = document["payment"], document["currency"]
+    if payment is None:
+        return None
+    return PaymentDetails(
+        status=payment["status"],
+        amount=amount(payment["amount"], currency),
+        refunded=amount(payment["refunded"], currency),
+    )
+
+
+def _standing(document: Mapping[str, Any]) -> Standing:
+    """Tell how an order stands, as the order itself does."""
+    stock = [line["stock"] for line in document["items"].values() if "stock" in line]
+    left = any(each["reserved"] or each["waiting"] for each in stock)
+    return Standing(OrderStatus(document["status"]), document["version"], bool(document["items"]), left)
+
+
+def _waits_for(document: Mapping[str, Any]) -> str:
+    """Tell what the fulfilment waits for, as far as the document knows.
+
+    Of lines whose stock is not kept nothing is told: they count as there, but for an order whose payment waits.
+    """
+    payment = document["payment"]
+    fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]
+    awaited = any(line.get("stock", {}).get("waiting") for line in document["items"].values())
+    status = OrderStatus(document["status"])
+    known = Fulfilment(
+        order=ORDERS[status],
+        paid=payment is not None,
+        stock=not awaited and (payment is None or fact is not PaymentFact.NONE),
+        shipped=status is OrderStatus.COMPLETED,
+        payment=fact,
+        asked=frozenset({Capture()} if fact is PaymentFact.CAPTURED else ()),
+    )
+    return known.waits_for
 
 
 def _line_status(line: Mapping[str, Any]) -> LineStatus:
@@ -236,6 +309,7 @@ def _opened(event: OrderCreatedV1, at: str) -> dict[str, Any]:
         "completedAt": None,
         "cancelledAt": None,
         "cancelReason": None,
+        "payment": None,
     }
 
 

@@ -27,6 +27,7 @@ from shared.ordering.commands.create_order import CreateOrder, Item, create_orde
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty, OrderNotInStatus
 from shared.ordering.events import OrderCreatedV1
+from shared.ordering.fulfilments import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
 from tests.support.shop import SHIPPING, Shop, rows
@@ -96,8 +97,8 @@ def test_a_failure_after_the_save_undoes_it(shop: Shop) -> None:
     order_id = shop.order(shop.product())
     before = everything(shop)
 
-    def failing(command: SubmitOrder, orders: Orders) -> Accepted:
-        submit_order(command, orders)
+    def failing(command: SubmitOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
+        submit_order(command, orders, fulfilments)
         raise RuntimeError("the process is dying")
 
     with pytest.raises(RuntimeError):
@@ -269,10 +270,10 @@ def test_a_lost_race_is_tried_again_soon_and_later_and_later(shop: Shop) -> None
     order_id = shop.order(shop.product())
     waits: list[float] = []
 
-    def overtaken(command: SubmitOrder, orders: Orders) -> Accepted:
+    def overtaken(command: SubmitOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
         if len(waits) < 4:
             raise LostRace
-        return submit_order(command, orders)
+        return submit_order(command, orders, fulfilments)
 
     before = get_on_retry_hooks()
     set_on_retry_hooks([lambda details: waits.append(details.wait_for)])
@@ -290,8 +291,8 @@ def test_an_error_of_azure_sql_that_passes_undoes_the_transaction_and_another_on
     orders_by_number = {number: shop.order(product_id) for number in sorted(TRANSIENT)}
     failed: list[int] = []
 
-    def failing_once(command: SubmitOrder, orders: Orders) -> Accepted:
-        accepted = submit_order(command, orders)
+    def failing_once(command: SubmitOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
+        accepted = submit_order(command, orders, fulfilments)
         [number] = [number for number, order_id in orders_by_number.items() if order_id == command.order_id]
         if number in failed:
             return accepted
@@ -438,9 +439,9 @@ def test_a_refusal_is_not_told_when_there_is_no_time_to_see_what_was_accepted(
 ) -> None:
     order_id = shop.order()
 
-    def late(command: SubmitOrder, orders: Orders) -> Accepted:
+    def late(command: SubmitOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
         monkeypatch.setattr("shared.frame.write_side.unit_of_work.CONNECTING", 100)
-        return submit_order(command, orders)
+        return submit_order(command, orders, fulfilments)
 
     monkeypatch.setattr(UnitOfWork, "stand_in_line", lambda *_: None)
     loaded = Orders(UnitOfWork(shop.ordering_engine), Metadata()).load(order_id)

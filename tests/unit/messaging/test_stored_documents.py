@@ -47,6 +47,8 @@ from shared.ordering.events import (
     OrderCreatedV1,
     OrderEvent,
     OrderLine,
+    OrderPaymentChangedV1,
+    OrderPaymentStatus,
     OrderStatus,
     OrderSubmittedV2,
 )
@@ -109,6 +111,7 @@ ORDER: list[Recorded[OrderEvent]] = recorded(
             shipping_address=Address("Street 1", "City", "1", None, None),
         ),
         OrderSubmittedV2(ID, ID, "EUR", Decimal("2.50"), lines=None),
+        OrderPaymentChangedV1(ID, ID, 0, OrderPaymentStatus.PENDING, 1, "EUR", Decimal("2.50"), Decimal(0)),
         OrderCancelledV1(ID, ID, "EUR", Decimal("2.50"), OrderStatus.SUBMITTED, "kept"),
     ]
 )

@@ -100,6 +100,11 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         "the void",
     ),
     "cancelled before anything": ([PAID, AWAITED, CANCELLED], [], "nothing"),
+    "cancelled before anything is heard of the payment": (
+        [PAID, COMPLETE, CANCELLED],
+        [Authorise(1), Void()],
+        "the void",
+    ),
     "cancelled while it is authorised": ([PAID, COMPLETE, CANCELLED, HELD], [Authorise(1), Void()], "the void"),
     "cancelled while it is confirmed": (
         [PAID, COMPLETE, HELD, CANCELLED, VOIDED],

@@ -25,12 +25,12 @@ def test_both_timers_are_in_the_app_on_their_own_schedules() -> None:
 
 def test_the_relay_timer_sweeps_every_topic_that_there_is() -> None:
     swept = {name for api in APIS for name in api.sweeps}
-    assert swept == {f"the relay of {topic}" for topic in topics()}
+    assert swept == {f"the relay of {topic}" for topic in topics()} | {"deadlines"}
 
 
 def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None:
     watched = {name for api in APIS for name in api.watches}
-    assert watched == {"watch_dead_letters", "continue_rebuilds", "watch_projections"}
+    assert watched == {"watch_dead_letters", "continue_rebuilds", "watch_projections", "catalog figures 0"}
 
 
 async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,3 +68,15 @@ def test_only_what_is_missing_is_named(name: str) -> None:
         Settings.from_environment({other: CONNECTIONS[other] for other in others})
     assert re.search(rf"\b{name}\b", str(caught.value))
     assert not any(re.search(rf"\b{other}\b", str(caught.value)) for other in others)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "two"])
+def test_a_number_of_a_context_that_is_not_positive_is_refused_by_its_name(text: str) -> None:
+    settings = Settings("", "", "", every={"StockDeadlineDays": text})
+    with pytest.raises(MissingSettings, match="StockDeadlineDays"):
+        settings.positive("StockDeadlineDays", 14)
+
+
+def test_a_number_of_a_context_has_its_default_and_may_be_a_part_of_one() -> None:
+    assert Settings("", "", "", every={"StockDeadlineDays": "0.5"}).positive("StockDeadlineDays", 14) == 0.5
+    assert Settings("", "", "").positive("StockDeadlineDays", 14) == 14

@@ -32,7 +32,7 @@ def apis_of(**sweeps: Any) -> list[Api]:
     made = []
     for name, sweep in sweeps.items():
         made.append(Api(name))
-        made[-1].sweep(name, sweep)
+        made[-1].sweep(f"the relay of {name}", sweep)
     return made
 
 

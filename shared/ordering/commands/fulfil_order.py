@@ -1,0 +1,241 @@
+"""Let the fulfilment of an order go on: whatever is told of it, see how it stands, and do what follows from that.
+
+An event is a reason to look, not a source of truth: what is known of an order is in its tables, at one moment. So
+events may come late, twice and in any order. What is done about it, in the order and in what is asked of payments, is
+in the transaction that notes the event, or that a deadline makes.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import assert_never
+from uuid import UUID, uuid5
+
+from shared.catalog.events import ProductEvent, StockNotKeptV1
+from shared.frame.messaging.envelope import Accepted, Recorded
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.ordering.commands.follow_products import follow_product
+from shared.ordering.domain.fulfilment import (
+    AllShipped,
+    Ask,
+    Authorise,
+    Cancel,
+    Capture,
+    Confirm,
+    Deadline,
+    DeadlinePassed,
+    Fulfilment,
+    News,
+    OrderFact,
+    OrderNews,
+    PaymentFact,
+    PaymentNews,
+    Refund,
+    Stock,
+    TokenGiven,
+    Void,
+    decide,
+)
+from shared.ordering.domain.known import ORDERS, PAYMENTS
+from shared.ordering.domain.order import Order
+from shared.ordering.events import (
+    AuthorisationAskedV1,
+    CaptureAskedV1,
+    FulfilmentEvent,
+    OrderCancelledV1,
+    OrderCompletedV1,
+    OrderConfirmedV1,
+    OrderEvent,
+    OrderPaymentChangedV1,
+    OrderStatus,
+    OrderStockChangedV2,
+    OrderSubmittedV2,
+    RefundAskedV1,
+    VoidAskedV1,
+    fulfilment_of,
+)
+from shared.ordering.fulfilments import Fulfilments, Process, Step
+from shared.ordering.repository import Orders
+from shared.story import ORDER_ID
+
+FOLLOWED = (
+    OrderSubmittedV2,
+    OrderStockChangedV2,
+    OrderPaymentChangedV1,
+    OrderConfirmedV1,
+    OrderCompletedV1,
+    OrderCancelledV1,
+)
+"""Ordering's own events that may let a fulfilment go on."""
+
+LATE = {
+    Deadline.STOCK: "Its items were not there in time.",
+    Deadline.PAYMENT: "It was not paid in time.",
+}
+"""Why an order is cancelled that has waited too long."""
+
+
+class PassDeadline(Input, json_schema_extra=example(orderId=ORDER_ID)):
+    """Look whether an order has waited too long, and cancel it if so."""
+
+    order_id: Id
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilling:
+    """Lets fulfilments go on.
+
+    Attributes:
+        patience: how long an order may wait, by what it waits for.
+    """
+
+    patience: Mapping[Deadline, timedelta]
+
+    def follow_order(self, recorded: Recorded[OrderEvent], orders: Orders, fulfilments: Fulfilments) -> None:
+        """Take in what happened to an order."""
+        self._look(recorded.event.order_id, orders, fulfilments)
+
+    def follow_product(
+        self,
+        recorded: Recorded[ProductEvent | StockNotKeptV1],
+        work: UnitOfWork,
+        orders: Orders,
+        fulfilments: Fulfilments,
+    ) -> None:
+        """Take over an event of the catalogue, of an order or of a product; raises as follow_product."""
+        match recorded.event:
+            case StockNotKeptV1() as event:
+                self._look(event.order_id, orders, fulfilments, unkept=event.lines)
+            case event:
+                follow_product(Recorded(recorded.envelope, event), work, orders)
+
+    def pass_deadline(self, command: PassDeadline, orders: Orders, fulfilments: Fulfilments) -> Accepted:
+        """Cancel the order if what it waits for has not come in time; looked at anew, for it may have come by now.
+
+        Raises:
+            OrderNotFound: there is no such order.
+        """
+        order = orders.load(command.order_id)
+        process = fulfilments.find(command.order_id)
+        if process is not None and process.due_at is not None and process.due_at <= fulfilments.at:
+            self._go_on(process, order, orders, fulfilments, passed=process.facts.deadline)
+        return Accepted(order.order_id, order.version)
+
+    def _look(self, order_id: UUID, orders: Orders, fulfilments: Fulfilments, unkept: int | None = None) -> None:
+        order = orders.load(order_id)
+        process = fulfilments.find(order_id)
+        if process is not None:
+            self._go_on(process, order, orders, fulfilments, unkept=unkept)
+
+    def _go_on(
+        self,
+        found: Process,
+        order: Order,
+        orders: Orders,
+        fulfilments: Fulfilments,
+        *,
+        passed: Deadline | None = None,
+        unkept: int | None = None,
+    ) -> None:
+        """Take in how the order stands, and do what is to be done."""
+        process = found if unkept is None else replace(found, unkept=unkept)
+        at, before, state = fulfilments.at, process.facts, process.facts
+        asks: list[Ask] = []
+        news = deque(_news(order, process))
+        news.extend([DeadlinePassed(passed)] if passed else [])
+        while news:
+            state, wanted = decide(state, news.popleft())
+            for ask in wanted:
+                _change(order, ask)
+                news.append(OrderNews(ORDERS[order.status]))
+            asks += wanted
+        events = [event for ask in asks for event in _asked_of_payments(ask, order, process)]
+        deadline = state.deadline
+        due_at = process.due_at if deadline is before.deadline else None
+        if deadline is not None and due_at is None:
+            due_at = at + self.patience[deadline]
+        gone_on = replace(
+            process,
+            facts=state,
+            token=None if events else process.token,
+            asked=process.asked + len(events),
+            since=process.since if state.waits_for == before.waits_for else at,
+            due_at=due_at,
+            steps=[*process.steps, *(Step(at, what) for what in _told(before, state, asks))],
+        )
+        if order.changes:
+            orders.save(order)
+        if gone_on != found:
+            fulfilments.save(replace(gone_on, version=found.version + 1), events)
+
+
+def _news(order: Order, process: Process) -> Iterator[News]:
+    """Tell how an order stands. Stock comes before the payment: what was lost meanwhile is not confirmed."""
+    yield OrderNews(ORDERS[order.status])
+    yield Stock(complete=order.is_reserved(process.unkept))
+    if order.payment is not None:
+        fact, attempt = PAYMENTS[order.payment.status], order.payment.attempt
+        if fact is PaymentFact.ASKED and attempt > 1:
+            yield TokenGiven(attempt)
+        elif fact is not PaymentFact.NONE:
+            yield PaymentNews(fact, attempt)
+    if order.status is OrderStatus.COMPLETED:
+        yield AllShipped()
+
+
+def _change(order: Order, ask: Ask) -> None:
+    """Do what is the order's own."""
+    match ask:
+        case Confirm():
+            order.confirm()
+        case Cancel():
+            order.cancel(LATE[ask.waited_for])
+        case Authorise() | Capture() | Void() | Refund():
+            pass
+        case _:
+            assert_never(ask)
+
+
+def _asked_of_payments(ask: Ask, order: Order, process: Process) -> Iterator[FulfilmentEvent]:
+    match ask:
+        case Authorise(attempt=1) if process.token is not None and order.currency is not None:
+            yield AuthorisationAskedV1(
+                order.order_id, order.customer_id, order.currency, order.total, process.token, attempt=1
+            )
+        case Authorise():
+            pass  # payments has the other tokens from the customer
+        case Capture():
+            yield CaptureAskedV1(order.order_id)
+        case Void():
+            yield VoidAskedV1(order.order_id)
+        case Refund():
+            refund_id = uuid5(fulfilment_of(order.order_id), "refund")
+            yield RefundAskedV1(order.order_id, refund_id, amount=None, currency=None)
+        case Confirm() | Cancel():
+            pass
+        case _:
+            assert_never(ask)
+
+
+def _told(before: Fulfilment, after: Fulfilment, asks: list[Ask]) -> Iterator[str]:
+    """Say what has changed, for people."""
+    if after.stock is not before.stock and after.order is OrderFact.SUBMITTED:
+        yield "all is reserved" if after.stock else "something is not reserved any more"
+    if (after.payment, after.attempt) != (before.payment, before.attempt) and after.payment is not PaymentFact.NONE:
+        yield f"payment: {after.payment}" + (f", token {after.attempt}" if after.attempt > 1 else "")
+    if any(isinstance(ask, Cancel) for ask in asks):
+        yield "the deadline has passed"
+    if after.order is not before.order:
+        yield after.order.name.lower()
+    yield from (_ASKED[type(ask)] for ask in asks if type(ask) in _ASKED)
+
+
+_ASKED: dict[type[Ask], str] = {
+    Authorise: "asked for the authorisation",
+    Capture: "asked for the capture",
+    Void: "asked for the void",
+    Refund: "asked for the refund",
+}

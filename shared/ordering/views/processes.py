@@ -1,0 +1,148 @@
+"""The fulfilments that are under way, for those who operate: what each waits for, since when, and what comes next."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from pydantic import Field, StringConstraints
+
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Digits, Moment, QueryInput
+from shared.frame.platform.output import Answer, Time
+from shared.frame.platform.times import utc_text
+from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.read_your_writes import Wait
+from shared.frame.sql.columns import UtcDateTime
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.ordering.domain.fulfilment import Deadline, OrderFact
+from shared.ordering.fulfilments import Process, process_of
+from shared.ordering.tables import FULFILMENTS
+
+AT_ONCE, PLACES = 1, 16
+"""Pages that one process reads at once, and that it lets in at all."""
+
+_AT = sa.bindparam("after_at", type_=UtcDateTime)
+_STATE = sa.bindparam("of_state", type_=sa.Unicode(20))
+RUNNING = (
+    sa.select(FULFILMENTS)
+    .where(
+        FULFILMENTS.c.ended_at.is_(None),
+        FULFILMENTS.c.begun_at >= _AT,  # follows from what is below, but databases do not seek by an OR
+        sa.or_(
+            FULFILMENTS.c.begun_at > _AT,
+            sa.and_(FULFILMENTS.c.begun_at == _AT, FULFILMENTS.c.order_id > sa.bindparam("after_id", type_=sa.Uuid)),
+        ),
+        sa.or_(sa.literal_column("''") == _STATE, FULFILMENTS.c.state == _STATE),
+    )
+    .order_by(FULFILMENTS.c.begun_at, FULFILMENTS.c.order_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+RUNNING_DUE = RUNNING.where(FULFILMENTS.c.due_at <= sa.bindparam("due_by", type_=UtcDateTime))
+
+_EARLIEST = "2000-01-01T00:00:00+00:00"
+
+
+class ProcessDeadline(Answer):
+    """When an order is cancelled, if it still waits for this then."""
+
+    waits_for: Deadline
+    at: Time
+
+
+class ProcessStep(Answer):
+    """Something that happened to an order on its way."""
+
+    at: Time
+    what: str
+
+
+class RunningProcess(Answer):
+    """The fulfilment of one order.
+
+    `next` is what comes when it has what it waits for, if all goes well; `steps` what happened so far, the last 40.
+    """
+
+    order_id: UUID
+    state: str
+    waits_for: str
+    since: Time
+    next: list[str]
+    deadline: ProcessDeadline | None
+    steps: list[ProcessStep]
+
+
+class RunningProcesses(Answer):
+    """A page of fulfilments that are under way, those first that began first; `next` is the cursor of the next page."""
+
+    items: list[RunningProcess]
+    next: str | None
+
+
+class ListProcesses(QueryInput, json_schema_extra=example(take=20)):
+    """The fulfilments of orders that are under way: what each waits for, what comes next, and what happened so far."""
+
+    state: Annotated[str, StringConstraints(pattern="^(submitted|confirmed|completed|cancelled)$")] | None = Field(
+        default=None, description="how far the order is"
+    )
+    due: Moment | None = Field(default=None, description="those whose deadline is at this time or before")
+    cursor: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
+        default=None, description="the `next` of the page before"
+    )
+    take: Annotated[int, Field(ge=1, le=100), Digits] = 20
+
+
+class Processes:
+    """Looks into ordering's table of fulfilments."""
+
+    def __init__(self, reader: sa.Engine) -> None:
+        """Prepare; nothing connects yet."""
+        self._reader = reader
+        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of processes")
+
+    async def read_page(self, query: ListProcesses, wait: Wait) -> RunningProcesses:
+        """Read a page.
+
+        Raises:
+            Invalid: the cursor is of another list.
+            Problem: it has not been its turn in time.
+        """
+        of_list = f"processes {query.state} {query.due and utc_text(query.due)}"
+        place = place_of(query.cursor, of_list, 0) if query.cursor else f"{_EARLIEST} {UUID(int=0)}"
+        at, id_ = place.split(" ")
+        values = {
+            "after_at": datetime.fromisoformat(at),
+            "after_id": UUID(id_),
+            "of_state": query.state or "",
+            "most": query.take + 1,
+            **({"due_by": query.due} if query.due else {}),
+        }
+        statement = RUNNING_DUE if query.due else RUNNING
+        rows = await self._turns.take_for(wait.caller, lambda: self._rows(statement, values))
+        found = [process_of(row) for row in rows[: query.take]]
+        more = len(rows) > query.take
+        return RunningProcesses(
+            items=[_shown(process) for process in found],
+            next=cursor_at(f"{found[-1].begun_at.isoformat()} {found[-1].order_id}", of_list, 0) if more else None,
+        )
+
+    def _rows(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[sa.Row[Any]]:
+        return read_from(self._reader, lambda connection: connection.execute(statement, values).all())
+
+
+def _shown(process: Process) -> RunningProcess:
+    facts = process.facts
+    deadline = None
+    if process.due_at is not None and facts.deadline is not None:
+        deadline = ProcessDeadline(waits_for=facts.deadline, at=utc_text(process.due_at))
+    return RunningProcess(
+        order_id=process.order_id,
+        state=facts.order.name.lower() if facts.order is not OrderFact.UNKNOWN else "submitted",
+        waits_for=facts.waits_for,
+        since=utc_text(process.since),
+        next=list(facts.comes_next),
+        deadline=deadline,
+        steps=[ProcessStep(at=utc_text(step.at), what=step.what) for step in process.steps],
+    )

@@ -1,0 +1,113 @@
+"""What clients are told that they may do with an order is what the order takes, in every state that it comes to."""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from decimal import Decimal
+
+import pytest
+
+from shared.kernel.aggregate import MAX_CHANGES
+from shared.kernel.refusals import Refusal
+from shared.ordering.domain.actions import Action
+from shared.ordering.domain.order import LineStock, Order, OrderPayment
+from shared.ordering.events import Address, OrderEvent, OrderPaymentStatus, OrderStatus
+from shared.ordering.views.order_details import OrderDetails, rendered
+from shared.ordering.views.order_documents import document_of
+from tests.support.offers import a_product, an_order, pieces
+from tests.unit.messaging.test_stored_documents import recorded
+
+TEA = a_product()
+WAY: Mapping[str, Callable[[Order], None]] = {
+    "submitted": lambda order: order.submit(paid=True),
+    "on account": lambda order: order.submit(),
+    "reserved": lambda order: order.take_stock(TEA.product_id, LineStock(1, 1, 0, 0)),
+    "waiting": lambda order: order.take_stock(TEA.product_id, LineStock(2, 0, 1, 0)),
+    "authorised": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.AUTHORISED, 1, Decimal(0))),
+    "declined": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.DECLINED, 1, Decimal(0))),
+    "requested": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.REQUESTED, 1, Decimal(0))),
+    "captured": lambda order: order.take_payment(OrderPayment(2, OrderPaymentStatus.CAPTURED, 1, Decimal("2.50"))),
+    "voided": lambda order: order.take_payment(OrderPayment(2, OrderPaymentStatus.VOIDED, 1, Decimal(0))),
+    "confirmed": lambda order: order.confirm(),
+    "shipped": lambda order: order.take_stock(TEA.product_id, LineStock(3, 0, 0, 1)),
+    "completed": lambda order: order.complete(),
+    "cancelled": lambda order: order.cancel("r"),
+    "emptied": lambda order: order.remove(TEA.product_id),
+}
+STATES: Sequence[tuple[str, str]] = [
+    ("", "its submission"),
+    ("emptied", "its submission"),
+    ("on account", "the confirmation"),
+    ("on account waiting", "stock"),
+    ("on account confirmed", "the shipment"),
+    ("on account reserved confirmed", "the shipment"),
+    ("on account reserved confirmed shipped", "nothing"),
+    ("on account confirmed completed", "nothing"),
+    ("on account cancelled", "nothing"),
+    ("cancelled", "nothing"),
+    ("submitted", "stock"),
+    ("submitted waiting", "stock"),
+    ("submitted reserved requested", "the authorisation"),
+    ("submitted declined", "the customer"),
+    ("submitted authorised confirmed", "the shipment"),
+    ("submitted authorised confirmed completed", "the capture"),
+    ("submitted authorised confirmed completed captured", "nothing"),
+    ("submitted authorised cancelled", "the void"),
+    ("submitted authorised cancelled voided", "nothing"),
+]
+VERBS: Mapping[Action, Callable[[Order], None]] = {
+    Action.ADD_ITEM: lambda order: order.add([pieces(TEA)]),
+    Action.REMOVE_ITEM: lambda order: order.remove(TEA.product_id),
+    Action.CHANGE_SHIPPING_ADDRESS: lambda order: order.change_shipping_address(Address("Street 2", "City", "1")),
+    Action.SUBMIT: lambda order: order.submit(),
+    Action.CONFIRM: lambda order: order.confirm(),
+    Action.COMPLETE: lambda order: order.complete(),
+    Action.CANCEL: lambda order: order.cancel("r"),
+}
+
+
+def history_of(way: str) -> list[OrderEvent]:
+    """The events of an order that came this way; "on account" is one step."""
+    order = an_order(pieces(TEA))
+    for step in way.replace("on account", "on-account").split():
+        WAY[step.replace("-", " ")](order)
+    return order.changes
+
+
+def shown(events: Sequence[OrderEvent], version: int) -> OrderDetails:
+    """What clients see of it."""
+    return rendered({**document_of(recorded(list(events))), "version": version})
+
+
+@pytest.mark.parametrize("version", [None, MAX_CHANGES], ids=["young", "closed for changes"])
+@pytest.mark.parametrize("way", [way for way, _ in STATES])
+def test_an_order_takes_what_it_says_that_it_allows_and_refuses_everything_else(way: str, version: int | None) -> None:
+    assert VERBS.keys() == set(Action)
+    events = history_of(way)
+    order = Order.fold(events)
+    order.version = version or order.version
+    taken = []
+    for action, verb in VERBS.items():
+        tried = deepcopy(order)
+        try:
+            verb(tried)
+        except Refusal:
+            assert tried.changes == []
+        else:
+            taken.append(action)
+    assert shown(events, order.version).allowed_actions == taken
+
+
+@pytest.mark.parametrize(("way", "waits_for"), STATES)
+def test_an_order_says_what_its_fulfilment_waits_for(way: str, waits_for: str) -> None:
+    assert shown(history_of(way), 1).waits_for == waits_for
+
+
+def test_an_order_shows_its_payment_in_the_digits_of_its_currency() -> None:
+    assert shown(history_of("on account"), 1).payment is None
+    payment = shown(history_of("submitted authorised confirmed completed captured"), 1).payment
+    assert payment is not None
+    assert payment.model_dump(mode="json") == {"status": "captured", "amount": "12.50", "refunded": "2.50"}
+
+
+def test_every_status_of_an_order_is_tried() -> None:
+    assert {Order.fold(history_of(way)).status for way, _ in STATES} == set(OrderStatus)
