@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -160,6 +161,30 @@ def test_whatever_the_provider_does_wrong_in_a_step_each_movement_is_there_once(
     payment = whole_life(asked(), provider)
     engine.heal()
     assert moved(engine, payment) == LIFE
+
+
+def test_a_500_that_came_when_the_step_was_done_is_looked_behind_before_another_key_is_used(
+    engine: Engine, provider: StripeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once, keys = StripeProvider._once, dict[str, list[str]]()
+
+    def failing_late(self: StripeProvider, step: str, ask: Callable[[Any], Any], *done: Callable[[], Any]) -> Any:
+        def ask_and_fail(options: Any) -> Any:
+            answer = ask(options)
+            keys.setdefault(step, []).append(options["idempotency_key"])
+            if len(keys[step]) == 1:
+                raise stripe.APIError("it fails behind its work", http_status=500)
+            return answer
+
+        return once(self, step, ask_and_fail, *done)
+
+    monkeypatch.setattr(StripeProvider, "_once", failing_late)
+    payment = whole_life(asked(), provider)
+    assert moved(engine, payment) == LIFE
+    order_id = payment.order_id
+    assert keys.pop(f"{order_id}:open") == [f"{order_id}:open:1", f"{order_id}:open:2"], "which moves no money"
+    assert keys == {step: [f"{step}:1"] for step in keys}
+    assert len(keys) == 4
 
 
 @pytest.mark.parametrize("kind", ["lose-answer", "fail"])
