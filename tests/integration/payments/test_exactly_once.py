@@ -4,8 +4,10 @@ Whatever goes wrong, and wherever a process dies, the provider's books and ours 
 """
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -231,6 +233,36 @@ def test_a_provider_that_is_killed_between_two_steps_goes_on_where_it_was(tmp_pa
     with running(tmp_path) as engine:
         payment = whole_life(books, StripeProvider(engine.key, engine.url))
         assert moved(engine, payment) == LIFE
+
+
+@pytest.mark.parametrize("ending", ["void", "refund"])
+def test_what_was_done_before_the_provider_forgot_its_keys_is_not_done_again(tmp_path: Path, ending: str) -> None:
+    """It keeps them for a day, and an outage of ours may last longer."""
+    with running(tmp_path) as engine:
+        provider, books = StripeProvider(engine.key, engine.url), asked()
+        died: set[int] = set()
+        moment = 0
+
+        def dies_once_behind_each_step_for_a_day() -> None:
+            nonlocal moment
+            moment = (moment + 1) % 3  # before a step, behind it, and when it is recorded
+            if moment == 2 and len(books.events) not in died:
+                moment = 0
+                died.add(len(books.events))
+                [ledger] = tmp_path.glob("*.db")
+                with closing(sqlite3.connect(ledger, autocommit=True)) as connection:
+                    connection.execute("DELETE FROM answer")
+                raise Died
+
+        if ending == "refund":
+            payment = whole_life(books, provider, dies_once_behind_each_step_for_a_day)
+            assert moved(engine, payment) == LIFE
+        else:
+            go_on(books, provider, dies_once_behind_each_step_for_a_day)
+            ask(books, lambda payment: payment.request_void())
+            payment = go_on(books, provider, dies_once_behind_each_step_for_a_day)
+            assert moved(engine, payment) == [("authorised", 4980), ("voided", 4980)]
+        assert len(died) == {"void": 3, "refund": 5}[ending]
 
 
 @pytest.mark.parametrize(
