@@ -32,13 +32,15 @@ class Pages:
     def __init__(self, began: Callable[[], Awaitable[None]]) -> None:
         self._began = began
         self.filled = 0
+        self.containers: set[Container] = set()
 
     async def total(self) -> int:
         """Count nothing."""
         return 0
 
-    async def fill(self, _container: Container, position: str | None) -> Filled:
+    async def fill(self, container: Container, position: str | None) -> Filled:
         """Fill a page with nothing."""
+        self.containers.add(container)
         await self._began()
         self.filled += 1
         page = int(position or 0) + 1
@@ -214,7 +216,7 @@ def test_what_everybody_has_heard_of_is_what_everybody_acts_on_and_has_finished_
 def test_a_rebuild_is_done_when_its_generation_serves_everybody(world: World) -> None:
     world.work(world.rebuilding.start())
     world.work(world.rebuilding.advance(math.inf))
-    assert world.source.filled == PAGES + 1
+    assert (world.source.filled, world.source.containers) == (PAGES + 1, {world.second})
     assert world.steps[Step.DONE] - world.steps[Step.FILLING] >= AGREED_WITHIN + TRUST + QUIET_BEFORE
     assert (world.state().serving, world.state().standby, world.state().switch_at) == (2, 1, None)
     assert world.work(world.generations().served()).generation == 2

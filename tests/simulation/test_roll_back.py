@@ -21,7 +21,7 @@ from shared.frame.operations.errors import (
 from shared.frame.operations.rebuilding import MAX_ATTEMPTS, Rebuild, Rebuilding, Step
 from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.rebuildable import Changed, Source, View
-from shared.frame.read_side.view_state import ControlChanged
+from shared.frame.read_side.view_state import CONTROL, ControlChanged
 from tests.simulation.test_handshakes import Pages, World
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=1)
@@ -216,3 +216,14 @@ def test_each_rebuild_has_a_number_of_its_own_in_the_container_that_does_not_ser
         numbers.append(world.work(world.rebuilding.start()).generation)
         world.work(world.rebuilding.cancel())
     assert numbers == [2, 4, 6]
+
+
+@pytest.mark.parametrize("number", ["second", None, 7])
+def test_a_rebuild_that_cannot_be_read_is_written_over_and_its_number_is_not_used_again(
+    world: Operated, number: object
+) -> None:
+    unreadable = {"id": "rebuild", "view": "orders", "shape": 99, "generation": number}
+    world.work(world.models.container(CONTROL).create_item(unreadable))
+    anew = world.work(world.rebuilding.start())
+    assert anew.generation == (8 if number == 7 else 2)
+    assert world.latest().step is Step.RETIRING
