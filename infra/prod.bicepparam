@@ -34,9 +34,11 @@ param scale = {
     { name: 'function:project_order', instanceCount: 2 }
     { name: 'function:project_product', instanceCount: 2 }
     { name: 'function:follow_customers', instanceCount: 2 }
+    { name: 'function:follow_fulfilment', instanceCount: 2 }
     { name: 'function:follow_orders', instanceCount: 2 }
     { name: 'function:follow_products', instanceCount: 2 }
     { name: 'function:fulfil_orders', instanceCount: 2 }
+    { name: 'function:perform_due_payment', instanceCount: 2 }
     { name: 'function:relay_events', instanceCount: 2 }
     { name: 'function:keep_watch', instanceCount: 2 }
   ]

@@ -21,6 +21,7 @@ class Role(StrEnum):
     CATALOG_READ = "Catalog.Read"
     CUSTOMERS_WRITE = "Customers.Write"
     CUSTOMERS_READ = "Customers.Read"
+    PAYMENTS_WRITE = "Payments.Write"
     OPS = OPERATIONS
 
 

@@ -26,7 +26,7 @@ python3 dev.py test --numprocesses=0 -m "not service_only" tests/conformance tes
   tests/integration/platform/test_sides.py
 
 infra/local/emulators.sh servicebus.json
-python3 dev.py up --servicebus-port 0 --cosmos-port 0 --setting "SqlConnection=$CONFORMANCE_SQL" \
+python3 dev.py up --servicebus-port 0 --cosmos-port 0 --payments-port 0 --setting "SqlConnection=$CONFORMANCE_SQL" \
   --setting "ServiceBusConnection=$CONFORMANCE_SERVICEBUS" --setting "CosmosConnection=$CONFORMANCE_COSMOS" >up.log 2>&1 &
 trap 'kill %1; wait' EXIT
 curl --silent --fail --retry 60 --retry-delay 5 --retry-all-errors http://127.0.0.1:7071/api/health/ready

@@ -15,7 +15,7 @@ from typing import override
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
 
-COLOURS = {"host": 32, "servicebus": 35, "cosmos": 34, "up": 33}
+COLOURS = {"host": 32, "servicebus": 35, "cosmos": 34, "payments": 36, "up": 33}
 """Foreground colours of ECMA-48 by name; all others are cyan."""
 
 

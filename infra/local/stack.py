@@ -26,7 +26,7 @@ class AlreadyRunningError(Exception):
 
 @dataclass(slots=True)
 class Stack:
-    """A running stack: its address, its folder, and the ports and process ids by name (host, servicebus, cosmos)."""
+    """A running stack: its address, its folder, and the ports and process ids by name (host, servicebus ...)."""
 
     base_url: str
     data: str

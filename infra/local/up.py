@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from infra.local import connections, issuer
+from infra.local.payments import KEY, SECRET
 from infra.local.ports import LOOPBACK, PortTakenError, choose
 from infra.local.processes import Program, ProgramFailedError, keep_running, run
 from infra.local.screen import Screen, command, complain, one_line, told
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_port, default=7071, help="of the functions host (%(default)s); 0: any free one")
     parser.add_argument("--servicebus-port", type=_port, default=5672, help="of the Service Bus engine (%(default)s)")
     parser.add_argument("--cosmos-port", type=_port, default=8081, help="of the Cosmos engine (%(default)s)")
+    parser.add_argument("--payments-port", type=_port, default=12111, help="of the payment provider (%(default)s)")
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--data", type=given_path, default=Path(".local"), help="folder of the data, kept (%(default)s)")
     place.add_argument("--ephemeral", action="store_true", help="start with no data and leave none")
@@ -194,6 +196,15 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
             ("--port", str(stack.ports["cosmos"]), "--data", str(data / "cosmos")),
             stack.ports["cosmos"],
         ),
+        Program(
+            "payments",
+            "infra.local.payments",
+            (
+                *("--port", str(stack.ports["payments"]), "--data", str(data / "payments")),
+                *("--webhook", f"{stack.base_url}/api/payments/webhook"),
+            ),
+            stack.ports["payments"],
+        ),
     ]
     host = Program(
         "host",
@@ -203,10 +214,11 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
     )
     screen.say("up", f"data in {data}")
     try:
-        async with keep_running(engines, settings, screen.say, on_start) as (servicebus, cosmos):
+        async with keep_running(engines, settings, screen.say, on_start) as (servicebus, cosmos, payments):
             async with asyncio.TaskGroup() as preparations:
                 preparations.create_task(run(Program("migrate", "infra.sql.migrate"), settings, screen.say))
                 preparations.create_task(servicebus.listening())
+                preparations.create_task(payments.listening())
                 await cosmos.listening()
                 await run(Program("containers", "infra.local.containers"), settings, screen.say)
             if options.engines_only:
@@ -238,6 +250,9 @@ def _plan(options: argparse.Namespace, data: Path) -> Stack:
         "SqlConnection": connections.sql(data),
         "ServiceBusConnection": connections.service_bus(ports["servicebus"]),
         "CosmosConnection": connections.cosmos(ports["cosmos"]),
+        "STRIPE_API": f"http://{LOOPBACK}:{ports['payments']}",
+        "STRIPE_SECRET_KEY": KEY,
+        "STRIPE_WEBHOOK_SECRET": SECRET,
         "RelaySchedule": "*/2 * * * * *",
         "WatchSchedule": "*/15 * * * * *",
     }
@@ -251,6 +266,7 @@ def _ports(options: argparse.Namespace) -> dict[str, int]:
         "host": (options.port, "functions host", "--port"),
         "servicebus": (options.servicebus_port, "Service Bus engine", "--servicebus-port"),
         "cosmos": (options.cosmos_port, "Cosmos engine", "--cosmos-port"),
+        "payments": (options.payments_port, "payment provider", "--payments-port"),
     }
     named: dict[int, str] = {}
     for port, _, option in wanted.values():

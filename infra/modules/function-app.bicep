@@ -97,7 +97,7 @@ param storageAccountName string
 @description('Address of the container that the platform keeps the deployed package in.')
 param packageContainerUrl string
 
-@description('Address of the vault for the host\'s own keys.')
+@description('Address of the vault for the host\'s own keys, and for what the payment provider gave us.')
 param keyVaultUri string
 
 @description('Where telemetry goes.')
@@ -143,6 +143,9 @@ var settings = {
   CosmosDatabase: cosmosDatabase
   SqlConnection: sqlUrl
   AZURE_CLIENT_ID: commandIdentity.clientId
+  // both are put into the vault by hand (docs/deploy.md); the app never shows them
+  STRIPE_SECRET_KEY: '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/stripe-secret-key)'
+  STRIPE_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/stripe-webhook-secret)'
   RelaySchedule: relaySchedule
   WatchSchedule: watchSchedule
   PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
@@ -174,6 +177,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    keyVaultReferenceIdentity: hostIdentity.id
     virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
     siteConfig: {
       minTlsVersion: '1.2'
@@ -222,6 +226,8 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           '/api/health/ready'
           '/api/openapi.json'
           '/api/asyncapi.json'
+          // the payment provider calls it, and its signature is looked at
+          '/api/payments/webhook'
           '/api/docs'
           '/api/docs/docs.js'
           '/api/docs/favicon-32x32.png'

@@ -1,4 +1,5 @@
-// The vault of the Functions host's own keys, such as the one for /admin. The system itself has no secrets.
+// The vault of the Functions host's own keys, such as the one for /admin, and of the secrets at the payment provider, which
+// the platform reads as the host's identity.
 
 import { tagValues } from 'types.bicep'
 import { roles } from 'roles.bicep'

@@ -43,6 +43,10 @@ COMMAND_SIDE = {
     "customers.customers": "SELECT, INSERT, UPDATE",
     "customers.addresses": "SELECT, INSERT, UPDATE, DELETE",
     "customers.emails": "SELECT, INSERT, DELETE",
+    "payments.event_log": _LOG,
+    "payments.payments": "SELECT, INSERT, UPDATE",
+    "payments.refunds": "SELECT, INSERT, UPDATE",
+    "payments.inbox": "SELECT, INSERT",  # as above
     "operations.audit": "SELECT, INSERT",
 }
 """What commands, relays, the copies of other contexts' data and operations need."""
@@ -65,8 +69,12 @@ QUERY_SIDE = {
     "customers.customers": "SELECT",
     "customers.addresses": "SELECT",
     "customers.emails": "SELECT",
+    "payments.event_log": "SELECT",
+    "payments.payments": "SELECT",
+    "payments.refunds": "SELECT",
 }
-"""What projections need to fill gaps, to find the documents that show a name, and to rebuild; and what shows customers.
+"""What projections need to fill gaps, to find the documents that show a name, and to rebuild; and what shows customers
+and payments.
 It cannot write."""
 
 ROLES = {"command_side": COMMAND_SIDE, "query_side": QUERY_SIDE}

@@ -26,8 +26,9 @@ from shared.frame.platform.identity import credential
 from shared.frame.sql.engines import Credential, sql_engine
 from shared.frame.sql.errors import error_number, is_transient
 from shared.ordering import tables as ordering
+from shared.payments import tables as payments
 
-CONTEXTS = (ordering, catalog, customers)
+CONTEXTS = (ordering, catalog, customers, payments)
 OWNERS = (*CONTEXTS, operations)
 """All that have tables, in a schema of their own."""
 VERSIONS = "dbo"

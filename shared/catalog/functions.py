@@ -1,6 +1,5 @@
 """The catalogue: its commands, the products with what there is of them, and the queries that show them."""
 
-from typing import get_args
 from uuid import UUID
 
 from shared.catalog.commands.add_product import add_product
@@ -29,10 +28,10 @@ from shared.frame.platform.output import Answer
 from shared.frame.read_side.partitions import OfAggregates
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
-from shared.ordering.events import UPCASTS, OrderEvent
+from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent
 from shared.roles import Role
 
-ORDERS = EventCodec[OrderEvent](get_args(OrderEvent.__value__), UPCASTS)
+ORDERS = EventCodec[OrderEvent](ON_TOPIC, UPCASTS)
 
 
 class ProductAdded(Answer):

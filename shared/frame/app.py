@@ -1,5 +1,6 @@
 """What contexts are wired to: the settings' databases, containers and topics."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import sqlalchemy as sa
@@ -69,3 +70,7 @@ class App:
     def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Publishes:
         """Give a context's way out."""
         return Outbox(self.settings, engine, log, schema, topic)
+
+    def service[Adapter](self, make: Callable[[Mapping[str, str]], Adapter]) -> Adapter:
+        """Give what speaks to a system of others, made of the settings that it names itself."""
+        return make(self.settings.every)

@@ -28,7 +28,16 @@ from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_model import ReadModel, VersionInLog
 from shared.frame.read_side.rebuildable import Derived, View
 from shared.frame.read_side.shape import Shapes
-from shared.frame.routes import CommandHandler, CommandRoute, Created, LookUp, QueryHandler, QueryRoute, Subscriber
+from shared.frame.routes import (
+    CommandHandler,
+    CommandRoute,
+    Created,
+    Hook,
+    LookUp,
+    QueryHandler,
+    QueryRoute,
+    Subscriber,
+)
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog
@@ -63,9 +72,10 @@ class Context[Event]:
     consumers: list[Consumer] = field(default_factory=list)
     read_models: dict[str, ReadModel[Event]] = field(default_factory=dict)
     subscribers: list[Subscriber] = field(default_factory=list)
-    watches: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     operated: list[CommandRoute] = field(default_factory=list)
     sweeps: dict[str, Callable[[], None]] = field(default_factory=dict)
+    hooks: list[Hook] = field(default_factory=list)
+    watches: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -247,6 +257,36 @@ class Context[Event]:
 
         self.consumers.append(Consumer(trigger, topic, subscription, consume))
 
+    def acts(self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]) -> None:
+        """Declare what this context's own events make it do elsewhere, such as to call a system of others.
+
+        Args:
+            trigger: the function's name in Azure.
+            subscription: of the context's topic.
+            act: does it; it is safe to repeat. What it needs and is away is waited for, if it says so (Unavailable).
+        """
+
+        async def consume(envelope: Envelope) -> None:
+            codec = self.log.codec
+            await act(await self.published.whole(codec.open(envelope), codec))
+
+        self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
+
+    def watch(self, watch: Callable[[], Awaitable[None]]) -> None:
+        """Declare what is looked after from time to time (WatchSchedule); it is safe to repeat."""
+        self.watches[watch.__name__] = watch
+
+    def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
+        """Declare where another system tells that something happened, to be asked about: what it says proves nothing.
+
+        Args:
+            name: the function's name in Azure.
+            path: the route, which takes POST, and is open to everybody.
+            signature_header: the header that has its signature, which is its credential.
+            hear: takes a body and that header in, on a thread; raises NotSigned where the signature is another's.
+        """
+        self.hooks.append(Hook(name, path, signature_header, hear))
+
     def holds(self, aggregates: AggregatesOf) -> None:
         """Declare which aggregates are an owner's: all that their events say is what is held of them."""
         self.app.held.append(Held(self.name, self.log, self.reader, aggregates))
@@ -257,7 +297,7 @@ class Context[Event]:
         async def tell() -> None:
             figures(self.name, await REBUILDING.run(read_from, self.reader, read))
 
-        self.watches.append(tell)
+        self.watches[f"{self.name} figures {len(self.watches)}"] = tell
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system listens to these events, and that its contract is kept.

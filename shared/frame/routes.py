@@ -82,6 +82,21 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
+class Hook:
+    """Where another system tells that something happened; what is not named here is as in CommandRoute.
+
+    Attributes:
+        signature_header: the header that has its signature, which is its credential.
+        hear: takes a body and that header in, on a thread.
+    """
+
+    name: str
+    path: str
+    signature_header: str
+    hear: Callable[[bytes, str | None], None]
+
+
+@dataclass(frozen=True, slots=True)
 class QueryRoute:
     """A declared query; what is not named here is as in CommandRoute.
 

@@ -54,6 +54,12 @@ class StaleVersion(Refusal):
     code = "stale-version"
 
 
+class NotSigned(Refusal):
+    """What came is not signed by whom it should be from (HTTP 403)."""
+
+    code = "not-signed"
+
+
 RETRY_AFTER = 1
 """Seconds after which a caller may try again where nothing better is known."""
 

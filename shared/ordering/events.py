@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid5
 
 from shared.kernel.personal import Personal
@@ -334,3 +334,6 @@ UPCASTS: dict[type[Any], Callable[[Any], OrderEvent]] = {
     OrderStockChangedV1: stock_changed,
 }
 """What events that are not written any more are read as."""
+
+ON_TOPIC = (*get_args(OrderEvent.__value__), *get_args(FulfilmentEvent.__value__))
+"""Every class of this context's topic: whoever listens to it meets all of them."""

@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
+from shared.kernel.personal import Personal
+
 
 class DeclineReason(StrEnum):
     """Why a payment was not authorised, as far as it helps whoever pays to do better."""
@@ -109,12 +111,17 @@ class PaymentVoidedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRefundRequestedV1:
-    """A part of what was taken, or all of it, is to be given back."""
+    """A part of what was taken, or all of it, is to be given back.
+
+    Attributes:
+        reason: what somebody said why; None: the order was cancelled.
+    """
 
     order_id: UUID
     refund_id: UUID
     currency: str
     amount: Decimal
+    reason: Personal | None
 
 
 @dataclass(frozen=True, slots=True)

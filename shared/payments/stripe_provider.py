@@ -7,9 +7,9 @@ recorded: so whatever happens later, the intent itself tells what is so. Idempot
 the step. Stripe keeps a key with its answer, a 500 as well: a step whose key is used up by one goes on with the next.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any, Self, override
 from uuid import UUID
 
 from shared.kernel.money import CURRENCIES, Money
@@ -18,6 +18,7 @@ from shared.payments.domain.provider import (
     Declined,
     Gone,
     Held,
+    NotFromProvider,
     Outcome,
     PaymentProvider,
     ProviderUnavailable,
@@ -52,16 +53,14 @@ REFUSED = frozenset({"resource_missing", "payment_method_unactivated", "amount_t
 """Codes of requests that no later try makes better, and another token may."""
 
 
-class NotFromStripe(Exception):
-    """Somebody else sent a webhook."""
-
-
 class NotPayable(Exception):
     """Stripe takes no such amount, whatever the card."""
 
 
 class StripeProvider(PaymentProvider):
     """One account of Stripe. The library comes with the first call: a cold start need not wait for it."""
+
+    signature_header = "Stripe-Signature"
 
     def __init__(self, key: str, api: str = API, webhook_secret: str = "") -> None:
         """Prepare; nothing connects yet.
@@ -75,6 +74,15 @@ class StripeProvider(PaymentProvider):
         self._api = api
         self._webhook_secret = webhook_secret
         self._made: stripe.StripeClient | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Make one of the settings. Without a key every call says that there is none: payments wait for it."""
+        return cls(
+            environment.get("STRIPE_SECRET_KEY", ""),
+            environment.get("STRIPE_API") or API,
+            environment.get("STRIPE_WEBHOOK_SECRET", ""),
+        )
 
     @override
     def open(self, payment: UUID, amount: Money) -> str | Declined:
@@ -156,20 +164,14 @@ class StripeProvider(PaymentProvider):
     def client_secret(self, reference: str) -> str:
         return str(self._retrieve(reference).client_secret)
 
+    @override
     def told(self, body: bytes, signature: str | None) -> UUID | None:
-        """Give the payment that a webhook is about; None: it is about none of ours.
-
-        A webhook is a reason to look at the payment, and no more: it may be late, or come twice.
-
-        Raises:
-            NotFromStripe: the signature is not Stripe's, or is older than five minutes.
-        """
         import stripe  # noqa: PLC0415  # as above
 
         try:
             event: Any = stripe.Webhook.construct_event(body, signature, self._webhook_secret)
         except (stripe.SignatureVerificationError, ValueError):
-            raise NotFromStripe("The webhook is not signed by the payment provider.") from None
+            raise NotFromProvider("The webhook is not signed by the payment provider.") from None
         about = event.data.object
         metadata = getattr(about, "metadata", None)
         named = _get(metadata, "payment") if metadata else None
@@ -210,6 +212,8 @@ class StripeProvider(PaymentProvider):
 
     @property
     def _client(self) -> "stripe.StripeClient":
+        if not self._key:
+            raise ProviderUnavailable("no account at the payment provider is set up: STRIPE_SECRET_KEY")
         if self._made is None:
             import stripe  # noqa: PLC0415  # its 200 modules are loaded when somebody pays
 

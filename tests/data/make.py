@@ -50,7 +50,7 @@ def main() -> None:
 
 @contextmanager
 def _running(source: Path, data: Path) -> Iterator[str]:
-    ports = ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0"]
+    ports = ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0"]
     command = [sys.executable, "-m", "infra.local.up", "--data", str(data), *ports]
     with subprocess.Popen(command, cwd=source) as supervisor:
         try:

@@ -3,13 +3,16 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1
 from tests.support.api import client
+from tests.support.fulfilment import ask
 from tests.support.stack import Stack
 
 TIMEOUT = 30.0
@@ -23,6 +26,7 @@ class Api(AbstractContextManager["Api"]):
     """A client of one stack: the shop with every role, or whoever the token says."""
 
     def __init__(self, stack: Stack, token: str | None = None) -> None:
+        self.stack = stack
         self.http = client(stack, token)
         self.http.base_url = httpx.URL(f"{stack.base_url}/api")
 
@@ -94,12 +98,31 @@ class Api(AbstractContextManager["Api"]):
         details: dict[str, Any] = self.read(f"/orders/{order_id}", customerId=customer_id, minVersion=version)
         return details
 
+    def payment(self, status: str, customer_id: str | None = None) -> str:
+        """Have a payment of 49.80 euros come to a status; the order's id."""
+        order, customer = uuid4(), UUID(customer_id or str(uuid4()))
+        token = TOKENS.get(status, "pm_card_visa")
+        ask(self.stack, AuthorisationAskedV1(order, customer, "EUR", Decimal("49.80"), token, 1))
+
+        def is_at(status: str) -> bool:
+            answer = self.get(f"/orders/{order}/payment", customerId=str(customer))
+            return answer.status_code == httpx.codes.OK and answer.json()["status"] == status
+
+        if status == "captured":
+            eventually(lambda: is_at("authorised"), "the payment is authorised")
+            ask(self.stack, CaptureAskedV1(order))
+        eventually(lambda: is_at(status), f"the payment is {status}")
+        return str(order)
+
     def bring(self, order_id: str, status: str) -> None:
         """Bring an order that has items from Created to a status."""
         for verb in WAY_TO[status]:
             body = {"reason": "changed my mind"} if verb == "cancel" else None
             assert self.post(f"/orders/{order_id}/{verb}", body).status_code == 204
 
+
+TOKENS = {"declined": "pm_card_visa_chargeDeclined", "actionRequired": "pm_card_authenticationRequired"}
+"""Which card leads to which status of a payment."""
 
 WAY_TO = {
     "Created": (),

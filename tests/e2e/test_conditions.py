@@ -96,6 +96,12 @@ CHANGES: dict[str, Callable[[Api], Command]] = {
     "POST orders/{orderId}/submit": lambda api: on_order(api, "submit", "Created"),
     "POST orders/{orderId}/confirm": lambda api: on_order(api, "confirm", "Submitted"),
     "POST orders/{orderId}/complete": lambda api: on_order(api, "complete", "Confirmed"),
+    "POST orders/{orderId}/payment": lambda api: Command(
+        f"/orders/{api.payment('declined')}/payment", {"token": "pm_card_visa"}, 3
+    ),
+    "POST orders/{orderId}/refund": lambda api: Command(
+        f"/orders/{api.payment('captured')}/refund", {"amount": "1.00", "reason": "r"}, 5
+    ),
     "POST orders/{orderId}/cancel": lambda api: on_order(api, "cancel", "Created", {"reason": "no"}),
 }
 CREATIONS: dict[str, Callable[[Api], Command]] = {
@@ -122,8 +128,9 @@ QUERIES: dict[str, Callable[[str, str, str], str]] = {
     "GET ops/events": lambda _customer, order, _product: f"/ops/events?of={order}",
     "GET ops/deliveries": lambda _customer, order, _product: f"/ops/deliveries?eventId={order}",
 }
-ELSEWHERE = {"GET customers"}
-"""Answers as `GET customers/{customerId}` does, and is tried in test_profiles.py."""
+ELSEWHERE = {"GET customers", "GET orders/{orderId}/payment"}
+"""The first answers as `GET customers/{customerId}` does, and is tried in test_profiles.py; payments are in
+test_payments.py."""
 CHANGING = {
     "GET ops/projections",
     "GET ops/projections/{view}",

@@ -19,7 +19,7 @@ from tests.support.stack import Stack, running_stack
 
 AT_ONCE = 8
 ROUNDS = 7
-NAMES = ("host", "servicebus", "cosmos")
+NAMES = ("host", "servicebus", "cosmos", "payments")
 LONGEST_PAUSE = 2.0
 """Seconds from a recovery to the next kill at most. A process that lived for less than five seconds five times in a row
 counts as one that fails at starting; so it must not be much less."""

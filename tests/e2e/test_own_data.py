@@ -79,6 +79,8 @@ TRIED_ON_CUSTOMERS: dict[str, Callable[[str], tuple[str, str, Any]]] = {
 }
 """What customers may do to themselves."""
 TRIED_BELOW = {
+    "get_order_payment",
+    "post_order_payment",
     "post_order",
     "post_product_rating",
     "get_order",
@@ -166,6 +168,21 @@ def test_a_rating_of_another_customer_is_refused_as_one_of_nobody(two: Two) -> N
         assert (shown["userRating"], shown["ratingCount"]) == (5.0, 1)
     whose = two.stranger.get(f"/products/{two.product_id}", customerId=two.victim_id, minRatingVersion=1)
     problem(whose, 404, "customer-not-found")
+
+
+def test_anothers_payment_is_answered_as_one_that_does_not_exist(two: Two) -> None:
+    order_id = two.shop.payment("declined", two.victim_id)
+    told = set()
+    for id_ in (order_id, str(uuid4())):
+        for answer in (
+            two.stranger.post(f"/orders/{id_}/payment", {"token": "pm_card_visa"}),
+            two.stranger.get(f"/orders/{id_}/payment", customerId=two.stranger_id),
+        ):
+            told.add(problem(answer, 404, "payment-not-found")["detail"].replace(id_, "ID"))
+    assert len(told) == 1
+    problem(two.stranger.get(f"/orders/{order_id}/payment", customerId=two.victim_id), 404, "customer-not-found")
+    problem(two.victim.post(f"/orders/{order_id}/refund", {"reason": "I want it"}), 403, "forbidden")
+    assert two.victim.post(f"/orders/{order_id}/payment", {"token": "pm_card_visa"}).status_code == 204
 
 
 def test_customers_see_the_catalogue_in_lists(two: Two) -> None:

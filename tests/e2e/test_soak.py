@@ -24,7 +24,7 @@ async def test_it_judges_the_memory_of_each_process_and_the_lag_and_compares_wit
     code = await soaking.soak(running, options, Console(file=said, width=100))
 
     printed = said.getvalue()
-    processes = ("host", "the worker of host", "servicebus", "cosmos")
+    processes = ("host", "the worker of host", "servicebus", "cosmos", "payments")
     for row in (*(f"memory of {process}" for process in processes), "lag, median"):
         assert row in printed
     assert "30 orders" in printed

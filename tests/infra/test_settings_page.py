@@ -79,7 +79,9 @@ def sample() -> set[str]:
 
 
 def given_by_up(tmp_path: Path) -> set[str]:
-    options = _parser().parse_args(["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0"])
+    options = _parser().parse_args(
+        ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0"]
+    )
     return set(_plan(options, tmp_path).settings)
 
 

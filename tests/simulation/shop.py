@@ -19,6 +19,7 @@ from shared.ordering import tables as ordering
 from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.fulfil_order import Fulfilling
 from shared.ordering.domain.fulfilment import Deadline
+from shared.payments import tables as payments
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, unpublished
@@ -30,7 +31,7 @@ from tests.simulation.scheduler import Crash, Scheduler
 from tests.support.containers import OneGeneration
 from tests.support.wiring import Wiring, contexts
 
-CONTEXTS = (ordering, catalog, customers)
+CONTEXTS = (ordering, catalog, customers, payments)
 REBUILT = 0.3
 """How many shops rebuild a view."""
 

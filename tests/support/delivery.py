@@ -15,6 +15,7 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.write_side.relay import Relay
 from shared.ordering import tables as ordering
 from shared.ordering.reference_data import NotCopiedYet
+from shared.payments import tables as payments
 from tests.support.shop import Shop
 from tests.support.topic import KeptTopic
 
@@ -30,6 +31,7 @@ class Delivery:
     order_events: KeptTopic = field(default_factory=KeptTopic)
     product_events: KeptTopic = field(default_factory=KeptTopic)
     customer_events: KeptTopic = field(default_factory=KeptTopic)
+    payment_events: KeptTopic = field(default_factory=KeptTopic)
 
     def __post_init__(self) -> None:
         wired = self.shop.wired({"orders": self.orders, "catalog": self.products, "related": self.related})
@@ -41,10 +43,12 @@ class Delivery:
         Relay(self.shop.ordering_engine, ordering.LOG, self.order_events).run()
         Relay(self.shop.catalog_engine, catalog.LOG, self.product_events).run()
         Relay(self.shop.customers_engine, customers.LOG, self.customer_events).run()
+        Relay(self.shop.payments_engine, payments.LOG, self.payment_events).run()
         sent = {
             "order-events": self.order_events.sent,
             "product-events": self.product_events.sent,
             "customer-events": self.customer_events.sent,
+            "payment-events": self.payment_events.sent,
         }
         pending = [
             (consumer.consume, envelope)
@@ -52,7 +56,7 @@ class Delivery:
             for envelope in sent[consumer.topic]
             for _ in range(chance.choice((1, 1, 2)))
         ]
-        for topic in (self.order_events, self.product_events, self.customer_events):
+        for topic in (self.order_events, self.product_events, self.customer_events, self.payment_events):
             topic.sent = chance.sample(topic.sent, len(topic.sent) // 8)  # some come again, much later
         chance.shuffle(pending)
         while pending:

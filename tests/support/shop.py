@@ -48,6 +48,7 @@ class Shop:
     url: str
     engines: Mapping[str, sa.Engine]
     commits: Commits = field(default_factory=Commits)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ordering_engine(self) -> sa.Engine:
@@ -64,10 +65,20 @@ class Shop:
         """The engine of the customers."""
         return self.engines["customers"]
 
+    @property
+    def payments_engine(self) -> sa.Engine:
+        """The engine of payments."""
+        return self.engines["payments"]
+
     def wired(self, containers: Mapping[str, ContainerProxy] | None = None) -> Contexts:
         """The contexts as they declare themselves, with these containers for their read models."""
         return contexts(
-            Wiring(self.engines, partial(OneGeneration, containers=containers or {}), lambda _: self.commits)
+            Wiring(
+                self.engines,
+                partial(OneGeneration, containers=containers or {}),
+                lambda _: self.commits,
+                environment=self.environment,
+            )
         )
 
     @cached_property
@@ -88,6 +99,11 @@ class Shop:
     def customers(self) -> WriteSide:
         """Carries out the customers' commands."""
         return self._contexts["customers"].writes
+
+    @property
+    def payments(self) -> WriteSide:
+        """Carries out the commands of payments."""
+        return self._contexts["payments"].writes
 
     def customer(self, name: str = "Ada") -> UUID:
         """Register a customer whom ordering knows."""

@@ -149,7 +149,7 @@ def running_stack(
         place.mkdir(parents=True, exist_ok=True)
         output = Path(scratch) / "output.txt"
         command = [sys.executable, "-m", "infra.local.child", "infra.local.up", "--data", str(place)]
-        command += ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0"]
+        command += ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0"]
         for name, value in settings.items():
             command += ["--setting", f"{name}={value}"]
         with (

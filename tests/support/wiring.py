@@ -1,6 +1,7 @@
 """The contexts as they declare themselves, wired to what a test has in place of Azure's services."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, override
 
 import sqlalchemy as sa
@@ -43,6 +44,7 @@ class Wiring(App):
         generations: Callable[[str, str], Generations],
         committed: Callable[[str], Callable[[], None]],
         lines: Lines | None = None,
+        environment: Mapping[str, str] = {},
     ) -> None:
         """Prepare.
 
@@ -51,8 +53,9 @@ class Wiring(App):
             generations: by the name of the read model and its container.
             committed: gives what a context's write side calls after each commit, by its schema.
             lines: where commands on one aggregate stand in line.
+            environment: the settings of what speaks to systems of others.
         """
-        super().__init__(NOWHERE, ReadModels(NOWHERE), lines=lines)
+        super().__init__(replace(NOWHERE, every=environment), ReadModels(NOWHERE), lines=lines)
         self._engines = engines
         self._generations = generations
         self._committed = committed

@@ -33,7 +33,7 @@ def own_stack() -> Iterator[stack.Stack]:
         data, output = Path(scratch) / "data", Path(scratch) / "output.txt"
         data.mkdir()
         command = [sys.executable, "-m", "infra.local.child", "infra.local.up", "--data", str(data)]
-        command += ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0"]
+        command += ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0"]
         with (
             output.open("wb") as file,
             subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=file, stderr=file) as process,

@@ -2,3 +2,6 @@
 
 No money moves, and it is not for production. It knows nothing of the shop.
 """
+
+KEY = "sk_test_local"
+SECRET = "whsec_local"  # noqa: S105 -- of a development engine, and printed in its help

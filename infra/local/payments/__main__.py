@@ -12,14 +12,13 @@ from pathlib import Path
 
 import uvicorn
 
+from infra.local.payments import KEY, SECRET
 from infra.local.payments.app import Api
 from infra.local.payments.ledger import Ledger
 from infra.local.payments.webhooks import Webhooks
 
 log = logging.getLogger("payments")
 
-KEY = "sk_test_local"
-SECRET = "whsec_local"  # noqa: S105 -- of a development engine, and printed in its help
 GRACE = 3
 """Seconds that requests have to end when the engine is told to."""
 

@@ -174,7 +174,13 @@ class Api:
         return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": data}
 
     async def _read_ledger(self, _: Request) -> Response:
-        return JSONResponse({"movements": self._ledger.movements(), "undelivered": self._ledger.undelivered()})
+        return JSONResponse(
+            {
+                "movements": self._ledger.movements(),
+                "undelivered": self._ledger.undelivered(),
+                "faults": self._ledger.expected(),
+            }
+        )
 
     async def _set_fault(self, request: Request) -> Response:
         if request.method == "DELETE":

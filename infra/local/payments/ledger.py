@@ -142,6 +142,10 @@ class Ledger:
                     return float(seconds)
         return None
 
+    def expected(self) -> int:
+        """Count the faults that are still to come."""
+        return int(self._all("SELECT coalesce(sum(times), 0) FROM fault")[0][0])
+
     def heal(self) -> None:
         """Let nothing go wrong any more."""
         self._all("DELETE FROM fault")

@@ -11,17 +11,59 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from infra.local.payments.__main__ import KEY, SECRET
+from infra.local.payments import KEY, SECRET
 
 TIMEOUT = 30.0
 """Seconds that it has to start or to end, on a machine that runs other things."""
 
 
-class Engine:
-    """A running provider, which ends with the process that started it.
+class Control:
+    """A provider that runs somewhere, as tests hold it in hand.
 
     Attributes:
         url: its address, http://127.0.0.1:PORT.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+
+    def movements(self) -> list[dict[str, Any]]:
+        """Give what money has moved, in order."""
+        return list(self._ask("GET", "/engine/ledger")["movements"])
+
+    def undelivered(self) -> int:
+        """Count the deliveries that are still to be made."""
+        return int(self._ask("GET", "/engine/ledger")["undelivered"])
+
+    def faults(self) -> int:
+        """Count what is still to go wrong."""
+        return int(self._ask("GET", "/engine/ledger")["faults"])
+
+    def expect(self, kind: str, path: str = "", times: int = 1, seconds: float = 0) -> None:
+        """Let something go wrong; see FAULTS of the application."""
+        self._ask("POST", "/engine/faults", {"kind": kind, "path": path, "times": times, "seconds": seconds})
+
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        self._ask("DELETE", "/engine/faults")
+
+    def authenticate(self, intent: str, *, successful: bool = True) -> None:
+        """Do what the cardholder does in their bank's app."""
+        self._ask("POST", f"/engine/authenticate/{intent}?successful={str(successful).lower()}")
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 -- our own process
+        with self._open(request, timeout=TIMEOUT) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+
+class Engine(Control):
+    """A running provider, which ends with the process that started it.
+
+    Attributes:
         key: the secret API key.
         secret: what its webhooks are signed with.
     """
@@ -39,33 +81,12 @@ class Engine:
             self.process = subprocess.Popen(
                 [*command, "--data", str(data), "--webhook", webhook], stdin=subprocess.PIPE, stderr=said
             )
-            self.url = self._listening(Path(said.name))
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+            super().__init__(self._listening(Path(said.name)))
 
     @property
     def port(self) -> int:
         """Where it listens."""
         return int(self.url.rpartition(":")[2])
-
-    def movements(self) -> list[dict[str, Any]]:
-        """Give what money has moved, in order."""
-        return list(self._ask("GET", "/engine/ledger")["movements"])
-
-    def undelivered(self) -> int:
-        """Count the deliveries that are still to be made."""
-        return int(self._ask("GET", "/engine/ledger")["undelivered"])
-
-    def expect(self, kind: str, path: str = "", times: int = 1, seconds: float = 0) -> None:
-        """Let something go wrong; see FAULTS of the application."""
-        self._ask("POST", "/engine/faults", {"kind": kind, "path": path, "times": times, "seconds": seconds})
-
-    def heal(self) -> None:
-        """Let nothing go wrong any more."""
-        self._ask("DELETE", "/engine/faults")
-
-    def authenticate(self, intent: str, *, successful: bool = True) -> None:
-        """Do what the cardholder does in their bank's app."""
-        self._ask("POST", f"/engine/authenticate/{intent}?successful={str(successful).lower()}")
 
     def stop(self) -> int:
         """Ask it to end; the exit code."""
@@ -76,13 +97,6 @@ class Engine:
         """End it as a crash does."""
         self.process.kill()
         self._ended()
-
-    def _ask(self, method: str, path: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 -- our own process
-        with self._open(request, timeout=TIMEOUT) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
 
     def _ended(self) -> int:
         try:

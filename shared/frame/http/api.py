@@ -9,17 +9,22 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from shared.frame.http.answers import failed, finished
+from shared.frame.http.answers import Bodyless, failed, finished
 from shared.frame.http.callers import admit, require_intent
+from shared.frame.http.requests import raw_body
 from shared.frame.messaging.subscriptions import Consumer, trigger
-from shared.frame.platform.callers import Owners
+from shared.frame.platform.callers import OPEN, Owners
 from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.output import Answer
+from shared.frame.routes import Hook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
 
 PREFIX = "/api"
 """Where all routes begin: routePrefix in host.json."""
+
+HEARD_AT_ONCE = 4
+"""Messages of another system that one process takes in at a time."""
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -43,6 +48,7 @@ class Operation:
         versioned: whether it is about one thing that has a version (ETag).
         role: what a caller needs; OPEN for everybody.
         own: whether owners may do it too, with what is theirs.
+        signature_header: where another system calls, the header with its signature; the body is that system's.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Operation:
     role: str | None
     own: bool
     versioned: bool = True
+    signature_header: str | None = None
 
     @property
     def is_command(self) -> bool:
@@ -209,6 +216,33 @@ class Api:
             )
 
         return register
+
+    def hook(self, hook: Hook) -> None:
+        """Register where another system tells that something happened; it takes turns of its own."""
+        turns = ConcurrencyLimit(HEARD_AT_ONCE, kind="messages of others")
+
+        async def hear(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001  # bound by name
+            body, signature = raw_body(req), req.headers.get(hook.signature_header)
+            await turns.take(lambda: hook.hear(body, signature))
+            return Bodyless(HTTPStatus.NO_CONTENT, {"Cache-Control": "no-store"})
+
+        hear.__name__ = hook.name
+        operation = Operation(
+            name=hook.name,
+            method="POST",
+            route=hook.path,
+            input=None,
+            answer=None,
+            success=HTTPStatus.NO_CONTENT,
+            description=inspect.getdoc(hook.hear) or "",
+            tag=self._tag,
+            can_miss=False,
+            role=OPEN,
+            own=False,
+            versioned=False,
+            signature_header=hook.signature_header,
+        )
+        self._serve(hear, operation)
 
     def consume(self, consumer: Consumer) -> None:
         """Register what a subscription's events do."""

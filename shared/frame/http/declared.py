@@ -27,7 +27,9 @@ def declared(context: Context[Any]) -> Api:
         _serve_query(api, query)
     for consumer in context.consumers:
         api.consume(consumer)
-    api.watches |= {f"{context.name} figures {place}": watch for place, watch in enumerate(context.watches)}
+    for hook in context.hooks:
+        api.hook(hook)
+    api.watches |= context.watches
     api.sweep(f"the relay of {context.topic}", context.outbox.sweep)
     for name, sweep in context.sweeps.items():
         api.sweep(name, sweep)

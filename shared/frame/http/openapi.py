@@ -108,6 +108,15 @@ def _operation(operation: Operation, schemas: dict[str, Schema], owners: Owners 
         else:
             described["parameters"] += [_parameter(field, "query", schema, example) for field in rest]
             headers = [*(["Prefer"] if _waits(rest) else []), "If-None-Match", *headers]
+    if operation.signature_header is not None:
+        signature = {"description": "The caller's signature of the body.", "schema": {"type": "string"}}
+        described["parameters"].append(
+            {"name": operation.signature_header, "in": "header", "required": True, **signature}
+        )
+        described["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": {"type": "object"}, "example": {"type": "something.happened"}}},
+        }
     described["parameters"] += [{"$ref": f"#/components/parameters/{header}"} for header in headers]
     return described
 
@@ -183,6 +192,8 @@ def _errors(operation: Operation) -> list[HTTPStatus]:
         never |= {HTTPStatus.NOT_FOUND}
     if operation.role is OPEN:
         never |= parts.OF_CALLERS
+    if operation.signature_header is not None:
+        never -= parts.OF_HOOKS
     return [status for status in parts.ERRORS if status not in never]
 
 
@@ -210,6 +221,8 @@ def _response_name(status: HTTPStatus) -> str:
 
 
 def _who(operation: Operation, owners: Owners | None) -> str:
+    if operation.signature_header is not None:
+        return "For the system whose signature it has, and for nobody else."
     if operation.role is OPEN:
         return "Open to everybody."
     return (

@@ -74,7 +74,7 @@ ERRORS = {
     HTTPStatus.UNAUTHORIZED: Error(
         "There is no valid token. In Azure the platform may say so itself, without a body.", "unauthenticated"
     ),
-    HTTPStatus.FORBIDDEN: Error("The caller does not have the role that this needs.", "forbidden"),
+    HTTPStatus.FORBIDDEN: Error("The caller does not have the role that this needs, or the signature.", "forbidden"),
     HTTPStatus.NOT_FOUND: Error("What is named does not exist, or not for this caller.", "not-found"),
     HTTPStatus.CONFLICT: Error(
         "The rules forbid it in the present state; `type` says which rule. `closed-for-changes`: one thing takes "
@@ -103,6 +103,9 @@ OF_COMMANDS = {
 }
 """Errors that no query has."""
 
+
+OF_HOOKS = {HTTPStatus.FORBIDDEN, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+"""Errors that a route has which another system calls, though it is open."""
 
 OF_CALLERS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 """Errors that no open route has."""

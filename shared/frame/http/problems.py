@@ -14,7 +14,7 @@ from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.sql.errors import is_full, is_transient
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
-from shared.kernel.refusals import InputError, Invalid, NotFound, Refusal, StaleVersion, Unavailable
+from shared.kernel.refusals import InputError, Invalid, NotFound, NotSigned, Refusal, StaleVersion, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +109,8 @@ def _status(refusal: Refusal) -> HTTPStatus:
             return HTTPStatus.NOT_FOUND
         case StaleVersion():
             return HTTPStatus.PRECONDITION_FAILED
+        case NotSigned():
+            return HTTPStatus.FORBIDDEN
         case _:
             return HTTPStatus.CONFLICT
 

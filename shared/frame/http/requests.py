@@ -150,17 +150,27 @@ def correlation_id(req: func.HttpRequest, context: func.Context) -> str:
     return trace[1] if trace else context.invocation_id
 
 
-def _body(req: func.HttpRequest) -> dict[str, Any]:
-    raw = req.get_body()
+def raw_body(req: func.HttpRequest) -> bytes:
+    """Give the body as it came.
+
+    Raises:
+        Problem: it is too large, or came in chunks.
+    """
+    raw: bytes = req.get_body()
     if not raw and req.headers.get("Transfer-Encoding"):
         # the Functions host goes by Content-Length and hands a chunked body on empty
         detail = "The body came in chunks, which are not taken here: send it with a Content-Length."
         raise Problem(HTTPStatus.LENGTH_REQUIRED, "length-required", detail)
-    if not raw:
-        return {}
     if len(raw) > MAX_BODY:
         detail = f"The body has {len(raw)} bytes; at most {MAX_BODY} are taken."
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", detail)
+    return raw
+
+
+def _body(req: func.HttpRequest) -> dict[str, Any]:
+    raw = raw_body(req)
+    if not raw:
+        return {}
     if not is_json(req.headers.get("Content-Type")) or req.headers.get("Content-Encoding"):
         detail = "The body should be application/json in UTF-8, without a content encoding."
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media-type", detail)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.frame.sql.errors import is_full, is_transient
+from shared.kernel.refusals import Unavailable
 
 TIMEOUT = 300.0
 """Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
@@ -65,4 +66,8 @@ def is_away(error: Exception) -> bool:
     """Whether an error tells of a store that is away rather than of work that cannot be done."""
     if isinstance(error, HttpResponseError):
         return error.status_code in AWAY
-    return isinstance(error, AzureError | PoolTimeoutError | OSError) or is_transient(error) or is_full(error)
+    return (
+        isinstance(error, AzureError | PoolTimeoutError | OSError | Unavailable)
+        or is_transient(error)
+        or is_full(error)
+    )

@@ -34,7 +34,7 @@ _W3C = TraceContextTextMapPropagator()
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric of a context's own: how much there is of something at this moment.
+    """A metric of a context's own: how much there is of something at this moment, or how often something happened.
 
     Attributes:
         name: `tandem.` and what it is about.
@@ -53,6 +53,7 @@ class Instruments:
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
         self._gauges: dict[Figure, metrics._Gauge] = {}
+        self._counters: dict[Figure, metrics.Counter] = {}
 
         def seconds(name: str, description: str) -> metrics.Histogram:
             return meter.create_histogram(
@@ -90,6 +91,12 @@ class Instruments:
         if figure not in self._gauges:
             self._gauges[figure] = self._meter.create_gauge(figure.name, figure.unit, figure.description)
         return self._gauges[figure]
+
+    def counter(self, figure: Figure) -> metrics.Counter:
+        """Give the counter of what a context counts."""
+        if figure not in self._counters:
+            self._counters[figure] = self._meter.create_counter(figure.name, figure.unit, figure.description)
+        return self._counters[figure]
 
 
 tracer = trace.get_tracer(NAME)
@@ -226,6 +233,11 @@ def figures(context: str, values: Mapping[Figure, float]) -> None:
     """Tell a context's own figures."""
     for figure, value in values.items():
         instruments.gauge(figure).set(value, {"tandem.context": context})
+
+
+def count(figure: Figure, attributes: Mapping[str, str]) -> None:
+    """Count one more of what a context counts."""
+    instruments.counter(figure).add(1, attributes)
 
 
 def request_charge(response: PipelineResponse[Any, Any]) -> None:

@@ -139,7 +139,7 @@ class Payment(Aggregate[PaymentEvent]):
         if self.status not in (PaymentStatus.VOIDED, PaymentStatus.LAPSED) and not self.void_requested:
             self._record_step(PaymentVoidRequestedV1(self.order_id))
 
-    def request_refund(self, refund_id: UUID, amount: Decimal | None = None) -> None:
+    def request_refund(self, refund_id: UUID, amount: Decimal | None = None, reason: str | None = None) -> None:
         """Ask that something be given back, all that is left by default; the same refund again changes nothing."""
         if self.status is not PaymentStatus.CAPTURED:
             raise self._forbids("refunded", "captured")
@@ -161,7 +161,7 @@ class Payment(Aggregate[PaymentEvent]):
                 f"Of the payment of order {self.order_id} {left} {currency} can be given back.",
                 [InputError("/amount", f"is more than {left} {currency}")],
             )
-        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted))
+        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted, reason))
 
     @property
     def left(self) -> Money:

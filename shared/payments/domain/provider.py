@@ -1,15 +1,23 @@
 """Who moves the money, as payments need them. Every call is safe to repeat: it says what is so in the end."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 from uuid import UUID
 
 from shared.kernel.money import Money
+from shared.kernel.refusals import NotSigned, Unavailable
 from shared.payments.events import DeclineReason
 
 
-class ProviderUnavailable(Exception):
+class ProviderUnavailable(Unavailable):
     """It is not known whether it was done, or it was not done; the same call later tells, and does it."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("payment-provider-unavailable", detail)
+
+
+class NotFromProvider(NotSigned):
+    """Somebody else sent a webhook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,13 @@ type Outcome = Held | Taken | Declined | ActionRequired | Gone
 
 
 class PaymentProvider(Protocol):
-    """The provider. Every method raises ProviderUnavailable."""
+    """The provider. Every method that calls it raises ProviderUnavailable.
+
+    Attributes:
+        signature_header: the header in which it signs its webhooks.
+    """
+
+    signature_header: ClassVar[str]
 
     def open(self, payment: UUID, amount: Money) -> str | Declined:
         """Make a payment known, which holds nothing: its reference there, or Declined where no card can pay it."""
@@ -65,3 +79,12 @@ class PaymentProvider(Protocol):
 
     def client_secret(self, reference: str) -> str:
         """Give what the cardholder's browser needs to show that it is them; for them alone."""
+
+    def told(self, body: bytes, signature: str | None) -> UUID | None:
+        """Give the payment that a webhook is about; None: it is about none of ours.
+
+        A webhook is a reason to look at the payment, and no more: it may be late, or come twice.
+
+        Raises:
+            NotFromProvider: the signature is not the provider's, or is older than five minutes.
+        """

@@ -11,7 +11,7 @@ from tests.support.telemetry import observing
 
 async def told(shop: Shop) -> tuple[float, float, float]:
     """Pieces reserved, pieces waited for, and the age of the oldest submission that waits."""
-    [watch] = shop.wired()["catalog"].watches
+    [watch] = shop.wired()["catalog"].watches.values()
     with observing() as observed:
         await watch()
         points = [observed.points(figure.name) for figure in (RESERVED, WAITING, OLDEST)]

@@ -68,7 +68,7 @@ class Terminal:
 
 @contextmanager
 def window_with_stack(data: Path, until: str = "End everything: Ctrl-C") -> Iterator[tuple[Terminal, running.Stack]]:
-    ports = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0")
+    ports = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0")
     with closing(Terminal(sys.executable, "dev.py", "up", "--data", str(data), *ports)) as terminal, terminal.command:
         try:
             terminal.read_until(until)
@@ -87,7 +87,7 @@ def alive(stack: running.Stack) -> list[str]:
 
 def test_ctrl_c_in_a_terminal_ends_every_process_in_order(tmp_path: Path) -> None:
     with window_with_stack(tmp_path) as (terminal, stack):
-        assert set(alive(stack)) == {"up", "host", "servicebus", "cosmos"}
+        assert set(alive(stack)) == {"up", "host", "servicebus", "cosmos", "payments"}
         terminal.press_ctrl_c()
         shown = terminal.read_until("all ended")
         assert terminal.command.wait(30) == 0, shown

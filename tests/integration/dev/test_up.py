@@ -23,8 +23,8 @@ from infra.local.ports import LOOPBACK, choose, is_free
 from infra.sql.migrate import migrate
 from tests.support.stack import ROOT, Stack, running_stack
 
-FREE = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0")
-NAMES = {"host", "servicebus", "cosmos"}
+FREE = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0")
+NAMES = {"host", "servicebus", "cosmos", "payments"}
 
 
 ENDS_WITHIN = 600.0
@@ -71,7 +71,12 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.mark.parametrize(
     ("option", "name"),
-    [("--port", "functions host"), ("--servicebus-port", "Service Bus engine"), ("--cosmos-port", "Cosmos engine")],
+    [
+        ("--port", "functions host"),
+        ("--servicebus-port", "Service Bus engine"),
+        ("--cosmos-port", "Cosmos engine"),
+        ("--payments-port", "payment provider"),
+    ],
 )
 def test_a_taken_port_is_named_with_the_option_that_changes_it(
     option: str, name: str, listener: socket.socket, tmp_path: Path
@@ -189,7 +194,7 @@ def test_it_prints_what_to_try_next(stack: Stack) -> None:
     assert "\033" not in printed, "colours belong on a terminal"
 
 
-@pytest.mark.parametrize("name", ["cosmos", "servicebus", "host"])
+@pytest.mark.parametrize("name", ["cosmos", "servicebus", "payments", "host"])
 def test_a_killed_process_is_replaced_and_the_stack_is_ready_again(stack: Stack, name: str) -> None:
     others = {other: pid for other, pid in stack.pids.items() if other != name}
     stack.kill(name)
@@ -251,7 +256,7 @@ def test_without_the_host_the_engines_are_prepared_for_core_tools(tmp_path: Path
             assert any("func start" in line for line in supervisor.stdout)
             found = running.find(tmp_path)
             assert found is not None
-            assert set(found.pids) == {"servicebus", "cosmos"}
+            assert set(found.pids) == {"servicebus", "cosmos", "payments"}
             with CosmosClient.from_connection_string(found.settings["CosmosConnection"]) as client:
                 names = [each["id"] for each in client.get_database_client("orders-db").list_containers()]
             assert names == [container["id"] for container in declared]

@@ -321,7 +321,7 @@ def test_refunds_are_shown_in_parts_and_late_news_of_the_payment_says_nothing(sh
     way = submitted(shop)
     way.pay(held(way))
     way.complete()
-    way.pay(taken(way), PaymentRefundRequestedV1(way.order_id, uuid4(), "EUR", Decimal(1)))
+    way.pay(taken(way), PaymentRefundRequestedV1(way.order_id, uuid4(), "EUR", Decimal(1), None))
     part, total = Decimal("2.50"), way.order.total
     way.pay(PaymentRefundedV1(way.order_id, uuid4(), "EUR", part, part))
     assert way.order.payment is not None

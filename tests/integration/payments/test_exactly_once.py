@@ -19,10 +19,10 @@ import stripe
 from infra.local.payments.running import Engine, running
 from shared.kernel.money import Money
 from shared.payments.domain.payment import Payment, PaymentStatus
-from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.performing import perform
-from shared.payments.stripe_provider import NotFromStripe, StripeProvider
+from shared.payments.stripe_provider import StripeProvider
 from tests.support.hook import hook
 
 AMOUNT = Money(Decimal("49.80"), "EUR")
@@ -348,10 +348,10 @@ def test_a_webhook_names_the_payment_that_it_is_about_and_is_believed_only_when_
         assert provider.told(of_another_system, signed) is None
         old = stripe.WebhookSignature.generate_signature_header(body.decode(), engine.secret, int(time.time()) - 600)
         for forged in ((body + b" ", signature), (body, None), (body, "t=1,v1=00"), (body, ""), (body, old)):
-            with pytest.raises(NotFromStripe):
+            with pytest.raises(NotFromProvider):
                 provider.told(*forged)
         for unconfigured in (StripeProvider(engine.key), StripeProvider(engine.key, engine.url, "whsec_other")):
-            with pytest.raises(NotFromStripe):
+            with pytest.raises(NotFromProvider):
                 unconfigured.told(body, signature)
 
 

@@ -23,6 +23,8 @@ from shared.customers.commands.register_customer import RegisterCustomer, regist
 from shared.customers.commands.remove_address import RemoveAddress, remove_address
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.kernel.money import Money
 from shared.kernel.refusals import StaleVersion
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
@@ -32,6 +34,12 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.payments.commands.pay_again import PayAgain, pay_again
+from shared.payments.commands.refund_payment import RefundPayment, refund_payment
+from shared.payments.domain.payment import Payment
+from shared.payments.domain.provider import Declined, Held, Taken
+from shared.payments.events import DeclineReason
+from shared.payments.repository import Payments
 from tests.support.app import app_globals
 from tests.support.shop import SHIPPING, Shop
 
@@ -107,6 +115,20 @@ def rating_again(shop: Shop) -> Prepared:
     return "catalog", rate_product, command, 1
 
 
+def paid(shop: Shop, outcome: Declined | Held) -> UUID:
+    """A payment that the provider has declined, or whose amount it has taken."""
+    payment = Payment.request(uuid4(), uuid4(), Money(Decimal(5), "EUR"), "pm_card_visa")
+    payment.opened("pi_1")
+    payment.settle(outcome)
+    if isinstance(outcome, Held):
+        payment.request_capture()
+        payment.settle(Taken())
+    with UnitOfWork(shop.payments_engine) as work:
+        Payments(work, Metadata()).save(payment)
+        work.commit()
+    return payment.order_id
+
+
 PREPARED: dict[type, Callable[[Shop], Prepared]] = {
     CreateOrder: creating,
     AddItem: adding,
@@ -148,6 +170,18 @@ PREPARED: dict[type, Callable[[Shop], Prepared]] = {
         1,
     ),
     RateProduct: rating_again,
+    PayAgain: lambda shop: (
+        "payments",
+        pay_again,
+        PayAgain(order_id=paid(shop, Declined(DeclineReason.DECLINED)), token="pm_card_visa"),  # noqa: S106  # a test token
+        3,
+    ),
+    RefundPayment: lambda shop: (
+        "payments",
+        refund_payment,
+        RefundPayment(order_id=paid(shop, Held()), amount=Decimal(1), reason="r"),
+        5,
+    ),
     RegisterCustomer: lambda _: (
         "customers",
         register_customer,

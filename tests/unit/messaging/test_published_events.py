@@ -21,12 +21,14 @@ from shared.customers import tables as customers
 from shared.frame.messaging.codec import EventCodec, UnknownEventType
 from shared.frame.messaging.envelope import Envelope
 from shared.ordering import tables as ordering
+from shared.payments import tables as payments
 from tests.support.compatibility import incompatibilities
 
 CODECS: dict[str, EventCodec[Any]] = {
     "ordering": ordering.CODEC,
     "catalog": catalog.CODEC,
     "customers": customers.CODEC,
+    "payments": payments.CODEC,
 }
 EVENTS = [(context, kind) for context, codec in CODECS.items() for kind in codec._types.values()]
 GOLDEN = Path(__file__).parents[1]

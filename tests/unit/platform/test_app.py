@@ -30,7 +30,10 @@ def test_the_relay_timer_sweeps_every_topic_that_there_is() -> None:
 
 def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None:
     watched = {name for api in APIS for name in api.watches}
-    assert watched == {"watch_dead_letters", "continue_rebuilds", "watch_projections", "catalog figures 0"}
+    assert watched == {
+        *("watch_dead_letters", "continue_rebuilds", "watch_projections", "look_after_payments"),
+        *("catalog figures 0", "payments figures 1"),
+    }
 
 
 async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ NOT_PERSONAL = {
     "ProductRenamedV1.name": "of a product",
     "AddProduct.name": "of a product",
     "RenameProduct.name": "of a product",
-    "reference": "of a delivery",
+    "reference": "of a delivery, or of a payment at its provider",
     "StockRecountedV1.reason": "a clerk's, about pieces of a product",
     "RecountStock.reason": "as above",
     "ReplayDeadLetters.reason": "Service Bus's own",

@@ -1,0 +1,52 @@
+"""Follow the fulfilment of orders: note what it asks of payments. It is done afterwards (perform_due.py)."""
+
+from typing import assert_never
+
+from shared.frame.messaging.envelope import Recorded
+from shared.kernel.money import Money
+from shared.ordering.events import (
+    AuthorisationAskedV1,
+    CaptureAskedV1,
+    FulfilmentEvent,
+    OrderEvent,
+    RefundAskedV1,
+    VoidAskedV1,
+)
+from shared.payments.domain.payment import Payment, PaymentStatus
+from shared.payments.repository import Payments
+
+
+def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments: Payments) -> None:
+    """Take one request in. They come in any order, and what was noted before changes nothing.
+
+    Raises:
+        PaymentNotFound: the first request has not arrived; this one comes again.
+    """
+    event = recorded.event
+    match event:
+        case AuthorisationAskedV1():
+            if payments.find(event.order_id) is None:  # a further token was given to the payment itself
+                amount = Money(event.amount, event.currency)
+                payments.save(Payment.request(event.order_id, event.customer_id, amount, event.token))
+            return
+        case CaptureAskedV1() | VoidAskedV1() | RefundAskedV1():
+            payment = payments.load(event.order_id)
+            _ask(payment, event)
+            if payment.changes:
+                payments.save(payment)
+        case _:
+            pass  # what happens to an order asks for nothing here
+
+
+def _ask(payment: Payment, event: CaptureAskedV1 | VoidAskedV1 | RefundAskedV1) -> None:
+    match event:
+        case CaptureAskedV1():
+            if payment.status not in (PaymentStatus.CAPTURED, PaymentStatus.LAPSED):  # the news of it is on its way
+                payment.request_capture()
+        case VoidAskedV1():
+            payment.request_void()
+        case RefundAskedV1():
+            if event.amount is not None or payment.left.amount:
+                payment.request_refund(event.refund_id, event.amount)
+        case _:
+            assert_never(event)

@@ -1,0 +1,28 @@
+"""Pay an order with another token."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, Input
+from shared.payments.repository import Payments
+from shared.story import ORDER_ID
+
+Token = Annotated[str, StringConstraints(pattern="^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
+"""What the payment provider calls a card, such as pm_1MqLiJLkdIwHu7ixUEgbFdYF. A card's number is none."""
+
+
+class PayAgain(Input, json_schema_extra=example(orderId=ORDER_ID, token="pm_card_visa")):  # noqa: S106  # a test token
+    """Try another token after the payment was declined, for as long as the order waits for it."""
+
+    order_id: Id
+    token: Token
+
+
+def pay_again(command: PayAgain, payments: Payments) -> Accepted:
+    """Try it; refused as Payment.try_another says."""
+    payment = payments.load(command.order_id)
+    payment.try_another(command.token)
+    return payments.save(payment)

@@ -1,0 +1,35 @@
+"""Give back what was paid, or a part of it."""
+
+from typing import Annotated
+from uuid import uuid5
+
+from pydantic import Field, StringConstraints
+
+from shared.frame.messaging.envelope import Accepted
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Amount, Id, Input, Text
+from shared.kernel.personal import PERSONAL
+from shared.payments.domain.errors import RefundAlreadyAsked
+from shared.payments.repository import Payments
+from shared.story import ORDER_ID
+
+
+class RefundPayment(Input, json_schema_extra=example(orderId=ORDER_ID, amount="10.00", reason="One cup was broken")):
+    """Give back a part of what was paid for an order, or all that is left of it; 50 times at most.
+
+    Send an `Idempotency-Key`: with the same one it is the same refund.
+    """
+
+    order_id: Id
+    amount: Amount | None = Field(default=None, description="in the order's currency; all that is left by default")
+    reason: Annotated[Text, StringConstraints(min_length=1, max_length=500), PERSONAL]
+
+
+def refund_payment(command: RefundPayment, payments: Payments) -> Accepted:
+    """Ask for it; refused as Payment.request_refund says."""
+    payment = payments.load(command.order_id)
+    refund_id = uuid5(command.order_id, payments.metadata.command_id)
+    if refund_id in payment.refunds:
+        raise RefundAlreadyAsked(f"The refund {refund_id} was asked for before.")
+    payment.request_refund(refund_id, command.amount, command.reason)
+    return payments.save(payment)

@@ -1,0 +1,38 @@
+"""What operators want to know of payments, beside what every context tells; docs/telemetry.md."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from shared.frame.platform.telemetry import Figure, count
+from shared.payments.domain.payment import PaymentStatus
+from shared.payments.events import PaymentDeclinedV1, PaymentEvent
+from shared.payments.tables import PAYMENTS
+
+STEPS = Figure("tandem.payment.steps", "{step}", "What the provider did, by the event that says so")
+ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do, for it was away")
+OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
+
+OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
+    PAYMENTS.c.look_at.is_not(None), PAYMENTS.c.status != sa.literal_column(f"'{PaymentStatus.ACTION_REQUIRED}'")
+)
+"""What waits for a cardholder does not count."""
+
+
+def count_done(event: PaymentEvent) -> None:
+    """Count what the provider did; a decline by its reason."""
+    reason = {"error.type": str(event.reason)} if isinstance(event, PaymentDeclinedV1) else {}
+    count(STEPS, {"tandem.event": type(event).__name__} | reason)
+
+
+def count_failed(step: str) -> None:
+    """Count a step that was not done."""
+    count(ERRORS, {"tandem.step": step})
+
+
+def payment_figures(connection: sa.Connection) -> Mapping[Figure, float]:
+    """Read them: one look at an index of what is due."""
+    since: datetime | None = connection.execute(OLDEST_DUE).scalar()
+    age = 0.0 if since is None else (datetime.now(UTC) - since).total_seconds()
+    return {OLDEST: max(age, 0.0)}

@@ -1,0 +1,47 @@
+"""Payments: what fulfilment asks of them, what the provider does, and what customers and clerks may."""
+
+from typing import get_args
+
+from shared.frame.app import App
+from shared.frame.context import Context
+from shared.frame.messaging.codec import EventCodec
+from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderEvent
+from shared.payments.commands.follow_fulfilment import follow_fulfilment
+from shared.payments.commands.pay_again import pay_again
+from shared.payments.commands.perform_due import Performing
+from shared.payments.commands.refund_payment import refund_payment
+from shared.payments.events import PaymentEvent
+from shared.payments.figures import payment_figures
+from shared.payments.repository import next_payments_of
+from shared.payments.stripe_provider import StripeProvider
+from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.payments.views.order_payment import OrderPayments
+from shared.roles import Role
+
+ASKED = get_args(FulfilmentEvent.__value__)
+"""The events of ordering's topic that ask for something here."""
+
+ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)
+
+
+def payments(app: App) -> Context[PaymentEvent]:
+    """Declare payments; nothing connects yet."""
+    context = Context(app, SCHEMA, LOG, "payment-events", EVERY_TABLE, INBOX)
+    provider = app.service(StripeProvider.from_environment)
+
+    context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, only=ASKED)
+    performing = Performing(context.engine, context.outbox.wake, provider)
+    context.acts("perform_due_payment", "payments-provider", performing.after)
+    context.hook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)
+    context.watch(performing.look_after_payments)
+    context.tells(payment_figures)
+
+    context.command("post_order_payment", "POST orders/{orderId}/payment", pay_again, role=Role.ORDERS_WRITE, own=True)
+    context.command("post_order_refund", "POST orders/{orderId}/refund", refund_payment, role=Role.PAYMENTS_WRITE)
+
+    views = OrderPayments(context.reader, provider)
+    context.look_up(
+        "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
+    )
+    context.holds(next_payments_of)
+    return context

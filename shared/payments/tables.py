@@ -1,0 +1,54 @@
+"""Where payments, what they give back, and their event log are kept."""
+
+from typing import get_args
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata
+from shared.frame.write_side.event_log import EventLog, event_log_table
+from shared.frame.write_side.inbox import Inbox, inbox_table
+from shared.payments.events import PaymentEvent
+
+SCHEMA = "payments"
+METADATA = schema_metadata(SCHEMA)
+
+PAYMENTS = sa.Table(
+    "payments",
+    METADATA,
+    sa.Column("order_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("customer_id", sa.Uuid, nullable=False, index=True),
+    sa.Column("currency", sa.Unicode(3), nullable=False),
+    sa.Column("amount", Amount, nullable=False),
+    sa.Column("token", sa.Unicode(255), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("status", sa.Unicode(20), nullable=False),
+    sa.Column("decline_reason", sa.Unicode(30)),
+    sa.Column("reference", sa.Unicode(255)),
+    sa.Column("capture_requested", sa.Boolean, nullable=False),
+    sa.Column("void_requested", sa.Boolean, nullable=False),
+    sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Column("look_at", UtcDateTime),
+)
+"""One row for each; `look_at`: when the timer looks whether what is due was done; null where nothing is due."""
+
+_IS_DUE = sa.text("look_at IS NOT NULL")
+sa.Index("ix_payments_look_at", PAYMENTS.c.look_at, mssql_where=_IS_DUE, sqlite_where=_IS_DUE)
+
+REFUNDS = sa.Table(
+    "refunds",
+    METADATA,
+    sa.Column("order_id", sa.Uuid, sa.ForeignKey(PAYMENTS.c.order_id), primary_key=True),
+    sa.Column("refund_id", sa.Uuid, primary_key=True),
+    sa.Column("place", sa.Integer, nullable=False),
+    sa.Column("amount", Amount, nullable=False),
+    sa.Column("made", sa.Boolean, nullable=False),
+)
+"""What was asked to be given back, in order; `made`: it was given back."""
+
+INBOX = Inbox(inbox_table(METADATA))
+
+CODEC = EventCodec[PaymentEvent](get_args(PaymentEvent.__value__))
+LOG = EventLog[PaymentEvent](event_log_table(METADATA), CODEC)
+EVERY_TABLE = every_table(METADATA)

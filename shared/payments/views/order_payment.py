@@ -1,0 +1,89 @@
+"""How the payment of an order is, read from the tables: whoever pays wants to see it at once."""
+
+from typing import Annotated
+
+import sqlalchemy as sa
+from pydantic import Field
+
+from shared.frame.http import etags
+from shared.frame.platform.examples import example
+from shared.frame.platform.input import Id, OwnerId, QueryInput
+from shared.frame.platform.output import Amount, Answer
+from shared.frame.read_side.read_your_writes import Wait
+from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.kernel.money import Money
+from shared.payments.domain.errors import PaymentNotFound
+from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.provider import PaymentProvider
+from shared.payments.events import DeclineReason
+from shared.payments.repository import payment_as_stored
+from shared.story import CUSTOMER_ID, ORDER_ID
+
+AT_ONCE, PLACES = 4, 64
+"""Payments that one process reads at once, and requests for them that it lets in at all."""
+
+
+class OrderPayment(Answer):
+    """The payment of an order."""
+
+    status: PaymentStatus
+    currency: str
+    amount: Amount
+    refunded: Amount
+    attempt: Annotated[int, Field(description="which token of this payment it is, from 1")]
+    decline_reason: DeclineReason | None
+    client_secret: Annotated[
+        str | None,
+        Field(
+            description="While `status` is `actionRequired`, and for the customer alone: with it the payment "
+            "provider's script lets them show that the card is theirs."
+        ),
+    ]
+    version: int
+
+
+class ReadPayment(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customerId=CUSTOMER_ID)):
+    """How the payment of an order is; 404 where the order is on account, or its payment is not asked for yet."""
+
+    order_id: Id
+    customer_id: OwnerId
+
+
+class OrderPayments:
+    """Reads payments for callers, who take turns."""
+
+    def __init__(self, reader: sa.Engine, provider: PaymentProvider) -> None:
+        self._reader = reader
+        self._provider = provider
+        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of payments")
+
+    async def read_payment(self, query: ReadPayment, wait: Wait) -> tuple[OrderPayment, str]:
+        """Read a payment and the etag.
+
+        Raises:
+            PaymentNotFound: there is none, or it is not this customer's.
+            ProviderUnavailable: the customer's secret cannot be asked for at the moment.
+            Unavailable: it has not been its turn in time.
+        """
+
+        def read() -> tuple[OrderPayment, str]:
+            payment = payment_as_stored(self._reader, query.order_id)
+            if payment is None or payment.customer_id != query.customer_id:
+                raise PaymentNotFound(f"There is no payment {query.order_id}.")
+            secret = None
+            is_theirs = wait.caller == payment.customer_id
+            if is_theirs and payment.status is PaymentStatus.ACTION_REQUIRED and payment.reference is not None:
+                secret = self._provider.client_secret(payment.reference)
+            shown = OrderPayment(
+                status=payment.status,
+                currency=payment.amount.currency,
+                amount=str(Money(payment.amount.amount, payment.amount.currency)),
+                refunded=str(payment.refunded),
+                attempt=payment.attempt,
+                decline_reason=payment.decline_reason,
+                client_secret=secret,
+                version=payment.version,
+            )
+            return shown, etags.of_version(payment.version)
+
+        return await self._turns.take_for(wait.caller, read)

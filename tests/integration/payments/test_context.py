@@ -1,0 +1,414 @@
+"""Payments as a context: what fulfilment asks for is noted once, and done once by the provider."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+import stripe
+
+from infra.local.payments.running import Engine, running
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.messaging.retries import is_away
+from shared.frame.read_side.read_your_writes import NO_WAIT, Wait
+from shared.frame.sql.reading import read_from
+from shared.frame.write_side.held import page_of
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.kernel.refusals import Invalid
+from shared.ordering.events import (
+    AuthorisationAskedV1,
+    CaptureAskedV1,
+    FulfilmentEvent,
+    RefundAskedV1,
+    VoidAskedV1,
+)
+from shared.payments.commands.pay_again import PayAgain, pay_again
+from shared.payments.commands.perform_due import DELIVERED_FOR, PAGE, SOONEST, Performing
+from shared.payments.commands.refund_payment import RefundPayment, refund_payment
+from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids, RefundTooLarge
+from shared.payments.domain.payment import Payment, PaymentStatus
+from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
+from shared.payments.events import DeclineReason, PaymentEvent
+from shared.payments.repository import payment_as_stored
+from shared.payments.stripe_provider import StripeProvider
+from shared.payments.tables import LOG, PAYMENTS
+from shared.payments.views.order_payment import OrderPayment, OrderPayments, ReadPayment
+from tests.support.fulfilment import envelope_of
+from tests.support.shop import Shop, running_shop
+
+AMOUNT = Decimal("49.80")
+NOBODY_IS_THERE = "http://127.0.0.1:1"
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    with running(tmp_path_factory.mktemp("payments")) as engine:
+        yield engine
+
+
+@dataclass
+class Paying:
+    """Payments, wired to the provider."""
+
+    shop: Shop
+    engine: Engine
+
+    def __post_init__(self) -> None:
+        context = self.shop.wired()["payments"]
+        self.consumers = {consumer.name: consumer.consume for consumer in context.consumers}
+        self.watches = context.watches.values()
+        self.hear = context.hooks[0].hear
+        self.held = context.app.held
+        self.provider = StripeProvider.from_environment(self.shop.environment)
+        self.performing = Performing(context.engine, context.outbox.wake, self.provider)
+        self.views = OrderPayments(context.reader, self.provider)
+
+    async def ask(self, event: FulfilmentEvent, event_id: UUID | None = None) -> None:
+        """Let a request of fulfilment arrive."""
+        envelope = envelope_of(event)
+        envelope = replace(envelope, event_id=event_id or envelope.event_id)
+        await self.consumers["follow_fulfilment"](envelope)
+
+    async def authorisation(self, token: str = "pm_card_visa", order_id: UUID | None = None) -> UUID:  # noqa: S107
+        """Ask for one, and let it be performed."""
+        asked = AuthorisationAskedV1(order_id or uuid4(), uuid4(), "EUR", AMOUNT, token, 1)
+        await self.ask(asked)
+        await self.deliver(asked.order_id)
+        return asked.order_id
+
+    async def captured(self) -> UUID:
+        """Have a payment captured."""
+        order_id = await self.authorisation()
+        await self.ask(CaptureAskedV1(order_id))
+        await self.deliver(order_id)
+        return order_id
+
+    async def deliver(self, order_id: UUID) -> Payment:
+        """Deliver a payment's events, each in its turn, also those that come of it."""
+        delivered = 0
+        while len(history := self.history(order_id)) > delivered:
+            for recorded in history[delivered:]:
+                await self.consumers["perform_due_payment"](recorded.envelope)
+            delivered = len(history)
+        return self.payment(order_id)
+
+    def history(self, order_id: UUID) -> list[Recorded[PaymentEvent]]:
+        """All events of a payment."""
+        return list(read_from(self.shop.payments_engine, lambda asked: LOG.history(asked, order_id)))
+
+    def payment(self, order_id: UUID) -> Payment:
+        """The payment as its tables have it, which is as its events make it."""
+        stored = payment_as_stored(self.shop.payments_engine, order_id)
+        assert stored is not None
+        folded = Payment.fold(recorded.event for recorded in self.history(order_id))
+        assert vars(stored) == vars(folded)
+        return stored
+
+    def moved(self, order_id: UUID) -> list[tuple[str, int]]:
+        """What the provider's ledger says of it."""
+        return [
+            (each["kind"], each["amount"])
+            for each in self.engine.movements()
+            if each["metadata"].get("payment") == str(order_id)
+        ]
+
+    def webhook(self, order_id: UUID, secret: str | None = None) -> tuple[bytes, str]:
+        """A webhook about a payment, and its signature."""
+        told = {"object": "payment_intent", "metadata": {"payment": str(order_id)}}
+        body = json.dumps({"id": "evt_1", "object": "event", "type": "x", "data": {"object": told}})
+        return body.encode(), stripe.WebhookSignature.generate_signature_header(body, secret or self.engine.secret)
+
+    async def read(self, order_id: UUID, customer_id: UUID, wait: Wait = NO_WAIT) -> OrderPayment:
+        """What is shown of it."""
+        shown, _ = await self.views.read_payment(ReadPayment(order_id=order_id, customer_id=customer_id), wait)
+        return shown
+
+
+@pytest.fixture
+def pay(tmp_path: Path, engine: Engine) -> Iterator[Paying]:
+    settings = {
+        "STRIPE_SECRET_KEY": engine.key,
+        "STRIPE_API": engine.url,
+        "STRIPE_WEBHOOK_SECRET": engine.secret,
+    }
+    with running_shop(tmp_path) as shop:
+        yield Paying(replace(shop, environment=settings), engine)
+    engine.heal()
+
+
+def without_provider(pay: Paying) -> Paying:
+    """The same payments, in a process that reaches no provider."""
+    return Paying(replace(pay.shop, environment={**pay.shop.environment, "STRIPE_API": NOBODY_IS_THERE}), pay.engine)
+
+
+async def test_what_fulfilment_asks_for_is_done_and_recorded(pay: Paying) -> None:
+    order_id = await pay.captured()
+    await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, str(payment.refunded)) == (PaymentStatus.CAPTURED, "49.80")
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980), ("refunded", 4000)]
+
+
+async def test_what_follows_from_a_request_is_part_of_its_conversation(pay: Paying) -> None:
+    history = pay.history(await pay.authorisation())
+    assert {recorded.envelope.correlation_id for recorded in history} == {"conversation"}
+    assert [recorded.envelope.causation_id for recorded in history[1:]] == [
+        str(recorded.envelope.event_id) for recorded in history[:-1]
+    ]
+
+
+async def test_a_request_that_comes_twice_is_noted_once(pay: Paying) -> None:
+    asked, event_id = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1), uuid4()
+    await asyncio.gather(*(pay.ask(asked, event_id) for _ in range(3)))
+    await pay.ask(replace(asked, attempt=2))  # the process repeats what the payment knows: another token
+    await pay.deliver(asked.order_id)
+    assert pay.moved(asked.order_id) == [("authorised", 4980)]
+    for _ in range(2):
+        await pay.ask(VoidAskedV1(asked.order_id))
+    await pay.deliver(asked.order_id)
+    await pay.ask(VoidAskedV1(asked.order_id))
+    assert pay.moved(asked.order_id) == [("authorised", 4980), ("voided", 4980)]
+
+
+async def test_requests_that_come_before_the_first_one_come_again(pay: Paying) -> None:
+    order_id = uuid4()
+    for early in (VoidAskedV1(order_id), CaptureAskedV1(order_id), RefundAskedV1(order_id, uuid4(), None, None)):
+        with pytest.raises(PaymentNotFound):
+            await pay.ask(early)
+    await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    await pay.ask(VoidAskedV1(order_id))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, pay.moved(order_id)) == (PaymentStatus.VOIDED, [])
+
+
+async def test_deliveries_at_the_same_time_move_money_once(pay: Paying) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+    for _ in range(4):
+        [*_, newest] = pay.history(asked.order_id)
+        consume = pay.consumers["perform_due_payment"]
+        outcomes = await asyncio.gather(*(consume(newest.envelope) for _ in range(3)), return_exceptions=True)
+        assert all(outcome is None or isinstance(outcome, ProviderUnavailable) for outcome in outcomes)
+    assert pay.payment(asked.order_id).status is PaymentStatus.AUTHORISED
+    assert pay.moved(asked.order_id) == [("authorised", 4980)]
+
+
+async def test_only_the_newest_events_delivery_calls_the_provider(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    for recorded in pay.history(order_id)[:-1]:
+        await without_provider(pay).consumers["perform_due_payment"](recorded.envelope)
+
+
+async def test_a_process_that_dies_between_charge_and_record_leaves_one_charge(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+
+    class Died(BaseException):
+        pass
+
+    def die(_: UnitOfWork) -> None:
+        raise Died
+
+    for _ in range(2):
+        [*_, newest] = pay.history(asked.order_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(UnitOfWork, "commit", die)
+            with pytest.raises(Died):
+                pay.performing.perform(asked.order_id, newest.envelope.version)
+        pay.performing.perform(asked.order_id, newest.envelope.version)
+    assert pay.payment(asked.order_id).status is PaymentStatus.AUTHORISED
+    assert pay.moved(asked.order_id) == [("authorised", 4980)]
+
+
+async def test_a_void_that_races_the_authorisation_wins(pay: Paying) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+    pay.performing.perform(asked.order_id)
+    pay.engine.expect("slow", "/confirm", seconds=1)
+    authorising = asyncio.create_task(asyncio.to_thread(pay.performing.perform, asked.order_id))
+    await asyncio.sleep(0.3)  # any other moment has the same end
+    await pay.ask(VoidAskedV1(asked.order_id))
+    await authorising
+    payment = await pay.deliver(asked.order_id)
+    assert payment.status is PaymentStatus.VOIDED
+    assert pay.moved(asked.order_id) == [("authorised", 4980), ("voided", 4980)]
+
+
+async def test_after_a_decline_another_token_pays(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_visa_chargeDeclinedInsufficientFunds")
+    payment = pay.payment(order_id)
+    assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.INSUFFICIENT_FUNDS)
+    another = PayAgain(order_id=order_id, token="pm_card_visa")  # noqa: S106  # a test token
+    pay.shop.payments.run(pay_again, another, Metadata())
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    with pytest.raises(PaymentStatusForbids):
+        pay.shop.payments.run(pay_again, another, Metadata())
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+async def test_refunds_in_parts_are_made_once_for_a_key_and_never_more_than_was_paid(pay: Paying) -> None:
+    order_id = await pay.captured()
+    part = RefundPayment(order_id=order_id, amount=Decimal("9.80"), reason="One cup was broken")
+    key = Metadata(command_id="key")
+    first = pay.shop.payments.run(refund_payment, part, key)
+    await pay.deliver(order_id)
+    assert pay.shop.payments.run(refund_payment, part, key) == replace(first, replayed=True)
+    for too_much in (Decimal("40.01"), Decimal("49.80")):
+        with pytest.raises(RefundTooLarge):
+            pay.shop.payments.run(refund_payment, part.model_copy(update={"amount": too_much}), Metadata())
+    for nothing in (Decimal(0), Decimal("1.001")):
+        with pytest.raises(Invalid):
+            pay.shop.payments.run(refund_payment, part.model_copy(update={"amount": nothing}), Metadata())
+    pay.shop.payments.run(refund_payment, RefundPayment(order_id=order_id, reason="The rest"), Metadata())
+    await pay.deliver(order_id)
+    with pytest.raises(RefundTooLarge):
+        pay.shop.payments.run(refund_payment, RefundPayment(order_id=order_id, reason="More"), Metadata())
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))  # the process asks for what is left, which is nothing
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980), ("refunded", 4000)]
+
+
+async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    assert payment.reference
+    for caller in (None, uuid4()):
+        shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, caller))
+        assert (shown.status, shown.client_secret) == (PaymentStatus.ACTION_REQUIRED, None)
+    theirs = Wait(time.monotonic() + 5, payment.customer_id)
+    shown = await pay.read(order_id, payment.customer_id, theirs)
+    assert (shown.client_secret or "").startswith(f"{payment.reference}_secret_")
+    with pytest.raises(ProviderUnavailable):
+        await without_provider(pay).read(order_id, payment.customer_id, theirs)
+    with pytest.raises(PaymentNotFound):
+        await pay.read(order_id, uuid4())
+
+    pay.engine.authenticate(payment.reference)
+    for _ in range(2):
+        pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+    shown = await pay.read(order_id, payment.customer_id, theirs)
+    assert (shown.status, shown.client_secret) == (PaymentStatus.AUTHORISED, None)
+    await pay.ask(CaptureAskedV1(order_id))
+    await pay.deliver(order_id)
+    for _ in range(2):
+        pay.hear(*pay.webhook(order_id))  # late, and about what is over
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
+
+
+async def test_a_webhook_of_somebody_else_is_refused_and_one_about_nothing_of_ours_changes_nothing(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    before = pay.history(order_id)
+    payment = pay.payment(order_id)
+    assert payment.reference
+    pay.engine.authenticate(payment.reference)
+    body, signature = pay.webhook(order_id)
+    for forged in ((body, None), (body, ""), (body + b" ", signature), pay.webhook(order_id, "whsec_mine"), (b"", "")):
+        with pytest.raises(NotFromProvider):
+            pay.hear(*forged)
+    pay.hear(*pay.webhook(uuid4()))
+    assert pay.history(order_id) == before
+
+
+async def test_an_authorisation_that_the_bank_let_go_is_noted_when_the_provider_tells_of_it(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    reference = pay.payment(order_id).reference
+    stripe.StripeClient(pay.engine.key, base_addresses={"api": pay.engine.url}).v1.payment_intents.cancel(
+        str(reference)
+    )
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+    await pay.ask(CaptureAskedV1(order_id))  # was asked for before the news of it came
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
+async def test_a_delivery_waits_for_a_provider_that_is_away_and_an_old_one_leaves_it_to_the_timer(pay: Paying) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+    away = without_provider(pay)
+    [requested] = pay.history(asked.order_id)
+    with pytest.raises(ProviderUnavailable) as raised:
+        await away.consumers["perform_due_payment"](requested.envelope)
+    assert is_away(raised.value)
+    old = replace(requested.envelope, occurred_at=datetime.now(UTC) - DELIVERED_FOR)
+    await away.consumers["perform_due_payment"](old)
+    assert pay.history(asked.order_id) == [requested]
+
+
+async def tick(pay: Paying) -> None:
+    """Let the timer come, at a time when all that is due is to be looked at."""
+    with pay.shop.payments_engine.begin() as connection:
+        past = datetime.now(UTC) - timedelta(hours=1)
+        connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.look_at.is_not(None)).values(look_at=past))
+    for watch in pay.watches:
+        await watch()
+
+
+async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(pay: Paying) -> None:
+    orders = [uuid4() for _ in range(PAGE + 2)]
+    for order_id in orders:
+        await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    await tick(without_provider(pay))
+    assert all(len(pay.history(order_id)) == 1 for order_id in orders)
+    for _ in range(2):  # to open, and to authorise
+        await tick(pay)
+    assert {pay.payment(order_id).status for order_id in orders} == {PaymentStatus.AUTHORISED}
+    assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
+
+
+async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_before_its_time(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+
+    def look_at() -> datetime:
+        with pay.shop.payments_engine.connect() as connection:
+            found = connection.execute(sa.select(PAYMENTS.c.look_at).where(PAYMENTS.c.order_id == order_id))
+            at: datetime = found.scalar_one()
+            return at
+
+    assert payment.reference
+    pay.engine.authenticate(payment.reference)
+    for watch in pay.watches:
+        await watch()
+    assert pay.payment(order_id).status is PaymentStatus.ACTION_REQUIRED
+    before = datetime.now(UTC)
+    await tick(without_provider(pay))
+    assert before + SOONEST <= look_at() <= datetime.now(UTC) + SOONEST
+    changed = datetime.now(UTC) - timedelta(minutes=20)
+    with pay.shop.payments_engine.begin() as connection:
+        connection.execute(sa.update(PAYMENTS).values(changed_at=changed))
+    before = datetime.now(UTC)
+    await tick(without_provider(pay))
+    after = datetime.now(UTC)
+    assert before + (before - changed) / 4 <= look_at() <= after + (after - changed) / 4
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+
+
+async def test_without_an_account_payments_wait(pay: Paying) -> None:
+    unset = Paying(replace(pay.shop, environment={}), pay.engine)
+    order_id = uuid4()
+    await unset.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    with pytest.raises(ProviderUnavailable, match="STRIPE_SECRET_KEY"):
+        await unset.deliver(order_id)
+    with pytest.raises(NotFromProvider):
+        unset.hear(*unset.webhook(order_id, "guessed"))
+    await pay.deliver(order_id)
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+async def test_what_is_held_of_a_customer_has_their_payments_and_nobody_elses(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    await pay.authorisation()
+    held, _ = page_of(pay.held, pay.payment(order_id).customer_id, None, 100)
+    assert [each.recorded for each in held] == pay.history(order_id)

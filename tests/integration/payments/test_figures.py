@@ -1,0 +1,49 @@
+"""What operators are told of payments turns when it does, and turns back."""
+
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+
+from shared.ordering.events import AuthorisationAskedV1
+from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.figures import OLDEST
+from tests.integration.payments.test_context import Paying, engine, pay, without_provider
+from tests.support.telemetry import observing
+
+__all__ = ["engine", "pay"]
+
+
+async def oldest(pay: Paying) -> float:
+    tell = pay.shop.wired()["payments"].watches["payments figures 1"]
+    with observing() as observed:
+        await tell()
+        [point] = observed.points(OLDEST.name)
+    return float(point.value)  # type: ignore[union-attr]  # it is a gauge
+
+
+async def test_it_is_told_since_when_a_step_waits_and_what_waits_for_a_cardholder_does_not_count(pay: Paying) -> None:
+    assert await oldest(pay) == 0
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", Decimal(5), "pm_card_visa", 1)
+    await pay.ask(asked)
+    assert await oldest(pay) > 0
+    await pay.deliver(asked.order_id)
+    assert await oldest(pay) == 0
+    await pay.authorisation("pm_card_authenticationRequired")
+    assert await oldest(pay) == 0
+
+
+async def test_each_step_is_counted_and_each_that_the_provider_did_not_do(pay: Paying) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", Decimal(5), "pm_card_visa_chargeDeclined", 1)
+    await pay.ask(asked)
+    with observing() as observed:
+        with pytest.raises(ProviderUnavailable):
+            await without_provider(pay).deliver(asked.order_id)
+        await pay.deliver(asked.order_id)
+        failed = observed.points("tandem.payment.provider_errors")
+        steps = observed.points("tandem.payment.steps")
+    assert [dict(point.attributes or {}) for point in failed] == [{"tandem.step": "Open"}]
+    assert [dict(point.attributes or {}) for point in steps] == [
+        {"tandem.event": "PaymentOpenedV1"},
+        {"tandem.event": "PaymentDeclinedV1", "error.type": "declined"},
+    ]

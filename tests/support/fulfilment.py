@@ -1,0 +1,37 @@
+"""What the fulfilment of an order asks of payments, sent as ordering sends it."""
+
+from datetime import UTC, datetime
+from typing import get_args
+from uuid import uuid4
+
+from shared.frame.messaging.codec import EventCodec
+from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.topics import ServiceBusTopic
+from shared.frame.platform.settings import Settings
+from shared.ordering.events import FulfilmentEvent, fulfilment_of
+from tests.support.stack import Stack
+
+CODEC = EventCodec[FulfilmentEvent](get_args(FulfilmentEvent.__value__))
+
+
+def envelope_of(event: FulfilmentEvent) -> Envelope:
+    """A request in an envelope of its own."""
+    return Envelope(
+        event_id=uuid4(),
+        aggregate_id=fulfilment_of(event.order_id),
+        version=1,
+        type=type(event).__name__,
+        payload=CODEC.encode(event).decode(),
+        occurred_at=datetime.now(UTC),
+        command_id="c",
+        correlation_id="conversation",
+        causation_id="c",
+        traceparent=None,
+        actor="somebody",
+    )
+
+
+def ask(stack: Stack, *events: FulfilmentEvent) -> None:
+    """Send requests to the topic of ordering's events."""
+    settings = Settings(sql="", cosmos="", service_bus=stack.settings["ServiceBusConnection"])
+    ServiceBusTopic(settings, "order-events", "ordering").send([envelope_of(event) for event in events])
