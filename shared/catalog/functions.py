@@ -26,6 +26,7 @@ from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.partitions import OfAggregates
+from shared.frame.read_side.read_model import ReadAt
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent
@@ -72,6 +73,7 @@ def catalog(app: App) -> Context[ProductEvent]:
         derived=Entries(),
         documents=ProductPartitions(),
         kinds=Kinds.all_but(BoughtTogetherV1, *ANSWERS),
+        read_at=ReadAt(now="products/{document}"),
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)

@@ -25,7 +25,7 @@ from shared.frame.read_side.document_update import Change
 from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.partitions import OfAggregates, Partitions
 from shared.frame.read_side.projection import Projection
-from shared.frame.read_side.read_model import ReadModel, VersionInLog
+from shared.frame.read_side.read_model import NOWHERE, ReadAt, ReadModel, VersionInLog
 from shared.frame.read_side.rebuildable import Derived, View
 from shared.frame.read_side.shape import Shapes
 from shared.frame.routes import (
@@ -144,6 +144,7 @@ class Context[Event]:
         documents: Shapes | Partitions[Event],
         version_in_log: VersionInLog | None = None,
         kinds: Kinds = EVERY_KIND,
+        read_at: ReadAt = NOWHERE,
     ) -> ReadModel[Event]:
         """Declare a read model of this context's events.
 
@@ -159,6 +160,7 @@ class Context[Event]:
                 its partitions are folded from the log.
             version_in_log: see VersionInLog; without it a document's id is its aggregate's.
             kinds: the events that it shows: an aggregate has these alone, or none of them.
+            read_at: where the API shows one of its documents.
         """
         generations = self.app.generations(name, container)
         projection = Projection(
@@ -169,7 +171,7 @@ class Context[Event]:
             OfAggregates(self.log, project, documents, kinds=kinds) if isinstance(documents, Shapes) else documents
         )
         view = View(generations, LogSource(self.reader, projection, partitions, project, derived, kinds))
-        model = ReadModel(view, projection, self.reader, version_in_log or self._version_of_aggregate)
+        model = ReadModel(view, projection, self.reader, version_in_log or self._version_of_aggregate, read_at)
         self.read_models[name] = model
         return model
 

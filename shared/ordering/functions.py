@@ -11,6 +11,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
+from shared.frame.read_side.read_model import ReadAt
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
 from shared.ordering.commands.act_on_deadlines import Deadlines
@@ -102,6 +103,11 @@ def ordering(app: App) -> Context[OrderEvent]:
         documents=CustomerPartitions(),
         version_in_log=version_in_log,
         kinds=Kinds.all_but(*ASKS),
+        read_at=ReadAt(
+            now="orders/{document}?customerId={partition}",
+            then="orders/{document}?customerId={partition}&asOfVersion={version}",
+            event="orders/{document}/history?afterVersion={before}&take=1",
+        ),
     )
     pasts = Pasts(context.reader, keeper=context.engine)
     context.query("get_order", "orders/{orderId}", pasts.read_order, of=orders, role=read, own=True)

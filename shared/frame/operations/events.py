@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.read_model import ReadModel
+from shared.frame.read_side.read_model import ReadAt, ReadModel
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
@@ -96,6 +97,7 @@ class FoundEvent(Answer):
     published_at: Time | None = Field(description="null: it waits in the outbox")
     received: list[Receipt] = Field(description="by contexts that note in SQL what they have taken in")
     showings: list[Showing] = Field(description="empty: no read model shows it, or none that could be asked")
+    said_at: str | None = Field(description="path of what it says, as the one of `events`; null: no operation tells it")
 
 
 class DocumentState(Answer):
@@ -106,6 +108,8 @@ class DocumentState(Answer):
     partition_key: str
     version: int | None = Field(description="that it shows; null: it is not there")
     logged: int = Field(description="the newest version of its aggregate among these events")
+    read_at: str | None = Field(description="path of what it shows; null: no operation shows it by this id")
+    read_as_of: str | None = Field(description="path of what it showed at {version}")
 
 
 class FoundEvents(Answer):
@@ -137,6 +141,13 @@ class _Shown:
     document_id: str
     partition_key: str
     document: Document | None
+    at: ReadAt
+
+    def path(self, template: str | None, **values: object) -> str | None:
+        """Fill a path in; None if documents of such ids are not shown anywhere."""
+        if template is None or _uuid(self.document_id) is None:
+            return None
+        return template.format(document=self.document_id, partition=quote(self.partition_key), **values)
 
 
 class EventSearch:
@@ -249,7 +260,7 @@ async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
     document_id, partition_key = changed[0].document_id, changed[0].partition_key
     served = await model.served()
     stored = await point_read(served.container, document_id, partition_key)
-    return _Shown(model.view.name, hit.event.aggregate_id, document_id, partition_key, stored)
+    return _Shown(model.view.name, hit.event.aggregate_id, document_id, partition_key, stored, model.read_at)
 
 
 def _told(hit: _Hit, receipts: Sequence[Receipt], documents: Sequence[_Shown]) -> FoundEvent:
@@ -271,7 +282,14 @@ def _told(hit: _Hit, receipts: Sequence[Receipt], documents: Sequence[_Shown]) -
         published_at=event.published_at and utc_text(event.published_at),
         received=list(receipts),
         showings=[_showing(each, event.version) for each in own],
+        said_at=next(filter(None, (_said_at(each, event) for each in own)), None),
     )
+
+
+def _said_at(shown: _Shown, event: Found) -> str | None:
+    if shown.document_id != str(event.aggregate_id):
+        return None
+    return shown.path(shown.at.event, before=event.version - 1)
 
 
 def _showing(shown: _Shown, version: int) -> Showing:
@@ -293,6 +311,8 @@ def _state(shown: _Shown, hits: Sequence[_Hit]) -> DocumentState:
         partition_key=shown.partition_key,
         version=None if shown.document is None else int(shown.document.get("version", 0)),
         logged=max(hit.event.version for hit in hits if hit.event.aggregate_id == shown.aggregate_id),
+        read_at=shown.path(shown.at.now),
+        read_as_of=shown.path(shown.at.then, version="{version}"),
     )
 
 

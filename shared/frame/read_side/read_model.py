@@ -1,6 +1,7 @@
 """A read model as its context declares it: how operators know it, what keeps it up to date, how far its log is."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -14,15 +15,39 @@ type VersionInLog = Callable[[sa.Connection, str, str], int]
 """Tells the version to which a document can come, by its id and partition key; 0 if there is nothing to show in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadAt:
+    """Where the API shows a read model's documents, for who operates: paths with {document} and {partition}.
+
+    Attributes:
+        now: a document as it is.
+        then: as it was at {version}.
+        event: what the event said that followed version {before} of it, as the one of `events`.
+    """
+
+    now: str | None = None
+    then: str | None = None
+    event: str | None = None
+
+
+NOWHERE = ReadAt()
+
+
 class ReadModel[Event]:
     """A read model: as operators know it, what keeps it up to date, and how far its log is."""
 
     def __init__(
-        self, view: View, projection: Projection[Event], reader: sa.Engine, version_in_log: VersionInLog
+        self,
+        view: View,
+        projection: Projection[Event],
+        reader: sa.Engine,
+        version_in_log: VersionInLog,
+        read_at: ReadAt,
     ) -> None:
         self.view = view
         self.projection = projection
         self.reader = reader
+        self.read_at = read_at
         self._version_in_log = version_in_log
 
     async def served(self) -> Served:

@@ -45,3 +45,10 @@ def test_nothing_is_written_into_the_page_that_its_policy_would_have_to_allow() 
 def test_the_whole_page_is_light() -> None:
     files = [FILES / name for name in (*ASSETS, "index.html")]
     assert sum(len(gzip.compress(file.read_bytes())) for file in files) < HEAVIEST
+
+
+def test_the_page_knows_no_word_of_the_shop() -> None:
+    for name in (*ASSETS, "index.html"):
+        if name.endswith((".js", ".html")) and name not in LIBRARIES:
+            text = (FILES / name).read_text(encoding="utf-8")
+            assert re.findall(r"(?:[Oo]rder(?:ing)?|[Pp]roduct|[Cc]ustomer|[Pp]ayment|[Cc]atalog)s?(?![a-z])", text) == []

@@ -11,8 +11,8 @@ const ALARMING = 10;
 const OVER = new Set(["done", "cancelled"]);
 
 /** The states, worst first. */
-const ORDER = ["failing", "behind", "rebuilding", "unknown", "fine"];
-export const worst = (states) => ORDER.find((state) => states.includes(state)) || "fine";
+const SEVERITY = ["failing", "behind", "rebuilding", "unknown", "fine"];
+export const worst = (states) => SEVERITY.find((state) => states.includes(state)) || "fine";
 
 export const isRunning = (view) => view.rebuild !== null && !OVER.has(view.rebuild.step);
 

@@ -6,7 +6,6 @@ import { Failure, Heading, Id, Json, State, When, go, html, link, many, number, 
 
 const ON_ITS_WAY = 30;
 const REACHES = [10000, 100000];
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 export function Why({ parameters }) {
   const { of = "" } = parameters;
@@ -140,7 +139,7 @@ function Strip({ events }) {
     <div class="row ends faint"><${When} at=${events[0].occurredAt} /><${When} at=${events.at(-1).occurredAt} /></div></figure>`;
 }
 
-/** What became of one event: [name, moment, kind], in the order of time. */
+/** What became of one event: [name, moment, kind], as time goes by. */
 function steps(event) {
   return [
     ...(event.publishedAt ? [["published", event.publishedAt, "published"]] : []),
@@ -201,22 +200,21 @@ function Deliveries({ event }) {
       <td>${each.error ? html`<${State} state="failing">${each.error}<//>` : html`<${State} state="fine">taken in as version ${event.version}<//>`}</td></tr>`)}</tbody></table></div>`;
 }
 
-/** What an event says, where the API tells it: an order's history, to whoever may read orders. */
+/** What an event says, where the API tells it to its reader. */
 function Saying({ event }) {
-  const told = event.context === "ordering" && event.type.startsWith("Order");
-  const { data, problem } = usePoll((signal) => (told ? get(`orders/${event.aggregateId}/history${query({ afterVersion: event.version - 1, take: 1 })}`, signal) : Promise.resolve(null)), 0, [event.eventId]);
-  if (!told) return html`<p class="faint">What it says, no operation of the API tells.</p>`;
+  const { data, problem } = usePoll((signal) => (event.saidAt ? get(event.saidAt, signal) : Promise.resolve(null)), 0, [event.saidAt]);
+  if (!event.saidAt) return html`<p class="faint">What it says, no operation of the API tells.</p>`;
   if (problem) return html`<${Failure} problem=${problem} />`;
   return data && data.events.length ? html`<${Json} value=${data.events[0].data} />` : null;
 }
 
 /** The document now, and as of a version; differences are marked. */
 function Document({ state, parameters, reload }) {
-  const isOrder = state.view === "orders" && UUID.test(state.documentId);
+  const past = Boolean(state.readAsOf);
   const version = Number(parameters.version) || state.logged;
-  const path = isOrder ? `orders/${state.documentId}?customerId=${state.partitionKey}` : state.view === "products" && UUID.test(state.documentId) ? `products/${state.documentId}` : null;
+  const path = state.readAt;
   const now = usePoll((signal) => (path && state.version ? get(path, signal) : Promise.resolve(null)), 0, [path, state.version]);
-  const then = usePoll((signal) => (isOrder ? get(`${path}&asOfVersion=${version}`, signal) : Promise.resolve(null)), 0, [path, version]);
+  const then = usePoll((signal) => (past ? get(state.readAsOf.replace("{version}", version), signal) : Promise.resolve(null)), 0, [state.readAsOf, version]);
   const behind = state.version === null || state.version < state.logged;
   const choose = (event) => go("why", { ...parameters, version: event.target.value }, true);
   return html`<section class="card wide" aria-label=${`document of ${state.view}`}>
@@ -224,9 +222,9 @@ function Document({ state, parameters, reload }) {
     <p><${Id} value=${state.documentId} why=${false} short=${false} /> in the partition <${Id} value=${state.partitionKey} short=${false} />. The log, as far as it is shown here, is at version ${state.logged}.</p>
     <${Mend} document=${state} reload=${() => { reload(); now.reload(); }} />
     <${Failure} problem=${now.problem} retry=${now.reload} />
-    ${isOrder ? html`<p class="row"><label>As of version <input type="number" min="1" max=${state.logged} value=${version} onChange=${choose} /></label>
+    ${past ? html`<p class="row"><label>As of version <input type="number" min="1" max=${state.logged} value=${version} onChange=${choose} /></label>
       <input type="range" aria-label="as of version" min="1" max=${state.logged} value=${version} onChange=${choose} /></p><${Failure} problem=${then.problem} />` : null}
-    ${path ? html`<${Compared} now=${now.data} then=${then.data} version=${version} both=${isOrder} />` : html`<p class="faint">What it says, no operation of the API tells by this id.</p>`}
+    ${path ? html`<${Compared} now=${now.data} then=${then.data} version=${version} both=${past} />` : html`<p class="faint">What it says, no operation of the API tells by this id.</p>`}
   </section>`;
 }
 
@@ -261,7 +259,7 @@ function Told({ ids }) {
 }
 
 function Unrecorded({ event }) {
-  const kusto = `union AppRequests, AppDependencies, AppTraces, AppExceptions\n| where OperationId == "${(event.traceparent || "").split("-")[1] || "TRACE"}"\n| project TimeGenerated, Type, Name, DurationMs, ResultCode, Properties\n| order by TimeGenerated asc`;
+  const kusto = `union AppRequests, AppDependencies, AppTraces, AppExceptions\n| where OperationId == "${(event.traceparent || "").split("-")[1] || "TRACE"}"\n| project TimeGenerated, Type, Name, DurationMs, ResultCode, Properties\n| sort by TimeGenerated asc`;
   return html`<details><summary>What the system does not record</summary>
     <p>Deliveries of over an hour ago, and of a busy minute all but the first; commands that were refused. In Azure, Application Insights has them, for as long as it keeps traces; each delivery is a span <code>process …</code> with its attempt (<code>messaging.servicebus.message.delivery_count</code>) and its request units (<code>tandem.cosmos.request_units</code>):</p>
     <pre tabindex="0">${kusto}</pre></details>`;
