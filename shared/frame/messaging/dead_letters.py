@@ -71,22 +71,25 @@ class DeadLetterQueue:
 
     async def peek(self, after: int, most: int) -> list[DeadLetter]:
         """Look at dead letters with sequence numbers above `after`, oldest first; this changes nothing."""
-        found: list[DeadLetter] = []
-        while len(found) < most:
-            some = await self._receiver.peek_messages(
-                min(PAGE, most - len(found)), sequence_number=after + 1, timeout=TIMEOUT
-            )
+        return [letter async for letter in self.look(after, most)]
+
+    async def look(self, after: int, most: int) -> AsyncIterator[DeadLetter]:
+        """Look at them as `peek` does, and only as far as they are asked for."""
+        while most > 0:
+            some = await self._receiver.peek_messages(min(PAGE, most), sequence_number=after + 1, timeout=TIMEOUT)
+            for message in some:
+                yield _dead_letter(message)
             if not some:
-                break
-            found += [_dead_letter(message) for message in some]
-            after = found[-1].sequence_number
-        return found
+                return
+            most -= len(some)
+            after = some[-1].sequence_number or 0
 
     async def hold(self, wanted: Collection[int], most: int, until: float) -> set[int]:
         """Lock dead letters, and tell which of the wanted are locked now.
 
         Service Bus gives them oldest first, whichever are wanted, so those in between are locked as well, and given
-        back when the connection is closed. What somebody else has locked does not come.
+        back when the connection is closed. What somebody else has locked does not come; nor is it waited for once a
+        younger one has come than any that is wanted.
 
         Args:
             wanted: sequence numbers.
@@ -94,6 +97,7 @@ class DeadLetterQueue:
             until: when to give up, on the event loop's clock.
         """
         clock = asyncio.get_running_loop().time
+        last = max(wanted, default=0)
         while not self._held.keys() >= set(wanted) and len(self._held) < most and clock() < until:
             some = await self._receiver.receive_messages(
                 max_message_count=min(PAGE, most - len(self._held)), max_wait_time=NEXT_COMES_WITHIN
@@ -101,6 +105,8 @@ class DeadLetterQueue:
             if not some:
                 break
             self._held |= {message.sequence_number or 0: message for message in some}
+            if max(self._held) > last:
+                break
         return self._held.keys() & set(wanted)
 
     async def complete(self, sequence_number: int) -> None:

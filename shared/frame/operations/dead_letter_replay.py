@@ -25,12 +25,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_SCAN = 1_000
-"""The oldest dead letters of a subscription, and the only ones that can be dealt with: to get at one of them, all that
-are older have to be locked."""
+MAX_SCAN = 10_000
+"""Dead letters that one call looks through, and that it locks at most: to get at one, all that are older have to be
+locked. Those beyond are got at once older ones are gone."""
 
 MOST = 100
 """Dead letters that one call deals with."""
+
+COUNTED = 1_000
+"""Of those that are chosen beyond them, so many are counted; a call that counted ten thousand would do little else."""
 
 LOCKING, SETTLING = 15.0, 25.0
 """Seconds of one call for getting at dead letters, and for dealing with them: together less than the minute that a lock
@@ -103,7 +106,7 @@ class SettledDeadLetters(Answer):
     subscription: str
     dry_run: bool
     items: list[Settled]
-    remaining: int = Field(description=f"how many more were chosen, of the oldest {MAX_SCAN:,} of the subscription")
+    remaining: int = Field(description=f"how many more were chosen; counted up to {COUNTED:,}, and then those are left")
     next: int | None = Field(description="give it as `after` to go on with them; null: none remain")
 
 
@@ -118,14 +121,12 @@ class Chosen:
     Attributes:
         letters: what is to be dealt with now, oldest first.
         absent: keys that choose nothing.
-        remaining: how many are chosen beyond those.
-        depth: how many have to be locked to get at them.
+        remaining: how many are chosen beyond those, counted up to `COUNTED`.
     """
 
     letters: "Sequence[DeadLetter]"
     absent: Sequence[str | int]
     remaining: int
-    depth: int
 
     def told(self) -> list[JsonValue]:
         """Tell what is to be dealt with, as the audit trail keeps it: for good, and so nothing of what they say."""
@@ -142,23 +143,27 @@ class Chosen:
 async def choose(
     queue: "DeadLetterQueue", keys: Collection[str | int] | None, reason: str | None = None, after: int = 0
 ) -> Chosen:
-    """Look which dead letters fit all that is given; None fits all of them."""
-    oldest = await queue.peek(0, MAX_SCAN)
-    fitting = [
-        letter
-        for letter in oldest
-        if letter.sequence_number > after
-        and (keys is None or {letter.sequence_number, letter.message_id} & set(keys))
-        and (reason is None or letter.reason == reason)
-    ]
-    known = {key for letter in fitting for key in (letter.sequence_number, letter.message_id)}
-    letters = fitting[:MOST]
-    return Chosen(
-        letters=letters,
-        absent=[key for key in keys or () if key not in known],
-        remaining=len(fitting) - len(letters),
-        depth=oldest.index(letters[-1]) + 1 if letters else 0,
-    )
+    """Look which dead letters behind `after` fit all that is given; None fits all of them.
+
+    Looks no further than it has to: to the last of the keys, or until there is enough to do and enough is counted.
+    """
+    missing = set(keys or ())
+    numbers = [key for key in missing if isinstance(key, int)]
+    if keys is not None and len(numbers) == len(missing):
+        after = max(after, min(numbers) - 1)
+    letters: list[DeadLetter] = []
+    remaining = 0
+    async for letter in queue.look(after, MAX_SCAN):
+        own = {letter.sequence_number, letter.message_id}
+        if (keys is None or own & missing) and (reason is None or letter.reason == reason):
+            missing -= own
+            if len(letters) < MOST:
+                letters.append(letter)
+            else:
+                remaining += 1
+        if remaining == COUNTED or (keys is not None and not missing):
+            break
+    return Chosen(letters, [key for key in keys or () if key in missing], remaining)
 
 
 def replaying(consume: Consume) -> Act:
@@ -190,7 +195,7 @@ async def settle(subscription: str, queue: "DeadLetterQueue", chosen: Chosen, ac
         AzureError, OSError: Service Bus does not answer; nothing has been done.
     """
     clock = asyncio.get_running_loop().time
-    held = await queue.hold({letter.sequence_number for letter in chosen.letters}, chosen.depth, clock() + LOCKING)
+    held = await queue.hold({letter.sequence_number for letter in chosen.letters}, MAX_SCAN, clock() + LOCKING)
     deadline = clock() + SETTLING
     settled = {}
     for letter in sorted(chosen.letters, key=_place):

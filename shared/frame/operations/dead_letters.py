@@ -7,31 +7,40 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, create_model
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform import telemetry
-from shared.frame.platform.input import Digits, QueryInput
+from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetter, DeadLetters
 
-COUNTED = 1_000
-"""Dead letters of a subscription that are looked at to count them: a few requests. Service Bus tells their number only
-to whoever may manage it, which the system may not."""
+COUNTED, FARTHEST = 1_000, 10_000
+"""Dead letters of a subscription that are looked at to count them, a few requests, and as many as may be asked for.
+Service Bus tells their number only to whoever may manage it, which the system may not."""
+
+REASONS = 50
+"""Reasons that are told, the most frequent ones: whoever gives a message up writes there what they like."""
 
 
 class ListDeadLetters(QueryInput):
     """What subscriptions gave up on, oldest first. Looking changes nothing.
 
-    Without a subscription, those of all; `after` goes on behind a sequence number, as `next` tells it.
+    Without a subscription, those of all; `after` goes on behind a sequence number, as `next` tells it. With `reason`
+    and `find`, those that fit among as many as `reach` says.
     """
 
     subscription: str | None = None
     after: Annotated[int, Field(ge=0, lt=10**18), Digits] = 0
     take: Annotated[int, Field(ge=1, le=250), Digits] = 50
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = None
+    find: Annotated[Text, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        default=None, description="in an id, a correlation, an event's type, a description; whatever the case"
+    )
+    reach: Annotated[int, Field(ge=1, le=FARTHEST), Digits] = COUNTED
 
 
 class DeadEvent(Answer):
@@ -72,7 +81,8 @@ class SubscriptionDeadLetters(Answer):
 
     subscription: str
     consumer: str = Field(description="the trigger that takes its events in")
-    count: int = Field(description=f"behind `after`; counted up to {COUNTED:,}")
+    count: int = Field(description="that fit, behind `after`, among those that were looked through")
+    looked_through: int = Field(description="as many as `reach` says: there may be more")
     reasons: list[ReasonCount]
     items: list[DeadMessage]
     next: int | None = Field(description="give it as `after` to go on; null: there are no more")
@@ -95,7 +105,7 @@ async def list_dead_letters(
 
     async def look(consumer: Consumer) -> SubscriptionDeadLetters:
         async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-            return _shown(consumer, await queue.peek(query.after, COUNTED), query.take)
+            return _shown(consumer, await queue.peek(query.after, query.reach), query)
 
     return DeadLetterList(subscriptions=await asyncio.gather(*map(look, consumers)))
 
@@ -131,16 +141,37 @@ def naming[Model: BaseModel](model: type[Model], names: Iterable[str]) -> type[M
     return create_model(model.__name__, __base__=model, __doc__=model.__doc__, subscription=field)
 
 
-def _shown(consumer: Consumer, letters: "list[DeadLetter]", take: int) -> SubscriptionDeadLetters:
-    reasons = Counter(letter.reason for letter in letters)
+def _shown(consumer: Consumer, looked: "list[DeadLetter]", query: ListDeadLetters) -> SubscriptionDeadLetters:
+    letters = [letter for letter in looked if _fits(letter, query)]
+    shown = letters[: query.take]
+    if len(letters) > query.take:
+        further = shown[-1].sequence_number
+    else:
+        further = looked[-1].sequence_number if len(looked) == query.reach else None
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
         consumer=consumer.name,
         count=len(letters),
-        reasons=[ReasonCount(reason=reason, count=count) for reason, count in reasons.most_common()],
-        items=[_message(letter) for letter in letters[:take]],
-        next=letters[take - 1].sequence_number if len(letters) > take else None,
+        looked_through=len(looked),
+        reasons=[
+            ReasonCount(reason=reason, count=count)
+            for reason, count in Counter(letter.reason for letter in looked).most_common(REASONS)
+        ],
+        items=[_message(letter) for letter in shown],
+        next=further,
     )
+
+
+def _fits(letter: "DeadLetter", query: ListDeadLetters) -> bool:
+    if query.reason is not None and letter.reason != query.reason:
+        return False
+    if query.find is None:
+        return True
+    event = letter.envelope
+    said = [letter.message_id, letter.description, letter.text]
+    if event is not None:
+        said += [str(event.event_id), str(event.aggregate_id), event.type, event.correlation_id, event.actor]
+    return any(query.find.casefold() in each.casefold() for each in said if each)
 
 
 def _message(letter: "DeadLetter") -> DeadMessage:

@@ -2,9 +2,11 @@
 
 import { get, post, query } from "./api.js";
 import { AuditTable } from "./audit.js";
-import { Confirm, Failure, Heading, Id, State, When, go, html, link, number, span, useEffect, useMemo, usePoll, useState } from "./parts.js";
+import { Confirm, Failure, Heading, Id, State, When, go, html, link, number, span, usePoll, useRef, useState } from "./parts.js";
 
 const PAGE = 100;
+const AT_ONCE = 100;
+const REACHES = [1000, 10000];
 const GONE = new Set(["replayed", "discarded"]);
 
 export function DeadLetters({ parameters }) {
@@ -23,48 +25,56 @@ export function DeadLetters({ parameters }) {
 function Subscription({ subscription, parameters, changed }) {
   const after = Number(parameters.after) || 0;
   const { reason = "", text = "" } = parameters;
+  const filtered = Boolean(reason || text);
+  const reach = filtered || Number(parameters.reach) === REACHES[1] ? REACHES[1] : REACHES[0];
   const [trail, setTrail] = useState([]);
   const [picked, setPicked] = useState(new Set());
   const [asking, setAsking] = useState(null);
   const [work, setWork] = useState(null);
-  const { data, problem, reload } = usePoll((signal) => get(`ops/dead-letters${query({ subscription, after, take: PAGE })}`, signal), 30, [subscription, after]);
-  useEffect(() => setPicked(new Set()), [subscription, after]);
+  const stopped = useRef(false);
+  const wanted = query({ subscription, after: after || "", take: PAGE, reason, find: text, reach });
+  const { data, problem, reload } = usePoll((signal) => get(`ops/dead-letters${wanted}`, signal), reach > REACHES[0] ? 120 : 30, [wanted]);
   const listing = data ? data.subscriptions[0] : null;
-  const items = useMemo(() => (listing ? listing.items.filter((each) => fits(each, reason, text)) : []), [listing, reason, text]);
-  const filter = (name) => (event) => go("dead-letters", { ...parameters, subscription, [name]: event.target.value }, true);
+  const filter = (name) => (event) => { setTrail([]); go("dead-letters", { ...parameters, subscription, after: "", [name]: event.target.value.trim() }, true); };
   const numbers = [...picked];
   const turn = (to, path) => {
     setTrail(path);
     go("dead-letters", { ...parameters, subscription, after: to || "" });
   };
   const carryOut = async (what, body) => {
-    const finished = await settle(what, { subscription, ...body }, setWork);
-    setPicked(new Set());
-    if (!finished.dryRun) {
+    stopped.current = false;
+    await settle(what, { subscription, ...body }, setWork, stopped);
+    if (!body.dryRun) {
+      setPicked(new Set());
       reload();
       changed();
     }
   };
   const start = (what, body) => carryOut(what, body).catch((error) => setWork((before) => ({ ...before, problem: error, running: false })));
   const all = { ...(reason ? { reason } : {}), ...(after ? { after } : {}) };
+  const running = Boolean(work && work.running);
+  const none = running || Boolean(text) || !(listing && listing.count);
+  const unpicked = running || !numbers.length;
   return html`
     <${Failure} problem=${problem} retry=${reload} />
     <form class="row filter" onSubmit=${(event) => event.preventDefault()}>
       <label>Reason <select value=${reason} onChange=${filter("reason")}><option value="">any</option>
-        ${(listing ? listing.reasons : []).filter((each) => each.reason).map((each) => html`<option value=${each.reason} selected=${each.reason === reason}>${each.reason} (${number(each.count)})</option>`)}</select></label>
-      <label>On this page, find <input type="search" value=${text} onInput=${filter("text")} placeholder="id, type, words" /></label>
+        ${reasonsOf(listing, reason).map((each) => html`<option value=${each.reason} selected=${each.reason === reason}>${each.reason}${each.count === null ? "" : ` (${number(each.count)})`}</option>`)}</select></label>
+      <label>Find <input type="search" key=${text} defaultValue=${text} onChange=${filter("text")} placeholder="id, type, words; Enter" maxlength="200" /></label>
     </form>
     <p class="row actions">
-      <span role="status" class="count">${numbers.length ? `${numbers.length} selected` : listing ? `${number(listing.count)}${listing.count >= 1000 ? " or more" : ""} from here on` : ""}</span>
-      <button type="button" disabled=${!numbers.length} onClick=${() => start("replay", { messages: numbers, dryRun: true })}>Dry run of selected</button>
-      <button type="button" class="primary" disabled=${!numbers.length} onClick=${() => setAsking("replay")}>Replay selected…</button>
-      <button type="button" class="danger" disabled=${!numbers.length} onClick=${() => setAsking("discard")}>Discard selected…</button>
-      <button type="button" disabled=${!(listing && listing.count)} onClick=${() => start("replay", { ...all, dryRun: true })}>Dry run of all</button>
-      <button type="button" disabled=${!(listing && listing.count)} onClick=${() => setAsking("all")}>Replay all${reason ? " with this reason" : ""}…</button>
+      <span role="status" class="count">${numbers.length ? `${number(numbers.length)} selected` : listing ? counted(listing, filtered, reach) : "Looking…"}</span>
+      ${numbers.length ? html`<button type="button" disabled=${running} onClick=${() => setPicked(new Set())}>Select none</button>` : null}
+      ${listing && !filtered && listing.lookedThrough === REACHES[0] ? html`<button type="button" onClick=${() => go("dead-letters", { ...parameters, subscription, reach: REACHES[1] }, true)}>Count up to ${number(REACHES[1])}</button>` : null}
+      <button type="button" disabled=${unpicked} onClick=${() => start("replay", { messages: numbers, dryRun: true })}>Dry run of selected</button>
+      <button type="button" class="primary" disabled=${unpicked} onClick=${() => setAsking("replay")}>Replay selected…</button>
+      <button type="button" class="danger" disabled=${unpicked} onClick=${() => setAsking("discard")}>Discard selected…</button>
+      <button type="button" disabled=${none} onClick=${() => start("replay", { ...all, dryRun: true })}>Dry run of all</button>
+      <button type="button" disabled=${none} onClick=${() => setAsking("all")}>Replay all${reason ? " with this reason" : ""}…</button>
     </p>
-    ${work ? html`<${Work} work=${work} close=${() => setWork(null)} />` : null}
-    ${listing && !listing.count ? html`<p class="banner fine"><${State} state="fine">No dead letters here${after ? ", from here on" : ""}.<//></p>` : null}
-    ${items.length ? html`<${Letters} items=${items} picked=${picked} pick=${setPicked} />` : listing && listing.count ? html`<p>None on this page fits the filter.</p>` : null}
+    ${work ? html`<${Work} work=${work} close=${() => setWork(null)} stop=${() => { stopped.current = true; }} />` : null}
+    ${listing && !listing.count ? (filtered ? html`<p>None of these fits the filter.</p>` : html`<p class="banner fine"><${State} state="fine">No dead letters here${after ? ", from here on" : ""}.<//></p>`) : null}
+    ${listing && listing.items.length ? html`<${Letters} items=${listing.items} picked=${picked} pick=${setPicked} />` : null}
     ${listing ? html`<p class="row">
       <button type="button" disabled=${!after} onClick=${() => turn(trail.at(-1) || 0, trail.slice(0, -1))}>← Older</button>
       <button type="button" disabled=${listing.next === null} onClick=${() => turn(listing.next, [...trail, after])}>Newer →</button></p>` : null}
@@ -72,34 +82,53 @@ function Subscription({ subscription, parameters, changed }) {
     ${asking ? html`<${Asking} asking=${asking} numbers=${numbers} subscription=${subscription} reason=${reason} all=${all} close=${() => setAsking(null)} start=${start} />` : null}`;
 }
 
-function fits(each, reason, text) {
-  if (reason && each.reason !== reason) return false;
-  return !text || JSON.stringify(each).toLowerCase().includes(text.toLowerCase());
+function counted(listing, filtered, reach) {
+  const more = listing.lookedThrough === reach ? " or more" : "";
+  if (filtered) return `${number(listing.count)} of ${number(listing.lookedThrough)}${more} from here on`;
+  return `${number(listing.count)}${more} from here on`;
 }
 
-/** Send a request, and again for what remains; tells after each answer what was done. */
-async function settle(what, body, tell) {
-  let next = body.after || 0, items = [], remaining = 0, answer = null;
-  tell({ what, dryRun: Boolean(body.dryRun), items, remaining: 0, running: true });
-  do {
-    answer = await post(`ops/dead-letters/${what}`, what === "replay" ? { ...body, after: next } : body);
+/** The reasons to choose from; the chosen one among them, also where no letter from here on has it. */
+function reasonsOf(listing, chosen) {
+  const known = (listing ? listing.reasons : []).filter((each) => each.reason);
+  return !chosen || known.some((each) => each.reason === chosen) ? known : [{ reason: chosen, count: null }, ...known];
+}
+
+/** Send requests until nothing remains, or somebody stops it; tells after each answer what was done. */
+async function settle(what, body, tell, stopped) {
+  const { messages, ...rest } = body;
+  const told = (items, remaining, running) => tell({ what, dryRun: Boolean(body.dryRun), items, remaining, running });
+  let items = [];
+  if (messages) {
+    const keys = [...messages].sort((one, other) => one - other);
+    for (let done = 0; done < keys.length && !stopped.current; done += AT_ONCE) {
+      told(items, keys.length - done, true);
+      const answer = await post(`ops/dead-letters/${what}`, { ...rest, messages: keys.slice(done, done + AT_ONCE) });
+      items = [...items, ...answer.items];
+      const left = Math.max(keys.length - done - AT_ONCE, 0);
+      told(items, left, left > 0 && !stopped.current);
+    }
+    return;
+  }
+  let next = body.after || 0;
+  told(items, 0, true);
+  while (next !== null) {
+    const answer = await post(`ops/dead-letters/${what}`, { ...rest, after: next });
     items = [...items, ...answer.items];
-    remaining = answer.remaining;
-    const further = what === "replay" && !body.dryRun && answer.next !== null && answer.next > next;
-    tell({ what, dryRun: answer.dryRun, items, remaining, running: further });
+    const further = !body.dryRun && !stopped.current && answer.next !== null && answer.next > next;
+    told(items, answer.remaining, further);
     next = further ? answer.next : null;
-  } while (next !== null);
-  return answer;
+  }
 }
 
-function Work({ work, close }) {
+function Work({ work, close, stop }) {
   const counts = Object.entries(Object.groupBy(work.items, (each) => each.result)).map(([result, some]) => [result, some.length]);
   const unwell = work.items.filter((each) => !GONE.has(each.result) && each.result !== "chosen");
   return html`<section class="card wide" role="status">
     <div class="row"><h2>${work.dryRun ? "Dry run: nothing was done" : work.running ? `${work.what}…` : `${work.what}: done`}</h2>
-      ${work.running ? null : html`<button type="button" onClick=${close}>Close</button>`}</div>
+      ${work.running ? html`<button type="button" onClick=${stop}>Stop</button>` : html`<button type="button" onClick=${close}>Close</button>`}</div>
     ${work.running || !work.dryRun ? html`<progress max=${Math.max(work.items.length + work.remaining, 1)} value=${work.running && !work.items.length ? undefined : work.items.length} aria-label="dead letters dealt with"></progress>` : null}
-    <p>${counts.map(([result, count]) => html`<${State} state=${GONE.has(result) || result === "chosen" ? "fine" : "failing"}>${number(count)} ${result}<//> `)}${work.remaining ? html`<span>${number(work.remaining)} remain.</span>` : null}</p>
+    <p>${counts.map(([result, count]) => html`<${State} state=${GONE.has(result) || result === "chosen" ? "fine" : "failing"}>${number(count)} ${result}<//> `)}${work.remaining ? html`<span>${number(work.remaining)}${work.remaining >= REACHES[0] ? " or more" : ""} remain.</span>` : null}</p>
     <${Failure} problem=${work.problem} />
     ${unwell.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="what was not done"><table><thead><tr><th scope="col">Number</th><th scope="col">Message</th><th scope="col">Result</th><th scope="col">Why</th></tr></thead>
       <tbody>${unwell.slice(0, 100).map((each) => html`<tr><td>${each.sequenceNumber}</td><td><${Id} value=${each.messageId} /></td><td>${each.result}</td><td class="words">${each.detail}</td></tr>`)}</tbody></table></div>` : null}
@@ -127,7 +156,7 @@ function Letters({ items, picked, pick }) {
   };
   return html`<div class="scroll" tabindex="0" role="region" aria-label="dead letters"><table>
     <thead><tr>
-      <th scope="col"><input type="checkbox" aria-label="select all on this page" checked=${every} onChange=${() => pick(every ? new Set() : new Set(items.map((each) => each.sequenceNumber)))} /></th>
+      <th scope="col"><input type="checkbox" aria-label="select all on this page" checked=${every} onChange=${() => pick(new Set(every ? [...picked].filter((each) => !items.some((item) => item.sequenceNumber === each)) : [...picked, ...items.map((each) => each.sequenceNumber)]))} /></th>
       <th scope="col">Event</th><th scope="col">About</th><th scope="col">Reason</th><th scope="col" class="n">Deliveries</th><th scope="col" class="n">Age</th></tr></thead>
     <tbody>${items.map((each) => html`<${Letter} key=${each.sequenceNumber} letter=${each} on=${picked.has(each.sequenceNumber)} toggle=${toggle} />`)}</tbody>
   </table></div>`;

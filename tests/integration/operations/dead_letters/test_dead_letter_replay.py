@@ -1,17 +1,19 @@
 """How dead letters are dealt with on a real engine, also when something dies half-way."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import batched
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError
 
 from shared.frame.messaging.dead_letters import DeadLetterQueue, DeadLetters
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import to_message
 from shared.frame.operations import dead_letter_replay
-from shared.frame.operations.dead_letter_replay import SettledDeadLetters, choose, replaying, settle
+from shared.frame.operations.dead_letter_replay import SettledDeadLetters, choose, discarding, replaying, settle
 from shared.frame.platform.settings import Settings
 from shared.kernel.refusals import Unavailable
 from tests.integration.operations.dead_letters.conftest import events
@@ -32,7 +34,7 @@ async def dead_letters(service_bus: str) -> AsyncIterator[DeadLetters]:
     opened = DeadLetters(Settings(sql="", cosmos="", service_bus=service_bus))
     yield opened
     async with opened.of(TOPIC, SUBSCRIPTION) as queue:
-        numbers = [letter.sequence_number for letter in await queue.peek(0, 100)]
+        numbers = [letter.sequence_number for letter in await queue.peek(0, 10_000)]
         for number in await queue.hold(numbers, len(numbers), until=float("inf")):
             await queue.complete(number)
     await opened.close()
@@ -54,11 +56,14 @@ async def gave_up(service_bus: str, *envelopes: Envelope, reason: str = "poison"
     """Make dead letters of one aggregate's events, in this order."""
     async with ServiceBusClient.from_connection_string(service_bus) as client:
         async with client.get_topic_sender(TOPIC) as sender:
-            await sender.send_messages([to_message(envelope, "customers") for envelope in envelopes])
+            for some in batched(envelopes, 200, strict=False):
+                await sender.send_messages([to_message(envelope, "customers") for envelope in some])
         async with client.get_subscription_receiver(TOPIC, SUBSCRIPTION) as receiver:
-            for _ in envelopes:
-                [message] = await receiver.receive_messages(1, max_wait_time=20)
-                await receiver.dead_letter_message(message, reason=reason)
+            given_up = 0
+            while given_up < len(envelopes):
+                for message in await receiver.receive_messages(len(envelopes) - given_up, max_wait_time=20):
+                    await receiver.dead_letter_message(message, reason=reason)
+                    given_up += 1
 
 
 async def replay(dead_letters: DeadLetters, consumed: Consumed, after: int = 0) -> SettledDeadLetters:
@@ -166,6 +171,40 @@ async def test_what_lies_too_far_back_is_not_got_at(
         chosen = await choose(queue, [str(envelopes[1].event_id), str(envelopes[2].event_id)])
     assert [letter.message_id for letter in chosen.letters] == [str(envelopes[1].event_id)]
     assert chosen.absent == [str(envelopes[2].event_id)]
+
+
+async def test_of_thousands_any_is_found_and_got_at_and_a_call_looks_no_further_than_it_has_to(
+    service_bus: str, dead_letters: DeadLetters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    envelopes = [envelope for _ in range(15) for envelope in events(100)]
+    await gave_up(service_bus, *envelopes)
+    ids = [str(envelope.event_id) for envelope in envelopes]
+    async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
+        numbers = [letter.sequence_number for letter in await queue.peek(0, 10_000)]
+        assert len(numbers) == len(envelopes)
+        chosen = await choose(queue, [numbers[1_400], ids[1_450], ids[1_200]])
+        assert [letter.message_id for letter in chosen.letters] == [ids[1_200], ids[1_400], ids[1_450]]
+        outcome = await settle("s", queue, chosen, discarding)
+    assert results(outcome) == ["discarded"] * 3
+    async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
+        everything = await choose(queue, None)
+    assert (len(everything.letters), everything.remaining) == (100, dead_letter_replay.COUNTED)
+    consumed = Consumed()
+    later = await replay(dead_letters, consumed, after=numbers[1_300])
+    assert results(later) == ["replayed"] * 100
+    assert (later.remaining, len(consumed)) == (97, 100)
+    looks: list[int] = []
+    with monkeypatch.context() as patch:
+        peeked = ServiceBusReceiver.peek_messages
+
+        async def counted(receiver: ServiceBusReceiver, *arguments: Any, **options: Any) -> Any:
+            looks.append(1)
+            return await peeked(receiver, *arguments, **options)
+
+        patch.setattr(ServiceBusReceiver, "peek_messages", counted)
+        async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
+            await choose(queue, [numbers[1_299]])
+    assert len(looks) == 1
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"{}", b'{"id": 7}', b""], ids=["binary", "deep", *"abc"])
