@@ -8,6 +8,9 @@ import pytest
 from tests.e2e.api import Api, eventually, problem
 from tests.support.stack import Stack
 
+NOTED_WITHIN = 60.0
+"""Seconds: a process writes down within thirty what it did."""
+
 
 def found(api: Api, of: str, **parameters: int) -> dict[str, Any]:
     answer: dict[str, Any] = api.read("/ops/events", of=of, **parameters)
@@ -24,10 +27,20 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
     whole = found(api, order_id)
     assert (whole["kind"], whole["next"], whole["lookedThrough"], whole["unreadable"]) == ("aggregate", None, 0, [])
     assert [each["type"] for each in whole["events"]] == ["OrderCreatedV1", "OrderSubmittedV2"]
-    assert whole["documents"] == [
-        {"view": "orders", "documentId": order_id, "partitionKey": customer_id, "version": 2, "logged": 2}
-    ]
+    [document] = whole["documents"]
+    shown_at, shown_as_of = document.pop("readAt"), document.pop("readAsOf")
+    assert document == {
+        "view": "orders",
+        "documentId": order_id,
+        "partitionKey": customer_id,
+        "version": 2,
+        "logged": 2,
+    }
+    assert api.read(f"/{shown_at}")["status"] == "Submitted"
+    assert api.read("/" + shown_as_of.format(version=1))["status"] == "Created"
     last = whole["events"][1]
+    [told] = api.read(f"/{last['saidAt']}")["events"]
+    assert (told["version"], told["type"]) == (2, last["type"])
     [showing] = last["showings"]
     assert (showing["view"], showing["shown"]) == ("orders", True)
     assert last["occurredAt"] <= showing["at"]
@@ -38,6 +51,11 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
     ):
         one = found(api, of)
         assert (one["kind"], one["events"]) == (kind, [last]), of
+    deliveries = f"/ops/deliveries?eventId={last['eventId']}"
+    eventually(lambda: api.read(deliveries)["items"], "its deliveries are noted", NOTED_WITHIN)
+    noted = {each["subscription"]: each for each in api.read(deliveries)["items"]}
+    assert noted["order-events/order-views"]["requestUnits"] >= 10
+    assert noted["order-events/order-views"]["attempt"] == 1
 
 
 def test_it_tells_which_contexts_have_taken_an_event_in_and_nothing_of_what_it_says(api: Api) -> None:

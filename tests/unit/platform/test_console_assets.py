@@ -7,6 +7,7 @@ from shared.frame.http.console import ASSETS, FILES, HEADERS
 
 LIBRARIES = {"preact-htm.js": "htm", "uplot.js": "uplot"}
 LICENCES = {"LICENSE-htm.txt": "htm 3.1.1", "LICENSE-preact.txt": "Preact", "LICENSE-uplot.txt": "uPlot 1.6.32"}
+WORDS_OF_THE_SHOP = re.compile(r"(?:[Oo]rder(?:ing)?|[Pp]roduct|[Cc]ustomer|[Pp]ayment|[Cc]atalog)s?(?![a-z])")
 HEAVIEST = 150 * 1024
 """Bytes of the whole page, compressed: more is a long wait on a telephone."""
 
@@ -51,4 +52,6 @@ def test_the_page_knows_no_word_of_the_shop() -> None:
     for name in (*ASSETS, "index.html"):
         if name.endswith((".js", ".html")) and name not in LIBRARIES:
             text = (FILES / name).read_text(encoding="utf-8")
-            assert re.findall(r"(?:[Oo]rder(?:ing)?|[Pp]roduct|[Cc]ustomer|[Pp]ayment|[Cc]atalog)s?(?![a-z])", text) == []
+            assert (
+                re.findall(r"(?:[Oo]rder(?:ing)?|[Pp]roduct|[Cc]ustomer|[Pp]ayment|[Cc]atalog)s?(?![a-z])", text) == []
+            )
