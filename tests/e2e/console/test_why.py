@@ -11,6 +11,9 @@ from tests.e2e.console.faults import stopped
 from tests.e2e.test_poison import orders_container
 from tests.support.stack import Stack
 
+NOTED_WITHIN = 120_000
+"""Milliseconds: a process writes down within thirty seconds what it did, and the page asks every twenty."""
+
 
 def test_why_tells_what_became_of_an_order_from_its_command_to_its_document(console: Console, shop: Api) -> None:
     customer_id, product_id = shop.customer(), shop.product()
@@ -28,6 +31,10 @@ def test_why_tells_what_became_of_an_order_from_its_command_to_its_document(cons
     expect(events.last).to_contain_text(key)
     expect(events.last).to_contain_text("shown by orders")
     expect(events.last).to_contain_text('"orderId"')
+    deliveries = events.last.get_by_role("region", name="deliveries")
+    expect(deliveries.locator("tr", has_text="order-events/order-views")).to_contain_text(
+        "taken in as version 2", timeout=NOTED_WITHIN
+    )
     document = page.get_by_role("region", name="document of orders")
     expect(document.get_by_text("no difference", exact=False)).to_be_visible()
     document.get_by_role("spinbutton").fill("1")

@@ -190,7 +190,8 @@ const KEPT = 3600;
 
 /** How an event was delivered, attempt by attempt, where processes noted it. */
 function Deliveries({ event }) {
-  const { data, problem } = usePoll((signal) => get(`ops/deliveries${query({ eventId: event.eventId })}`, signal), 0, [event.eventId]);
+  const young = age(event.occurredAt) < KEPT; // more may be noted
+  const { data, problem } = usePoll((signal) => get(`ops/deliveries${query({ eventId: event.eventId })}`, signal), young ? 20 : 0, [event.eventId]);
   if (problem) return html`<${Failure} problem=${problem} />`;
   if (!data) return null;
   if (!data.items.length) return html`<p class="faint">No delivery of it is on record: ${age(event.occurredAt) > KEPT ? "they are kept for an hour" : "the first twenty of a minute and those that fail are noted, within half a minute"}. See “What the system does not record”.</p>`;
