@@ -144,10 +144,7 @@ def naming[Model: BaseModel](model: type[Model], names: Iterable[str]) -> type[M
 def _shown(consumer: Consumer, looked: "list[DeadLetter]", query: ListDeadLetters) -> SubscriptionDeadLetters:
     letters = [letter for letter in looked if _fits(letter, query)]
     shown = letters[: query.take]
-    if len(letters) > query.take:
-        further = shown[-1].sequence_number
-    else:
-        further = looked[-1].sequence_number if len(looked) == query.reach else None
+    last = shown if len(letters) > query.take else looked if len(looked) == query.reach else None
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
         consumer=consumer.name,
@@ -158,7 +155,7 @@ def _shown(consumer: Consumer, looked: "list[DeadLetter]", query: ListDeadLetter
             for reason, count in Counter(letter.reason for letter in looked).most_common(REASONS)
         ],
         items=[_message(letter) for letter in shown],
-        next=further,
+        next=last and last[-1].sequence_number,
     )
 
 
