@@ -107,7 +107,7 @@ function Countdown({ at }) {
     const timer = setInterval(() => setSeconds(left()), 500);
     return () => clearInterval(timer);
   }, [at]);
-  return html`<p class="banner rebuilding" role="timer">${seconds > 0 ? html`The generations change places in ${Math.ceil(seconds)} s, at <${When} at=${at} />.` : "The generations change places now."}</p>`;
+  return html`<p class="banner rebuilding" role="timer"><span>${seconds > 0 ? html`The generations change places in ${Math.ceil(seconds)} s, at <${When} at=${at} />.` : "The generations change places now."}</span></p>`;
 }
 
 function Rebuild({ rebuild }) {
