@@ -1,8 +1,8 @@
 """How everything is, now and in the last hour."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
-from tests.e2e.api import Api
+from tests.e2e.api import Api, eventually
 from tests.e2e.console.conftest import Console
 from tests.e2e.console.faults import stopped
 from tests.support.stack import Stack
@@ -32,6 +32,31 @@ def test_the_last_hour_is_told_by_the_system_itself(console: Console, shop: Api)
     hour = page.get_by_role("region", name="the last hour")
     expect(hour.get_by_role("img", name="Lag of order-events/order-views")).to_be_visible(timeout=TOLD_WITHIN)
     expect(hour.get_by_role("img", name="Commands, last: accepted")).to_be_visible()
+    for chart in ("Commands", "Lag of order-events/order-views"):
+        eventually(
+            lambda chart=chart: is_drawn(hour.get_by_role("img", name=chart), "--behind"),
+            f"{chart} is drawn",
+            TOLD_WITHIN / 1000,
+        )
     page.reload()  # what is shown is not this tab's
     expect(hour.get_by_role("img", name="Lag of product-events/product-views")).to_be_visible()
     console.picture("overview")
+
+
+def is_drawn(chart: Locator, colour: str) -> bool:
+    """Whether a chart has something in a colour above its bottom line, where zeros are."""
+    drawn: bool = chart.evaluate(
+        """(place, colour) => {
+          const canvas = place.querySelector("canvas");
+          const height = Math.floor(canvas.height * 0.6);
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, height);
+          const wanted = getComputedStyle(document.documentElement).getPropertyValue(colour).trim();
+          const parts = [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16));
+          for (let at = 0; at < data.length; at += 4) {
+            if (parts.every((part, index) => Math.abs(data[at + index] - part) < 8)) return true;
+          }
+          return false;
+        }""",
+        colour,
+    )
+    return drawn

@@ -20,7 +20,7 @@ const NOTHING = { accepted: 0, replayed: 0, refused: 0, failed: 0, overloaded: 0
 /** The last hour: a row for each minute that is over, by its number; a minute that nobody tells of is one in which nothing was done. */
 export function hour(told) {
   const last = Math.floor(Date.now() / 60000) - 1;
-  return Array.from({ length: 60 }, (_, index) => last - 59 + index).map((minute) => ({ at: minute * 60, ...(told.get(minute) || NOTHING) }));
+  return Array.from({ length: 60 }, (_, index) => last - 59 + index).map((minute) => ({ ...(told.get(minute) || NOTHING), at: minute * 60 }));
 }
 
 const theHour = () => [Date.now() / 1000 - HOUR - 60, Date.now() / 1000];
@@ -75,6 +75,6 @@ function drawn(place, series, unit, range, data) {
       { ...axis, space: 70, size: 28, values: (_u, values) => values.map((value) => CLOCK.format(value * 1000)) },
       { ...axis, size: 62, values: (_u, values) => values.map((value) => unit(value)) },
     ],
-    series: [{}, ...series.map((each) => ({ label: each.name, stroke: colours.getPropertyValue(each.colour), width: 2, spanGaps: true, points: { size: 4 } }))],
+    series: [{}, ...series.map((each) => ({ label: each.name, stroke: colours.getPropertyValue(each.colour), width: 2, spanGaps: false, points: { show: true, size: 3, fill: colours.getPropertyValue(each.colour) } }))],
   }, data, place);
 }
