@@ -245,6 +245,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           '/api/ops/console/overview.js'
           '/api/ops/console/parts.js'
           '/api/ops/console/preact-htm.js'
+          '/api/ops/console/processes.js'
           '/api/ops/console/read-models.js'
           '/api/ops/console/uplot.css'
           '/api/ops/console/uplot.js'

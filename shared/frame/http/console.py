@@ -23,6 +23,7 @@ ASSETS = {
     "overview.js": "text/javascript",
     "parts.js": "text/javascript",
     "preact-htm.js": "text/javascript",
+    "processes.js": "text/javascript",
     "read-models.js": "text/javascript",
     "uplot.css": "text/css",
     "uplot.js": "text/javascript",

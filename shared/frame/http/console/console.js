@@ -5,6 +5,7 @@ import { Audit } from "./audit.js";
 import { DeadLetters } from "./dead-letters.js";
 import { Overview } from "./overview.js";
 import { Failure, html, link, many, render, useEffect, useRef, useState } from "./parts.js";
+import { Processes } from "./processes.js";
 import { ReadModels } from "./read-models.js";
 import { Why } from "./why.js";
 
@@ -13,6 +14,7 @@ const VIEWS = {
   why: ["Why", Why],
   "read-models": ["Read models", ReadModels],
   "dead-letters": ["Dead letters", DeadLetters],
+  processes: ["Processes", Processes],
   audit: ["Audit", Audit],
 };
 const THEMES = ["auto", "light", "dark"];

@@ -39,23 +39,33 @@ export function subscriptionState(subscription) {
   return ["failing", `${many} dead ${subscription.count === 1 ? "letter" : "letters"}.`];
 }
 
+export function processState(overdue) {
+  const count = overdue.items.length;
+  if (!count) return ["fine", "None is past its deadline."];
+  return ["failing", `${overdue.next === null ? many(count, "process", "processes") : `More than ${number(count)} processes`} past ${count === 1 ? "its" : "their"} deadline.`];
+}
+
 /** Look at the parts; what cannot be read is a problem of its own and hides nothing else. */
 async function look(signal, rarely) {
   const asked = { views: "ops/projections", outbox: "ops/outbox" };
   const due = rarely.due();
-  if (due) Object.assign(asked, { health: "health/ready", letters: "ops/dead-letters?take=1", history: `ops/history?minutes=${rarely.unheard()}` });
+  if (due) Object.assign(asked, { health: "health/ready", letters: "ops/dead-letters?take=1", ...(rarely.hasProcesses ? { overdue: `ops/processes?take=100&due=${new Date().toISOString()}` } : {}), history: `ops/history?minutes=${rarely.unheard()}` });
   const problems = {};
   await Promise.all(Object.entries(asked).map(async ([name, path]) => {
     try {
       rarely.last[name] = await get(path, signal);
     } catch (problem) {
       if (problem.name === "AbortError") throw problem;
+      if (name === "overdue" && problem.status === 404) {
+        rarely.hasProcesses = false; // this system has none
+        return;
+      }
       problems[name] = problem;
       delete rarely.last[name];
     }
   }));
   if (asked.history && rarely.last.history) keep(rarely.last.history.items);
-  for (const name of ["health", "letters", "history"]) if (!(name in asked) && rarely.problems[name]) problems[name] = rarely.problems[name];
+  for (const name of ["health", "letters", "history", "overdue"]) if (!(name in asked) && rarely.problems[name]) problems[name] = rarely.problems[name];
   rarely.problems = problems;
   if (problems.views && [0, 401, 403].includes(problems.views.status)) throw problems.views;
   const found = { ...rarely.last, problems };
@@ -72,6 +82,7 @@ const rarely = {
     this.at = Date.now();
     return true;
   },
+  hasProcesses: true,
   heard: 0,
   /** Minutes of history to ask for: what was not heard of yet, and what may have grown since. */
   unheard() {
@@ -108,7 +119,7 @@ export function Overview() {
     ${Object.values(problems).map((each) => html`<${Failure} problem=${each} />`)}
     ${data ? html`<${Summary} data=${data} />
     <div class="columns">
-      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} /><${Load} found=${data.history} />
+      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} /><${Load} found=${data.history} />${rarely.hasProcesses ? html`<${Processes} found=${data.overdue} />` : null}
     </div>
     <${LastHour} />
     <h2>Since this page is open</h2>
@@ -156,6 +167,9 @@ function loadState() {
   } };
 }
 
+const Processes = ({ found }) => html`<${Card} title="Processes" found=${found}>${found && html`
+  <${Row} name="deadlines" href=${link("processes", { overdue: "yes" })} states=${processState(found)} />`}<//>`;
+
 function Load({ found }) {
   const rows = hour(told);
   const { states } = loadState();
@@ -173,6 +187,7 @@ function Summary({ data }) {
     ...(data.outbox ? data.outbox.items.map((outbox) => outboxState(outbox)[0]) : ["failing"]),
     ...(data.letters ? data.letters.subscriptions.map((each) => subscriptionState(each)[0]) : ["failing"]),
     ...(data.history ? Object.values(loadState().states).map(([state]) => state) : ["failing"]),
+    ...(rarely.hasProcesses ? [data.overdue ? processState(data.overdue)[0] : "failing"] : []),
     ...(data.health && data.health.status === "ready" ? ["fine"] : ["failing"]),
   ];
   const state = worst(states);
