@@ -22,7 +22,7 @@ def test_a_store_that_hangs_is_told_and_seen_to_come_back(own: Stack, console: C
         console.picture("cosmos-stopped")
     expect(page.get_by_role("alert")).to_have_count(0)
     expect(page.get_by_role("heading", name="Read models")).to_be_visible()
-    load = page.locator("section.card", has=page.get_by_role("heading", name="Load"))
+    load = page.locator("section.card", has=page.get_by_role("heading", name="Load and deadlines"))
     expect(load).to_contain_text("of 500 and more in the last five minutes", timeout=TOLD_WITHIN)
 
 

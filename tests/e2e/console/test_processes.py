@@ -55,7 +55,7 @@ def test_what_is_past_its_deadline_is_red_until_it_gets_more_time(console: Conso
 
         page = console.open()
         expect(page.get_by_text("1 process past its deadline.")).to_be_visible()
-        page.get_by_role("link", name="deadlines").click()
+        page.get_by_role("link", name="Deadlines").click()
         rows = page.get_by_role("region", name="processes").locator("tbody tr")
         expect(rows).to_have_count(1)
         expect(rows).to_contain_text("overdue for 3 h")

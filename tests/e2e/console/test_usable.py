@@ -47,6 +47,7 @@ def test_it_is_read_on_a_telephone(browser: Browser, own: Stack, poisoned: list[
         ("overview", "Overview"),
         ("read-models", "Read models"),
         ("dead-letters", "Dead letters"),
+        ("processes", "Processes"),
         ("audit", "Audit"),
     ):
         console.go(f"/{view}")

@@ -119,7 +119,7 @@ export function Overview() {
     ${Object.values(problems).map((each) => html`<${Failure} problem=${each} />`)}
     ${data ? html`<${Summary} data=${data} />
     <div class="columns">
-      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} /><${Load} found=${data.history} />${rarely.hasProcesses ? html`<${Processes} found=${data.overdue} />` : null}
+      <${ReadModels} found=${data.views} /><${Outboxes} found=${data.outbox} /><${Letters} found=${data.letters} /><${Load} found=${data.history} overdue=${data.overdue} />
     </div>
     <${LastHour} />
     <h2>Since this page is open</h2>
@@ -167,17 +167,15 @@ function loadState() {
   } };
 }
 
-const Processes = ({ found }) => html`<${Card} title="Processes" found=${found}>${found && html`
-  <${Row} name="deadlines" href=${link("processes", { overdue: "yes" })} states=${processState(found)} />`}<//>`;
-
-function Load({ found }) {
+function Load({ found, overdue }) {
   const rows = hour(told);
   const { states } = loadState();
   const inAll = (of) => `${number(sum(rows, of))} in the last hour`;
-  return html`<${Card} title="Load" found=${found}>
+  return html`<${Card} title="Load and deadlines" found=${found}>
     <${Row} name="Overload" states=${states.overloaded} detail=${inAll((row) => row.overloaded)} />
     <${Row} name="Answers" states=${states.errors} detail=${inAll((row) => row.errors)} />
     <${Row} name="Deliveries" states=${states.failed} detail=${inAll(failures)} />
+    ${overdue ? html`<${Row} name="Deadlines" href=${link("processes", { overdue: "yes" })} states=${processState(overdue)} />` : null}
   <//>`;
 }
 
