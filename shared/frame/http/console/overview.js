@@ -155,15 +155,18 @@ function LastHour() {
     </div></section>`;
 }
 
+/** Few are no state of anything; the word says how many. */
+const wordOf = (count) => (count ? (count > ALARMING ? "many" : "some") : "fine");
+
 /** What was turned away or ended in an error; lately is within five minutes. */
 function loadState() {
   const rows = [...told.entries()].filter(([minute]) => minute * 60 > Date.now() / 1000 - LATELY - 60).map(([, row]) => row);
   const [errors, overloaded, failed] = [sum(rows, (row) => row.errors), sum(rows, (row) => row.overloaded), sum(rows, failures)];
   const lately = { errors, overloaded, failed };
   return { ...lately, states: {
-    overloaded: [overloaded > ALARMING ? "failing" : overloaded ? "behind" : "fine", overloaded ? `${many(overloaded, "request")} turned away in the last five minutes.` : "Nobody was turned away in the last five minutes."],
-    errors: [errors > ALARMING ? "failing" : errors ? "behind" : "fine", errors ? `${many(errors, "answer")} of 500 and more in the last five minutes.` : "No errors in the last five minutes."],
-    failed: [failed ? "behind" : "fine", failed ? `${many(failed, "delivery", "deliveries")} failed in the last five minutes; an event comes again, ten times at most.` : "No delivery failed in the last five minutes."],
+    overloaded: [overloaded > ALARMING ? "failing" : overloaded ? "behind" : "fine", overloaded ? `${many(overloaded, "request")} turned away in the last five minutes.` : "Nobody was turned away in the last five minutes.", wordOf(overloaded)],
+    errors: [errors > ALARMING ? "failing" : errors ? "behind" : "fine", errors ? `${many(errors, "answer")} of 500 and more in the last five minutes.` : "No errors in the last five minutes.", wordOf(errors)],
+    failed: [failed ? "behind" : "fine", failed ? `${many(failed, "delivery", "deliveries")} failed in the last five minutes; an event comes again, ten times at most.` : "No delivery failed in the last five minutes.", wordOf(failed)],
   } };
 }
 
@@ -191,7 +194,7 @@ function Summary({ data }) {
   const state = worst(states);
   const words = {
     fine: "Everything is fine.",
-    behind: "Commands are taken; what is shown is behind.",
+    behind: "Commands are taken. Look at what is amber.",
     rebuilding: "A read model is being rebuilt. What serves goes on serving.",
     failing: "Something needs a person. Look at what is red.",
     unknown: "Not everything has been looked at yet.",
@@ -202,7 +205,7 @@ function Summary({ data }) {
 }
 
 const Row = ({ name, detail, states, href }) => html`<li>
-  <div class="row">${href ? html`<a href=${href}>${name}</a>` : html`<span>${name}</span>`} <${State} state=${states[0]} /></div>
+  <div class="row">${href ? html`<a href=${href}>${name}</a>` : html`<span>${name}</span>`} <${State} state=${states[0]}>${states[2]}<//></div>
   <p>${states[1]}${detail ? html` <span class="faint">${detail}</span>` : null}</p></li>`;
 
 const Card = ({ title, children, found }) => html`<section class="card"><h2>${title}</h2>
