@@ -36,6 +36,7 @@ param scale = {
     { name: 'function:follow_customers', instanceCount: 2 }
     { name: 'function:follow_fulfilment', instanceCount: 2 }
     { name: 'function:follow_orders', instanceCount: 2 }
+    { name: 'function:follow_payments', instanceCount: 2 }
     { name: 'function:follow_products', instanceCount: 2 }
     { name: 'function:fulfil_orders', instanceCount: 2 }
     { name: 'function:perform_due_payment', instanceCount: 2 }

@@ -22,12 +22,14 @@ from shared.ordering.commands.complete_order import complete_order
 from shared.ordering.commands.confirm_order import confirm_order
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.follow_customers import follow_customer
+from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderConfirmedV1, OrderEvent
+from shared.ordering.figures import fulfilment_figures
 from shared.ordering.reference_data import next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
@@ -38,6 +40,7 @@ from shared.ordering.views.names import Names
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
 from shared.ordering.views.processes import Processes
+from shared.payments.events import PaymentEvent
 from shared.roles import Role
 
 SHOWN = [
@@ -50,6 +53,7 @@ SHOWN = [
 PRODUCTS = EventCodec[ProductEvent | StockNotKeptV1](
     (*get_args(ProductEvent.__value__), StockNotKeptV1), PRODUCT_UPCASTS
 )
+PAYMENTS = EventCodec[PaymentEvent](get_args(PaymentEvent.__value__))
 CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 
 
@@ -128,7 +132,9 @@ def ordering(app: App) -> Context[OrderEvent]:
         only=SHOWN,
     )
     context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, only=FOLLOWED)
+    context.follows("follow_payments", "payment-events", "ordering", PAYMENTS, follow_payment)
     context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
+    context.tells(fulfilment_figures)
     processes = Processes(context.reader)
     context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
     context.operation("post_process_deadline", "POST ops/processes/{orderId}/deadline", move_deadline)

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "follow_customers",
     "follow_fulfilment",
     "follow_orders",
+    "follow_payments",
     "follow_products",
     "fulfil_orders",
     "get_asyncapi",

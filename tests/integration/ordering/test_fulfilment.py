@@ -29,13 +29,14 @@ from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.follow_payments import follow_payment
-from shared.ordering.commands.fulfil_order import FOLLOWED, LATE, Fulfilling
+from shared.ordering.commands.fulfil_order import FOLLOWED, LATE, Fulfilling, PassDeadline
 from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
 from shared.ordering.fulfilments import Fulfilments, Process
 from shared.ordering.repository import Orders
 from shared.ordering.views.processes import ListProcesses, Processes, RunningProcess
@@ -56,6 +57,7 @@ from shared.payments.events import (
     PaymentVoidRequestedV1,
 )
 from tests.support.shop import Shop, rows
+from tests.support.telemetry import observing
 
 FULFILLING = Fulfilling({Deadline.STOCK: timedelta(days=14), Deadline.PAYMENT: timedelta(hours=24)})
 CARD = "pm_card_visa"
@@ -421,6 +423,16 @@ def test_a_deadline_that_was_moved_acts_at_its_new_time(shop: Shop) -> None:
     assert (before, way.order.status) == (OrderStatus.SUBMITTED, OrderStatus.CANCELLED)
 
 
+def test_a_deadline_that_was_moved_while_a_timer_had_found_it_does_not_act(shop: Shop) -> None:
+    way = submitted(shop)
+    due = way.process.due_at
+    assert due is not None
+    way.move(due + timedelta(hours=2))
+    late = PassDeadline(order_id=way.order_id)
+    shop.ordering.run(FULFILLING.pass_deadline, late, Metadata(fingerprint=None, at=due))
+    assert way.order.status is OrderStatus.SUBMITTED
+
+
 def test_only_a_deadline_that_runs_is_moved(shop: Shop) -> None:
     way = submitted(shop, paid=False)
     with pytest.raises(NoDeadline, match="the confirmation"):
@@ -479,6 +491,26 @@ def test_the_catalogue_tells_once_of_how_many_lines_it_keeps_no_stock(shop: Shop
         told = connection.execute(sa.select(log).where(log.c.type == "StockNotKeptV1")).all()
     [event] = [catalog.CODEC.open(envelope_of(row)).event for row in told]
     assert (getattr(event, "order_id", None), getattr(event, "lines", None)) == (way.order_id, 2)
+
+
+async def told(shop: Shop) -> tuple[float, float]:
+    """Orders whose deadline was not acted on, and the age of the oldest wait for a payment."""
+    [watch] = shop.wired()["ordering"].watches
+    with observing() as observed:
+        await watch()
+        [[overdue], [unpaid]] = [observed.points(figure.name) for figure in (OVERDUE, OLDEST_UNPAID)]
+    return overdue.value, unpaid.value  # type: ignore[union-attr]  # they are gauges
+
+
+async def test_what_is_overdue_and_how_long_somebody_has_not_paid_is_told(shop: Shop) -> None:
+    assert await told(shop) == (0, 0)
+    way = submitted(shop)
+    assert (await told(shop))[0] == 0
+    assert (await told(shop))[1] > 0
+    way.move(datetime.now(UTC) - timedelta(minutes=6))
+    assert (await told(shop))[0] == 1
+    way.timer(datetime.now(UTC))
+    assert await told(shop) == (0, 0)
 
 
 async def listed(shop: Shop, **query: Any) -> tuple[list[RunningProcess], str | None]:
