@@ -11,9 +11,7 @@ from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.tables import FULFILMENTS
 
 OVERDUE = Figure("tandem.fulfilment.overdue", "{order}", "Orders whose deadline passed over five minutes ago")
-OLDEST_UNPAID = Figure(
-    "tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none"
-)
+OLDEST_UNPAID = Figure("tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none")
 
 LATE = timedelta(minutes=5)
 """What a timer may be late, where it runs that often."""

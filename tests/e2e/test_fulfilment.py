@@ -5,21 +5,22 @@ from uuid import uuid4
 from tests.e2e.api import Api, eventually, problem
 
 CARD = {"payment": {"token": "pm_card_visa"}}
+DECLINED = {"payment": {"token": "pm_card_visa_chargeDeclined"}}
 
 
 def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Api) -> None:
     customer_id = api.customer()
     order_id = api.order(customer_id, api.product("24.90"))
-    assert api.post(f"/orders/{order_id}/submit", CARD).status_code == 204
+    assert api.post(f"/orders/{order_id}/submit", DECLINED).status_code == 204
     shown = api.details(order_id, customer_id, 3)
-    assert shown["payment"] == {"status": "pending", "amount": "24.90", "refunded": "0.00"}
-    assert (shown["waitsFor"], shown["allowedActions"]) == ("stock", ["confirm", "cancel"])
+    assert (shown["payment"]["amount"], shown["payment"]["refunded"]) == ("24.90", "0.00")
+    assert shown["allowedActions"] == ["confirm", "cancel"]
 
     def waits() -> bool:
         found = {each["orderId"]: each for each in api.read("/ops/processes", take=100, state="submitted")["items"]}
-        return bool(found.get(order_id, {}).get("waitsFor") == "the authorisation")
+        return bool(found.get(order_id, {}).get("waitsFor") == "the customer")
 
-    eventually(waits, "the fulfilment has asked for the authorisation")
+    eventually(waits, "the payment is declined")
     path = f"/ops/processes/{order_id}/deadline"
     problem(api.post(path, {"at": "tomorrow"}), 422, "invalid", "/at")
     moved = api.post(path, {"at": "2020-01-01T00:00:00Z"})
@@ -31,6 +32,17 @@ def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Ap
     assert (cancelled["waitsFor"], cancelled["allowedActions"]) == ("nothing", [])
     problem(api.post(path, {"at": "2020-01-01T00:00:00Z"}), 409, "no-deadline")
     problem(api.post(f"/ops/processes/{uuid4()}/deadline", {"at": "2020-01-01T00:00:00Z"}), 404, "process-not-found")
+
+
+def test_a_paid_order_is_confirmed_by_itself_and_captured_when_it_is_fulfilled(api: Api) -> None:
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product("24.90"))
+    assert api.post(f"/orders/{order_id}/submit", CARD).status_code == 204
+    eventually(lambda: api.details(order_id, customer_id)["status"] == "Confirmed", "it is confirmed")
+    assert api.details(order_id, customer_id)["payment"]["status"] == "authorised"
+    assert api.post(f"/orders/{order_id}/complete").status_code == 204
+    eventually(lambda: api.details(order_id, customer_id)["waitsFor"] == "nothing", "it is paid")
+    assert api.details(order_id, customer_id)["payment"]["status"] == "captured"
 
 
 def test_an_order_on_account_waits_for_the_shop_and_says_what_may_be_done(api: Api) -> None:

@@ -338,12 +338,12 @@ def waiting_order(operator: Operator) -> None:
     api = operator.api
     customer_id = api.customer()
     order_id = api.order(customer_id, api.product())
-    answer = api.post(f"/orders/{order_id}/submit", {"payment": {"token": "pm_card_visa"}})
+    answer = api.post(f"/orders/{order_id}/submit", {"payment": {"token": "pm_card_visa_chargeDeclined"}})
     assert answer.status_code == 204, answer.text
 
     def is_shown(found: list[Any]) -> bool:
         waits = [{each["orderId"]: each["waitsFor"] for each in page["items"]}.get(order_id) for page in found]
-        return waits == ["the authorisation"] * 2
+        return waits == ["the customer"] * 2
 
     operator.until(is_shown, TIME="2999-01-01T00:00:00Z")
     [moved] = operator.next(ORDER_ID=order_id, TIME="2999-01-01T00:00:00Z")

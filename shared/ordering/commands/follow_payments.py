@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from shared.frame.messaging.envelope import Recorded
+from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.domain.order import OrderPayment
 from shared.ordering.events import OrderPaymentStatus
 from shared.ordering.repository import Orders
@@ -26,7 +27,10 @@ from shared.payments.events import (
 def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  # noqa: C901  # a case for each event
     """Take in one event; those that leave the order as it is say nothing to it."""
     event, version = recorded.event, recorded.envelope.version
-    order = orders.load(event.order_id)
+    try:
+        order = orders.load(event.order_id)
+    except OrderNotFound:
+        return  # no order of ours asked for it: an order is there before its payment
     if order.payment is None:
         return  # an order on account has none
     attempt, refunded = order.payment.attempt, order.payment.refunded

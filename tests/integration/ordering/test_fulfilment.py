@@ -342,6 +342,13 @@ def test_an_order_on_account_takes_no_news_of_a_payment(shop: Shop) -> None:
     assert (way.order.version, way.order.status) == (version, OrderStatus.SUBMITTED)
 
 
+def test_news_of_a_payment_that_no_order_asked_for_says_nothing(shop: Shop) -> None:
+    way = submitted(shop)
+    version = way.order.version
+    follow_a_payment(shop, PaymentVoidedV1(uuid4()), 1)
+    assert way.order.version == version
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_news_that_comes_shuffled_and_twice_leads_to_the_same_end(shop: Shop, seed: int) -> None:
     chance = random.Random(seed)
@@ -495,7 +502,7 @@ def test_the_catalogue_tells_once_of_how_many_lines_it_keeps_no_stock(shop: Shop
 
 async def told(shop: Shop) -> tuple[float, float]:
     """Orders whose deadline was not acted on, and the age of the oldest wait for a payment."""
-    [watch] = shop.wired()["ordering"].watches
+    [watch] = shop.wired()["ordering"].watches.values()
     with observing() as observed:
         await watch()
         [[overdue], [unpaid]] = [observed.points(figure.name) for figure in (OVERDUE, OLDEST_UNPAID)]
