@@ -13,6 +13,7 @@ from infra.local.demo.audit import Audit
 from infra.local.demo.book import Book
 from infra.local.demo.day import Day
 from infra.local.demo.opening import open_shop
+from infra.local.demo.rush import Rush
 from infra.local.demo.shop import Shop, Surprise
 from tests.support.stack import ROOT, Stack
 
@@ -44,7 +45,7 @@ def test_it_plays_on_the_stack_that_runs_and_finds_everything_right(stack: Stack
     assert (figures["orders"], figures["wrong"]) == (25, [])
     assert figures["commands"] >= 25
     assert 0 < figures["lagP50Milliseconds"] <= figures["lagP99Milliseconds"]
-    assert figures["compared"] == {"product": 8, "order": 25, "summary": 4, "list": 24}
+    assert figures["compared"] == {"product": 8, "order": 25, "summary": 4, "list": 24, "rush": 24}
 
 
 def test_without_a_stack_it_starts_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -97,6 +98,21 @@ async def test_the_audit_finds_every_kind_of_difference(stack: Stack) -> None:
     assert f"summary {customer.customer_id}: /customerName" in found
     assert f"list of all orders of {customer.customer_id}: /items/" in found
     assert f"product {product.product_id}: /unitPrice" in found
+
+
+async def test_a_rush_in_which_a_piece_is_promised_twice_is_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(stack.base_url, stack.token(), 8)
+    monkeypatch.setattr("infra.local.demo.rush.HEARD_WITHIN", 5.0)
+    rush = Rush(shop, 3, nothing)
+    right = rush._inventory
+
+    async def oversold(**level: int) -> None:
+        await right(**level | {"reserved": level["reserved"] + 1})
+
+    monkeypatch.setattr(rush, "_inventory", oversold)
+    [told] = await rush.run()
+    await shop.close()
+    assert told.startswith("rush: inventory should be {'currentStock': 4, 'reserved': 5")
 
 
 async def test_a_command_that_is_taken_although_it_must_be_refused_is_a_surprise(stack: Stack) -> None:

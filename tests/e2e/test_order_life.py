@@ -51,6 +51,7 @@ def test_an_order_goes_from_created_to_completed_and_every_read_model_follows(ap
                 "unitPrice": "24.90",
                 "amount": "74.70",
                 "stock": "none",
+                "alternatives": [],
             },
             {
                 "productId": cup,
@@ -59,6 +60,7 @@ def test_an_order_goes_from_created_to_completed_and_every_read_model_follows(ap
                 "unitPrice": "0.05",
                 "amount": "0.35",
                 "stock": "none",
+                "alternatives": [],
             },
         ],
         "shippingAddress": ADDRESS,

@@ -36,8 +36,8 @@ from tests.simulation.scheduler import Crash, Scheduler
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
 
 KINDS = (
-    "add add remove address submit submit submit confirm confirm confirm ship ship ship ship complete "
-    "cancel rename price product receive recount rate rate"
+    "add add remove address submit submit submit confirm confirm confirm confirm ship ship ship ship ship ship ship "
+    "ship complete cancel rename price product receive receive recount rate rate"
 ).split()
 """What a client may do next, as often as it stands here."""
 

@@ -23,6 +23,7 @@ from infra.local.demo.figures import Result
 from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
+from infra.local.demo.rush import STEPS, Rush
 from infra.local.demo.shop import Shop
 from infra.local.files import write_whole
 from infra.local.issuer import issue, key_of
@@ -71,6 +72,9 @@ async def play(base_url: str, token: str, options: argparse.Namespace, screen: C
         with progress(screen, "Orders", options.orders) as advance:
             surprises = await Day(shop, book, options.seed).trade(range(options.orders), at_once, advance)
         seconds, commands = time.perf_counter() - begin, shop.figures.commands - before
+        with progress(screen, "A rush on the last piece", STEPS) as advance:
+            rush = Rush(shop, options.seed, advance)
+            surprises += await rush.run()
         with progress(screen, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, at_once, advance)
             await audit.run()
@@ -86,7 +90,7 @@ async def play(base_url: str, token: str, options: argparse.Namespace, screen: C
         replayed=figures.replayed,
         retries=figures.retries,
         lags=figures.lags,
-        compared=dict(audit.compared),
+        compared={**audit.compared, "rush": rush.compared},
         wrong=[*surprises, *audit.differences],
     )
 

@@ -121,6 +121,7 @@ class Book:
                     "unitPrice": written(line.unit_price, order.currency),
                     "amount": written(line.quantity * line.unit_price, order.currency),
                     "stock": "none",
+                    "alternatives": [],
                 }
                 for product_id, line in order.lines.items()
             ],

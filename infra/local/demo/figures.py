@@ -12,7 +12,13 @@ from rich.text import Text
 
 from infra.local.demo.audit import STATUSES
 
-PLURAL = {"product": "products", "order": "orders", "summary": "summaries", "list": "lists"}
+PLURAL = {
+    "product": "products",
+    "order": "orders",
+    "summary": "summaries",
+    "list": "lists",
+    "rush": "facts of the rush",
+}
 MOST_SHOWN = 20
 """Differences listed on the screen; the JSON has all of them."""
 

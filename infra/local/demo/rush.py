@@ -1,0 +1,137 @@
+"""A rush on the last pieces of a product: some get one, others wait; a delivery comes, and what is there is shipped.
+
+The rush has customers and a product of its own, and knows what must be true of them at each step.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from infra.local.demo.goods import Goods
+from infra.local.demo.opening import HEARD_WITHIN
+from infra.local.demo.shop import PAUSE, Shop, Surprise, problem_code
+
+CUSTOMERS, PIECES, DELIVERED = 10, 4, 3
+SERVED = PIECES + DELIVERED
+STEPS = 5
+"""Pieces of work that are told as progress."""
+
+NOT_YET = {"order-not-confirmed", "order-not-found", "not-reserved"}
+"""What a shipment may be answered until the news of an order has come."""
+
+
+class Rush:
+    """The rush.
+
+    Attributes:
+        compared: how many things were compared with what must be true.
+    """
+
+    def __init__(self, shop: Shop, seed: int, advance: Callable[[], None]) -> None:
+        self._shop = shop
+        self._goods = Goods(f"{seed}/rush")
+        self._advance = advance
+        self._product_id = str(uuid4())
+        self._orders = {str(uuid4()): str(uuid4()) for _ in range(CUSTOMERS)}
+        self.compared = 0
+
+    async def run(self) -> list[str]:
+        """Let it happen; tell what was not as it must be."""
+        try:
+            for step in (self._open, self._want, self._deliver, self._ship, self._rate):
+                await step()
+                self._advance()
+        except Surprise as surprise:
+            return [f"rush: {surprise}"]
+        return []
+
+    async def _open(self) -> None:
+        name, category = self._goods.product_name()
+        product = {"productId": self._product_id, "name": name, "category": category, "initialStock": PIECES}
+        await self._shop.accepted("/products", product | {"currency": "EUR", "unitPrice": "9.90"}, version=1)
+        for customer_id in self._orders.values():
+            body = {"customerId": customer_id, "name": self._goods.customer_name()}
+            await self._shop.accepted("/customers", body | {"email": f"{customer_id}@example.com"}, version=1)
+
+    async def _want(self) -> None:
+        """Let everybody order one piece at the same time."""
+        await asyncio.gather(*(self._order(order_id) for order_id in self._orders))
+        await self._inventory(currentStock=PIECES, reserved=PIECES, available=0, waiting=CUSTOMERS - PIECES)
+        await self._stocks(reserved=PIECES, waiting=CUSTOMERS - PIECES)
+
+    async def _order(self, order_id: str) -> None:
+        items = [{"productId": self._product_id, "quantity": 1}]
+        body = {"orderId": order_id, "customerId": self._orders[order_id], "items": items}
+        await self._taken("/orders", body | {"shippingAddress": self._goods.address()}, {"invalid"})
+        await self._shop.accepted(f"/orders/{order_id}/submit", version=2)
+
+    async def _deliver(self) -> None:
+        """Take a delivery in: those who came first get it."""
+        await self._taken(f"/products/{self._product_id}/receipts", {"quantity": DELIVERED, "reference": "Rush"})
+        await self._inventory(currentStock=SERVED, reserved=SERVED, available=0, waiting=CUSTOMERS - SERVED)
+        await self._stocks(reserved=SERVED, waiting=CUSTOMERS - SERVED)
+
+    async def _ship(self) -> None:
+        """Ship what is there; who still waits gives up."""
+        items = [{"productId": self._product_id, "quantity": 1}]
+        for order_id, stock in (await self._lines()).items():
+            if stock == "reserved":
+                await self._taken(f"/orders/{order_id}/confirm", {})
+                await self._taken(f"/orders/{order_id}/shipments", {"items": items}, NOT_YET)
+            else:
+                await self._taken(f"/orders/{order_id}/cancel", {"reason": self._goods.reason()})
+        await self._inventory(currentStock=0, reserved=0, available=0, waiting=0)
+        await self._stocks(shipped=SERVED, none=CUSTOMERS - SERVED)
+        statuses = {"Completed": SERVED, "Cancelled": CUSTOMERS - SERVED}
+        await self._becomes("statuses", lambda: self._of_orders(lambda order: order["status"]), statuses)
+
+    async def _rate(self) -> None:
+        """Let everybody rate the product, and some of them twice."""
+        ratings = {customer_id: 1 + number % 5 for number, customer_id in enumerate(self._orders.values())}
+        path = f"/products/{self._product_id}/ratings"
+        for customer_id, rating in ratings.items():
+            for given in (5, rating):
+                await self._taken(path, {"customerId": customer_id, "rating": given})
+        average = round(sum(ratings.values()) / len(ratings), 2)
+        shown = {"userRating": average, "ratingCount": len(ratings), "isOutOfStock": True, "available": 0}
+        await self._becomes("product", lambda: self._seen(f"/products/{self._product_id}", shown), shown)
+
+    async def _inventory(self, **level: int) -> None:
+        path = f"/products/{self._product_id}/inventory"
+        await self._becomes("inventory", lambda: self._seen(path, level), level)
+
+    async def _stocks(self, **lines: int) -> None:
+        await self._becomes("lines", lambda: self._of_orders(lambda order: order["items"][0]["stock"]), lines)
+
+    async def _taken(self, path: str, body: dict[str, Any], not_yet: set[str] | None = None) -> None:
+        """Send a command that must be accepted, some news allowed for."""
+        deadline = time.monotonic() + HEARD_WITHIN
+        while not (answer := await self._shop.command(path, body)).is_success:
+            if problem_code(answer) not in (not_yet or set()) or time.monotonic() > deadline:
+                raise Surprise(f"POST {path} should be accepted: {answer.status_code} {answer.text}")
+            await asyncio.sleep(PAUSE)
+
+    async def _lines(self) -> dict[str, str]:
+        return {order_id: (await self._read(order_id))["items"][0]["stock"] for order_id in self._orders}
+
+    async def _of_orders(self, what: Callable[[Any], str]) -> dict[str, int]:
+        return dict(Counter([what(await self._read(order_id)) for order_id in self._orders]))
+
+    async def _read(self, order_id: str) -> Any:
+        return await self._shop.query(f"/orders/{order_id}", customerId=self._orders[order_id], minVersion=2)
+
+    async def _seen(self, path: str, names: Mapping[str, object]) -> dict[str, object]:
+        shown = await self._shop.query(path)
+        return {name: shown.get(name) for name in names}
+
+    async def _becomes(self, what: str, look: Callable[[], Any], expected: Mapping[str, object]) -> None:
+        """Look until it is so, as long as news may take."""
+        deadline = time.monotonic() + HEARD_WITHIN
+        while (shown := await look()) != expected:
+            if time.monotonic() > deadline:
+                raise Surprise(f"{what} should be {dict(expected)}, and is {shown}")
+            await asyncio.sleep(PAUSE)
+        self.compared += len(expected)
