@@ -73,6 +73,39 @@ def test_whoever_gives_back_names_what_is_wrong_and_gives_back_once_for_a_key(ap
     assert moved(stack, order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980)]
 
 
+def test_an_order_that_is_paid_goes_by_itself_to_confirmed_and_is_taken_when_it_is_shipped(
+    api: Api, stack: Stack
+) -> None:
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    assert api.post(f"/orders/{order_id}/submit", {"payment": {"token": "pm_card_visa"}}).status_code == 204
+
+    def shows(status: str, payment: str) -> bool:
+        order = api.read(f"/orders/{order_id}", customerId=customer_id)
+        return (order["status"], (order["payment"] or {}).get("status")) == (status, payment)
+
+    eventually(lambda: shows("Confirmed", "authorised"), "the order is confirmed", 60)
+    assert moved(stack, order_id) == [("authorised", 2490)]
+    assert api.post(f"/orders/{order_id}/complete").status_code == 204
+    eventually(lambda: shows("Completed", "captured"), "the payment is taken", 60)
+    assert moved(stack, order_id) == [("authorised", 2490), ("captured", 2490)]
+
+
+def test_a_paid_order_that_is_cancelled_is_not_paid_for(api: Api, stack: Stack) -> None:
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    assert api.post(f"/orders/{order_id}/submit", {"payment": {"token": "pm_card_visa"}}).status_code == 204
+
+    def payment_is(status: str) -> bool:
+        payment = api.read(f"/orders/{order_id}", customerId=customer_id)["payment"]
+        return bool(payment and payment["status"] == status)
+
+    eventually(lambda: payment_is("authorised"), "the payment is authorised", 60)
+    assert api.post(f"/orders/{order_id}/cancel", {"reason": "changed my mind"}).status_code == 204
+    eventually(lambda: payment_is("voided"), "the payment is voided", 60)
+    assert moved(stack, order_id) == [("authorised", 2490), ("voided", 2490)]
+
+
 @pytest.mark.parametrize("token", ["4242424242424242", "4242 4242 4242 4242", "", "pm_" + "x" * 300, 7])
 def test_a_cards_number_is_no_token(api: Api, token: object) -> None:
     problem(api.post(f"/orders/{uuid4()}/payment", {"token": token}), 422, "invalid", "/token")

@@ -72,7 +72,7 @@ def test_the_counts_are_those_of_the_templates() -> None:
     dev, prod = counts("dev"), counts("prod")
     assert (dev["relays"], dev["watches"]) == pytest.approx((2 * 730 / 24, 730 / 24))
     assert (prod["relays"], prod["watches"]) == pytest.approx((MONTH / 10, MONTH / 60))
-    assert (dev["warm"], prod["warm"]) == (0, 22)
+    assert (dev["warm"], prod["warm"]) == (0, 24)
     assert (dev["endpoints"], prod["endpoints"]) == (0, 6)
     assert (dev["vcores"], prod["vcores"], prod["replicas"]) == (0.5, 2, 1)
     assert (dev["autoscale"], prod["autoscale"]) == (0, 4000)

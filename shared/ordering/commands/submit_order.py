@@ -15,7 +15,7 @@ from shared.story import ORDER_ID
 class Payment(Input):
     """What an order is paid with: a token of the payment provider, never a card's own data."""
 
-    token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,255}$")]
+    token: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
 
 
 class SubmitOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
