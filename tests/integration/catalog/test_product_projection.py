@@ -2,8 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,10 +19,14 @@ from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
+from shared.frame.context import Context
 from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.read_side import projection as projection_of_the_frame
+from shared.frame.read_side.document_update import Create, Patch, gated
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
+from tests.kit.deliveries import shown_whatever_happens
 from tests.support.containers import only
 from tests.support.shop import Shop
 
@@ -81,3 +88,30 @@ async def test_events_that_overtake_one_another_all_the_time_need_no_second_deli
 async def test_a_product_that_nobody_added_is_not_found(catalog: ContainerProxy) -> None:
     with pytest.raises(ProductNotFound):
         await shown(catalog, uuid4())
+
+
+def products_with_changes(shop: Shop, containers: Callable[[str], ContainerProxy]) -> Context[Any]:
+    """The catalogue, with three products that were repriced and renamed."""
+    for _ in range(3):
+        a_history(shop)
+    return shop.wired({"catalog": containers("catalog")})["catalog"]
+
+
+async def test_products_are_shown_as_their_events_say_whatever_happens(
+    shop: Shop, containers: Callable[[str], ContainerProxy]
+) -> None:
+    context = products_with_changes(shop, containers)
+    await shown_whatever_happens(context, "products", containers("catalog"), random.Random(7))
+
+
+async def test_the_kit_finds_a_projection_that_repeats_spoil_though_healing_would_mend_it(
+    shop: Shop, containers: Callable[[str], ContainerProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ungated(gate: Create | Patch, version: int, at: datetime) -> Create | Patch:
+        step = gated(gate, version, at)
+        return step if isinstance(step, Create) else replace(step, condition=None)
+
+    monkeypatch.setattr(projection_of_the_frame, "gated", ungated)
+    context = products_with_changes(shop, containers)
+    with pytest.raises(AssertionError, match="more is wrong than that ProductRenamedV1"):
+        await shown_whatever_happens(context, "products", containers("catalog"), random.Random(7))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,68 +12,83 @@ from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.catalog.domain.product import Product
+from shared.catalog.events import ProductAddedV1, ProductPriceChangedV1, ProductRenamedV1
 from shared.catalog.repository import Products
 from shared.catalog.tables import LOG, PRODUCTS
+from shared.frame.context import Context
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.kernel.refusals import Invalid, Refusal, StaleVersion
+from tests.kit.commands import Given, Handler
 from tests.support.shop import Shop, about_product, rows
 
 
-def add(shop: Shop, product_id: UUID, metadata: Metadata, price: str = "12.5000") -> Accepted:
-    command = AddProduct(
+def adding(product_id: UUID, price: str = "12.5000") -> AddProduct:
+    return AddProduct(
         product_id=product_id, name="Tee ☕", unit_price=Decimal(price), currency="EUR", category="Drinks"
     )
-    return shop.catalog.run(add_product, command, metadata)
 
 
-def reprice(shop: Shop, product_id: UUID, metadata: Metadata, price: str = "0.01") -> Accepted:
-    return shop.catalog.run(change_price, ChangePrice(product_id=product_id, unit_price=Decimal(price)), metadata)
+def repricing(product_id: UUID, price: str = "0.01") -> ChangePrice:
+    return ChangePrice(product_id=product_id, unit_price=Decimal(price))
 
 
-def rename(shop: Shop, product_id: UUID, metadata: Metadata) -> Accepted:
-    return shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Sencha"), metadata)
+def renaming(product_id: UUID) -> RenameProduct:
+    return RenameProduct(product_id=product_id, name="Sencha")
 
 
-def test_a_product_is_stored_as_the_events_say(shop: Shop) -> None:
-    product_id = uuid4()
-    assert add(shop, product_id, Metadata()) == Accepted(product_id, 1)
-    assert reprice(shop, product_id, Metadata(expected_versions={1})) == Accepted(product_id, 2)
-    assert rename(shop, product_id, Metadata(expected_versions={2})) == Accepted(product_id, 3)
+def only_at(*versions: int) -> Metadata:
+    return Metadata(expected_versions=set(versions))
+
+
+@pytest.fixture
+def catalogue(shop: Shop) -> Context[Any]:
+    return shop.wired()["catalog"]
+
+
+def test_a_product_is_stored_as_the_events_say(shop: Shop, catalogue: Context[Any]) -> None:
+    id_, given = uuid4(), Given(catalogue)
+    given.when(add_product, adding(id_)).then(
+        ProductAddedV1(id_, "Tee ☕", "", Decimal("12.5000"), "EUR", "Drinks"),
+    )
+    given.when(change_price, repricing(id_), only_at(1)).then(ProductPriceChangedV1(id_, Decimal("0.01"), "EUR"))
+    renamed = given.when(rename_product, renaming(id_), only_at(2))
+    renamed.then(ProductRenamedV1(id_, "Sencha"))
+    assert renamed.accepted() == Accepted(id_, 3)
     with shop.catalog_engine.connect() as connection:
-        stored = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(product_id)
-        folded = Product.fold(about_product(LOG.history(connection, product_id)))
+        stored = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(id_)
+        folded = Product.fold(about_product(LOG.history(connection, id_)))
     assert vars(stored) == vars(folded)
     assert (stored.name, str(stored.price)) == ("Sencha", "0.01")
 
 
-REFUSED: list[tuple[Callable[[Shop, UUID], object], type[Refusal]]] = [
-    (lambda shop, known: add(shop, known, Metadata()), ProductAlreadyExists),
-    (lambda shop, _: add(shop, uuid4(), Metadata(), "0.001"), Invalid),
-    (lambda shop, _: add(shop, uuid4(), Metadata(expected_versions={1})), StaleVersion),
-    (lambda shop, _: reprice(shop, uuid4(), Metadata()), ProductNotFound),
-    (lambda shop, known: reprice(shop, known, Metadata(), "0.001"), Invalid),
-    (lambda shop, known: reprice(shop, known, Metadata(expected_versions={2})), StaleVersion),
-    (lambda shop, _: rename(shop, uuid4(), Metadata()), ProductNotFound),
+REFUSED: list[tuple[Handler, Callable[[UUID], Any], Metadata, type[Refusal]]] = [
+    (add_product, adding, Metadata(), ProductAlreadyExists),
+    (add_product, lambda _: adding(uuid4(), "0.001"), Metadata(), Invalid),
+    (add_product, lambda _: adding(uuid4()), only_at(1), StaleVersion),
+    (change_price, lambda _: repricing(uuid4()), Metadata(), ProductNotFound),
+    (change_price, lambda known: repricing(known, "0.001"), Metadata(), Invalid),
+    (change_price, repricing, only_at(2), StaleVersion),
+    (rename_product, lambda _: renaming(uuid4()), Metadata(), ProductNotFound),
 ]
 
 
-@pytest.mark.parametrize(("command", "refusal"), REFUSED)
+@pytest.mark.parametrize(("handler", "command", "metadata", "refusal"), REFUSED)
 def test_a_refused_command_changes_nothing(
-    command: Callable[[Shop, UUID], object], refusal: type[Refusal], shop: Shop
+    handler: Handler,
+    command: Callable[[UUID], Any],
+    metadata: Metadata,
+    refusal: type[Refusal],
+    catalogue: Context[Any],
 ) -> None:
-    known = add(shop, uuid4(), Metadata()).aggregate_id
-    before = rows(shop.catalog_engine, PRODUCTS), rows(shop.catalog_engine, LOG.table)
-    with pytest.raises(refusal) as caught:
-        command(shop, known)
-    assert type(caught.value) is refusal
-    assert (rows(shop.catalog_engine, PRODUCTS), rows(shop.catalog_engine, LOG.table)) == before
+    known = uuid4()
+    Given(catalogue, (add_product, adding(known))).when(handler, command(known), metadata).refused(refusal)
 
 
 def test_a_product_that_is_saved_from_an_older_version_loses_the_race(shop: Shop) -> None:
-    product_id = add(shop, uuid4(), Metadata()).aggregate_id
+    product_id = shop.catalog.run(add_product, adding(uuid4()), Metadata()).aggregate_id
     stale = Products(UnitOfWork(shop.catalog_engine), Metadata()).load(product_id)
-    rename(shop, product_id, Metadata())
+    shop.catalog.run(rename_product, renaming(product_id), Metadata())
     stale.rename("Late")
     work = UnitOfWork(shop.catalog_engine)
     Products(work, Metadata()).save(stale)
