@@ -64,12 +64,19 @@ def create(connection: str, topology: dict[str, Any]) -> list[str]:
 
 
 def _differs(wanted: dict[str, Any], there: dict[str, Any]) -> bool:
-    """Tell whether other paths are indexed; the service adds what is its own, such as the path of the ETag."""
+    """Tell whether the one policy indexes something else, or in another way, than the other."""
+    return _indexing(wanted) != _indexing(there)
+
+
+def _indexing(policy: dict[str, Any]) -> tuple[Any, ...]:
+    """Give what a policy says, with the defaults of the service and without what that adds by itself."""
     own = {'/"_etag"/?'}
-    for key in ("includedPaths", "excludedPaths"):
-        if {each["path"] for each in wanted.get(key, [])} - own != {each["path"] for each in there.get(key, [])} - own:
-            return True
-    return len(wanted.get("compositeIndexes", [])) != len(there.get("compositeIndexes", []))
+    paths = ({each["path"] for each in policy.get(key, [])} - own for key in ("includedPaths", "excludedPaths"))
+    composite = {
+        tuple((each["path"], each.get("order", "ascending")) for each in index)
+        for index in policy.get("compositeIndexes", [])
+    }
+    return policy.get("indexingMode", "consistent"), *paths, composite
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from azure.cosmos import CosmosClient, PartitionKey
@@ -69,6 +70,39 @@ def test_a_container_of_before_gets_the_indexes_that_are_declared_now_and_keeps_
         create(connection, {"database": "d", "containers": [now]})
         assert container.read()["_etag"] == found["_etag"], "nothing was left to change"
         assert container.read_item("1", "a")["id"] == "1"
+
+
+def composite(*paths: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"path": path, "order": order} for path, order in paths]
+
+
+BEFORE: dict[str, Any] = {
+    "indexingMode": "consistent",
+    "includedPaths": [{"path": "/*"}],
+    "excludedPaths": [],
+    "compositeIndexes": [composite(("/at", "ascending"), ("/id", "ascending"))],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"compositeIndexes": [composite(("/at", "descending"), ("/id", "ascending"))]},
+        {"compositeIndexes": [composite(("/id", "ascending"), ("/at", "ascending"))]},
+        {"compositeIndexes": [composite(("/at", "ascending"), ("/name", "ascending"))]},
+        {"indexingMode": "none"},
+        {"excludedPaths": [{"path": "/blob/?"}]},
+    ],
+)
+def test_a_container_of_before_gets_indexes_that_differ_in_any_respect(change: dict[str, Any], connection: str) -> None:
+    for policy in (BEFORE, BEFORE | change, BEFORE | change):
+        create(
+            connection,
+            {"database": "d", "containers": [{"id": "c", "partitionKey": "/pk", "indexingPolicy": policy}]},
+        )
+    with CosmosClient.from_connection_string(connection) as client:
+        found = client.get_database_client("d").get_container_client("c").read()["indexingPolicy"]
+    assert {key: found.get(key, []) for key in change} == change
 
 
 def test_a_container_with_another_partition_key_is_not_taken_for_the_declared_one(connection: str) -> None:
