@@ -1,7 +1,7 @@
 """Clients that order, rename and price, each careful enough to send a command again until it is answered."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -31,6 +31,8 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
+from tests.kit.simulated import Handler
+from tests.simulation import contexts
 from tests.simulation.scheduler import Crash, Scheduler
 
 ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
@@ -41,7 +43,8 @@ KINDS = (
 ).split()
 """What a client may do next, as often as it stands here."""
 
-type Handler = Callable[..., Accepted]
+BESIDE = 0.4
+"""How often a client turns to a context beside the shop's own, if there is one."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,12 @@ class Clients:
 
     def _next(self, mine: list[UUID], name: str) -> tuple[str, Handler, Any]:
         chance = self._scheduler.random
+        if contexts.SIMULATED and chance.random() < BESIDE:
+            simulated = chance.choice(contexts.SIMULATED)
+            there = dict.fromkeys(
+                each.accepted.aggregate_id for each in self.sent if each.context == simulated.context and each.accepted
+            )
+            return simulated.context, *simulated.next(chance, list(there), self._scheduler.uuid())
         order = chance.choice(mine) if mine and chance.random() < 0.8 else None
         product, quantity = chance.choice(self.products), chance.randint(1, 3)
         if order is None:

@@ -2,22 +2,24 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from infra.sql.migrate import CONTEXTS, migrate
+from infra.sql.migrate import migrate
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.tables import LOG as ORDERS
 from tests.simulation.decisions import decided_on_what_was
 from tests.simulation.scheduler import Crash, Scheduler
+from tests.support.containers import OneGeneration
+from tests.support.wiring import Wiring, contexts
 
-SCHEMAS = tuple(each.SCHEMA for each in CONTEXTS)
 NUMBERS = {
     "deadlock": 1205,
     "failover": 40613,
@@ -27,6 +29,14 @@ NUMBERS = {
 }
 
 BEFORE_COMMIT = ("deadlock", "failover", "lost connection before commit", "crash before commit", "lost race")
+
+
+@cache
+def logs() -> Mapping[str, EventLog[Any]]:
+    """Give the event log of each context, by its name, as the contexts declare themselves."""
+    nowhere = defaultdict[str, sa.Engine](partial(sa.create_engine, "sqlite://"))
+    wiring = Wiring(nowhere, partial(OneGeneration, containers={}), committed=lambda _: lambda: None)
+    return {name: context.log for name, context in contexts(wiring).items()}
 
 
 def empty_database(schema: str) -> sa.Engine:
@@ -62,7 +72,7 @@ def _engine(schema: str) -> sa.Engine:
 def _migrated() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
         migrate(f"sqlite:///{folder}/shop.db")
-        return {schema: _content(Path(folder, f"shop.{schema}.db")) for schema in SCHEMAS}
+        return {schema: _content(Path(folder, f"shop.{schema}.db")) for schema in logs()}
 
 
 def _content(file: Path) -> bytes:

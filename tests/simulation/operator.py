@@ -11,6 +11,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from shared.frame.operations.errors import GenerationIncomplete
 from shared.frame.operations.rebuilding import OVER, Rebuilding
 from shared.frame.read_side.view_state import ControlChanged
+from tests.simulation import contexts
 from tests.simulation.process import Process
 from tests.simulation.scheduler import Crash, Scheduler
 
@@ -43,7 +44,8 @@ class Operator:
         self._scheduler = scheduler
         self._start = start
         self._is_up_to_date = is_up_to_date
-        self._view = scheduler.random.choice(VIEWS)
+        others = [name for each in contexts.SIMULATED for name in start().rebuildings_of(each.context)]
+        self._view = scheduler.random.choice((*VIEWS, *others))
         self.busy = False
 
     def live(self) -> None:

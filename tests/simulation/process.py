@@ -25,6 +25,7 @@ class Process:
         products: those of the products.
         consumers: what it does with a message of each subscription, by topic and subscription.
         rebuildings: how it rebuilds each view.
+        wired: the contexts, by their names.
     """
 
     def __init__(self, scheduler: Scheduler, models: FaultyReadModels, engines: Mapping[str, sa.Engine]) -> None:
@@ -39,7 +40,8 @@ class Process:
             lambda view, container: Generations(read_models, view, container, clock),
             committed=lambda _: lambda: None,
         )
-        wired = contexts(wiring).values()
+        self.wired = contexts(wiring)
+        wired = self.wired.values()
         self.consumers: dict[str, Callable[[Envelope], Awaitable[None]]] = {
             f"{consumer.topic}/{consumer.subscription}": consumer.consume
             for context in wired
@@ -48,3 +50,7 @@ class Process:
         views = {name: model.view for context in wired for name, model in context.read_models.items()}
         self.orders, self.products = views["orders"].generations, views["products"].generations
         self.rebuildings = {name: Rebuilding(read_models, view, clock) for name, view in views.items()}
+
+    def rebuildings_of(self, context: str) -> Mapping[str, Rebuilding]:
+        """How it rebuilds the views of one context."""
+        return {name: self.rebuildings[name] for name in self.wired[context].read_models}

@@ -13,7 +13,7 @@ from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views.product_details import ReadProduct, read_product
 from shared.frame.platform.input import After
 from shared.frame.read_side.generations import Served
-from shared.frame.read_side.read_your_writes import Wait, wait_for
+from shared.frame.read_side.read_your_writes import Wait, read_at_least, wait_for
 from shared.kernel.refusals import Unavailable
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import OrderStatus
@@ -46,6 +46,7 @@ class Reader:
         self._process = start()
         self._engine = engine
         self._seen: dict[UUID, int] = {}
+        self._shown: dict[tuple[str, UUID], int] = {}
         self._total_count = 0
         self.wrong: list[str] = []
         self.names: dict[tuple[str, UUID], list[tuple[str, int]]] = {}
@@ -69,7 +70,7 @@ class Reader:
             "catalog": [self._product],
             "customers": [self._summary],
         }
-        await chance.choice(looks[sent.context])(sent, wait_for(chance.choice(WAITS)))
+        await chance.choice(looks.get(sent.context, [self._document]))(sent, wait_for(chance.choice(WAITS)))
 
     async def _order(self, sent: Sent, wait: Wait) -> None:
         order_id, version = _answered(sent)
@@ -97,6 +98,19 @@ class Reader:
         else:
             self._saw("product", product_id, product.version, asked)
             self._saw_name("catalog", product_id, product.name)
+
+    async def _document(self, sent: Sent, wait: Wait) -> None:
+        """Read a document of a context beside the shop's own, as its queries do."""
+        id_, version = _answered(sent)
+        asked = self._scheduler.random.choice((None, version))
+        for name, rebuilding in self._process.rebuildings_of(sent.context).items():
+            key = await rebuilding.view.source.partition_of(id_)
+            served = await rebuilding.view.generations.served()
+            found = key and await read_at_least(served.container, str(id_), key, asked, wait)
+            shown, least = found["version"] if found else 0, max(self._shown.get((name, id_), 0), asked or 0)
+            if shown < least:
+                self.wrong.append(f"{name} showed {id_} at version {shown}, after {least}")
+            self._shown[name, id_] = max(least, shown)
 
     async def _summary(self, sent: Sent, wait: Wait) -> None:
         id_, version = _answered(sent)

@@ -8,21 +8,17 @@ from typing import Any, cast, override
 
 import sqlalchemy as sa
 
-from shared.catalog import tables as catalog
-from shared.customers import tables as customers
 from shared.frame.messaging.retries import with_retries
 from shared.frame.messaging.wire import from_body
 from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
-from shared.ordering import tables as ordering
 from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.fulfil_order import Fulfilling
 from shared.ordering.domain.fulfilment import Deadline
-from shared.payments import tables as payments
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
-from tests.simulation.database import FaultyEngine, empty_database, unpublished
+from tests.simulation.database import FaultyEngine, empty_database, logs, unpublished
 from tests.simulation.operator import Operator
 from tests.simulation.process import Process
 from tests.simulation.read_models import FaultyReadModels
@@ -31,7 +27,6 @@ from tests.simulation.scheduler import Crash, Scheduler
 from tests.support.containers import OneGeneration
 from tests.support.wiring import Wiring, contexts
 
-CONTEXTS = (ordering, catalog, customers, payments)
 REBUILT = 0.3
 """How many shops rebuild a view."""
 
@@ -72,13 +67,12 @@ class Shop:
 
     def __init__(self, seed: int, fault_rate: float) -> None:
         self.scheduler = scheduler = Scheduler(seed, fault_rate)
-        self.committed = {tables.SCHEMA: False for tables in CONTEXTS}
+        self.committed = dict.fromkeys(logs(), False)
         self.turns_left = TURNS
         self.read_models = FaultyReadModels(scheduler)
-        self.engines = {tables.SCHEMA: empty_database(tables.SCHEMA) for tables in CONTEXTS}
+        self.engines = {name: empty_database(name) for name in logs()}
         self.faulty = faulty = {
-            tables.SCHEMA: cast("sa.Engine", FaultyEngine(self.engines[tables.SCHEMA], scheduler, tables.LOG))
-            for tables in CONTEXTS
+            name: cast("sa.Engine", FaultyEngine(self.engines[name], scheduler, log)) for name, log in logs().items()
         }
         wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoLines()))
         self.writes = {name: context.writes for name, context in wired.items()}
@@ -92,10 +86,8 @@ class Shop:
             name: FaultyTopic(name, self._heard(context.topic), scheduler) for name, context in wired.items()
         }
         self.relays: dict[str, Relay[Any]] = {
-            tables.SCHEMA: Relay(
-                faulty[tables.SCHEMA], tables.LOG, self.topics[tables.SCHEMA], scheduler.clock, OneThread()
-            )
-            for tables in CONTEXTS
+            name: Relay(faulty[name], log, self.topics[name], scheduler.clock, OneThread())
+            for name, log in logs().items()
         }
         self.clients = Clients(scheduler, self.writes)
         self.reader = Reader(scheduler, self.clients, self.start, faulty["ordering"])
@@ -145,7 +137,7 @@ class Shop:
             self.scheduler.now += timedelta(minutes=1)
             self._deliver_all()
         self._deliver_all()
-        if any(map(unpublished, self.engines.values(), (tables.LOG for tables in CONTEXTS))):
+        if self._unpublished():
             self._publish_and_deliver()
 
     def start(self) -> Process:
@@ -188,7 +180,10 @@ class Shop:
         """Whether every event that was ever committed has been delivered."""
         if self._behind() or any(subscription.dead for subscription in self.subscriptions.values()):
             return False
-        return not any(map(unpublished, self.engines.values(), (tables.LOG for tables in CONTEXTS)))
+        return not self._unpublished()
+
+    def _unpublished(self) -> bool:
+        return any(unpublished(self.engines[name], log) for name, log in logs().items())
 
     def _relay(self, name: str) -> None:
         while not self.scheduler.closing:

@@ -17,7 +17,7 @@ from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.read_side.view_state import CONTROL, ControlChanged
-from tests.simulation.database import SCHEMAS
+from tests.simulation.database import logs
 from tests.simulation.process import SKEW, Process
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
@@ -87,7 +87,7 @@ async def test_the_generation_that_takes_over_is_written_first_before_the_switch
 
     def orders() -> Generations:
         """As a process knows them that has just started."""
-        engines = dict.fromkeys(SCHEMAS, sa.create_engine("sqlite://"))
+        engines = dict.fromkeys(logs(), sa.create_engine("sqlite://"))
         return Process(scheduler, models, engines).orders
 
     async with asyncio.timeout(20):  # a write that waits, waits for a clock that stands

@@ -25,7 +25,9 @@ from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderSubmittedV2
 from shared.ordering.repository import Orders
 from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
-from tests.simulation.database import FaultyEngine, unpublished
+from tests.kit.simulated import Simulated
+from tests.simulation import contexts
+from tests.simulation.database import FaultyEngine, logs, unpublished
 from tests.simulation.fulfilments import broken_fulfilments
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop
@@ -42,15 +44,17 @@ def broken(shop: Shop) -> Iterator[str]:
     for name, subscription in shop.subscriptions.items():
         if subscription.dead:
             yield f"{name}: {len(subscription.dead)} dead letters that replaying does not help"
-    for tables in (ordering, catalog, customers):
-        with shop.engines[tables.SCHEMA].connect() as connection:
-            yield from _commands(connection, tables.LOG, shop)
-            yield from _published(connection, tables.LOG, shop.topics[tables.SCHEMA].arrived)
+    for name, log in logs().items():
+        with shop.engines[name].connect() as connection:
+            yield from _commands(connection, log, shop)
+            yield from _published(connection, log, shop.topics[name].arrived)
     yield from _replayed(shop)
     yield from _read_models(shop)
     yield from _generations(shop)
     yield from broken_stock(shop)
     yield from broken_fulfilments(shop)
+    for each in contexts.SIMULATED:
+        yield from _agrees(shop, each)
 
 
 SEVERAL = {"StockReservedV1", "StockAwaitedV2"}
@@ -142,6 +146,24 @@ def _catalogue(shop: Shop, names: dict[str, tuple[str, int]]) -> Iterator[str]:
         yield from _compare(f"{id_} in lists", entry, entry_of(product, stock))
 
 
+def _agrees(shop: Shop, simulated: Simulated) -> Iterator[str]:
+    """What a context's tables and read models say is what its log says."""
+    log = logs()[simulated.context]
+    with shop.engines[simulated.context].connect() as connection:
+        ids = connection.execute(sa.select(log.table.c.aggregate_id).distinct()).scalars().all()
+        for id_ in ids:
+            stored = simulated.repository(UnitOfWork(connection.engine), Metadata()).load(id_)
+            folded = type(stored).fold(recorded.event for recorded in log.history(connection, id_))
+            yield from _compare(f"{simulated.repository.noun} {id_} in the tables", vars(stored), vars(folded))
+    for name, rebuilding in shop.start().rebuildings_of(simulated.context).items():
+        source, generations = rebuilding.view.source, rebuilding.view.generations
+        container = generations.container(shop.scheduler.work(generations.read()).serving)
+        keys = {key for id_ in ids if (key := shop.scheduler.work(source.partition_of(id_)))}
+        for key in sorted(keys):
+            for each in shop.scheduler.work(source.differences(container, key)):
+                yield f"{name} shows {each.document_id} of {key} as the log does not: {each.what}"
+
+
 def _serving(shop: Shop, view: str) -> list[dict[str, Any]]:
     """What queries read."""
     state, generations = _state(shop, view)
@@ -150,7 +172,7 @@ def _serving(shop: Shop, view: str) -> list[dict[str, Any]]:
 
 def _generations(shop: Shop) -> Iterator[str]:
     """Generations that are kept side by side show the same."""
-    for view in ("orders", "products"):
+    for view in shop.start().rebuildings:
         state, generations = _state(shop, view)
         if state.standby is None:
             continue
