@@ -6,6 +6,10 @@ written unless all of these have their place.
 """
 
 import argparse
+import ast
+import builtins
+import json
+import keyword
 import re
 import subprocess
 import sys
@@ -15,6 +19,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy.dialects.mssql.base import RESERVED_WORDS
 
 from infra.local.screen import complain, console
 
@@ -23,6 +28,12 @@ TEMPLATES = Path(__file__).parent / "templates" / "context"
 MIGRATIONS = Path("infra/sql/migrations/versions")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+LONGEST = 30
+"""Characters of a name; a cursor has place for no more (PLACE in shared/frame/write_side/held.py)."""
+
+_OF_PYTHON = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
+_OF_SQL = RESERVED_WORDS | {"dbo", "sys", "guest"}
+"""Reserved words of T-SQL, and schemas that every database has."""
 
 NEXT = """\
 {name} is a context now. Try it:
@@ -33,10 +44,12 @@ NEXT = """\
 
 Then:
   1. Say what it is: shared/{name}/domain/{noun}.py, its events, and the golden files in tests/unit/{name}/golden.
+     May it be a person's? Mark it (docs/privacy.md), and take it out of tests/unit/platform/test_personal_fields.py.
   2. A request is checked in tests/e2e/test_conditions.py and tests/integration/platform/test_expected_versions.py: add
      rows for POST {dashed} and POST {dashed}/{{{camel}Id}}/rename, and for GET {dashed}/{{{camel}Id}}.
   3. python3 dev.py snapshot writes down what the deployment gets: a topic, a subscription, two containers. Commit it.
-  4. docs/extending.md lists the files of a command and of a view, and what tests them.
+  4. python3 dev.py simulate sends what tests/integration/{name}/clients.py says, under faults: add what you add here.
+  5. docs/extending.md lists the files of a command and of a view, and what tests them.
 """
 
 
@@ -55,6 +68,12 @@ class Named:
         for word in (self.name, self.noun):
             if not _NAME.fullmatch(word):
                 raise NotPossible(f"{word!r} is no name: small letters and digits, with _ between words")
+            if len(word) > LONGEST:
+                raise NotPossible(f"{word!r} is longer than {LONGEST} characters")
+            if word in _OF_PYTHON:
+                raise NotPossible(f"{word!r} means something in Python")
+        if self.name in _OF_SQL:
+            raise NotPossible(f"{self.name!r} means something in T-SQL, and would be a schema's name")
         if self.name == self.noun:
             raise NotPossible("the context needs another name than one of its things: suppliers, --one supplier")
 
@@ -142,8 +161,15 @@ may_import = ["shared.kernel", "shared.{name}.events"]
     "POST {path}/rename": Right("{title}.Write"),
     "GET {path}": Right("{title}.Read"),
 """
-    functions = "".join(
-        f'    "{function}",\n' for function in (f"post_{noun}", f"post_{noun}_rename", f"get_{noun}", f"project_{noun}")
+    functions = "".join(f'    "{function}",\n' for function in _functions(noun))
+    personal = "".join(
+        f'    "{kind}.name": "of {words["a"]} {words["noun_words"]}",\n'
+        for kind in (
+            f"{words['Noun']}AddedV1",
+            f"{words['Noun']}RenamedV1",
+            f"Add{words['Noun']}",
+            f"Rename{words['Noun']}",
+        )
     )
     importing = f"from shared.{name} import tables as {name}\n"
     return [
@@ -185,6 +211,17 @@ may_import = ["shared.kernel", "shared.{name}.events"]
             r'    "customers": customers\.CODEC,\n',
             rf'\g<0>    "{name}": {name}.CODEC,\n',
         ),
+        Entry(
+            "tests/simulation/contexts.py",
+            r"from tests\.kit\.simulated import Simulated\n",
+            rf"from tests.integration.{name}.clients import {upper}\n\g<0>",
+        ),
+        Entry("tests/simulation/contexts.py", r"(?m)^(SIMULATED: .* = \([^)]*)\)", rf"\1{upper},)"),
+        Entry(
+            "tests/unit/platform/test_personal_fields.py",
+            r'\}\n"""Text that says nothing of a person',
+            personal + r"\g<0>",
+        ),
         Entry("docs/api.md", r"(?m)^\| `GET /ops/projections`", rows + r"\g<0>"),
         Entry("tests/support/rights.py", r'    "GET ops/projections": ', rights + r"\g<0>"),
         Entry("tests/infra/test_package.py", r"(?m)^FUNCTIONS = \{\n", r"\g<0>" + functions),
@@ -203,11 +240,12 @@ def new_context(root: Path, named: Named) -> Sequence[Path]:
     """Make the context in a repository, and name the files that were written or changed.
 
     Raises:
-        NotPossible: it is there already, or a file has no place for its entry.
+        NotPossible: something of it is there already, or a file has no place for its entry.
     """
     words = named.spellings() | _next_revision(root)
-    if (root / "shared" / named.name).exists():
-        raise NotPossible(f"shared/{named.name} is there already")
+    made = {root / place: content for place, content in _rendered(words)}
+    if taken := [*_files_there(root, named), *_public_names_there(root, words), *_names_there(root, words, made)]:
+        raise NotPossible(f"{named.name} and {named.noun} cannot be made: {', '.join(taken)}")
     changed: dict[Path, str] = {}
     for entry in entries(words):
         path = root / entry.path
@@ -218,13 +256,82 @@ def new_context(root: Path, named: Named) -> Sequence[Path]:
         changed[path] = new
     for file, text, new in everywhere(words):
         changed[root / file] = changed[root / file].replace(text, new)
-    made = {root / place: content for place, content in _rendered(words)}
     for path, content in (changed | made).items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
     paths = [*changed, *made]
     _formatted(root, [path for path in paths if path.suffix == ".py"])
     return paths
+
+
+def _files_there(root: Path, named: Named) -> Iterator[str]:
+    """Tell which of its folders, or a module of the same name, are there already."""
+    for place in ("shared/{}", "shared/{}.py", "tests/unit/{}", "tests/integration/{}"):
+        if (root / (path := place.format(named.name))).exists():
+            yield f"{path} is there already"
+
+
+def _public_names_there(root: Path, words: dict[str, str]) -> Iterator[str]:
+    """Tell which of its names in Azure and in the API are another's."""
+    dashed, noun = words["name_dashed"], words["noun"]
+    topics = json.loads((root / "infra/local/servicebus.json").read_text(encoding="utf-8"))
+    containers = json.loads((root / "infra/local/cosmos.json").read_text(encoding="utf-8"))["containers"]
+    names = {
+        *(f"the topic {topic['Name']}" for each in topics["UserConfig"]["Namespaces"] for topic in each["Topics"]),
+        *(f"the container {container['id']}" for container in containers),
+        *(f"the function {name}" for name in re.findall(r'"(\w+)",', _text(root, "tests/infra/test_package.py"))),
+        *(f"the role {name}" for name in re.findall(r'"([\w.]+)"', _text(root, "shared/roles.py"))),
+        *(f"the route {route}" for route in re.findall(r'"([A-Z]+ [^"{]+)"', _text(root, "tests/support/rights.py"))),
+    }
+    for name in (
+        f"the topic {words['noun_dashed']}-events",
+        *(f"the container {dashed}{more}" for more in ("", "-2")),
+        *(f"the function {function}" for function in _functions(noun)),
+        *(f"the role {words['Name']}.{right}" for right in ("Write", "Read")),
+        f"the route POST {dashed}",
+    ):
+        if name in names:
+            yield f"{name} is there already"
+
+
+def _names_there(root: Path, words: dict[str, str], made: dict[Path, str]) -> Iterator[str]:
+    """Tell which of its classes are another context's, and which of its names the templates use in another sense."""
+    classes = {
+        name
+        for path in (root / "shared").rglob("*.py")
+        for name in re.findall(r"(?m)^class (\w+)", path.read_text(encoding="utf-8"))
+    }
+    for path, text in made.items():
+        if path.suffix == ".py":
+            for each in ast.parse(text).body:
+                if isinstance(each, ast.ClassDef) and each.name in classes:
+                    yield f"the class {each.name} is there already"
+    used = _words_of_templates()
+    for word in dict.fromkeys(words[spelling] for spelling in ("name", "noun", "Name", "Noun")):
+        if word in used:
+            yield f"the templates use {word} in another sense"
+
+
+def _words_of_templates() -> set[str]:
+    """Collect the names in the templates' Python that do not follow from what is asked for."""
+    spelled = Named("zzzs", "zzz").spellings() | {"revision": "", "down_revision": ""}
+    found: set[str] = set()
+    for path, text in _rendered(spelled):
+        for node in ast.walk(ast.parse(text)) if path.suffix == ".py" else ():
+            match node:
+                case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                    found.add(name)
+                case _:
+                    pass
+    return {name for name in found if "zzz" not in name.lower()}
+
+
+def _text(root: Path, path: str) -> str:
+    return (root / path).read_text(encoding="utf-8")
+
+
+def _functions(noun: str) -> Sequence[str]:
+    return f"post_{noun}", f"post_{noun}_rename", f"get_{noun}", f"project_{noun}"
 
 
 def _next_revision(root: Path) -> dict[str, str]:

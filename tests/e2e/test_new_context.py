@@ -1,11 +1,9 @@
 """`dev.py new context` makes a context that runs and passes its tests at once, in a repository of its own here."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,24 +11,17 @@ import pytest
 
 from infra.local.new_context import Named, NotPossible, new_context
 from infra.sql import collected
-from tests.support.stack import ROOT, running_stack
+from tests.support.scratch import checked, copied, passed, ran
+from tests.support.stack import running_stack
 
-LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
-MADE = ("shared/suppliers", "tests/unit/suppliers", "tests/integration/suppliers")
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of this repository, with a new context in it."""
-    root = tmp_path_factory.mktemp("scratch") / "repository"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, root / name)
+    root = copied(tmp_path_factory.mktemp("scratch") / "repository")
     new_context(root, Named("suppliers", "supplier"))
-    subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
     subprocess.run(["git", "add", "--all"], cwd=root, check=True)
     subprocess.run(["git", *IDENTITY, "commit", "--quiet", "--message", "all"], cwd=root, check=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -39,35 +30,45 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(root)
 
 
-def ran(root: Path, *command: str, environment: Mapping[str, str] = {}) -> None:
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=root,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-
-
 def test_lint_types_and_import_rules_hold_for_it(repository: Path) -> None:
-    ran(repository, "-m", "ruff", "check", "--no-cache", ".")
-    ran(repository, "-m", "ruff", "format", "--no-cache", "--check", ".")
-    ran(repository, "-m", "mypy", "function_app.py", *MADE)
-    engines = os.pathsep.join(str(folder) for folder in (repository / "engines").iterdir())
-    ran(repository, "-c", LINT, "--no-cache", environment={"PYTHONPATH": engines})
+    checked(repository, "suppliers")
 
 
 def test_its_own_tests_pass_and_those_that_list_what_there_is(repository: Path) -> None:
-    lists = [
-        *MADE[1:],
+    passed(
+        repository,
+        *("tests/unit/suppliers", "tests/integration/suppliers"),
         "tests/unit/platform/test_rights.py",
         "tests/unit/platform/test_api_page.py",
+        "tests/unit/platform/test_personal_fields.py",
+        "tests/integration/platform/test_sides.py",
         "tests/infra/test_package.py::test_microsofts_worker_finds_every_function_in_it",
-    ]
-    ran(repository, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *lists)
+    )
+
+
+def test_the_simulation_runs_it_and_keeps_every_promise(repository: Path) -> None:
+    ran(repository, "-m", "tests.simulation", "--seeds", "30")
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "found"),
+    [
+        ("repository.py", '{"name": supplier.name}', '{"name": supplier.name[1:]}', "in the tables"),
+        ("views/supplier_details.py", '"value": event.name', '"value": str(id(recorded))', "suppliers shows"),
+    ],
+)
+def test_the_simulation_finds_a_fault_that_is_put_into_it(
+    repository: Path, file: str, right: str, wrong: str, found: str
+) -> None:
+    path = repository / "shared" / "suppliers" / file
+    before = path.read_text(encoding="utf-8")
+    assert right in before
+    path.write_text(before.replace(right, wrong), encoding="utf-8")
+    try:
+        with pytest.raises(AssertionError, match=found):
+            ran(repository, "-m", "tests.simulation", "--seeds", "10")
+    finally:
+        path.write_text(before, encoding="utf-8")
 
 
 def test_it_runs(repository: Path) -> None:
@@ -93,7 +94,23 @@ def test_it_runs(repository: Path) -> None:
         ("Suppliers", "supplier", "no name"),
         ("suppliers/x", "supplier", "no name"),
         ("news", "news", "another name"),
-        ("ordering", "order", "there already"),
+        ("a" * 31, "supplier", "longer than 30"),
+        ("suppliers", "class", "means something in Python"),
+        ("match", "supplier", "means something in Python"),
+        ("filters", "filter", "means something in Python"),
+        ("user", "member", "means something in T-SQL"),
+        ("guest", "member", "means something in T-SQL"),
+        ("ordering", "parcel", "shared/ordering is there already"),
+        ("contexts", "parcel", r"shared/contexts\.py is there already"),
+        ("support", "parcel", "tests/unit/support is there already"),
+        ("buyers", "customer", "the topic customer-events is there already"),
+        ("buyers", "customer", "the function post_customer is there already"),
+        ("orders", "purchase", "the container orders is there already"),
+        ("orders", "purchase", r"the role Orders\.Write is there already"),
+        ("products", "ware", "the route POST products is there already"),
+        ("lines", "item", "the class AddItem is there already"),
+        ("columns", "row", "the templates use row in another sense"),
+        ("parts", "context", "the templates use Context in another sense"),
     ],
 )
 def test_what_cannot_be_made_is_told_and_nothing_is_written(repository: Path, name: str, one: str, why: str) -> None:

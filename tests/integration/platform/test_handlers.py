@@ -114,22 +114,21 @@ def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_un
     engine = Shop.__new__(Shop)  # nothing is read
     served = lines.stand(wanted, 0)
     assert served is not None
+    hurried = time.monotonic() + CONNECTING + 0.05
+    with UnitOfWork(engine, hurried, lines=lines) as work, pytest.raises(LostRace):  # type: ignore[arg-type]
+        work.stand_in_line(wanted)
+    assert time.monotonic() < hurried
 
-    def stand(until: float | None) -> None:
-        with UnitOfWork(engine, until, lines=lines) as work:  # type: ignore[arg-type]
+    def wait() -> None:
+        with UnitOfWork(engine, lines=lines) as work:  # type: ignore[arg-type]
             work.stand_in_line(wanted)
 
-    with ThreadPoolExecutor(2) as pool:
-        try:
-            hurried = pool.submit(stand, time.monotonic() + CONNECTING + 0.05)
-            with pytest.raises(LostRace):
-                hurried.result(CONNECTING)
-            patient = pool.submit(stand, None)
-            with pytest.raises(TimeoutError):
-                patient.result(0.1)
-        finally:
-            served.leave()
-        patient.result(10)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.1)
+        served.leave()
+        waiting.result(10)
 
 
 def cancel_all(recorded: Recorded[CustomerEvent], orders: Orders, work: UnitOfWork) -> None:

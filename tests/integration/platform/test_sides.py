@@ -1,7 +1,9 @@
 """The query side reads SQL through an engine of its own, which cannot write; Azure grants it what it reads there."""
 
+import random
 from collections.abc import Iterator
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ from shared.frame.write_side.held import page_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.tables import LOG as ORDERING
 from shared.ordering.tables import ORDERS
+from tests.simulation.contexts import SIMULATED
 from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
 
@@ -103,6 +106,9 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
     order_id = shop.order(product_id, shop.product(), customer_id=customer_id)
     shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
     shop.follow_order(order_id)
+    for each in SIMULATED:
+        handler, command = each.next(random.Random(1), [], uuid4())
+        shop.wired()[each.context].writes.run(handler, command, Metadata())
     for context in [declare(app) for declare in CONTEXTS]:
         for model in context.read_models.values():
             source = model.view.source
