@@ -71,6 +71,7 @@ class Exports:
 
         Raises:
             CustomerNotFound: there is no such customer.
+            Invalid: the cursor is not one that this list has given.
             Unavailable: it has not been its turn in time.
         """
         after = None if query.cursor is None else Place.parse(query.cursor)

@@ -15,6 +15,7 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
+from shared.kernel.refusals import InputError, Invalid
 
 MOST, CHARACTERS = 500, 1_000_000
 """Of events, and of their payloads, in one page; a page has one event at least."""
@@ -22,7 +23,8 @@ MOST, CHARACTERS = 500, 1_000_000
 AT_ONCE = 50
 """Events that are read at once: of those with a hundred lines, 5 MB."""
 
-PLACE = "^[a-z]{1,30}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
+PLACE = "^[a-z][a-z0-9_]{0,29}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
+"""What `Place` writes; a context's name has at most thirty characters."""
 
 type AggregatesOf = Callable[[sa.Connection, UUID, UUID], Sequence[UUID]]
 """Gives the next of an owner's aggregates, behind an id, in the order that the database gives ids; none at the end."""
@@ -84,7 +86,14 @@ class HeldEvent:
 def page_of(
     held: Sequence[Held], owner_id: UUID, after: Place | None, most: int
 ) -> tuple[list[HeldEvent], Place | None]:
-    """Read the next events of an owner, and where they end; None: there are no more."""
+    """Read the next events of an owner, and where they end; None: there are no more.
+
+    Raises:
+        Invalid: the place is in a context that holds nothing of owners.
+    """
+    if after is not None and after.context not in {each.context for each in held}:
+        wrong = "should be the `next` of a page of this very list"
+        raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
     page: list[HeldEvent] = []
     characters, last = 0, after
     for event, place in _events(held, owner_id, after):
@@ -98,10 +107,9 @@ def page_of(
 
 def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent, Place]]:
     """Read an owner's events one after the other, with the place behind each."""
-    names = [each.context for each in held]
-    start = names.index(after.context) if after is not None and after.context in names else 0
+    start = 0 if after is None else [each.context for each in held].index(after.context)
     for number, each in enumerate(held[start:]):
-        place = after if after is not None and number == 0 and after.context == each.context else Place(each.context)
+        place = after if after is not None and number == 0 else Place(each.context)
         while aggregates := _aggregates(each, owner_id, place.done):
             for aggregate_id in aggregates:
                 version = place.version if aggregate_id == place.begun else 0

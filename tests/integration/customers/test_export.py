@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from infra.local.new_context import LONGEST, Named
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.views.export import CustomerExport, Exports, ReadExport
@@ -12,6 +13,7 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.read_your_writes import Wait, wait_for
 from shared.frame.write_side import held
 from shared.frame.write_side.held import Place
+from shared.kernel.refusals import Invalid
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from tests.support.shop import Shop
 
@@ -80,11 +82,28 @@ def test_no_cursor_leads_to_what_is_another_s(shop: Shop, exports: Exports) -> N
     victim, stranger = shop.customer(), shop.customer()
     theirs = shop.order(product_id, customer_id=victim)
     own = shop.order(product_id, customer_id=stranger)
-    for context in ("ordering", "customers", "catalog", "nobody"):
+    for context in ("ordering", "customers", "catalog"):
         for done in (UUID(int=0), theirs, victim, own):
             for begun in (UUID(int=0), theirs, victim):
                 page = read(exports, stranger, str(Place(context, done, begun, 0)))
                 assert {each.subject for each in page.items} <= {own, stranger}
+
+
+def test_a_cursor_of_a_context_that_holds_nothing_is_refused_and_does_not_begin_again(
+    shop: Shop, exports: Exports
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        read(exports, shop.customer(), str(Place("nobody")))
+    assert [(error.location, error.pointer) for error in caught.value.errors] == [("query", "/cursor")]
+
+
+@pytest.mark.parametrize("context", ["goods_in", "depot2", "a" * LONGEST])
+def test_a_place_in_any_context_that_can_be_made_is_a_cursor(context: str) -> None:
+    Named(context, "parcel")
+    place = Place(context, uuid4(), uuid4(), 3)
+    query = ReadExport(customer_id=uuid4(), cursor=str(place))
+    assert query.cursor is not None
+    assert Place.parse(query.cursor) == place
 
 
 def test_of_nobody_nothing_is_held(exports: Exports) -> None:
