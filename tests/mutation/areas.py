@@ -48,7 +48,7 @@ AREAS = {
     "writes": Area(
         tuple(
             f"shared/frame/write_side/{name}.py"
-            for name in ("unit_of_work", "writes", "commands")  # not those whose statements are made on import
+            for name in ("unit_of_work", "writes", "commands", "event_log", "aggregates", "inbox")
         ),
         (
             "tests/unit/messaging",

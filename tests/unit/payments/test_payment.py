@@ -228,15 +228,3 @@ def test_each_refund_tells_how_much_was_given_back_so_far() -> None:
         payment.gave_back(refund)
     told = [event.refunded for event in payment.changes if isinstance(event, PaymentRefundedV1)]
     assert told == [Decimal(10), Decimal(20)]
-
-
-@pytest.mark.parametrize("state", [requested, lambda: settled(ActionRequired())], ids=["requested", "actionRequired"])
-def test_a_decline_that_comes_when_a_payment_is_being_voided_is_no_news_of_it(state: Callable[[], Payment]) -> None:
-    """Whoever follows payments would take it for one that waits for another token."""
-    payment = state()
-    payment.request_void()
-    known = list(payment.changes)
-    payment.settle(POOR)
-    assert (payment.changes, due(payment), payment.decline_reason) == (known, Void(), None)
-    payment.settle(Gone())
-    assert (payment.status, due(payment)) == (PaymentStatus.VOIDED, None)
