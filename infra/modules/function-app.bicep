@@ -143,7 +143,7 @@ var settings = {
   CosmosDatabase: cosmosDatabase
   SqlConnection: sqlUrl
   AZURE_CLIENT_ID: commandIdentity.clientId
-  // both are put into the vault by hand (docs/deploy.md); the app never shows them
+  // both are put into the vault by hand (docs/settings.md); the app never shows them
   STRIPE_SECRET_KEY: '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/stripe-secret-key)'
   STRIPE_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/stripe-webhook-secret)'
   RelaySchedule: relaySchedule
