@@ -49,6 +49,9 @@ param relaySchedule string
 @description('When read models are held against the event log, and rebuilds go on whose process has died, as NCRONTAB. Each look wakes a paused database.')
 param watchSchedule string
 
+@description('Hours within which the erasure of a customer can be withdrawn.')
+param erasureGraceHours int = 72
+
 @description('Minutes within which every relay must have run, before an alert says that one is silent.')
 param relaySilence int
 
@@ -297,6 +300,7 @@ module app 'modules/function-app.bicep' = {
     serviceBusHostName: serviceBus.outputs.hostName
     relaySchedule: relaySchedule
     watchSchedule: watchSchedule
+    erasureGraceHours: erasureGraceHours
   }
   dependsOn: [endpoint]
 }

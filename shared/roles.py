@@ -22,6 +22,7 @@ class Role(StrEnum):
     CUSTOMERS_WRITE = "Customers.Write"
     CUSTOMERS_READ = "Customers.Read"
     PAYMENTS_WRITE = "Payments.Write"
+    CUSTOMERS_ERASE = "Customers.Erase"
     OPS = OPERATIONS
 
 

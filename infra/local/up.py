@@ -255,6 +255,7 @@ def _plan(options: argparse.Namespace, data: Path) -> Stack:
         "STRIPE_WEBHOOK_SECRET": SECRET,
         "RelaySchedule": "*/2 * * * * *",
         "WatchSchedule": "*/15 * * * * *",
+        "ErasureGraceHours": "0",
     }
     return Stack(
         f"http://{LOOPBACK}:{ports['host']}", str(data), os.getpid(), ports, settings=settings | dict(options.setting)

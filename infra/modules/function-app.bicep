@@ -121,6 +121,9 @@ param relaySchedule string
 @description('When read models are held against the event log, and rebuilds go on whose process has died, as NCRONTAB.')
 param watchSchedule string
 
+@description('Hours within which the erasure of a customer can be withdrawn.')
+param erasureGraceHours int
+
 var settings = {
   AzureWebJobsStorage__accountName: storageAccountName
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -148,6 +151,7 @@ var settings = {
   STRIPE_WEBHOOK_SECRET: '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/stripe-webhook-secret)'
   RelaySchedule: relaySchedule
   WatchSchedule: watchSchedule
+  ErasureGraceHours: string(erasureGraceHours)
   PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
   AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(scale.eventConcurrency)
 }

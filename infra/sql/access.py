@@ -18,8 +18,8 @@ from uuid import UUID
 
 from infra.sql.migrate import attempts, migration_engine
 
-_LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at)"
-"""What is written in an event log stays: only the marks of the relay change."""
+_LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at, payload, command_fingerprint)"
+"""What is written in an event log stays: only the marks of the relay change, and what is erased of a person."""
 
 COMMAND_SIDE = {
     "ordering.event_log": _LOG,
@@ -30,7 +30,7 @@ COMMAND_SIDE = {
     "ordering.customer_addresses": "SELECT, INSERT, UPDATE",
     "ordering.fulfilments": "SELECT, INSERT, UPDATE",
     "ordering.inbox": "SELECT, INSERT",  # that it can be read is asked by health
-    "ordering.snapshots": "SELECT, INSERT",  # as above
+    "ordering.snapshots": "SELECT, INSERT, DELETE",  # as above
     "catalog.event_log": _LOG,
     "catalog.products": "SELECT, INSERT, UPDATE",
     "catalog.stock": "SELECT, INSERT, UPDATE",

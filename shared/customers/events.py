@@ -1,6 +1,7 @@
 """The published events of customers; see ordering's events for the rules."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from shared.kernel.personal import Personal
@@ -89,6 +90,29 @@ class CustomerPreferencesChangedV1:
     newsletter: bool
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerErasureAskedV1:
+    """A customer is to be erased, no sooner than `due_at`; it can be withdrawn until it is done."""
+
+    customer_id: UUID
+    due_at: datetime
+    reason: Personal
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerErasureWithdrawnV1:
+    """A customer is not to be erased after all."""
+
+    customer_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerErasedV1:
+    """Nothing is known of the customer any more but what they did, by their id."""
+
+    customer_id: UUID
+
+
 type CustomerEvent = (
     CustomerRegisteredV1
     | CustomerRenamedV1
@@ -98,4 +122,7 @@ type CustomerEvent = (
     | CustomerAddressRemovedV1
     | CustomerDefaultAddressChangedV1
     | CustomerPreferencesChangedV1
+    | CustomerErasureAskedV1
+    | CustomerErasureWithdrawnV1
+    | CustomerErasedV1
 )

@@ -6,6 +6,7 @@ from shared.customers.commands.add_address import add_address, address_id
 from shared.customers.commands.change_address import change_address
 from shared.customers.commands.change_email import change_email
 from shared.customers.commands.change_preferences import change_preferences
+from shared.customers.commands.erase_customer import Erasures, withdraw_erasure
 from shared.customers.commands.make_address_default import make_address_default
 from shared.customers.commands.register_customer import register_customer
 from shared.customers.commands.remove_address import remove_address
@@ -63,6 +64,14 @@ def customers(app: App) -> Context[CustomerEvent]:
     context.command(
         "put_customer_preferences", "PUT customers/{customerId}/preferences", change_preferences, role=write, own=True
     )
+
+    erasures = Erasures(app.held, app.erasure_grace)
+    erase = Role.CUSTOMERS_ERASE
+    context.command("post_customer_erase", "POST customers/{customerId}/erase", erasures.ask, role=erase)
+    context.command(
+        "post_customer_erase_withdraw", "POST customers/{customerId}/erase/withdraw", withdraw_erasure, role=erase
+    )
+    context.from_time_to_time("erase_customers", lambda: erasures.keep_all(context.engine, context.writes))
 
     profiles = Profiles(context.reader)
     read = Role.CUSTOMERS_READ

@@ -1,6 +1,7 @@
 """How customers are loaded and saved."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, override
 from uuid import UUID
 
@@ -14,8 +15,10 @@ from shared.customers.events import (
     CustomerAddressChangedV1,
     CustomerAddressRemovedV1,
     CustomerEmailChangedV1,
+    CustomerErasedV1,
 )
 from shared.customers.tables import ADDRESSES, CUSTOMERS, EMAILS, LOG
+from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.writes import Write, by_name, insert
@@ -43,6 +46,8 @@ UPDATE = Write(
             CUSTOMERS.c.language,
             CUSTOMERS.c.currency,
             CUSTOMERS.c.newsletter,
+            CUSTOMERS.c.erase_at,
+            CUSTOMERS.c.erased,
             CUSTOMERS.c.changed_at,
         )
     )
@@ -63,11 +68,21 @@ UPDATE_ADDRESS = Write(
     )
 )
 DELETE_ADDRESS = Write(sa.delete(ADDRESSES).where(*_IS_ADDRESS))
+DELETE_ADDRESSES = Write(sa.delete(ADDRESSES).where(ADDRESSES.c.customer_id == _ID))
 INSERT_EMAIL = insert(EMAILS)
 DELETE_EMAIL = Write(
     sa.delete(EMAILS).where(
         EMAILS.c.address == sa.bindparam("old_address", type_=EMAILS.c.address.type), EMAILS.c.customer_id == _ID
     )
+)
+DUE = (
+    sa.select(CUSTOMERS.c.customer_id)
+    .where(
+        CUSTOMERS.c.erase_at <= sa.bindparam("now", type_=UtcDateTime),
+        CUSTOMERS.c.customer_id > sa.bindparam("after", type_=sa.Uuid),
+    )
+    .order_by(CUSTOMERS.c.customer_id)
+    .limit(100)
 )
 OWNER = sa.select(EMAILS.c.customer_id).where(EMAILS.c.address == sa.bindparam("address", type_=EMAILS.c.address.type))
 
@@ -87,7 +102,7 @@ class Customers(Repository[Customer]):
 
     @override
     def _is_callers(self, row: sa.Row[Any]) -> bool:
-        return self._metadata.owner_id in {None, row.customer_id}
+        return not row.erased and self._metadata.owner_id in {None, row.customer_id}
 
     @override
     def _fixed(self, customer: Customer) -> Mapping[str, Any]:
@@ -102,6 +117,8 @@ class Customers(Repository[Customer]):
             "language": customer.preferences.language,
             "currency": customer.preferences.currency,
             "newsletter": customer.preferences.newsletter,
+            "erase_at": customer.erase_at,
+            "erased": customer.erased,
         }
 
     @override
@@ -124,6 +141,9 @@ class Customers(Repository[Customer]):
                     self._work.write(UPDATE_ADDRESS, [row], must_find=True)
                 case CustomerAddressRemovedV1():
                     self._work.write(DELETE_ADDRESS, [keys | {"of_address": event.address_id}], must_find=True)
+                case CustomerErasedV1():
+                    self._work.write(DELETE_EMAIL, [keys | {"old_address": compared(self._email)}])
+                    self._work.write(DELETE_ADDRESSES, [keys])
                 case _:
                     pass  # the other events change the customer's own row alone
 
@@ -141,7 +161,13 @@ def compared(email: str) -> str:
 def customer_as_stored(reader: sa.Engine, customer_id: UUID) -> Customer | None:
     """Read a customer; None if there is none."""
     rows = read_from(reader, lambda connection: connection.execute(LOAD, {"id": customer_id}).all())
-    return customer_of(rows) if rows else None
+    return customer_of(rows) if rows and not rows[0].erased else None
+
+
+def due_erasures(reader: sa.Engine, now: datetime, after: UUID) -> Sequence[UUID]:
+    """Name the next customers, behind an id, who are to be erased by now."""
+    values = {"now": now, "after": after}
+    return read_from(reader, lambda connection: connection.execute(DUE, values).scalars().all())
 
 
 def owner_of(reader: sa.Engine, email: str) -> UUID | None:
@@ -158,6 +184,7 @@ def customer_of(rows: Sequence[sa.Row[Any]]) -> Customer:
     customer.name, customer.email = head.name, head.email
     customer.default_address_id = head.default_address_id
     customer.preferences = Preferences(head.language, head.currency, head.newsletter)
+    customer.erase_at, customer.erased = head.erase_at, head.erased
     customer.addresses = {
         row.address_id: CustomerAddress(row.label, row.street, row.city, row.postal_code, row.region, row.country)
         for row in rows

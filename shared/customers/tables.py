@@ -24,6 +24,14 @@ CUSTOMERS = sa.Table(
     sa.Column("language", sa.Unicode(35)),
     sa.Column("currency", sa.Unicode(3)),
     sa.Column("newsletter", sa.Boolean, nullable=False),
+    sa.Column("erase_at", UtcDateTime),
+    sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
+)
+sa.Index(
+    "ix_customers_erase_at",
+    CUSTOMERS.c.erase_at,
+    mssql_where=sa.text("erase_at IS NOT NULL"),
+    sqlite_where=sa.text("erase_at IS NOT NULL"),
 )
 
 ADDRESSES = sa.Table(

@@ -37,6 +37,7 @@ class App:
         read_models: the database of read models.
         owners: callers who act for themselves; None: there are none.
         lines: where commands on one aggregate stand in line; None: each context makes lines of its own.
+        erasure_grace: how long an erasure can be withdrawn.
         published: where the events of each topic can be read, by its name.
         held: what contexts hold of owners, in the order in which they declared it.
     """
@@ -48,6 +49,7 @@ class App:
         self.read_models = read_models
         self.owners = owners
         self.lines = lines
+        self.erasure_grace = settings.erasure_grace
         self.published: dict[str, Published] = {}
         self.held: list[Held] = []
 

@@ -76,6 +76,7 @@ class Context[Event]:
     sweeps: dict[str, Callable[[], None]] = field(default_factory=dict)
     hooks: list[Hook] = field(default_factory=list)
     watches: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
+    chores: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -289,9 +290,18 @@ class Context[Event]:
         """
         self.hooks.append(Hook(name, path, signature_header, hear))
 
-    def holds(self, aggregates: AggregatesOf) -> None:
-        """Declare which aggregates are an owner's: all that their events say is what is held of them."""
-        self.app.held.append(Held(self.name, self.log, self.reader, aggregates))
+    def holds(self, aggregates: AggregatesOf, busy: Callable[[sa.Connection, UUID], bool] | None = None) -> None:
+        """Declare which aggregates are an owner's: all that their events say is what is held of them.
+
+        Args:
+            aggregates: finds them.
+            busy: tells whether anything of theirs is under way, for which what is held is needed.
+        """
+        self.app.held.append(Held(self.name, self.log, self.reader, aggregates, busy))
+
+    def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
+        """Declare work that a timer does on a thread; it may end anywhere, and goes on at the next tick."""
+        self.chores[name] = work
 
     def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
         """Declare figures that are read from the context's tables, and told, as often as WatchSchedule says."""

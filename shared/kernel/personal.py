@@ -23,6 +23,9 @@ PERSONAL = _Mark()
 Personal = Annotated[str, PERSONAL]
 """Text that says something of a person: a name, an address, what somebody wrote."""
 
+ERASED = "erased"
+"""Stands where something of a person stood, after erasure."""
+
 type Path = tuple[str, ...]
 """The names of fields from the outermost one inwards; in a list those of each entry."""
 

@@ -240,6 +240,15 @@ class OrderPaymentChangedV1:
     refunded: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class OrderErasedV1:
+    """What the order says of its customer is gone; `status` is the one that it has, Completed or Cancelled."""
+
+    order_id: UUID
+    customer_id: UUID
+    status: OrderStatus
+
+
 type OrderEvent = (
     OrderCreatedV1
     | OrderItemsAddedV1
@@ -251,6 +260,7 @@ type OrderEvent = (
     | OrderConfirmedV1
     | OrderCompletedV1
     | OrderCancelledV1
+    | OrderErasedV1
 )
 
 

@@ -21,6 +21,7 @@ from shared.ordering.commands.change_shipping_address import change_shipping_add
 from shared.ordering.commands.complete_order import complete_order
 from shared.ordering.commands.confirm_order import confirm_order
 from shared.ordering.commands.create_order import create_order
+from shared.ordering.commands.erase_orders import erase_orders
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
@@ -30,7 +31,7 @@ from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderConfirmedV1, OrderEvent
 from shared.ordering.figures import fulfilment_figures
-from shared.ordering.reference_data import next_orders_of
+from shared.ordering.reference_data import has_open_orders, next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
@@ -95,7 +96,8 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
 
-    context.holds(next_orders_of)
+    context.holds(next_orders_of, has_open_orders)
+    context.from_time_to_time("erase_orders", lambda: erase_orders(context.engine, context.writes))
 
     orders = context.read_model(
         "orders",
@@ -121,7 +123,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         "get_customer_summary", "customers/{customerId}/summary", read_summary, of=orders, role=of_customer, own=True
     )
 
-    names = Names(orders.written, context.reader, orders.projection)
+    names = Names(orders.view.generations, context.reader, orders.projection)
     context.follows(
         "follow_products",
         "product-events",

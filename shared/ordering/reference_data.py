@@ -14,8 +14,9 @@ import sqlalchemy as sa
 
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
-from shared.ordering.events import Address
-from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS
+from shared.kernel.personal import ERASED
+from shared.ordering.events import Address, OrderStatus
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, SNAPSHOTS
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _VERSION = sa.bindparam("event_version", type_=sa.BigInteger)
@@ -38,6 +39,20 @@ RENAME_CUSTOMER = Write(
     sa.update(CUSTOMERS)
     .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.name_version < _VERSION)
     .values(name=sa.bindparam("new_name", type_=CUSTOMERS.c.name.type), name_version=_VERSION)
+)
+ERASE_CUSTOMER = Write(
+    sa.update(CUSTOMERS)
+    .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.erasure == sa.literal_column("0"))
+    .values(
+        name=sa.bindparam("new_name", type_=CUSTOMERS.c.name.type),
+        name_version=_VERSION,
+        erasure=sa.literal_column("1"),
+    )
+)
+BLANK_ADDRESSES = Write(
+    sa.update(CUSTOMER_ADDRESSES)
+    .where(CUSTOMER_ADDRESSES.c.customer_id == _ID)
+    .values(dict.fromkeys(("street", "city", "postal_code", "region", "country"), sa.null()))
 )
 CHANGE_DEFAULT = Write(
     sa.update(CUSTOMERS)
@@ -77,6 +92,35 @@ ORDERS_OF_CUSTOMER = (
     .order_by(ORDERS.c.order_id)
     .limit(PAGE)
 )
+_AFTER = sa.bindparam("after", type_=sa.Uuid)
+_OVER: list[Any] = [sa.literal_column(f"'{status}'") for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
+ERASING = (
+    sa.select(CUSTOMERS.c.customer_id)
+    .where(CUSTOMERS.c.erasure == sa.literal_column("1"), CUSTOMERS.c.customer_id > _AFTER)
+    .order_by(CUSTOMERS.c.customer_id)
+    .limit(100)
+)
+_OF_CUSTOMER = ORDERS.c.customer_id == sa.bindparam("customer", type_=sa.Uuid)
+OPEN_ORDER = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, ORDERS.c.status.not_in(_OVER)).limit(1)
+TO_ERASE = (
+    sa.select(ORDERS.c.order_id)
+    .where(
+        _OF_CUSTOMER,
+        ORDERS.c.status.in_(_OVER),
+        ORDERS.c.erased == sa.literal_column("0"),
+        ORDERS.c.order_id > _AFTER,
+    )
+    .order_by(ORDERS.c.order_id)
+    .limit(PAGE)
+)
+DELETE_SNAPSHOTS = Write(
+    sa.delete(SNAPSHOTS).where(
+        SNAPSHOTS.c.aggregate_id.in_(
+            sa.select(ORDERS.c.order_id).where(ORDERS.c.customer_id == _ID, ORDERS.c.erased == sa.literal_column("1"))
+        )
+    )
+)
+END_ERASURE = Write(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID).values(erasure=sa.literal_column("2")))
 
 
 class NotCopiedYet(Exception):
@@ -114,11 +158,19 @@ class ReferenceData:
     def add_customer(self, customer_id: UUID, name: str, version: int) -> None:
         """Copy a new customer."""
         row = {"customer_id": customer_id, "name": name, "name_version": version}
-        self._work.write(INSERT_CUSTOMER, [row | {"default_address_id": None, "default_version": 0}])
+        self._work.write(INSERT_CUSTOMER, [row | {"default_address_id": None, "default_version": 0, "erasure": 0}])
 
     def rename_customer(self, customer_id: UUID, name: str, version: int) -> None:
         """Take over a customer's new name. Committing raises NotCopiedYet if the customer is unknown."""
         self._update(RENAME_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=name)
+
+    def erase_customer(self, customer_id: UUID, version: int) -> None:
+        """Know nothing of a customer any more, who orders nothing from then on.
+
+        Committing raises NotCopiedYet if the customer is unknown.
+        """
+        self._update(ERASE_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=ERASED)
+        self._work.write(BLANK_ADDRESSES, [{"id": customer_id}])
 
     def add_address(self, customer_id: UUID, address_id: UUID, address: Address, version: int) -> None:
         """Copy a customer's new address; one that was removed may come again under its id."""
@@ -166,6 +218,11 @@ def next_orders_of(connection: sa.Connection, customer_id: UUID, after: UUID) ->
     """Give the next of a customer's orders behind an id."""
     rows = connection.execute(ORDERS_OF_CUSTOMER, {"id": customer_id, "after": after}).all()
     return [row.order_id for row in rows]
+
+
+def has_open_orders(connection: sa.Connection, customer_id: UUID) -> bool:
+    """Tell whether any of a customer's orders is neither completed nor cancelled."""
+    return connection.execute(OPEN_ORDER, {"customer": customer_id}).first() is not None
 
 
 def _pages(

@@ -16,6 +16,7 @@ from shared.ordering.domain.offer import Customer, Product
 from shared.ordering.domain.order import LineStock, Order, OrderPayment
 from shared.ordering.events import (
     Address,
+    OrderErasedV1,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
@@ -52,7 +53,7 @@ LOAD_WITH_PRODUCT = (
 )
 _ADDRESS_COLUMNS = tuple(CUSTOMER_ADDRESSES.c[name] for name in ("street", "city", "postal_code", "region", "country"))
 LOAD_CUSTOMER_WITH_PRODUCTS = sa.select(
-    CUSTOMERS.c.name, CUSTOMERS.c.name_version, *_ADDRESS_COLUMNS, *_PRODUCT_COLUMNS
+    CUSTOMERS.c.name, CUSTOMERS.c.name_version, CUSTOMERS.c.erasure, *_ADDRESS_COLUMNS, *_PRODUCT_COLUMNS
 ).select_from(
     sa.outerjoin(
         sa.select(sa.cast(_ID, sa.Uuid).label("wanted")).subquery("request"),
@@ -105,6 +106,7 @@ UPDATE_ORDER = Write(
             ORDERS.c.payment_status,
             ORDERS.c.payment_attempt,
             ORDERS.c.refunded,
+            ORDERS.c.erased,
         )
     )
 )
@@ -165,7 +167,7 @@ class Orders(Repository[Order]):
         )
         products = self._products(rows)
         first = rows[0]
-        if first.name is None or not self._reaches(customer_id):
+        if first.name is None or first.erasure or not self._reaches(customer_id):
             return None, products
         self._work.require(SAME_CUSTOMER, [{"id": customer_id, "name_version": first.name_version}])
         address = None if first.street is None else _address(first)
@@ -198,6 +200,7 @@ class Orders(Repository[Order]):
             "lines_ever": order.lines_ever,
             "cancel_reason": order.cancel_reason,
             **_payment_row(order.payment),
+            "erased": order.erased,
         }
 
     @override
@@ -210,6 +213,9 @@ class Orders(Repository[Order]):
             match event:
                 case OrderItemsAddedV1():
                     self._save_lines(order.order_id, event.lines)
+                case OrderErasedV1():
+                    row = {"id": order.order_id} | _address_row(order.shipping_address)
+                    self._work.write(UPDATE_ADDRESS, [row], must_find=True)
                 case OrderItemRemovedV1():
                     line = {"of_order": order.order_id, "of_product": event.product_id}
                     self._work.write(DELETE_LINE, [line], must_find=True)
@@ -254,6 +260,7 @@ def _order(rows: Sequence[sa.Row[Any]]) -> Order:
     if head.payment_status is not None:
         status = OrderPaymentStatus(head.payment_status)
         order.payment = OrderPayment(head.payment_version, status, head.payment_attempt, head.refunded)
+    order.erased = head.erased
     order.lines = {
         row.product_id: OrderLine(
             number=row.number,

@@ -37,6 +37,7 @@ ORDERS = sa.Table(
     sa.Column("payment_status", sa.Unicode(20)),
     sa.Column("payment_attempt", sa.Integer),
     sa.Column("refunded", Amount),
+    sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
 )
 
 ORDER_LINES = sa.Table(
@@ -75,6 +76,14 @@ CUSTOMERS = sa.Table(
     sa.Column("name_version", sa.BigInteger, nullable=False),
     sa.Column("default_address_id", sa.Uuid),
     sa.Column("default_version", sa.BigInteger, nullable=False),
+    sa.Column("erasure", sa.SmallInteger, nullable=False, server_default="0"),
+)
+"""`erasure`: 0: none; 1: orders are being erased; 2: done."""
+sa.Index(
+    "ix_customers_erasure",
+    CUSTOMERS.c.erasure,
+    mssql_where=sa.text("erasure = 1"),
+    sqlite_where=sa.text("erasure = 1"),
 )
 
 CUSTOMER_ADDRESSES = sa.Table(

@@ -33,6 +33,13 @@ def on_address(api: Api, path: str, body: object = None, method: str = "POST") -
     return Command(f"/customers/{customer_id}/addresses/{address_id}{path}", body, 2, method)
 
 
+def withdrawal(api: Api) -> Command:
+    customer_id = api.customer()
+    assert api.post(f"/customers/{customer_id}/erase", {"reason": "r"}).status_code == 204
+    api.order(customer_id, api.product())  # while it is open, nobody is erased
+    return Command(f"/customers/{customer_id}/erase/withdraw", None, 2)
+
+
 def removal(api: Api) -> Command:
     product_id = api.product()
     return Command(f"/orders/{api.order(api.customer(), product_id)}/items/{product_id}", None, 1, "DELETE")
@@ -77,6 +84,8 @@ CHANGES: dict[str, Callable[[Api], Command]] = {
     "PUT customers/{customerId}/addresses/{addressId}": lambda api: on_address(api, "", ADDRESS, "PUT"),
     "DELETE customers/{customerId}/addresses/{addressId}": lambda api: on_address(api, "", None, "DELETE"),
     "POST customers/{customerId}/addresses/{addressId}/default": lambda api: on_address(api, "/default"),
+    "POST customers/{customerId}/erase": lambda api: Command(f"/customers/{api.customer()}/erase", {"reason": "r"}, 1),
+    "POST customers/{customerId}/erase/withdraw": withdrawal,
     "PUT customers/{customerId}/preferences": lambda api: Command(
         f"/customers/{api.customer()}/preferences", {"language": "en-GB"}, 1, "PUT"
     ),

@@ -58,14 +58,14 @@ def test_the_command_side_is_granted_what_the_products_statements_do_and_nothing
     assert {table: set(granted) for table, granted in rights(COMMAND_SIDE).items()} == needed()
 
 
-def test_of_an_event_only_the_relays_marks_can_be_changed_and_none_can_be_deleted() -> None:
+def test_of_an_event_only_the_relays_marks_and_what_is_erased_can_be_changed_and_none_can_be_deleted() -> None:
     assignments = [
         re.search(" SET (.*?) WHERE ", str(statement))
         for statement in executed()
         if isinstance(statement, sa.Update) and str(statement.table).endswith(".event_log")
     ]
     changed = {column for found in assignments if found for column in re.findall(r"(\w+)=", found[1])}
-    assert changed == {"claimed_until", "published_at"}
+    assert changed == {"claimed_until", "published_at", "payload", "command_fingerprint"}
     for table in ("ordering.event_log", "catalog.event_log", "customers.event_log"):
         granted = rights(COMMAND_SIDE)[table]
         assert granted["UPDATE"] == changed

@@ -62,6 +62,8 @@ FUNCTIONS = {
     "post_customer_address",
     "post_customer_address_default",
     "post_customer_email",
+    "post_customer_erase",
+    "post_customer_erase_withdraw",
     "post_customer_rename",
     "post_dead_letters_discard",
     "post_dead_letters_replay",

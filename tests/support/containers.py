@@ -33,5 +33,9 @@ class OneGeneration(Generations):
         return Served(self._containers[self._container], 1)
 
     @override
+    async def clear_given_up(self, partition_key: str) -> None:
+        """None was given up."""
+
+    @override
     async def written(self) -> Sequence[ContainerProxy]:
         return [self._containers[self._container]] if self._containers else []

@@ -31,6 +31,8 @@ RIGHTS = {
     "DELETE customers/{customerId}/addresses/{addressId}": Right("Customers.Write", customers=True),
     "POST customers/{customerId}/addresses/{addressId}/default": Right("Customers.Write", customers=True),
     "PUT customers/{customerId}/preferences": Right("Customers.Write", customers=True),
+    "POST customers/{customerId}/erase": Right("Customers.Erase"),
+    "POST customers/{customerId}/erase/withdraw": Right("Customers.Erase"),
     "GET customers/{customerId}/summary": Right("Customers.Read", customers=True),
     "GET customers/{customerId}/orders": Right("Orders.Read", customers=True),
     "POST products": Right("Catalog.Write"),

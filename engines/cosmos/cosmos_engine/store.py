@@ -40,6 +40,11 @@ UNWRITABLE = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN
 COLUMNS = "partition, id, created, changed, etag, timestamp, ttl, body"
 
 
+_PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_FORGETTING = ("secure_delete=ON", "journal_size_limit=0", "wal_checkpoint(TRUNCATE)")
+"""What is deleted or replaced is overwritten in the file at once, and in the write-ahead log when that is emptied: by
+itself every thousand pages, and when the engine starts and ends."""
+
 SHAPES = (0, 1)
 """What `PRAGMA user_version` of a file may be: 0 was written before files had a number, and has the same tables."""
 
@@ -99,7 +104,7 @@ class Store:
             sqlite3.DatabaseError: it is none of this engine's, or of another release of it.
         """
         self._sql = sqlite3.connect(path, isolation_level=None, timeout=1)
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        for pragma in (*_PRAGMAS, *_FORGETTING):
             self._sql.execute(f"PRAGMA {pragma}")
         [shape] = self._sql.execute("PRAGMA user_version").fetchone()
         if shape not in SHAPES:

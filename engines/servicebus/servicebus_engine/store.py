@@ -39,6 +39,10 @@ _SET_STATE: Final = "INSERT INTO session_state (entity, session_id, state) VALUE
 ON CONFLICT DO UPDATE SET state = excluded.state"
 
 
+_FORGETTING: Final = ("secure_delete = ON", "journal_size_limit = 0", "wal_checkpoint(TRUNCATE)")
+"""What is deleted or replaced is overwritten in the file at once, and in the write-ahead log when that is emptied: by
+itself every thousand pages, and when the engine starts and ends."""
+
 SHAPES: Final = (0, 1)
 """What `PRAGMA user_version` of a file may be: 0 was written before files had a number, and has the same tables."""
 
@@ -80,6 +84,8 @@ class Store:
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
+            for pragma in _FORGETTING:
+                self._connection.execute(f"PRAGMA {pragma}")
             [shape] = self._connection.execute("PRAGMA user_version").fetchone()
             if shape not in SHAPES:
                 raise StoreShapeError(

@@ -1,10 +1,17 @@
 """A customer: somebody with a name, an address for e-mail, addresses for parcels, and preferences."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self, assert_never, override
 from uuid import UUID
 
-from shared.customers.domain.errors import AddressAlreadyExists, AddressNotFound, TooManyAddresses
+from shared.customers.domain.errors import (
+    AddressAlreadyExists,
+    AddressNotFound,
+    ErasureAsked,
+    ErasureNotAsked,
+    TooManyAddresses,
+)
 from shared.customers.events import (
     CustomerAddress,
     CustomerAddressAddedV1,
@@ -12,12 +19,16 @@ from shared.customers.events import (
     CustomerAddressRemovedV1,
     CustomerDefaultAddressChangedV1,
     CustomerEmailChangedV1,
+    CustomerErasedV1,
+    CustomerErasureAskedV1,
+    CustomerErasureWithdrawnV1,
     CustomerEvent,
     CustomerPreferencesChangedV1,
     CustomerRegisteredV1,
     CustomerRenamedV1,
 )
 from shared.kernel.aggregate import Aggregate
+from shared.kernel.personal import ERASED
 
 MAX_ADDRESSES = 50
 
@@ -43,6 +54,8 @@ class Customer(Aggregate[CustomerEvent]):
         self.addresses: dict[UUID, CustomerAddress] = {}
         self.default_address_id: UUID | None = None
         self.preferences = Preferences()
+        self.erase_at: datetime | None = None
+        self.erased = False
 
     @classmethod
     def register(cls, customer_id: UUID, name: str, email: str) -> Self:
@@ -92,12 +105,32 @@ class Customer(Aggregate[CustomerEvent]):
             )
         )
 
+    def ask_erasure(self, due_at: datetime, reason: str) -> None:
+        """Let the customer be erased, no sooner than that."""
+        if self.erase_at is not None:
+            raise ErasureAsked(f"Customer {self.customer_id} is to be erased already.")
+        self._record_step(CustomerErasureAskedV1(self.customer_id, due_at, reason))
+
+    def withdraw_erasure(self) -> None:
+        """Let the customer stay."""
+        self._require_erasure()
+        self._record_step(CustomerErasureWithdrawnV1(self.customer_id))
+
+    def erase(self) -> None:
+        """Know nothing of the customer any more."""
+        self._require_erasure()
+        self._record_step(CustomerErasedV1(self.customer_id))
+
+    def _require_erasure(self) -> None:
+        if self.erase_at is None:
+            raise ErasureNotAsked(f"Customer {self.customer_id} is not to be erased.")
+
     def _require_address(self, address_id: UUID) -> None:
         if address_id not in self.addresses:
             raise AddressNotFound(f"Customer {self.customer_id} has no address {address_id}.")
 
     @override
-    def _apply(self, event: CustomerEvent) -> None:
+    def _apply(self, event: CustomerEvent) -> None:  # noqa: C901  # a case for each event
         match event:
             case CustomerRegisteredV1():
                 self.customer_id, self.name, self.email = event.customer_id, event.name, event.email
@@ -117,5 +150,14 @@ class Customer(Aggregate[CustomerEvent]):
                 self.default_address_id = event.address_id
             case CustomerPreferencesChangedV1():
                 self.preferences = Preferences(event.language, event.currency, event.newsletter)
+            case CustomerErasureAskedV1():
+                self.erase_at = event.due_at
+            case CustomerErasureWithdrawnV1():
+                self.erase_at = None
+            case CustomerErasedV1():
+                self.name = self.email = ERASED
+                self.addresses, self.default_address_id = {}, None
+                self.preferences = Preferences()
+                self.erase_at, self.erased = None, True
             case _:
                 assert_never(event)

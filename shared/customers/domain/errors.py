@@ -21,6 +21,24 @@ class EmailTaken(Refusal):
     code = "email-taken"
 
 
+class OrdersAreOpen(Refusal):
+    """Orders of the customer's are not done yet: what is known of the customer is needed to carry them out."""
+
+    code = "orders-are-open"
+
+
+class ErasureNotAsked(Refusal):
+    """Nobody has asked for the customer to be erased, or it was withdrawn."""
+
+    code = "erasure-not-asked"
+
+
+class ErasureAsked(Refusal):
+    """The customer is to be erased already."""
+
+    code = "erasure-asked"
+
+
 class AddressNotFound(NotFound):
     """The customer keeps no such address."""
 

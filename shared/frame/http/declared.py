@@ -1,5 +1,6 @@
 """A context's declaration as Azure Functions: a route for each command and query, a trigger for each subscription."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
@@ -11,6 +12,7 @@ from shared.frame.http.api import PREFIX, Api
 from shared.frame.http.requests import CommandCall, command_call, query_call
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import Input
+from shared.frame.platform.threads import CHORES
 from shared.frame.routes import CommandRoute, Created, QueryRoute
 from shared.frame.write_side.commands import WriteSide
 
@@ -33,6 +35,8 @@ def declared(context: Context[Any]) -> Api:
     api.sweep(f"the relay of {context.topic}", context.outbox.sweep)
     for name, sweep in context.sweeps.items():
         api.sweep(name, sweep)
+    for name, work in context.chores.items():
+        api.watches[name] = partial(CHORES.run, work)
     return api
 
 

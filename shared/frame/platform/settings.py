@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
 
 
@@ -35,6 +36,7 @@ class Settings:
             whatever identity DefaultAzureCredential finds.
         view_client_id: client id of the identity that keeps the read models, and only reads SQL
             (CosmosConnection__clientId; default AZURE_CLIENT_ID).
+        erasure_grace: how long an erasure can be withdrawn (ErasureGraceHours; default 72).
         application_insights: where telemetry goes (APPLICATIONINSIGHTS_CONNECTION_STRING); None: nowhere.
         every: all of them by name, for those of contexts.
     """
@@ -46,6 +48,7 @@ class Settings:
     command_client_id: str | None = None
     view_client_id: str | None = None
     application_insights: str | None = None
+    erasure_grace: timedelta = timedelta(hours=72)
     every: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def positive(self, name: str, otherwise: float) -> float:
@@ -93,6 +96,7 @@ class Settings:
             cosmos_database=environment.get("CosmosDatabase") or "orders-db",
             command_client_id=environment.get("AZURE_CLIENT_ID"),
             view_client_id=environment.get("CosmosConnection__clientId") or environment.get("AZURE_CLIENT_ID"),
+            erasure_grace=timedelta(hours=float(environment.get("ErasureGraceHours") or 72)),
             application_insights=environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING") or None,
             every=environment,
         )

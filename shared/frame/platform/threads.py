@@ -33,3 +33,6 @@ REBUILDING = Threads("rebuilding", 4)
 
 LOOKING = Threads("looking", 2)
 """For short looks at the log on behalf of whoever waits for a version."""
+
+CHORES = Threads("chores", 4)
+"""For what contexts do from time to time, each apart from the others."""

@@ -9,10 +9,14 @@ no reader sees a version go backwards.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from shared.frame.read_side.container import Container
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.frame.read_side.container import Container, took_effect
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
@@ -129,6 +133,24 @@ class Generations:
             await asyncio.sleep(until - self._clock())
             state = await self._known()
         return [self.container(generation) for generation in (state.standby, state.serving) if generation is not None]
+
+    async def clear_given_up(self, partition_key: str) -> None:
+        """Delete what a container that no event reaches has in a partition: it is kept for nobody."""
+        container = self.container((await self._stored()).serving + 1)
+        with suppress(ResourceNotFoundError):  # there is no such container
+            listed = [row async for row in container.query_items("SELECT * FROM c", partition_key=partition_key)]
+            # after the look: if none is kept up to date now, all that was listed is older than the next that will be
+            state = await self._stored()
+            if state.standby is None and listed:
+                for document in listed:
+                    await took_effect(
+                        container.delete_item(
+                            document["id"],
+                            partition_key,
+                            etag=document["_etag"],
+                            match_condition=MatchConditions.IfNotModified,
+                        )
+                    )
 
     async def read(self) -> State:
         """Read the state itself, as it is now."""

@@ -91,6 +91,27 @@ def query_engine(settings: Settings, schema: str) -> sa.Engine:
     return sql_engine(settings.sql, schema, credential=credential, writes=False).execution_options(reads_only=True)
 
 
+def compact(engine: sa.Engine) -> None:
+    """Let a SQLite file forget what was deleted or replaced: it is in free pages and in the write-ahead log.
+
+    On Azure SQL there is nothing to do: its ghost clean-up and its log's reuse are its own (docs/privacy.md).
+
+    Raises:
+        sqlite3.OperationalError: others write all the time; the file is as it was.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        for _, name, file in cursor.execute("PRAGMA database_list").fetchall():
+            if file:
+                cursor.execute(f"VACUUM {name}")
+                cursor.execute(f"PRAGMA {name}.wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.close()
+
+
 def _credential(address: str, client_id: str | None) -> Credential | None:
     url = make_url(address)
     if url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query:

@@ -21,6 +21,7 @@ from shared.frame.sql.sqlite import sqlite_cursor
 from shared.frame.write_side.log_search import among_newest, of_aggregate, of_command
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Row, Write, insert, written
+from shared.kernel.personal import ERASED
 
 _READPAST = "WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)"
 """Skips what another relay is claiming. READPAST asks for READCOMMITTEDLOCK under READ_COMMITTED_SNAPSHOT, which is how
@@ -68,6 +69,7 @@ class Statements:
     """Every statement on one log, built once: building costs eight times what running a built one does."""
 
     append: Write
+    erase: Write
     history: sa.Select[Any]
     histories: sa.Select[Any]
     newest: sa.Select[Any]
@@ -137,6 +139,21 @@ DECLARE @rows NVARCHAR(MAX) = :rows;
 {release.tsql("released")}"""
     return Statements(
         append=insert(log),
+        # the one statement that changes what was written: the log is append-only but for it (ADR 34)
+        erase=Write(
+            sa.update(log)
+            .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type))
+            .values(
+                payload=sa.bindparam("new_payload", type_=JsonText),
+                command_fingerprint=sa.case(
+                    (
+                        log.c.command_fingerprint.is_not(None),
+                        sa.bindparam("no_fingerprint", type_=log.c.command_fingerprint.type),
+                    ),
+                    else_=sa.null(),
+                ),
+            )
+        ),
         history=sa.select(log)
         .where(
             log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid),
@@ -289,6 +306,26 @@ class EventLog[Event]:
             for version, event in enumerate(events, after + 1)
         ]
         work.write(self.statements.append, rows)
+
+    def erase(self, work: UnitOfWork, aggregate_id: UUID, until: int) -> None:
+        """Have what an aggregate's events up to a version say of a person replaced, for good.
+
+        Their versions, types, times and all that is not marked as personal stay. The fingerprints of their commands are
+        made of what the commands said, so they go too: a retry under the same key is then another command.
+
+        Raises:
+            UnknownEventType: one was written by a newer release.
+        """
+        found = work.read(self.statements.history, {"id": aggregate_id, "after": 0, "until": until})
+        rows = [
+            {
+                "at_sequence": row.sequence,
+                "new_payload": self.codec.without_personal(envelope_of(row), ERASED).payload,
+                "no_fingerprint": bytes(32),
+            }
+            for row in found
+        ]
+        work.write(self.statements.erase, rows, must_find=True)
 
     def has_appended(self, work: UnitOfWork) -> bool:
         """Tell whether a unit of work has events of this log to write."""

@@ -41,12 +41,14 @@ class Held:
         log: its event log.
         reader: reads it.
         aggregates: finds those of an owner.
+        busy: tells whether anything of an owner's is under way.
     """
 
     context: str
     log: EventLog[Any]
     reader: sa.Engine
     aggregates: AggregatesOf
+    busy: Callable[[sa.Connection, UUID], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ class HeldEvent:
 
     context: str
     recorded: Recorded[Any]
+
+
+def is_busy(held: Sequence[Held], owner_id: UUID) -> bool:
+    """Tell whether anything of an owner's is under way, in any context."""
+
+    def is_busy_in(each: Held) -> bool:
+        busy = each.busy
+        return busy is not None and read_from(each.reader, lambda connection: busy(_hasty(connection), owner_id))
+
+    return any(map(is_busy_in, held))
 
 
 def page_of(

@@ -79,6 +79,12 @@ class Repository[Kind: Aggregate[Any]](ABC):
         self.log.append(self._work, id_, aggregate.loaded_version, aggregate.changes, self._metadata)
         return Accepted(id_, aggregate.version)
 
+    def erase(self, aggregate: Kind) -> Accepted:
+        """Save it, and have replaced what its events until then say of a person; committing raises as after `save`."""
+        accepted = self.save(aggregate)
+        self.log.erase(self._work, accepted.aggregate_id, until=aggregate.loaded_version)
+        return accepted
+
     def _rows(self, id_: UUID, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
         """Read the rows of one, by a statement that may read more beside it; raises as `load` does."""
         self._work.stand_in_line(id_)

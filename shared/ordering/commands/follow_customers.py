@@ -9,6 +9,9 @@ from shared.customers.events import (
     CustomerAddressRemovedV1,
     CustomerDefaultAddressChangedV1,
     CustomerEmailChangedV1,
+    CustomerErasedV1,
+    CustomerErasureAskedV1,
+    CustomerErasureWithdrawnV1,
     CustomerEvent,
     CustomerPreferencesChangedV1,
     CustomerRegisteredV1,
@@ -20,7 +23,7 @@ from shared.ordering.events import Address
 from shared.ordering.reference_data import ReferenceData
 
 
-def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:
+def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:  # noqa: C901  # as many events
     """Take over one event.
 
     Committing raises NotCopiedYet if the customer's, or the address's, first event has not arrived.
@@ -44,8 +47,12 @@ def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None
                 reference.change_default_address(event.customer_id, None, version)
         case CustomerDefaultAddressChangedV1():
             reference.change_default_address(event.customer_id, event.address_id, version)
+        case CustomerErasedV1():
+            reference.erase_customer(event.customer_id, version)
         case CustomerEmailChangedV1() | CustomerPreferencesChangedV1():
             pass  # no order has any of it
+        case CustomerErasureAskedV1() | CustomerErasureWithdrawnV1():
+            pass  # until it is done, they are a customer as any other
         case _:
             assert_never(event)
 

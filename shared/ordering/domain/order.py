@@ -9,6 +9,7 @@ from uuid import UUID
 
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import MAX_MINOR_UNITS, Money
+from shared.kernel.personal import ERASED
 from shared.kernel.refusals import InputError
 from shared.ordering.domain.actions import STATUSES, Action, Standing, is_allowed
 from shared.ordering.domain.errors import (
@@ -27,6 +28,7 @@ from shared.ordering.events import (
     OrderCompletedV1,
     OrderConfirmedV1,
     OrderCreatedV1,
+    OrderErasedV1,
     OrderEvent,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
@@ -45,6 +47,10 @@ MAX_QUANTITY = 10_000
 LINES_PER_EVENT = 100
 """A Service Bus message holds 256 KB (Standard tier); a hundred lines with names of 200 four-byte characters are
 110 KB. Larger orders leave several events."""
+
+
+NOWHERE = Address(ERASED, ERASED, ERASED)
+"""Where an order went whose customer was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class Order(Aggregate[OrderEvent]):
         self.cancel_reason: str | None = None
         self.stock: dict[UUID, LineStock] = {}
         self.payment: OrderPayment | None = None
+        self.erased = False
 
     @classmethod
     def create(
@@ -243,6 +250,13 @@ class Order(Aggregate[OrderEvent]):
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
 
+    def erase(self) -> None:
+        """Know nothing of the customer any more but the id; for orders that nobody has to carry out any more."""
+        if self.status not in {OrderStatus.COMPLETED, OrderStatus.CANCELLED}:
+            raise OrderNotInStatus(f"Order {self.order_id} is {self.status}: it has to be carried out yet.")
+        if not self.erased:
+            self._record_step(OrderErasedV1(self.order_id, self.customer_id, self.status))
+
     def _additions(self, items: Sequence[RequestedItem]) -> tuple[str | None, list[OrderLine]]:
         """Give the currency, and the lines as the items would make them, unless a rule forbids it."""
         self._agree_on_prices(items)
@@ -363,6 +377,9 @@ class Order(Aggregate[OrderEvent]):
                 self.status = OrderStatus.COMPLETED
             case OrderCancelledV1():
                 self.status, self.cancel_reason = OrderStatus.CANCELLED, event.reason
+            case OrderErasedV1():
+                self.shipping_address, self.erased = NOWHERE, True
+                self.cancel_reason = self.cancel_reason and ERASED
             case _:
                 assert_never(event)
 

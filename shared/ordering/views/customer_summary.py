@@ -26,6 +26,7 @@ from shared.ordering.events import (
     OrderCompletedV1,
     OrderConfirmedV1,
     OrderCreatedV1,
+    OrderErasedV1,
     OrderEvent,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
@@ -111,6 +112,8 @@ def change(recorded: Recorded[OrderEvent]) -> Patch | None:
             | OrderPaymentChangedV1()
         ):
             return None
+        case OrderErasedV1():
+            return None  # by id alone
         case OrderSubmittedV2() as event:
             at = utc_text(recorded.envelope.occurred_at)
             newest: list[dict[str, Any]] = [

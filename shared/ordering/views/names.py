@@ -5,7 +5,7 @@ item yet, it is brought up to date from the log first, so no order can keep an o
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import batched
 from typing import Any
@@ -15,13 +15,15 @@ import sqlalchemy as sa
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.catalog.events import ProductEvent, ProductRenamedV1
-from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
+from shared.customers.events import CustomerErasedV1, CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
 from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.generations import Generations
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
+from shared.kernel.personal import ERASED
 from shared.ordering.events import OrderEvent
 from shared.ordering.reference_data import OrderToCorrect, orders_of_customer, orders_with_product
 from shared.ordering.views import customer_summary, order_details
@@ -36,11 +38,11 @@ class Names:
 
     def __init__(
         self,
-        containers: Callable[[], Awaitable[Sequence[Container]]],
+        generations: Generations,
         reader: sa.Engine,
         orders: Projection[OrderEvent],
     ) -> None:
-        self._containers = containers
+        self._generations = generations
         self._reader = reader
         self._orders = orders
 
@@ -60,20 +62,28 @@ class Names:
         )
 
     async def correct_customer(self, recorded: Recorded[CustomerEvent]) -> None:
-        """Show a customer's name in the summary, which a new customer gets here, and in every order."""
+        """Show a customer's name in the summary, which a new customer gets here, and in every order.
+
+        With an erasure there is none; and what a generation has that was given up, which no event reaches, is deleted.
+        """
         event, version = recorded.event, recorded.envelope.version
-        if not isinstance(event, CustomerRegisteredV1 | CustomerRenamedV1):
-            return
+        match event:
+            case CustomerRegisteredV1() | CustomerRenamedV1():
+                name = event.name
+            case CustomerErasedV1():
+                name = ERASED
+            case _:
+                return
         partition_key = str(event.customer_id)
-        containers = await self._containers()
+        containers = await self._generations.written()
         for container in containers:
             with suppress(ResourceExistsError):  # an order came first, or this delivery is a repeated one
-                summary = new_summary(event.customer_id, event.name, version)
+                summary = new_summary(event.customer_id, name, version)
                 await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
             return
         operations: list[dict[str, Any]] = [
-            {"op": "set", "path": "/customerName", "value": event.name},
+            {"op": "set", "path": "/customerName", "value": name},
             {"op": "set", "path": "/customerVersion", "value": version},
         ]
         condition = f"c.customerVersion < {version}"
@@ -82,6 +92,8 @@ class Names:
             await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
         orders = await DELIVERY.run(self._orders_of_customer, event.customer_id)
         await self._correct(orders, operations, condition)
+        if isinstance(event, CustomerErasedV1):
+            await self._generations.clear_given_up(partition_key)
 
     async def _correct(
         self, orders: Sequence[OrderToCorrect], operations: Sequence[dict[str, Any]], condition: str
@@ -89,7 +101,7 @@ class Names:
         rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
         for some in batched(orders, AT_ONCE, strict=False):
             # asked each time, because many orders take longer than a switch is agreed ahead
-            for container in await self._containers():
+            for container in await self._generations.written():
                 await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
     async def _correct_one(

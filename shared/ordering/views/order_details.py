@@ -18,16 +18,19 @@ from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import Wait, read_at_least
 from shared.frame.read_side.shape import Shapes
 from shared.kernel.money import Money
+from shared.kernel.personal import ERASED
 from shared.ordering.domain.actions import Action, Standing, allowed
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.domain.fulfilment import Capture, Fulfilment, PaymentFact
 from shared.ordering.domain.known import ORDERS, PAYMENTS
+from shared.ordering.domain.order import NOWHERE
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,
     OrderCompletedV1,
     OrderConfirmedV1,
     OrderCreatedV1,
+    OrderErasedV1,
     OrderEvent,
     OrderItemRemovedV1,
     OrderItemsAddedV1,
@@ -175,6 +178,10 @@ def change(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # o
                 _set("/cancelledAt", at),
                 _set("/cancelReason", event.reason),
             ]
+        case OrderErasedV1():
+            operations = [_set("/shippingAddress", _address(NOWHERE))]
+            if event.status is OrderStatus.CANCELLED:
+                operations.append(_set("/cancelReason", ERASED))
         case _:
             assert_never(event)
     return Patch(str(event.order_id), operations, SHAPES)

@@ -47,7 +47,7 @@ class LiveShop:
         self.orders_view, self.products_view = orders.view, products.view
         self.orders, self.catalog = orders.view.generations, products.view.generations
         self.projection, self.product_projection = orders.projection, products.projection
-        self.names = Names(orders.written, self.shop.ordering_engine, orders.projection)
+        self.names = Names(orders.view.generations, self.shop.ordering_engine, orders.projection)
         self.projected: dict[UUID, int] = {}
 
     async def open(self, customers: int, products: int, orders: int) -> None:

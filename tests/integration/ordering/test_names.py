@@ -20,7 +20,7 @@ from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.ordering.views.names import Names
-from tests.support.containers import only
+from tests.support.containers import OneGeneration, only
 from tests.support.offers import a_customer, a_product, an_order, history, pieces, saved
 from tests.support.shop import Shop
 
@@ -32,7 +32,7 @@ def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
 
 @pytest.fixture
 def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]) -> Names:
-    return Names(only(orders), shop.ordering_engine, projection)
+    return Names(OneGeneration("orders", "orders", {"orders": orders}), shop.ordering_engine, projection)
 
 
 def recorded[Event: ProductEvent | CustomerEvent](event: Event, aggregate_id: UUID, version: int) -> Recorded[Event]:

@@ -1,6 +1,7 @@
 """Every command of every context minds the versions that its caller acts on, whatever the repository."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -18,6 +19,7 @@ from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.change_address import ChangeAddress, change_address
 from shared.customers.commands.change_email import ChangeEmail, change_email
 from shared.customers.commands.change_preferences import ChangePreferences, change_preferences
+from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
 from shared.customers.commands.make_address_default import MakeAddressDefault, make_address_default
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.remove_address import RemoveAddress, remove_address
@@ -204,6 +206,13 @@ PREPARED: dict[type, Callable[[Shop], Prepared]] = {
         ChangePreferences(customer_id=shop.customer(), newsletter=True),
         1,
     ),
+    EraseCustomer: lambda shop: (
+        "customers",
+        Erasures([], timedelta(hours=1)).ask,
+        EraseCustomer(customer_id=shop.customer(), reason="r"),
+        1,
+    ),
+    WithdrawErasure: lambda shop: ("customers", withdraw_erasure, WithdrawErasure(customer_id=erasing(shop)), 2),
     RenameCustomer: lambda shop: (
         "customers",
         rename_customer,
@@ -211,6 +220,11 @@ PREPARED: dict[type, Callable[[Shop], Prepared]] = {
         1,
     ),
 }
+
+
+def erasing(shop: Shop) -> UUID:
+    command = EraseCustomer(customer_id=shop.customer(), reason="r")
+    return shop.customers.run(Erasures([], timedelta(hours=1)).ask, command, Metadata()).aggregate_id
 
 
 def test_there_is_a_case_for_every_command_of_the_app() -> None:
