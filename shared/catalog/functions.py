@@ -69,7 +69,7 @@ def catalog(app: App) -> Context[ProductEvent]:
         container="catalog",
         subscription="product-views",
         trigger="project_product",
-        project=product_projection.change,
+        project=product_projection.project,
         derived=Entries(),
         documents=ProductPartitions(),
         kinds=Kinds.all_but(BoughtTogetherV1, *ANSWERS),
@@ -89,9 +89,9 @@ def catalog(app: App) -> Context[ProductEvent]:
         container="related",
         subscription="product-views",
         trigger="project_product",
-        project=product_projection.change,
+        project=product_projection.project,
         documents=OfAggregates(
-            LOG, product_projection.change, related_products.SHAPES, purchases_of_partition, purchases
+            LOG, product_projection.project, related_products.SHAPES, purchases_of_partition, purchases
         ),
         kinds=purchases,
     )

@@ -208,7 +208,7 @@ class Stocks(Repository[Stock]):
     def save_all(self, stocks: Iterable[Stock]) -> None:
         """Have those written that changed, in the order of their ids."""
         for stock in sorted(stocks, key=lambda stock: stock.product_id):
-            if stock.changes:
+            if stock.pending_events:
                 self.save(stock)
 
     def _add_lines(self, stock: Stock, statement: sa.Select[Any]) -> None:
@@ -242,7 +242,7 @@ class Stocks(Repository[Stock]):
     def _update_more(self, stock: Stock) -> None:
         changed = {
             event.line.order_id: stock.lines[event.line.order_id]
-            for event in stock.changes
+            for event in stock.pending_events
             if not isinstance(event, StockReceivedV1 | StockRecountedV1)
         }
         new = [line for order_id, line in changed.items() if (stock.product_id, order_id) not in self._known]

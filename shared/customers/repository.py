@@ -127,7 +127,7 @@ class Customers(Repository[Customer]):
 
     @override
     def _update_more(self, customer: Customer) -> None:
-        for place, event in enumerate(customer.changes, customer.loaded_version + 1):
+        for place, event in enumerate(customer.pending_events, customer.loaded_version + 1):
             keys = {"id": customer.customer_id}
             match event:
                 case CustomerEmailChangedV1() if compared(event.email) != compared(self._email):

@@ -21,7 +21,7 @@ from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.telemetry import Figure, figures
 from shared.frame.platform.threads import DELIVERY, REBUILDING
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.document_update import Change
+from shared.frame.read_side.document_update import DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.partitions import OfAggregates, Partitions
 from shared.frame.read_side.projection import Projection
@@ -139,8 +139,8 @@ class Context[Event]:
         container: str,
         subscription: str,
         trigger: str,
-        project: Callable[[Recorded[Event]], Change],
-        reconsider: Callable[[Container, Recorded[Event]], Awaitable[Change]] | None = None,
+        project: Callable[[Recorded[Event]], DocumentUpdate],
+        reconsider: Callable[[Container, Recorded[Event]], Awaitable[DocumentUpdate]] | None = None,
         derived: Derived | None = None,
         documents: Shapes | Partitions[Event],
         version_in_log: VersionInLog | None = None,

@@ -24,12 +24,12 @@ class Aggregate[Event](ABC):
 
     def __init__(self) -> None:
         self.version = 0
-        self.changes: list[Event] = []
+        self.pending_events: list[Event] = []
 
     @property
     def loaded_version(self) -> int:
         """The version that the store held when this aggregate was loaded; 0 for a new one."""
-        return self.version - len(self.changes)
+        return self.version - len(self.pending_events)
 
     @classmethod
     def fold(cls, events: Iterable[Event]) -> Self:
@@ -56,7 +56,7 @@ class Aggregate[Event](ABC):
         """Let a step of its life happen, which the limit does not hold up: there are few of them by themselves."""
         self._apply(event)
         self.version += 1
-        self.changes.append(event)
+        self.pending_events.append(event)
 
     def _require_open(self) -> None:
         """Refuse changes beyond the limit; raises as _record does."""

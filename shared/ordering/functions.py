@@ -104,7 +104,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         container="orders",
         subscription="order-views",
         trigger="project_order",
-        project=order_projection.change,
+        project=order_projection.project,
         reconsider=order_projection.reconsider,
         documents=CustomerPartitions(),
         version_in_log=version_in_log,

@@ -209,7 +209,7 @@ class Orders(Repository[Order]):
 
     @override
     def _update_more(self, order: Order) -> None:
-        for event in order.changes:
+        for event in order.pending_events:
             match event:
                 case OrderItemsAddedV1():
                     self._save_lines(order.order_id, event.lines)

@@ -121,7 +121,7 @@ class Payments(Repository[Payment]):
 
     @override
     def _update_more(self, payment: Payment) -> None:
-        for place, event in enumerate(payment.changes, payment.loaded_version + 1):
+        for place, event in enumerate(payment.pending_events, payment.loaded_version + 1):
             match event:
                 case PaymentRefundRequestedV1():
                     ids = {"order_id": payment.order_id, "refund_id": event.refund_id}

@@ -45,7 +45,7 @@ async def _query(place: Place, sizes: Sizes) -> list[Row]:
     order_id = place.shop.order(*products(place.shop, LINES), customer_id=customer_id)
     await place.orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection(
-        only(place.orders), place.shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(place.orders), place.shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
     with place.shop.ordering_engine.connect() as connection:
         for recorded in LOG.history(connection, order_id):
@@ -71,7 +71,7 @@ async def _projection(place: Place, sizes: Sizes) -> list[Row]:
     customer_id, (tea, mug) = place.shop.customer(), products(place.shop, 2)
     await place.orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection(
-        only(place.orders), place.shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(place.orders), place.shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
     count = 1 + sizes.rounds * sizes.repeats
     added, twins = [], []

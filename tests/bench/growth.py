@@ -168,9 +168,9 @@ async def _rebuild(place: Place, sizes: Sizes) -> Row:
 
 async def _fill(shop: Shop, container: ContainerProxy, expected: int) -> float:
     projection = Projection(
-        only(container), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(container), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
-    source = LogSource(shop.ordering_engine, projection, CustomerPartitions(), order_projection.change)
+    source = LogSource(shop.ordering_engine, projection, CustomerPartitions(), order_projection.project)
     begin, position, events = time.perf_counter(), None, 0
     while (filled := await source.fill(container, position)).position is not None:
         position, events = filled.position, events + filled.events

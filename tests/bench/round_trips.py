@@ -90,7 +90,7 @@ async def _count(place: Place, shop: Shop, watch: Watch) -> list[Row]:
         relay.run()
     rows.append(_row("messages, each an event", len(topic.sent) / commands, "a command", 1))
     projection = Projection(
-        only(place.orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(place.orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
     for envelope in topic.sent:
         counts: Counter[str] = Counter()

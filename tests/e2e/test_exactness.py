@@ -22,7 +22,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.containers import TOPOLOGY, create
 from shared.frame.messaging.envelope import Envelope, Recorded
-from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
@@ -117,7 +117,7 @@ async def test_thousands_of_orders_projected_at_once_add_up_to_the_minor_unit(or
         placed.append(PlacedOrder(uuid4(), customer_id, currency, total, cancelled, at))
     await orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection(
-        only(orders), sa.create_engine("sqlite://"), LOG, order_projection.change, order_projection.reconsider
+        only(orders), sa.create_engine("sqlite://"), LOG, order_projection.project, order_projection.reconsider
     )
     waiting = iter(placed)
 
@@ -149,10 +149,10 @@ async def test_100000_increments_leave_the_totals_exact_to_the_minor_unit(orders
     ]
     loads = {uuid4(): some for some in batched(amounts, INCREMENTS_A_BATCH, strict=False)}
 
-    def change(bundle: Recorded[OrderEvent]) -> Change:
+    def change(bundle: Recorded[OrderEvent]) -> DocumentUpdate:
         gate = {"id": str(bundle.event.order_id), "customerId": str(customer_id), "kind": "bundle", "version": 1}
         spend = [spending(amount, customer_id) for amount in loads[bundle.event.order_id]]
-        return Change(str(customer_id), Create(gate), [Patch(SUMMARY, spend, customer_summary.SHAPES)])
+        return DocumentUpdate(str(customer_id), Create(gate), [Patch(SUMMARY, spend, customer_summary.SHAPES)])
 
     await orders.create_item(new_summary(customer_id, "Ada", 1))
     projection = Projection[OrderEvent](only(orders), sa.create_engine("sqlite://"), LOG, change)
@@ -172,7 +172,7 @@ async def test_100000_increments_leave_the_totals_exact_to_the_minor_unit(orders
 def spending(amount: Money, customer_id: UUID) -> Mapping[str, Any]:
     """The one operation by which the projection of a submitted order adds its total."""
     submitted = OrderSubmittedV2(uuid4(), customer_id, amount.currency, amount.amount, lines=None)
-    patch = customer_summary.change(recorded(submitted, 2, START))
+    patch = customer_summary.project(recorded(submitted, 2, START))
     assert patch is not None
     (operation,) = [operation for operation in patch.operations if operation["path"].startswith("/spent/")]
     return operation

@@ -59,7 +59,7 @@ async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
     topic = KeptTopic()
     relay = Relay(shop.ordering_engine, LOG, topic)
     projection = Projection(
-        only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
     with ExitStack() as stack:
         stack.enter_context(counting_sql(shop.ordering_engine, counts))

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from shared.frame.messaging.envelope import Envelope, Recorded
-from shared.frame.read_side.document_update import Change
+from shared.frame.read_side.document_update import DocumentUpdate
 from shared.frame.read_side.partitions import as_projected
 
 AT = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
@@ -35,7 +35,7 @@ def recorded(events: Sequence[Any]) -> Sequence[Recorded[Any]]:
 
 
 def documents_of(
-    project: Callable[[Recorded[Any]], Change], events: Sequence[Any]
+    project: Callable[[Recorded[Any]], DocumentUpdate], events: Sequence[Any]
 ) -> Mapping[tuple[str, str], dict[str, Any]]:
     """Make the documents, by partition key and id, without the times at which they were projected."""
     made = as_projected(project, recorded(events))

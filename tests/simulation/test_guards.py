@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusMessage
 
 from shared.frame.messaging import topics
 from shared.frame.messaging.envelope import Envelope, Metadata
-from shared.frame.read_side.document_update import Change, Create, Patch, gated
+from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch, gated
 from shared.frame.read_side.projection import GapInLog, Projection, _write
 from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
 from shared.frame.write_side.inbox import Inbox
@@ -86,7 +86,7 @@ def _without_gap_filling() -> AbstractContextManager[Any]:
 
 
 def _without_batch() -> AbstractContextManager[Any]:
-    async def one_by_one(container: ContainerProxy, change: Change, version: int) -> None:
+    async def one_by_one(container: ContainerProxy, change: DocumentUpdate, version: int) -> None:
         """Change the order, and then the summary: as two requests, between which anything may happen."""
         await _write(container, dataclasses.replace(change, others=()), version)
         for step in change.others:

@@ -20,7 +20,7 @@ from shared.frame.operations.errors import (
 )
 from shared.frame.operations.rebuilding import MAX_ATTEMPTS, Rebuild, Rebuilding, Step
 from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
-from shared.frame.read_side.rebuildable import Changed, Source, View
+from shared.frame.read_side.rebuildable import ChangedDocument, Source, View
 from shared.frame.read_side.view_state import CONTROL, ControlChanged
 from tests.simulation.test_handshakes import Pages, World
 
@@ -30,13 +30,15 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=1)
 class Log(Pages):
     """A source of five documents with one event each; filling writes nothing, for generations are made by the tests."""
 
-    events: Sequence[Changed] = [Changed(number, 1, LONG_AGO, f"order {number}", "somebody") for number in range(1, 6)]
+    events: Sequence[ChangedDocument] = [
+        ChangedDocument(number, 1, LONG_AGO, f"order {number}", "somebody") for number in range(1, 6)
+    ]
 
     async def newest(self) -> int:
         """Tell how far the log is."""
         return len(self.events)
 
-    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give events."""
         return self.events[after : after + most]
 

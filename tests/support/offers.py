@@ -59,7 +59,7 @@ def saved(engine: sa.Engine, order: Order, at: datetime | None = None) -> Order:
     with UnitOfWork(engine) as work:
         Orders(work, Metadata(at=at or datetime.now(UTC))).save(order)
         work.commit()
-    order.changes.clear()
+    order.pending_events.clear()
     return order
 
 

@@ -30,7 +30,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, MaybeOwnerId, QueryInput, Version
 from shared.frame.platform.output import Amount, Answer, amount
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import Wait, point_read, read_at_least
 from shared.frame.read_side.shape import Shapes
@@ -97,7 +97,7 @@ def product_of(partition_key: str) -> str:
     return partition_key.removeprefix("product:")
 
 
-def change(recorded: Recorded[OfferEvent | StockEvent]) -> Change:
+def project(recorded: Recorded[OfferEvent | StockEvent]) -> DocumentUpdate:
     """What an event does to the product's document, or to its stock's."""
     event = recorded.event
     gate: Create | Patch
@@ -120,7 +120,7 @@ def change(recorded: Recorded[OfferEvent | StockEvent]) -> Change:
             gate = stock_level.gate(event, recorded.envelope.version, view_of(event.product_id))
         case _:
             assert_never(event)
-    return Change(view_of(event.product_id), gate)
+    return DocumentUpdate(view_of(event.product_id), gate)
 
 
 def patch(product_id: UUID, *operations: Mapping[str, Any]) -> Patch:

@@ -13,7 +13,7 @@ from shared.catalog.tables import LOG, PRODUCTS, RATINGS, STOCK
 from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
 from shared.catalog.views.product_details import product_of, view_of
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.read_side.document_update import Change, applied, folded
+from shared.frame.read_side.document_update import DocumentUpdate, applied, folded
 from shared.frame.read_side.partitions import History, Own, as_projected
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
@@ -93,11 +93,11 @@ class ProductFold:
         document = {name: value for name, value in before.get(product_id, {}).items() if not name.startswith("_")}
         if not document:
             shown = next((history for history in histories if self._is_product(history)), self.product)
-            document = folded(product_projection.change(recorded).gate for recorded in shown)
+            document = folded(product_projection.project(recorded).gate for recorded in shown)
         for history in histories:
             if not self._is_product(history):
                 for recorded in history:
-                    for step in product_projection.change(recorded).others:
+                    for step in product_projection.project(recorded).others:
                         applied(document, step)
         return {product_id: document}
 
@@ -185,5 +185,5 @@ def _folds(
     ]
 
 
-def _without_the_product(recorded: Recorded[ProductEvent]) -> Change:
-    return replace(product_projection.change(recorded), others=())
+def _without_the_product(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
+    return replace(product_projection.project(recorded), others=())

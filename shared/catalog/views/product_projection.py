@@ -3,15 +3,15 @@
 from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1
 from shared.catalog.views import product_details, product_ratings, related_products
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.read_side.document_update import Change
+from shared.frame.read_side.document_update import DocumentUpdate
 
 
-def change(recorded: Recorded[ProductEvent]) -> Change:
+def project(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
     """What an event does, told from the event alone."""
     match recorded.event:
         case ProductRatedV1() as event:
-            return product_ratings.change(Recorded(recorded.envelope, event))
+            return product_ratings.project(Recorded(recorded.envelope, event))
         case BoughtTogetherV1() as event:
-            return related_products.change(Recorded(recorded.envelope, event))
+            return related_products.project(Recorded(recorded.envelope, event))
         case event:
-            return product_details.change(Recorded(recorded.envelope, event))
+            return product_details.project(Recorded(recorded.envelope, event))

@@ -10,13 +10,13 @@ from shared.catalog.events import ProductRatedV1
 from shared.catalog.views import product_details
 from shared.catalog.views.product_details import view_of
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.read_side.document_update import Change, Create, Patch
+from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
 from shared.frame.read_side.shape import Shapes
 
 SHAPES = Shapes(what="The document of a rating", today=1, mend="Make the view anew: python3 dev.py rebuild products")
 
 
-def change(recorded: Recorded[ProductRatedV1]) -> Change:
+def project(recorded: Recorded[ProductRatedV1]) -> DocumentUpdate:
     """What an event does to the rating's document and to the product's."""
     event, id_ = recorded.event, str(recorded.envelope.aggregate_id)
     gate: Create | Patch
@@ -30,4 +30,6 @@ def change(recorded: Recorded[ProductRatedV1]) -> Change:
         {"op": "incr", "path": "/ratingSum", "value": event.rating - (event.before or 0)},
         {"op": "incr", "path": "/ratingCount", "value": int(event.before is None)},
     ]
-    return Change(view_of(event.product_id), gate, [product_details.patch(event.product_id, *added)], event.product_id)
+    return DocumentUpdate(
+        view_of(event.product_id), gate, [product_details.patch(event.product_id, *added)], event.product_id
+    )

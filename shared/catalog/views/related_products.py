@@ -23,7 +23,7 @@ from shared.frame.platform.input import Id, QueryInput
 from shared.frame.platform.output import Answer
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.document_update import Change, Create
+from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import TIMEOUT, Wait, point_read
 from shared.frame.read_side.shape import Shapes
@@ -52,7 +52,7 @@ class ReadRelated(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     product_id: Id
 
 
-def change(recorded: Recorded[BoughtTogetherV1]) -> Change:
+def project(recorded: Recorded[BoughtTogetherV1]) -> DocumentUpdate:
     """What an event does: it makes the purchase's document."""
     event, envelope = recorded.event, recorded.envelope
     document = {
@@ -63,7 +63,7 @@ def change(recorded: Recorded[BoughtTogetherV1]) -> Change:
         "at": utc_text(envelope.occurred_at),
         "others": [str(other) for other in event.others],
     }
-    return Change(view_of(event.product_id), Create(document, notes_times=False))
+    return DocumentUpdate(view_of(event.product_id), Create(document, notes_times=False))
 
 
 def purchases_of_partition(connection: sa.Connection, partition_key: str) -> Sequence[UUID]:

@@ -21,7 +21,7 @@ from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.read_your_writes import Document, point_read
-from shared.frame.read_side.rebuildable import Changed, View
+from shared.frame.read_side.rebuildable import ChangedDocument, View
 from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 
@@ -175,7 +175,7 @@ async def _made_as(container: Container) -> str:
     return str((await container.read()).get("_rid", ""))
 
 
-async def _versions(container: Container, changed: Sequence[Changed]) -> dict[str, int]:
+async def _versions(container: Container, changed: Sequence[ChangedDocument]) -> dict[str, int]:
     held: dict[str, int] = {}
     documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
     for some in batched(documents, AT_ONCE, strict=False):

@@ -49,7 +49,7 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DocumentUpdate:
     """What one event does to the documents of one partition, all or nothing.
 
     Attributes:

@@ -20,12 +20,20 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.threads import REBUILDING
 from shared.frame.read_side.container import Container, replaced, took_effect
-from shared.frame.read_side.document_update import Change, document_id
+from shared.frame.read_side.document_update import DocumentUpdate, document_id
 from shared.frame.read_side.filling import BATCH_DOCUMENTS, fill_partition
 from shared.frame.read_side.partitions import Fold, History, Own, Partitions, Place
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
-from shared.frame.read_side.rebuildable import UNREADABLE, Changed, Derived, Difference, Filled, Source, different
+from shared.frame.read_side.rebuildable import (
+    UNREADABLE,
+    ChangedDocument,
+    Derived,
+    Difference,
+    Filled,
+    Source,
+    different,
+)
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.aggregates import Aggregates
@@ -58,7 +66,7 @@ class LogSource[Event](Source):
         reader: sa.Engine,
         projection: Projection[Event],
         partitions: Partitions[Event],
-        project: Callable[[Recorded[Event]], Change],
+        project: Callable[[Recorded[Event]], DocumentUpdate],
         derived: Derived | None = None,
         kinds: Kinds = EVERY_KIND,
     ) -> None:
@@ -102,7 +110,7 @@ class LogSource[Event](Source):
         """Give the sequence of the newest event."""
         return await self._read(self._aggregates.newest)
 
-    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give the events after a sequence, each with the document that counts its aggregate's versions."""
         return await self._read(self._changed, after, most)
 
@@ -309,15 +317,17 @@ class LogSource[Event](Source):
         ids = self._partitions.shared_ids(partition_key)
         return {id_: document for id_ in ids if (document := await point_read(container, id_, partition_key))}
 
-    def _changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[Changed]:
+    def _changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[ChangedDocument]:
         places: dict[UUID, Place] = {}
-        found: list[Changed] = []
+        found: list[ChangedDocument] = []
         for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most):
             id_ = first.envelope.aggregate_id
             if id_ not in places:
                 change = self._project(first)
                 places[id_] = Place(change.partition_key, document_id(change.gate))
-            found.append(Changed(sequence, version, occurred_at, places[id_].document_id, places[id_].partition_key))
+            found.append(
+                ChangedDocument(sequence, version, occurred_at, places[id_].document_id, places[id_].partition_key)
+            )
         return found
 
     def _sample(self, connection: sa.Connection, count: int) -> Sequence[str]:

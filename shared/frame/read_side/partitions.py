@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.read_side.document_update import Change, applied, document_id, gated
+from shared.frame.read_side.document_update import DocumentUpdate, applied, document_id, gated
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.write_side.aggregates import Aggregates, within_events
@@ -113,7 +113,7 @@ class AsProjected[Event]:
 
     partition_key: str
     histories: Sequence[History[Event]]
-    project: Callable[[Recorded[Event]], Change]
+    project: Callable[[Recorded[Event]], DocumentUpdate]
     begins: bool = False
 
     def gate(self, history: History[Event]) -> str:
@@ -145,7 +145,7 @@ class OfAggregates[Event]:
     def __init__(
         self,
         log: EventLog[Event],
-        project: Callable[[Recorded[Event]], Change],
+        project: Callable[[Recorded[Event]], DocumentUpdate],
         shapes: Shapes | Callable[[Document], Shapes],
         aggregates_in: Callable[[sa.Connection, str], Sequence[UUID]] | None = None,
         kinds: Kinds = EVERY_KIND,
@@ -207,7 +207,7 @@ class OfAggregates[Event]:
 
 
 def as_projected[Event](
-    project: Callable[[Recorded[Event]], Change], history: History[Event]
+    project: Callable[[Recorded[Event]], DocumentUpdate], history: History[Event]
 ) -> Mapping[Place, dict[str, Any] | None]:
     """Make the documents that projecting an aggregate's events makes: its first ones, and those that followed."""
     made: dict[Place, dict[str, Any] | None] = {}

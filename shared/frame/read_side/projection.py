@@ -18,7 +18,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.document_update import PATCH_LIMIT, Change, Create, Patch, document_id, gated
+from shared.frame.read_side.document_update import PATCH_LIMIT, Create, DocumentUpdate, Patch, document_id, gated
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.event_log import EventLog
@@ -46,8 +46,8 @@ class Projection[Event]:
         containers: Callable[[], Awaitable[Sequence[Container]]],
         engine: sa.Engine,
         log: EventLog[Event],
-        change: Callable[[Recorded[Event]], Change],
-        reconsider: Callable[[Container, Recorded[Event]], Awaitable[Change]] | None = None,
+        change: Callable[[Recorded[Event]], DocumentUpdate],
+        reconsider: Callable[[Container, Recorded[Event]], Awaitable[DocumentUpdate]] | None = None,
         derive: Callable[[Container, str], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
@@ -156,7 +156,7 @@ async def _version(container: Container, document_id: str, partition_key: str, s
         return 0
 
 
-async def _write(container: Container, change: Change, version: int) -> None:
+async def _write(container: Container, change: DocumentUpdate, version: int) -> None:
     match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
         case [Create(document)]:
             await container.create_item(dict(document))

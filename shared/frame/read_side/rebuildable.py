@@ -29,7 +29,7 @@ class Filled(NamedTuple):
     events: int
 
 
-class Changed(NamedTuple):
+class ChangedDocument(NamedTuple):
     """An event, and the document that it changes."""
 
     sequence: int
@@ -91,7 +91,7 @@ class Source(Protocol):
     async def newest(self) -> int:
         """Give the sequence of the newest event; 0 if there is none."""
 
-    async def changed(self, after: int, most: int) -> Sequence[Changed]:
+    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give the events after a sequence, in its order."""
 
     async def sample(self, count: int) -> Sequence[str]:

@@ -76,7 +76,7 @@ class Repository[Kind: Aggregate[Any]](ABC):
             keys = {"id": id_, "loaded_version": aggregate.loaded_version}
             self._work.write(self.update, [changed | keys], must_find=True)
             self._update_more(aggregate)
-        self.log.append(self._work, id_, aggregate.loaded_version, aggregate.changes, self._metadata)
+        self.log.append(self._work, id_, aggregate.loaded_version, aggregate.pending_events, self._metadata)
         return Accepted(id_, aggregate.version)
 
     def erase(self, aggregate: Kind) -> Accepted:

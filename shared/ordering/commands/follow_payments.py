@@ -58,5 +58,5 @@ def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  #
         case _:
             assert_never(event)
     order.take_payment(OrderPayment(version, status, attempt, refunded))
-    if order.changes:
+    if order.pending_events:
         orders.save(order)

@@ -55,5 +55,5 @@ def _take_stock(
 ) -> None:
     order = orders.load(line.order_id)
     order.take_stock(product_id, LineStock(version, line.reserved, line.waiting, line.shipped), alternatives)
-    if order.changes:
+    if order.pending_events:
         orders.save(order)

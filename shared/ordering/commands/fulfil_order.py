@@ -166,7 +166,7 @@ class Fulfilling:
             due_at=due_at,
             steps=[*process.steps, *(Step(at, what) for what in _told(before, state, asks))],
         )
-        if order.changes:
+        if order.pending_events:
             orders.save(order)
         if gone_on != found:
             fulfilments.save(replace(gone_on, version=found.version + 1), events)

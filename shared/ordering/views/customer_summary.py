@@ -99,7 +99,7 @@ def new_summary(customer_id: UUID, name: str, version: int) -> dict[str, Any]:
     }
 
 
-def change(recorded: Recorded[OrderEvent]) -> Patch | None:
+def project(recorded: Recorded[OrderEvent]) -> Patch | None:
     """What an event does to the summary, if it comes in the order of submission; None if nothing."""
     match recorded.event:
         case OrderCreatedV1():
@@ -143,11 +143,11 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
     """
     event = recorded.event
     if not isinstance(event, OrderSubmittedV2):
-        return change(recorded)
+        return project(recorded)
     at, recent = utc_text(recorded.envelope.occurred_at), summary["recentOrders"]
     place = sum(entry is not None and entry["submittedAt"] > at for entry in recent)
     if place == 0:
-        return change(recorded)
+        return project(recorded)
     conditions = [f'c.recentOrders[{place - 1}].submittedAt > "{at}"']
     if place == RECENT:
         return _patch(_submitted(event), conditions[0])

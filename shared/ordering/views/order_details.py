@@ -144,7 +144,7 @@ class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customer
         return self.as_of_version is not None or self.as_of is not None
 
 
-def change(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # one case for each event
+def project(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # one case for each event
     """What an event does to the order's document."""
     event, at = recorded.event, utc_text(recorded.envelope.occurred_at)
     match event:

@@ -117,7 +117,7 @@ class CustomersOrders:
 
 def document_of(history: History) -> dict[str, Any]:
     """Make the document that projecting these events makes, an order's first one and those that followed."""
-    return folded(order_details.change(recorded) for recorded in history)
+    return folded(order_details.project(recorded) for recorded in history)
 
 
 class CustomerPartitions:

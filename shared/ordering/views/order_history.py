@@ -32,7 +32,7 @@ from shared.ordering.views import order_details
 from shared.ordering.views.order_details import SHAPES, OrderDetails, ReadOrder, read_order, rendered
 from shared.story import ORDER_ID
 
-PAST = Past(LOG, SNAPSHOTS, order_details.change, SHAPES.today)
+PAST = Past(LOG, SNAPSHOTS, order_details.project, SHAPES.today)
 
 AT_ONCE, PLACES = 4, 32
 """Reads of the log that one process carries out at once, and that it lets in at all. They are rare, and they take the

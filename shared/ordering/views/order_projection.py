@@ -4,23 +4,23 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.document_update import Change
+from shared.frame.read_side.document_update import DocumentUpdate
 from shared.ordering.events import OrderCreatedV1, OrderEvent
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY, new_summary
 
 
-def change(recorded: Recorded[OrderEvent]) -> Change:
+def project(recorded: Recorded[OrderEvent]) -> DocumentUpdate:
     """What an event does, told from the event alone."""
-    summary = customer_summary.change(recorded)
-    return Change(
+    summary = customer_summary.project(recorded)
+    return DocumentUpdate(
         partition_key=str(recorded.event.customer_id),
-        gate=order_details.change(recorded),
+        gate=order_details.project(recorded),
         others=[summary] if summary else [],
     )
 
 
-async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> Change:
+async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> DocumentUpdate:
     """What it does when the summary is not there yet, or has later submissions already."""
     event, partition_key = recorded.event, str(recorded.event.customer_id)
     summary = await customer_summary.SHAPES.stored(container, SUMMARY, partition_key)
@@ -32,6 +32,6 @@ async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> Ch
         try:
             summary = await container.create_item(document)
         except ResourceExistsError:
-            return change(recorded)
+            return project(recorded)
     late = customer_summary.late_change(recorded, summary)
-    return Change(partition_key, gate=order_details.change(recorded), others=[late] if late else [])
+    return DocumentUpdate(partition_key, gate=order_details.project(recorded), others=[late] if late else [])

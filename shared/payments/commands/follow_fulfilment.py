@@ -32,7 +32,7 @@ def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments
         case CaptureAskedV1() | VoidAskedV1() | RefundAskedV1():
             payment = payments.load(event.order_id)
             _ask(payment, event)
-            if payment.changes:
+            if payment.pending_events:
                 payments.save(payment)
         case _:
             pass  # what happens to an order asks for nothing here

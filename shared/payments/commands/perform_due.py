@@ -121,7 +121,7 @@ class Performing:
         except ProviderUnavailable:
             count_failed(type(step).__name__)
             raise
-        if payment.changes:
+        if payment.pending_events:
             self._record(payment)
 
     def _record(self, payment: Payment) -> None:
@@ -135,7 +135,7 @@ class Performing:
         except LostRace:
             return
         self.committed()
-        for event in payment.changes:
+        for event in payment.pending_events:
             count_done(event)
 
     def _try(self, order_id: UUID) -> bool:

@@ -41,7 +41,7 @@ def _projection() -> Projection[OrderEvent]:
     _counting.enter_context(counting_sql(engine, _COUNTS))
     _counting.enter_context(counting_cosmos(_COUNTS))
     return Projection(
-        only(_models.container("orders")), engine, LOG, order_projection.change, order_projection.reconsider
+        only(_models.container("orders")), engine, LOG, order_projection.project, order_projection.reconsider
     )
 
 

@@ -45,7 +45,7 @@ class Shelf:
         self.shop, self.container = shop, container
         self.category = f"Category {uuid4()}"
         self.projection: Projection[ProductEvent] = Projection(
-            only(container), shop.catalog_engine, LOG, product_projection.change, derive=product_lists.Entries().write
+            only(container), shop.catalog_engine, LOG, product_projection.project, derive=product_lists.Entries().write
         )
 
     async def add(self, name: str = "Tea") -> UUID:
@@ -176,7 +176,7 @@ async def test_lists_show_the_last_name_in_whatever_order_events_come(seed: int,
 async def test_an_event_that_was_projected_but_not_listed_is_listed_when_it_comes_again(shelf: Shelf) -> None:
     product_id = await shelf.add("Tea")
     plain: Projection[ProductEvent] = Projection(
-        only(shelf.container), shelf.shop.catalog_engine, LOG, product_projection.change
+        only(shelf.container), shelf.shop.catalog_engine, LOG, product_projection.project
     )
     shelf.shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Coffee"), Metadata())
     with shelf.shop.catalog_engine.connect() as connection:

@@ -44,7 +44,7 @@ def a_history(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
 
 @pytest.fixture
 def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
-    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.change)
+    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project)
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:

@@ -42,7 +42,7 @@ def history(shop: Shop, aggregate_id: UUID) -> list[Recorded[ProductEvent]]:
 
 @pytest.fixture
 def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
-    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.change, derive=Entries().write)
+    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project, derive=Entries().write)
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:

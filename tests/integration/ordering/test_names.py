@@ -27,7 +27,7 @@ from tests.support.shop import Shop
 
 @pytest.fixture
 def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
-    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider)
 
 
 @pytest.fixture

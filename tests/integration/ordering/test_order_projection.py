@@ -38,7 +38,7 @@ DAY = datetime(2026, 11, 22, tzinfo=UTC)
 
 @pytest.fixture
 def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
-    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+    return Projection(only(orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider)
 
 
 async def deliver(projection: Projection[OrderEvent], events: Sequence[Recorded[OrderEvent]]) -> None:
@@ -185,7 +185,7 @@ async def test_a_gap_that_the_log_cannot_fill_changes_nothing(
 
 
 async def test_the_order_and_the_summary_change_together_or_not_at_all(shop: Shop, orders: ContainerProxy) -> None:
-    unforgiving = Projection(only(orders), shop.ordering_engine, LOG, order_projection.change)
+    unforgiving = Projection(only(orders), shop.ordering_engine, LOG, order_projection.project)
     order = saved(shop.ordering_engine, an_order())
     with pytest.raises(HttpResponseError):  # there is no summary to count it in
         await deliver(unforgiving, history(shop.ordering_engine, order))
@@ -325,7 +325,7 @@ async def test_two_consumers_at_once_apply_each_event_once(
 ) -> None:
     customer = a_customer()
     made = [an_eventful_order(shop, customer) for _ in range(4)]
-    another = Projection(only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider)
+    another = Projection(only(orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider)
     await asyncio.gather(
         *(deliver(each, history(shop.ordering_engine, order)) for order in made for each in (projection, another))
     )

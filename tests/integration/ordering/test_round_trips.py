@@ -60,7 +60,7 @@ async def test_each_event_is_one_request_and_detail_and_summary_are_one_point_re
     for command in commands:
         command()
     projection = Projection(
-        only(orders), shop.ordering_engine, LOG, order_projection.change, order_projection.reconsider
+        only(orders), shop.ordering_engine, LOG, order_projection.project, order_projection.reconsider
     )
     with shop.ordering_engine.connect() as connection:
         events = [*LOG.history(connection, order_id), *LOG.history(connection, other)]

@@ -46,7 +46,7 @@ class Books:
     def save(self, payment: Payment) -> None:
         """Keep what has changed."""
         assert payment.loaded_version == len(self.events), "a lost race"
-        self.events += payment.changes
+        self.events += payment.pending_events
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def go_on(books: Books, provider: StripeProvider, at: Callable[[], None] = lambd
             at()
             perform(payment, step, provider)
             at()
-            unchanged = not payment.changes
+            unchanged = not payment.pending_events
             books.save(payment)
             at()
             if unchanged:

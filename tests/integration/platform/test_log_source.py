@@ -16,7 +16,7 @@ from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import SHAPES, view_of
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side.container import Container, replaced
-from shared.frame.read_side.document_update import Change, Create
+from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.partitions import AsProjected, History, OfAggregates, Own, Place, as_projected
 from shared.frame.read_side.projection import Projection
@@ -26,12 +26,12 @@ from tests.support.shop import Shop
 SHELF = "shelf"
 
 
-def on_the_shelf(recorded: Recorded[ProductEvent]) -> Change:
+def on_the_shelf(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
     """Show all products in one partition."""
-    change = product_projection.change(recorded)
+    change = product_projection.project(recorded)
     if isinstance(change.gate, Create):
-        return Change(SHELF, Create({**change.gate.document, "view": SHELF}))
-    return Change(SHELF, change.gate)
+        return DocumentUpdate(SHELF, Create({**change.gate.document, "view": SHELF}))
+    return DocumentUpdate(SHELF, change.gate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Words(OfAggregates[ProductEvent]):
     """Products and their words."""
 
     def _fold(self, histories: Sequence[History[ProductEvent]]) -> WithWords:
-        return WithWords(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.change)
+        return WithWords(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 
 def source_of(shop: Shop, container: Container, partitions: OfAggregates[ProductEvent], project: Any) -> LogSource[Any]:
@@ -131,7 +131,7 @@ async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_c
 ) -> None:
     product_id = shop.product(name="green tea")
     home = view_of(product_id)
-    source = source_of(shop, catalog, Words(LOG, product_projection.change, SHAPES), product_projection.change)
+    source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
 
     assert await filled(source, catalog) == (3, 3)
     assert await filled(source, catalog) == (3, 0)
@@ -154,7 +154,7 @@ async def test_a_document_that_has_lost_its_times_is_told_and_gets_as_many_as_it
 ) -> None:
     product_id = shop.product(name="tea")
     home = view_of(product_id)
-    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.change, SHAPES), product_projection.change)
+    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.project, SHAPES), product_projection.project)
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
     await filled(source, catalog)
     before = (await stored(catalog, home))[str(product_id)]
@@ -188,16 +188,16 @@ class NotingWords(OfAggregates[ProductEvent]):
     """Products and their words."""
 
     def _fold(self, histories: Sequence[History[ProductEvent]]) -> Noting:
-        return Noting(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.change)
+        return Noting(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 
 async def test_nothing_is_folded_where_requests_are_answered(shop: Shop, catalog: ContainerProxy) -> None:
     product_id = shop.product(name="tea")
     home = view_of(product_id)
-    source = source_of(shop, catalog, Words(LOG, product_projection.change, SHAPES), product_projection.change)
+    source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
     await filled(source, catalog)
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
-    noting = source_of(shop, catalog, NotingWords(LOG, product_projection.change, SHAPES), product_projection.change)
+    noting = source_of(shop, catalog, NotingWords(LOG, product_projection.project, SHAPES), product_projection.project)
     Noting.threads.clear()
     assert await noting.differences(catalog, home)
     await noting.heal(catalog, home)
@@ -210,7 +210,7 @@ async def test_healing_that_never_finds_a_partition_at_rest_says_so(
 ) -> None:
     product_id = shop.product(name="tea")
     home = view_of(product_id)
-    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.change, SHAPES), product_projection.change)
+    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.project, SHAPES), product_projection.project)
     await filled(source, catalog)
     await catalog.patch_item(str(product_id), home, [{"op": "set", "path": "/name", "value": "damaged"}])
 

@@ -23,7 +23,7 @@ def test_a_product_is_added_repriced_and_renamed() -> None:
     product.change_price(Money(Decimal("2.75"), "EUR"))
     product.rename("Green tea")
 
-    assert product.changes == [
+    assert product.pending_events == [
         ProductAddedV1(product_id, "Tea", "Green", Decimal("2.50"), "EUR", "Drinks"),
         ProductPriceChangedV1(product_id, Decimal("2.75"), "EUR"),
         ProductRenamedV1(product_id, "Green tea"),
@@ -37,7 +37,7 @@ def test_folding_the_events_of_a_product_gives_the_product() -> None:
     product = a_product(Money(Decimal(2), "EUR"))
     product.change_price(Money(Decimal(3), "EUR"))
     product.rename("Green tea")
-    assert vars(Product.fold(product.changes)) == vars(product) | {"changes": []}
+    assert vars(Product.fold(product.pending_events)) == vars(product) | {"pending_events": []}
 
 
 @pytest.mark.parametrize(

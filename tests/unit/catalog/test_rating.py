@@ -11,12 +11,12 @@ PRODUCT, CUSTOMER = uuid4(), uuid4()
 def test_a_rating_says_what_it_was_before() -> None:
     rating = Rating.give(PRODUCT, CUSTOMER, 4)
     rating.change(2)
-    assert rating.changes == [
+    assert rating.pending_events == [
         ProductRatedV1(PRODUCT, CUSTOMER, 4, None),
         ProductRatedV1(PRODUCT, CUSTOMER, 2, 4),
     ]
     assert (rating.rating, rating.version) == (2, 2)
-    assert vars(Rating.fold(rating.changes)) == vars(rating) | {"changes": []}
+    assert vars(Rating.fold(rating.pending_events)) == vars(rating) | {"pending_events": []}
 
 
 def test_a_customer_has_one_rating_of_a_product() -> None:

@@ -70,12 +70,12 @@ def test_an_order_whose_news_comes_late_waits_where_it_belongs() -> None:
 def test_what_is_released_goes_to_those_who_wait_in_the_same_change() -> None:
     stock = a_stock(2)
     first, second = ordered(stock, 2), ordered(stock, 2, minute=1)
-    stock.changes.clear()
+    stock.pending_events.clear()
     stock.release(first)
     assert (has(stock, first), has(stock, second)) == ((0, 0, 0), (2, 0, 0))
-    assert [type(event) for event in stock.changes] == [StockReleasedV1, StockReservedV1]
+    assert [type(event) for event in stock.pending_events] == [StockReleasedV1, StockReservedV1]
     stock.release(first)
-    assert len(stock.changes) == 2, "to release what is not held changes nothing"
+    assert len(stock.pending_events) == 2, "to release what is not held changes nothing"
 
 
 def test_who_waits_and_is_cancelled_leaves_the_queue() -> None:
@@ -108,12 +108,12 @@ def test_a_completed_order_has_got_what_was_ready_and_waits_for_nothing_more() -
 def test_a_recount_below_what_is_reserved_lets_the_youngest_wait_again_and_first_of_all() -> None:
     stock = a_stock(6)
     orders = [ordered(stock, 2, minute) for minute in range(4)]
-    stock.changes.clear()
+    stock.pending_events.clear()
     stock.recount(3, "broken")
     assert [has(stock, each)[:2] for each in orders] == [(2, 0), (1, 1), (0, 2), (0, 2)]
     assert stock.level == StockLevel(3, 3, 5)
-    assert [type(event) for event in stock.changes] == [StockAwaitedV2, StockAwaitedV2, StockRecountedV1]
-    assert all(event.level.available >= 0 for event in stock.changes)
+    assert [type(event) for event in stock.pending_events] == [StockAwaitedV2, StockAwaitedV2, StockRecountedV1]
+    assert all(event.level.available >= 0 for event in stock.pending_events)
     stock.receive(1)
     assert has(stock, orders[1])[:2] == (2, 0)
 
@@ -145,9 +145,9 @@ def test_there_is_a_largest_stock_and_a_refusal_says_what_there_is() -> None:
 def test_a_stock_that_is_closed_still_serves_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stock, "max_changes", 1)
     stock = a_stock(2)
-    stock.changes.clear()
+    stock.pending_events.clear()
     order_id = ordered(stock, 2)
-    stock.changes.clear()
+    stock.pending_events.clear()
     with pytest.raises(ClosedForChanges):
         stock.receive(1)
     with pytest.raises(ClosedForChanges):
@@ -166,7 +166,7 @@ class AStocksLife(RuleBasedStateMachine):
     def begin(self, quantity: int) -> None:
         """Keep a stock."""
         self.stock = a_stock(quantity)
-        self.events = list(self.stock.changes)
+        self.events = list(self.stock.pending_events)
         self.wanted: dict[UUID, int] = {}
         self.in_house = quantity
         self.now = NOON
@@ -230,13 +230,13 @@ class AStocksLife(RuleBasedStateMachine):
             assert min(line.reserved, line.waiting, line.shipped) >= 0
             assert line.reserved + line.waiting + line.shipped == self.wanted[order_id]
         assert not (level.waiting and level.available), "nobody waits for what is there"
-        assert all(event.level.available >= 0 for event in self.stock.changes)
+        assert all(event.level.available >= 0 for event in self.stock.pending_events)
 
     @invariant()
     def it_is_the_fold_of_its_events(self) -> None:
         """What its events make is the same."""
         if hasattr(self, "stock"):
-            folded = Stock.fold(self.stock.changes)
+            folded = Stock.fold(self.stock.pending_events)
             assert (folded.level, folded.lines) == (self.stock.level, self.stock.lines)
 
 

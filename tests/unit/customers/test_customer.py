@@ -20,7 +20,7 @@ def test_a_customer_is_registered_and_renamed() -> None:
     customer = Customer.register(customer_id, "Ada", "ada@example.org")
     customer.rename("Ada L.")
 
-    assert customer.changes == [
+    assert customer.pending_events == [
         CustomerRegisteredV1(customer_id, "Ada", "ada@example.org"),
         CustomerRenamedV1(customer_id, "Ada L."),
     ]
@@ -30,7 +30,7 @@ def test_a_customer_is_registered_and_renamed() -> None:
 def test_folding_the_events_of_a_customer_gives_the_customer() -> None:
     customer = Customer.register(uuid4(), "Ada", "ada@example.org")
     customer.rename("Ada L.")
-    assert vars(Customer.fold(customer.changes)) == vars(customer) | {"changes": []}
+    assert vars(Customer.fold(customer.pending_events)) == vars(customer) | {"pending_events": []}
 
 
 def test_the_first_address_is_the_default_until_another_is_made_so_or_it_is_removed() -> None:
@@ -47,7 +47,7 @@ def test_the_first_address_is_the_default_until_another_is_made_so_or_it_is_remo
     assert not customer.addresses
     customer.change_email("a@example.org")
     customer.prefer(Preferences("en-GB", "GBP", newsletter=True))
-    assert vars(Customer.fold(customer.changes)) == vars(customer) | {"changes": []}
+    assert vars(Customer.fold(customer.pending_events)) == vars(customer) | {"pending_events": []}
 
 
 def test_a_customer_keeps_so_many_addresses_and_each_once() -> None:

@@ -26,7 +26,7 @@ def a_new_customer() -> Customer:
 
 def changed[Some: Aggregate[Any]](aggregate: Some, times: int) -> Some:
     """The aggregate as if it had been changed this often, and saved."""
-    aggregate.version, aggregate.changes = times, []
+    aggregate.version, aggregate.pending_events = times, []
     return aggregate
 
 
@@ -51,7 +51,7 @@ def test_an_item_is_not_taken_out_of_an_order_that_is_closed_for_changes() -> No
     changed(order, MAX_CHANGES)
     with pytest.raises(ClosedForChanges):
         order.remove(tea.product_id)
-    assert (order.version, order.changes) == (MAX_CHANGES, [])
+    assert (order.version, order.pending_events) == (MAX_CHANGES, [])
     assert tea.product_id in order.lines
 
 

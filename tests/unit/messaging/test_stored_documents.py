@@ -129,7 +129,7 @@ PURCHASE: list[Recorded[ProductEvent]] = recorded([BoughtTogetherV1(ID, ID, (UUI
 def summary() -> dict[str, Any]:
     document = customer_summary.new_summary(ID, "Ada", 1)
     for event in ORDER[:2]:
-        patch = customer_summary.change(event)
+        patch = customer_summary.project(event)
         assert patch is not None
         applied(document, patch)
     return document
@@ -148,14 +148,14 @@ def rebuild() -> dict[str, Any]:
 WRITTEN: Mapping[str, Callable[[], dict[str, Any]]] = {
     "ordering/order": lambda: document_of(ORDER),
     "ordering/summary": summary,
-    "catalog/stock": lambda: folded(product_projection.change(each).gate for each in STOCK),
-    "catalog/product": lambda: folded(product_projection.change(each).gate for each in PRODUCT),
-    "catalog/rating": lambda: folded(product_projection.change(each).gate for each in RATING),
+    "catalog/stock": lambda: folded(product_projection.project(each).gate for each in STOCK),
+    "catalog/product": lambda: folded(product_projection.project(each).gate for each in PRODUCT),
+    "catalog/rating": lambda: folded(product_projection.project(each).gate for each in RATING),
     "catalog/entry": lambda: product_lists.entry_of(
-        folded(product_projection.change(each).gate for each in PRODUCT) | {"ratingSum": 9, "ratingCount": 2},
-        folded(product_projection.change(each).gate for each in STOCK),
+        folded(product_projection.project(each).gate for each in PRODUCT) | {"ratingSum": 9, "ratingCount": 2},
+        folded(product_projection.project(each).gate for each in STOCK),
     ),
-    "catalog/purchase": lambda: folded(product_projection.change(each).gate for each in PURCHASE),
+    "catalog/purchase": lambda: folded(product_projection.project(each).gate for each in PURCHASE),
     "operations/rebuild": rebuild,
 }
 

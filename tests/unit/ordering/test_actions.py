@@ -70,7 +70,7 @@ def history_of(way: str) -> list[OrderEvent]:
     order = an_order(pieces(TEA))
     for step in way.replace("on account", "on-account").split():
         WAY[step.replace("-", " ")](order)
-    return order.changes
+    return order.pending_events
 
 
 def shown(events: Sequence[OrderEvent], version: int) -> OrderDetails:
@@ -91,7 +91,7 @@ def test_an_order_takes_what_it_says_that_it_allows_and_refuses_everything_else(
         try:
             verb(tried)
         except Refusal:
-            assert tried.changes == []
+            assert tried.pending_events == []
         else:
             taken.append(action)
     assert shown(events, order.version).allowed_actions == taken

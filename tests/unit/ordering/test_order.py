@@ -57,7 +57,7 @@ def test_a_new_order_is_created_for_its_customer_and_holds_the_items() -> None:
     order = Order.create(order_id, customer, [pieces(tea, 2)], ADDRESS)
 
     line = OrderLine(1, tea.product_id, "Tea", tea.version, 2, Decimal("12.50"))
-    assert order.changes == [
+    assert order.pending_events == [
         OrderCreatedV1(
             order_id, customer.customer_id, "Ada", customer.version, ADDRESS, "EUR", (line,), Decimal("25.00")
         )
@@ -71,7 +71,7 @@ def test_a_new_order_is_created_for_its_customer_and_holds_the_items() -> None:
 
 def test_an_order_may_be_created_empty() -> None:
     order = an_order()
-    [created] = order.changes
+    [created] = order.pending_events
     assert isinstance(created, OrderCreatedV1)
     assert (created.lines, created.currency, created.total) == ((), None, Decimal(0))
     assert isinstance(created.total, Decimal), "amounts are never numbers of another kind"
@@ -108,7 +108,7 @@ def test_adding_a_product_again_grows_its_line_and_takes_its_name_and_price_of_t
     expected = OrderLine(2, tea.product_id, "Green tea", 7, 3, Decimal("3.00"))
     assert order.lines[tea.product_id] == expected
     assert order.total == Decimal("10.00")
-    last = order.changes[-1]
+    last = order.pending_events[-1]
     assert isinstance(last, OrderItemsAddedV1)
     assert last.lines == (expected,)
 
@@ -125,7 +125,7 @@ def test_removing_takes_the_line_out_and_its_number_is_never_given_out_again() -
         (3, pot.product_id),
     ]
     assert order.total == Decimal("5.00")
-    assert order.changes[1] == OrderItemRemovedV1(
+    assert order.pending_events[1] == OrderItemRemovedV1(
         order.order_id, order.customer_id, "EUR", mug.product_id, Decimal("1.00")
     )
 
@@ -147,7 +147,7 @@ def test_an_emptied_order_takes_any_currency_again() -> None:
 
     order.submit()
     assert (order.currency, order.total) == ("USD", Decimal("6.00"))
-    assert order.changes[-1] == OrderSubmittedV2(
+    assert order.pending_events[-1] == OrderSubmittedV2(
         order.order_id, order.customer_id, "USD", Decimal("6.00"), lines=lines_of(order)
     )
     assert [line.number for line in order.lines.values()] == [3]
@@ -172,7 +172,7 @@ def test_an_order_is_submitted_confirmed_and_completed_with_its_total() -> None:
     order.complete()
 
     ids = (order.order_id, order.customer_id)
-    assert order.changes[1:] == [
+    assert order.pending_events[1:] == [
         OrderSubmittedV2(*ids, "EUR", Decimal("25.00"), lines=lines_of(order)),
         OrderConfirmedV1(*ids, "EUR", Decimal("25.00")),
         OrderCompletedV1(*ids, "EUR", Decimal("25.00")),
@@ -200,7 +200,7 @@ def test_an_order_is_cancelled_with_the_reason_and_the_status_that_it_had(status
 
     order.cancel("too late")
 
-    assert order.changes[-1] == OrderCancelledV1(
+    assert order.pending_events[-1] == OrderCancelledV1(
         order.order_id, order.customer_id, "EUR", Decimal("12.50"), was=status, reason="too late"
     )
     assert (order.status, order.cancel_reason) == (OrderStatus.CANCELLED, "too late")
@@ -209,7 +209,7 @@ def test_an_order_is_cancelled_with_the_reason_and_the_status_that_it_had(status
 def test_an_empty_order_can_be_cancelled_and_has_no_currency() -> None:
     order = an_order()
     order.cancel("never mind")
-    assert order.changes[-1] == OrderCancelledV1(
+    assert order.pending_events[-1] == OrderCancelledV1(
         order.order_id, order.customer_id, None, Decimal(0), was=OrderStatus.CREATED, reason="never mind"
     )
 
@@ -220,7 +220,7 @@ ELSEWHERE = Address(street="10 Downing Street", city="London", postal_code="SW1A
 def test_an_open_order_goes_to_another_address() -> None:
     order = an_order()
     order.change_shipping_address(ELSEWHERE)
-    assert order.changes[-1] == OrderShippingAddressChangedV1(order.order_id, order.customer_id, ELSEWHERE)
+    assert order.pending_events[-1] == OrderShippingAddressChangedV1(order.order_id, order.customer_id, ELSEWHERE)
     assert (order.shipping_address, order.version) == (ELSEWHERE, 2)
 
 
@@ -315,8 +315,8 @@ def test_a_thousand_lines_fit_in_events_of_a_hundred_with_running_totals() -> No
 
     order = an_order(*map(pieces, products))
 
-    assert [type(event) for event in order.changes] == [OrderCreatedV1] + [OrderItemsAddedV1] * 9
-    events = [event for event in order.changes if isinstance(event, OrderCreatedV1 | OrderItemsAddedV1)]
+    assert [type(event) for event in order.pending_events] == [OrderCreatedV1] + [OrderItemsAddedV1] * 9
+    events = [event for event in order.pending_events if isinstance(event, OrderCreatedV1 | OrderItemsAddedV1)]
     assert [len(event.lines) for event in events] == [LINES_PER_EVENT] * 10
     assert [event.total for event in events] == [Decimal(count) for count in range(1, 11)]
     assert [line.number for event in events for line in event.lines] == list(range(1, MAX_LINES + 1))
@@ -325,8 +325,8 @@ def test_a_thousand_lines_fit_in_events_of_a_hundred_with_running_totals() -> No
 
 def test_a_line_beyond_the_last_hundred_goes_into_an_event_of_its_own() -> None:
     order = an_order(*(pieces(a_product()) for _ in range(LINES_PER_EVENT + 1)))
-    assert [type(event) for event in order.changes] == [OrderCreatedV1, OrderItemsAddedV1]
-    events = [event for event in order.changes if isinstance(event, OrderCreatedV1 | OrderItemsAddedV1)]
+    assert [type(event) for event in order.pending_events] == [OrderCreatedV1, OrderItemsAddedV1]
+    events = [event for event in order.pending_events if isinstance(event, OrderCreatedV1 | OrderItemsAddedV1)]
     assert [len(event.lines) for event in events] == [LINES_PER_EVENT, 1]
 
 
@@ -336,13 +336,13 @@ def test_an_order_of_up_to_a_hundred_lines_is_created_by_one_event_that_has_them
 
     order = an_order(*map(pieces, products), *map(pieces, products))  # a product named twice is one line
 
-    [created] = order.changes
+    [created] = order.pending_events
     assert isinstance(created, OrderCreatedV1)
     assert [(line.number, line.product_id, line.quantity) for line in created.lines] == [
         (number, product.product_id, 2) for number, product in enumerate(products, 1)
     ]
     assert (created.currency, created.total) == ("EUR", 2 * count * Decimal("0.01"))
-    assert vars(Order.fold(order.changes)) == vars(order) | {"changes": []}
+    assert vars(Order.fold(order.pending_events)) == vars(order) | {"pending_events": []}
 
 
 def test_one_line_more_than_a_thousand_is_refused_but_a_line_that_is_there_may_grow() -> None:
@@ -383,7 +383,7 @@ def test_folding_the_events_of_an_order_gives_the_order() -> None:
     order.submit()
     order.cancel("no")
 
-    folded = Order.fold(order.changes)
+    folded = Order.fold(order.pending_events)
 
-    assert vars(folded) == vars(order) | {"changes": []}
+    assert vars(folded) == vars(order) | {"pending_events": []}
     assert folded.loaded_version == 4

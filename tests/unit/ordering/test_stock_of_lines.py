@@ -19,7 +19,7 @@ def confirmed(*quantities: int) -> Order:
     order = an_order(*(pieces(a_product(), quantity) for quantity in quantities))
     order.submit()
     order.confirm()
-    order.changes.clear()
+    order.pending_events.clear()
     return order
 
 
@@ -34,16 +34,16 @@ def test_the_newest_news_of_a_line_counts_whichever_comes_last(order_of_news: tu
     for news in (*order_of_news, *order_of_news):
         order.take_stock(product_id, news)
     assert order.stock == {product_id: NEWS[-1]}
-    versions = [event.stock_version for event in order.changes if isinstance(event, OrderStockChangedV2)]
+    versions = [event.stock_version for event in order.pending_events if isinstance(event, OrderStockChangedV2)]
     assert versions == sorted(set(versions)), "nothing is recorded that is known, or older than that"
     assert status(order) is OrderStatus.COMPLETED
-    assert sum(isinstance(event, OrderCompletedV1) for event in order.changes) == 1
+    assert sum(isinstance(event, OrderCompletedV1) for event in order.pending_events) == 1
 
 
 def test_news_of_a_product_that_the_order_has_no_line_of_changes_nothing() -> None:
     order = confirmed(3)
     order.take_stock(uuid4(), NEWS[0])
-    assert (order.changes, order.stock) == ([], {})
+    assert (order.pending_events, order.stock) == ([], {})
 
 
 def test_an_order_is_completed_when_the_last_of_its_lines_is_shipped_whole() -> None:

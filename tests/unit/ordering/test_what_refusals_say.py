@@ -80,7 +80,7 @@ def test_currencies_that_do_not_mix_are_named() -> None:
 
 def test_every_event_of_a_large_order_names_the_order_and_its_customer() -> None:
     order = an_order(*(pieces(a_product("1.00")) for _ in range(2 * LINES_PER_EVENT + 1)))
-    _, *added = order.changes
+    _, *added = order.pending_events
     assert [len(event.lines) for event in added if isinstance(event, OrderItemsAddedV1)] == [LINES_PER_EVENT, 1]
     for event in added:
         assert (event.order_id, event.customer_id) == (order.order_id, order.customer_id)

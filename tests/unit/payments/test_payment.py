@@ -89,11 +89,11 @@ TAKEN = {
 
 def refused(payment: Payment, verb: Callable[[Payment], None], kind: type[Refusal]) -> None:
     """It refuses, and nothing has changed."""
-    before, changes = {**vars(payment), "changes": None}, list(payment.changes)
+    before, changes = {**vars(payment), "pending_events": None}, list(payment.pending_events)
     with pytest.raises(kind):
         verb(payment)
-    assert {**vars(payment), "changes": None} == before
-    assert payment.changes == changes
+    assert {**vars(payment), "pending_events": None} == before
+    assert payment.pending_events == changes
 
 
 def test_every_state_is_looked_at() -> None:
@@ -125,8 +125,8 @@ def test_the_providers_word_is_taken_in_once_and_never_refused(state: str, outco
 @pytest.mark.parametrize("state", STATES)
 def test_a_payment_is_the_fold_of_its_events(state: str) -> None:
     payment = STATES[state]()
-    folded = Payment.fold(payment.changes)
-    assert {**vars(folded), "changes": None} == {**vars(payment), "changes": None}
+    folded = Payment.fold(payment.pending_events)
+    assert {**vars(folded), "pending_events": None} == {**vars(payment), "pending_events": None}
     assert due(folded) == due(payment)
 
 
@@ -226,5 +226,5 @@ def test_each_refund_tells_how_much_was_given_back_so_far() -> None:
         payment.request_refund(refund, Decimal(10))
     for refund in refunds:
         payment.gave_back(refund)
-    told = [event.refunded for event in payment.changes if isinstance(event, PaymentRefundedV1)]
+    told = [event.refunded for event in payment.pending_events if isinstance(event, PaymentRefundedV1)]
     assert told == [Decimal(10), Decimal(20)]
