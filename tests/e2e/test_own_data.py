@@ -88,6 +88,7 @@ TRIED_BELOW = {
     "get_customer_summary",
     "get_product",
     "get_products",
+    "get_related_products",
 }
 
 
@@ -188,6 +189,8 @@ def test_anothers_payment_is_answered_as_one_that_does_not_exist(two: Two) -> No
 def test_customers_see_the_catalogue_in_lists(two: Two) -> None:
     listed = two.stranger.read("/products", after=f"{two.product_id}:1", take=100)
     assert two.product_id in {item["productId"] for item in listed["items"]}
+    related = two.stranger.read(f"/products/{two.product_id}/related")
+    assert two.product_id not in {item["productId"] for item in related["items"]}
 
 
 def test_an_order_id_that_is_taken_shows_nothing_of_its_order(two: Two) -> None:

