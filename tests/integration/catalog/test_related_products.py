@@ -153,12 +153,22 @@ async def test_who_has_to_wait_gets_up_to_three_related_products_that_are_there(
     await counter.order(cup, tea)
     [_, second] = [await counter.order(tea) for _ in range(2)]
     before, after = tuple(same), (cup, *same[:2])
-    assert waiting(counter.shop, tea) == [before, after, after], "the cup is in the first order itself"
+    assert waiting(counter.shop, tea) == [before, after, after], "the cup was bought with it for the first time"
     counter.shop.follow_stock(tea)
     with counter.shop.ordering_engine.connect() as connection:
         [changed] = [each.event for each in ORDERING.history(connection, second)][2:]
     assert isinstance(changed, OrderStockChangedV2)
     assert changed.alternatives == after
+
+
+async def test_what_an_order_has_itself_is_no_alternative_to_what_is_missing_in_it(counter: Counter) -> None:
+    elsewhere = f"Other {uuid4()}"
+    tea = await counter.add(stock=1)
+    same, also_ordered = await counter.add(stock=9), await counter.add(stock=9)
+    cup, spoon = [await counter.add(stock=9, category=elsewhere) for _ in range(2)]
+    await counter.order(tea, cup, spoon)
+    await counter.order(tea, cup, also_ordered)
+    assert waiting(counter.shop, tea) == [(spoon, same)]
 
 
 async def test_whose_pieces_are_missing_in_a_recount_gets_alternatives_too(counter: Counter) -> None:
