@@ -21,6 +21,7 @@ def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Ap
         return bool(found.get(order_id, {}).get("waitsFor") == "the customer")
 
     eventually(waits, "the payment is declined")
+    eventually(lambda: "pay" in api.details(order_id, customer_id)["allowedActions"], "another token may be given")
     path = f"/ops/processes/{order_id}/deadline"
     problem(api.post(path, {"at": "tomorrow"}), 422, "invalid", "/at")
     moved = api.post(path, {"at": "2020-01-01T00:00:00Z"})
@@ -44,6 +45,7 @@ def test_a_paid_order_is_confirmed_by_itself_and_captured_when_it_is_fulfilled(a
     assert api.post(f"/orders/{order_id}/complete").status_code == 204
     eventually(lambda: api.details(order_id, customer_id)["waitsFor"] == "nothing", "it is paid")
     assert api.details(order_id, customer_id)["payment"]["status"] == "captured"
+    assert api.details(order_id, customer_id)["allowedActions"] == ["refund"]
 
 
 def test_an_order_on_account_waits_for_the_shop_and_says_what_may_be_done(api: Api) -> None:

@@ -1,10 +1,14 @@
-"""What may be done with an order as it stands: the rules that the order refuses by, and that clients are shown."""
+"""What may be done with an order as it stands: the rules that the order refuses by, and that clients are shown.
+
+What may be done with its payment (pay, refund) the payment decides; here is what follows from what the order knows of
+it. Refunds that are under way, and that a payment takes 50 of them, the order does not know.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from shared.kernel.aggregate import MAX_CHANGES
-from shared.ordering.events import OrderStatus
+from shared.ordering.events import OrderPaymentStatus, OrderStatus
 
 
 class Action(StrEnum):
@@ -17,6 +21,8 @@ class Action(StrEnum):
     CONFIRM = "confirm"
     COMPLETE = "complete"
     CANCEL = "cancel"
+    PAY = "pay"
+    REFUND = "refund"
 
 
 STATUSES = {
@@ -27,8 +33,10 @@ STATUSES = {
     Action.CONFIRM: (OrderStatus.SUBMITTED,),
     Action.COMPLETE: (OrderStatus.CONFIRMED,),
     Action.CANCEL: (OrderStatus.CREATED, OrderStatus.SUBMITTED, OrderStatus.CONFIRMED),
+    Action.PAY: (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
+    Action.REFUND: (OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
 }
-"""In which statuses an order takes what."""
+"""In which statuses an order takes what. Of one that is cancelled all is given back without being asked for."""
 
 CHANGES = (Action.ADD_ITEM, Action.REMOVE_ITEM, Action.CHANGE_SHIPPING_ADDRESS)
 """What an order takes only so often (ADR 24)."""
@@ -42,12 +50,14 @@ class Standing:
         version: of the order.
         has_lines: whether there is anything in it.
         has_pieces_left: whether pieces of it lie ready, or are waited for.
+        payment: what its payment has come to; None for an order on account.
     """
 
     status: OrderStatus
     version: int
     has_lines: bool
     has_pieces_left: bool
+    payment: OrderPaymentStatus | None
 
 
 def is_allowed(action: Action, standing: Standing) -> bool:
@@ -61,6 +71,10 @@ def is_allowed(action: Action, standing: Standing) -> bool:
             return standing.has_lines
         case Action.COMPLETE:
             return not standing.has_pieces_left
+        case Action.PAY:
+            return standing.payment is OrderPaymentStatus.DECLINED
+        case Action.REFUND:
+            return standing.payment is OrderPaymentStatus.CAPTURED
         case _:
             return True
 

@@ -181,7 +181,8 @@ class Order(Aggregate[OrderEvent]):
     @property
     def standing(self) -> Standing:
         """How it stands, as far as it decides what may be done."""
-        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()))
+        payment = None if self.payment is None else self.payment.status
+        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()), payment)
 
     def is_reserved(self, unkept: int) -> bool:
         """Whether all its pieces lie ready, or have left; of so many lines no stock is kept."""

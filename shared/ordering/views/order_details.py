@@ -259,7 +259,8 @@ def _standing(document: Mapping[str, Any]) -> Standing:
     """Tell how an order stands, as the order itself does."""
     stock = [line["stock"] for line in document["items"].values() if "stock" in line]
     left = any(each["reserved"] or each["waiting"] for each in stock)
-    return Standing(OrderStatus(document["status"]), document["version"], bool(document["items"]), left)
+    payment = None if document["payment"] is None else OrderPaymentStatus(document["payment"]["status"])
+    return Standing(OrderStatus(document["status"]), document["version"], bool(document["items"]), left, payment)
 
 
 def _waits_for(document: Mapping[str, Any]) -> str:

@@ -3,18 +3,28 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+from uuid import UUID, uuid4
 
 import pytest
 
 from shared.kernel.aggregate import MAX_CHANGES
+from shared.kernel.money import Money
 from shared.kernel.refusals import Refusal
+from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.domain.actions import Action
 from shared.ordering.domain.order import LineStock, Order, OrderPayment
 from shared.ordering.events import Address, OrderEvent, OrderPaymentStatus, OrderStatus
 from shared.ordering.views.order_details import OrderDetails, rendered
 from shared.ordering.views.order_documents import document_of
+from shared.payments.domain.payment import Payment
+from shared.payments.domain.provider import ActionRequired, Declined, Gone, Held, Taken
+from shared.payments.events import DeclineReason
 from tests.support.offers import a_product, an_order, pieces
 from tests.unit.messaging.test_stored_documents import recorded
+
+if TYPE_CHECKING:
+    from shared.ordering.repository import Orders
 
 TEA = a_product()
 WAY: Mapping[str, Callable[[Order], None]] = {
@@ -65,6 +75,75 @@ VERBS: Mapping[Action, Callable[[Order], None]] = {
 }
 
 
+PAYMENT_VERBS: Mapping[Action, Callable[[Payment], None]] = {
+    Action.PAY: lambda payment: payment.try_another("pm_2"),
+    Action.REFUND: lambda payment: payment.request_refund(uuid4()),
+}
+PART, REST = uuid4(), uuid4()
+PAYMENT_WAY: Mapping[str, Callable[[Payment], None]] = {
+    "authorised": lambda payment: payment.settle(Held()),
+    "declined": lambda payment: payment.settle(Declined(DeclineReason.DECLINED)),
+    "asked": lambda payment: payment.settle(ActionRequired()),
+    "retried": lambda payment: payment.try_another("pm_2"),
+    "capturing": lambda payment: payment.request_capture(),
+    "captured": lambda payment: payment.settle(Taken()),
+    "voiding": lambda payment: payment.request_void(),
+    "gone": lambda payment: payment.settle(Gone()),
+    "partly": lambda payment: payment.request_refund(PART, Decimal("2.50")),
+    "paid-back": lambda payment: payment.gave_back(PART),
+    "wholly": lambda payment: payment.request_refund(REST),
+    "all-back": lambda payment: payment.gave_back(REST),
+}
+ORDER_WAY: Mapping[str, Callable[[Order], None]] = {
+    "confirmed": lambda order: order.confirm(),
+    "completed": lambda order: order.complete(),
+    "cancelled": lambda order: order.cancel("r"),
+}
+PAID: Mapping[str, list[Action]] = {
+    "": [],
+    "asked": [],
+    "declined": [Action.PAY],
+    "asked declined": [Action.PAY],
+    "declined retried": [],
+    "declined retried declined": [Action.PAY],
+    "declined retried authorised": [],
+    "declined confirmed": [Action.PAY],
+    "declined confirmed completed": [Action.PAY],
+    "declined cancelled voiding": [],
+    "declined cancelled voiding gone": [],
+    "authorised": [],
+    "authorised confirmed": [],
+    "authorised confirmed gone": [],
+    "authorised confirmed cancelled voiding": [],
+    "authorised confirmed cancelled voiding gone": [],
+    "authorised confirmed capturing": [],
+    "authorised confirmed capturing captured": [Action.REFUND],
+    "authorised confirmed completed capturing captured": [Action.REFUND],
+    "authorised confirmed completed capturing captured partly": [Action.REFUND],
+    "authorised confirmed completed capturing captured partly paid-back": [Action.REFUND],
+    "authorised confirmed completed capturing captured partly paid-back wholly all-back": [],
+    "authorised confirmed completed capturing captured wholly all-back": [],
+    "authorised confirmed capturing captured cancelled wholly": [],
+    "authorised confirmed capturing captured cancelled wholly all-back": [],
+}
+"""What an order and its payment come to, and what may be done with the payment then."""
+
+
+class OneOrder:
+    """The store of one order, which keeps what is saved in the order itself."""
+
+    def __init__(self, order: Order) -> None:
+        self._order = order
+
+    def load(self, _order_id: UUID) -> Order:
+        """Give it."""
+        return self._order
+
+    def save(self, order: Order) -> None:
+        """Keep it."""
+        assert order is self._order
+
+
 def history_of(way: str) -> list[OrderEvent]:
     """The events of an order that came this way; "on account" is one step."""
     order = an_order(pieces(TEA))
@@ -81,7 +160,7 @@ def shown(events: Sequence[OrderEvent], version: int) -> OrderDetails:
 @pytest.mark.parametrize("version", [None, MAX_CHANGES], ids=["young", "closed for changes"])
 @pytest.mark.parametrize("way", [way for way, _ in STATES])
 def test_an_order_takes_what_it_says_that_it_allows_and_refuses_everything_else(way: str, version: int | None) -> None:
-    assert VERBS.keys() == set(Action)
+    assert VERBS.keys() | PAYMENT_VERBS.keys() == set(Action)
     events = history_of(way)
     order = Order.fold(events)
     order.version = version or order.version
@@ -94,7 +173,36 @@ def test_an_order_takes_what_it_says_that_it_allows_and_refuses_everything_else(
             assert tried.pending_events == []
         else:
             taken.append(action)
-    assert shown(events, order.version).allowed_actions == taken
+    assert [each for each in shown(events, order.version).allowed_actions if each in VERBS] == taken
+
+
+@pytest.mark.parametrize("way", PAID)
+def test_an_order_says_what_its_payment_takes_and_nothing_that_it_refuses(way: str) -> None:
+    order = an_order(pieces(TEA, 2))
+    order.submit(paid=True)
+    payment = Payment.request(order.order_id, order.customer_id, Money(order.total, "EUR"), "pm_1")
+    payment.opened("pi_1")
+    for step in way.split():
+        if step in ORDER_WAY:
+            ORDER_WAY[step](order)
+        else:
+            PAYMENT_WAY[step](payment)
+        for event in recorded(payment.pending_events):
+            follow_payment(event, cast("Orders", OneOrder(order)))
+    taken = []
+    for action, verb in PAYMENT_VERBS.items():
+        try:
+            verb(deepcopy(payment))
+        except Refusal:
+            continue
+        taken.append(action)
+    of_payment = [each for each in shown(order.pending_events, 1).allowed_actions if each in PAYMENT_VERBS]
+    assert of_payment == taken == PAID[way]
+
+
+def test_an_order_on_account_and_one_whose_payment_is_yet_to_come_take_no_token_and_no_refund() -> None:
+    for way in ("", "on account", "on account confirmed completed", "submitted", "submitted waiting", "cancelled"):
+        assert not PAYMENT_VERBS.keys() & set(shown(history_of(way), 1).allowed_actions)
 
 
 @pytest.mark.parametrize(("way", "waits_for"), STATES)
