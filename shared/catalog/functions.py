@@ -17,16 +17,17 @@ from shared.catalog.tables import ANSWERS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.catalog.views import product_projection, related_products
 from shared.catalog.views.inventory import read_inventory
 from shared.catalog.views.out_of_stock import list_out_of_stock
-from shared.catalog.views.product_details import read_product
+from shared.catalog.views.product_details import product_of, read_product
 from shared.catalog.views.product_lists import Entries, list_products
 from shared.catalog.views.product_partitions import ProductPartitions
 from shared.catalog.views.related_products import Related, purchases_of_partition
+from shared.catalog.views.stock_level import stock_document_of
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.partitions import OfAggregates
-from shared.frame.read_side.read_model import ReadAt
+from shared.frame.read_side.read_model import NOWHERE, ReadAt
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent
@@ -73,7 +74,7 @@ def catalog(app: App) -> Context[ProductEvent]:
         derived=Entries(),
         documents=ProductPartitions(),
         kinds=Kinds.all_but(BoughtTogetherV1, *ANSWERS),
-        read_at=ReadAt(now="products/{document}"),
+        read_at=_read_at,
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
@@ -98,3 +99,13 @@ def catalog(app: App) -> Context[ProductEvent]:
     reader = Related(products.served)
     context.query("get_related_products", "products/{productId}/related", reader.read, of=related, role=read, own=True)
     return context
+
+
+def _read_at(document_id: str, partition_key: str) -> ReadAt:
+    """Tell where a product is read, or its stock; a single rating is read nowhere."""
+    product_id = product_of(partition_key)
+    if document_id == product_id:
+        return ReadAt(now=f"products/{product_id}")
+    if document_id == stock_document_of(UUID(product_id)):
+        return ReadAt(now=f"products/{product_id}/inventory")
+    return NOWHERE

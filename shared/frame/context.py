@@ -25,7 +25,7 @@ from shared.frame.read_side.document_update import DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.partitions import OfAggregates, Partitions
 from shared.frame.read_side.projection import Projection
-from shared.frame.read_side.read_model import NOWHERE, ReadAt, ReadModel, VersionInLog
+from shared.frame.read_side.read_model import NOWHERE, ReadModel, VersionInLog, WhereRead
 from shared.frame.read_side.rebuildable import Derived, View
 from shared.frame.read_side.shape import Shapes
 from shared.frame.routes import (
@@ -145,7 +145,7 @@ class Context[Event]:
         documents: Shapes | Partitions[Event],
         version_in_log: VersionInLog | None = None,
         kinds: Kinds = EVERY_KIND,
-        read_at: ReadAt = NOWHERE,
+        read_at: WhereRead = lambda _document_id, _partition_key: NOWHERE,
     ) -> ReadModel[Event]:
         """Declare a read model of this context's events.
 
@@ -161,7 +161,7 @@ class Context[Event]:
                 its partitions are folded from the log.
             version_in_log: see VersionInLog; without it a document's id is its aggregate's.
             kinds: the events that it shows: an aggregate has these alone, or none of them.
-            read_at: where the API shows one of its documents.
+            read_at: see WhereRead.
         """
         generations = self.app.generations(name, container)
         projection = Projection(

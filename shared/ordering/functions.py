@@ -109,11 +109,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         documents=CustomerPartitions(),
         version_in_log=version_in_log,
         kinds=Kinds.all_but(*ASKS),
-        read_at=ReadAt(
-            now="orders/{document}?customerId={partition}",
-            then="orders/{document}?customerId={partition}&asOfVersion={version}",
-            event="orders/{document}/history?afterVersion={before}&take=1",
-        ),
+        read_at=_read_at,
     )
     pasts = Pasts(context.reader, keeper=context.engine)
     context.query("get_order", "orders/{orderId}", pasts.read_order, of=orders, role=read, own=True)
@@ -147,3 +143,12 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.subscriber("billing", OrderConfirmedV1)
     context.subscriber("shipping", OrderConfirmedV1)
     return context
+
+
+def _read_at(order_id: str, customer_id: str) -> ReadAt:
+    """Tell where an order is read, and what its events say."""
+    return ReadAt(
+        now=f"orders/{order_id}?customerId={customer_id}",
+        then=f"orders/{order_id}?customerId={customer_id}&asOfVersion={{version}}",
+        event=f"orders/{order_id}/history?afterVersion={{before}}&take=1",
+    )

@@ -1,10 +1,12 @@
 """Events are found by whatever an operator has in hand, with what became of each, and nothing of what they say."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from shared.catalog.domain.rating import rating_id
+from shared.catalog.domain.stock import stock_of
 from tests.e2e.api import Api, eventually, problem
 from tests.support.stack import Stack
 
@@ -44,18 +46,43 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
     [showing] = last["showings"]
     assert (showing["view"], showing["shown"]) == ("orders", True)
     assert last["occurredAt"] <= showing["at"]
-    for of, kind in (
-        (key, "command"),
-        (submitted.headers["X-Correlation-Id"], "other"),
-        (last["eventId"], "other"),
-    ):
-        one = found(api, of)
-        assert (one["kind"], one["events"]) == (kind, [last]), of
+    command = found(api, key)
+    assert (command["kind"], command["events"]) == ("command", [last])
+    for of in (submitted.headers["X-Correlation-Id"], last["eventId"]):
+
+        def types(of: str = of) -> list[str]:
+            return [each["type"] for each in found(api, of)["events"]]
+
+        eventually(lambda: types()[1:] == ["StockNotKeptV1"], "what the catalogue says to that is found as well")
+        whole = found(api, of)
+        assert (whole["kind"], whole["events"][0]) == ("other", last), of
     deliveries = f"/ops/deliveries?eventId={last['eventId']}"
     eventually(lambda: api.read(deliveries)["items"], "its deliveries are noted", NOTED_WITHIN)
     noted = {each["subscription"]: each for each in api.read(deliveries)["items"]}
     assert noted["order-events/order-views"]["requestUnits"] >= 10
     assert noted["order-events/order-views"]["attempt"] == 1
+
+
+def test_where_a_document_is_read_is_an_operation_that_shows_it(api: Api) -> None:
+    customer_id, product_id = api.customer(), api.product()
+    assert api.post(f"/products/{product_id}/receipts", {"quantity": 7}).status_code == 204
+    rating = {"customerId": customer_id, "rating": 4}
+    assert api.post(f"/products/{product_id}/ratings", rating).status_code == 204
+    documents = {
+        "product": product_id,
+        "stock": str(stock_of(UUID(product_id))),
+        "rating": str(rating_id(UUID(product_id), UUID(customer_id))),
+    }
+
+    def shown() -> dict[str, dict[str, Any]]:
+        answers = {what: found(api, id_)["documents"] for what, id_ in documents.items()}
+        return {what: document for what, [document] in answers.items() if document["version"]}
+
+    eventually(lambda: shown().keys() == documents.keys(), "all of them are shown")
+    read_at = {what: document["readAt"] for what, document in shown().items()}
+    assert api.read(f"/{read_at['product']}")["productId"] == product_id
+    assert api.read(f"/{read_at['stock']}")["currentStock"] == 7
+    assert read_at["rating"] is None
 
 
 def test_it_tells_which_contexts_have_taken_an_event_in_and_nothing_of_what_it_says(api: Api) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -38,7 +37,7 @@ FARTHEST = 100_000
 """Rows of each log that a search without an index reads at most; the statement's time-out bounds it too."""
 
 DOCUMENTS = 20
-"""Documents whose state an answer has: each costs a point read and a look at the log."""
+"""Documents that are looked for at most: each costs a point read and a look at the log."""
 
 
 Kind = Literal["aggregate", "command", "other", "nothing"]
@@ -96,7 +95,7 @@ class FoundEvent(Answer):
     traceparent: str | None
     published_at: Time | None = Field(description="null: it waits in the outbox")
     received: list[Receipt] = Field(description="by contexts that note in SQL what they have taken in")
-    showings: list[Showing] = Field(description="empty: no read model shows it, or none that could be asked")
+    showings: list[Showing] = Field(description="empty: no read model shows it, or none that was asked or could be")
     said_at: str | None = Field(description="path of what it says, as the one of `events`; null: no operation tells it")
 
 
@@ -124,6 +123,10 @@ class FoundEvents(Answer):
     looked_through: int = Field(description="sequences of each log that were looked through; 0: an index found it")
     unreadable: list[str] = Field(description="read models that could not be asked")
     documents: list[DocumentState]
+    aggregates_left_out: int = Field(
+        description=f"among these events, whose documents were not all looked for: at most {DOCUMENTS} are, of those "
+        "that come last"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +146,6 @@ class _Shown:
     document: Document | None
     at: ReadAt
 
-    def path(self, template: str | None, **values: object) -> str | None:
-        """Fill a path in; None if documents of such ids are not shown anywhere."""
-        if template is None or _uuid(self.document_id) is None:
-            return None
-        return template.format(document=self.document_id, partition=quote(self.partition_key), **values)
-
 
 class EventSearch:
     """Finds events in the logs of all contexts, and asks what became of them."""
@@ -165,7 +162,7 @@ class EventSearch:
             Unavailable: too many search at the moment.
         """
         kind, hits, more, receipts = await self._turns.take_for(caller, lambda: self._search(query))
-        documents, unreadable = await _documents(hits)
+        documents, unreadable, left_out = await _documents(hits)
         return FoundEvents(
             kind=kind,
             events=[_told(hit, receipts.get(hit.event.event_id, ()), documents) for hit in hits],
@@ -174,6 +171,7 @@ class EventSearch:
             looked_through=0 if kind in {"aggregate", "command"} else query.reach,
             unreadable=unreadable,
             documents=[_state(each, hits) for each in documents],
+            aggregates_left_out=left_out,
         )
 
     def _search(self, query: FindEvents) -> tuple[Kind, list[_Hit], bool, dict[UUID, list[Receipt]]]:
@@ -230,12 +228,16 @@ def _hits(context: Context[Any], statement: sa.Select[Any], parameters: dict[str
     return [_Hit(context, found(row)) for row in _rows(context, statement, parameters)]
 
 
-async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str]]:
-    """Read the documents that these events change; and name the views that cannot be read now."""
+async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str], int]:
+    """Read the documents that these events change, as many as may be.
+
+    Gives:
+        The documents, the names of the views that cannot be read now, and the number of aggregates of which not all
+        documents were looked for.
+    """
     newest: dict[UUID, _Hit] = {hit.event.aggregate_id: hit for hit in hits}
-    asked = [(model, hit) for hit in list(newest.values())[-DOCUMENTS:] for model in hit.context.read_models.values()][
-        :DOCUMENTS
-    ]
+    wanted = [(model, hit) for hit in newest.values() for model in hit.context.read_models.values()]
+    asked, rest = wanted[-DOCUMENTS:], wanted[:-DOCUMENTS]
     answers = await asyncio.gather(*(_document(model, hit) for model, hit in asked), return_exceptions=True)
     documents, unreadable = [], []
     for (model, _), answer in zip(asked, answers, strict=True):
@@ -249,7 +251,7 @@ async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str]]:
                 documents.append(answer)
             case _:
                 pass
-    return documents, list(dict.fromkeys(unreadable))
+    return documents, list(dict.fromkeys(unreadable)), len({hit.event.aggregate_id for _, hit in rest})
 
 
 async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
@@ -260,7 +262,8 @@ async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
     document_id, partition_key = changed[0].document_id, changed[0].partition_key
     served = await model.served()
     stored = await point_read(served.container, document_id, partition_key)
-    return _Shown(model.view.name, hit.event.aggregate_id, document_id, partition_key, stored, model.read_at)
+    read_at = model.read_at(document_id, partition_key)
+    return _Shown(model.view.name, hit.event.aggregate_id, document_id, partition_key, stored, read_at)
 
 
 def _told(hit: _Hit, receipts: Sequence[Receipt], documents: Sequence[_Shown]) -> FoundEvent:
@@ -287,9 +290,9 @@ def _told(hit: _Hit, receipts: Sequence[Receipt], documents: Sequence[_Shown]) -
 
 
 def _said_at(shown: _Shown, event: Found) -> str | None:
-    if shown.document_id != str(event.aggregate_id):
+    if shown.at.event is None or shown.document_id != str(event.aggregate_id):
         return None
-    return shown.path(shown.at.event, before=event.version - 1)
+    return shown.at.event.format(before=event.version - 1)
 
 
 def _showing(shown: _Shown, version: int) -> Showing:
@@ -311,8 +314,8 @@ def _state(shown: _Shown, hits: Sequence[_Hit]) -> DocumentState:
         partition_key=shown.partition_key,
         version=None if shown.document is None else int(shown.document.get("version", 0)),
         logged=max(hit.event.version for hit in hits if hit.event.aggregate_id == shown.aggregate_id),
-        read_at=shown.path(shown.at.now),
-        read_as_of=shown.path(shown.at.then, version="{version}"),
+        read_at=shown.at.now,
+        read_as_of=shown.at.then,
     )
 
 

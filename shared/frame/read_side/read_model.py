@@ -17,10 +17,10 @@ type VersionInLog = Callable[[sa.Connection, str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class ReadAt:
-    """Where the API shows a read model's documents, for who operates: paths with {document} and {partition}.
+    """Where the API shows a document, for who operates: paths.
 
     Attributes:
-        now: a document as it is.
+        now: the document as it is.
         then: as it was at {version}.
         event: what the event said that followed version {before} of it, as the one of `events`.
     """
@@ -32,6 +32,9 @@ class ReadAt:
 
 NOWHERE = ReadAt()
 
+type WhereRead = Callable[[str, str], ReadAt]
+"""Tells where the API shows a document, by its id and partition key."""
+
 
 class ReadModel[Event]:
     """A read model: as operators know it, what keeps it up to date, and how far its log is."""
@@ -42,7 +45,7 @@ class ReadModel[Event]:
         projection: Projection[Event],
         reader: sa.Engine,
         version_in_log: VersionInLog,
-        read_at: ReadAt,
+        read_at: WhereRead,
     ) -> None:
         self.view = view
         self.projection = projection

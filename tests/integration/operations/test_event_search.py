@@ -1,25 +1,27 @@
 """The search for events finds all of a command's, whatever way an id is written, and says what it leaves out."""
 
+from collections.abc import Callable, Mapping
 from uuid import UUID, uuid4
 
 import pytest
+from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.stock import stock_of
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.operations.events import EventSearch, FindEvents, FoundEvents
+from shared.frame.operations.events import DOCUMENTS, EventSearch, FindEvents, FoundEvents
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from tests.support.shop import Shop
 
 
 class Search:
-    """Looks in all contexts of a shop whose read models are away."""
+    """Looks in all contexts of a shop, whose read models are away but for these containers."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._search = EventSearch(list(shop.wired().values()))
+    def __init__(self, shop: Shop, containers: Mapping[str, ContainerProxy] | None = None) -> None:
+        self._search = EventSearch(list(shop.wired(containers).values()))
 
     async def __call__(self, of: str, take: int = 100) -> FoundEvents:
         """Find events, as nobody in particular."""
@@ -106,3 +108,25 @@ async def test_a_read_model_that_cannot_be_asked_is_named_and_the_reason_logged(
     assert (found.kind, found.unreadable) == ("aggregate", ["products"])
     [record] = [each for each in caplog.records if "products cannot be asked" in each.message]
     assert record.exc_info
+
+
+async def test_of_how_many_aggregates_the_documents_were_not_looked_for_is_said(
+    shop: Shop, containers: Callable[[str], ContainerProxy]
+) -> None:
+    search = Search(shop, {"catalog": containers("catalog"), "related": containers("related")})
+    each_in = len(shop.wired()["catalog"].read_models)
+    at_most = DOCUMENTS // each_in
+    product_ids = [shop.product() for _ in range(at_most + 2)]
+
+    async def talk(about: list[UUID]) -> FoundEvents:
+        conversation = str(uuid4())
+        for product_id in about:
+            renamed = RenameProduct(product_id=product_id, name="Chai")
+            shop.catalog.run(rename_product, renamed, Metadata(correlation_id=conversation))
+        return await search(conversation)
+
+    found = await talk(product_ids[:at_most])
+    assert (len(found.events), len(found.documents), found.aggregates_left_out) == (at_most, at_most, 0)
+    found = await talk(product_ids)
+    assert (len(found.events), len(found.documents), found.aggregates_left_out) == (at_most + 2, at_most, 2)
+    assert [each.document_id for each in found.documents] == [str(each) for each in product_ids[2:]], "the last ones"

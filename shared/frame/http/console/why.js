@@ -41,6 +41,7 @@ function Found({ of, parameters }) {
       <p class="row">${after ? html`<button type="button" onClick=${() => turn(0)}>← From the beginning</button>` : null}
         ${data.next === null ? null : html`<button type="button" onClick=${() => turn(data.next)}>Later events →</button>`}</p>
       ${data.documents.map((document) => html`<${Document} key=${document.view + document.documentId} state=${document} parameters=${parameters} reload=${reload} />`)}
+      ${data.aggregatesLeftOut ? html`<p>The documents of ${many(data.aggregatesLeftOut, "aggregate")} were not all looked for: those whose events come first. Each is found by its own id.</p>` : null}
       <${Told} ids=${[...new Set(data.events.flatMap((event) => [event.aggregateId, event.eventId]))]} />
       <${Unrecorded} event=${data.events.at(-1)} />` : null}`;
 }
@@ -94,7 +95,7 @@ function Verdict({ data, dead, reload }) {
   const told = findings(data, dead);
   const shownNowhere = data.events.some((event) => !event.showings.length);
   if (!told.length) {
-    return html`<p class="banner fine"><${State} state="fine">Every event here is published${data.documents.length ? ", and shown" : ""}. None is missing.<//>${shownNowhere && data.documents.length ? html`<span class="faint">Some of them no read model shows.</span>` : null}</p>`;
+    return html`<p class="banner fine"><${State} state="fine">Every event here is published${data.documents.length && !data.aggregatesLeftOut ? ", and shown" : ""}. None is missing.<//>${shownNowhere && data.documents.length ? html`<span class="faint">Some of them no read model shows.</span>` : null}</p>`;
   }
   return html`<section class="card wide" aria-label="what is missing"><h2>What is missing, and what would mend it</h2>
     <ul class="plain">${told.slice(0, 20).map((each) => html`<li><div class="row"><span><${State} state=${each.state} /> ${each.what}</span>
