@@ -59,14 +59,14 @@ def no_content(accepted: Accepted) -> func.HttpResponse:
 
 
 def not_cached(answer: Answer) -> func.HttpResponse:
-    """Answer what came of an action, or how things are at this moment: nothing to keep."""
+    """Answer the result of an action, or a momentary state; no cache may keep it."""
     return func.HttpResponse(
         answer.model_dump_json(by_alias=True), mimetype=JSON, headers={"Cache-Control": "no-store"}
     )
 
 
 def ok_or_not_modified(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:
-    """Answer a query, or 304 if the caller has this very answer; without an etag of its own, its content makes one."""
+    """Answer a query, or 304 if the caller has this answer already; by default the etag is made of the content."""
     body = answer.model_dump_json(by_alias=True).encode()
     tag = etag or etags.of_content(body)
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
@@ -83,7 +83,7 @@ def _version(accepted: Accepted) -> dict[str, str]:
 
 
 def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Add what every answer has: the name of the conversation, and that its media type is no guess."""
+    """Add the headers that every answer has: the correlation id, and that browsers must not guess the media type."""
     response.headers["X-Correlation-Id"] = correlation_id(req, context)
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -97,5 +97,5 @@ def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> fu
 
 
 def _instance(req: func.HttpRequest) -> str:
-    """Give the path as it was asked for (%2F is no slash), and as a URI reference however the host writes it."""
+    """Give the requested path as a URI reference, however the host writes it; %2F stays %2F, for it is no slash."""
     return quote(_LONE_PERCENT.sub("%25", urlsplit(req.url).path), safe="/%:@!$&'()*+,;=~")

@@ -1,4 +1,4 @@
-"""A context's ways in: routes, which are described for OpenAPI and answer errors as problem details; events; timers."""
+"""A context's entry points: HTTP routes with their description for OpenAPI, event consumers, and work for timers."""
 
 import functools
 import inspect
@@ -44,10 +44,10 @@ class Operation:
         answer: the body of a success; None for none.
         description: what it does, for people; its first sentence is the summary.
         tag: the context that it belongs to.
-        can_miss: whether what the path names may not exist (404).
+        can_miss: whether the thing that the path names may be missing (404).
         versioned: whether it is about one thing that has a version (ETag).
         role: what a caller needs; OPEN for everybody.
-        own: whether owners may do it too, with what is theirs.
+        own: whether owners may use it too, for their own things.
         signature_header: where another system calls, the header with its signature; the body is that system's.
     """
 
@@ -157,8 +157,8 @@ class Api:
             query: its parameters. One without any says in its docstring what it answers.
             answer: what it answers.
             role: what a caller needs; OPEN lets everybody in.
-            own: let owners ask too: where the parameters name one (OwnerId), for their own.
-            can_miss: whether what the path names may not exist.
+            own: let owners ask too, for their own things; a parameter names the owner (OwnerId).
+            can_miss: whether the thing that the path names may be missing.
         """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
@@ -191,9 +191,10 @@ class Api:
         role: str | None,
         can_miss: bool = False,
     ) -> Callable[[ActionTrigger], ActionTrigger]:
-        """Register a trigger that does something to the running system, and answers what came of it.
+        """Register a trigger that acts on the running system, and answers the result.
 
-        It is on nothing that has a version, so it has neither If-Match nor Idempotency-Key: it must be safe to repeat.
+        It changes nothing that has a version, so it has neither If-Match nor Idempotency-Key: it must be safe to
+        repeat.
         """
 
         def register(trigger: ActionTrigger) -> ActionTrigger:
@@ -218,7 +219,7 @@ class Api:
         return register
 
     def hook(self, hook: Hook) -> None:
-        """Register where another system tells that something happened; it takes turns of its own."""
+        """Register a webhook that another system calls; it has a concurrency limit of its own."""
         turns = ConcurrencyLimit(HEARD_AT_ONCE, kind="messages of others")
 
         async def hear(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001  # bound by name
@@ -245,16 +246,16 @@ class Api:
         self._serve(hear, operation)
 
     def consume(self, consumer: Consumer) -> None:
-        """Register what a subscription's events do."""
+        """Register the consumer of a subscription's events."""
         self.consumers.append(consumer)
         trigger(self.blueprint, consumer)
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
-        """Register what is done from time to time on a thread; one timer carries out all of these."""
+        """Register work that is done from time to time on a thread; one timer carries out all such work."""
         self.sweeps[name] = sweep
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Register what looks after something from time to time; one timer carries out all of these."""
+        """Register work that is done from time to time on the event loop; one timer carries out all such work."""
         self.watches[watch.__name__] = watch
         return watch
 

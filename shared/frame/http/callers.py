@@ -28,23 +28,23 @@ PRINCIPAL = "X-MS-CLIENT-PRINCIPAL"
 
 OBJECT_ID = frozenset({"http://schemas.microsoft.com/identity/claims/objectidentifier", "oid"})
 ROLES = frozenset({"http://schemas.microsoft.com/ws/2008/06/identity/claims/role", "roles"})
-"""What the platform calls these claims: it renames some on the way, and roles not always
+"""The types of these claims in the header. The platform renames some claims, and roles only sometimes
 (https://github.com/Azure/static-web-apps/issues/655)."""
 
 SESSION = "AppServiceAuthSession"
-"""How the cookies begin that App Service authentication gives a browser that has signed in."""
+"""The beginning of the cookies' names that App Service authentication gives a signed-in browser."""
 
 INTENT, CONSOLE = "X-Requested-With", "tandem-console"
-"""The header that the console sends with every change, and its value. A page of another origin cannot send it: its
-browser asks first (CORS), and is answered that nobody may."""
+"""The header that the console sends with every change, and its value. A page of another origin cannot send it: the
+browser asks first (CORS), and the app allows no origin."""
 
 
 def caller_of(req: func.HttpRequest) -> Caller:
-    """Tell who calls.
+    """Read the caller from the principal header.
 
     Raises:
-        Problem: the platform names nobody (401).
-        Unavailable: it does not guard the app.
+        Problem: the header is missing, or names nobody (401).
+        Unavailable: the app runs in Azure without authentication.
     """
     require_guard()
     header = req.headers.get(PRINCIPAL)
@@ -62,10 +62,10 @@ def caller_of(req: func.HttpRequest) -> Caller:
 
 
 def admit(req: func.HttpRequest, role: str | None, owners: Owners | None = None, *, own: bool = False) -> None:
-    """Let a request pass to a route that needs this role, or that owners may use too if it is their `own`.
+    """Admit a request to a route that needs this role; with `own`, owners may use the route too.
 
     Raises:
-        Problem: nobody is named (401), or somebody without the right (403).
+        Problem: the caller is unknown (401), or lacks the right (403).
     """
     if role is OPEN:
         return
@@ -79,13 +79,13 @@ def admit(req: func.HttpRequest, role: str | None, owners: Owners | None = None,
 
 
 def require_intent(req: func.HttpRequest) -> None:
-    """Refuse a change that a browser may have been made to send by a page of somebody else.
+    """Refuse a change that another site's page may have made a browser send (cross-site request forgery).
 
-    A browser sends its session along with whatever any page makes it send. A token goes with nothing by itself, so
-    whoever sends one means it.
+    A browser adds its session cookie to any request, whichever page makes it send one. It adds no token by itself, so a
+    request with a token is meant.
 
     Raises:
-        Problem: 403, the request rests on a browser's session, and not on our page.
+        Problem: 403, the request has a session cookie and does not come from our page.
     """
     if req.method in {"GET", "HEAD"} or req.headers.get(INTENT) == CONSOLE:
         return
@@ -96,10 +96,10 @@ def require_intent(req: func.HttpRequest) -> None:
 
 
 def require_guard() -> None:
-    """Refuse to go on where everybody could write the principal header: in Azure without authentication.
+    """Refuse to work in Azure without authentication, where every caller could write the principal header.
 
     Raises:
-        Unavailable: until the deployment is mended.
+        Unavailable: authentication is off; the deployment has to be mended.
     """
     if is_unguarded():
         logger.error("App Service authentication is off: no caller can be trusted, and none is served")

@@ -1,6 +1,6 @@
-"""The operators' console at /ops/console: a page of the package that calls the API as its reader, and nothing else.
+"""The operators' console at /ops/console: a page of the package, which calls the API with its reader's own rights.
 
-The page holds nothing that is secret, so it is open; what it shows and does, the API allows to the reader's token.
+The page's files hold no secret, so they are open to everybody. The API checks the reader's rights at each call.
 """
 
 from pathlib import Path
@@ -29,13 +29,13 @@ ASSETS = {
     "uplot.js": "text/javascript",
     "why.js": "text/javascript",
 }
-"""What the page may load, and no other file."""
+"""The only files that the page may load."""
 
 PAGES = ("ops/console", "ops/console/{asset}")
 """The routes of this module, which the description leaves out."""
 
 HEADERS = EVERY_TIME | PAGE_HEADERS | {"Cross-Origin-Opener-Policy": "same-origin"}
-"""A release's files belong together, so the browser asks for each, every time; what it has is a 304."""
+"""The files of a release belong together, so the browser asks for each file every time, and gets a 304 if it has it."""
 
 
 def console() -> func.Blueprint:

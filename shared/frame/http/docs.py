@@ -24,7 +24,7 @@ ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
-"""What the page may load, and no other file."""
+"""The only files that the page may load."""
 
 PAGES = ("openapi.json", "docs", "docs/{asset}", "asyncapi.json")
 """The routes of this module, which the description leaves out."""

@@ -19,7 +19,7 @@ _OF_VERSION = re.compile(rf'"([1-9][0-9]{{0,17}})(?:\.{_NUMBER}){{0,2}}"')
 
 
 def of_version(version: int, changes: int = 0, generation: int = 1) -> str:
-    """Tag what has a version, how often it was changed since without a new one, and the generation it is read from."""
+    """Make a tag of a version, the number of changes since that made no version, and the read model's generation."""
     return f'"{version}.{changes}.{generation}"' if changes or generation > 1 else f'"{version}"'
 
 
@@ -46,7 +46,7 @@ def expected_versions(if_match: str) -> frozenset[int] | None:
 
 
 def is_known(if_none_match: str | None, etag: str) -> bool:
-    """Tell whether a caller has this very answer: tags are compared weakly, as RFC 9110 says for If-None-Match."""
+    """Tell whether a caller has this answer already. Tags are compared weakly, as RFC 9110 says for If-None-Match."""
     condition = (if_none_match or "").strip()
     if not _CONDITION.fullmatch(condition):
         return False

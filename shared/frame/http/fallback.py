@@ -1,4 +1,4 @@
-"""What no route answers: 404 for a path that does not exist, 405 for a method that a path does not have.
+"""The answer where no route fits: 404 for a path that does not exist, 405 for a method that a path does not have.
 
 The functions host tries routes in the alphabetical order of the functions' names, not by how specific they are
 (https://github.com/Azure/azure-functions-host/issues/9876), and passes over a route whose methods do not fit. So the
@@ -29,7 +29,7 @@ PAGES = (*docs.PAGES, *console.PAGES)
 def fallback(operations: Iterable[Operation]) -> func.Blueprint:
     """Wire up the answer to everything that `operations` do not answer.
 
-    Which paths there are is told to callers whom the platform knows; to others only on the open ones.
+    Only authenticated callers learn which paths exist. Others learn it of the open paths alone.
     """
     blueprint, operations = func.Blueprint(), list(operations)
     routes = dict.fromkeys(PAGES, READING)

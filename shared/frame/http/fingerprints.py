@@ -1,4 +1,4 @@
-"""What tells commands apart that come under one Idempotency-Key: who sends them, and what they mean."""
+"""Fingerprints of commands. They tell whether two requests with one Idempotency-Key are the same command."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
@@ -15,8 +15,8 @@ from shared.frame.platform.input import Input
 def fingerprint(command: Input, caller: Caller) -> bytes:
     """Give the SHA-256 of the caller and of the command's values.
 
-    However a value is written (24.90, "24.9", 2.49e1), it is the same command, and so it is with a field that says what
-    it would be without. Another caller's is not: nobody gets an answer that was somebody else's by using their key.
+    The spelling of a value makes no difference (24.90, "24.9", 2.49e1), nor does a field that only repeats its default.
+    The caller does: nobody gets another caller's answer by sending that caller's key.
     """
     content = pydantic_core.to_json(_values(command)).decode()
     return _digest(command, caller, content)
@@ -25,11 +25,11 @@ def fingerprint(command: Input, caller: Caller) -> bytes:
 def earlier_fingerprints(
     read: Callable[[Mapping[str, Any]], Input], values: Mapping[str, Any], caller: Caller
 ) -> Collection[bytes]:
-    """Give what releases before December 2026 recorded for the same request.
+    """Give the fingerprints that releases before December 2026 recorded for the same request.
 
-    They wrote down how values were spelled, with numbers as the floats that they had read. A retry that crosses a
-    deployment finds such a record; it has the identical body, so the body tells what was recorded. This can go when no
-    key from before is sent any more.
+    Those releases hashed values as they were spelled, with numbers read as floats. A retry that arrives after a
+    deployment meets such a record. Its body is the same, so the old fingerprint can be made of it. This function can go
+    when no key of that time is sent any more.
 
     Args:
         read: makes the command.
@@ -53,7 +53,7 @@ def _values(value: Any) -> Any:
             return {
                 name: _values(getattr(value, name))
                 for name, field in sorted(type(value).model_fields.items())
-                # what the server made up is none of the caller's; a field that is added later changes no old command
+                # without ids that the server made up, and without defaults: a new field must not change an old command
                 if not (name not in value.model_fields_set and field.default_factory is not None)
                 and getattr(value, name) != field.default
             }

@@ -6,7 +6,7 @@ from email.message import Message
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PREFERENCES = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')
-"""Finds what stands between commas, those in quotes aside; possessive, so that no header takes long."""
+"""Finds the items between commas, except commas in quotes; it is possessive, so that no header takes long."""
 
 _PREFERENCE = re.compile(rf"[ \t]*({_WORD})[ \t]*(?:=[ \t]*({_WORD}|{_QUOTED})?[ \t]*)?(?:;.*)?")
 _ESCAPED = re.compile(r"\\(.)")
@@ -15,7 +15,7 @@ _ESCAPED = re.compile(r"\\(.)")
 def preference(prefer: str | None, name: str) -> str | None:
     """Give the value of a preference, in lower case; None if it is not there or has none.
 
-    Of several of one name the first counts, as RFC 7240 says. What cannot be read is passed over: a preference is a
+    If a name comes twice, the first one counts, as RFC 7240 says. A preference that cannot be read is ignored: it is a
     wish, and no reason to refuse a request.
     """
     for part in _PREFERENCES.findall(prefer or ""):

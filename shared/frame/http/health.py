@@ -1,7 +1,7 @@
 """Health: alive, and ready to take commands and answer queries.
 
-Ready is what a load balancer goes by: where the answer is 503 it sends nobody. A view that shows nothing of what the
-log has is as empty on every other instance, and commands are taken: so that is a 200, which says that it is degraded.
+A load balancer goes by readiness: it sends no requests to an instance that answers 503. A view that has lost its
+documents is empty for every instance, and commands still work. So the answer is then 200, with the status `degraded`.
 """
 
 import asyncio
@@ -27,10 +27,10 @@ from shared.kernel.refusals import Unavailable
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 5
-"""Seconds until a store that does not answer counts as not there."""
+"""Seconds after which a store that does not answer counts as absent."""
 
 CHECKING = Threads("health", 2)
-"""The checks' own: whatever else is busy, they say how the stores are."""
+"""Threads of the checks' own: a check waits for no other work."""
 
 
 class NotReady(Exception):
@@ -38,14 +38,14 @@ class NotReady(Exception):
 
 
 class Health(Answer):
-    """How it is; degraded: commands are taken, and some queries answer less than there is."""
+    """The state of the app; degraded: commands work, and some queries answer less than they should."""
 
     status: Literal["alive", "ready", "degraded"]
     wrong: list[str] = Field(description="what is wrong, and what mends it")
 
 
 def health(contexts: Sequence[Context[Any]]) -> Api:
-    """Wire both checks up. Service Bus is not among them: while it is away, the outbox keeps what it shall get."""
+    """Wire both checks up. They leave Service Bus out: while it is away, the outbox keeps its events."""
     api = Api("health")
     views = [model.view for context in contexts for model in context.read_models.values()]
     looking: asyncio.Task[list[str]] | None = None
@@ -68,7 +68,7 @@ def health(contexts: Sequence[Context[Any]]) -> Api:
 
     async def wrong() -> list[str]:
         nonlocal looking
-        if looking is None or looking.done():  # all who ask meanwhile share the look
+        if looking is None or looking.done():  # requests that come meanwhile share the result
             looking = asyncio.create_task(look())
         return await asyncio.shield(looking)
 

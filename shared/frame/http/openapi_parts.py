@@ -1,4 +1,4 @@
-"""What all operations share in the API's description: what it is about, headers, errors."""
+"""Parts of the API's description that all operations share: the introduction, headers, errors."""
 
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -105,7 +105,7 @@ OF_COMMANDS = {
 
 
 OF_HOOKS = {HTTPStatus.FORBIDDEN, HTTPStatus.LENGTH_REQUIRED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-"""Errors that a route has which another system calls, though it is open."""
+"""Errors of an open route that another system calls."""
 
 OF_CALLERS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 """Errors that no open route has."""

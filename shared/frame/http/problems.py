@@ -46,7 +46,7 @@ class Problem(Exception):
 
 
 def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
-    """Tell what a caller is told about an error; what is not expected is logged and told nothing of."""
+    """Make the problem that a caller gets for an error; an unexpected error is logged, and not described."""
     match error:
         case Problem():
             return error
@@ -64,7 +64,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
             return _later(Unavailable("database-unavailable", "The database did not answer in time."))
         case sa.exc.SQLAlchemyError() if is_transient(error) or is_full(error):
             return _later(_unavailable(error))
-        case ResourceNotFoundError():  # who looks for a document is told so by None
+        case ResourceNotFoundError():  # a missing document is None, so this is the container
             return _later(Unavailable("read-models-unavailable", "A container of the read models is missing."))
         case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
             pass

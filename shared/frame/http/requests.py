@@ -1,4 +1,4 @@
-"""Requests into commands and queries; everything that is wrong with one is found and named at once."""
+"""Reads commands and queries from requests; one answer names everything that is wrong with a request."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,8 @@ MAX_ERRORS = 1_000
 """Errors named in one answer: one for each thing on the longest list. What is wrong beyond that is named next time."""
 
 KEY = r"^[\x21-\x2b\x2d-\x7e]{1,255}$"
-"""What an Idempotency-Key may be. No comma: the host joins two lines of a header with one, and two keys are none."""
+"""What an Idempotency-Key may be. No comma: the host joins two lines of a header with one, and only one key is
+valid."""
 
 _KEY = re.compile(KEY)
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -70,7 +71,7 @@ def command_call[Command: Input](
     """Read a command from path, body and headers; `owners` may act on what is theirs alone.
 
     Raises:
-        Problem: nobody is known to call; or the body is too large, chunked, of another media type, or no JSON.
+        Problem: the caller is unknown; or the body is too large, chunked, of another media type, or no JSON.
         Invalid: values break rules; all of them are named.
     """
     errors: list[InputError] = []
@@ -105,16 +106,16 @@ def command_call[Command: Input](
 def query_call[Query: QueryInput](
     req: func.HttpRequest, model: type[Query], logged: Logged | None = None, owners: Owners | None = None
 ) -> QueryCall[Query]:
-    """Read a query from path, query string and headers; from now on its time to wait runs.
+    """Read a query from path, query string and headers; its time to wait begins now.
 
     Args:
         req: the request.
-        model: what it may ask.
+        model: its parameters.
         logged: tells which version the log has of a document that it may wait for.
-        owners: who may ask for what is theirs alone.
+        owners: callers who may ask only for their own things.
 
     Raises:
-        Problem: nobody is known to call.
+        Problem: the caller is unknown.
         Invalid: values break rules; all of them are named.
         Refusal: an owner asks for what is another's.
     """
@@ -142,7 +143,7 @@ def query_call[Query: QueryInput](
 
 
 def correlation_id(req: func.HttpRequest, context: func.Context) -> str:
-    """Name the conversation: as the caller does, or after the trace, or after this invocation."""
+    """Give the correlation id: the caller's, or else the trace's, or else this invocation's."""
     given = req.headers.get("X-Correlation-Id") or ""
     if _CORRELATION.fullmatch(given):
         return given
@@ -158,7 +159,7 @@ def raw_body(req: func.HttpRequest) -> bytes:
     """
     raw: bytes = req.get_body()
     if not raw and req.headers.get("Transfer-Encoding"):
-        # the Functions host goes by Content-Length and hands a chunked body on empty
+        # the Functions host reads Content-Length bytes, so it passes a chunked body on as empty
         detail = "The body came in chunks, which are not taken here: send it with a Content-Length."
         raise Problem(HTTPStatus.LENGTH_REQUIRED, "length-required", detail)
     if len(raw) > MAX_BODY:

@@ -19,7 +19,7 @@ PAGE_HEADERS = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-"""What a page of ours may do: nothing that is written in it, nothing from another host, and in nobody's frame."""
+"""Headers of our pages: they run no inline code, load nothing from another host, and stand in no frame."""
 
 ONE_HOUR = {"Cache-Control": "public, max-age=3600"}
 EVERY_TIME = {"Cache-Control": "no-cache"}
@@ -46,7 +46,7 @@ def file(path: Path, media_type: str) -> Resource:
 
 
 def resource(media_type: str, body: bytes) -> Resource:
-    """Compress what is served, and name it."""
+    """Compress a body, and give each encoding its etag."""
     compressed = gzip.compress(body, mtime=0)
     return Resource(media_type, body, compressed, etags.of_content(body), etags.of_content(compressed))
 

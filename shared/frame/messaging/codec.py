@@ -22,7 +22,7 @@ class UnknownEventType(Exception):
 
 
 class UnfitPayload(ValueError):
-    """A payload is not what its type says; tells which fields are wrong, and nothing of what stands there."""
+    """A payload does not fit its type. The error names the wrong fields, and repeats none of their values."""
 
     def __init__(self, type_: str, error: ValidationError) -> None:
         wrong = error.errors(include_url=False, include_context=False, include_input=False)
@@ -49,8 +49,8 @@ class EventCodec[Event]:
         """Prepare.
 
         Args:
-            types: what is written.
-            upcasts: by a type that is not written any more, what makes one of today of it; it is read as that.
+            types: the events that are written today.
+            upcasts: by an earlier type, the function that makes an event of today of it.
         """
         self._upcasts = {kind.__name__: upcast for kind, upcast in (upcasts or {}).items()}
         self._types: dict[str, type[Any]] = {kind.__name__: kind for kind in (*types, *(upcasts or ()))}
@@ -97,10 +97,10 @@ class EventCodec[Event]:
         return bool(self._marked.get(type_))
 
     def without_personal(self, envelope: Envelope, word: str) -> Envelope:
-        """Put null, or a word where null may not stand, in the place of what an event says of a person.
+        """Replace an event's personal fields by null, or by a word where the type does not allow null.
 
         Raises:
-            UnknownEventType: nobody here knows which of its fields are personal.
+            UnknownEventType: the type is unknown, and so are its personal fields.
         """
         if envelope.type not in self._marked:
             raise UnknownEventType(envelope.type)
@@ -124,14 +124,14 @@ class EventCodec[Event]:
         try:
             event = self._adapters[envelope.type].validate_json(envelope.payload)
         except ValidationError as error:
-            # pydantic's own text has the input in it: names and addresses, in logs that are kept
+            # pydantic's own text repeats the input, and would bring names and addresses into logs
             raise UnfitPayload(envelope.type, error) from None
         upcast = self._upcasts.get(envelope.type)
         return Recorded(envelope, event if upcast is None else upcast(event))
 
 
 def _replace(data: Any, path: Sequence[str], word: str | None) -> None:
-    """Replace what stands at a path, in a list for each entry; what is not there, or null, stays so."""
+    """Replace the values at a path, in each entry of a list; a missing value or null stays as it is."""
     if isinstance(data, list):
         for each in data:
             _replace(each, path, word)

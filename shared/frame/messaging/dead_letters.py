@@ -1,4 +1,4 @@
-"""Dead-letter queues of subscriptions: looked at without a trace, and locked while somebody deals with them."""
+"""Dead-letter queues of subscriptions: peeking changes nothing, and a replay locks the letters that it deals with."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ TEXT = 1_000
 """Characters that are kept of a message that is no event."""
 
 NEXT_COMES_WITHIN = 5.0
-"""Seconds without a message after which nobody waits for another: what is not locked comes at once."""
+"""Seconds without a message after which a search ends: Service Bus gives messages that are not locked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class DeadLetter:
     Attributes:
         sequence_number: its number, unique in its dead-letter queue, older ones first.
         message_id: the event's id, if it is one of ours.
-        reason: why it is here; `MaxDeliveryCountExceeded`, say. None: whoever dead-lettered it did not say.
-        description: why in more words.
-        deliveries: how often it was delivered; also to those who passed over it here while looking for others.
+        reason: why it is here, such as `MaxDeliveryCountExceeded`; None if its consumer gave no reason.
+        description: the reason in more words.
+        deliveries: how often it was delivered, to replays as well that locked it on the way to a younger one.
         enqueued_at: when Service Bus got it.
         envelope: the event in it; None if it is none of this system.
         text: where there is no event, how the message begins.
@@ -74,7 +74,7 @@ class DeadLetterQueue:
         return [letter async for letter in self.look(after, most)]
 
     async def look(self, after: int, most: int) -> AsyncIterator[DeadLetter]:
-        """Look at them as `peek` does, and only as far as they are asked for."""
+        """Peek at them one by one, and read no further than the caller does."""
         while most > 0:
             some = await self._receiver.peek_messages(min(PAGE, most), sequence_number=after + 1, timeout=TIMEOUT)
             for message in some:
@@ -87,9 +87,9 @@ class DeadLetterQueue:
     async def hold(self, wanted: Collection[int], most: int, until: float) -> set[int]:
         """Lock dead letters, and tell which of the wanted are locked now.
 
-        Service Bus gives them oldest first, whichever are wanted, so those in between are locked as well, and given
-        back when the connection is closed. What somebody else has locked does not come; nor is it waited for once a
-        younger one has come than any that is wanted.
+        Service Bus gives the oldest letters first, so older letters are locked too, and given back when the connection
+        is closed. It does not give letters that another replay has locked. The search for those ends when a letter
+        comes that is younger than all wanted ones.
 
         Args:
             wanted: sequence numbers.
@@ -110,16 +110,16 @@ class DeadLetterQueue:
         return self._held.keys() & set(wanted)
 
     async def complete(self, sequence_number: int) -> None:
-        """Take a dead letter that is held away for good.
+        """Remove a locked dead letter for good.
 
         Raises:
-            ServiceBusError: it is not known whether it is gone; its lock has run out, say.
+            ServiceBusError: it may still be there; its lock may have run out.
         """
         await self._receiver.complete_message(self._held[sequence_number])
         del self._held[sequence_number]
 
     async def give_back(self) -> None:
-        """Unlock what is still held; what cannot be unlocked is so by itself when its time is up."""
+        """Unlock the letters that are still locked; if that fails, their locks run out by themselves."""
         for message in self._held.values():
             try:
                 await self._receiver.abandon_message(message)
@@ -156,7 +156,7 @@ class DeadLetters:
             raise Unavailable("service-bus-unavailable", "Service Bus does not answer at the moment.") from error
 
     async def close(self) -> None:
-        """Close the client; a function app never comes to that."""
+        """Close the client. Only tests do; a function app keeps it until its process ends."""
         await self._client.close()
 
     @cached_property
@@ -186,5 +186,5 @@ def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
 def _envelope(body: bytes) -> Envelope | None:
     try:
         return from_body(body)
-    except (ValueError, RecursionError):  # no event; in the second case JSON that is nested too deeply to be one
+    except (ValueError, RecursionError):  # no event; RecursionError: JSON that is nested too deeply
         return None

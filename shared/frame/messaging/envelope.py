@@ -1,4 +1,4 @@
-"""What travels with an event: who caused it, when, and where it stands in its aggregate's history."""
+"""Metadata of commands and events: the cause, the time, and the place in the aggregate's history."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ class Metadata:
 
     Attributes:
         command_id: names the command in the log; the caller's Idempotency-Key where there is one.
-        fingerprint: SHA-256 of the caller and the command's kind and content: the same key with another one is another
-            command. None: it follows an event, and the inbox tells whether it was carried out.
+        fingerprint: SHA-256 of the caller and the command's kind and content. The same key with another fingerprint is
+        another command. None: the command follows an event, and the inbox tells whether it was carried out.
         earlier_fingerprints: gives what earlier releases would have recorded as the fingerprint of this command.
         expected_versions: the aggregate's version has to be one of these (If-Match); None accepts any.
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.
         actor: who acts; a caller's object id in Entra ID.
-        owner_id: the caller who acts for themselves, to whom nobody else's data exists; None: all data is reached.
+        owner_id: the owner whose data alone the command reaches; None: it reaches all data.
         at: when, in UTC.
     """
 
@@ -38,14 +38,14 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An event as the log and Service Bus carry it: its payload still closed.
+    """An event as the log and Service Bus carry it, with its payload still encoded.
 
     Attributes:
         version: its place in the aggregate's history; the first is 1.
         type: the class name of the event, version included.
         payload: the event as JSON.
         occurred_at: UTC, to the microsecond.
-        command_id: the command that left it.
+        command_id: the command that made it.
         causation_id: what directly led to it: the event that its command followed, or else the command itself.
     """
 

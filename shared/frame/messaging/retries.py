@@ -1,6 +1,6 @@
-"""Patience with stores that are away: a trigger waits for them within one delivery, instead of using up all of them.
+"""Retries while a store is away: a trigger waits for the store within one delivery, instead of failing ten deliveries.
 
-Service Bus gives a failed message again at once, so an outage of a second would be ten deliveries and a dead letter.
+Service Bus gives a failed message again at once, so an outage of one second would otherwise make a dead letter.
 """
 
 import logging
@@ -15,22 +15,22 @@ from shared.frame.sql.errors import is_full, is_transient
 from shared.kernel.refusals import Unavailable
 
 TIMEOUT = 300.0
-"""Seconds of one delivery. Within host.json's functionTimeout and maxAutoLockRenewalDuration, both ten minutes; with
-ten deliveries an outage may last most of an hour."""
+"""Seconds for which one delivery retries, less than host.json's functionTimeout and maxAutoLockRenewalDuration, both
+ten minutes. With ten deliveries an outage may last most of an hour."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between two deliveries of a message that fails; each is twice the one before. Ten deliveries take some 25
-seconds then: enough for a deployment to be taken back, or a predecessor to come, and little for what has to wait."""
+"""Seconds between the first two deliveries of a failing message, and the longest pause; each is twice the one before.
+Ten deliveries then take some 25 seconds: enough for a roll-back of a deployment, or for an earlier event to arrive."""
 
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
 
 
 async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work, again and again while a store is away; it must be safe to repeat.
+    """Do the work, and repeat it while a store is away; it must be safe to repeat.
 
     Raises:
-        Exception: what the work raises for good, or when the patience is at its end.
+        Exception: the work's last error, if a repetition cannot help or the time is over.
     """
     async for attempt in stamina.retry_context(
         on=is_away, attempts=None, timeout=TIMEOUT, wait_initial=0.1, wait_max=10.0, wait_jitter=1.0
@@ -49,7 +49,7 @@ def pause_after(delivery: int) -> float:
 
 
 def tell(logger: logging.Logger, error: Exception, what: str) -> None:
-    """Log that something failed: in one line if a store is away, and else with where it came from."""
+    """Log that something failed: in one line if a store is away, otherwise with the traceback."""
     if is_away(error):
         logger.warning("%s: %s", what, _first_line(error))
     else:
@@ -57,13 +57,13 @@ def tell(logger: logging.Logger, error: Exception, what: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Say what it is without the statement, or the answer, that it goes on with."""
+    """Give an error's first line, without the SQL statement or the HTTP answer that follows it."""
     said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
     return f"{type(error).__name__}: {said.partition('\n')[0][:200]}"
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error tells of a store that is away rather than of work that cannot be done."""
+    """Whether an error means that a store is away, and not that the work is impossible."""
     if isinstance(error, HttpResponseError):
         return error.status_code in AWAY
     return (

@@ -1,4 +1,4 @@
-"""How a context hears of events: a subscription with a trigger, whose messages can also be given to it by hand."""
+"""Subscriptions: each has a consumer, which gets its messages from a trigger or from a dead-letter replay."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ type Consume = Callable[[Envelope], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Consumer:
-    """What a subscription's events do; safe to repeat, in any order, and beside itself.
+    """A consumer of a subscription's events. It is safe to repeat, in any order, and at the same time.
 
     Attributes:
         name: the trigger's name in Azure, unique in the app.
@@ -33,11 +33,11 @@ class Consumer:
 
 
 def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
-    """Give a consumer its messages, in no order, and now and then one of them twice at the same time.
+    """Make a trigger for a consumer. Messages come in any order, and one may come twice at the same time.
 
-    Without sessions, which hold a slot after their last message and are accepted a few at a time (ADR 21). Binary,
-    because the host would else take top-level properties of a JSON body for the message's own metadata. A message that
-    fails is held for a moment before it is given back: Service Bus would deliver it again at once.
+    The trigger uses no sessions: they hold a slot after their last message, and the host accepts few at a time (ADR
+    21). Its data type is binary, because the host takes top-level properties of a JSON body for the message's metadata.
+    A failed message is held for a moment before it is given back: Service Bus would deliver it again at once.
     """
 
     @blueprint.function_name(consumer.name)

@@ -25,7 +25,7 @@ from shared.frame.platform.settings import Settings
 from shared.frame.platform.tls import trusted
 from shared.frame.write_side.relay import Topic, TopicUnreachable
 
-logging.getLogger("azure.servicebus").setLevel(logging.ERROR)  # its retries are ours to report
+logging.getLogger("azure.servicebus").setLevel(logging.ERROR)  # the relay logs failed tries itself
 
 TIMEOUT = 8.0
 """Seconds that Service Bus has for one try; a broker that takes bytes and never answers would hold a sender for ever.
@@ -50,8 +50,8 @@ UNREACHABLE = (
 class EventTooLarge(Exception):
     """Service Bus does not take an event of this size.
 
-    It was not sent: azure-servicebus measures what goes into a batch, but sends a lone message unmeasured. Then the
-    link ends while the client still sends, which it takes for a lost connection.
+    It was not sent. azure-servicebus measures messages in a batch, but not a single message: Service Bus would end the
+    link during the send, and the client would take that for a lost connection.
     """
 
 
@@ -77,7 +77,7 @@ class ServiceBusTopic(Topic):
     def _send(self, messages: Sequence[ServiceBusMessage]) -> None:
         sender = self._sender()
         try:
-            if len(messages) == 1 and _surely_fits(messages[0]):  # as most do; a batch of one is encoded twice
+            if len(messages) == 1 and _surely_fits(messages[0]):  # most do; a batch of one would be encoded twice
                 sender.send_messages(messages[0])
             else:
                 for batch in _batches(sender, messages):
@@ -104,7 +104,8 @@ def _surely_fits(message: ServiceBusMessage) -> bool:
 def _batches(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> list[ServiceBusMessageBatch]:
     """Fill as few batches as these need, in order.
 
-    All before any is sent: what was sent before a refused event would be sent again with every try.
+    All batches are made before the first is sent: otherwise every retry would send the events before a refused one
+    again.
 
     Raises:
         EventTooLarge: one fits into no batch.

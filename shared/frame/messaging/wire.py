@@ -78,5 +78,5 @@ def from_body(body: bytes) -> Envelope:
     except KeyError as error:
         raise ValueError(f"The message is no event of this system: it has no {error}.") from None
     except (ValueError, TypeError, AttributeError) as error:
-        # their texts may repeat what the message says, which may be somebody's own, and this one is logged
+        # this error is logged, and those texts may repeat personal data of the message
         raise ValueError(f"The message is no event of this system ({type(error).__name__}).") from None

@@ -1,1 +1,1 @@
-"""The way in for people who operate the system."""
+"""Operations: what operators can see and do, over HTTP, while the system runs."""

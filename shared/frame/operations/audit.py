@@ -1,4 +1,4 @@
-"""Who did what to the running system: written before it is done, and again when it is known what came of it.
+"""The audit trail: who did what to the running system. One entry precedes each action, and one records its outcome.
 
 If the process dies in between, the first entry stands without an outcome. Nothing is done without an entry.
 """
@@ -78,13 +78,13 @@ class ReadAudit(QueryInput):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What somebody is about to do.
+    """An action that an operator has asked for.
 
     Attributes:
-        action: what, such as `replay-dead-letters`.
-        subject: to which part of the system.
-        details: how, as JSON.
-        metadata: who asked for it.
+        action: its name, such as `replay-dead-letters`.
+        subject: the part of the system that it acts on.
+        details: its parameters, as JSON.
+        metadata: the operator, and the request.
     """
 
     action: str
@@ -100,7 +100,7 @@ class Audit:
         self._engine = engine
 
     async def audited[Done: Answer](self, intent: Intent, action: Callable[[], Awaitable[Done]]) -> Done:
-        """Carry an action out, between two entries; without the first one, it is not begun.
+        """Carry an action out between two entries; if the first one cannot be written, the action does not begin.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: an entry cannot be written.
@@ -137,7 +137,7 @@ class Audit:
                 work.write(RECORD, [row])
                 work.commit()
 
-        with suppress(LostRace):  # it is there: its answer was lost
+        with suppress(LostRace):  # an earlier try has written the entry, and its answer was lost
             again_if_lost(write)
 
     def _newest(self, most: int) -> Sequence[sa.Row[Any]]:

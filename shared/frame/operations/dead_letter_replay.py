@@ -1,8 +1,8 @@
-"""Dead letters dealt with: given to their consumer again, and to no other; or thrown away.
+"""Replaying dead letters, which gives each event to its own consumer again and to no other; and discarding them.
 
-Service Bus can only send an event to its topic again, where every subscriber would get it. So the consumer's own code
-takes the event in, here and now, as its trigger would, and then the dead letter is completed. Consumers do nothing
-twice: whoever dies in between leaves a dead letter that can be replayed again.
+Service Bus could only send the event to its topic again, and every subscriber would get it. So a replay calls the
+consumer's code directly, as its trigger would, and then completes the dead letter. Consumers apply no event twice: if
+the process dies in between, the dead letter stays and can be replayed again.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_SCAN = 10_000
-"""Dead letters that one call looks through, and that it locks at most: to get at one, all that are older have to be
-locked. Those beyond are got at once older ones are gone."""
+"""Dead letters that one call looks through, and that it locks at most: to lock one, a call has to lock all older ones.
+Letters beyond this number can be reached when older ones are gone."""
 
 MOST = 100
 """Dead letters that one call deals with."""
 
 COUNTED = 1_000
-"""Of those that are chosen beyond them, so many are counted; a call that counted ten thousand would do little else."""
+"""Chosen dead letters beyond `MOST` that a call counts; counting ten thousand would take most of its time."""
 
 LOCKING, SETTLING = 15.0, 25.0
-"""Seconds of one call for getting at dead letters, and for dealing with them: together less than the minute that a lock
-lasts, and than the 230 seconds that Azure lets a request last."""
+"""Seconds of one call for locking dead letters, and for dealing with them: together less than the minute that a lock
+lasts, and less than the 230 seconds that Azure lets a request last."""
 
 MAX_ERROR_TEXT = 500
-"""Characters of an error that are told."""
+"""Characters of an error that an answer repeats."""
 
 type Key = (
     Annotated[int, Field(ge=1, lt=10**18), Whole] | Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -129,7 +129,7 @@ class Chosen:
     remaining: int
 
     def told(self) -> list[JsonValue]:
-        """Tell what is to be dealt with, as the audit trail keeps it: for good, and so nothing of what they say."""
+        """List the letters for the audit trail. It is kept for ever, so it gets nothing of their content."""
         return [
             {
                 "sequenceNumber": letter.sequence_number,
@@ -143,9 +143,9 @@ class Chosen:
 async def choose(
     queue: "DeadLetterQueue", keys: Collection[str | int] | None, reason: str | None = None, after: int = 0
 ) -> Chosen:
-    """Look which dead letters behind `after` fit all that is given; None fits all of them.
+    """Choose the dead letters behind `after` that have one of the keys and the reason; None allows any.
 
-    Looks no further than it has to: to the last of the keys, or until there is enough to do and enough is counted.
+    The search ends at the last of the keys, or when `MOST` are chosen and `COUNTED` more are counted.
     """
     missing = set(keys or ())
     numbers = [key for key in missing if isinstance(key, int)]
@@ -213,7 +213,7 @@ async def _act(queue: "DeadLetterQueue", letter: "DeadLetter", act: Act, deadlin
     try:
         async with asyncio.timeout_at(deadline):
             result = await act(letter)
-    except Exception as error:  # whatever it is, it is the answer, and the next one may do better
+    except Exception as error:  # any error is this letter's result; the next letter may succeed
         logger.warning("dead letter %s: %s", letter.message_id, error, exc_info=True)
         return _settled(letter, "failed", described(error)[:MAX_ERROR_TEXT])
     if result == "unreadable":

@@ -1,4 +1,4 @@
-"""What lies in the dead-letter queues, for people who operate the system."""
+"""The dead-letter queues, as operators see them."""
 
 import asyncio
 from collections import Counter
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetter, DeadLetters
 
 COUNTED, FARTHEST = 1_000, 10_000
-"""Dead letters of a subscription that are looked at to count them, a few requests, and as many as may be asked for.
-Service Bus tells their number only to whoever may manage it, which the system may not."""
+"""Dead letters of a subscription that are counted, which takes a few requests, and the most that a caller may ask for.
+Service Bus gives the number itself only to an identity that may manage the namespace, which the system may not."""
 
 REASONS = 50
-"""Reasons that are told, the most frequent ones: whoever gives a message up writes there what they like."""
+"""Reasons that an answer lists, the most frequent first: a consumer may write any text as its reason."""
 
 
 class ListDeadLetters(QueryInput):
-    """What subscriptions gave up on, oldest first. Looking changes nothing.
+    """Messages that subscriptions gave up on, oldest first. Reading them changes nothing.
 
-    Without a subscription, those of all; `after` goes on behind a sequence number, as `next` tells it. With `reason`
-    and `find`, those that fit among as many as `reach` says.
+    Without `subscription`, the list has those of all subscriptions. `after` continues behind a sequence number, which
+    `next` gives. `reason` and `find` choose among the first `reach` messages.
     """
 
     subscription: str | None = None
@@ -89,7 +89,7 @@ class SubscriptionDeadLetters(Answer):
 
 
 class DeadLetterList(Answer):
-    """What subscriptions gave up on."""
+    """Messages that subscriptions gave up on."""
 
     subscriptions: list[SubscriptionDeadLetters]
 

@@ -1,4 +1,4 @@
-"""Drift: documents that are not what the event log makes them. Partitions are sampled, and what is found can be healed.
+"""Drift: documents that differ from what the event log makes of them. Checks sample partitions; healing repairs them.
 
 A document whose event is on its way differs for a moment too. So a difference is reported only if a second look finds
 the same one.
@@ -28,11 +28,11 @@ REPORTED = 100
 
 
 PARTITIONS = 250
-"""Partitions with differences that are kept, to be healed and looked at again: as many as a check is given."""
+"""Partitions with differences that a report keeps for healing and for the next check: as many as a check takes."""
 
 SHAPES = Shapes(
     what="The report of differences from the log",
-    today=2,  # 1 did not say of which generation it was
+    today=2,  # shape 1 did not name its generation
     mend="Nothing: the next check writes it anew.",
 )
 
@@ -42,8 +42,8 @@ class Report:
     """What the last check found.
 
     Attributes:
-        generation: of the generation that served then.
-        checked: how many partitions it held against the log.
+        generation: the generation that served at that time.
+        checked: how many partitions it compared with the log.
         found: how many differences it found.
         differences: the first of these.
         wrong: the partitions with differences.
@@ -80,13 +80,14 @@ async def last_report(view: View, read_models: ReadModels) -> Report | None:
 async def check(
     view: View, read_models: ReadModels, partition_keys: Iterable[str], within: float = math.inf
 ) -> Sequence[Difference]:
-    """Hold partitions, and those that are on the report, against the log; the report is what is found.
+    """Compare these partitions, and those on the last report, with the log; write a new report.
 
     Args:
         view: the view.
         read_models: where its report is.
         partition_keys: the partitions.
-        within: seconds after which no other partition is begun; those on the report, and one more, always are.
+        within: seconds after which the check begins no other partition; it always takes those on the report, and one
+        more.
     """
     report, etag = await _latest(view, read_models)
     generation = (await view.generations.served()).generation
@@ -110,7 +111,7 @@ async def check(
     while True:
         others: Sequence[Difference] = ()
         if report is not None and report is not before and report.generation == generation:
-            # another check has written its report meanwhile: what it found elsewhere stays
+            # another check has written its report meanwhile: keep what it found in other partitions
             others = [each for each in report.differences if each.compared not in partitions]
         told = [*found, *others]
         content = {

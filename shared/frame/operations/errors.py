@@ -7,9 +7,9 @@ from shared.kernel.refusals import NotFound, Refusal
 
 
 def described(error: Exception) -> str:
-    """Tell what an error is, in an answer and in the record that is kept for good.
+    """Describe an error for an answer and for the audit trail, which is kept for ever.
 
-    A database's own words may repeat a value that it refuses ("Truncated value: ..."), so only their number is told.
+    The text of a database error may repeat a refused value ("Truncated value: ..."), so only its number is given.
     """
     what = f"number {error_number(error)}" if isinstance(error, DBAPIError) else str(error)
     return f"{type(error).__name__}: {what}"
@@ -22,7 +22,7 @@ class ViewNotFound(NotFound):
 
 
 class PartitionNotFound(NotFound):
-    """The event log knows nothing of it, so there is nothing to compare."""
+    """The event log has nothing with this id, so there is nothing to compare."""
 
     code = "partition-not-found"
 
@@ -46,7 +46,7 @@ class NoOtherGeneration(Refusal):
 
 
 class GenerationIncomplete(Refusal):
-    """The other generation shows less than the one that serves; or that is not known yet."""
+    """The other generation shows less than the one that serves, or it is not known yet whether it does."""
 
     code = "generation-incomplete"
 

@@ -1,6 +1,6 @@
-"""Finding events by any id that an operator has, and what became of each: published, received, shown.
+"""Finds events by any id that an operator has, and tells whether each was published, received and shown.
 
-The answer leaves payloads out: they may hold personal data, which the role Ops is no reason to see.
+The answer has no payloads: they may hold personal data, and the role Ops gives no right to see that.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 logger = logging.getLogger(__name__)
 
 AT_ONCE, PLACES = 1, 16
-"""Searches that one process carries out at the same time, and that it lets in at all: some read many rows. They use the
-commands' connections, because the queries' identity may not read every log."""
+"""Searches that one process carries out at the same time, and the most that may run or wait: some read many rows. They
+use the commands' connections, because the queries' identity may not read every log."""
 
 FARTHEST = 100_000
 """Rows of each log that a search without an index reads at most; the statement's time-out bounds it too."""
@@ -41,7 +41,7 @@ DOCUMENTS = 20
 
 
 Kind = Literal["aggregate", "command", "other", "nothing"]
-"""What an id turned out to be of."""
+"""The kind of thing that an id belongs to."""
 
 
 class FindEvents(QueryInput, json_schema_extra=example(of="4bf92f3577b34da6a3ce929d0e0e4736")):

@@ -1,4 +1,4 @@
-"""The way in for people who operate the system: dead letters, read models, and who did what."""
+"""The operators' routes: dead letters, read models, events, and the audit trail."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -59,11 +59,11 @@ if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetters
 
 OPERATING = Threads("operating", 2)
-"""Commands of operators: rare, and apart from everybody's."""
+"""Threads for operators' commands: rare, and apart from the threads of all other commands."""
 
 
 def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
-    """Wire operations up, for everything that consumes events and all that comes of them; nothing connects yet."""
+    """Wire up the operators' routes for all consumers and read models; nothing connects yet."""
     audit = Audit(wired.engine(SCHEMA))
     subscriptions = [consumer for context in contexts for consumer in context.consumers]
     named = {name: consumer for consumer in subscriptions for name in (path_of(consumer), consumer.name)}
@@ -104,7 +104,7 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
 
     @api.watch
     async def watch_dead_letters() -> None:
-        with suppress(Unavailable):  # Service Bus is away, which has been told; there is nothing to count
+        with suppress(Unavailable):  # Service Bus is away, which is logged already; there is nothing to count
             await count_dead_letters(dead_letters(), subscriptions)
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)

@@ -21,10 +21,10 @@ from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.view_state import CONTROL
 
 PARTITION = "minutes"
-"""Of the container of control documents; no view has that name."""
+"""The partition in the container of control documents; no view has this name."""
 
 LIVES = 75 * 60
-"""Seconds after which Cosmos DB removes a document: an hour, and what a process may be late."""
+"""Seconds after which Cosmos DB removes a document: an hour, and the time by which a process may be late."""
 
 MOST = 6_000
 """Documents that are read at most: a hundred processes' hour."""
@@ -36,9 +36,9 @@ OF_EVENT = "SELECT TOP @most VALUE d FROM c JOIN d IN c.deliveries WHERE d.event
 
 
 class ReadMinutes(QueryInput):
-    """What was done in the last minutes, by all processes together; a minute in which nothing was done is left out.
+    """The work of the last minutes, of all processes together; minutes without work are left out.
 
-    A process tells of what it did within half a minute, so the last minute may still grow.
+    Each process writes its figures within half a minute, so the last minute may still grow.
     """
 
     minutes: Annotated[int, Field(ge=1, le=60), Digits] = 60
@@ -101,7 +101,7 @@ class NotedDeliveries(Answer):
 
 
 def writing(read_models: ReadModels) -> Write:
-    """Give what writes minutes into Cosmos DB."""
+    """Make the function that writes minutes into Cosmos DB."""
 
     async def write(id_: str, content: Mapping[str, Any]) -> None:
         document = {"id": id_, "view": PARTITION, "shape": SHAPES.today, "ttl": LIVES, **content}

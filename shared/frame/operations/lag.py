@@ -1,11 +1,11 @@
-"""How far a generation of a view is behind its event log: each event is looked for in the document that it changed.
+"""How far a generation of a view is behind its event log: each event is looked up in the document that it changed.
 
-A mark moves along the log behind what has been found applied, so each event is looked for once more after it was
-projected, when the log's order around it is final: one point read for each document that changed since the last look.
-An event that was lost on the way would hold the mark up, and be told of here with its age.
+A mark moves along the log: all events up to it have been found applied. An event is looked up once more after it was
+projected, as soon as the order of the log around it is final. That costs one point read for each document that changed
+since the last look. A lost event stops the mark, and is reported here with its age.
 
-A mark is that of one generation in one container: where either is another one, nothing has been found applied yet, and
-all is looked for again. What there was no time to look for is told as well: nothing of it is known.
+A mark belongs to one generation in one container. If either is replaced, the mark starts at the beginning of the log.
+Events that there was no time to look up are counted apart, because nothing is known of them.
 """
 
 import asyncio
@@ -40,18 +40,18 @@ SETTLED = timedelta(minutes=1)
 
 SHAPES = Shapes(
     what="The mark behind what has been found applied",
-    today=2,  # 1 was a view's, whichever generation served; it says nothing of any
+    today=2,  # shape 1 had one mark for all generations of a view, so it is true of none
     mend="Nothing: all is looked for again.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Up to where everything has been found applied.
+    """The place in the log up to which all events have been found applied.
 
     Attributes:
-        generation: in this generation.
-        container: in this container, by the id that Cosmos DB gave it when it was made.
+        generation: the generation that shows them.
+        container: its container, by the id that Cosmos DB gave it when it was made.
     """
 
     generation: int
@@ -71,11 +71,11 @@ class Lag:
     Attributes:
         position: all events up to this sequence have been found applied.
         newest: the sequence of the newest event.
-        examined: events behind the position that were looked for.
-        unexamined: sequences behind those, of which nothing is known; 0 if all were looked for.
+        examined: events behind the position that were looked up.
+        unexamined: sequences behind those, which were not looked up; 0 if all events were.
         unapplied: how many of the examined ones are not applied.
         oldest: when the oldest of those occurred.
-        settled: up to where the position can move.
+        settled: the sequence to which the position can move.
     """
 
     position: int
@@ -96,15 +96,15 @@ async def measure(
     upto: float = math.inf,
     within: float = LOOKS_FOR,
 ) -> Lag:
-    """Look for the events behind the mark.
+    """Look up the events behind the mark.
 
     Args:
         view: the view.
         read_models: where its marks are.
         generation: which one; the one that serves by default.
-        young: whether events are looked for too that the mark cannot pass yet.
-        upto: the last sequence that is looked for.
-        within: seconds after which no more are looked for, after the first `MOST`.
+        young: whether to look up the newest events too, which the mark cannot pass yet.
+        upto: the last sequence to look up.
+        within: seconds after which no more are looked up, after the first `MOST`.
 
     Raises:
         ResourceNotFoundError: the generation has no container.
@@ -140,7 +140,7 @@ async def measure(
 
 
 async def move_mark(view: View, read_models: ReadModels, until: float, generation: int | None = None) -> Lag:
-    """Move the mark as far as it can be moved until this time, in seconds since 1970; each event is looked for once."""
+    """Move the mark as far as it goes until this time, in seconds since 1970; each event is looked up once."""
     generation = (await view.generations.served()).generation if generation is None else generation
     container = view.generations.container(generation)
     document = _mark(view, read_models, container)
@@ -180,7 +180,7 @@ async def _versions(container: Container, changed: Sequence[ChangedDocument]) ->
     documents = dict.fromkeys((event.document_id, event.partition_key) for event in changed)
     for some in batched(documents, AT_ONCE, strict=False):
         reading = asyncio.gather(*(point_read(container, *document) for document in some))
-        found = await with_pause(reading)  # an operator waits longer for it; without, everybody else would
+        found = await with_pause(reading)  # the pause slows the operator's request down, and no other request
         for (document_id, _), document in zip(some, found, strict=True):
             held[document_id] = int(document.get("version", 0)) if document else 0
     return held

@@ -1,4 +1,4 @@
-"""What waits to be published, for people who operate the system."""
+"""The events that wait to be published, as operators see them."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from shared.frame.platform.threads import Threads
 from shared.frame.sql.reading import read_from
 
 READING = Threads("outboxes", 1)
-"""Reads at the same time, over the commands' connections: the queries' identity may not read every log."""
+"""Logs that are read at the same time, over the commands' connections: the queries' identity may not read every log."""
 
 
 class ReadOutbox(QueryInput):

@@ -1,4 +1,4 @@
-"""The way in for people who operate the read models, and what looks after them from time to time."""
+"""The operators' routes for read models, and the timer's work on them."""
 
 import asyncio
 import logging
@@ -44,19 +44,19 @@ from shared.frame.read_side.shape import UnreadableShape
 logger = logging.getLogger(__name__)
 
 REBUILDS_FOR = 240.0
-"""Seconds that a tick carries rebuilds on, within host.json's functionTimeout; the next one goes on. The other watches
-wait for it, which only happens when a process has died in the middle of a rebuild."""
+"""Seconds that one tick of the timer works on rebuilds, less than host.json's functionTimeout; the next tick continues.
+The other watches wait meanwhile. This happens only after a process has died in the middle of a rebuild."""
 
 WATCHES_FOR = 45.0
 SAMPLED, SAMPLES_FOR = 5, 0.1
-"""Partitions of each view that are compared with the log at each tick, and the seconds after which no other is begun:
-some have thousands of documents, and requests at the same time must not become slower."""
+"""Partitions of each view that a tick compares with the log, and the seconds after which it begins no other. Some
+partitions have thousands of documents, and the comparison must not slow requests down."""
 
 
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
     """Wire up what concerns these views."""
     named = {view.name: view for view in views}
-    under_way: set[asyncio.Task[None]] = set()  # rebuilds of this process; if it dies, the timer's next tick goes on
+    under_way: set[asyncio.Task[None]] = set()  # rebuilds of this process; if it dies, the timer continues them
 
     def view_of(name: str) -> View:
         if name not in named:
@@ -162,7 +162,7 @@ async def _carry_on(rebuilding: Rebuilding) -> None:
 
 
 async def watch(view: View, read_models: ReadModels, until: float) -> None:
-    """Look after a view: say what is wrong with it, move its marks, and hold some partitions against the log."""
+    """Watch over a view: log what is wrong with it, move its marks, and compare some partitions with the log."""
     wrong = await wrong_with(view)
     telemetry.view_presence(view.name, wrong=bool(wrong))
     for each in wrong:
@@ -172,7 +172,7 @@ async def watch(view: View, read_models: ReadModels, until: float) -> None:
     except (UnreadableShape, ResourceNotFoundError):
         if not wrong:
             raise
-        return  # as has been said
+        return  # it is logged already
     if lag.unapplied:
         logger.info("%s: %s events are unapplied, the oldest is of %s", view.name, lag.unapplied, lag.oldest)
     for difference in differences:

@@ -1,4 +1,4 @@
-"""The read models, for people who operate the system: how they are, and what can be done to them."""
+"""The read models, as operators see them: their state, and what can be done with them."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -48,7 +48,7 @@ class ViewLag(Answer):
 
 
 class ViewDifference(Answer):
-    """A document that is not what the log makes it."""
+    """A document that differs from what the event log makes of it."""
 
     document_id: str
     partition_key: str
@@ -56,7 +56,7 @@ class ViewDifference(Answer):
 
 
 class ViewDrift(Answer):
-    """What the last check of what serves found: some partitions, chosen at random, held against the log."""
+    """What the last check of the serving generation found; it compared some random partitions with the log."""
 
     checked_at: Time
     partitions: int
@@ -94,32 +94,32 @@ class ReadView(QueryInput, json_schema_extra=example(view="orders")):
 
 
 class RebuildView(Input, json_schema_extra=example(view="orders")):
-    """Fill a new generation of a view from the event log while the present one serves, and let it take over."""
+    """Fill a new generation of a view from the event log while the present one serves, then switch to the new one."""
 
     view: str
 
 
 class CancelRebuild(Input, json_schema_extra=example(view="orders")):
-    """Give up a rebuild; what serves goes on serving."""
+    """Cancel a rebuild; the present generation goes on serving."""
 
     view: str
 
 
 class RollBackView(Input, json_schema_extra=example(view="orders")):
-    """Let the generation before serve again, in a few seconds, unless it shows less than the one that serves."""
+    """Let the previous generation serve again, in a few seconds, unless it shows less than the present one."""
 
     view: str
     even_if_incomplete: bool = Field(default=False, description="whether or not it shows as much")
 
 
 class RetireGeneration(Input, json_schema_extra=example(view="orders")):
-    """Stop keeping the other generation up to date. Events cost half as much then, and there is no way back."""
+    """Stop keeping the other generation up to date. Events then cost half as much, and a roll-back is impossible."""
 
     view: str
 
 
 class CheckView(Input, json_schema_extra=example(view="orders", sample=20)):
-    """Hold partitions of a view against the event log: those of `ids`, some at random, and what was found to differ."""
+    """Compare partitions of a view with the event log: those of `ids`, random ones, and those that differed before."""
 
     view: str
     ids: Annotated[list[Id], Field(max_length=50)] = Field(
@@ -129,7 +129,7 @@ class CheckView(Input, json_schema_extra=example(view="orders", sample=20)):
 
 
 class HealView(Input, json_schema_extra=example(view="orders")):
-    """Make what the last check found to differ into what the log makes it."""
+    """Repair the documents in which the last check found differences, from the event log."""
 
     view: str
 
@@ -144,7 +144,7 @@ async def status(view: View, read_models: ReadModels) -> ViewStatus:
         wrong.append(f"{view.name}: {error}")
     state: State | None = None
     lag: Lag | None = None
-    with suppress(UnreadableShape, ResourceNotFoundError):  # as is told
+    with suppress(UnreadableShape, ResourceNotFoundError):  # the status names both
         state = await view.generations.read()
         lag = await measure(view, read_models, generation=state.serving)
     report = await drift.last_report(view, read_models)

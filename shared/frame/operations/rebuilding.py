@@ -7,8 +7,8 @@
     switching   the generations change places at an agreed moment; the old one is kept, up to date, for a roll-back
     done        or cancelled
 
-Every step is safe to repeat, so it goes on where it was when a process has died. Between steps is the time that all
-processes need to hear of a change; see shared/frame/read_side/generations.py.
+Every step is safe to repeat: if a process dies, another one continues with the same step. Between two steps the rebuild
+waits until all processes have heard of the change; see shared/frame/read_side/generations.py.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 logger = logging.getLogger(__name__)
 
 PROPAGATION_DELAY = TRUST + QUIET_BEFORE
-"""Seconds after which every process acts on a change, and what was begun before it has ended."""
+"""Seconds after which every process acts on a change, and all work that began before the change has ended."""
 
 LEASE = 30.0
-"""Seconds for which a process has a rebuild to itself after each step or page. Two at once would do no harm, but twice
-the work."""
+"""Seconds for which a process has a rebuild to itself after each step or page. Two processes at once would do no harm,
+but each would do all the work."""
 
 MAX_ATTEMPTS = 10
-"""At a rebuild that goes on meanwhile, before cancelling it is given up."""
+"""Attempts to cancel a rebuild whose document changes meanwhile."""
 
 DELETED_AT_ONCE = 16
 
@@ -88,13 +88,13 @@ class Rebuild:
     Attributes:
         generation: the generation that is filled.
         since: when the present step began.
-        position: where filling goes on; the source's to understand.
-        total: documents that there have to be: those that there were when filling began, and what it came upon since.
-        seen: of these, how many are there.
-        written: how many of them were written by filling.
-        events: from how many events.
+        position: where filling continues; only the source can read it.
+        total: documents that the view must have: as counted when filling began, or more if filling has seen more.
+        seen: how many of these are there.
+        written: how many of them filling has written.
+        events: how many events these were folded from.
         filling_seconds: how long filling has worked so far.
-        worker: who carries it on, until `leased_until`.
+        worker: the process that works on it, until `leased_until`.
     """
 
     step: Step
@@ -140,8 +140,8 @@ class Rebuilding:
         """Begin a rebuild, which `advance` carries out.
 
         Raises:
-            RebuildUnderWay: one is being carried out.
-            SwitchUnderWay: a roll-back is.
+            RebuildUnderWay: a rebuild is under way.
+            SwitchUnderWay: a roll-back is under way.
             ControlChanged: somebody else has just started one.
         """
         before = await self._control.stored()
@@ -166,7 +166,7 @@ class Rebuilding:
         Raises:
             NoRebuildUnderWay: there is none.
             SwitchUnderWay: it is too late.
-            ControlChanged: it goes on faster than one can look.
+            ControlChanged: the rebuild's document changed at every attempt.
         """
         for look in range(1, MAX_ATTEMPTS + 1):
             latest = await self.latest()
@@ -201,7 +201,7 @@ class Rebuilding:
         if state.standby is None:
             raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
         if latest is not None and latest.step is Step.CANCELLED and latest.generation == state.standby:
-            # who cancelled it died, or lost a race, before the generation was given up as well
+            # the process that cancelled the rebuild died, or lost a race, before it gave up the generation too
             raise NoOtherGeneration(f"Generation {state.standby} of {self.view.name} was never filled to its end.")
         if not even_if_incomplete:
             await self._hold_against_the_log(state.standby, state.serving)
@@ -261,7 +261,7 @@ class Rebuilding:
         pages = container.query_items_change_feed(start_time="Beginning").by_page()
         async for page in pages:
             listed = [document async for document in page]
-            # after the look: while the rebuild is this process's, nobody has joined, so all that is listed is old
+            # renew the lease after listing: while this process has it, no projection has joined, so all listed is old
             rebuild = await self._write(rebuild)
             for some in batched(listed, DELETED_AT_ONCE, strict=False):
                 await with_pause(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
@@ -289,7 +289,7 @@ class Rebuilding:
         """Make sure that a generation shows no less than the one that serves.
 
         Raises:
-            GenerationIncomplete: it shows less, or that is not known.
+            GenerationIncomplete: it shows less, or it is not known whether it does.
         """
         name = f"Generation {generation} of {self.view.name}"
         anyway = "Make it anew (rebuild), or insist (evenIfIncomplete)."
@@ -344,7 +344,7 @@ def _number(value: object) -> int:
 
 
 async def _delete(container: Container, document: Document, partition_key: str) -> None:
-    # unless another process cleared it, or it was written since: then it is another document, or listed again
+    # on its etag: a document that another process deleted or wrote since is left alone, or listed again
     with suppress(ResourceNotFoundError):
         await took_effect(
             container.delete_item(

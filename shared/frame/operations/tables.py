@@ -1,4 +1,4 @@
-"""Where operations keep who did what to the running system."""
+"""The table of the audit trail."""
 
 import sqlalchemy as sa
 
@@ -12,7 +12,7 @@ AUDIT = sa.Table(
     METADATA,
     sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
     sa.Column("action_id", sa.Uuid, nullable=False),
-    # what somebody is about to do, and what came of it, are rows of their own: no row ever changes
+    # an intent and its outcome are separate rows: no row ever changes
     sa.Column("step", exact_text(10), nullable=False),
     sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("actor", text(255), nullable=False),
