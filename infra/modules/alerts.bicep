@@ -173,6 +173,33 @@ var queries = [
     range: null
   }
   {
+    name: 'overdue-deadlines'
+    description: 'Deadlines of orders have passed and are not acted on. What to do: docs/operations.md#overdue-deadlines'
+    severity: 2
+    query: 'AppMetrics | where Name == "tandem.fulfilment.overdue" | summarize Orders = max(Max)'
+    measure: 'Orders'
+    threshold: 0
+    range: null
+  }
+  {
+    name: 'payment-provider'
+    description: 'The payment provider does not do what it is asked for: orders wait for their payment. What to do: docs/operations.md#payment-provider'
+    severity: 2
+    query: 'AppMetrics | where Name == "tandem.payment.provider_errors" | summarize Calls = sum(Sum)'
+    measure: 'Calls'
+    threshold: 10
+    range: null
+  }
+  {
+    name: 'waiting-payments'
+    description: 'A payment has waited for the provider for an hour, longer than its deliveries are repeated. What to do: docs/operations.md#waiting-payments'
+    severity: 2
+    query: 'AppMetrics | where Name == "tandem.payment.oldest_due" | summarize Seconds = max(Max)'
+    measure: 'Seconds'
+    threshold: 3600
+    range: null
+  }
+  {
     name: 'server-errors'
     description: 'The API answers with 5xx. Telling a client to come back later (503) counts too. What to do: docs/operations.md#server-errors'
     severity: 2

@@ -180,6 +180,7 @@ def test_what_a_query_looks_for_in_the_log_is_logged(words: str) -> None:
 def test_the_alerts_ask_for_what_matters_and_the_manual_tells_of_every_metric() -> None:
     asked = {name for query in QUERIES.values() for name in metrics_in(query)}
     assert {"tandem.outbox.oldest", "tandem.outbox.unpublished", "tandem.projection.lag"} <= asked
+    assert {"tandem.fulfilment.overdue", "tandem.payment.provider_errors", "tandem.payment.oldest_due"} <= asked
     manual = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
     assert [name for name in SENT if f"`{name}`" not in manual] == []
 
