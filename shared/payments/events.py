@@ -114,7 +114,7 @@ class PaymentRefundRequestedV1:
     """A part of what was taken, or all of it, is to be given back.
 
     Attributes:
-        reason: what somebody said why; None: the order was cancelled.
+        reason: what somebody said why; None: the order was cancelled, or its customer is erased.
     """
 
     order_id: UUID
@@ -139,6 +139,13 @@ class PaymentRefundedV1:
     refunded: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentErasedV1:
+    """What somebody said of the customer is gone, and is not noted any more; what is due is still done."""
+
+    order_id: UUID
+
+
 type PaymentEvent = (
     PaymentRequestedV1
     | PaymentOpenedV1
@@ -152,4 +159,5 @@ type PaymentEvent = (
     | PaymentVoidedV1
     | PaymentRefundRequestedV1
     | PaymentRefundedV1
+    | PaymentErasedV1
 )

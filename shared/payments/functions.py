@@ -5,7 +5,8 @@ from typing import get_args
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
-from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderEvent
+from shared.frame.sql.engines import empty_write_ahead_log
+from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
 from shared.payments.commands.perform_due import Performing
@@ -18,7 +19,7 @@ from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.payments.views.order_payment import OrderPayments
 from shared.roles import Role
 
-ASKED = get_args(FulfilmentEvent.__value__)
+ASKED = (*get_args(FulfilmentEvent.__value__), OrderErasedV1)
 """The events of ordering's topic that ask for something here."""
 
 ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)
@@ -44,4 +45,5 @@ def payments(app: App) -> Context[PaymentEvent]:
         "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
     )
     context.holds(next_payments_of)
+    context.from_time_to_time("forget_overwritten", lambda: empty_write_ahead_log(context.engine))
     return context

@@ -46,6 +46,7 @@ UPDATE = Write(
             PAYMENTS.c.void_requested,
             PAYMENTS.c.changed_at,
             PAYMENTS.c.look_at,
+            PAYMENTS.c.erased,
         )
     )
 )
@@ -117,6 +118,7 @@ class Payments(Repository[Payment]):
             "capture_requested": payment.capture_requested,
             "void_requested": payment.void_requested,
             "look_at": None if payment.due is None else self._metadata.at + LOOKED_AT_AFTER,
+            "erased": payment.erased,
         }
 
     @override
@@ -147,7 +149,7 @@ def payment_of(rows: Sequence[sa.Row[Any]]) -> Payment:
     payment.amount = Money(head.amount, head.currency)
     payment.token, payment.attempt, payment.status = head.token, head.attempt, PaymentStatus(head.status)
     payment.decline_reason = None if head.decline_reason is None else DeclineReason(head.decline_reason)
-    payment.reference = head.reference
+    payment.reference, payment.erased = head.reference, head.erased
     payment.capture_requested, payment.void_requested = head.capture_requested, head.void_requested
     for row in rows:
         if row.refund_id is not None:

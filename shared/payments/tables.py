@@ -30,6 +30,7 @@ PAYMENTS = sa.Table(
     sa.Column("void_requested", sa.Boolean, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.Column("look_at", UtcDateTime),
+    sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
 )
 """One row for each; `look_at`: when the timer looks whether what is due was done; null where nothing is due."""
 

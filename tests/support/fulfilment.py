@@ -8,17 +8,17 @@ from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import ServiceBusTopic
 from shared.frame.platform.settings import Settings
-from shared.ordering.events import FulfilmentEvent, fulfilment_of
+from shared.ordering.events import FulfilmentEvent, OrderErasedV1, fulfilment_of
 from tests.support.stack import Stack
 
-CODEC = EventCodec[FulfilmentEvent](get_args(FulfilmentEvent.__value__))
+CODEC = EventCodec[FulfilmentEvent | OrderErasedV1]((*get_args(FulfilmentEvent.__value__), OrderErasedV1))
 
 
-def envelope_of(event: FulfilmentEvent) -> Envelope:
-    """A request in an envelope of its own."""
+def envelope_of(event: FulfilmentEvent | OrderErasedV1) -> Envelope:
+    """An event in an envelope of its own."""
     return Envelope(
         event_id=uuid4(),
-        aggregate_id=fulfilment_of(event.order_id),
+        aggregate_id=event.order_id if isinstance(event, OrderErasedV1) else fulfilment_of(event.order_id),
         version=1,
         type=type(event).__name__,
         payload=CODEC.encode(event).decode(),

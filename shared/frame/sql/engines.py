@@ -99,6 +99,15 @@ def compact(engine: sa.Engine) -> None:
     Raises:
         sqlite3.OperationalError: others write all the time; the file is as it was.
     """
+    _in_each_file(engine, "VACUUM {}", "PRAGMA {}.wal_checkpoint(TRUNCATE)")
+
+
+def empty_write_ahead_log(engine: sa.Engine) -> None:
+    """Let a SQLite file forget how rows were before they changed, which its write-ahead log has; as `compact` else."""
+    _in_each_file(engine, "PRAGMA {}.wal_checkpoint(TRUNCATE)")
+
+
+def _in_each_file(engine: sa.Engine, *statements: str) -> None:
     if engine.dialect.name != "sqlite":
         return
     connection = engine.raw_connection()
@@ -106,8 +115,8 @@ def compact(engine: sa.Engine) -> None:
         cursor = connection.cursor()
         for _, name, file in cursor.execute("PRAGMA database_list").fetchall():
             if file:
-                cursor.execute(f"VACUUM {name}")
-                cursor.execute(f"PRAGMA {name}.wal_checkpoint(TRUNCATE)").fetchall()
+                for statement in statements:
+                    cursor.execute(statement.format(name)).fetchall()
     finally:
         connection.close()
 
@@ -141,6 +150,8 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
             # survives a killed process; only a power cut can undo the last commits, and this is no production store
             connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
             connection.execute(f"PRAGMA {schema}.cache_size = -{SQLITE_CACHE}")
+            # what is replaced is overwritten: some of it said something of a person who was erased
+            connection.execute(f"PRAGMA {schema}.secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA query_only = {not writes}")
         record.info["files"] = _files(files)

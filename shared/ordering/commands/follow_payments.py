@@ -13,6 +13,7 @@ from shared.payments.events import (
     PaymentCapturedV1,
     PaymentCaptureRequestedV1,
     PaymentDeclinedV1,
+    PaymentErasedV1,
     PaymentEvent,
     PaymentLapsedV1,
     PaymentOpenedV1,
@@ -53,7 +54,13 @@ def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  #
             refunded = event.refunded
             all_of_it = refunded == order.total
             status = OrderPaymentStatus.REFUNDED if all_of_it else OrderPaymentStatus.CAPTURED
-        case PaymentOpenedV1() | PaymentCaptureRequestedV1() | PaymentVoidRequestedV1() | PaymentRefundRequestedV1():
+        case (
+            PaymentOpenedV1()
+            | PaymentCaptureRequestedV1()
+            | PaymentVoidRequestedV1()
+            | PaymentRefundRequestedV1()
+            | PaymentErasedV1()
+        ):
             return
         case _:
             assert_never(event)

@@ -1,4 +1,7 @@
-"""Follow the fulfilment of orders: note what it asks of payments. It is done afterwards (perform_due.py)."""
+"""Follow the fulfilment of orders: note what it asks of payments. It is done afterwards (perform_due.py).
+
+An order that was erased has its payment erased too.
+"""
 
 from typing import assert_never
 
@@ -8,6 +11,7 @@ from shared.ordering.events import (
     AuthorisationAskedV1,
     CaptureAskedV1,
     FulfilmentEvent,
+    OrderErasedV1,
     OrderEvent,
     RefundAskedV1,
     VoidAskedV1,
@@ -34,6 +38,11 @@ def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments
             _ask(payment, event)
             if payment.pending_events:
                 payments.save(payment)
+        case OrderErasedV1():
+            erased = payments.find(event.order_id)
+            if erased is not None and not erased.erased:  # an order on account has none
+                erased.erase()
+                payments.erase(erased)
         case _:
             pass  # what happens to an order asks for nothing here
 

@@ -22,6 +22,7 @@ from shared.payments.events import (
     PaymentCapturedV1,
     PaymentCaptureRequestedV1,
     PaymentDeclinedV1,
+    PaymentErasedV1,
     PaymentEvent,
     PaymentLapsedV1,
     PaymentOpenedV1,
@@ -106,6 +107,7 @@ class Payment(Aggregate[PaymentEvent]):
         self.capture_requested = self.void_requested = False
         self.refunds: dict[UUID, Money] = {}
         self.refunds_due: dict[UUID, Money] = {}
+        self.erased = False
 
     @classmethod
     def request(cls, order_id: UUID, customer_id: UUID, amount: Money, token: str) -> Self:
@@ -161,7 +163,13 @@ class Payment(Aggregate[PaymentEvent]):
                 f"Of the payment of order {self.order_id} {left} {currency} can be given back.",
                 [InputError("/amount", f"is more than {left} {currency}")],
             )
-        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted, reason))
+        said = None if self.erased else reason
+        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted, said))
+
+    def erase(self) -> None:
+        """Know nothing of the customer any more but the id, from now on; what is due needs nothing else."""
+        if not self.erased:
+            self._record_step(PaymentErasedV1(self.order_id))
 
     @property
     def left(self) -> Money:
@@ -266,6 +274,8 @@ class Payment(Aggregate[PaymentEvent]):
                 self.refunds_due[event.refund_id] = Money(event.amount, event.currency)
             case PaymentRefundedV1():
                 self.refunds_due.pop(event.refund_id)
+            case PaymentErasedV1():
+                self.erased = True
             case _:
                 assert_never(event)
 

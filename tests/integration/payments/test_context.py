@@ -26,6 +26,8 @@ from shared.ordering.events import (
     AuthorisationAskedV1,
     CaptureAskedV1,
     FulfilmentEvent,
+    OrderErasedV1,
+    OrderStatus,
     RefundAskedV1,
     VoidAskedV1,
 )
@@ -38,10 +40,10 @@ from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.repository import payment_as_stored
 from shared.payments.stripe_provider import StripeProvider
-from shared.payments.tables import LOG, PAYMENTS
+from shared.payments.tables import LOG, METADATA, PAYMENTS
 from shared.payments.views.order_payment import OrderPayment, OrderPayments, ReadPayment
 from tests.support.fulfilment import envelope_of
-from tests.support.shop import Shop, running_shop
+from tests.support.shop import Shop, rows, running_shop
 
 AMOUNT = Decimal("49.80")
 NOBODY_IS_THERE = "http://127.0.0.1:1"
@@ -70,8 +72,8 @@ class Paying:
         self.performing = Performing(context.engine, context.outbox.wake, self.provider)
         self.views = OrderPayments(context.reader, self.provider)
 
-    async def ask(self, event: FulfilmentEvent, event_id: UUID | None = None) -> None:
-        """Let a request of fulfilment arrive."""
+    async def ask(self, event: FulfilmentEvent | OrderErasedV1, event_id: UUID | None = None) -> None:
+        """Let a request of fulfilment arrive, or the news that an order was erased."""
         envelope = envelope_of(event)
         envelope = replace(envelope, event_id=event_id or envelope.event_id)
         await self.consumers["follow_fulfilment"](envelope)
@@ -393,6 +395,30 @@ async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_bef
     assert before + (before - changed) / 4 <= look_at() <= after + (after - changed) / 4
     await tick(pay)
     assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+
+
+async def test_the_payment_of_an_erased_order_says_nothing_of_anybody_and_gives_back_what_is_due(pay: Paying) -> None:
+    order_id = await pay.captured()
+    due = RefundPayment(order_id=order_id, amount=Decimal("9.80"), reason="Ms. Secret's cup was broken")
+    pay.shop.payments.run(refund_payment, due, Metadata(fingerprint=b"f" * 32))
+    erased = OrderErasedV1(order_id, pay.payment(order_id).customer_id, OrderStatus.COMPLETED)
+    for _ in range(2):
+        await pay.ask(erased)
+    payment = await pay.deliver(order_id)
+    assert (payment.erased, payment.version, str(payment.refunded)) == (True, 8, "9.80")
+
+    later = RefundPayment(order_id=order_id, reason="The rest of Ms. Secret's cups")
+    pay.shop.payments.run(refund_payment, later, Metadata())
+    await pay.deliver(order_id)
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980), ("refunded", 4000)]
+    everything = repr([rows(pay.shop.payments_engine, table) for table in METADATA.sorted_tables])
+    assert [word for word in ("Secret", "cup", repr(b"f" * 32)) if word in everything] == []
+
+
+async def test_an_erased_order_on_account_has_no_payment_to_erase(pay: Paying) -> None:
+    order_id = uuid4()
+    await pay.ask(OrderErasedV1(order_id, uuid4(), OrderStatus.CANCELLED))
+    assert pay.history(order_id) == []
 
 
 async def test_without_an_account_payments_wait(pay: Paying) -> None:
