@@ -1,4 +1,4 @@
-"""What contexts are wired to: the settings' databases, containers and topics."""
+"""The databases, containers and topics that contexts are wired to, as the settings name them."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Publishes(Protocol):
-    """A context's way out, as its write side and the timers know it."""
+    """A context's publisher, as its write side and the timers know it."""
 
     def wake(self) -> None:
-        """Publish what was committed, soon and on another thread."""
+        """Publish committed events soon, on another thread."""
 
     def sweep(self) -> None:
-        """Publish what was left behind."""
+        """Publish events that earlier runs have left unpublished."""
 
 
 class App:
@@ -35,11 +35,11 @@ class App:
     Attributes:
         settings: where the stores and the topics are.
         read_models: the database of read models.
-        owners: callers who act for themselves; None: there are none.
-        lines: where commands on one aggregate stand in line; None: each context makes lines of its own.
+        owners: callers who act for themselves; None if the app has none.
+        lines: the waiting lines of commands on one aggregate; None: each context makes its own.
         erasure_grace: how long an erasure can be withdrawn.
-        published: where the events of each topic can be read, by its name.
-        held: what contexts hold of owners, in the order in which they declared it.
+        published: the log in which a topic's events can be read, by the topic's name.
+        held: the owners' data in each context, in the order of the declarations.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class App:
         return Generations(self.read_models, view, container)
 
     def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Publishes:
-        """Give a context's way out."""
+        """Give a context's outbox, which publishes its events."""
         return Outbox(self.settings, engine, log, schema, topic)
 
     def service[Adapter](self, make: Callable[[Mapping[str, str]], Adapter]) -> Adapter:
-        """Give what speaks to a system of others, made of the settings that it names itself."""
+        """Make the adapter of another system from the settings that the adapter names."""
         return make(self.settings.every)

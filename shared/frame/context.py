@@ -58,7 +58,7 @@ class Context[Event]:
         log: its event log.
         topic: where its events are published.
         every_table: looks into each of its tables.
-        inbox: notes the events of other contexts that it has consumed; None where it follows none.
+        inbox: records which events of other contexts it has consumed; None if it follows no context.
     """
 
     app: App
@@ -111,8 +111,8 @@ class Context[Event]:
             handler: decides. Its input's fields that the path names come from there, all others from the body. Its
                 other parameters are repositories.
             role: what a caller needs; OPEN lets everybody in.
-            own: let owners do it too. The repository then keeps to Metadata.owner_id.
-            created: what it answers when it makes something new.
+            own: let owners use it too. The repository then reaches only what belongs to Metadata.owner_id.
+            created: the answer of a command that makes something new.
         """
         method, _, path = route.partition(" ")
         model = input_of(handler)
@@ -121,7 +121,7 @@ class Context[Event]:
     def operation[Command: Input, **Repositories](
         self, name: str, route: str, handler: CommandHandler[Command, Repositories]
     ) -> None:
-        """Declare what operators may do to this context; it is recorded as all that they do, and is safe to repeat.
+        """Declare a command for operators. The audit trail records each use; the command must be safe to repeat.
 
         Arguments as of `command`.
         """
@@ -129,7 +129,7 @@ class Context[Event]:
         self.operated.append(CommandRoute(name, method, path, handler, input_of(handler), OPS, own=False, created=None))
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
-        """Declare what is done from time to time, on a thread; any number of processes may do it at once."""
+        """Declare work that a timer does on a thread; any number of processes may do it at the same time."""
         self.sweeps[name] = sweep
 
     def read_model(
@@ -154,9 +154,9 @@ class Context[Event]:
             container: its first container; the other generation's name ends in -2.
             subscription: of the context's topic, whose events it takes in; read models may share it.
             trigger: that function's name in Azure.
-            project: what an event does, as far as it can be told from the event alone.
-            reconsider: what it does in the light of the documents that are there.
-            derived: what other partitions show of one.
+            project: makes the document update of an event, from the event alone.
+            reconsider: makes it from the event and the stored documents, where the first update did not fit them.
+            derived: documents in other partitions that are made of a partition's documents.
             documents: the shapes of its documents, where each follows from one aggregate, as `project` makes it; or how
                 its partitions are folded from the log.
             version_in_log: see VersionInLog; without it a document's id is its aggregate's.
@@ -177,7 +177,7 @@ class Context[Event]:
         return model
 
     def _let_project(self, trigger: str, subscription: str, kinds: Kinds, projection: Projection[Event]) -> None:
-        """Let a subscription's events reach one more read model, if it shows them."""
+        """Add a read model to those that a subscription's events reach, if it shows their kinds."""
         sharing = self._projected_by.setdefault(trigger, [])
         sharing.append((kinds, projection))
         if len(sharing) > 1:
@@ -209,7 +209,7 @@ class Context[Event]:
             handler: answers. Its input's fields that the path names come from there, all others from the query string.
             of: what it reads.
             role: what a caller needs; OPEN lets everybody in.
-            own: let owners ask too: where the input names one (OwnerId), for their own.
+            own: let owners ask too, for their own things; a field of the input names the owner (OwnerId).
         """
         self.queries.append(QueryRoute(name, path, handler, input_of(handler, 1), answer_of(handler), of, role, own))
 
@@ -237,11 +237,11 @@ class Context[Event]:
             topic: where the events are published.
             subscription: this context's.
             codec: reads them.
-            handler: changes SQL, once for each event: in the transaction that notes it in the inbox. Its other
-                parameters are the unit of work or repositories; what these save leaves events of this context.
+            handler: changes SQL, once for each event, in the transaction that records the event in the inbox. Its other
+            parameters are the unit of work or repositories; saving an aggregate adds events to this context's log.
             then: changes read models afterwards; it is safe to repeat.
-            only: the kinds of events that matter, as the codec makes them of whatever version was published; the others
-                are passed over unnoted. None: all.
+            only: the kinds of events that the handler takes, in today's versions; the inbox ignores all others. None:
+            all.
         """
         inbox = self.inbox
         if inbox is None:
@@ -261,12 +261,12 @@ class Context[Event]:
         self.consumers.append(Consumer(trigger, topic, subscription, consume))
 
     def acts(self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]) -> None:
-        """Declare what this context's own events make it do elsewhere, such as to call a system of others.
+        """Declare an action outside the context that follows its own events, such as a call of another system.
 
         Args:
             trigger: the function's name in Azure.
             subscription: of the context's topic.
-            act: does it; it is safe to repeat. What it needs and is away is waited for, if it says so (Unavailable).
+            act: does it; it is safe to repeat. When it raises Unavailable, the delivery waits and tries again.
         """
 
         async def consume(envelope: Envelope) -> None:
@@ -276,35 +276,35 @@ class Context[Event]:
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> None:
-        """Declare what is looked after from time to time (WatchSchedule); it is safe to repeat."""
+        """Declare a check that a timer does on the event loop (WatchSchedule); it is safe to repeat."""
         self.watches[watch.__name__] = watch
 
     def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
-        """Declare where another system tells that something happened, to be asked about: what it says proves nothing.
+        """Declare a webhook: another system reports that something happened, and the context then asks that system.
 
         Args:
             name: the function's name in Azure.
             path: the route, which takes POST, and is open to everybody.
-            signature_header: the header that has its signature, which is its credential.
-            hear: takes a body and that header in, on a thread; raises NotSigned where the signature is another's.
+            signature_header: the header with its signature, which is its credential.
+            hear: takes the body and that header, on a thread; raises NotSigned if the signature is wrong.
         """
         self.hooks.append(Hook(name, path, signature_header, hear))
 
     def holds(self, aggregates: AggregatesOf, busy: Callable[[sa.Connection, UUID], bool] | None = None) -> None:
-        """Declare which aggregates are an owner's: all that their events say is what is held of them.
+        """Declare which aggregates belong to an owner: an export of the owner's data has all their events.
 
         Args:
             aggregates: finds them.
-            busy: tells whether anything of theirs is under way, for which what is held is needed.
+            busy: tells whether work for the owner is under way that still needs the data.
         """
         self.app.held.append(Held(self.name, self.log, self.reader, aggregates, busy))
 
     def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
-        """Declare work that a timer does on a thread; it may end anywhere, and goes on at the next tick."""
+        """Declare long work that a timer does on a thread; it may stop anywhere, and continues at the next tick."""
         self.chores[name] = work
 
     def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
-        """Declare figures that are read from the context's tables, and told, as often as WatchSchedule says."""
+        """Declare metrics that are read from the context's tables, as often as WatchSchedule says."""
 
         async def tell() -> None:
             figures(self.name, await REBUILDING.run(read_from, self.reader, read))
@@ -312,7 +312,7 @@ class Context[Event]:
         self.watches[f"{self.name} figures {len(self.watches)}"] = tell
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
-        """Declare that another system listens to these events, and that its contract is kept.
+        """Declare that another system subscribes to these events, so that they stay compatible.
 
         Its subscription is in infra/local/servicebus.json.
         """

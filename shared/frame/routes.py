@@ -16,20 +16,20 @@ type CommandHandler[Command: Input, **Repositories] = Callable[Concatenate[Comma
 """Decides on the repositories that its parameters name (shared/frame/write_side/handlers.py)."""
 
 type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
-"""Answers from what serves; with an ETag where the content alone does not tell the version."""
+"""Answers from the read model that serves; gives an ETag too if the content alone does not tell the version."""
 
 type LookUp[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
-"""Answers from the context's own tables, which are at the newest version."""
+"""Answers from the context's own tables, which always have the newest version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What a command answers that makes something new.
+    """The answer of a command that makes something new.
 
     Attributes:
         model: has one field, which gets the new aggregate's id.
-        location: where that is read: a path without the prefix, with fields of the command and the answer in braces.
-        id_of: tells the new thing's id where it is a part of the aggregate.
+        location: the new thing's path, without the prefix, with fields of the command and the answer in braces.
+        id_of: gives the new thing's id if it is a part of the aggregate.
     """
 
     model: type[Answer]
@@ -54,8 +54,8 @@ class CommandRoute:
         handler: decides; its first parameter is the command's input.
         input: the model of that parameter.
         role: what a caller needs.
-        own: whether owners may do it too, with what is theirs.
-        created: what it answers when it makes something new.
+        own: whether owners may use it too, for their own things.
+        created: the answer of a command that makes something new.
     """
 
     name: str
@@ -70,11 +70,11 @@ class CommandRoute:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Another system that listens to a context's events, each aggregate's in a session of its own.
+    """Another system that subscribes to a context's events; each aggregate's events form a session.
 
     Attributes:
-        name: of its subscription.
-        events: the types that its subscription lets in.
+        name: the subscription's name.
+        events: the types of events that the subscription receives.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where another system tells that something happened; what is not named here is as in CommandRoute.
+    """A webhook that another system calls; other attributes are as in CommandRoute.
 
     Attributes:
-        signature_header: the header that has its signature, which is its credential.
-        hear: takes a body and that header in, on a thread.
+        signature_header: the header with the other system's signature, which is its credential.
+        hear: takes the body and that header, on a thread.
     """
 
     name: str
@@ -98,11 +98,11 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class QueryRoute:
-    """A declared query; what is not named here is as in CommandRoute.
+    """A declared query; other attributes are as in CommandRoute.
 
     Attributes:
-        of: the read model that it reads; None where it looks into the context's own tables.
-        answer: the model of what its handler answers.
+        of: the read model that it reads; None if it reads the context's own tables.
+        answer: the model of its handler's answer.
     """
 
     name: str

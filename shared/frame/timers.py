@@ -1,8 +1,8 @@
-"""The timers: one function for all relays and one for everything that is watched, however many contexts there are.
+"""The timers: one function for all relays and one for all checks, however many contexts there are.
 
-Where zones are redundant Azure keeps, and bills, two instances for each function that HTTP does not trigger (ADR 18).
-So no context has a timer of its own: it says what is to be done, and each piece of work is done beside the others and
-apart from their failures.
+With zone redundancy, Azure keeps and bills two instances for each function that HTTP does not trigger (ADR 18). So no
+context has a timer of its own: it declares its work. A timer does all pieces at the same time, and a piece that fails
+does not stop the others.
 """
 
 import asyncio
@@ -18,27 +18,27 @@ from shared.frame.platform.threads import Threads
 logger = logging.getLogger(__name__)
 
 SWEEPING = Threads("sweeping", 8)
-"""One for each relay and each thing that contexts do, and some to spare."""
+"""Threads: one for each relay and each piece of the contexts' work, and some to spare."""
 
 
 class SomeFailed(Exception):
-    """A tick was not done in full; what went wrong has been logged."""
+    """Some work of a tick failed; each failure has been logged."""
 
 
 class HasWork(Protocol):
-    """Has something to do from time to time, by name."""
+    """Has work for the timers, by name."""
 
     @property
     def sweeps(self) -> Mapping[str, Callable[[], None]]:
-        """What is done on a thread."""
+        """Work that is done on a thread."""
 
     @property
     def watches(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """What is done on the loop."""
+        """Work that is done on the event loop."""
 
 
 def timers(apis: Iterable[HasWork]) -> func.Blueprint:
-    """Let timers do what these have to do from time to time."""
+    """Make the timers that do all this work."""
     sweeps = {name: sweep for api in apis for name, sweep in api.sweeps.items()}
     watches = {name: watch for api in apis for name, watch in api.watches.items()}
     blueprint = func.Blueprint()
@@ -81,6 +81,6 @@ def _on_a_thread(sweep: Callable[[], None], context: func.Context) -> Callable[[
         try:
             sweep()
         finally:
-            logs_of.invocation_id = None  # type: ignore[attr-defined]  # the thread is others' after this
+            logs_of.invocation_id = None  # type: ignore[attr-defined]  # other work uses the thread next
 
     return lambda: SWEEPING.run(of_this_invocation)

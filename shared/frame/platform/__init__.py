@@ -1,1 +1,1 @@
-"""What all rooms use: settings, identity, telemetry, threads, and the models of what comes in and goes out."""
+"""Used by all of the frame: settings, identity, telemetry, threads, and the models of inputs and answers."""

@@ -20,14 +20,14 @@ _ALSO = {
     "NORTHERN IRELAND": "GB",
     "HOLLAND": "NL",
 }
-"""What people write and ISO's lists do not have."""
+"""Names that people write, and that ISO's lists do not have."""
 
 _LONGEST_NAME = 60
 
 
 def _country(value: Any) -> Any:
     if not isinstance(value, str) or value in COUNTRIES:
-        return value  # what is no text, pydantic refuses
+        return value  # pydantic refuses a value that is no text
     code = _code_of(value) if len(value) <= _LONGEST_NAME else None
     if code is not None:
         raise ValueError(f"should be the country's ISO 3166-1 alpha-2 code: {code}")
@@ -51,7 +51,7 @@ Country = Annotated[
         {"type": "string", "enum": sorted(COUNTRIES), "description": "ISO 3166-1 alpha-2", "examples": ["DE"]}
     ),
 ]
-"""A country's code; who writes its English name is told the code."""
+"""A country's code; the error for its English name suggests the code."""
 
 
 class PostalAddress(Input):

@@ -1,4 +1,4 @@
-"""Where telemetry goes in Azure: to Application Insights, through Azure Monitor's distribution of OpenTelemetry."""
+"""Sends telemetry to Application Insights, through Azure Monitor's distribution of OpenTelemetry."""
 
 import logging
 
@@ -6,7 +6,7 @@ logger = logging.getLogger(__name__)
 
 
 def export_telemetry(connection_string: str) -> None:
-    """Send spans, metrics and logs there from now on; where that fails, the app runs on without.
+    """Send spans, metrics and logs from now on; if that fails, the app runs without telemetry.
 
     The distribution signs in as the managed identity that APPLICATIONINSIGHTS_AUTHENTICATION_STRING names.
 
@@ -22,7 +22,7 @@ def export_telemetry(connection_string: str) -> None:
             # the Functions host sends both for the whole instance
             enable_live_metrics=False,
             enable_performance_counters=False,
-            # our own spans say what these would, once instead of three times; Service Bus's would replace ours
+            # our own spans tell the same once, not three times; the instrumentation of Service Bus would replace ours
             instrumentation_options={
                 library: {"enabled": False} for library in ("azure_sdk", "requests", "urllib", "urllib3")
             },
@@ -30,10 +30,10 @@ def export_telemetry(connection_string: str) -> None:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, LoggingHandler):
                 handler.addFilter(is_worth_sending)
-    except Exception:  # a system that cannot be watched is better than none
+    except Exception:  # an app without telemetry is better than no app
         logger.exception("telemetry goes nowhere")
 
 
 def is_worth_sending(record: logging.LogRecord) -> bool:
-    """Let everybody's warnings pass, and what we say ourselves: SDKs say a line for every request they make."""
+    """Let all warnings pass, and our own informational records: SDKs log a line for every request."""
     return record.levelno >= logging.WARNING or record.name.startswith("shared.")

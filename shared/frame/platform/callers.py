@@ -1,4 +1,4 @@
-"""Callers: who they are, what they may do, and whose things they reach."""
+"""Callers: their identity, their roles, and the owner whose things they reach."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ OPS = "Ops"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody whom the platform knows.
+    """An authenticated caller.
 
     Attributes:
         id: the object id in Entra ID, which never changes and belongs to nobody else.
@@ -29,12 +29,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Callers who act for themselves, and reach nothing but what is theirs.
+    """Callers who act for themselves, and reach only their own things.
 
     Attributes:
         role: the app role that makes a caller one of them. It takes away every other right.
         who: what they are called, in the plural.
-        missing: refuses an owner whom the caller is not: to them, others do not exist.
+        missing: the refusal when a caller names another owner: to a caller, other owners do not exist.
     """
 
     role: str
@@ -42,5 +42,5 @@ class Owners:
     missing: Callable[[UUID | None], Refusal]
 
     def reach(self, caller: Caller) -> UUID | None:
-        """Tell whose things alone a caller reaches; None reaches everybody's. An owner's id is the caller's own."""
+        """Give the owner whose things alone a caller reaches; None: everybody's. An owner's id is the caller's own."""
         return caller.id if self.role in caller.roles else None

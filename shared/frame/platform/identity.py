@@ -1,7 +1,7 @@
-"""Who the system is to Azure: a managed identity, or on a developer's machine whoever signed in with az.
+"""The system's identity in Azure: a managed identity, or on a developer's machine the user who signed in with az.
 
-azure-identity is imported when somebody signs in: its import takes longer than that of the rest of the app's own code,
-and nothing that an app is asked before its first connection needs it.
+azure-identity is imported when the first connection needs it: its import takes longer than that of all the app's own
+code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def credential(client_id: str | None) -> DefaultAzureCredential:
 
 @cache
 def async_credential(client_id: str | None) -> AsyncDefaultAzureCredential:
-    """Give the same for the asynchronous clients."""
+    """Give the same credential for asynchronous clients."""
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415  # see above
 
     return DefaultAzureCredential(managed_identity_client_id=client_id)

@@ -1,7 +1,7 @@
-"""What all commands' inputs have in common: strict types, camelCase names, unknown fields refused, UUIDs as written.
+"""The base of all inputs: strict types, camelCase names, unknown fields refused, UUIDs as written.
 
-A body's values come as `json_text.parsed` gives them: numbers are int or Decimal, never float. The types here make of
-them what JSON has no type for.
+A body's values come as `json_text.parsed` gives them: numbers are int or Decimal, never float. The types here convert
+them to types that JSON lacks.
 """
 
 import decimal
@@ -30,16 +30,16 @@ from shared.kernel.money import CURRENCIES
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _DECIMALS = 4
-"""Digits after the point that an amount can have; what its currency allows is for the domain to say."""
+"""Digits after the point that an amount can have; the domain checks how many its currency allows."""
 
 _AMOUNT = rf"[0-9]{{1,15}}(\.[0-9]{{1,{_DECIMALS}}})?"
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""Controls, line and paragraph separators, and what turns the direction of text."""
+"""Controls, line and paragraph separators, and characters that change the direction of text."""
 
 _SHOWN = "LNPS"
-"""Unicode's general categories of what is seen by itself: letters, numbers, punctuation, symbols. All but four of the
-Default_Ignorable_Code_Points are of others, and so is all White_Space."""
+"""Unicode's general categories of visible characters: letters, numbers, punctuation, symbols. They have none of the
+White_Space, and only four of the Default_Ignorable_Code_Points."""
 
 _BLANKS = frozenset(
     map(
@@ -51,7 +51,7 @@ _BLANKS = frozenset(
         ),
     )
 )
-"""The letters and symbols that show nothing all the same: the four that Unicode says to ignore, and blanks by name."""
+"""Letters and symbols that show nothing all the same: the four that Unicode ignores, and blanks by their names."""
 
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _PRINTABLE = {
@@ -62,7 +62,7 @@ _PRINTABLE = {
 class Input(BaseModel):
     """A command as callers send it. Fields that the route names come from the path, all others from the body.
 
-    Here and in other models, what validates is built when it is first needed: importing the app is quicker for it.
+    Here and in other models, pydantic builds the validator at its first use, which makes the import of the app faster.
     """
 
     model_config = ConfigDict(
@@ -91,13 +91,13 @@ class QueryInput(BaseModel):
     )
 
     def owner_ids(self) -> frozenset[UUID]:
-        """Tell whose things are asked for."""
+        """Give the owners whose things the query asks for."""
         return frozenset(getattr(self, name) for name in owner_fields(type(self))) - {None}
 
 
 @cache
 def owner_fields(query: type[QueryInput]) -> frozenset[str]:
-    """Name the fields that say whose things are asked for."""
+    """Name the fields that hold the owner's id."""
     return frozenset(name for name, field in query.model_fields.items() if _OWNER in field.metadata)
 
 
@@ -129,7 +129,7 @@ _EXACT = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=deci
 """Rounds nothing; the usual context keeps 28 digits."""
 
 _LARGEST_EXPONENT = 18
-"""Of ten, in a whole number that is worth writing out; a few characters can name one that fills the memory."""
+"""The largest power of ten that is written out as a whole number: a few characters such as 1e999999999 fill memory."""
 
 
 def _decimal(value: Any) -> Any:
@@ -142,7 +142,7 @@ def _decimal(value: Any) -> Any:
             return Decimal(value)
         case Decimal():
             exponent = value.as_tuple().exponent
-            # as written, unless zeros at the end make it longer than it is: 1.00000 is 1
+            # as written, unless zeros at the end make it too long: 1.00000 is 1
             return value.normalize(_EXACT) if isinstance(exponent, int) and not -_DECIMALS <= exponent <= 0 else value
         case _:
             raise ValueError("should be a decimal number, or a string that holds one")
@@ -159,7 +159,7 @@ def _whole(value: Any) -> Any:
 
 
 def _address(value: str) -> str:
-    # deferred as pydantic defers it: importing the app is quicker for it
+    # deferred as pydantic's own, which makes the import of the app faster
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     try:
@@ -173,10 +173,10 @@ Id = Annotated[UUID, BeforeValidator(_canonical)]
 
 _OWNER = object()
 OwnerId = Annotated[Id, _OWNER]
-"""In a query: whose things are asked for. A caller who acts for themselves gets their own."""
+"""The owner whose things a query asks for. A caller who acts for themselves may only name their own id."""
 
 MaybeOwnerId = Annotated[Id | None, _OWNER]
-"""The same, where a query need not say."""
+"""The same, for a query that may leave it out."""
 
 Whole = BeforeValidator(_whole)
 """Lets an integer be written as 2.0, which is one to JSON Schema. Stands last, or constraints are not described."""
@@ -223,14 +223,14 @@ Currency = Annotated[str, AfterValidator(_currency), WithJsonSchema({"type": "st
 
 
 class After(NamedTuple):
-    """A version that one of the things on a list must have reached, as a command gave it."""
+    """A thing on a list, and the version that it must have reached, as a command answered it."""
 
     id: UUID
     version: int
 
 
 def read_after(id_name: str) -> BeforeValidator:
-    """Read `<id>:<version>`, what a list waits for; a wrong one is told that the id is called so."""
+    """Read `<id>:<version>`, for which a list waits; the error for another text gives the id this name."""
 
     def read(value: Any) -> Any:
         if isinstance(value, str):
@@ -244,7 +244,7 @@ def read_after(id_name: str) -> BeforeValidator:
 
 
 AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_UUID.pattern}:[0-9]{{1,18}}$"})
-"""Describes what `read_after` reads."""
+"""Describes the text that `read_after` reads."""
 
 Digits = BeforeValidator(_digits)
 """A whole number in a query string, in digits alone. Stands last, or constraints are not described."""

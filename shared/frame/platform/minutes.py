@@ -1,7 +1,8 @@
-"""What this process has done, minute by minute: counted in memory, and written down for operators within half a minute.
+"""The work of this process, minute by minute: counted in memory, and written for operators within half a minute.
 
-Each process writes one small document for each minute in which it did something, again while the minute lasts, and all
-processes' documents together are the last hour (ADR 36). What a process had yet to write when it died is missing.
+Each process writes one small document for each minute in which it worked, and writes it again while the minute lasts.
+The documents of all processes together are the history of the last hour (ADR 36). If a process dies, its unwritten
+counts are lost.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from azure.core.exceptions import AzureError
 logger = logging.getLogger(__name__)
 
 WRITTEN_AFTER = 30.0
-"""Seconds from the first thing that is counted until it is written: at most two requests a minute for each process."""
+"""Seconds from the first count until it is written, so that a process makes at most two requests a minute."""
 
 KEPT = 60
 """Minutes that a process keeps while the store is away."""
@@ -33,7 +34,7 @@ ORDINARY, UNUSUAL = 20, 50
 All are counted."""
 
 SHORTEST, STEP = 0.001, 1.2
-"""Seconds of the shortest lag that is told apart, and how much longer each next one is."""
+"""The upper bound of the first bucket of lags, in seconds, and the factor to the next bucket."""
 
 type Write = Callable[[str, dict[str, Any]], Awaitable[None]]
 """Writes one minute of one process under an id, again and again."""
@@ -68,7 +69,7 @@ class Delivery:
 
 @dataclass(slots=True)
 class Taken:
-    """What one subscription took in within a minute; its lags by `bucket`."""
+    """The deliveries to one subscription within a minute; lags are counted by `bucket`."""
 
     taken: int = 0
     failed: int = 0
@@ -77,7 +78,7 @@ class Taken:
 
 @dataclass(slots=True)
 class Minute:
-    """What one process did within a minute."""
+    """The work of one process within a minute."""
 
     counts: Counter[str] = field(default_factory=Counter)
     subscriptions: dict[str, Taken] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Minute:
 
 
 class Minutes:
-    """What one process did, for as long as it is not written."""
+    """The minutes of one process, until they are written."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -110,11 +111,11 @@ class Minutes:
         self._writing: asyncio.Task[None] | None = None
 
     def keep_with(self, write: Write) -> None:
-        """Say how minutes are written; until then they are forgotten."""
+        """Set the function that writes minutes; without one, minutes are dropped."""
         self._write = write
 
     def count(self, what: str) -> None:
-        """Count something that is done once."""
+        """Count one more of `what`."""
         with self._lock:
             self._now().counts[what] += 1
 
@@ -127,7 +128,7 @@ class Minutes:
         try:
             yield delivery
         except Exception as error:
-            delivery.error = type(error).__name__  # its words may be a person's
+            delivery.error = type(error).__name__  # its text may have personal data
             raise
         finally:
             _units.reset(outer)
@@ -135,14 +136,14 @@ class Minutes:
             self._note(delivery, (datetime.now(UTC) - occurred_at).total_seconds())
 
     def soon(self) -> None:
-        """Write what is not written yet, in half a minute; from the event loop that shall do so."""
+        """Have unwritten minutes written in half a minute, by the event loop that calls this."""
         loop = asyncio.get_running_loop()
         if self._write is not None and self._unwritten and self._waits_in is not loop:
             self._waits_in = loop
             loop.call_later(WRITTEN_AFTER, self._begin)
 
     async def write(self) -> None:
-        """Write what is not written yet; what cannot be written stays for the next time."""
+        """Write unwritten minutes; if a write fails, they stay for the next time."""
         if self._write is None:
             return
         with self._lock:
@@ -199,23 +200,23 @@ class Minutes:
 
 
 MINUTES = Minutes()
-"""Of this process."""
+"""The minutes of this process."""
 
 
 def spend(units: float) -> None:
-    """Add request units to the delivery that they are for, if they are for one."""
+    """Add request units to the delivery under way that caused them, if there is one."""
     spent = _units.get()
     if spent is not None:
         spent.append(units)
 
 
 def bucket(seconds: float) -> int:
-    """Tell which lag this is, of those that are told apart."""
+    """Give the bucket of a lag."""
     return max(0, math.ceil(math.log(max(seconds, SHORTEST) / SHORTEST, STEP)))
 
 
 def percentile(lags: Counter[int], part: float) -> float | None:
-    """Give the lag, to within a tenth, that so large a part does not exceed; None of none."""
+    """Give a percentile of the lags, to within a tenth: `part` of them are not longer. None if there are no lags."""
     wanted, seen = part * lags.total(), 0
     for at in sorted(lags):
         seen += lags[at]

@@ -38,7 +38,7 @@ class Settings:
             (CosmosConnection__clientId; default AZURE_CLIENT_ID).
         erasure_grace: how long an erasure can be withdrawn (ErasureGraceHours; default 72).
         application_insights: where telemetry goes (APPLICATIONINSIGHTS_CONNECTION_STRING); None: nowhere.
-        every: all of them by name, for those of contexts.
+        every: all settings by name, from which contexts read their own.
     """
 
     sql: str
@@ -52,7 +52,7 @@ class Settings:
     every: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def positive(self, name: str, otherwise: float) -> float:
-        """Read a setting of a context, which is a positive number.
+        """Read a context's setting that is a positive number.
 
         Raises:
             MissingSettings: it is set to something else.

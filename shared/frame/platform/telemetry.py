@@ -1,7 +1,7 @@
-"""What the system tells of itself: spans that join a request to its projections, and metrics; docs/telemetry.md.
+"""Telemetry: spans that join a request to its projections, and metrics; see docs/telemetry.md.
 
-Names and attributes follow OpenTelemetry's conventions where there is one. Without somewhere to go (azure_monitor.py)
-spans and metrics come to nothing, and the caller's traceparent is passed on as it came.
+Names and attributes follow OpenTelemetry's conventions where there is one. Without an exporter (azure_monitor.py) spans
+and metrics are dropped, and the caller's traceparent is passed on unchanged.
 """
 
 import time
@@ -34,12 +34,12 @@ _W3C = TraceContextTextMapPropagator()
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A metric of a context's own: how much there is of something at this moment, or how often something happened.
+    """A metric of a context's own: a gauge, or a counter.
 
     Attributes:
-        name: `tandem.` and what it is about.
+        name: begins with `tandem.`.
         unit: as OpenTelemetry writes units.
-        description: what it tells.
+        description: its meaning, for people.
     """
 
     name: str
@@ -87,13 +87,13 @@ class Instruments:
         )
 
     def gauge(self, figure: Figure) -> metrics._Gauge:
-        """Give the gauge of a context's figure."""
+        """Give the gauge of a context's metric."""
         if figure not in self._gauges:
             self._gauges[figure] = self._meter.create_gauge(figure.name, figure.unit, figure.description)
         return self._gauges[figure]
 
     def counter(self, figure: Figure) -> metrics.Counter:
-        """Give the counter of what a context counts."""
+        """Give the counter of a context's metric."""
         if figure not in self._counters:
             self._counters[figure] = self._meter.create_counter(figure.name, figure.unit, figure.description)
         return self._counters[figure]
@@ -113,7 +113,7 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
         try:
             accepted = carry_out(replace(metadata, traceparent=_traceparent(span)))
             attributes["tandem.outcome"] = "replayed" if accepted.replayed else "accepted"
-        except Refusal as refusal:  # an answer as good as any other, not an error of ours
+        except Refusal as refusal:  # a refusal is an ordinary answer, no error of the system
             attributes |= {"tandem.outcome": "refused", "error.type": refusal.code}
             raise
         except Exception as error:
@@ -130,7 +130,7 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
 
 @contextmanager
 def sending(topic: str, envelopes: Sequence[Envelope]) -> Iterator[list[str | None]]:
-    """Let the sending of events be a span in the trace of each one's command; gives what each message shall carry."""
+    """Make a span of the sending of events in each command's trace; give the traceparent for each message."""
     spans = [
         tracer.start_span(
             f"send {topic}",
@@ -155,13 +155,13 @@ def sending(topic: str, envelopes: Sequence[Envelope]) -> Iterator[list[str | No
 def processing(
     topic: str, subscription: str, envelope: Envelope, sent: str | None, invocation: str | None, attempt: int = 1
 ) -> Iterator[None]:
-    """Let the taking in of an event be a span in the trace of its command, and measure how late it is.
+    """Make a span of a delivery of an event in the trace of its command, and measure how late it is.
 
     Args:
-        topic: where it came from.
-        subscription: by which subscription.
+        topic: the event's topic.
+        subscription: the subscription that delivered it.
         envelope: the event.
-        sent: traceparent that its message carries; None if it has none.
+        sent: the message's traceparent; None if it has none.
         invocation: traceparent of the host's own span of this delivery, which is the parent if it is in that trace.
         attempt: which delivery it is, counted from 1.
     """
@@ -198,7 +198,7 @@ def processing(
 
 
 def problem(status: int, code: str) -> None:
-    """Count an answer that is an error of ours, or that there was no room for a request."""
+    """Count an answer that is the system's own error, or a request that found no room."""
     if code == "overloaded":
         MINUTES.count("overloaded")
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -206,42 +206,42 @@ def problem(status: int, code: str) -> None:
 
 
 def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
-    """Tell how many events a relay left unpublished, and since when the oldest of them waits."""
+    """Record how many events a relay left unpublished, and since when the oldest of them waits."""
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
     instruments.outbox_unpublished.set(unpublished, {"tandem.context": context})
     instruments.outbox_oldest.set(max(age, 0), {"tandem.context": context})
 
 
 def dead_letters(topic: str, subscription: str, count: int) -> None:
-    """Tell how many messages a subscription has given up on."""
+    """Record how many dead letters a subscription has."""
     where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
     instruments.dead_letters.set(count, where)
 
 
 def view_presence(view: str, *, wrong: bool) -> None:
-    """Tell whether something is wrong with what a view serves, as a whole."""
+    """Record whether something is wrong with a view as a whole."""
     instruments.view_wrong.set(int(wrong), {"tandem.view": view})
 
 
 def view_truth(view: str, unapplied: int, differences: int) -> None:
-    """Tell how many events a view does not show, and how many documents were found wrong."""
+    """Record how many events a view does not show, and how many of its documents were found wrong."""
     instruments.view_unapplied.set(unapplied, {"tandem.view": view})
     instruments.view_differences.set(differences, {"tandem.view": view})
 
 
 def figures(context: str, values: Mapping[Figure, float]) -> None:
-    """Tell a context's own figures."""
+    """Record a context's own metrics."""
     for figure, value in values.items():
         instruments.gauge(figure).set(value, {"tandem.context": context})
 
 
 def count(figure: Figure, attributes: Mapping[str, str]) -> None:
-    """Count one more of what a context counts."""
+    """Add one to a context's counter."""
     instruments.counter(figure).add(1, attributes)
 
 
 def request_charge(response: PipelineResponse[Any, Any]) -> None:
-    """Add up what a request has cost, whatever its outcome; a hook for Cosmos DB's client."""
+    """Record the request units of a request, whatever its outcome; a hook for Cosmos DB's client."""
     charge = response.http_response.headers.get("x-ms-request-charge")
     if charge is not None:
         request = response.http_request
@@ -278,7 +278,7 @@ def _message(operation: str, topic: str, envelope: Envelope) -> dict[str, str | 
 
 
 def _context(traceparent: str | None) -> Context:
-    """Read a traceparent; one that is none of W3C's is as none."""
+    """Read a traceparent; a malformed one counts as missing."""
     return _W3C.extract({"traceparent": traceparent or ""}, Context())
 
 

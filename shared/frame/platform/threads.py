@@ -1,7 +1,7 @@
-"""Threads for synchronous work, apart by what it is for: what one kind of work takes up, no other kind misses.
+"""Thread pools for synchronous work. Each kind of work has its own pool, so that no kind takes another's threads.
 
-asyncio's own executor is left to the libraries, which look up names of servers on it. A test knows that nothing of
-ours runs there.
+asyncio's own executor is left to libraries, which resolve host names on it. A test checks that none of our work runs
+there.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from functools import partial
 
 
 class Threads:
-    """So many threads for one kind of work; what finds none free waits, and does not begin if its caller has gone."""
+    """A pool for one kind of work. Work waits for a free thread, and does not begin if its caller has gone."""
 
     def __init__(self, kind: str, at_once: int) -> None:
         self._executor = ThreadPoolExecutor(at_once, thread_name_prefix=kind)
@@ -26,13 +26,13 @@ class Threads:
 
 
 DELIVERY = Threads("delivery", 6)
-"""For what events change in SQL, and for what projections read there."""
+"""For consumers that change SQL, and for projections' reads of SQL."""
 
 REBUILDING = Threads("rebuilding", 4)
-"""For read models that are filled from the log, or held against it."""
+"""For filling read models from the log, and comparing them with it."""
 
 LOOKING = Threads("looking", 2)
-"""For short looks at the log on behalf of whoever waits for a version."""
+"""For short reads of the log on behalf of queries that wait for a version."""
 
 CHORES = Threads("chores", 4)
-"""For what contexts do from time to time, each apart from the others."""
+"""For the contexts' timed work."""

@@ -1,4 +1,4 @@
-"""Whom TLS connections to Service Bus trust."""
+"""The certificates that TLS connections to Service Bus trust."""
 
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 
@@ -6,10 +6,10 @@ import certifi
 
 
 def trusted() -> SSLContext:
-    """Trust whom the SDK trusts by itself, and as strictly, but read the certificates once for a client.
+    """Trust the same certificates as the SDK, and as strictly, but read them once for a client.
 
-    The SDK reads them again for each connection, and its asynchronous client does so on the event loop, even where a
-    connection is without TLS: 30 ms in which nobody else is served.
+    The SDK reads them again for each connection. Its asynchronous client does so on the event loop, even for a
+    connection without TLS, and blocks all requests for 30 ms.
     """
     context = SSLContext(PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certifi.where())
