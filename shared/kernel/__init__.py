@@ -1,1 +1,1 @@
-"""The few types that every context's domain speaks: money, refusals, aggregates."""
+"""The few types that all contexts' domains share: money, refusals, aggregates."""

@@ -1,4 +1,4 @@
-"""What all aggregates share: they change by recording events, and can be folded from them."""
+"""The base of all aggregates: an aggregate changes by recording events, and can be folded from its events."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 from shared.kernel.refusals import ClosedForChanges
 
 MAX_CHANGES = 10_000
-"""Events of one aggregate, before it takes no more changes. Its log is read in pages, its document has a time for each
-event (140 KB by then), and whoever repairs a read model folds all of it: none of that may grow without an end."""
+"""Events after which an aggregate is closed for changes. Its log is read in pages, its document has a time for each
+event (140 KB by then), and healing a read model folds all its events: none of these may grow without a limit."""
 
 
 class Aggregate[Event](ABC):
@@ -16,7 +16,7 @@ class Aggregate[Event](ABC):
 
     Attributes:
         version: the number of events so far; the first event makes version 1.
-        changes: the events recorded since it was loaded, not yet saved.
+        pending_events: the events recorded since it was loaded, not yet saved.
         max_changes: the version from which on it is closed for changes.
     """
 

@@ -1,4 +1,4 @@
-"""How the system says no. Every refusal has a code that is part of the API, and leaves everything as it was."""
+"""Refusals. Each has a code that is part of the API, and a refused command has changed nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class InputError:
     Attributes:
         pointer: JSON pointer (RFC 6901) to the value within `location`.
         detail: the rule that it breaks, for people.
-        location: where the value stood: body, path, query or header.
+        location: the part of the request with the value: body, path, query or header.
     """
 
     pointer: str
@@ -31,41 +31,41 @@ class Refusal(Exception):
 
 
 class NotFound(Refusal):
-    """What the caller names does not exist (HTTP 404)."""
+    """The thing that the caller names does not exist (HTTP 404)."""
 
     code = "not-found"
 
 
 class Invalid(Refusal):
-    """Values that no state would make acceptable (HTTP 422); `errors` names all of them."""
+    """The input has values that are wrong in any state (HTTP 422); `errors` names all of them."""
 
     code = "invalid"
 
 
 class ClosedForChanges(Refusal):
-    """It has changed as often as one thing may; what ends its life is still done."""
+    """The aggregate has reached the limit of changes; only commands that end its life are still accepted."""
 
     code = "closed-for-changes"
 
 
 class StaleVersion(Refusal):
-    """The caller acts on a version that is no longer the current one (HTTP 412)."""
+    """The version that the caller expects is no longer the current one (HTTP 412)."""
 
     code = "stale-version"
 
 
 class NotSigned(Refusal):
-    """What came is not signed by whom it should be from (HTTP 403)."""
+    """A message's signature is not that of its alleged sender (HTTP 403)."""
 
     code = "not-signed"
 
 
 RETRY_AFTER = 1
-"""Seconds after which a caller may try again where nothing better is known."""
+"""Seconds after which a caller may try again, if no better time is known."""
 
 
 class Unavailable(Refusal):
-    """It cannot be done now, but may be later (HTTP 503 with Retry-After); it is known to have changed nothing."""
+    """The request cannot be carried out now, but may be later (HTTP 503 with Retry-After); it has changed nothing."""
 
     def __init__(self, code: str, detail: str, retry_after: int = RETRY_AFTER) -> None:
         super().__init__(detail)

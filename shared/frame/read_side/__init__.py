@@ -1,1 +1,1 @@
-"""Read models: projections, their documents, how long a query waits for one, and how one is made anew."""
+"""Read models: projections and their documents, queries that wait for a version, and rebuilds."""

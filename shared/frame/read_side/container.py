@@ -19,7 +19,7 @@ type Container = ContainerProxy
 
 
 async def took_effect(write: Awaitable[object]) -> bool:
-    """Carry out a write that has a condition, and tell whether that held; nothing has changed if not."""
+    """Carry out a conditional write, and tell whether its condition held; if not, nothing has changed."""
     try:
         await write
     except HttpResponseError as error:
@@ -30,7 +30,7 @@ async def took_effect(write: Awaitable[object]) -> bool:
 
 
 async def replaced(container: Container, document: dict[str, Any], before: Mapping[str, Any]) -> bool:
-    """Replace a document, and tell whether it was still what had been read."""
+    """Replace a document, unless it has changed since it was read; tell whether it was replaced."""
     return await took_effect(
         container.replace_item(
             document["id"], document, etag=before["_etag"], match_condition=MatchConditions.IfNotModified

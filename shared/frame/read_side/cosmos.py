@@ -26,7 +26,7 @@ class ReadModels:
         return self._database.get_container_client(name)
 
     async def close(self) -> None:
-        """Close the connections; a function app never comes to that."""
+        """Close the connections. Only tests do; a function app keeps them until its process ends."""
         await self._client.close()
 
     @cached_property
@@ -60,8 +60,8 @@ class ReadModels:
 def _transport(endpoint: str) -> "AioHttpTransport":
     """Make the transport as the client does, but ask the environment for a proxy here and not on each request.
 
-    aiohttp asks on two trips through the thread pool, in which a request waits behind the SQL of others. An engine on
-    this computer is reached without a proxy, whatever the environment says.
+    aiohttp would ask twice for each request, on the thread pool, behind other requests' work. An engine on this
+    computer is reached without a proxy, whatever the environment says.
     """
     from azure.core.pipeline.transport import AioHttpTransport  # noqa: PLC0415  # takes aiohttp's import with it
 

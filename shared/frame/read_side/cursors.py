@@ -1,11 +1,11 @@
-"""Cursors: the place in a list where a page ended, as text that means nothing to a caller.
+"""Cursors: the place in a list where a page ended, as text that is opaque to callers.
 
-A list has an order that nothing changes: by what stays as it is while a thing exists. So a cursor is a place in that
-order. What stands still comes once, whatever is added, changed or taken out between two pages.
+A list is ordered by properties that never change, and a cursor is a place in that order. So an entry that exists all
+the time comes exactly once, whatever is added, changed or removed between two pages.
 
-A cursor is of one list and one generation of its read model, and says so in its check, which a slip of the pen or a
-guess does not pass. The check keeps no secret: whoever takes the trouble to compute one gets a place to begin at, in a
-list that they may read from its beginning.
+A cursor belongs to one list and one generation of its read model. A check value in the cursor ties it to both, and
+catches typing errors and guesses. The check is no secret: a caller who computes one gets a place in a list that they
+may read from its beginning anyway.
 """
 
 import base64
@@ -31,7 +31,7 @@ def place_of(cursor: str, of_list: str, generation: int) -> str:
     """Read the place in a cursor.
 
     Raises:
-        Invalid: it is not one that this list has given, in the generation that serves now.
+        Invalid: the cursor is not from this list, or not from the generation that serves now.
     """
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)

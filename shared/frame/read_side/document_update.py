@@ -1,4 +1,4 @@
-"""What an event does to the documents of a read model, as data: a projection sends it, a rebuild folds it in memory."""
+"""Document updates: an event's effect on a read model, as data. A projection sends it; a rebuild folds it in memory."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +17,8 @@ class Create:
     """A document comes into being.
 
     Attributes:
-        document: it.
-        notes_times: whether it has the time at which it came to each version; not one with versions without end.
+        document: the new document.
+        notes_times: whether it keeps the time of each version; a document with endless versions does not.
     """
 
     document: Mapping[str, Any]
@@ -31,8 +31,8 @@ class Patch:
 
     Attributes:
         operations: Cosmos patch operations; more than ten are split within one batch.
-        shapes: the document's; it is changed in today's alone.
-        condition: what else must hold of the document `c`, in Cosmos SQL; nothing changes where it does not.
+        shapes: the document's shapes; the patch applies to today's shape only.
+        condition: a further condition on the document `c`, in Cosmos SQL; if it does not hold, nothing changes.
         notes_times: as in Create.
     """
 
@@ -44,19 +44,19 @@ class Patch:
 
     @property
     def when(self) -> str:
-        """All that must hold of the document, as Cosmos DB's filter."""
+        """All conditions on the document, as Cosmos DB's filter."""
         return "from c where " + " AND ".join(filter(None, [self.shapes.condition, self.condition]))
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentUpdate:
-    """What one event does to the documents of one partition, all or nothing.
+    """The changes of one event to the documents of one partition: all or none of them are made.
 
     Attributes:
         gate: the change of the document that counts the aggregate's versions.
         others: changes of further documents in the partition.
-        beside: the aggregate whose first event makes the first of `others`, if that is another aggregate: it is brought
-            from the log where it is not there yet.
+        beside: another aggregate, whose first event makes the first document of `others`. If that document is missing,
+            the projection makes it from the log first.
     """
 
     partition_key: str
@@ -66,7 +66,7 @@ class DocumentUpdate:
 
 
 def gated(gate: Create | Patch, version: int, at: datetime) -> Create | Patch:
-    """Let the gate move a document from the version before to this one, and no other, and note when, if it does so.
+    """Let the gate move a document from the previous version to this one only, and note the time if the gate does so.
 
     A document that is created has had no version yet.
     """
@@ -86,7 +86,7 @@ def gated(gate: Create | Patch, version: int, at: datetime) -> Create | Patch:
 
 
 def milliseconds(at: datetime) -> int:
-    """Write a time as documents do in `projected`, which has one for each version: since 1970, in UTC."""
+    """Write a time as in a document's `projected`, which has one for each version: milliseconds since 1970, in UTC."""
     return int(at.timestamp() * 1000)
 
 
@@ -96,9 +96,9 @@ def document_id(step: Create | Patch) -> str:
 
 
 def applied(document: dict[str, Any] | None, step: Create | Patch) -> dict[str, Any]:
-    """Do in memory what the step does in the store, to the document itself; its condition is the caller's to know.
+    """Apply a step to a document in memory, in place, as the store would; the caller checks the step's condition.
 
-    Knows the operations that projections use: set, add, remove and incr.
+    It supports the operations that projections use: set, add, remove and incr.
     """
     if isinstance(step, Create):
         return dict(step.document)
@@ -110,7 +110,7 @@ def applied(document: dict[str, Any] | None, step: Create | Patch) -> dict[str, 
 
 
 def folded(gates: Iterable[Create | Patch]) -> dict[str, Any]:
-    """Make the document that the gates of an aggregate's events make, its first one and those that followed."""
+    """Fold the gates of an aggregate's events, from the first one on, into the document."""
     document: dict[str, Any] | None = None
     for version, gate in enumerate(gates, 1):
         document = applied(document, gated(gate, version, datetime.now(UTC)))

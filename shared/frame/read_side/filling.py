@@ -1,6 +1,6 @@
 """Filling a partition: documents folded from the log, written once, together with what several aggregates share.
 
-It goes on beside live events, in any order, and can begin again: a document that is there already is left alone.
+Filling runs while live events are projected, in any order, and can be repeated: it leaves existing documents alone.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from shared.frame.read_side.partitions import Fold, History, Partitions
 from shared.frame.read_side.read_your_writes import Document, point_read
 
 BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
-"""Of one batch; Cosmos DB takes 100 operations and 2 MB."""
+"""Limits of one batch; Cosmos DB takes 100 operations and 2 MB."""
 
 _RACES = frozenset({404, 409, 412})
 
@@ -38,7 +38,7 @@ class _Member[Event]:
 async def fill_partition[Event](
     container: Container, fold: Fold[Event], partitions: Partitions[Event]
 ) -> tuple[int, int, int]:
-    """Write what is not there; tell how many documents there have to be, how many were written, of how many events."""
+    """Write missing documents; count the documents that must be there, those written, and their events."""
     partition_key = fold.partition_key
     ids = partitions.shared_ids(partition_key)
     shared = {} if fold.begins else await _shared(container, partitions, partition_key)
@@ -49,12 +49,12 @@ async def fill_partition[Event](
         while operations := _operations(fold, left, shared):
             try:
                 results = await _sent(container, operations, partition_key, alone=not ids)
-            except ResourceNotFoundError:  # not an operation of the batch: the container itself
+            except ResourceNotFoundError:  # the container itself is missing, not a document
                 raise
             except HttpResponseError as error:
                 if error.status_code not in _RACES:
                     raise
-                # a document is there already, or what is shared has changed: an event came first
+                # an event came first: a document exists already, or a shared one has changed
                 shared = await _shared(container, partitions, partition_key)
                 left = await _missing(container, fold, partitions, left)
             else:
@@ -83,7 +83,7 @@ def _operations[Event](
 async def _sent(
     container: Container, operations: Sequence[_Operation], partition_key: str, *, alone: bool
 ) -> Sequence[Document]:
-    """Carry them out, all or none, and give the documents as they are stored; `alone`: nothing is shared."""
+    """Carry out all operations or none, and give the documents as stored; `alone`: the partition shares no document."""
     match operations:
         case [("create", (document,), _)] if alone:
             await container.create_item(document, no_response=True)
@@ -102,7 +102,7 @@ async def _shared(container: Container, partitions: Partitions[Any], partition_k
 async def _missing[Event](
     container: Container, fold: Fold[Event], partitions: Partitions[Event], chunk: Sequence[_Member[Event]]
 ) -> Sequence[_Member[Event]]:
-    """Give what is not there. What is there is refreshed: it may have been made before what it shows was changed."""
+    """Give the members with missing documents, and refresh existing documents, which may show outdated values."""
 
     async def missing(member: _Member[Event]) -> _Member[Event]:
         ids = [document["id"] for document in member.documents]

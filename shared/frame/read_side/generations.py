@@ -1,9 +1,9 @@
 """Generations of a read model: while one serves, the next is filled, or the one before is kept for a roll-back.
 
-A view has two containers, which take turns. Its state is one small document, which every process reads again every few
-seconds. A switch is therefore an appointment, far enough ahead for every process to have heard of it: from one moment
-on all of them read the other container. Around that moment nothing is projected, so both containers show the same, and
-no reader sees a version go backwards.
+A view has two containers, which its generations use in turn. The view's state is one small document, and every process
+reads it again every few seconds. So a switch is scheduled for a moment in the future, when every process knows of it:
+from that moment on all of them read the other container. Around that moment nothing is projected, so both containers
+show the same, and no reader sees a version go backwards.
 """
 
 import asyncio
@@ -26,13 +26,15 @@ FRESH = 2.0
 """Seconds after which a state is read again, in the background."""
 
 TRUST = 10.0
-"""Seconds for which a process relies on a state. No change takes effect sooner: all processes know it by then."""
+"""Seconds for which a process relies on a state that it has read. No change takes effect before all processes know
+it."""
 
 AGREED_WITHIN = 2.0
-"""Seconds that agreeing on a switch may take: a store that answers late would leave others too little time to hear."""
+"""Seconds that scheduling a switch may take: after a late answer, other processes would have too little time to read
+it."""
 
 QUIET_BEFORE, QUIET_AFTER = 3.0, 1.5
-"""Seconds around a switch without projecting: what began before has ended, and clocks may differ a little."""
+"""Seconds around a switch without projecting: updates that began before have ended, and clocks may differ a little."""
 
 
 SHAPES = Shapes(
@@ -44,7 +46,7 @@ SHAPES = Shapes(
 
 
 class Served(NamedTuple):
-    """What queries read now."""
+    """The container that queries read now, and its generation."""
 
     container: Container
     generation: int
@@ -52,13 +54,13 @@ class Served(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Which generations of a view there are.
+    """The generations of a view.
 
     Attributes:
         serving: the generation that queries read.
-        standby: the one that is kept up to date beside it; None while there is none.
-        switch_at: when they change places, in seconds since 1970; None unless it is agreed.
-        etag: of the document that it was read from; None while there is none.
+        standby: another generation that projections keep up to date; None if there is none.
+        switch_at: when the two change places, in seconds since 1970; None if no switch is scheduled.
+        etag: the state document's etag; None if there is no document yet.
     """
 
     serving: int = 1
@@ -78,13 +80,13 @@ class State:
         )
 
     def at(self, now: float) -> Self:
-        """Give the state as of a time: an agreed switch whose moment has passed has happened."""
+        """Give the state as of a time: a scheduled switch takes effect at its moment."""
         if self.switch_at is None or self.standby is None or now < self.switch_at:
             return self
         return replace(self, serving=self.standby, standby=self.serving, switch_at=None)
 
     def quiet_until(self, now: float) -> float | None:
-        """Tell until when nothing may be projected; None if it may."""
+        """Tell until when nothing may be projected; None if projecting is allowed."""
         if self.switch_at is None or not self.switch_at - QUIET_BEFORE <= now < self.switch_at + QUIET_AFTER:
             return None
         return self.switch_at + QUIET_AFTER
@@ -118,15 +120,15 @@ class Generations:
         return self._read_models.container(self._names[generation % 2])
 
     async def served(self) -> Served:
-        """Tell what queries read now."""
+        """Give the container that queries read now."""
         generation = (await self._known()).at(self._clock()).serving
         return Served(self.container(generation), generation)
 
     async def written(self) -> Sequence[Container]:
-        """Tell what projections write now; around a switch, wait until it is over.
+        """Give the containers that projections write now; around a switch, wait until it is over.
 
-        The generation that takes over comes first, before the switch and after it. So it is never behind the other one,
-        however long a projection is held up between its two writes, or a reader who still asks the other one.
+        The standby comes first, before the switch and after it. So the generation that takes over is never behind the
+        other one, however long a projection pauses between its two writes.
         """
         state = await self._known()
         while (until := state.quiet_until(self._clock())) is not None:
@@ -135,11 +137,11 @@ class Generations:
         return [self.container(generation) for generation in (state.standby, state.serving) if generation is not None]
 
     async def clear_given_up(self, partition_key: str) -> None:
-        """Delete what a container that no event reaches has in a partition: it is kept for nobody."""
+        """Delete a partition's documents in the unused container, which no event reaches."""
         container = self.container((await self._stored()).serving + 1)
         with suppress(ResourceNotFoundError):  # there is no such container
             listed = [row async for row in container.query_items("SELECT * FROM c", partition_key=partition_key)]
-            # after the look: if none is kept up to date now, all that was listed is older than the next that will be
+            # read the state after listing: without a standby now, all documents listed belong to an old generation
             state = await self._stored()
             if state.standby is None and listed:
                 for document in listed:
@@ -157,9 +159,9 @@ class Generations:
         return (await self._stored()).at(self._clock())
 
     async def read_anyway(self) -> State:
-        """Read the state in whatever shape, as far as it can be made out; the first generation serves if it cannot.
+        """Read the state in any shape, as far as it can be understood; if it cannot, the first generation serves.
 
-        It is for a rebuild, which writes it anew: until then nothing at all is served.
+        It is for a rebuild, which writes the state anew; queries cannot use an unreadable state.
         """
         stored = await self._control.stored()
         if stored is None:
@@ -173,21 +175,21 @@ class Generations:
         """Replace the state that was read, and give it as it is now.
 
         Raises:
-            ControlChanged: it is no longer what was read.
+            ControlChanged: the stored state is no longer the one that was read.
         """
         content = {"serving": state.serving, "standby": state.standby, "switchAt": state.switch_at}
         return replace(state, etag=await self._control.write(content, state.etag))
 
     async def agree_on_switch(self, state: State) -> float:
-        """Agree to let the two generations change places, and tell when, in seconds since 1970.
+        """Schedule a switch of the two generations, and give its time, in seconds since 1970.
 
         Args:
-            state: what was read, and the decision rests on.
+            state: the state that was read, on which the decision is based.
 
         Raises:
             ValueError: there is no other generation.
             ControlChanged: it is no longer what was read.
-            TimeoutError: the store is slow; whether it is agreed has to be read.
+            TimeoutError: the store is slow; the state has to be read again to learn whether the switch is scheduled.
         """
         if state.standby is None:
             raise ValueError(f"{self.view} has no other generation")

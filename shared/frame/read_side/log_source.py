@@ -1,8 +1,7 @@
-"""A read model's source: it is filled from the event log, held against it, and healed, beside live events.
+"""Fills a read model from the event log, compares it with the log, and heals it, while live events are projected.
 
-What a partition has to show is the context's to say (shared/frame/read_side/partitions.py). A partition always holds
-together: documents of one aggregate and what several share are written in one batch, by the projection and by filling
-alike.
+The context says what a partition has to show (shared/frame/read_side/partitions.py). A partition is always consistent:
+the projection and filling both write the documents of an aggregate, and those that aggregates share, in one batch.
 """
 
 import asyncio
@@ -42,18 +41,19 @@ from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 logger = logging.getLogger(__name__)
 
 PAGE = BATCH_DOCUMENTS
-"""Aggregates that are folded at a time: a batch of them, if they are one partition's."""
+"""Aggregates that are folded at a time; those of one partition are written as one batch."""
 
 AT_ONCE = 8
-"""Partitions that are written at the same time, and documents that are read."""
+"""Partitions that are written, or documents that are read, at the same time."""
 
 ALL = 2**31 - 1
 
 COMPARED = 500
-"""Aggregates of a partition that are held against the log; of one that has more, what they share is not."""
+"""Aggregates of a partition that are compared with the log; if it has more, its shared documents are not compared."""
 
 TRIES = 20
-"""Looks at a busy partition before what is shared is left to the next check, and a document to the next healing."""
+"""Reads of a busy partition before its shared documents are left to the next check, or a document to the next
+healing."""
 
 EVERYTHING = "SELECT * FROM c"
 
@@ -119,7 +119,7 @@ class LogSource[Event](Source):
         return await self._read(self._sample, count)
 
     async def partition_of(self, id_: UUID) -> str | None:
-        """Name the partition of what operators know by this id."""
+        """Name the partition of the thing with this id."""
         return await self._read(self._partitions.key_of, id_)
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
@@ -134,7 +134,7 @@ class LogSource[Event](Source):
             stored, shared, at_one_moment = await self._seen_together(container, partition_key)
         else:
             stored, at_one_moment = await _chosen(container, [Place(partition_key, gate) for gate in some]), False
-        # read the log again, after the documents: it has to contain all that they show
+        # read the log after the documents, so that it has all events that they show
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
         if fold is None:
             return []
@@ -154,15 +154,15 @@ class LogSource[Event](Source):
         return found
 
     async def heal(self, container: Container, partition_key: str) -> None:
-        """Replace what is wrong, as of its version; bring it up to date; then replace what is wrong by then."""
-        await self._replace_wrong(container, partition_key)  # first: events fail on documents that are damaged
+        """Replace wrong documents at their versions, bring them up to date, then replace those that are still wrong."""
+        await self._replace_wrong(container, partition_key)  # first: events cannot be applied to damaged documents
         fold = await self._one(partition_key, ALL)
         if fold is None:
             return
         for history in fold.histories:
             id_, version = history[0].envelope.aggregate_id, history[-1].envelope.version
             await self._projection.catch_up(container, id_, fold.gate(history), partition_key, version)
-        await self._replace_wrong(container, partition_key)  # shared documents lacked what was missing
+        await self._replace_wrong(container, partition_key)  # shared documents lacked the missing events
         if self._derived is not None:
             await self._derived.heal(container, partition_key)
 
@@ -178,7 +178,7 @@ class LogSource[Event](Source):
         )
 
     async def _replaced(self, container: Container, partition_key: str) -> bool:
-        shared = await self._shared(container, partition_key)  # first, so that nothing later escapes its etag
+        shared = await self._shared(container, partition_key)  # read first, so that its etag detects every later change
         stored = await _partition(container, partition_key)
         fold = await self._one(partition_key, ALL)
         if fold is None:
@@ -203,18 +203,18 @@ class LogSource[Event](Source):
     async def _set_right(
         self, container: Container, place: Place, right: Document | None, stored: Document | None, home: str
     ) -> bool:
-        """Make a document what it has to be, and tell whether it still was what had been read."""
+        """Replace a wrong document, unless it has changed since it was read; tell whether it was replaced."""
         if right is None:
             return stored is None or await _deleted(container, place, stored)
         if stored is None:
-            if place.partition_key != home:  # those at home come with their gate, by the projection
+            if place.partition_key != home:  # documents of the home partition come with their gate
                 await container.create_item(dict(right))
             return True
         what = self._different(right, stored)
         return not what or await replaced(container, self._healed(right, stored, what), stored)
 
     def _healed(self, right: Document, stored: Document, what: str) -> dict[str, Any]:
-        """Give the right document with the stored one's times, as far as it has them, and an ETag of its own."""
+        """Give the right document with the stored one's times, where it has them, and a new ETag."""
         own = right if what == UNREADABLE else self._partitions.shapes_of(stored).read(stored)
         counter = self._partitions.counter
         healed = {**right, counter: own.get(counter, 0) + 1}
@@ -246,7 +246,7 @@ class LogSource[Event](Source):
     def _shared_gates_behind(
         self, fold: Fold[Event], stored: Mapping[Place, Document], shared: Collection[str]
     ) -> list[Difference]:
-        """Tell which aggregates have events that a shared document lacks, where that counts their versions."""
+        """Give the aggregates with events that a shared document lacks, if that document counts their versions."""
         return [
             Difference(gate.document_id, gate.partition_key, "behind")
             for history in fold.histories
@@ -257,7 +257,7 @@ class LogSource[Event](Source):
     def _as_of(
         self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[Place, Document]
     ) -> Mapping[Place, Document | None]:
-        """Give what an aggregate's documents have to be, each as of the version that it shows."""
+        """Give the right documents of the aggregates, each at the version that the stored one shows."""
         folded: dict[int, Own] = {len(history): latest}
         as_of: dict[Place, Document | None] = {}
         for place, document in latest.items():
@@ -275,7 +275,7 @@ class LogSource[Event](Source):
         return [entry for history, latest in right for entry in self._as_of(fold, history, latest, stored).items()]
 
     def _as_stored(self, fold: Fold[Event], stored: Mapping[Place, Document]) -> Sequence[History[Event]]:
-        """Give the histories of the aggregates that are there, up to the versions that they are at."""
+        """Give the histories of the aggregates that are stored, each up to its stored version."""
         return [
             history[: self._version(fold, history, gate, stored)]
             for history in fold.histories
@@ -285,7 +285,7 @@ class LogSource[Event](Source):
     def _version(
         self, fold: Fold[Event], history: History[Event], place: Place, stored: Mapping[Place, Document]
     ) -> int:
-        """Tell which version a document shows; that of the log, which it is made to show, if it cannot be read."""
+        """Give the version that a document shows; for an unreadable document, the version in the log."""
         document = stored[place]
         if "version" not in document:
             document = stored.get(Place(fold.partition_key, fold.gate(history)), document)
@@ -297,13 +297,13 @@ class LogSource[Event](Source):
         shapes = self._partitions.shapes_of(right)
         what = different(shapes, right, stored, {"projected", self._partitions.counter})
         if what is None and "projected" in right and "projected" not in shapes.read(stored):
-            return "projected"  # its times are its own, but the next event is to add one
+            return "projected"  # times differ by right, but the property must exist: the next event adds a time to it
         return what
 
     async def _seen_together(
         self, container: Container, partition_key: str
     ) -> tuple[dict[Place, Document], Mapping[str, Document], bool]:
-        """Read a partition, and tell whether what is shared belongs to the rest: no event came in between."""
+        """Read a partition, and tell whether its shared documents fit the others: no event came during the read."""
         shared = await self._shared(container, partition_key)
         for _ in range(TRIES):
             before = shared
@@ -331,7 +331,7 @@ class LogSource[Event](Source):
         return found
 
     def _sample(self, connection: sa.Connection, count: int) -> Sequence[str]:
-        starts = (uuid4(), UUID(int=0))  # behind the last one comes the first one again
+        starts = (uuid4(), UUID(int=0))  # after the last partition, continue with the first
         keys = [key for start in starts for key in self._partitions.some(connection, start, count)]
         return list(dict.fromkeys(keys))[:count]
 

@@ -1,7 +1,8 @@
-"""What an aggregate was: its document at a version or a time, folded from the nearest snapshot before it.
+"""The past of an aggregate: its document at a version or a time, folded from the nearest snapshot before it.
 
-A snapshot is a document as the fold made it on its way. Whoever folds a long way keeps some, and the next reader starts
-from there: what a read costs does not grow with the aggregate's age. Snapshots are a cache (ADR 23): every row may be
+A snapshot is an intermediate document of a fold. A reader that folds many events keeps some snapshots, and the next
+reader starts there: the cost of a read does not grow with the aggregate's age. Snapshots are a cache (ADR 23): every
+row may be
 deleted at any time. Each has the shape of its document, and snapshots in another shape are ignored.
 """
 
@@ -37,11 +38,11 @@ _EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class StillFolding(Exception):
-    """The past was not folded in time; what was is kept, and the next reader gets further."""
+    """The past was not folded in time. The snapshots made so far are kept, so the next reader gets further."""
 
 
 def snapshot_table(schema: sa.MetaData) -> sa.Table:
-    """Declare a context's snapshots; `latest` is the latest time of the events that one holds."""
+    """Declare a context's table of snapshots; `latest` is the latest time of the events in a snapshot."""
     return sa.Table(
         "snapshots",
         schema,
@@ -55,7 +56,7 @@ def snapshot_table(schema: sa.MetaData) -> sa.Table:
 
 @dataclass(slots=True)
 class _Fold:
-    """A document on its way; `events` and `characters` count what was folded since the last snapshot."""
+    """An intermediate document; `events` and `characters` count what was folded since the last snapshot."""
 
     document: dict[str, Any] | None
     version: int
@@ -66,7 +67,7 @@ class _Fold:
 
 
 class Past[Event]:
-    """The documents that one context's aggregates were."""
+    """Past documents of one context's aggregates."""
 
     def __init__(
         self, log: EventLog[Event], snapshots: sa.Table, change: Callable[[Recorded[Event]], Create | Patch], shape: int
@@ -76,8 +77,8 @@ class Past[Event]:
         Args:
             log: the context's event log.
             snapshots: where its snapshots are.
-            change: what an event does to the document.
-            shape: which shape of document `change` makes.
+            change: makes the document update of an event.
+            shape: the shape of the documents that `change` makes.
         """
         self._log = log
         self._change = change
@@ -111,7 +112,7 @@ class Past[Event]:
         Args:
             reader: reads the log.
             keeper: writes snapshots.
-            aggregate_id: whose past it is.
+            aggregate_id: the aggregate.
             version: the last event that counts.
             at: the first event after this time, and all that follow it, do not count.
             deadline: when to stop, by time.monotonic.
@@ -162,7 +163,7 @@ class Past[Event]:
         return kept
 
     def _keep(self, keeper: sa.Engine, aggregate_id: UUID, kept: Sequence[Row]) -> None:
-        """Write them if it is possible: an answer does not hang on it."""
+        """Try to write snapshots; the answer does not depend on it."""
         rows = [{"aggregate_id": aggregate_id, "shape": self._shape, **row} for row in kept]
         try:
             with UnitOfWork(keeper) as work:

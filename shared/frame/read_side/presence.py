@@ -1,4 +1,4 @@
-"""Whether what a view serves is there at all: a store that came up empty answers every query with "there is none"."""
+"""Checks that a view has any documents at all: an empty store would answer every query with "there is none"."""
 
 import asyncio
 
@@ -13,11 +13,11 @@ SECOND_LOOK = 1.0
 """Seconds after which a view that shows nothing is looked at again: its first document may be on its way."""
 
 LOOKED_AT = 20
-"""Documents whose shape is looked at: where a release has left others, it has left many."""
+"""Documents whose shape is checked: a release that leaves other shapes leaves many."""
 
 
 async def wrong_with(view: View) -> list[str]:
-    """Say what is wrong with a view as a whole, and what mends it; nothing if it is as it should be."""
+    """Describe the faults of a view as a whole, each with its remedy; nothing if there are none."""
     try:
         served = await view.generations.served()
         documents = await _first_documents(served.container)

@@ -56,10 +56,10 @@ class Projection[Event]:
             containers: where the documents are; more than one while another generation of the view is kept as well.
             engine: reaches the log; used only when there is a gap.
             log: the context's event log.
-            change: what an event does, as far as it can be told from the event alone; one request.
-            reconsider: what it does in the light of the documents that are there, when `change` did not fit them.
-            derive: writes what other partitions show of the one that an event changed, by its key; safe to repeat, for
-                it is called for events that come again as well.
+            change: makes the document update from the event alone; applying it takes one request.
+            reconsider: makes it from the event and the stored documents, when that of `change` did not fit them.
+            derive: writes the documents in other partitions that are made of the changed one, by its key. It is safe to
+            repeat, and is called for repeated events as well.
         """
         self._containers = containers
         self._reader = engine
@@ -73,7 +73,7 @@ class Projection[Event]:
 
         Raises:
             GapInLog: events are missing that the log does not have.
-            HttpResponseError: the store does not answer, or refuses for good.
+            HttpResponseError: the store does not answer, or refuses the update.
         """
         for container in await self._containers():
             await self._project(container, recorded)
@@ -89,10 +89,10 @@ class Projection[Event]:
     async def catch_up(
         self, container: Container, aggregate_id: UUID, document_id: str, partition_key: str, until: int
     ) -> None:
-        """Apply what the log has and the document lacks, up to and including version `until`.
+        """Apply the events that the document lacks from the log, up to and including version `until`.
 
         Raises:
-            GapInLog: the log does not have all of it.
+            GapInLog: the log lacks some of them.
         """
         held = await _version(container, document_id, partition_key)
         if held >= until:
@@ -132,11 +132,11 @@ class Projection[Event]:
                 await self._bring(container, change.beside, change.others[0], change.partition_key)
             elif self._reconsider is not None:
                 change = await self._reconsider(container, recorded)
-            # else its predecessor has come since: once more
+            # else its predecessor has been applied since: try again
         raise failed
 
     async def _bring(self, container: Container, aggregate_id: UUID, step: Create | Patch, partition_key: str) -> None:
-        """Let a document be there, in today's shape, that another aggregate's events change."""
+        """Make sure that another aggregate's document exists, in today's shape."""
         shapes = step.shapes if isinstance(step, Patch) else None
         if await _version(container, document_id(step), partition_key, shapes) == 0:
             await self.catch_up(container, aggregate_id, document_id(step), partition_key, until=1)
@@ -146,7 +146,7 @@ class Projection[Event]:
 
 
 async def _version(container: Container, document_id: str, partition_key: str, shapes: Shapes | None = None) -> int:
-    """Tell which version a document is at, 0 if there is none; it is in today's shape then, if its shapes are given."""
+    """Give a document's version, 0 if there is no document; with `shapes`, bring it into today's shape first."""
     if shapes is not None:
         document = await shapes.stored(container, document_id, partition_key)
         return int(document["version"]) if document else 0

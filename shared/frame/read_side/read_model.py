@@ -1,4 +1,4 @@
-"""A read model as its context declares it: how operators know it, what keeps it up to date, how far its log is."""
+"""A read model as its context declares it: its view, its projection, and the version that its log has."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.frame.read_side.rebuildable import View
 from shared.frame.sql.reading import read_from
 
 type VersionInLog = Callable[[sa.Connection, str, str], int]
-"""Tells the version to which a document can come, by its id and partition key; 0 if there is nothing to show in it."""
+"""Gives the version that the log has for a document, by its id and partition key; 0 if the log has nothing for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ type WhereRead = Callable[[str, str], ReadAt]
 
 
 class ReadModel[Event]:
-    """A read model: as operators know it, what keeps it up to date, and how far its log is."""
+    """A read model: its view for operators, its projection, and the version that its log has."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class ReadModel[Event]:
         self._version_in_log = version_in_log
 
     async def served(self) -> Served:
-        """Give what queries read now."""
+        """Give the container that queries read now."""
         return await self.view.generations.served()
 
     async def written(self) -> Sequence[Container]:
@@ -62,5 +62,5 @@ class ReadModel[Event]:
         return await self.view.generations.written()
 
     def logged(self, document_id: str, partition_key: str) -> int:
-        """Tell, on a thread, the version to which a document can come."""
+        """Give the version that the log has for a document; it runs on a thread."""
         return read_from(self.reader, lambda connection: self._version_in_log(connection, document_id, partition_key))

@@ -1,8 +1,8 @@
-"""Read your writes: a query waits for the version that a command gave, instead of the caller sleeping and hoping.
+"""Read your writes: a query waits for the version that a command answered, so that the caller need not poll.
 
-Waiting is cheap, and fair. All that wait for one document share its looks. A request has one deadline for all that it
-waits for. No caller takes more places than are left free: one has half of them at most, and leaves the next half of the
-rest. A version that the log is far from is not waited for.
+Waiting is cheap and fair. All queries that wait for one document share the reads of it. A request has one deadline for
+all its documents. A caller may take as many waiting places as are left free: the first caller at most half of all
+places, the next one half of the rest. A query does not wait for a version that is far beyond the log.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ NO_CONTAINER = 1003
 """Cosmos DB's sub-status of a 404 for a document whose container is not there."""
 
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
-"""Seconds between looks; each is twice the one before. A look is one point read, the cheapest request there is."""
+"""Seconds between two reads; each pause is twice the one before. A point read is the cheapest request there is."""
 
 TIMEOUT = 5.0
-"""Seconds that a query gives the store for one answer. Cosmos DB's SDK tries for minutes, which suits
-projections; a caller who waits for an answer is told to come back instead."""
+"""Seconds that a query gives the store for one answer. Cosmos DB's SDK would retry for minutes, which suits
+projections; a caller gets a 503 instead, and tries again."""
 
 WAITING_AT_ONCE = 64
-"""Queries of one process that may wait: half of what host.json lets in at once, so that they never keep others out."""
+"""Queries of one process that may wait: half of the requests that host.json admits, so that the others find room."""
 
 FAR = 100
-"""Versions ahead. For a version that is further ahead of the document, the log is asked; if it is as far ahead of that,
-no command has answered it, and it does not come while a query waits."""
+"""Versions ahead of a document. For a version further ahead, the query asks the log. If the version is as far ahead of
+the log too, no command has answered it, and it will not come while the query waits."""
 
 ASKED_AGAIN = 1.0
 """Seconds for which queries that wait for the same document share one answer of the log."""
 
 type Document = Mapping[str, Any]
 type Logged = Callable[[str, str], int]
-"""Tells, on a thread, which version the log has of what a document shows, by its id and partition key; 0 for none."""
+"""Gives the version that the log has for a document, by its id and partition key; 0 for none. It runs on a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,9 @@ class Wait:
     """How long one request may wait for read models.
 
     Attributes:
-        until: when it gives up, on the clock of time.monotonic.
-        caller: on whose account it waits; None: on nobody's in particular.
-        logged: tells what the log has; None if that is not known.
+        until: when the wait ends, on the clock of time.monotonic.
+        caller: whose waiting places it uses; None for no particular caller.
+        logged: gives the version in the log; None if there is no way to know it.
     """
 
     until: float
@@ -62,7 +62,7 @@ class Wait:
 
     @property
     def left(self) -> float:
-        """Seconds that are left of it."""
+        """Seconds that are left."""
         return self.until - time.monotonic()
 
 
@@ -70,7 +70,7 @@ NO_WAIT = Wait(until=0.0)
 
 
 def wait_for(seconds: float, caller: UUID | None = None, logged: Logged | None = None) -> Wait:
-    """Grant a request so many seconds from now on."""
+    """Let a request wait for so many seconds from now."""
     return Wait(time.monotonic() + seconds, caller, logged)
 
 
@@ -78,7 +78,7 @@ async def point_read(container: Container, document_id: str, partition_key: str)
     """Read one document by id and partition key; None if there is none, TimeoutError if the store takes too long.
 
     Raises:
-        ResourceNotFoundError: there is no such container, which is another thing than to have no such document.
+        ResourceNotFoundError: the container is missing, not only the document.
     """
     try:
         async with asyncio.timeout(TIMEOUT):
@@ -103,12 +103,13 @@ async def read_at_least(
         container: where it is.
         document_id: its id.
         partition_key: its partition.
-        version: what to wait for; None takes what is there.
+        version: the version to wait for; None takes the document as it is.
         wait: how long the request may wait.
         counter: the property that counts the versions.
 
     Raises:
-        Unavailable: it has not got there in time, will not, or too many wait already (503 `read-model-behind`).
+        Unavailable: the document did not reach the version in time, or cannot, or too many queries wait already (503
+        `read-model-behind`).
     """
     document = await point_read(container, document_id, partition_key)
     if version is None or _version(document, counter) >= version:
@@ -128,20 +129,20 @@ async def read_at_least(
                     while _version(document, counter) < version:
                         document = await watch.look()
             except TimeoutError:
-                if not deadline.expired():  # it was the store's
+                if not deadline.expired():  # the store's own time-out, not the request's
                     raise
                 raise _behind(document, counter, version) from None
     return document
 
 
 async def wait_for_one(container: Container, partition_key: str, after: After | None, wait: Wait) -> None:
-    """Let lists and summaries wait for one of the things that they include; raises as read_at_least."""
+    """Wait for one document that a list or a summary includes; raises as read_at_least."""
     if after is not None:
         await read_at_least(container, str(after.id), partition_key, after.version, wait)
 
 
 class _Watch:
-    """A document that requests wait for, looked at for all of them at once."""
+    """A document that several requests wait for; each read is for all of them."""
 
     def __init__(self, container: Container, document_id: str, partition_key: str) -> None:
         self.waiting = 0
@@ -154,20 +155,20 @@ class _Watch:
         self._looking = asyncio.create_task(self._look_on())
 
     def join(self) -> None:
-        """Count one more query that waits, and begin anew with short pauses between looks."""
+        """Count one more waiting query, and begin again with short pauses between reads."""
         self.waiting += 1
         self._pause = FIRST_LOOK
         self._due = min(self._due, time.monotonic() + FIRST_LOOK)
         self._sooner.set()
 
     def leave(self) -> None:
-        """Count one query less; when none waits any more, stop looking."""
+        """Count one query less; stop reading when no query waits any more."""
         self.waiting -= 1
         if not self.waiting:
             self._looking.cancel()
 
     async def look(self) -> Document | None:
-        """Give the document as the next look finds it, or raise what the look raised."""
+        """Give the result of the next read, or raise its error."""
         seen = await asyncio.shield(self._seen)
         if isinstance(seen, Exception):
             raise seen
@@ -175,7 +176,7 @@ class _Watch:
         return document
 
     async def logged(self, ask: Logged) -> int:
-        """Ask the log once for all who want to know."""
+        """Ask the log once for all waiting queries."""
         _, document_id, partition_key = self._document
         if self._asked is None or self._asked[0] + ASKED_AGAIN < time.monotonic():
             asking = asyncio.create_task(LOOKING.run(ask, document_id, partition_key))
@@ -206,7 +207,7 @@ _watches: dict[tuple[object, ...], _Watch] = {}
 
 @contextmanager
 def _place(caller: UUID | None) -> Iterator[bool]:
-    """Take a place to wait in, if there is one: no caller has more than are left free."""
+    """Take a waiting place, if there is one: a caller may have as many as are left free."""
     if _waiting[caller] >= WAITING_AT_ONCE - _waiting.total():
         yield False
         return

@@ -17,10 +17,10 @@ class Filled(NamedTuple):
     """How far a container has been filled.
 
     Attributes:
-        position: where to go on; None when all is there.
-        seen: documents that were written, or were there already.
+        position: where to continue; None when filling is complete.
+        seen: documents that were written, or existed already.
         written: documents that were written.
-        events: events that they were folded from.
+        events: the events from which these were folded.
     """
 
     position: str | None
@@ -40,11 +40,11 @@ class ChangedDocument(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A document that is not what the log makes it.
+    """A document that differs from what the log makes of it.
 
     Attributes:
-        what: in which way: `missing`, `behind`, `left over`, or the names of the properties that differ.
-        home: the partition that was compared, where the document is in another one.
+        what: how it differs: `missing`, `behind`, `left over`, or the names of the properties that differ.
+        home: the partition that was compared, if the document is in another one.
     """
 
     document_id: str
@@ -59,11 +59,11 @@ class Difference(NamedTuple):
 
 
 UNREADABLE = "shape"
-"""Reported for a document that is in a shape that this release does not read."""
+"""Reported for a document in a shape that this release cannot read."""
 
 
 def different(shapes: Shapes, right: Document, stored: Document, own: AbstractSet[str]) -> str | None:
-    """Name the properties in which a document is not what it has to be; `shape` if it cannot be read; None if it is.
+    """Name the properties in which a document is wrong; `shape` if it cannot be read; None if it is right.
 
     The properties in `own` are not compared: they tell of the document's history, not of what it shows.
     """
@@ -74,19 +74,19 @@ def different(shapes: Shapes, right: Document, stored: Document, own: AbstractSe
 
 
 class Source(Protocol):
-    """Where a view comes from: its context's event log, and what the context makes of it."""
+    """The source of a view: its context's event log, and the fold that the context defines."""
 
     async def total(self) -> int:
-        """Count the documents that the view has to have."""
+        """Count the documents that the view must have."""
 
     async def has_something_to_show(self) -> bool:
-        """Tell whether the view has to have any document at all."""
+        """Tell whether the view must have any document at all."""
 
     def shapes_of(self, document: Document) -> Shapes:
         """Tell which kind of document one of the view's is."""
 
     async def fill(self, container: Container, position: str | None) -> Filled:
-        """Write the next documents that are not there yet, each once; safe to repeat, and beside the projection."""
+        """Write the next missing documents, each once; safe to repeat, and to run beside the projection."""
 
     async def newest(self) -> int:
         """Give the sequence of the newest event; 0 if there is none."""
@@ -98,12 +98,12 @@ class Source(Protocol):
         """Choose some partition keys at random."""
 
     async def partition_of(self, id_: UUID) -> str | None:
-        """Name the partition of what operators know by this id; None if the log knows nothing of it."""
+        """Name the partition of the thing with this id; None if the log has nothing with it."""
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
-        """Compare a partition's documents with the fold of the log, and what its aggregates have in other partitions.
+        """Compare a partition's documents, and its aggregates' documents in other partitions, with the fold of the log.
 
-        What is merely on its way may be among the differences.
+        Events that are still on their way may show as differences.
         """
 
     async def heal(self, container: Container, partition_key: str) -> None:
@@ -111,16 +111,16 @@ class Source(Protocol):
 
 
 class Derived(Protocol):
-    """Documents that show in other partitions what a partition has, and are made of that alone."""
+    """Documents in other partitions that are made of one partition's documents alone."""
 
     async def write(self, container: Container, partition_key: str) -> None:
-        """Write them as the partition is by now, unless that has been done; in any order, and beside others."""
+        """Write them from the partition as it is now, unless they are up to date; in any order, and concurrently."""
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
-        """Tell which are not what the partition makes them; each is told with the key of that partition."""
+        """Give those that differ from what the partition makes of them, each with the key of that partition."""
 
     async def heal(self, container: Container, partition_key: str) -> None:
-        """Write those again that are not what the partition makes them."""
+        """Write those that differ again."""
 
 
 @dataclass(frozen=True, slots=True)

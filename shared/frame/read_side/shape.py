@@ -1,8 +1,8 @@
-"""The shape of what is stored: each document says in which it is, and what one release before wrote is still read.
+"""Shapes of stored documents: each document names its shape, and a release also reads those of the release before.
 
-A shape gets a new number when code of the one before could not read it, or could not change it. What is in the shape
-before is read by a pure upcast, as events are, and written back in today's when an event next changes it. A document in
-any other shape is refused by name, with what mends it, and is never changed by halves (ADR 25).
+A shape gets a new number when code of the previous shape could not read it, or could not change it. A document in the
+previous shape is read by a pure upcast, as events are, and written back in today's shape when an event next changes it.
+A document in any other shape is refused; the error names the remedy, and the document is never half changed (ADR 25).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.frame.read_side.container import Container, replaced
 
 FIRST = 1
-"""The shape of a document that names none: such were written before shapes had numbers."""
+"""The shape of a document that names none: it was written before shapes had numbers."""
 
 
 class UnreadableShape(Exception):
-    """What is stored is in a shape that this release does not read: another release wrote it, or it is damaged."""
+    """A stored document is in a shape that this release cannot read: another release wrote it, or it is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,9 @@ class Shapes:
     Attributes:
         what: names the kind, for people.
         today: the shape that is written.
-        mend: what to do about one that cannot be read; a sentence.
-        upcasts: by the shape that is read, what makes a document of the next one of it. The given one stays as it is.
+        mend: the remedy for an unreadable document; a sentence.
+        upcasts: by an old shape, the function that makes a document of the next shape of one. It leaves its argument
+        unchanged.
     """
 
     what: str
@@ -39,21 +40,21 @@ class Shapes:
 
     @property
     def condition(self) -> str:
-        """What holds of a document `c` in today's shape, in Cosmos SQL."""
+        """The condition that a document `c` is in today's shape, in Cosmos SQL."""
         return f"c.shape = {self.today}"
 
     def read(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Give a document in today's shape; itself if it is in that.
+        """Give a document in today's shape; the same object if it is in that already.
 
         Raises:
-            UnreadableShape: it is in none that can be read.
+            UnreadableShape: its shape cannot be read.
         """
         shape, document = stored.get("shape", FIRST), stored
         try:
             while shape != self.today:
                 document = {**self.upcasts[shape](document), "shape": shape + 1}
                 shape += 1
-        except (KeyError, TypeError, ValueError, AttributeError):  # no such shape, or not what it says
+        except (KeyError, TypeError, ValueError, AttributeError):  # an unknown shape, or content that does not fit it
             raise self.unreadable(stored.get("shape", FIRST)) from None
         return document
 
@@ -91,7 +92,7 @@ class Shapes:
         """
         try:
             while self.read(before := await container.read_item(document_id, partition_key)) is not before:
-                await replaced(container, dict(self.read(before)), before)  # or something came in between
+                await replaced(container, dict(self.read(before)), before)  # or the loop reads a concurrent change
         except ResourceNotFoundError:
             return None
         return before

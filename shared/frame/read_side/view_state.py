@@ -1,4 +1,4 @@
-"""Small documents that steer a view, or tell of it: one container for all, partitioned by the view's name."""
+"""Control documents: small documents that steer or describe a view. One container has all, by the view's name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class ControlDocument[Content]:
     """One document of one view.
 
     Attributes:
-        shapes: its own; VIEW in what mends it stands for the view's name.
-        content: reads what it says; raises KeyError, TypeError or ValueError where it says something else.
+        shapes: the document's shapes; VIEW in their remedy stands for the view's name.
+        content: parses the document; raises KeyError, TypeError or ValueError if it does not fit.
     """
 
     read_models: ReadModels
@@ -41,7 +41,7 @@ class ControlDocument[Content]:
     content: Callable[[Document], Content]
 
     async def read(self) -> Content | None:
-        """Read what it says; None while there is none.
+        """Read and parse the document; None if there is none.
 
         Raises:
             UnreadableShape: another release wrote it, or it is damaged.
@@ -50,11 +50,11 @@ class ControlDocument[Content]:
         return None if stored is None else self.said(stored)
 
     async def stored(self) -> Document | None:
-        """Read it as it is, with its `_etag`; None while there is none."""
+        """Read the document as stored, with its `_etag`; None if there is none."""
         return await point_read(self.read_models.container(CONTROL), self.name, self.view)
 
     def said(self, stored: Document) -> Content:
-        """Tell what a document says.
+        """Parse a stored document.
 
         Raises:
             UnreadableShape: another release wrote it, or it is damaged.
@@ -67,10 +67,10 @@ class ControlDocument[Content]:
             raise shapes.unreadable(f"{document['shape']}, but damaged ({type(error).__name__})") from None
 
     async def write(self, content: Mapping[str, Any], etag: str | None) -> str:
-        """Replace what was read, or create it if there was nothing; give its new etag.
+        """Replace the document that was read, or create it if there was none; give its new etag.
 
         Raises:
-            ControlChanged: it is no longer what was read.
+            ControlChanged: the stored document is no longer the one that was read.
         """
         container = self.read_models.container(CONTROL)
         document = {"id": self.name, "view": self.view, "shape": self.shapes.today, **content}

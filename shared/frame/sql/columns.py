@@ -26,7 +26,7 @@ def schema_metadata(schema: str) -> sa.MetaData:
 
 
 def every_table(tables: sa.MetaData) -> sa.Select[Any]:
-    """Look into each of a context's tables, in one request: that tells whether all are there, and can be read."""
+    """Read from each of a context's tables in one request, which fails if a table is missing or cannot be read."""
     return sa.select(
         *(
             sa.select(sa.func.count())
@@ -44,16 +44,16 @@ def text(characters: int) -> sa.Unicode:
 
 
 def exact_text(characters: int) -> sa.types.TypeEngine[str]:
-    """Hold ASCII text that is told apart by case, which Azure SQL's default collation ignores.
+    """Hold ASCII text that is compared with case, which Azure SQL's default collation ignores.
 
-    No collation of Azure SQL tells text from the same text with blanks behind it, and SQLite does: callers' text is
-    refused where it comes in: an Idempotency-Key has no blanks.
+    Azure SQL ignores trailing blanks in comparisons, whatever the collation, and SQLite does not. So callers' text with
+    blanks is refused before it gets here: an Idempotency-Key has none.
     """
     return sa.Unicode(characters).with_variant(NVARCHAR(characters, collation="Latin1_General_100_BIN2"), "mssql")
 
 
 class JsonText(sa.TypeDecorator[str]):
-    """A JSON object as text, to the letter as it was written."""
+    """A JSON object as text, stored exactly as it was written."""
 
     impl = sa.Unicode
     cache_ok = True

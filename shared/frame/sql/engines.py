@@ -21,18 +21,18 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 
 POOL_SIZE = 16
 POOL_TIMEOUT = 5
-"""Seconds that a request waits for a connection before it is told to come back later."""
+"""Seconds that a request waits for a connection before it is refused, and may be sent again."""
 
 SQLITE_BUSY_TIMEOUT = 3
-"""Seconds that a SQLite transaction waits for its turn to write; who asked tries again, or is told to."""
+"""Seconds that a SQLite transaction waits for its turn to write; then the caller tries again."""
 
 SQLITE_CACHE = 256
 """KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
 
 STATEMENT_TIMEOUT = 10
-"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver itself never gives up. A
-command gives less, as much as its deadline leaves. A server that does not answer at all is given up after three times
-as long (shared/frame/write_side/unit_of_work.py)."""
+"""Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver by itself waits for ever. A
+command's statements have only the time that is left until its deadline. A request to a server that does not answer at
+all ends after three times as long (shared/frame/write_side/unit_of_work.py)."""
 
 POOL_TIMEOUT, LOGIN_TIMEOUT = 2, 2
 """Seconds that a request to Azure SQL waits for a connection of the pool, and that a new one may take."""
@@ -42,7 +42,7 @@ CONNECTION_LIFE = 1_800
 
 
 class Token(Protocol):
-    """What a credential gives; of azure.core.credentials.AccessToken only this is needed."""
+    """An access token, as credentials give it: the part of azure.core.credentials.AccessToken that is needed."""
 
     @property
     def token(self) -> str:
@@ -70,9 +70,9 @@ def sql_engine(
             that the contexts do not wait for each other's writes, as they do not on Azure SQL.
         schemas: the schemas that its statements name.
         credential: signs in to Azure SQL; None leaves that to the URL.
-        writes: False lets SQLite refuse to; on Azure SQL that is for the credential's rights to say.
-        for_migrations: on Azure SQL, begin transactions, and give a statement as long as it takes; otherwise each
-            statement is a transaction, and a unit of work sends its own as one.
+        writes: False makes SQLite refuse writes; on Azure SQL the identity's rights decide.
+        for_migrations: on Azure SQL, begin transactions, and let a statement take as long as it needs. Otherwise each
+        statement is its own transaction, and a unit of work sends its statements as one.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -92,12 +92,12 @@ def query_engine(settings: Settings, schema: str) -> sa.Engine:
 
 
 def compact(engine: sa.Engine) -> None:
-    """Let a SQLite file forget what was deleted or replaced: it is in free pages and in the write-ahead log.
+    """Remove deleted and replaced values from a SQLite file: its free pages and write-ahead log still have them.
 
-    On Azure SQL there is nothing to do: its ghost clean-up and its log's reuse are its own (docs/privacy.md).
+    On Azure SQL there is nothing to do: it cleans up deleted rows and reuses its log by itself (docs/privacy.md).
 
     Raises:
-        sqlite3.OperationalError: others write all the time; the file is as it was.
+        sqlite3.OperationalError: other transactions kept writing; the file is unchanged.
     """
     _in_each_file(engine, "VACUUM {}", "PRAGMA {}.wal_checkpoint(TRUNCATE)")
 
@@ -137,8 +137,8 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT,
-        pool_use_lifo=True,  # a few connections do it at most times; theirs are the caches that fill
-        hide_parameters=True,  # errors are logged, and parameters are people's names and addresses
+        pool_use_lifo=True,  # most of the time a few connections are enough, and then their caches fill
+        hide_parameters=True,  # errors are logged, and parameters hold names and addresses
         connect_args={"check_same_thread": False, "isolation_level": None, "timeout": SQLITE_BUSY_TIMEOUT},
     )
 
@@ -158,7 +158,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "checkout")
     def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
-        # SQLite would go on with a file that was deleted, and what is written to it would be gone with the process
+        # SQLite goes on using a deleted file, and all writes to it would be lost with the process
         if record.info["files"] != _files(files):
             raise sa.exc.DisconnectionError("another file has the name of the database")
 
@@ -181,7 +181,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
 
 
 def _files(names: Sequence[Path]) -> list[int]:
-    """Tell which files have these names now; 0: there is none."""
+    """Give the inode numbers of these files; 0 if there is no such file."""
     return [_inode(name) for name in names]
 
 
@@ -233,7 +233,7 @@ def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool)
             withhold_values(error)
         if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) in LOST | TIMED_OUT:
             context.is_disconnect = True
-            # a slow statement tells nothing of other connections
+            # a slow statement says nothing about other connections
             context.invalidate_pool_on_disconnect = sqlstate(error) in LOST
 
     if not for_migrations:
@@ -242,7 +242,7 @@ def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool)
 
 
 def _send_each_alone(engine: sa.Engine, null: object) -> None:
-    """Let a statement be one request, with a time-out of its own and parameters that are declared."""
+    """Send each statement as one request, with its own time-out and declared parameters."""
     dialect: Any = engine.dialect
     connect = dialect.connect
     dialect.connect = lambda *address, **options: KeptCursors(connect(*address, **options), null, LOGIN_TIMEOUT)

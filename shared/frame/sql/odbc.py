@@ -1,7 +1,8 @@
-"""What Microsoft's ODBC driver sends: one request for each statement, and parameters declared as their columns are.
+"""Makes Microsoft's ODBC driver send one request for each statement, with parameters declared like their columns.
 
-The driver prepares and executes in one request, and gives a statement up in another when its cursor is closed: so
-cursors are kept. Seen on the wire with pyodbc 5.5 and driver 18.6 (tests/integration/platform/test_driver.py).
+The driver prepares and executes a statement in one request, and sends another one to unprepare it when its cursor is
+closed. So closed cursors are kept. Seen on the wire with pyodbc 5.5 and driver 18.6
+(tests/integration/platform/test_driver.py).
 """
 
 from collections import OrderedDict
@@ -13,17 +14,17 @@ KEPT = 100
 """Cursors that a connection keeps; the product has fewer statements."""
 
 MAX_WRITE = 2**30
-"""Bytes of a parameter that go with their statement; pyodbc would send more than 4,000 in a request of their own."""
+"""Bytes of a parameter that are sent with the statement; pyodbc would send longer ones than 4,000 in extra requests."""
 
 # pyodbc's numbers, which are ODBC's (sql.h, sqlext.h, msodbcsql.h); importing it needs the system's unixODBC
 _WVARCHAR, _BIGINT, _INTEGER, _BIT, _GUID, _TIMESTAMP, _DECIMAL, _BINARY = -9, -5, 4, -7, -11, 93, 3, -2
 
 
 def declared(type_: sa.types.TypeEngine[Any]) -> tuple[int, int, int]:
-    """Tell how a parameter of this type is declared: ODBC's type, its size and its decimal digits.
+    """Give the declaration of a parameter of this type: ODBC's type, size and decimal digits.
 
-    Without it the driver declares text by the length of the value, which makes a plan for each length, and asks the
-    server what a None is, which is a request more.
+    Without a declaration the driver declares text by the value's length, which makes a plan for each length, and sends
+    another request to ask the server for the type of a None.
 
     Raises:
         TypeError: no parameter has this type yet.
@@ -56,19 +57,20 @@ class KeptCursors:
 
         Args:
             connection: pyodbc's.
-            timeout: seconds for a statement that is given none, such as what SQLAlchemy asks a new server.
-            null: pyodbc's null that takes the type that was declared; for None it asks the server, whatever was.
+            timeout: seconds for statements without a time-out of their own, such as SQLAlchemy's first queries of a
+            server.
+            null: pyodbc's null, which takes the declared type; for None pyodbc asks the server all the same.
         """
         connection.maxwrite = MAX_WRITE
         own = {"connection": connection, "null": null, "default_timeout": timeout, "kept": OrderedDict(), "used": []}
         self.__dict__.update(own)
 
     def cursor(self) -> "_Cursor":
-        """Give a cursor; which one is behind it, its statement decides."""
+        """Give a cursor; it uses the kept cursor of the statement that it executes."""
         return _Cursor(self)
 
     def come_back(self) -> None:
-        """Close what was not read to its end: the driver gives the connection nothing else to do until then."""
+        """Close results that were not read to their end: the connection can do nothing else before that."""
         for cursor in list(self.used):
             cursor.close()
 
@@ -105,7 +107,7 @@ class _Cursor:
         self._sizes = sizes
 
     def execute(self, statement: str, *parameters: Any) -> Any:
-        """Execute it, prepared already if this connection has executed it before."""
+        """Execute the statement; it is prepared already if this connection has executed it before."""
         key = (statement, self.timeout)
         cursor = self._kept.pop(key, None) or self._new()
         self._cursor, self._key = cursor, key
@@ -129,7 +131,7 @@ class _Cursor:
         return self._connection.connection.cursor()
 
     def close(self) -> None:
-        """Be done: what the server has sent and nobody read is thrown away, and the cursor is kept."""
+        """Discard unread results, and keep the cursor for the next use."""
         cursor, key, self._cursor = self._cursor, self._key, None
         if cursor is None:
             return

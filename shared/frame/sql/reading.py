@@ -8,9 +8,9 @@ from shared.frame.sql.errors import is_lost
 
 
 def read_from[Result](engine: sa.Engine, question: Callable[[sa.Connection], Result]) -> Result:
-    """Ask the database something.
+    """Ask the database a question.
 
-    A connection that was lost while it lay idle is told only when it is used: then the question is asked once more.
+    If the connection turns out to have been lost while it was idle, the question is asked once more.
     """
     return again_if_lost(lambda: _ask(engine, question))
 

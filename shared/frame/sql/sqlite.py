@@ -1,4 +1,4 @@
-"""Statements as SQLite's own driver takes them: written once, for SQLAlchemy's execution costs several times theirs."""
+"""Statements compiled once for SQLite's own driver: executing them through SQLAlchemy costs several times as much."""
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -13,17 +13,17 @@ from sqlalchemy.engine.result import SimpleResultMetaData
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
 
 _KEPT_IDS = 1_024
-"""Ids of a column that are not made of their text again."""
+"""Ids of a column that are cached by their text."""
 
 type _Convert = Callable[[Any], Any]
 
 
 class Prepared:
-    """A statement's text, with what makes the driver's values of a row's.
+    """A statement's text, and the conversions of a row's values for the driver.
 
     Attributes:
-        text: what the driver gets, with a question mark for each parameter.
-        parameters: the names of these, in order.
+        text: for the driver, with a question mark for each parameter.
+        parameters: the parameters' names, in order.
     """
 
     def __init__(self, statement: sa.ClauseElement) -> None:
@@ -40,7 +40,7 @@ class Prepared:
 
 
 class Question(Prepared):
-    """A SELECT, with what makes rows of what the driver gives."""
+    """A SELECT, and the conversions of the driver's values into rows."""
 
     def __init__(self, statement: sa.Select[Any]) -> None:
         super().__init__(statement)
@@ -52,7 +52,7 @@ class Question(Prepared):
         """Ask it, and give all rows.
 
         Raises:
-            sqlite3.Error: as the driver has it.
+            sqlite3.Error: the driver's own error.
         """
         found = cursor.execute(self.text, self.bound(parameters)).fetchall()
         result: sa.Result[Any] = IteratorResult(self._names, map(self._converted, found))
@@ -72,7 +72,7 @@ def _result(type_: sa.types.TypeEngine[Any]) -> _Convert | None:
 
 @cache
 def question(statement: sa.Select[Any]) -> Question:
-    """Write one of the product's SELECTs, the first time that it is asked."""
+    """Compile one of the product's SELECTs at its first use."""
     return Question(statement)
 
 

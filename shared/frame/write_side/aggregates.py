@@ -1,4 +1,4 @@
-"""Which aggregates an event log has, and which of them changed: what read models are filled from and held against."""
+"""The aggregates of an event log, and their changes: read models are filled from these, and compared with them."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ class Length(NamedTuple):
 
 
 class LogEntry[Event](NamedTuple):
-    """Where an event is in its log, and the first event of its aggregate, which tells where that is shown."""
+    """An event's place in its log, and its aggregate's first event, which tells the document's partition."""
 
     sequence: int
     version: int
@@ -36,7 +36,7 @@ class Aggregates[Event]:
 
         Args:
             log: their log.
-            kinds: the events of the aggregates that are meant: each has these alone, or none of them.
+            kinds: the events of the chosen aggregates: an aggregate has only these, or none of them.
         """
         self.log = log
         table, first = log.table, log.table.alias("first")

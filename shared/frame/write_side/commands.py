@@ -1,4 +1,4 @@
-"""How a command is carried out: one unit of work, tried again when it lost a race, and never carried out twice."""
+"""Carries out commands: each in one unit of work, again if it lost a race, and never twice."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Pauses(TypedDict):
 
 
 DEADLINE = 10.0
-"""Seconds that a command is tried for: no request to the database is under way after them."""
+"""Seconds for which a command is tried; after them no request of it to the database is under way."""
 
 
 PAUSES: Pauses = {"wait_initial": 0.01, "wait_max": 0.5, "wait_jitter": 0.02}
@@ -54,9 +54,9 @@ class WriteSide:
 
         Args:
             engine: the context's engine.
-            log: its event log, which knows the commands that were accepted.
+            log: its event log, which also records the accepted commands.
             committed: called after each commit; wakes the publisher.
-            lines: where commands on the same aggregate stand in line; new ones by default.
+            lines: the waiting lines of commands on the same aggregate; new ones by default.
         """
         self._engine = engine
         self._log = log
@@ -69,14 +69,14 @@ class WriteSide:
         command: Command,
         metadata: Metadata,
     ) -> Accepted:
-        """Carry the command out, or give its first answer again if that has been done.
+        """Carry the command out; if it was accepted before, give its first answer again.
 
         Raises:
             Refusal: the command is refused, and has changed nothing.
             KeyReused: another command was accepted under this key.
-            LostRace: others won until the deadline; nothing has changed.
-            OutOfTime: the deadline came before the database had answered; nothing is known to have changed.
-            sqlalchemy.exc.DBAPIError: the database did not answer, or not well, until the deadline.
+            LostRace: other commands won every race until the deadline; nothing has changed.
+            OutOfTime: the deadline came before the database answered; as far as is known, nothing has changed.
+            sqlalchemy.exc.DBAPIError: the database did not answer, or failed, until the deadline.
         """
         return telemetry.command(
             type(command).__name__, metadata, lambda traced: self._carry_out(handler, command, traced)
@@ -88,13 +88,13 @@ class WriteSide:
         handler: Callable[Concatenate[Recorded[Event], Repositories], None],
         recorded: Recorded[Event],
     ) -> None:
-        """Let a handler take another context's event in, once, and publish the events that it leaves.
+        """Let a handler consume another context's event, once, and publish the events that follow.
 
-        What it writes, its own events and the note of the event are one transaction.
+        The handler's writes, its events and the inbox's record are one transaction.
 
         Raises:
-            LostRace: others won until the deadline; nothing has changed.
-            Exception: what the handler or the commit raises; nothing has changed.
+            LostRace: other work won every race until the deadline; nothing has changed.
+            Exception: the handler or the commit failed; nothing has changed.
         """
         leaves_events = False
 
@@ -121,8 +121,8 @@ class WriteSide:
                     accepted = handler(command, *arguments_for(handler, work, metadata))
                     work.commit()
                 except (Refusal, LostRace) as error:
-                    # A retry of an accepted command ends here: what it asks for has been done, so the rules refuse
-                    # it or the log's unique key does. Looking only now spares every other command the look.
+                    # A retry of an accepted command ends here: its change has been made, so the rules refuse it, or the
+                    # log's unique key does. Looking for the key only now spares all other commands the query.
                     first = self._first_answer(work, metadata, error)
                     if first is not None:
                         return first
@@ -136,7 +136,7 @@ class WriteSide:
             first = self._log.first_answer(work.conflicting())
         except OutOfTime:
             if isinstance(error, Refusal):
-                raise  # an earlier try may have been accepted, and a refusal would be wrong
+                raise  # an earlier try may have been accepted, so a refusal could be false
             return None
         if first is None:
             return None

@@ -1,7 +1,8 @@
-"""A limit on how much is done at the same time: as much as the database has connections for.
+"""A limit on concurrent work: as many pieces as the database has connections for.
 
-Work above the limit waits for a few seconds; then it is refused, has changed nothing, and the caller may send it again.
-In a longer queue, callers would have given up and sent their commands again before the first ones had their turn.
+Work above the limit waits for a few seconds. Then it is refused without having changed anything, and the caller may
+send it again. In a longer queue, callers would give up and send their commands again before the first ones had their
+turn.
 """
 
 import asyncio
@@ -16,14 +17,14 @@ from shared.frame.sql.engines import POOL_SIZE
 from shared.kernel.refusals import Unavailable
 
 AT_ONCE = POOL_SIZE - 4
-"""Commands under way in one process; the other connections are the relay's, the projections' and the health checks'."""
+"""Commands under way in one process; the relay, the projections and the health checks use the other connections."""
 
 MAX_WAIT = 5.0
 """Seconds that a command waits for its turn."""
 
 
 class ConcurrencyLimit:
-    """So many pieces of work at once, each on a thread."""
+    """A limit on the pieces of work that run at once, each on a thread."""
 
     def __init__(self, at_once: int = AT_ONCE, max_wait: float = MAX_WAIT, kind: str = "commands") -> None:
         self._free = asyncio.Semaphore(at_once)
@@ -36,11 +37,11 @@ class ConcurrencyLimit:
 
         Args:
             work: what to do.
-            max_wait: seconds that it waits for its turn, if they are not as many as for all others.
+            max_wait: seconds that it waits for its turn; by default as long as all other work.
 
         Raises:
-            Unavailable: it has not had its turn in time, and has not begun (503 `overloaded`).
-            Exception: what the work raises.
+            Unavailable: the work did not have its turn in time, and has not begun (503 `overloaded`).
+            Exception: the work failed.
         """
         try:
             async with asyncio.timeout(self._max_wait if max_wait is None else max_wait):
@@ -49,7 +50,7 @@ class ConcurrencyLimit:
             raise self._overloaded() from None
         loop = asyncio.get_running_loop()
         running = self._threads.submit(copy_context().run, work)
-        # only when the work has ended, even if its caller is gone: until then it has a thread and a connection
+        # released only when the work has ended, even if its caller is gone: it still has a thread and a connection
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
         return await asyncio.wrap_future(running)
 
@@ -60,8 +61,8 @@ class ConcurrencyLimit:
 class FairConcurrencyLimit(ConcurrencyLimit):
     """A limit under which each caller has one piece of work at a time, and a share of the places to wait in.
 
-    A caller may take as many places as are left free: the first caller half of them, the next one half of the rest, and
-    so on. Work that finds no place is refused at once, so that it does not take up a request of the host either.
+    A caller may take as many waiting places as are left free: the first caller half of them, the next one half of the
+    rest, and so on. Work that finds no place is refused at once, so that it does not use one of the host's requests.
     """
 
     def __init__(self, at_once: int, places: int, max_wait: float = MAX_WAIT, kind: str = "commands") -> None:
@@ -74,8 +75,8 @@ class FairConcurrencyLimit(ConcurrencyLimit):
         """Do the work when it is this caller's turn.
 
         Raises:
-            Unavailable: the caller has all the places that it may have, or has not had its turn (503 `overloaded`).
-            Exception: what the work raises.
+            Unavailable: the caller has no place left, or did not have its turn in time (503 `overloaded`).
+            Exception: the work failed.
         """
         if self._here[caller] >= self._places - self._here.total():
             raise self._overloaded()

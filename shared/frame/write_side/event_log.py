@@ -1,7 +1,7 @@
 """The event log: one append-only table per context, written in the command's own transaction.
 
-It is the audit trail, the source that read models are rebuilt from, the outbox that the relay publishes from, and the
-record that makes commands idempotent: what a command answered follows from the events it left.
+It is the audit trail, the source of rebuilt read models, the outbox that the relay publishes from, and the record that
+makes commands idempotent: a command's answer follows from its events.
 """
 
 import json
@@ -36,7 +36,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
     table = sa.Table(
         "event_log",
         schema,
-        # commits may become visible out of this column's order: it sorts, it is no cursor
+        # transactions may become visible out of this column's order: it sorts events, but is no cursor
         sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
         sa.Column("event_id", sa.Uuid, nullable=False),
         sa.Column("aggregate_id", sa.Uuid, nullable=False),
@@ -101,8 +101,8 @@ def _statements(log: sa.Table) -> Statements:
                 head.c.claimed_until < sa.bindparam("now", type_=UtcDateTime),
                 head.c.claimed_until > sa.bindparam("at_most", type_=UtcDateTime),
             ),
-            # an aggregate's events are published in order, so the oldest is the one whose predecessor is; one that
-            # this statement's snapshot does not show yet is none
+            # an aggregate's events are published in order, so its oldest unpublished event is the one whose predecessor
+            # is published; a predecessor that this statement's snapshot does not show yet does not count
             sa.or_(
                 head.c.aggregate_version == sa.literal_column("1"),
                 sa.exists().where(
@@ -139,7 +139,7 @@ DECLARE @rows NVARCHAR(MAX) = :rows;
 {release.tsql("released")}"""
     return Statements(
         append=insert(log),
-        # the one statement that changes what was written: the log is append-only but for it (ADR 34)
+        # the only statement that changes an event: apart from it the log is append-only (ADR 34)
         erase=Write(
             sa.update(log)
             .where(log.c.sequence == sa.bindparam("at_sequence", type_=log.c.sequence.type))
@@ -187,7 +187,7 @@ DECLARE @rows NVARCHAR(MAX) = :rows;
         .columns(sa.column("nothing")),  # or types are not declared
         mark_published=mark_published,
         release=release,
-        # both by the index of what is unpublished, however long the outbox is
+        # both use the index of unpublished events, however long the outbox is
         unpublished=sa.select(
             sa.select(sa.func.count()).where(waiting.c.published_at.is_(None)).scalar_subquery().label("events"),
             oldest.c.occurred_at,
@@ -206,7 +206,7 @@ def _columns(log: sa.Table) -> str:
 
 
 def _claimed(log: sa.Table) -> sa.TextualSelect:
-    """Read on SQLite what is claimed, and what follows it in the same aggregates."""
+    """On SQLite: read the claimed events, and later ones of the same aggregates."""
     return sa.text(f"""\
 SELECT {_columns(log)} FROM {log.fullname} AS events JOIN json_each(:heads) AS head
 ON events.aggregate_id = head.value ->> 0 AND events.aggregate_version >= head.value ->> 1
@@ -214,7 +214,7 @@ ORDER BY events.sequence""").columns(*log.c)  # noqa: S608  # the table's own na
 
 
 def _claim_at_once(log: sa.Table, settling: str, claim: sa.Update) -> sa.TextualSelect:
-    """Settle, claim and read in one request of Azure SQL, alike."""
+    """On Azure SQL: settle, claim and read in one request."""
     claiming, parameters = written(claim)
     output = "OUTPUT inserted.aggregate_id, inserted.aggregate_version"
     text = f"""\
@@ -229,7 +229,7 @@ ORDER BY events.sequence;"""  # noqa: S608  # as above
 
 @dataclass(frozen=True, slots=True)
 class Entry[Event]:
-    """An event as the log has it, and when Service Bus had it; None if that is still to come."""
+    """An event in the log, and when it was published; None if it is unpublished."""
 
     recorded: Recorded[Event]
     published_at: datetime | None
@@ -237,12 +237,12 @@ class Entry[Event]:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of events that were claimed.
+    """The outcome of sending claimed events.
 
     Attributes:
-        published: the sequences of those that Service Bus has.
-        at: when it had them.
-        released: the sequences of aggregates' first events that could not be sent, and when to try them again.
+        published: the sequences of the events that Service Bus has accepted.
+        at: when it accepted them.
+        released: for each aggregate whose events could not be sent, its first event's sequence, and when to try again.
     """
 
     published: Sequence[int] = ()
@@ -262,7 +262,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
-    """What a keyed command answered when it was accepted."""
+    """The answer of a command with an idempotency key, when it was accepted."""
 
     fingerprint: bytes
     accepted: Accepted
@@ -279,9 +279,9 @@ class EventLog[Event]:
     def append(
         self, work: UnitOfWork, aggregate_id: UUID, after: int, events: Iterable[Event], metadata: Metadata
     ) -> None:
-        """Have the events added that bring an aggregate on from version `after`.
+        """Add events to an aggregate at version `after` when the unit of work commits.
 
-        A command that changes several aggregates answers for the first one whose events are added.
+        A command that changes several aggregates answers with the first one whose events are added.
 
         Committing raises LostRace if another command has made one of these versions, or has used the same key.
         """
@@ -308,13 +308,13 @@ class EventLog[Event]:
         work.write(self.statements.append, rows)
 
     def erase(self, work: UnitOfWork, aggregate_id: UUID, until: int) -> None:
-        """Have what an aggregate's events up to a version say of a person replaced, for good.
+        """Replace the personal fields of events up to a version, for good, when the unit of work commits.
 
-        Their versions, types, times and all that is not marked as personal stay. The fingerprints of their commands are
-        made of what the commands said, so they go too: a retry under the same key is then another command.
+        Versions, types, times and all other fields stay. The commands' fingerprints are hashes of personal content, so
+        they are removed: a retry under the same key is then another command.
 
         Raises:
-            UnknownEventType: one was written by a newer release.
+            UnknownEventType: a newer release wrote one of the events.
         """
         found = work.read(self.statements.history, {"id": aggregate_id, "after": 0, "until": until})
         rows = [
@@ -340,12 +340,12 @@ class EventLog[Event]:
     def entries(
         self, connection: sa.Connection, aggregate_id: UUID, after: int = 0, until: int = 2**62
     ) -> Sequence[Entry[Event]]:
-        """Read the same, with when each was published."""
+        """Read the same events, each with the time of its publication."""
         rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until}).all()
         return [Entry(self.codec.open(envelope_of(row)), row.published_at) for row in rows]
 
     def envelope(self, connection: sa.Connection, aggregate_id: UUID, version: int) -> Envelope | None:
-        """Read one event, still closed; None if the log has none there."""
+        """Read one event with its payload still encoded; None if there is none."""
         place = {"id": aggregate_id, "after": version - 1, "until": version}
         row = connection.execute(self.statements.history, place).one_or_none()
         return None if row is None else envelope_of(row)
@@ -370,7 +370,7 @@ class EventLog[Event]:
         return self.statements.first_of_command, {"command": command_id}
 
     def first_answer(self, found: Sequence[sa.Row[Any]]) -> FirstAnswer | None:
-        """Tell what the command answered that `first_of` has found."""
+        """Give the answer of the command that `first_of` has found."""
         if not found:
             return None
         [row] = found
@@ -379,22 +379,22 @@ class EventLog[Event]:
     def claim(
         self, connection: sa.Connection, now: datetime, until: datetime, most: int, settled: Settled | None = None
     ) -> Sequence[tuple[int, Envelope]]:
-        """Take unpublished events for publishing, with their sequence, in order; nobody else gets them until `until`.
+        """Claim unpublished events, with their sequences, in order; no other relay gets them until `until`.
 
-        The oldest unpublished event of an aggregate stands for all of it: only whoever holds that one may publish the
-        aggregate, and a later event becomes the oldest only when those before it are marked. So two relays never
-        send one aggregate's events in the wrong order.
+        A claim on the oldest unpublished event of an aggregate counts for the whole aggregate: only the relay that
+        holds it may publish the aggregate's events. A later event becomes the oldest only when those before it are
+        marked as published. So two relays never send an aggregate's events in the wrong order.
 
-        A claim that is dated further ahead than a claim can be, and clocks may differ by as much again, was made by a
-        clock that is wrong, and counts as none: whoever made it may be gone. If it is not, both send the same events in
-        the same order, and Service Bus drops those that it has.
+        A claim may end at most twice a claim's duration ahead, which allows for clocks that differ. One that ends later
+        was made with a wrong clock, and is ignored, because its relay may be gone. If that relay still runs, both send
+        the same events in the same order, and Service Bus drops the duplicates.
 
         Args:
             connection: of a transaction.
             now: the time.
             until: when the claim ends.
-            most: aggregates that are claimed.
-            settled: what became of those that were claimed before; it is noted first, in the same request.
+            most: aggregates to claim at most.
+            settled: the outcome of the previous claim; it is recorded first, in the same request.
         """
         settled = settled or Settled()
         times = {"now": now, "until": until, "at_most": until + (until - now), "most": most}
@@ -409,7 +409,7 @@ class EventLog[Event]:
         return [(row.sequence, envelope_of(row)) for row in rows]
 
     def settle(self, connection: sa.Connection, settled: Settled) -> None:
-        """Note what became of events that were claimed."""
+        """Record the outcome of sending claimed events."""
         if connection.dialect.name == "mssql":
             connection.execute(self.statements.settle_at_once, {"rows": self._settling(settled)}).close()
             return
@@ -423,7 +423,7 @@ class EventLog[Event]:
         return f'{{"published":{published},"released":{released}}}'
 
     def unpublished(self, connection: sa.Connection) -> tuple[int, datetime | None]:
-        """Tell how many events the outbox holds, and when the oldest of them occurred."""
+        """Count the unpublished events, and give the time at which the oldest of them occurred."""
         row = connection.execute(self.statements.unpublished).one_or_none()
         return (0, None) if row is None else (row.events, row.occurred_at)
 

@@ -1,6 +1,7 @@
-"""What a handler's signature says: the input that it decides on, the repositories that it needs, what it answers.
+"""Reads handlers' signatures: the input, the repositories that the handler needs, and its answer.
 
-A context may have several kinds of aggregates in one log. No list says which command is about which: a handler does.
+A context may have several kinds of aggregates in one log. The handler's parameters say which of them a command is
+about.
 """
 
 import inspect
@@ -13,7 +14,7 @@ from shared.frame.write_side.unit_of_work import UnitOfWork
 
 
 def arguments_for(handler: Callable[..., Any], work: UnitOfWork, metadata: Metadata) -> Sequence[Any]:
-    """Make what a handler gets behind its first argument: the unit of work itself, or repositories bound to it."""
+    """Make a handler's arguments after the first one: the unit of work itself, or repositories bound to it."""
     return [work if kind is UnitOfWork else kind(work, metadata) for kind in _kinds(handler)[1:]]
 
 
@@ -23,7 +24,7 @@ def input_of(handler: Callable[..., Any], position: int = 0) -> Any:
 
 
 def answer_of(handler: Callable[..., Any]) -> Any:
-    """Give the class of what a query's handler answers: without its ETag, if it gives one."""
+    """Give the class of a query handler's answer; if the handler also gives an ETag, without that."""
     answer = _signature(_function(handler)).return_annotation
     return get_args(answer)[0] if get_args(answer) else answer
 

@@ -1,7 +1,7 @@
 """An export of all events of one owner, context by context, in pages.
 
-A place names how far a reader has come. It does not name what to read next: for each page, the contexts say anew which
-aggregates are the owner's, so that no forged place leads to the data of anybody else.
+A place tells how far a reader has come, and not what to read next. For each page, the contexts find the owner's
+aggregates again, so a forged place cannot lead to another owner's data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,30 +18,30 @@ from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 from shared.kernel.refusals import InputError, Invalid
 
 MOST, CHARACTERS = 500, 1_000_000
-"""Of events, and of their payloads, in one page; a page has one event at least."""
+"""Events, and bytes of payloads, in one page; a page has at least one event."""
 
 AT_ONCE = 50
 """Events that are read at once: of those with a hundred lines, 5 MB."""
 
 PLACE = "^[a-z][a-z0-9_]{0,29}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
-"""What `Place` writes; a context's name has at most thirty characters."""
+"""The format of a `Place` as text; a context's name has at most thirty characters."""
 
 type AggregatesOf = Callable[[sa.Connection, UUID, UUID], Sequence[UUID]]
-"""Gives the next of an owner's aggregates, behind an id, in the order that the database gives ids; none at the end."""
+"""Gives the next ids of an owner's aggregates after an id, in the database's order of ids; nothing at the end."""
 
 _NONE = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Where a context keeps what belongs to owners.
+    """A context's data of owners.
 
     Attributes:
         context: the context's name.
         log: its event log.
-        reader: reads it.
-        aggregates: finds those of an owner.
-        busy: tells whether anything of an owner's is under way.
+        reader: reads the log.
+        aggregates: finds an owner's aggregates.
+        busy: tells whether work for an owner is under way.
     """
 
     context: str
@@ -53,13 +53,13 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a page ended.
+    """The place where a page ended.
 
     Attributes:
-        context: in which context's log.
+        context: the context whose log was read last.
         done: the last aggregate that was read to its end.
-        begun: the one that was read in part.
-        version: how far.
+        begun: the aggregate that was read in part.
+        version: the last version of it that was read.
     """
 
     context: str
@@ -69,7 +69,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `str` wrote, which is PLACE."""
+        """Parse the text that `str` made; it has the format PLACE."""
         context, done, begun, version = text.split("/")
         return cls(context, UUID(done), UUID(begun), int(version))
 
@@ -79,14 +79,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class HeldEvent:
-    """An event, and in which context's log it is."""
+    """An event, and the context whose log has it."""
 
     context: str
     recorded: Recorded[Any]
 
 
 def is_busy(held: Sequence[Held], owner_id: UUID) -> bool:
-    """Tell whether anything of an owner's is under way, in any context."""
+    """Tell whether work for an owner is under way in any context."""
 
     def is_busy_in(each: Held) -> bool:
         busy = each.busy
@@ -98,10 +98,10 @@ def is_busy(held: Sequence[Held], owner_id: UUID) -> bool:
 def page_of(
     held: Sequence[Held], owner_id: UUID, after: Place | None, most: int
 ) -> tuple[list[HeldEvent], Place | None]:
-    """Read the next events of an owner, and where they end; None: there are no more.
+    """Read the next events of an owner, and give the place where they end; None if there are no more.
 
     Raises:
-        Invalid: the place is in a context that holds nothing of owners.
+        Invalid: the place names a context that holds no data of owners.
     """
     if after is not None and after.context not in {each.context for each in held}:
         wrong = "should be the `next` of a page of this very list"
@@ -118,7 +118,7 @@ def page_of(
 
 
 def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent, Place]]:
-    """Read an owner's events one after the other, with the place behind each."""
+    """Read an owner's events one after the other, each with the place after it."""
     start = 0 if after is None else [each.context for each in held].index(after.context)
     for number, each in enumerate(held[start:]):
         place = after if after is not None and number == 0 else Place(each.context)

@@ -1,4 +1,4 @@
-"""The inbox: which events a consumer that changes SQL has consumed, written in the transaction of that change."""
+"""The inbox: the record of consumed events, written in the same transaction as the consumer's changes."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,7 +25,7 @@ def inbox_table(schema: sa.MetaData) -> sa.Table:
 
 
 class AlreadyConsumed(Exception):
-    """The event was consumed before: its consumer changes nothing again."""
+    """The event was consumed before, so its consumer must not change anything again."""
 
 
 class Inbox:
@@ -38,7 +38,7 @@ class Inbox:
         self.received = sa.select(table.c.event_id, table.c.received_at).where(in_ids(table.c.event_id, "ids"))
 
     def receive(self, work: UnitOfWork, event_id: UUID) -> None:
-        """Have an event noted as consumed. Committing raises AlreadyConsumed if it is."""
+        """Record an event as consumed; committing raises AlreadyConsumed if it is recorded already."""
         row = {"event_id": event_id, "received_at": datetime.now(UTC)}
         work.write(self.record, [row], otherwise=AlreadyConsumed())
 
@@ -49,13 +49,13 @@ class Inbox:
         handler: Callable[[Recorded[Event], UnitOfWork], None],
         lines: Lines | None = None,
     ) -> None:
-        """Let a handler take one event in, once: what it writes and the note of the event are one transaction.
+        """Let a handler consume an event once: its writes and the record of the event are one transaction.
 
-        A repeated event is told from a first one by the commit. A handler may refuse before that what it has done
-        already: so the inbox is asked then.
+        The commit detects a repeated event. A handler may refuse a repeated event before the commit, because its change
+        has been made already; so after a refusal the inbox is asked.
 
         Raises:
-            Exception: what the handler or the commit raises; nothing has changed.
+            Exception: the handler or the commit failed; nothing has changed.
         """
         with UnitOfWork(engine, lines=lines) as work, suppress(AlreadyConsumed):
             event_id = recorded.envelope.event_id
@@ -70,7 +70,7 @@ class Inbox:
 
 
 def caused_by(envelope: Envelope) -> Metadata:
-    """Give what the events carry that follow from an event: its conversation, and itself as their cause."""
+    """Give the metadata of events that follow from an event: its correlation id, and itself as their cause."""
     event_id = str(envelope.event_id)
     return Metadata(
         command_id=event_id,

@@ -1,4 +1,4 @@
-"""Kinds of events: which of a log's events a read model shows."""
+"""Kinds of events: they choose the events of a log that a read model shows."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """Some kinds of events, by the names of their classes: these, or all but these.
+    """Kinds of events by the names of their classes: only these, or all but these.
 
     Kinds that a newer release adds are among `all_but`. A read model that does not show them is reported as behind.
     """
@@ -18,19 +18,19 @@ class Kinds:
 
     @classmethod
     def only(cls, *kinds: type[Any]) -> Self:
-        """Mean these."""
+        """Choose only these."""
         return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=False)
 
     @classmethod
     def all_but(cls, *kinds: type[Any]) -> Self:
-        """Mean all but these."""
+        """Choose all but these."""
         return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=True)
 
     def __contains__(self, name: str) -> bool:
         return (name in self.names) is not self.are_left_out
 
     def conditions(self, type_: sa.ColumnElement[str]) -> tuple[sa.ColumnElement[bool], ...]:
-        """Write that the type in a column is meant; nothing where all are."""
+        """Make the condition that the type in a column is chosen; none if all types are."""
         if not self.names and self.are_left_out:
             return ()
         names: list[sa.ColumnElement[str]] = [

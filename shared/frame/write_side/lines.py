@@ -1,4 +1,4 @@
-"""Lines: work of one process on the same aggregate is done one after the other, first come, first served."""
+"""Waiting lines: a process works on the same aggregate one command after the other, first come, first served."""
 
 import threading
 from collections import deque

@@ -1,4 +1,4 @@
-"""Looking for events in a log by what an operator has in hand; of what events say, nothing is read."""
+"""Searches a log for events by the ids that an operator may have; it reads no payloads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ SHOWN = (
     "actor",
     "published_at",
 )
-"""The columns that a search shows. Not the payload: what an event says may be a person's."""
+"""The columns that a search reads. The payload is not among them: it may have personal data."""
 
 NEARBY = 2_000
 """Sequences on each side of a command's first event among which its others are: they come in one INSERT, in an order
@@ -32,11 +32,11 @@ that Azure SQL chooses, and other commands write at the same time."""
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An event, without what it says.
+    """An event without its payload.
 
     Attributes:
         sequence: its place in its log.
-        published_at: when Service Bus had it; None if that is still to come.
+        published_at: when it was published; None if it is unpublished.
     """
 
     sequence: int
@@ -73,7 +73,7 @@ def of_aggregate(log: sa.Table) -> sa.Select[Any]:
 
 
 def of_command(log: sa.Table) -> sa.Select[Any]:
-    """Find a command's events, of whatever aggregates: the first one by its index, the others near that."""
+    """Find a command's events of all aggregates: the first one by its index, the others near it."""
     command = sa.bindparam("command", type_=exact_text(255))
     first = log.alias("first")
     begins = (

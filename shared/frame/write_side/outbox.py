@@ -1,4 +1,4 @@
-"""One context's way out: its relay, and the publisher that commits wake."""
+"""One context's outbox: its relay, and the publisher that runs the relay after commits."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Outbox:
-    """Publishes a context's events to its topic; connects when it first has something to publish."""
+    """Publishes a context's events to its topic; connects when the first event is to be published."""
 
     def __init__(self, settings: Settings, engine: sa.Engine, log: EventLog[Any], context: str, topic: str) -> None:
         self._settings = settings
@@ -30,13 +30,13 @@ class Outbox:
         self._connecting = threading.Lock()
 
     def publish(self) -> int:
-        """Send everything that is unpublished; see Relay.run."""
+        """Publish all unpublished events; see Relay.run."""
         with self._connecting:  # the timer and the first commit may come at the same time
             relay = self._relay
         return relay.run()
 
     def sweep(self) -> None:
-        """Send what was left behind, as the timer does, and tell what is left now; an outage is waited out."""
+        """Publish what earlier runs have left, for the timer, and record what is left now; an outage is no error."""
         try:
             left = self.publish()
         except TopicUnreachable as error:
@@ -47,12 +47,12 @@ class Outbox:
         telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
 
     def wake(self) -> None:
-        """Send it soon, on another thread."""
+        """Publish soon, on another thread."""
         self._publisher.wake()
 
     @cached_property
     def _relay(self) -> Relay[Any]:
-        # azure-servicebus comes with it, which a cold start need not wait for
+        # this imports azure-servicebus, for which a cold start need not wait
         from shared.frame.messaging.topics import ServiceBusTopic  # noqa: PLC0415
 
         return Relay(self._engine, self._log, ServiceBusTopic(self._settings, self._topic, self._context))

@@ -1,4 +1,4 @@
-"""Published events made whole again: messages leave out what events say of a person, and the log has it (ADR 34)."""
+"""Restores the personal fields of published events: messages leave them out, and the log has them (ADR 34)."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,26 +13,26 @@ from shared.frame.write_side.event_log import EventLog
 
 
 class NotInLog(Exception):
-    """A message is of an event that its context's log does not have: the database was restored to before it, say."""
+    """The log lacks the event of a message; the database may have been restored to an earlier time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where the events of a topic can be read once more.
+    """The log of a topic's events.
 
     Attributes:
-        log: the log that they are in.
-        reader: reads it.
+        log: the log.
+        reader: reads the log.
     """
 
     log: EventLog[Any]
     reader: sa.Engine
 
     async def whole[Event](self, received: Recorded[Event], codec: EventCodec[Event]) -> Recorded[Event]:
-        """Read from the log what a received event says of a person.
+        """Read a received event's personal fields from the log.
 
-        Messages of earlier releases say it too, and it is not used: a dead letter that is replayed years later must not
-        bring back what was erased.
+        Messages of earlier releases have these fields too, but they are not used: a dead letter that is replayed years
+        later must not bring erased data back.
 
         Raises:
             NotInLog: the log has no such event.

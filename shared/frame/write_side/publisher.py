@@ -1,4 +1,4 @@
-"""Publishes right after a commit, off the request's path; what it misses, the timer's relay sends."""
+"""Publishes right after a commit, off the request's path; the timer's relay sends what the publisher misses."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ class Publisher:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Tell that something was committed; returns at once."""
+        """Tell the publisher that something was committed; returns at once."""
         self._woken.set()
         if self._thread is None:
             with self._starting:
@@ -45,7 +45,7 @@ class Publisher:
                 failing = False
             except Exception as error:
                 if not failing:
-                    # once an outage, not once a commit
+                    # log once for an outage, not once for each commit
                     known = isinstance(error, TopicUnreachable)
                     logger.warning("%s: publishing waits: %s", self._name, error, exc_info=not known)
                 failing = True

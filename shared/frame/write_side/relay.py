@@ -1,4 +1,4 @@
-"""The relay: publishes what the outbox holds, in order, without ever giving an event up."""
+"""The relay: publishes the outbox's events in order, and never gives an event up."""
 
 import logging
 from collections import defaultdict
@@ -19,36 +19,36 @@ from shared.frame.write_side.event_log import EventLog, Settled
 logger = logging.getLogger(__name__)
 
 CLAIM = timedelta(seconds=20)
-"""How long a relay may take over what it claimed before another one takes it for dead. A claim that ran out early costs
-duplicates, which Service Bus drops by message id, never a loss."""
+"""How long a claim of a relay lasts; after that another relay takes its events over. If the first relay is still alive,
+events are sent twice, and Service Bus drops the duplicates by message id; nothing is lost."""
 
 SETBACK = timedelta(seconds=10)
-"""When an aggregate whose events could not be sent is tried again."""
+"""The pause before an aggregate is tried again whose events could not be sent."""
 
 HEADS = 100
 """Aggregates claimed at a time."""
 
 WITHHELD = "withheld"
-"""Stands in messages in the place of what an event says of a person: no message can be edited, and a dead letter never
-expires. Who needs it reads it from the log, where it may be erased by then (ADR 34)."""
+"""Replaces personal fields in messages: a message cannot be edited, and a dead letter never expires. A consumer that
+needs a personal field reads it from the log, where it may have been erased (ADR 34)."""
 
 SENDERS = 8
 """Aggregates sent at the same time."""
 
 
 class TopicUnreachable(Exception):
-    """Service Bus does not answer: nothing can be sent now."""
+    """Service Bus does not answer, so nothing can be sent now."""
 
 
 class Topic(Protocol):
-    """Where a context's events go."""
+    """The topic of a context's events."""
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
-        """Send one aggregate's events, in this order, and return when Service Bus has them.
+        """Send one aggregate's events in this order, and return when Service Bus has accepted them.
 
         Raises:
-            TopicUnreachable: nothing at all can be sent now; some of these events may have been.
-            Exception: these events cannot be sent; others may.
+            TopicUnreachable: nothing can be sent now; some of these events may have been sent.
+            Exception: these events cannot be sent; other aggregates' events may be.
         """
 
 
@@ -68,9 +68,9 @@ class Relay[Event]:
         Args:
             engine: the context's engine.
             log: its event log.
-            topic: where its events go.
+            topic: its topic.
             clock: the time in UTC.
-            senders: where aggregates are sent at the same time; by default on threads of its own, which are kept.
+            senders: the threads that send aggregates at the same time; by default the relay makes and keeps its own.
         """
         self._engine = engine
         self._log = log
@@ -79,10 +79,10 @@ class Relay[Event]:
         self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
 
     def run(self) -> int:
-        """Publish until nothing is left that may be published now, and tell how many events that were.
+        """Publish until no event is left that may be published now, and give the number of published events.
 
         Raises:
-            TopicUnreachable: what is left stays in the outbox, free to be claimed again.
+            TopicUnreachable: the other events stay in the outbox, and may be claimed again at once.
         """
         published, settled = 0, Settled()
         while histories := again_if_lost(partial(self._claim, settled)):
@@ -91,7 +91,7 @@ class Relay[Event]:
             published += len(settled.published)
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
             if unreachable is not None:
-                with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # or the claims run out
+                with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # else the claims run out
                     self._log.settle(connection, settled)
                 raise unreachable
         return published
@@ -113,7 +113,7 @@ class Relay[Event]:
         except TopicUnreachable as error:
             return error
         except Exception as error:
-            # whatever is wrong with these events, they stay, are reported, and block no other aggregate
+            # events that cannot be sent stay in the outbox, are reported, and block no other aggregate
             logger.exception("cannot publish %s of %s", envelopes[0].type, envelopes[0].aggregate_id)
             return error
         return None

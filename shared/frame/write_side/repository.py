@@ -1,4 +1,4 @@
-"""What all repositories share: an aggregate is loaded at the version that is expected, and saved with its events."""
+"""The base of all repositories: it loads an aggregate at the expected version, and saves it with its events."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,15 @@ class Repository[Kind: Aggregate[Any]](ABC):
     """The aggregates of one kind, within one unit of work and on behalf of one command.
 
     Attributes:
-        noun: what people call one of them.
-        log: their context's event log.
-        select: finds the rows of one by `id`; each has its `version`.
-        insert: adds the row of a new one.
-        update: changes the row of one by `id`, where it is at `loaded_version`.
-        key: the column that holds its id.
-        missing: refuses a command about one that is not there.
-        taken: refuses a new one whose id is taken; or LostRace, where that one is to be decided on instead.
+        noun: the name of one aggregate, for people.
+        log: the context's event log.
+        select: finds an aggregate's rows by `id`; each has its `version`.
+        insert: adds a new aggregate's row.
+        update: changes an aggregate's row by `id`, if it is at `loaded_version`.
+        key: the column with the id.
+        missing: the refusal of a command about a missing aggregate.
+        taken: the refusal of a new aggregate whose id is taken; LostRace makes the command decide again, on the
+        existing one.
     """
 
     noun: ClassVar[str]
@@ -44,23 +45,23 @@ class Repository[Kind: Aggregate[Any]](ABC):
 
     @property
     def metadata(self) -> Metadata:
-        """The command's."""
+        """The command's metadata."""
         return self._metadata
 
     def load(self, id_: UUID) -> Kind:
-        """Load one.
+        """Load an aggregate.
 
         Raises:
-            NotFound: there is none with this id, or it is not the caller's.
-            StaleVersion: it is not at the version that the caller acts on.
+            NotFound: there is none with this id, or it is not the caller's own.
+            StaleVersion: it is not at the version that the caller expects.
         """
         return self._aggregate(self._rows(id_, self.select, {"id": id_}))
 
     def save(self, aggregate: Kind) -> Accepted:
-        """Have what the command changed written, and its events.
+        """Write the aggregate's changes and its events when the unit of work commits.
 
-        Committing raises `taken` if a new one's id is taken, and LostRace if another command changed it since it was
-        loaded.
+        Committing raises `taken` if a new aggregate's id is taken, and LostRace if another command has changed the
+        aggregate since it was loaded.
         """
         id_: UUID = getattr(aggregate, self.key)
         changed = {"version": aggregate.version, "changed_at": self._metadata.at, **self._changing(aggregate)}
@@ -80,13 +81,13 @@ class Repository[Kind: Aggregate[Any]](ABC):
         return Accepted(id_, aggregate.version)
 
     def erase(self, aggregate: Kind) -> Accepted:
-        """Save it, and have replaced what its events until then say of a person; committing raises as after `save`."""
+        """Save it, and replace the personal fields of its earlier events; committing raises as after `save`."""
         accepted = self.save(aggregate)
         self.log.erase(self._work, accepted.aggregate_id, until=aggregate.loaded_version)
         return accepted
 
     def _rows(self, id_: UUID, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
-        """Read the rows of one, by a statement that may read more beside it; raises as `load` does."""
+        """Read an aggregate's rows, by a statement that may read other rows too; raises as `load` does."""
         self._work.stand_in_line(id_)
         rows = self._work.read(statement, parameters)
         if not rows or not self._is_callers(rows[0]):
@@ -95,18 +96,18 @@ class Repository[Kind: Aggregate[Any]](ABC):
         return rows
 
     def _expect(self, id_: UUID, version: int) -> None:
-        """Refuse another version than the caller acts on."""
+        """Refuse a version that the caller does not expect."""
         expected = self._metadata.expected_versions
         if expected is not None and version not in expected:
             raise StaleVersion(f"{self.noun.capitalize()} {id_} is at version {version}; If-Match names another.")
 
     @abstractmethod
     def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Kind:
-        """Make an aggregate of its rows."""
+        """Make the aggregate from its rows."""
 
     @abstractmethod
     def _fixed(self, aggregate: Kind) -> Mapping[str, Any]:
-        """Give the columns that stay as they were when it was new."""
+        """Give the columns that never change after the aggregate is new."""
 
     @abstractmethod
     def _changing(self, aggregate: Kind) -> Mapping[str, Any]:

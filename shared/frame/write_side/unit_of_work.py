@@ -1,8 +1,8 @@
-"""The unit of work: reads at once, gathers what is to be written, and writes it in one transaction at its end.
+"""The unit of work: it reads immediately, collects writes, and makes all of them in one transaction at its end.
 
-On Azure SQL that is one request for each read, and one for all writes: a batch that begins, writes and commits. Reading
-locks nothing. A unit of work that relies on what it has read says so with `require`, and the transaction checks that
-first: if it has changed, nothing is written, and the command is decided again (ADR 15).
+On Azure SQL each read is one request, and all writes are one request: a batch that begins, writes and commits. Reads
+take no locks. A unit of work that relies on rows that it has read declares them with `require`, and the transaction
+checks them first: if they have changed, nothing is written, and the command is decided again (ADR 15).
 """
 
 import sqlite3
@@ -19,29 +19,29 @@ from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
 
 MISSED = 50_409
-"""The number of our own error in a batch: a row did not find what it is about."""
+"""The number of our own error in a batch: a row did not find the row that it changes or requires."""
 
 TIMEOUTS = 3
-"""Time-outs that a request to a silent server takes: the driver waits for the answer, and twice as long for the answer
+"""A request to a silent server lasts this many time-outs: the driver waits one for the answer, and two for the answer
 to its ATTENTION. Measured with Microsoft's driver 18.6."""
 
 CONNECTING = 4
-"""Seconds that it may take to get a connection: of the pool's, and to log in (shared/frame/sql/engines.py)."""
+"""Seconds that getting a connection may take: waiting for the pool, and logging in (shared/frame/sql/engines.py)."""
 
 LONGEST_TIMEOUT = 3
 """Seconds after which a statement of a unit with a deadline is given up; whole ones, for ODBC counts in them."""
 
 
 class LostRace(Exception):
-    """Another command changed the same aggregate, or what this one was decided on; decide again on what is now."""
+    """Another command changed the same aggregate, or data that this one relied on: it must decide again."""
 
 
 class OutOfTime(Exception):
-    """A request to the database is not begun: it might take longer than the command has left."""
+    """A request to the database was not begun, because it might take longer than the command has left."""
 
 
 class Planned(NamedTuple):
-    """A step of a batch, and whether each of its rows has to find something."""
+    """A step of a batch, and whether each of its rows must find a row to change."""
 
     step: Step
     must_find: bool
@@ -59,10 +59,10 @@ class _Gathered(NamedTuple):
 
 
 class UnitOfWork:
-    """What one command or consumed event reads and writes.
+    """The reads and writes of one command or consumed event.
 
     Attributes:
-        on_conflict: what is read if the writes are in conflict with others'.
+        on_conflict: the query that is run if the writes conflict with another transaction's.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class UnitOfWork:
 
         Args:
             engine: the context's engine.
-            until: when every request must have been answered, by time.monotonic; None is whenever.
-            on_conflict: what to read, in the same request, if the writes are in conflict with others'.
-            lines: where work on the same aggregate waits.
+            until: when every request must have been answered, by time.monotonic; None: there is no deadline.
+            on_conflict: the query to run, in the same request, if the writes conflict with another transaction's.
+            lines: the waiting lines of work on the same aggregate.
         """
         self._engine = engine
         self._until = until
@@ -98,8 +98,8 @@ class UnitOfWork:
     def stand_in_line(self, *aggregate_ids: UUID) -> None:
         """Wait until earlier work of this process on the same aggregates is done.
 
-        Waiting spares work that would lose the race; what is correct does not depend on it, for the transaction checks
-        versions. A unit waits once only, and in the order of the ids, so that no two units wait for each other.
+        Waiting avoids work that would lose the race. Correctness does not depend on it, because the transaction checks
+        versions. A unit waits only once, in the order of the ids, so that no two units wait for each other.
 
         Raises:
             LostRace: the earlier work was not done in time.
@@ -114,7 +114,7 @@ class UnitOfWork:
             self._in_line.append(place)
 
     def read(self, statement: sa.Select[Any], parameters: Row) -> Sequence[sa.Row[Any]]:
-        """Read rows, as they are now.
+        """Read rows as they are now.
 
         Raises:
             OutOfTime: there is no time left for it.
@@ -128,12 +128,12 @@ class UnitOfWork:
                 raise _operational(statement, error) from error
 
     def require(self, check: Check, rows: Sequence[Row], otherwise: Exception | None = None) -> None:
-        """Write only if each of these rows finds something by then, such as what it was read from.
+        """Let the commit write only if each of these rows is found, such as one that was read.
 
         Args:
-            check: how to look.
-            rows: what for.
-            otherwise: raised if one finds nothing; the race is lost by default.
+            check: the statement that looks for a row.
+            rows: its parameters.
+            otherwise: raised by the commit if a row is not found; LostRace by default.
         """
         if rows:
             self._gathered.append(_Gathered(Planned(check, must_find=True), list(rows), set(), otherwise))
@@ -143,15 +143,15 @@ class UnitOfWork:
     ) -> None:
         """Write rows when the unit is committed.
 
-        Rows of several aggregates of one kind go as one step, so that the batch is the same for any number of them. So
-        rows may be written before steps that were asked for earlier, but only where that changes nothing: never before
-        a check, a write with an error of its own, a write to the same table, or one that foreign keys tie them to.
+        Rows of several aggregates of one kind become one step, so that the batch has the same text for any number of
+        them. So rows may be written before earlier steps, but only where the order makes no difference: never before a
+        check, a write with an error of its own, a write to the same table, or to a table tied by foreign keys.
 
         Args:
-            write: how.
-            rows: what.
-            must_find: whether each row has to find what it changes.
-            otherwise: raised if a row does not find that, or is there already; the race is lost by default.
+            write: the statement.
+            rows: its parameters.
+            must_find: whether each row must find the row that it changes.
+            otherwise: raised by the commit if a row finds none, or exists already; LostRace by default.
 
         Raises:
             ValueError: two of the rows change the same one.
@@ -176,11 +176,11 @@ class UnitOfWork:
         return tuple(step.plan for step in self._gathered)
 
     def commit(self) -> None:
-        """Write what was gathered, in this order: all of it or, after an error, nothing.
+        """Make all collected writes in their order or, after an error, none of them.
 
         Raises:
-            LostRace: another has changed what this unit relies on or writes.
-            Exception: what `write` was given for this case.
+            LostRace: another transaction has changed rows that this unit relies on or writes.
+            Exception: the error that `write` or `require` was given for this case.
             OutOfTime: there is no time left for it.
         """
         gathered, plan = self._gathered, self.plan
@@ -193,7 +193,7 @@ class UnitOfWork:
             self._run(gathered)
 
     def conflicting(self) -> Sequence[sa.Row[Any]]:
-        """Give what `on_conflict` finds: as of the conflict, or as of now if it was not asked then."""
+        """Give the result of `on_conflict`: from the failed commit or, if that gave none, from a new read."""
         if self.on_conflict is None:
             return []
         return self.read(*self.on_conflict) if self._found is None else self._found
@@ -253,21 +253,21 @@ _THERE_ALREADY = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"}
 
 
 def _operational(statement: sa.ClauseElement, error: sqlite3.Error) -> sa.exc.OperationalError:
-    """Make SQLAlchemy's error of the driver's, as its own executions do."""
+    """Wrap the driver's error in SQLAlchemy's, as SQLAlchemy does."""
     return sa.exc.OperationalError(str(statement), None, error, hide_parameters=True)
 
 
 @cache
 def batch(plan: tuple[Planned, ...], on_conflict: sa.Select[Any] | None) -> sa.TextualSelect:
-    """Write a unit's statements as one batch of T-SQL, which leaves no transaction open, whatever happens.
+    """Make one batch of T-SQL of a unit's statements; it never leaves a transaction open.
 
-    Its parameter `rows` is the JSON of all rows. It gives no rows if all went well; after a conflict it gives one, with
-    the number of the step that met it and what `on_conflict` finds. Other errors are raised as they come.
+    Its parameter `rows` is the JSON of all rows. A successful batch returns no rows. After a conflict it returns rows
+    with the number of the failed step and the result of `on_conflict`. Other errors are raised unchanged.
     """
     finding, binds = ("", ()) if on_conflict is None else written(on_conflict)
     found = () if on_conflict is None else on_conflict.selected_columns
     steps = "\n".join(_step(place, step, must_find=must_find) for place, (step, must_find) in enumerate(plan))
-    # NOCOUNT: the driver would see an error only behind the first row count, and stop there
+    # NOCOUNT: the driver stops at the first row count, and would miss an error behind it
     text = sa.text(f"""\
 SET NOCOUNT, XACT_ABORT ON;
 DECLARE @rows NVARCHAR(MAX) = :rows, @step INT = 0;
