@@ -2,9 +2,9 @@
 
 `python3 dev.py simulate --seeds 10000` runs many shops; `--seed N` replays one. Everything in shared is real but for
 the clients of Azure's services. What stands in: the bus (bus.py), Cosmos DB (read_models.py, with the local engine's
-rules), and SQLite for Azure SQL (database.py). Who acts: clients, relays, consumers, a reader, and in some shops an
-operator who rebuilds a view. What must be true is in reader.py while the shop is open, and in
-truth.py once all is quiet.
+rules), and SQLite for Azure SQL (database.py). Who acts: clients, relays, consumers, a reader, a customer who has
+themselves erased (leaver.py), and in some shops an operator who rebuilds a view. What must be true is in reader.py
+while the shop is open, and in truth.py once all is quiet.
 """
 
 FAULTS = {

@@ -68,9 +68,10 @@ class Clients:
         products: what there is to order.
     """
 
-    def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide]) -> None:
+    def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide], name: str = "command") -> None:
         self._scheduler = scheduler
         self._writes = writes
+        self._name = name
         self.sent: list[Sent] = []
         self.customer = scheduler.uuid()
         self.products = [scheduler.uuid() for _ in range(3)]
@@ -154,7 +155,7 @@ class Clients:
     def _send(self, context: str, handler: Handler, command: Any) -> None:
         """Send a command with a key, until it is answered."""
         fingerprint = hashlib.sha256(repr(command).encode()).digest()
-        key = f"command-{len(self.sent)}"
+        key = f"{self._name}-{len(self.sent)}"
         metadata = Metadata(key, fingerprint, correlation_id="c", at=self._scheduler.clock())
         sent = Sent(key, context, handler, command, metadata)
         self.sent.append(sent)

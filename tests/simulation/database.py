@@ -122,6 +122,10 @@ class FaultyEngine:
         self._raise(self._scheduler.fault("failover while reading", "crash while reading"))
         return self._engine.connect()
 
+    def raw_connection(self) -> sa.PoolProxiedConnection:
+        """Connect beneath SQLAlchemy, to compact a file."""
+        return self._engine.raw_connection()
+
     def execution_options(self, **_options: Any) -> "FaultyEngine":
         """Give the engine for reading, which needs no options here."""
         return self

@@ -52,6 +52,10 @@ class FaultyReadModels:
         """Give a container by its name."""
         return self._containers[name]
 
+    def documents(self) -> Mapping[str, list[dict[str, Any]]]:
+        """All documents, by their containers, whatever generation they are of."""
+        return {name: container.store.documents() for name, container in self._containers.items()}
+
 
 class FaultyContainer:
     """What projections and queries use of azure.cosmos.aio.ContainerProxy."""

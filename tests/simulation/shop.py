@@ -19,6 +19,7 @@ from shared.ordering.domain.fulfilment import Deadline
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, logs, unpublished
+from tests.simulation.leaver import Leaver
 from tests.simulation.operator import Operator
 from tests.simulation.process import Process
 from tests.simulation.read_models import FaultyReadModels
@@ -90,6 +91,9 @@ class Shop:
             for name, log in logs().items()
         }
         self.clients = Clients(scheduler, self.writes)
+        [erase] = [each.handler for each in wired["customers"].commands if each.name == "post_customer_erase"]
+        self.leaver = Leaver(scheduler, self.writes, erase, self.clients.products)
+        self._erasing = [wired["customers"].chores["erase_customers"], wired["ordering"].chores["erase_orders"]]
         self.reader = Reader(scheduler, self.clients, self.start, faulty["ordering"])
         self.operator = Operator(scheduler, self.start, self._is_up_to_date)
 
@@ -97,9 +101,13 @@ class Shop:
         """Let everybody act, with faults, and then finish what is left without."""
         scheduler = self.scheduler
         self.clients.open()
+        self.leaver.open()
         self.settle()
         for number in range(scheduler.random.randint(1, 3)):
             scheduler.spawn(f"client {number}", partial(self.clients.live, f"client {number}"))
+        scheduler.spawn("client who leaves", self.leaver.leave)
+        for number in range(2):
+            scheduler.spawn(f"eraser {number}", self._eraser)
         for name in self.relays:
             for number in range(2):
                 scheduler.spawn(f"relay {name} {number}", partial(self._relay, name))
@@ -113,6 +121,10 @@ class Shop:
             scheduler.spawn("operator", self.operator.live, turns=6)
         scheduler.run(over=self._quiet, last="client")
         self.settle()
+        for _ in range(2):  # the second tick ends what the first has erased
+            for erase in self._erasing:
+                erase()
+                self.settle()
 
     def settle(self) -> None:
         """Publish and deliver everything, without faults; then an operator replays the dead letters, in any order.
@@ -205,6 +217,16 @@ class Shop:
                 try:
                     self.deadlines(datetime.now(UTC) + timedelta(days=days)).act()
                 except (Crash, sa.exc.DBAPIError):
+                    continue  # the timer comes again
+
+    def _eraser(self) -> None:
+        """Go on with erasures, now and then."""
+        while not self.scheduler.closing:
+            self.scheduler.pause()
+            if self.scheduler.random.random() < TIMER:
+                try:
+                    self.scheduler.random.choice(self._erasing)()
+                except (Crash, sa.exc.DBAPIError, LostRace, OutOfTime):
                     continue  # the timer comes again
 
     def deadlines(self, now: datetime) -> Deadlines:

@@ -103,6 +103,11 @@ def _without_second_look() -> AbstractContextManager[Any]:
     return mock.patch.object(UnitOfWork, "require")
 
 
+def _without_rewriting_the_log() -> AbstractContextManager[Any]:
+    """Erase customers, and leave what their events say."""
+    return mock.patch.object(EventLog, "erase")
+
+
 def _without_waiting() -> AbstractContextManager[Any]:
     return mock.patch("shared.frame.read_side.read_your_writes._version", return_value=2**53)
 
@@ -118,6 +123,7 @@ def _without_waiting() -> AbstractContextManager[Any]:
         _without_gap_filling,
         _without_batch,
         _without_second_look,
+        _without_rewriting_the_log,
         _without_waiting,
     ],
 )

@@ -28,6 +28,7 @@ from shared.ordering.views.customer_summary import COUNTED, RECENT, SUMMARY
 from tests.kit.simulated import Simulated
 from tests.simulation import contexts
 from tests.simulation.database import FaultyEngine, logs, unpublished
+from tests.simulation.erasure import broken_erasure
 from tests.simulation.fulfilments import broken_fulfilments
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop
@@ -53,6 +54,7 @@ def broken(shop: Shop) -> Iterator[str]:
     yield from _generations(shop)
     yield from broken_stock(shop)
     yield from broken_fulfilments(shop)
+    yield from broken_erasure(shop)
     for each in contexts.SIMULATED:
         yield from _agrees(shop, each)
 
@@ -99,7 +101,9 @@ def _replayed(shop: Shop) -> Iterator[str]:
 
 def _read_models(shop: Shop) -> Iterator[str]:
     names = _product_names(shop)
-    documents = {document["id"]: document for document in _serving(shop, "orders")}
+    serving = _serving(shop, "orders")
+    documents = {document["id"]: document for document in serving if document["id"] != SUMMARY}
+    summaries = {document["customerId"]: document for document in serving if document["id"] == SUMMARY}
     orders: dict[Any, list[Order]] = {}
     submissions: dict[Any, list[tuple[str, str]]] = {}
     with shop.engines["ordering"].connect() as connection:
@@ -123,9 +127,9 @@ def _read_models(shop: Shop) -> Iterator[str]:
             for order in theirs:
                 shown = documents.get(str(order.order_id), {}).get("customerName")
                 yield from _compare(f"customer's name in order {order.order_id}", shown, customer.name)
-            yield from _summary(documents.get(SUMMARY), customer, theirs, submissions.get(customer_id, []))
+            yield from _summary(summaries.get(str(customer_id)), customer, theirs, submissions.get(customer_id, []))
     for document in documents.values():
-        if document["id"] != SUMMARY and len(document["projected"]) != document["version"]:
+        if len(document["projected"]) != document["version"]:
             yield f"order {document['id']} at {document['version']} notes {len(document['projected'])} versions"
     yield from _catalogue(shop, names)
 
@@ -178,7 +182,7 @@ def _generations(shop: Shop) -> Iterator[str]:
             continue
         served, kept = (
             {
-                (document.get("view"), document["id"]): _but_its_life(document)
+                (document.get("view"), document.get("customerId"), document["id"]): _but_its_life(document)
                 for document in _documents(generations.container(number))
             }
             for number in (state.serving, state.standby)
