@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from infra.local.screen import command
-from tests.bench import against_crud, against_eventsourcing, bare, growth, lag, round_trips, start, under_latency
+from tests.bench import against_crud, against_eventsourcing, bare, growth, lag, round_trips, start, stock, under_latency
 from tests.bench.place import Place, open_place
 from tests.bench.rows import Row, markdown, table
 from tests.bench.sizes import FULL, QUICK, SMOKE, Sizes
@@ -32,6 +32,7 @@ SECTIONS: dict[str, Callable[[Place, Sizes], Awaitable[list[Row]]]] = {
     "growth": growth.measure,
     "lag": lag.measure,
     "start": start.measure,
+    "stock": stock.measure,
 }
 
 

@@ -73,7 +73,7 @@ class Service:
                 category = {"category": "kitchen"} if self.has_read_models else {}
                 await send(http, "POST", f"{self.base_url}/products", self.headers, body | category)
             for number in range(max(orders, PRODUCTS)):
-                await _eventually(self.write(number), http)
+                await eventually(self.write(number), http)
         await self.settle(CUSTOMERS)
 
     def write(self, number: int) -> Request:
@@ -166,7 +166,8 @@ def _crud_process(folder: Path, delay: Delay) -> Iterator[HostProcess]:
             process.kill()
 
 
-async def _eventually(request: Request, http: aiohttp.ClientSession) -> None:
+async def eventually(request: Request, http: aiohttp.ClientSession) -> None:
+    """Send a request again until it succeeds; raises what the last one did, if none does in time."""
     deadline = time.monotonic() + CATCHES_UP_WITHIN
     while True:
         try:

@@ -24,6 +24,8 @@ class Sizes:
         published: rows behind the relay.
         events: that a read model is rebuilt from.
         lag_seconds: for which orders come in at each share of the saturation rate.
+        reserving_rounds: rounds in which stock is reserved.
+        reserved: orders in one of them.
         imports: how often the app is imported.
     """
 
@@ -42,6 +44,8 @@ class Sizes:
     published: int
     events: tuple[int, ...]
     lag_seconds: float
+    reserving_rounds: int
+    reserved: int
     imports: int
 
 
@@ -61,6 +65,8 @@ FULL = Sizes(
     published=100_000,
     events=(1_000, 10_000, 100_000),
     lag_seconds=20.0,
+    reserving_rounds=5,
+    reserved=400,
     imports=9,
 )
 QUICK = Sizes(
@@ -79,6 +85,8 @@ QUICK = Sizes(
     published=10_000,
     events=(200, 1_000, 5_000),
     lag_seconds=5.0,
+    reserving_rounds=2,
+    reserved=100,
     imports=3,
 )
 SMOKE = Sizes(
@@ -97,5 +105,7 @@ SMOKE = Sizes(
     published=20,
     events=(10, 20),
     lag_seconds=0.5,
+    reserving_rounds=1,
+    reserved=8,
     imports=1,
 )

@@ -20,6 +20,7 @@ SECTIONS = {
     "5. Growth": 5,
     "6. Lag": 10,
     "7. Start": 12,
+    "8. Stock": 3,
 }
 """How many rows each has at the smallest sizes."""
 
