@@ -46,6 +46,7 @@ OFFER = Rows(
     [
         ("name", "nvarchar(400)"),
         ("name_version", "bigint"),
+        ("erasure", "int"),
         ("street", "nvarchar(400)"),
         ("city", "nvarchar(200)"),
         ("postal_code", "nvarchar(40)"),
@@ -58,7 +59,7 @@ OFFER = Rows(
         ("offer_currency", "nvarchar(3)"),
         ("offer_price_version", "bigint"),
     ],
-    [["Ada", 1, None, None, None, None, None, PRODUCT, "Tea ☕", 1, Decimal("12.5000"), "EUR", 1]],
+    [["Ada", 1, 0, None, None, None, None, None, PRODUCT, "Tea ☕", 1, Decimal("12.5000"), "EUR", 1]],
 )
 OUTCOME = [
     ("step", "int"),
