@@ -4,7 +4,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.e2e.api import Api, eventually, order_body, problem
+import httpx
+
+from tests.e2e.api import Api, eventually, order_body, problem, version_of
 
 CLIENTS, PIECES, DELIVERIES = 64, 24, 8
 SETTLED_WITHIN = 90.0
@@ -52,9 +54,10 @@ def test_64_clients_who_want_the_same_product_get_what_is_there_and_the_rest_wai
 
 
 def test_of_64_clients_who_ship_the_same_pieces_as_many_succeed_as_there_are_pieces(api: Api) -> None:
-    product_id = api.product()
-    assert api.post(f"/products/{product_id}/receipts", {"quantity": 9}).status_code == 204
-    order_id = api.order(api.customer(), product_id, quantity=5)
+    customer_id, [product_id, other_id] = api.customer(), api.products(2)
+    for each in (product_id, other_id):
+        assert api.post(f"/products/{each}/receipts", {"quantity": 9}).status_code == 204
+    order_id = api.order(customer_id, product_id, other_id, quantity=5)
     api.bring(order_id, "Confirmed")
     shipment = {"items": [{"productId": product_id, "quantity": 1}]}
     too_many = {"items": [{"productId": product_id, "quantity": 6}]}
@@ -66,11 +69,28 @@ def test_of_64_clients_who_ship_the_same_pieces_as_many_succeed_as_there_are_pie
     eventually(known, "the catalogue has reserved five pieces of a confirmed order")
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = list(pool.map(lambda _: api.post(f"/orders/{order_id}/shipments", shipment), range(CLIENTS)))
-    assert [answer.status_code for answer in answers].count(204) == 5
-    codes = Counter(answer.json()["type"].rpartition(":")[2] for answer in answers if answer.status_code != 204)
-    # behind the last piece comes the news that the order is completed
-    assert codes.keys() <= {"not-reserved", "order-not-confirmed"}
-    assert codes.total() == CLIENTS - 5
+    shipped = [answer for answer in answers if answer.status_code == 204]
+    assert sorted(map(version_of, shipped)) == [3, 4, 5, 6, 7], "one version of the stock after the other"
+    codes = Counter(code_of(answer) for answer in answers if answer not in shipped)
+    assert codes == {"not-reserved": CLIENTS - 5}, "the order still waits for its other line"
     problem(api.post("/orders/nope/shipments", shipment), 422, "invalid", "/orderId")
     stock = api.read(f"/products/{product_id}/inventory", minVersion=7)
     assert (stock["currentStock"], stock["reserved"]) == (4, 0)
+
+    rest = {"items": [{"productId": other_id, "quantity": 5}]}
+    assert api.post(f"/orders/{order_id}/shipments", rest).status_code == 204
+
+    def status() -> Any:
+        return api.details(order_id, customer_id)["status"]
+
+    eventually(lambda: status() == "Completed", "the last shipment completes the order", SETTLED_WITHIN)
+
+    def refusal() -> str:
+        return code_of(api.post(f"/orders/{order_id}/shipments", shipment))
+
+    eventually(lambda: refusal() == "order-not-confirmed", "the catalogue knows that the order is completed")
+
+
+def code_of(answer: httpx.Response) -> str:
+    code: str = answer.json()["type"].rpartition(":")[2]
+    return code
