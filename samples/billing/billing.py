@@ -1,11 +1,17 @@
-"""Writes an invoice for every confirmed order: a program of another system, which knows Tandem by its events alone.
+"""Writes an invoice for every confirmed order and a credit for every refund.
+
+It is a program of another system, which knows Tandem by its events alone.
 
     SERVICEBUS_CONNECTION='Endpoint=sb://...' python billing.py billing.db
 
+Two topics are two subscriptions. Each has an order's events in their order; between the two there is none, so a credit
+needs no invoice to be there.
+
 An event may come twice: after a crash between this program's commit and its acknowledgement, say. So the event's id is
-noted in the transaction that writes the invoice, and an event that is noted changes nothing again.
+noted in the transaction that writes what it means, and an event that is noted changes nothing again.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -14,10 +20,11 @@ import sys
 from contextlib import closing
 from typing import Any
 
-from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient, ServiceBusReceivedMessage, ServiceBusReceiver
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import OperationTimeoutError
 
-TOPIC, SUBSCRIPTION = "order-events", "billing"
+TOPICS, SUBSCRIPTION = ("order-events", "payment-events"), "billing"
 IDLE = 2.0
 """Seconds without a message after which an order's session is left for the next order's."""
 
@@ -25,47 +32,51 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS invoices (
     order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS credits (
+    refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
 """
 
 logger = logging.getLogger("billing")
 
 
-def main(path: str) -> None:
+async def main(path: str) -> None:
     """Take in what comes, until the process is ended; it may be killed at any moment."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.ERROR)
-    with (
-        closing(sqlite3.connect(path)) as books,
-        ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"]) as client,
-    ):
+    with closing(sqlite3.connect(path)) as books:
         books.executescript(TABLES)
-        logger.info("billing listens")
-        while True:
-            take_one_order(client, books)
+        async with (
+            ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"]) as client,
+            asyncio.TaskGroup() as listening,  # an error in one ends the other, and the program
+        ):
+            for topic in TOPICS:
+                listening.create_task(listen(topic, client, books))
+            logger.info("billing listens")
 
 
-def take_one_order(client: ServiceBusClient, books: sqlite3.Connection) -> None:
-    """Take in the events of the next order that has some; they come in the order in which they happened."""
-    try:
-        with client.get_subscription_receiver(
-            TOPIC, SUBSCRIPTION, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=IDLE
-        ) as receiver:
-            for message in receiver:
-                take_in(message, receiver, books)
-    except OperationTimeoutError:
-        return  # no order has any
+async def listen(topic: str, client: ServiceBusClient, books: sqlite3.Connection) -> None:
+    """Take in a topic's events; those of one order come in the order in which they happened."""
+    while True:
+        try:
+            async with client.get_subscription_receiver(
+                topic, SUBSCRIPTION, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=IDLE
+            ) as receiver:
+                async for message in receiver:
+                    await take_in(message, receiver, books)
+        except OperationTimeoutError:
+            continue  # no order has any
 
 
-def take_in(message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver, books: sqlite3.Connection) -> None:
+async def take_in(message: ServiceBusReceivedMessage, receiver: ServiceBusReceiver, books: sqlite3.Connection) -> None:
     """Commit, and then acknowledge; the other way round, a crash between the two would lose the event."""
     try:
         event = json.loads(b"".join(message.body))
         changed = record(event, books)
     except (ValueError, KeyError, TypeError) as error:
         # what cannot be read now cannot be read later: a person has to look, and the order's other events go on
-        receiver.dead_letter_message(message, reason="Unreadable", error_description=type(error).__name__)
+        await receiver.dead_letter_message(message, reason="Unreadable", error_description=type(error).__name__)
         return
-    receiver.complete_message(message)
+    await receiver.complete_message(message)
     logger.info("%s of order %s%s", event["type"], event["subject"], "" if changed else ", again")
 
 
@@ -80,10 +91,13 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
                 # an amount is text, so that nobody makes a binary fraction of it
                 row = (data["orderId"], data["customerId"], data["total"], data["currency"])
                 books.execute("INSERT INTO invoices VALUES (?, ?, ?, ?)", row)
+            case "PaymentRefundedV1":
+                row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
+                books.execute("INSERT INTO credits VALUES (?, ?, ?, ?)", row)
             case _:
                 pass  # a rule lets more in than this release knows
     return True
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    asyncio.run(main(*sys.argv[1:]))

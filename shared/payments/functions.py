@@ -11,7 +11,7 @@ from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
 from shared.payments.commands.perform_due import Performing
 from shared.payments.commands.refund_payment import refund_payment
-from shared.payments.events import PaymentEvent
+from shared.payments.events import PaymentEvent, PaymentRefundedV1
 from shared.payments.figures import payment_figures
 from shared.payments.repository import next_payments_of
 from shared.payments.stripe_provider import StripeProvider
@@ -46,4 +46,5 @@ def payments(app: App) -> Context[PaymentEvent]:
     )
     context.holds(next_payments_of)
     context.from_time_to_time("forget_overwritten", lambda: empty_write_ahead_log(context.engine))
+    context.subscriber("billing", PaymentRefundedV1)
     return context

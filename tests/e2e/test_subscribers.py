@@ -1,6 +1,7 @@
 """Another system's view of the running one: the contract that it is given, and the messages that it gets."""
 
 import json
+from uuid import uuid4
 
 from azure.servicebus import ServiceBusClient
 
@@ -28,3 +29,23 @@ def test_a_confirmed_order_reaches_billing_and_shipping_as_the_contract_says(sta
         body = json.loads(b"".join(message.body))
         assert (body["type"], body["subject"]) == ("OrderConfirmedV1", order)
         assert body["data"] == {"orderId": order, "customerId": customer, "currency": "EUR", "total": "49.80"}
+
+
+def test_a_refund_reaches_billing_as_the_contract_says(stack: Stack, api: Api) -> None:
+    described = api.get("/asyncapi.json").json()
+    channel = described["channels"]["payment-events"]
+    [promised] = [each for each in channel["x-subscriptions"] if each["name"] == "billing"]
+    assert (promised["sessions"], promised["events"]) == (True, ["PaymentRefundedV1"])
+    order = api.payment("captured", str(uuid4()))
+    assert api.post(f"/orders/{order}/refund", {"amount": "9.80", "reason": "One cup was broken"}).status_code == 204
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_subscription_receiver(channel["address"], "billing", session_id=order) as receiver,
+    ):
+        [message] = receiver.receive_messages(max_wait_time=30)
+        receiver.complete_message(message)
+    assert unlike_the_description(described, message) == []
+    body = json.loads(b"".join(message.body))
+    assert (body["type"], body["subject"]) == ("PaymentRefundedV1", order)
+    refund = {"orderId": order, "currency": "EUR", "amount": "9.80", "refunded": "9.80"}
+    assert body["data"] == {**refund, "refundId": body["data"]["refundId"]}

@@ -90,13 +90,19 @@ def confirmed(order_id: UUID) -> Envelope:
     )
 
 
-def send(connection: str, *envelopes: Envelope, message_id: str | None = None) -> None:
+def refunded(order_id: UUID) -> Envelope:
+    data = {"orderId": str(order_id), "refundId": str(uuid4()), "currency": "EUR", "amount": "9.80", "refunded": "9.80"}
+    order = confirmed(order_id)
+    return replace(order, version=7, type="PaymentRefundedV1", payload=json.dumps(data))
+
+
+def send(connection: str, *envelopes: Envelope, topic: str = "order-events", message_id: str | None = None) -> None:
     with (
         ServiceBusClient.from_connection_string(connection) as client,
-        client.get_topic_sender("order-events") as sender,
+        client.get_topic_sender(topic) as sender,
     ):
         for envelope in envelopes:
-            message = to_message(envelope, "ordering")
+            message = to_message(envelope, {"order-events": "ordering", "payment-events": "payments"}[topic])
             message.message_id = message_id or message.message_id
             sender.send_messages(message)
 
@@ -124,6 +130,22 @@ def test_an_invoice_has_the_amount_as_it_is_written(tmp_path: Path, service_bus:
         sample.wait_until_said("OrderConfirmedV1 of order")
         with closing(sqlite3.connect(sample.store)) as books:
             assert books.execute("SELECT amount, currency FROM invoices").fetchall() == [("49.80", "EUR")]
+
+
+def test_a_refund_is_credited_once_whether_or_not_its_order_has_been_billed(tmp_path: Path, service_bus: str) -> None:
+    order_id = uuid4()
+    refund = refunded(order_id)
+    with running("billing", tmp_path, service_bus) as sample:
+        send(service_bus, refund, topic="payment-events")
+        sample.wait_until_said(f"PaymentRefundedV1 of order {order_id}")
+        send(service_bus, confirmed(order_id))
+        send(service_bus, refund, topic="payment-events", message_id=str(uuid4()))
+        sample.wait_until_said(f"PaymentRefundedV1 of order {order_id}, again")
+        sample.wait_until_said(f"OrderConfirmedV1 of order {order_id}")
+        with closing(sqlite3.connect(sample.store)) as books:
+            credits_ = books.execute("SELECT order_id, amount, currency FROM credits").fetchall()
+            assert credits_ == [(str(order_id), "9.80", "EUR")]
+        assert sample.noted() == [str(order_id)]
 
 
 @each_sample
