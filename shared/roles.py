@@ -1,4 +1,4 @@
-"""What callers may do for the shop: the app roles of the API's registration (infra/app-roles.json)."""
+"""The shop's app roles, as in the API's registration (infra/app-roles.json)."""
 
 from enum import StrEnum
 from uuid import UUID
@@ -27,7 +27,7 @@ class Role(StrEnum):
 
 
 class NotTheirs(NotFound):
-    """To a customer, other customers do not exist."""
+    """A customer asks for another customer's things; to a customer, other customers do not exist."""
 
     code = "customer-not-found"
 

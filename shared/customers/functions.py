@@ -1,4 +1,4 @@
-"""The customers: what they tell of themselves, and what they are told. How they order is ordering's summary."""
+"""Customers: their commands and queries. The summary of a customer's orders belongs to ordering."""
 
 from uuid import UUID
 
@@ -23,13 +23,13 @@ from shared.roles import Role
 
 
 class CustomerRegistered(Answer):
-    """Which customer was made."""
+    """The id of the new customer."""
 
     customer_id: UUID
 
 
 class AddressAdded(Answer):
-    """Which address is kept."""
+    """The id of the new address."""
 
     address_id: UUID
 

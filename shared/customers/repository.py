@@ -154,7 +154,7 @@ class Customers(Repository[Customer]):
 
 
 def compared(email: str) -> str:
-    """Write an address for e-mail as it is compared: no provider of note tells addresses apart by case."""
+    """Give an e-mail address in the form that is compared: no provider of note distinguishes addresses by case."""
     return email.casefold()
 
 
@@ -165,13 +165,13 @@ def customer_as_stored(reader: sa.Engine, customer_id: UUID) -> Customer | None:
 
 
 def due_erasures(reader: sa.Engine, now: datetime, after: UUID) -> Sequence[UUID]:
-    """Name the next customers, behind an id, who are to be erased by now."""
+    """Give the ids of the next customers after an id whose erasure is due."""
     values = {"now": now, "after": after}
     return read_from(reader, lambda connection: connection.execute(DUE, values).scalars().all())
 
 
 def owner_of(reader: sa.Engine, email: str) -> UUID | None:
-    """Tell who is registered with an address for e-mail."""
+    """Give the customer who is registered with an e-mail address."""
     values = {"address": compared(email)}
     return read_from(reader, lambda connection: connection.execute(OWNER, values).scalar_one_or_none())
 

@@ -54,7 +54,8 @@ EMAILS = sa.Table(
     sa.Column("address", text(320), primary_key=True),
     sa.Column("customer_id", sa.Uuid, nullable=False),
 )
-"""Whose an address for e-mail is; `address` in lower case. A table, so that it can be told from an id that is taken."""
+"""The owners of e-mail addresses; `address` is in lower case. A table of its own makes a taken address another conflict
+than a taken id."""
 
 CODEC = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 LOG = EventLog[CustomerEvent](event_log_table(METADATA), CODEC)

@@ -1,4 +1,4 @@
-"""What operators want to know of fulfilments: whether deadlines are acted on, and how long somebody has not paid."""
+"""Metrics of fulfilments: deadlines that passed without action, and how long the oldest unpaid order has waited."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ OVERDUE = Figure("tandem.fulfilment.overdue", "{order}", "Orders whose deadline 
 OLDEST_UNPAID = Figure("tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none")
 
 LATE = timedelta(minutes=5)
-"""What a timer may be late, where it runs that often."""
+"""The delay of a timer that is no fault, given how often it runs."""
 
 FIGURES = sa.select(
     sa.select(sa.func.count())

@@ -1,6 +1,6 @@
-"""Where the fulfilment of each order has come: a row, written in the transaction of what made it go on.
+"""The state of each order's fulfilment: a row, written in the same transaction as the changes that it caused.
 
-What is known is JSON with a shape of its own; beside it stand the columns that lists and deadlines look for.
+The facts are JSON with a shape of their own. Separate columns have the values by which lists and deadlines search.
 """
 
 import json
@@ -60,7 +60,7 @@ SHAPES = Shapes(
     mend="Go on with the release that wrote it.",
 )
 STEPS = 40
-"""Steps that are kept of what happened to one order, the last ones."""
+"""The number of last steps that are kept for one order."""
 
 _ASKS: dict[str, type[Ask]] = {kind.__name__: kind for kind in (Authorise, Confirm, Capture, Void, Refund, Cancel)}
 
@@ -79,13 +79,13 @@ class Process:
 
     Attributes:
         version: counts its changes.
-        facts: what is known, and was asked for.
-        unkept: lines of which the catalogue has said that it keeps no stock.
-        token: what is to be paid with; None on account, or when it was handed on.
-        asked: events of its stream.
+        facts: the known facts, and the requests that were made.
+        unkept: the number of lines for which the catalogue keeps no stock.
+        token: the token to pay with; None for an order on account, or after it was handed to payments.
+        asked: the number of events in its stream.
         begun_at: when the order was submitted.
-        since: since when it waits for what it waits for.
-        due_at: when it is cancelled, if it still waits for that then.
+        since: when it began to wait for the present thing.
+        due_at: when the order is cancelled if it still waits for the same thing.
         steps: what happened so far.
     """
 
@@ -110,29 +110,29 @@ class Fulfilments:
 
     @property
     def at(self) -> datetime:
-        """When what is done here happens."""
+        """The time of the changes in this unit of work."""
         return self._metadata.at
 
     def begin(self, order_id: UUID, token: str | None) -> None:
-        """Let the fulfilment of an order begin that is submitted in the same unit of work."""
+        """Begin the fulfilment of an order that is submitted in the same unit of work."""
         facts = Fulfilment(order=OrderFact.SUBMITTED, paid=token is not None)
         step = Step(self.at, "submitted, to be paid" if token else "submitted, on account")
         begun = Process(order_id, 1, facts, 0, token, 0, self.at, self.at, None, [step])
         self._work.write(INSERT, [{"order_id": order_id, "begun_at": self.at} | _row(begun, self.at)])
 
     def find(self, order_id: UUID) -> Process | None:
-        """Find the fulfilment of an order; None of one that was submitted before there was any.
+        """Find the fulfilment of an order; None if the order was submitted before fulfilments existed.
 
         Raises:
-            UnreadableShape: another release wrote what is known.
+            UnreadableShape: another release wrote the facts.
         """
         rows = self._work.read(FIND, {"id": order_id})
         return process_of(rows[0]) if rows else None
 
     def save(self, process: Process, asks: Sequence[FulfilmentEvent] = ()) -> None:
-        """Have a change written, and what is asked for with it.
+        """Write a change, and its requests as events, when the unit of work commits.
 
-        Committing raises LostRace if it has been changed since it was found.
+        Committing raises LostRace if the fulfilment has changed since it was found.
         """
         row = {"id": process.order_id, "loaded_version": process.version - 1} | _row(process, self.at)
         self._work.write(UPDATE, [row], must_find=True)

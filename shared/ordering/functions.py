@@ -1,4 +1,4 @@
-"""Ordering: its commands, the orders as customers see them, the queries that show them, and whom it follows."""
+"""Ordering: its commands, read models, queries, and the contexts whose events it follows."""
 
 from datetime import timedelta
 from typing import get_args
@@ -49,7 +49,7 @@ SHOWN = [
     for kind in (*get_args(ProductEvent.__value__), StockNotKeptV1, *PRODUCT_UPCASTS)
     if kind not in {ProductRatedV1, BoughtTogetherV1}
 ]
-"""The catalogue's events that orders show something of, or that let them go on."""
+"""The catalogue's events that orders show, or that advance a fulfilment."""
 
 PRODUCTS = EventCodec[ProductEvent | StockNotKeptV1](
     (*get_args(ProductEvent.__value__), StockNotKeptV1), PRODUCT_UPCASTS
@@ -59,7 +59,7 @@ CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
 
 
 class OrderCreated(Answer):
-    """Which order was made."""
+    """The id of the new order."""
 
     order_id: UUID
 

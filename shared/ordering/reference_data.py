@@ -1,7 +1,7 @@
 """Reference data: ordering's own copy of products and customers; each value is guarded by its event's version.
 
-So late and repeated events change nothing. The orders that show a name are found here too: an order that took the old
-name is committed before the copy changes, or has taken the new one.
+So late and repeated events change nothing. This module also finds the orders that show a name: an order with the old
+name was committed before the copy changed; a later order has the new name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -124,7 +124,7 @@ END_ERASURE = Write(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID).v
 
 
 class NotCopiedYet(Exception):
-    """An event about something whose first event has not arrived; the delivery is repeated until it has."""
+    """The first event of a customer, product or address has not arrived; the delivery is repeated until it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class OrderToCorrect:
 
 
 class ReferenceData:
-    """What is copied of products and customers, as one unit of work changes it."""
+    """The copies of products and customers, within one unit of work."""
 
     def __init__(self, work: UnitOfWork) -> None:
         self._work = work
@@ -165,7 +165,7 @@ class ReferenceData:
         self._update(RENAME_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=name)
 
     def erase_customer(self, customer_id: UUID, version: int) -> None:
-        """Know nothing of a customer any more, who orders nothing from then on.
+        """Erase the copy of a customer, who can order nothing from then on.
 
         Committing raises NotCopiedYet if the customer is unknown.
         """
@@ -173,7 +173,7 @@ class ReferenceData:
         self._work.write(BLANK_ADDRESSES, [{"id": customer_id}])
 
     def add_address(self, customer_id: UUID, address_id: UUID, address: Address, version: int) -> None:
-        """Copy a customer's new address; one that was removed may come again under its id."""
+        """Copy a customer's new address; a removed address may be added again under its old id."""
         if self._work.read(LOOK_FOR_ADDRESS, {"id": customer_id, "address": address_id}):
             self.change_address(customer_id, address_id, address, version)
         else:
@@ -181,7 +181,7 @@ class ReferenceData:
             self._work.write(INSERT_ADDRESS, [row | _columns(address)])
 
     def change_address(self, customer_id: UUID, address_id: UUID, address: Address | None, version: int) -> None:
-        """Take over what a customer's address is now, None if removed.
+        """Take over a customer's changed address, None if it was removed.
 
         Committing raises NotCopiedYet if the address is unknown.
         """

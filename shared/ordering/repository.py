@@ -1,4 +1,4 @@
-"""How orders are loaded and saved: one request to load, and one for all that a command changes."""
+"""Loads and saves orders: one request loads an order, and one writes all changes of a command."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -38,8 +38,8 @@ _PRODUCT_COLUMNS = (
 )
 _LINE_COLUMNS = tuple(column for column in ORDER_LINES.c if column.name != "order_id")
 _UNTIL_COMMIT = "WITH (REPEATABLEREAD, FORCESEEK)"
-"""On Azure SQL, keeps what is checked as it is until the commit: a rename that commits later finds the order in the
-tables, and corrects its documents. SQLite's transactions do so by themselves."""
+"""On Azure SQL, locks the checked rows until the commit. So a rename that commits later finds the order in the tables,
+and corrects its documents. SQLite's transactions lock by themselves."""
 
 LOAD = sa.select(ORDERS, *_LINE_COLUMNS).select_from(ORDERS.outerjoin(ORDER_LINES)).where(ORDERS.c.order_id == _ID)
 LOAD_WITH_PRODUCT = (
@@ -138,14 +138,14 @@ DELETE_LINE = Write(sa.delete(ORDER_LINES).where(*_LINE))
 
 
 class Orders(Repository[Order]):
-    """The orders, and what is on offer for them."""
+    """The orders, with the products and customers that they need."""
 
     noun, key = "order", "order_id"
     log, select, insert, update = LOG, LOAD, INSERT_ORDER, UPDATE_ORDER
     missing, taken = OrderNotFound, OrderAlreadyExists
 
     def load_with_product(self, order_id: UUID, product_id: UUID) -> tuple[Order, Product | None]:
-        """Load an order and a product on offer, which is None where ordering knows of no such product.
+        """Load an order and a product; the product is None if ordering does not know it.
 
         Raises:
             OrderNotFound, StaleVersion: as `load`.
@@ -156,11 +156,11 @@ class Orders(Repository[Order]):
     def load_offer(
         self, customer_id: UUID, product_ids: Collection[UUID], address_id: UUID | None = None
     ) -> tuple[Customer | None, dict[UUID, Product]]:
-        """Load a customer, None where unknown or another than who acts, and those of the products that are known.
+        """Load a customer and the known ones of these products; the customer is None if unknown, or not the caller.
 
-        The customer comes with the address of this id, or else the default one.
+        The customer has the address with this id, or else the default address.
 
-        Committing raises LostRace if a name or a price among them has changed by then.
+        Committing raises LostRace if one of the names or prices has changed by then.
         """
         rows = self._work.read(
             LOAD_CUSTOMER_WITH_PRODUCTS, {"id": customer_id, "products": product_ids, "address": address_id}

@@ -1,4 +1,4 @@
-"""Where ordering keeps orders, their event log, and its copy of what it needs to know of the other contexts."""
+"""Ordering's tables: orders, the event log, fulfilments, and copies of the other contexts' data."""
 
 from typing import get_args
 
@@ -32,7 +32,7 @@ ORDERS = sa.Table(
     sa.Column("cancel_reason", text(500)),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
-    # what its payment has come to; null on account
+    # the state of its payment; null for an order on account
     sa.Column("payment_version", sa.BigInteger),
     sa.Column("payment_status", sa.Unicode(20)),
     sa.Column("payment_attempt", sa.Integer),
@@ -50,7 +50,7 @@ ORDER_LINES = sa.Table(
     sa.Column("product_version", sa.BigInteger, nullable=False),
     sa.Column("quantity", sa.Integer, nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
-    # what the catalogue has for it; of version 0 where nothing is kept
+    # its stock, as the catalogue's events tell; version 0 if no stock is kept
     sa.Column("stock_version", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("reserved", sa.Integer, nullable=False, server_default="0"),
     sa.Column("waiting", sa.Integer, nullable=False, server_default="0"),
@@ -98,7 +98,7 @@ CUSTOMER_ADDRESSES = sa.Table(
     sa.Column("region", text(100)),
     sa.Column("country", sa.Unicode(2)),
 )
-"""Without a street it was removed: the row stays, so that no late event brings the address back."""
+"""A row without a street is a removed address: the row stays, so that no late event brings the address back."""
 
 FULFILMENTS = sa.Table(
     "fulfilments",
@@ -114,7 +114,7 @@ FULFILMENTS = sa.Table(
     sa.Column("ended_at", UtcDateTime),
     sa.Column("facts", JsonText, nullable=False),
 )
-"""How far the fulfilment of each order is: what is known as JSON, and beside it what lists and deadlines look for."""
+"""The fulfilments: the known facts as JSON, and the columns by which lists and deadlines search."""
 
 for _name, _columns, _where in (
     ("ix_fulfilments_due", ["due_at", "order_id"], "due_at IS NOT NULL"),
@@ -128,7 +128,7 @@ SNAPSHOTS = snapshot_table(METADATA)
 INBOX = Inbox(inbox_table(METADATA))
 
 ASKS = get_args(FulfilmentEvent.__value__)
-"""What is asked of other contexts: no read model shows it."""
+"""Requests to other contexts, which no read model shows."""
 
 CODEC = EventCodec[OrderEvent]((*get_args(OrderEvent.__value__), *ASKS), UPCASTS)
 LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)

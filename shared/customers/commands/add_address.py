@@ -1,4 +1,4 @@
-"""Keep one more of a customer's addresses."""
+"""Add an address to a customer's address book."""
 
 from typing import Annotated
 from uuid import UUID, uuid5
@@ -16,12 +16,12 @@ from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 
 class LabelledAddress(PostalAddress):
-    """An address, and what its customer calls it."""
+    """An address with the customer's label for it."""
 
     label: Annotated[Text, StringConstraints(min_length=1, max_length=100), PERSONAL] | None = None
 
     def kept(self) -> CustomerAddress:
-        """Give what the customer keeps of it."""
+        """Make the address that the customer keeps."""
         return CustomerAddress(self.label, self.street, self.city, self.postal_code, self.region, self.country)
 
 
@@ -37,14 +37,14 @@ class AddAddress(
         country="GB",
     ),
 ):
-    """Keep an address, of which orders may name the id. The first one is the default; there may be 50."""
+    """Add an address, whose id orders may name. The first address is the default; a customer may have 50."""
 
     customer_id: Id
     address_id: Id | None = Field(default=None, description="chosen by the caller, if at all")
 
 
 def address_id(command: AddAddress, metadata: Metadata) -> UUID:
-    """Tell the new address's id: without one of the caller's, the same for the same Idempotency-Key."""
+    """Give the new address's id: the caller's or, without one, always the same for the same Idempotency-Key."""
     return command.address_id or uuid5(command.customer_id, metadata.command_id)
 
 

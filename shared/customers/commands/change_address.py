@@ -1,4 +1,4 @@
-"""Let an address that a customer keeps be another one."""
+"""Change an address of a customer."""
 
 from shared.customers.commands.add_address import LabelledAddress
 from shared.customers.repository import Customers
@@ -20,14 +20,14 @@ class ChangeAddress(
         country="GB",
     ),
 ):
-    """Replace an address, all of it. Orders that were made stay with what they have."""
+    """Replace an address, all of it. Existing orders keep the address that they have."""
 
     customer_id: Id
     address_id: Id
 
 
 def change_address(command: ChangeAddress, customers: Customers) -> Accepted:
-    """Change it; AddressNotFound when the customer keeps no such address."""
+    """Change it; AddressNotFound if the customer has no such address."""
     customer = customers.load(command.customer_id)
     customer.change_address(command.address_id, command.kept())
     return customers.save(customer)

@@ -1,4 +1,4 @@
-"""Write to a customer elsewhere."""
+"""Change a customer's e-mail address."""
 
 from typing import Annotated
 
@@ -11,14 +11,14 @@ from shared.story import CUSTOMER_ID
 
 
 class ChangeEmail(Input, json_schema_extra=example(customerId=CUSTOMER_ID, email="ada.king@example.com")):
-    """Give a customer another address for e-mail; nobody else may be registered with it."""
+    """Change a customer's e-mail address; no other customer may be registered with it."""
 
     customer_id: Id
     email: Annotated[Email, PERSONAL]
 
 
 def change_email(command: ChangeEmail, customers: Customers) -> Accepted:
-    """Change it; EmailTaken when it is somebody else's."""
+    """Change it; EmailTaken if another customer has it."""
     customer = customers.load(command.customer_id)
     customer.change_email(command.email)
     return customers.save(customer)

@@ -1,4 +1,4 @@
-"""Take over what a customer prefers."""
+"""Change a customer's preferences."""
 
 from typing import Annotated
 
@@ -31,7 +31,7 @@ def _cased(part: str) -> str:
 class ChangePreferences(
     Input, json_schema_extra=example(customerId=CUSTOMER_ID, language="en-GB", currency="GBP", newsletter=False)
 ):
-    """Replace what a customer prefers, all of it."""
+    """Replace a customer's preferences, all of them."""
 
     customer_id: Id
     language: Annotated[str, Field(pattern=LANGUAGE, max_length=35), AfterValidator(_canonical), PERSONAL] | None = (

@@ -1,6 +1,7 @@
-"""Erase a customer (GDPR, article 17): by appointment, which can be withdrawn, and with nothing of theirs under way.
+"""Erase a customer (GDPR, article 17): after a grace period in which it can be withdrawn, and without open orders.
 
-A timer keeps appointments. What other contexts have of the customer, they erase when they hear of it.
+A timer carries out the erasures that are due. The other contexts erase their data of the customer when the event
+reaches them.
 """
 
 import time
@@ -30,9 +31,9 @@ WORKS_FOR = 20.0
 
 
 class EraseCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, reason="Asked for it by letter")):
-    """Erase a customer, when the time to withdraw it is over. Refused while orders of theirs are open.
+    """Erase a customer after the grace period, within which it can be withdrawn. Refused while they have open orders.
 
-    What they ordered stays, without what it says of them: totals, versions and history go on.
+    Their orders stay, without personal data: totals, versions and history do not change.
     """
 
     customer_id: Id
@@ -40,14 +41,14 @@ class EraseCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, rea
 
 
 class WithdrawErasure(Input, json_schema_extra=example(customerId=CUSTOMER_ID)):
-    """Do not erase a customer after all."""
+    """Withdraw the erasure of a customer."""
 
     customer_id: Id
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAppointment:
-    """Erase a customer whose time has come."""
+    """Erase a customer whose grace period is over."""
 
     customer_id: UUID
 
@@ -59,30 +60,30 @@ class Erasures:
         """Prepare.
 
         Args:
-            held: what the contexts hold; those too that are declared later.
-            grace: how long it can be withdrawn.
+            held: the contexts' data of customers, including contexts that are declared later.
+            grace: how long an erasure can be withdrawn.
         """
         self._held = held
         self._grace = grace
 
     def ask(self, command: EraseCustomer, customers: Customers) -> Accepted:
-        """Make the appointment; OrdersAreOpen while there are any."""
+        """Schedule the erasure; OrdersAreOpen while there are open orders."""
         customer = customers.load(command.customer_id)
         self._refuse_open_orders(command.customer_id)
         customer.ask_erasure(customers.metadata.at + self._grace, command.reason)
         return customers.save(customer)
 
     def keep(self, command: KeepAppointment, customers: Customers) -> Accepted:
-        """Erase the customer; OrdersAreOpen while there are any."""
+        """Erase the customer; OrdersAreOpen while there are open orders."""
         customer = customers.load(command.customer_id)
         self._refuse_open_orders(command.customer_id)
         customer.erase()
         return customers.erase(customer)
 
     def keep_all(self, reader: sa.Engine, writes: WriteSide) -> None:
-        """Erase all whose time has come; those with open orders are looked at again at the next tick.
+        """Erase all customers whose grace period is over; the next tick tries those with open orders again.
 
-        It may end anywhere: what is left is due at the next tick as well.
+        It may stop anywhere: the next tick finds the customers that are left.
         """
         until, after, erased = time.monotonic() + WORKS_FOR, UUID(int=0), False
         while due := due_erasures(reader, datetime.now(UTC), after):
@@ -93,7 +94,7 @@ class Erasures:
                     writes.run(self.keep, KeepAppointment(after), Metadata(actor="erasure"))
                     erased = True
                 except (OrdersAreOpen, ErasureNotAsked, NotFound):
-                    continue  # something was ordered meanwhile; or it was withdrawn, or done, by another
+                    continue  # the customer has ordered meanwhile, or another process has withdrawn or made the erasure
         if erased:
             compact(reader)
 
@@ -103,7 +104,7 @@ class Erasures:
 
 
 def withdraw_erasure(command: WithdrawErasure, customers: Customers) -> Accepted:
-    """Withdraw it; ErasureNotAsked when there is none."""
+    """Withdraw it; ErasureNotAsked if none is scheduled."""
     customer = customers.load(command.customer_id)
     customer.withdraw_erasure()
     return customers.save(customer)

@@ -1,4 +1,4 @@
-"""Choose the address that orders go to which name none."""
+"""Choose a customer's default address."""
 
 from shared.customers.repository import Customers
 from shared.frame.messaging.envelope import Accepted
@@ -8,7 +8,7 @@ from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 
 class MakeAddressDefault(Input, json_schema_extra=example(customerId=CUSTOMER_ID, addressId=ADDRESS_ID)):
-    """Let orders that name no address go to this one."""
+    """Make an address the default, to which orders go that name no address."""
 
     customer_id: Id
     address_id: Id

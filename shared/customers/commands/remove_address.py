@@ -1,4 +1,4 @@
-"""Keep one of a customer's addresses no longer."""
+"""Remove an address of a customer."""
 
 from shared.customers.repository import Customers
 from shared.frame.messaging.envelope import Accepted
@@ -8,7 +8,7 @@ from shared.story import ADDRESS_ID, CUSTOMER_ID
 
 
 class RemoveAddress(Input, json_schema_extra=example(customerId=CUSTOMER_ID, addressId=ADDRESS_ID)):
-    """Remove an address. If it was the default, there is none until another is made so."""
+    """Remove an address. If it was the default, the customer has no default until another address is made it."""
 
     customer_id: Id
     address_id: Id

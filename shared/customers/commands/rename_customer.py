@@ -11,7 +11,7 @@ from shared.story import CUSTOMER_ID
 
 
 class RenameCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, name="Ada King")):
-    """Call a customer something else; the customer's orders and summary show the new name."""
+    """Change a customer's name; the customer's orders and summary show the new name."""
 
     customer_id: Id
     name: Annotated[Name, PERSONAL]

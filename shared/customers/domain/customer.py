@@ -1,4 +1,4 @@
-"""A customer: somebody with a name, an address for e-mail, addresses for parcels, and preferences."""
+"""A customer: a name, an e-mail address, postal addresses, and preferences."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -35,7 +35,7 @@ MAX_ADDRESSES = 50
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a customer prefers; None where nothing was said."""
+    """A customer's preferences; None where the customer has chosen nothing."""
 
     language: str | None = None
     currency: str | None = None
@@ -65,15 +65,15 @@ class Customer(Aggregate[CustomerEvent]):
         return customer
 
     def rename(self, name: str) -> None:
-        """Call the customer something else from now on."""
+        """Change the name."""
         self._record(CustomerRenamedV1(self.customer_id, name))
 
     def change_email(self, email: str) -> None:
-        """Write to the customer elsewhere from now on."""
+        """Change the e-mail address."""
         self._record(CustomerEmailChangedV1(self.customer_id, email))
 
     def add_address(self, address_id: UUID, address: CustomerAddress) -> None:
-        """Keep one more address. The first one is the default."""
+        """Add an address. The first one is the default."""
         if address_id in self.addresses:
             raise AddressAlreadyExists(f"Customer {self.customer_id} has an address {address_id} already.")
         if len(self.addresses) >= MAX_ADDRESSES:
@@ -82,23 +82,23 @@ class Customer(Aggregate[CustomerEvent]):
         self._record(CustomerAddressAddedV1(self.customer_id, address_id, address, is_default))
 
     def change_address(self, address_id: UUID, address: CustomerAddress) -> None:
-        """Let an address be another one."""
+        """Replace an address."""
         self._require_address(address_id)
         self._record(CustomerAddressChangedV1(self.customer_id, address_id, address))
 
     def remove_address(self, address_id: UUID) -> None:
-        """Keep an address no longer. No other becomes the default in its place."""
+        """Remove an address. If it was the default, no other one takes its place."""
         self._require_address(address_id)
         was_default = address_id == self.default_address_id
         self._record(CustomerAddressRemovedV1(self.customer_id, address_id, was_default))
 
     def make_default(self, address_id: UUID) -> None:
-        """Let orders that name no address go to this one."""
+        """Make an address the default, for orders that name no address."""
         self._require_address(address_id)
         self._record(CustomerDefaultAddressChangedV1(self.customer_id, address_id))
 
     def prefer(self, preferences: Preferences) -> None:
-        """Take over what the customer prefers."""
+        """Replace the preferences."""
         self._record(
             CustomerPreferencesChangedV1(
                 self.customer_id, preferences.language, preferences.currency, preferences.newsletter
@@ -106,18 +106,18 @@ class Customer(Aggregate[CustomerEvent]):
         )
 
     def ask_erasure(self, due_at: datetime, reason: str) -> None:
-        """Let the customer be erased, no sooner than that."""
+        """Schedule the erasure of the customer for `due_at` or later."""
         if self.erase_at is not None:
             raise ErasureAsked(f"Customer {self.customer_id} is to be erased already.")
         self._record_step(CustomerErasureAskedV1(self.customer_id, due_at, reason))
 
     def withdraw_erasure(self) -> None:
-        """Let the customer stay."""
+        """Withdraw the scheduled erasure."""
         self._require_erasure()
         self._record_step(CustomerErasureWithdrawnV1(self.customer_id))
 
     def erase(self) -> None:
-        """Know nothing of the customer any more."""
+        """Erase the customer's data."""
         self._require_erasure()
         self._record_step(CustomerErasedV1(self.customer_id))
 

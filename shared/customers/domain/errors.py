@@ -16,25 +16,25 @@ class CustomerAlreadyExists(Refusal):
 
 
 class EmailTaken(Refusal):
-    """Somebody else is registered with this address for e-mail; whoever asks is not told who."""
+    """Another customer is registered with this e-mail address; the refusal does not tell who."""
 
     code = "email-taken"
 
 
 class OrdersAreOpen(Refusal):
-    """Orders of the customer's are not done yet: what is known of the customer is needed to carry them out."""
+    """The customer has open orders, and their data is needed to carry these out."""
 
     code = "orders-are-open"
 
 
 class ErasureNotAsked(Refusal):
-    """Nobody has asked for the customer to be erased, or it was withdrawn."""
+    """No erasure of the customer is scheduled, or it was withdrawn."""
 
     code = "erasure-not-asked"
 
 
 class ErasureAsked(Refusal):
-    """The customer is to be erased already."""
+    """The customer's erasure is scheduled already."""
 
     code = "erasure-asked"
 
@@ -52,6 +52,6 @@ class AddressAlreadyExists(Refusal):
 
 
 class TooManyAddresses(Refusal):
-    """The customer keeps as many addresses as one may."""
+    """The customer has as many addresses as allowed."""
 
     code = "too-many-addresses"

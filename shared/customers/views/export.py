@@ -1,4 +1,4 @@
-"""All that is held of a customer, as the event logs have it: what they may take elsewhere (GDPR, article 20)."""
+"""Exports all data of a customer from the event logs, for data portability (GDPR, article 20)."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,7 +17,7 @@ from shared.frame.write_side.held import MOST, PLACE, Held, HeldEvent, Place, pa
 from shared.story import CUSTOMER_ID
 
 AT_ONCE, PLACES = 2, 16
-"""Pages that one process reads at once, and requests for them that it lets in at all."""
+"""Pages that one process reads at once, and the most requests for them that may run or wait."""
 
 _DATA = TypeAdapter[dict[str, JsonValue]](
     dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
@@ -25,7 +25,7 @@ _DATA = TypeAdapter[dict[str, JsonValue]](
 
 
 class ExportedEvent(Answer):
-    """Something that happened: to the customer, or to one of their orders."""
+    """An event of the customer, or of one of their orders."""
 
     context: str
     subject: UUID = Field(description="the customer, or the order")
@@ -36,7 +36,7 @@ class ExportedEvent(Answer):
 
 
 class CustomerExport(Answer):
-    """A page of all that is held of a customer; each subject's events oldest first."""
+    """A page of a customer's data; each subject's events come oldest first."""
 
     customer_id: UUID
     items: list[ExportedEvent]
@@ -44,9 +44,9 @@ class CustomerExport(Answer):
 
 
 class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
-    """All that is held of a customer: every event of theirs and of their orders, from the log.
+    """All data of a customer: every event of theirs and of their orders, from the log.
 
-    Everything else that shows them is made from these. A page ends early where its events are long.
+    All other data of the customer is made from these events. A page has fewer events if they are long.
     """
 
     customer_id: OwnerId
@@ -55,13 +55,13 @@ class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
 
 
 class Exports:
-    """Reads what is held of customers, for callers who take turns."""
+    """Reads exports of customers, within a concurrency limit that is fair to callers."""
 
     def __init__(self, held: Sequence[Held]) -> None:
         """Prepare.
 
         Args:
-            held: what the contexts hold; those too that are declared later.
+            held: the contexts' data of customers, including contexts that are declared later.
         """
         self._held = held
         self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="exports")
@@ -71,8 +71,8 @@ class Exports:
 
         Raises:
             CustomerNotFound: there is no such customer.
-            Invalid: the cursor is not one that this list has given.
-            Unavailable: it has not been its turn in time.
+            Invalid: the cursor is not from this list.
+            Unavailable: the request did not have its turn in time.
         """
         after = None if query.cursor is None else Place.parse(query.cursor)
 

@@ -1,8 +1,7 @@
-"""What a customer is, for themselves and for the shop: read from the tables, which are at the newest version.
+"""A customer's profile, for the customer and for the shop: read from the tables, which have the newest version.
 
-There is no copy of it among the read models: whoever changes their address wants to see it at once, few ask, and each
-copy less is one less to erase (ADR 34). Who is registered with an address for e-mail, the index tells that also keeps
-it unique.
+There is no read model of profiles: customers want to see a changed address at once, profiles are read rarely, and each
+copy less is one less to erase (ADR 34). The index that keeps e-mail addresses unique also finds a customer by address.
 """
 
 from typing import Annotated
@@ -23,11 +22,11 @@ from shared.kernel.personal import PERSONAL
 from shared.story import CUSTOMER_ID
 
 AT_ONCE, PLACES = 4, 64
-"""Profiles that one process reads at once, and requests for them that it lets in at all."""
+"""Profiles that one process reads at once, and the most requests for them that may run or wait."""
 
 
 class ProfileAddress(Answer):
-    """An address that the customer keeps."""
+    """An address of the customer."""
 
     address_id: UUID
     label: str | None
@@ -39,7 +38,7 @@ class ProfileAddress(Answer):
 
 
 class CustomerPreferences(Answer):
-    """What the customer prefers; null where nothing was said."""
+    """The customer's preferences; null where the customer has chosen nothing."""
 
     language: str | None
     currency: str | None
@@ -65,13 +64,13 @@ class ReadProfile(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID))
 
 
 class FindByEmail(QueryInput, json_schema_extra=example(email="ada@example.com")):
-    """The customer who is registered with an address for e-mail; upper and lower case are the same."""
+    """The customer who is registered with an e-mail address; upper and lower case are the same."""
 
     email: Annotated[Email, PERSONAL]
 
 
 class Profiles:
-    """Reads customers for callers, who take turns."""
+    """Reads customers, within a concurrency limit that is fair to callers."""
 
     def __init__(self, reader: sa.Engine) -> None:
         self._reader = reader
@@ -82,12 +81,12 @@ class Profiles:
 
         Raises:
             CustomerNotFound: there is no such customer.
-            Unavailable: it has not been its turn in time.
+            Unavailable: the request did not have its turn in time.
         """
         return await self._turns.take_for(wait.caller, lambda: self._profile(query.customer_id))
 
     async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, str]:
-        """Read the customer with this address for e-mail; raises as read_profile."""
+        """Read the customer with this e-mail address; raises as read_profile."""
 
         def find() -> tuple[CustomerProfile, str]:
             customer_id = owner_of(self._reader, query.email)

@@ -1,7 +1,7 @@
-"""Deadlines are rows: a timer looks for those that have passed, and has each looked at again by a command.
+"""Acts on deadlines: a timer finds the rows whose deadline has passed, and runs a command for each.
 
-Any number of timers may look at once, and clocks may jump: whether an order has waited too long is decided in the
-transaction that cancels it, at the version of the row that was read.
+Any number of timers may run at once, and clocks may jump: the command decides whether an order has waited too long, in
+the transaction that cancels it, at the version of the row that it has read.
 """
 
 import logging
@@ -21,17 +21,17 @@ from shared.ordering.tables import FULFILMENTS
 logger = logging.getLogger(__name__)
 
 ACTOR = "deadlines"
-"""Who cancels an order that has waited too long."""
+"""The actor who cancels an order that has waited too long."""
 
 PAGE = 100
-"""Deadlines that are looked for at a time."""
+"""Deadlines that are read at a time."""
 
 _AT = sa.bindparam("after_at", type_=UtcDateTime)
 DUE = (
     sa.select(FULFILMENTS.c.due_at, FULFILMENTS.c.order_id)
     .where(
         FULFILMENTS.c.due_at <= sa.bindparam("now_at", type_=UtcDateTime),
-        FULFILMENTS.c.due_at >= _AT,  # follows from what is below, but databases do not seek by an OR
+        FULFILMENTS.c.due_at >= _AT,  # the OR below implies this, but databases cannot seek by an OR
         sa.or_(
             FULFILMENTS.c.due_at > _AT,
             sa.and_(FULFILMENTS.c.due_at == _AT, FULFILMENTS.c.order_id > sa.bindparam("after_id", type_=sa.Uuid)),
@@ -59,7 +59,7 @@ class Deadlines:
         self._clock = clock
 
     def act(self) -> None:
-        """Act on all that have passed by now; one that fails holds no other up, and is tried again next time.
+        """Act on all deadlines that have passed; a failure does not stop the others, and is tried again next time.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
@@ -78,5 +78,5 @@ class Deadlines:
         metadata = Metadata(fingerprint=None, actor=ACTOR, at=now)
         try:
             self._writes.run(self._fulfilling.pass_deadline, PassDeadline(order_id=order_id), metadata)
-        except Exception:  # whatever it is, the others are not held up by it
+        except Exception:  # one order's failure must not stop the others
             logger.exception("the deadline of order %s was not acted on, and is at the next tick", order_id)

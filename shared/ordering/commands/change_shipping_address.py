@@ -1,4 +1,4 @@
-"""Send an order elsewhere while it is open."""
+"""Change an order's shipping address while the order is open."""
 
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
@@ -15,7 +15,7 @@ class ChangeShippingAddress(
         orderId=ORDER_ID, street="10 Downing Street", city="London", postalCode="SW1A 2AA", country="GB"
     ),
 ):
-    """Let an order that is not submitted yet go elsewhere."""
+    """Change the shipping address of an order that is not submitted yet."""
 
     order_id: Id
 

@@ -19,7 +19,7 @@ from shared.story import CUSTOMER_ID, ORDER_ID, PRODUCT_ID
 
 
 class Item(Input):
-    """How many pieces of which product, and what the caller believes one costs."""
+    """A product, the number of pieces, and the price of one piece that the caller expects."""
 
     product_id: Id
     quantity: Quantity
@@ -87,7 +87,7 @@ def create_order(command: CreateOrder, orders: Orders) -> Accepted:
 
 
 def _address(command: CreateOrder, customer: Customer | None) -> events.Address | InputError | None:
-    """Give the address that the order goes to; None: nobody knows the customer, nor their addresses."""
+    """Give the order's shipping address; None if the customer, and so their addresses, are unknown."""
     written, id_ = command.shipping_address, command.shipping_address_id
     if written is not None and id_ is not None:
         return InputError("/shippingAddressId", "stands in place of shippingAddress: give one of them")

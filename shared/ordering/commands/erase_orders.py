@@ -1,6 +1,6 @@
-"""Erase what the orders of erased customers say of them, order by order, once nobody has to carry them out any more.
+"""Erase the personal data in the orders of erased customers, order by order, once an order is closed.
 
-An order that was open when its customer was erased follows when it is completed or cancelled.
+An order that was open when its customer was erased is erased when it is completed or cancelled.
 """
 
 import time
@@ -27,7 +27,7 @@ WORKS_FOR = 20.0
 
 @dataclass(frozen=True, slots=True)
 class EraseOrder:
-    """Erase what an order says of its customer."""
+    """Erase the personal data of an order."""
 
     order_id: UUID
 
@@ -40,10 +40,10 @@ def erase_order(command: EraseOrder, orders: Orders) -> Accepted:
 
 
 def erase_orders(engine: sa.Engine, writes: WriteSide) -> None:
-    """Go on with all erasures that are under way; it may end anywhere, and begins there at the next tick.
+    """Continue all erasures that are under way; it may stop anywhere, and the next tick continues there.
 
-    An erasure ends at the tick after the one that erased the last order: snapshots that somebody made of it meanwhile
-    are there by then.
+    An erasure ends at the tick after the one that erased the last order: by then snapshots are visible that readers
+    made of the order meanwhile.
     """
     until, after = time.monotonic() + WORKS_FOR, UUID(int=0)
     ending: list[UUID] = []
@@ -60,7 +60,7 @@ def erase_orders(engine: sa.Engine, writes: WriteSide) -> None:
 
 
 def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, until: float) -> bool:
-    """Erase a customer's orders that are done, and tell whether there was time for all."""
+    """Erase a customer's closed orders, and tell whether there was time for all of them."""
     after = UUID(int=0)
     while orders := _ids(engine, TO_ERASE, customer=customer_id, after=after):
         for after in orders:

@@ -1,4 +1,4 @@
-"""Follow the customers: keep ordering's copy of their names and addresses as their events say."""
+"""Follow the customers' events: keep ordering's copy of their names and addresses up to date."""
 
 from typing import assert_never
 
@@ -24,9 +24,9 @@ from shared.ordering.reference_data import ReferenceData
 
 
 def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:  # noqa: C901  # as many events
-    """Take over one event.
+    """Apply one event to the copy.
 
-    Committing raises NotCopiedYet if the customer's, or the address's, first event has not arrived.
+    Committing raises NotCopiedYet if the first event of the customer, or of the address, has not arrived.
     """
     event, version = recorded.event, recorded.envelope.version
     reference = ReferenceData(work)
@@ -50,9 +50,9 @@ def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None
         case CustomerErasedV1():
             reference.erase_customer(event.customer_id, version)
         case CustomerEmailChangedV1() | CustomerPreferencesChangedV1():
-            pass  # no order has any of it
+            pass  # orders use none of these
         case CustomerErasureAskedV1() | CustomerErasureWithdrawnV1():
-            pass  # until it is done, they are a customer as any other
+            pass  # until the erasure is carried out, the customer may order as before
         case _:
             assert_never(event)
 

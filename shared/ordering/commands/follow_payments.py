@@ -1,4 +1,4 @@
-"""Follow payments: note at an order what its payment has come to."""
+"""Follow payments' events: record the state of its payment in an order."""
 
 from typing import assert_never
 
@@ -26,12 +26,12 @@ from shared.payments.events import (
 
 
 def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  # noqa: C901  # a case for each event
-    """Take in one event; those that leave the order as it is say nothing to it."""
+    """Apply one event to its order; some events make no difference to an order."""
     event, version = recorded.event, recorded.envelope.version
     try:
         order = orders.load(event.order_id)
     except OrderNotFound:
-        return  # no order of ours asked for it: an order is there before its payment
+        return  # no order asked for this payment: an order exists before its payment
     if order.payment is None:
         return  # an order on account has none
     attempt, refunded = order.payment.attempt, order.payment.refunded

@@ -1,4 +1,4 @@
-"""Follow the catalogue: copy names and prices, and note at each order's lines what the catalogue has for them."""
+"""Follow the catalogue's events: copy names and prices, and record in each order's lines what stock they have."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -27,7 +27,7 @@ from shared.ordering.repository import Orders
 
 
 def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: Orders) -> None:
-    """Take over one event.
+    """Apply one event.
 
     Committing raises NotCopiedYet if the product's first event has not arrived.
     """
@@ -45,7 +45,7 @@ def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: O
         case StockAwaitedV2():
             _take_stock(orders, event.product_id, event.line, version, event.alternatives)
         case StockReceivedV1() | StockRecountedV1() | ProductRatedV1() | BoughtTogetherV1():
-            pass  # no order shows anything of them
+            pass  # orders show nothing of these
         case _:
             assert_never(event)
 

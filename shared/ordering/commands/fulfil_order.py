@@ -1,8 +1,8 @@
-"""Let the fulfilment of an order go on: whatever is told of it, see how it stands, and do what follows from that.
+"""The process of an order's fulfilment: at each event, read the order's state, and do what follows from it.
 
-An event is a reason to look, not a source of truth: what is known of an order is in its tables, at one moment. So
-events may come late, twice and in any order. What is done about it, in the order and in what is asked of payments, is
-in the transaction that notes the event, or that a deadline makes.
+An event is a reason to look, not a source of truth: the tables have the whole state of an order at one moment. So
+events may come late, twice and in any order. The changes of the order, and the requests to payments, are made in the
+transaction that records the event, or in that of a deadline.
 """
 
 from collections import deque
@@ -69,33 +69,33 @@ FOLLOWED = (
     OrderCompletedV1,
     OrderCancelledV1,
 )
-"""Ordering's own events that may let a fulfilment go on."""
+"""Ordering's own events that may advance a fulfilment."""
 
 LATE = {
     Deadline.STOCK: "Its items were not there in time.",
     Deadline.PAYMENT: "It was not paid in time.",
 }
-"""Why an order is cancelled that has waited too long."""
+"""The reasons for cancelling an order that has waited too long."""
 
 
 class PassDeadline(Input, json_schema_extra=example(orderId=ORDER_ID)):
-    """Look whether an order has waited too long, and cancel it if so."""
+    """Cancel an order if it has waited too long."""
 
     order_id: Id
 
 
 @dataclass(frozen=True, slots=True)
 class Fulfilling:
-    """Lets fulfilments go on.
+    """Advances fulfilments.
 
     Attributes:
-        patience: how long an order may wait, by what it waits for.
+        patience: how long an order may wait for each thing.
     """
 
     patience: Mapping[Deadline, timedelta]
 
     def follow_order(self, recorded: Recorded[OrderEvent], orders: Orders, fulfilments: Fulfilments) -> None:
-        """Take in what happened to an order."""
+        """Advance the fulfilment after an event of its order."""
         self._look(recorded.event.order_id, orders, fulfilments)
 
     def follow_product(
@@ -105,7 +105,7 @@ class Fulfilling:
         orders: Orders,
         fulfilments: Fulfilments,
     ) -> None:
-        """Take over an event of the catalogue, of an order or of a product; raises as follow_product."""
+        """Advance the fulfilment after an event of the catalogue on an order or product; raises as follow_product."""
         match recorded.event:
             case StockNotKeptV1() as event:
                 self._look(event.order_id, orders, fulfilments, unkept=event.lines)
@@ -113,7 +113,7 @@ class Fulfilling:
                 follow_product(Recorded(recorded.envelope, event), work, orders)
 
     def pass_deadline(self, command: PassDeadline, orders: Orders, fulfilments: Fulfilments) -> Accepted:
-        """Cancel the order if what it waits for has not come in time; looked at anew, for it may have come by now.
+        """Cancel the order if it has waited too long; the state is read again, because the news may have come by now.
 
         Raises:
             OrderNotFound: there is no such order.
@@ -140,7 +140,7 @@ class Fulfilling:
         passed: Deadline | None = None,
         unkept: int | None = None,
     ) -> None:
-        """Take in how the order stands, and do what is to be done."""
+        """Decide on the order's present state, and carry the decisions out."""
         process = found if unkept is None else replace(found, unkept=unkept)
         at, before, state = fulfilments.at, process.facts, process.facts
         asks: list[Ask] = []
@@ -173,7 +173,7 @@ class Fulfilling:
 
 
 def _news(order: Order, process: Process) -> Iterator[News]:
-    """Tell how an order stands. Stock comes before the payment: what was lost meanwhile is not confirmed."""
+    """Give an order's state as news. Stock comes before the payment: an order without stock is not confirmed."""
     yield OrderNews(ORDERS[order.status])
     yield Stock(complete=order.is_reserved(process.unkept))
     if order.payment is not None:
@@ -187,7 +187,7 @@ def _news(order: Order, process: Process) -> Iterator[News]:
 
 
 def _change(order: Order, ask: Ask) -> None:
-    """Do what is the order's own."""
+    """Carry out a decision that changes the order itself."""
     match ask:
         case Confirm():
             order.confirm()
@@ -206,7 +206,7 @@ def _asked_of_payments(ask: Ask, order: Order, process: Process) -> Iterator[Ful
                 order.order_id, order.customer_id, order.currency, order.total, process.token, attempt=1
             )
         case Authorise():
-            pass  # payments has the other tokens from the customer
+            pass  # the customer gives later tokens to payments directly
         case Capture():
             yield CaptureAskedV1(order.order_id)
         case Void():
@@ -221,7 +221,7 @@ def _asked_of_payments(ask: Ask, order: Order, process: Process) -> Iterator[Ful
 
 
 def _told(before: Fulfilment, after: Fulfilment, asks: list[Ask]) -> Iterator[str]:
-    """Say what has changed, for people."""
+    """Describe what has changed, for people."""
     if after.stock is not before.stock and after.order is OrderFact.SUBMITTED:
         yield "all is reserved" if after.stock else "something is not reserved any more"
     if (after.payment, after.attempt) != (before.payment, before.attempt) and after.payment is not PaymentFact.NONE:

@@ -1,4 +1,4 @@
-"""Give an order more time, or less."""
+"""Move the deadline of an order that waits."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def move_deadline(command: MoveDeadline, fulfilments: Fulfilments) -> Accepted:
 
     Raises:
         ProcessNotFound: no fulfilment of such an order has begun.
-        NoDeadline: it waits for nothing that may take only so long.
+        NoDeadline: the order waits for nothing that has a deadline.
     """
     process = fulfilments.find(command.order_id)
     if process is None:

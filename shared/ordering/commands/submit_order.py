@@ -13,7 +13,7 @@ from shared.story import ORDER_ID
 
 
 class Payment(Input):
-    """What an order is paid with: a token of the payment provider, never a card's own data."""
+    """A token of the payment provider, with which the order is paid; never a card's own data."""
 
     token: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
 
@@ -28,7 +28,7 @@ class SubmitOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
 
 
 def submit_order(command: SubmitOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
-    """Submit it, and let its fulfilment begin; refused as Order.submit says."""
+    """Submit it, and begin its fulfilment; refused as Order.submit says."""
     order = orders.load(command.order_id)
     order.submit(paid=command.payment is not None)
     accepted = orders.save(order)

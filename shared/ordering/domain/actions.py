@@ -1,7 +1,7 @@
-"""What may be done with an order as it stands: the rules that the order refuses by, and that clients are shown.
+"""The actions that an order allows in its present state: the order refuses by these rules, and clients see them.
 
-What may be done with its payment (pay, refund) the payment decides; here is what follows from what the order knows of
-it. Refunds that are under way, and that a payment takes 50 of them, the order does not know.
+The payment itself decides on paying and refunding. The rules here use what the order knows of its payment; the order
+knows neither of refunds under way nor of the limit of 50 refunds.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.ordering.events import OrderPaymentStatus, OrderStatus
 
 
 class Action(StrEnum):
-    """What may be done with an order, by the names that clients know."""
+    """The actions on an order, by the names that clients know."""
 
     ADD_ITEM = "addItem"
     REMOVE_ITEM = "removeItem"
@@ -36,20 +36,20 @@ STATUSES = {
     Action.PAY: (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
     Action.REFUND: (OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
 }
-"""In which statuses an order takes what. Of one that is cancelled all is given back without being asked for."""
+"""The statuses in which an order allows each action. A cancelled order is refunded in full without a request."""
 
 CHANGES = (Action.ADD_ITEM, Action.REMOVE_ITEM, Action.CHANGE_SHIPPING_ADDRESS)
-"""What an order takes only so often (ADR 24)."""
+"""Actions that the limit of changes forbids (ADR 24)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an order stands, as far as it decides what may be done.
+    """The part of an order's state that decides which actions it allows.
 
     Attributes:
         version: of the order.
-        has_lines: whether there is anything in it.
-        has_pieces_left: whether pieces of it lie ready, or are waited for.
+        has_lines: whether it has any items.
+        has_pieces_left: whether pieces are reserved for it, or it waits for pieces.
         payment: what its payment has come to; None for an order on account.
     """
 
@@ -61,7 +61,7 @@ class Standing:
 
 
 def is_allowed(action: Action, standing: Standing) -> bool:
-    """Whether an order that stands so takes an action."""
+    """Whether an order in this state allows an action."""
     if standing.status not in STATUSES[action]:
         return False
     if action in CHANGES and standing.version >= MAX_CHANGES:
@@ -80,5 +80,5 @@ def is_allowed(action: Action, standing: Standing) -> bool:
 
 
 def allowed(standing: Standing) -> list[Action]:
-    """Give all that it takes."""
+    """Give all actions that an order in this state allows."""
     return [action for action in Action if is_allowed(action, standing)]

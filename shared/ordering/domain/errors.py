@@ -64,18 +64,18 @@ class ProcessNotFound(NotFound):
 
 
 class NoDeadline(Refusal):
-    """The order waits for nothing that may take only so long."""
+    """The order waits for nothing that has a deadline."""
 
     code = "no-deadline"
 
 
 class NoSuchVersion(NotFound):
-    """The order had not got to this version, or did not exist at this time."""
+    """The order has not reached this version, or did not exist at this time."""
 
     code = "no-such-version"
 
 
 class OrderNotShipped(Refusal):
-    """Items whose stock is kept have not left the house."""
+    """Some items whose stock is kept have not been shipped."""
 
     code = "order-not-shipped"

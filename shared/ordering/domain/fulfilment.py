@@ -1,7 +1,8 @@
-"""How an order comes from submitted to completed, and back when a step fails: what is known, and what to do about it.
+"""The process manager of an order, from submitted to completed, with compensation when a step fails.
 
-The state is facts, and what to do follows from them; each thing is asked for once. So an event may come late, twice or
-before those that it follows from: it adds its fact, or says nothing new. Nothing here reads a clock or a store.
+Its state is a set of known facts. The next requests follow from the facts, and each request is made once. So an event
+may come late, twice or before an event that caused it: it adds its fact, or changes nothing. Nothing here reads a clock
+or a store.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ class OrderFact(IntEnum):
 
 
 class PaymentFact(StrEnum):
-    """What is known of the payment."""
+    """The known state of the payment."""
 
     NONE = "none"
     ASKED = "asked"
@@ -45,11 +46,11 @@ _RANK = {
     PaymentFact.VOIDED: 4,
     PaymentFact.REFUNDED: 5,
 }
-"""Of one attempt: what comes after what. News of a lower or the same rank is late, or there twice."""
+"""The order of the facts of one attempt. News of a lower or the same rank came late, or came twice."""
 
 
 class Deadline(StrEnum):
-    """What an order waits for that may take only so long."""
+    """The things for which an order waits only until a deadline."""
 
     STOCK = "stock"
     PAYMENT = "payment"
@@ -64,14 +65,14 @@ class Submitted:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Whether every line is reserved, or needs not be."""
+    """Whether every line is reserved, or has a product whose stock is not kept."""
 
     complete: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentNews:
-    """What became of an attempt to pay."""
+    """The outcome of an attempt to pay."""
 
     payment: PaymentFact
     attempt: int
@@ -79,7 +80,7 @@ class PaymentNews:
 
 @dataclass(frozen=True, slots=True)
 class TokenGiven:
-    """The customer tries another token, which makes this attempt of it."""
+    """The customer pays with another token, which begins a new attempt."""
 
     attempt: int
 
@@ -93,12 +94,12 @@ class OrderNews:
 
 @dataclass(frozen=True, slots=True)
 class AllShipped:
-    """Nothing of it is left to be shipped."""
+    """All items of the order are shipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """What was waited for has not come in time."""
+    """The order has waited until its deadline in vain."""
 
     deadline: Deadline
 
@@ -108,7 +109,7 @@ type News = Submitted | Stock | PaymentNews | TokenGiven | OrderNews | AllShippe
 
 @dataclass(frozen=True, slots=True)
 class Authorise:
-    """Have the amount held."""
+    """Authorise the amount with the payment provider."""
 
     attempt: int
 
@@ -120,22 +121,22 @@ class Confirm:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Take what is held."""
+    """Capture the authorised amount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Let go what is held, or will be."""
+    """Void the authorisation, or one that is still under way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Give back what was taken."""
+    """Refund the captured amount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Cancel the order, for it waited too long."""
+    """Cancel the order, because it waited too long."""
 
     waited_for: Deadline
 
@@ -145,12 +146,12 @@ type Ask = Authorise | Confirm | Capture | Void | Refund | Cancel
 
 @dataclass(frozen=True, slots=True)
 class Fulfilment:
-    """What is known of one order's fulfilment.
+    """The known facts of one order's fulfilment.
 
     Attributes:
-        paid: whether it is paid by a token; None until it is known to be submitted.
-        attempt: how many tokens were given.
-        asked: what has been asked for.
+        paid: whether it is paid with a token; None until the submission is known.
+        attempt: how many tokens the customer has given.
+        asked: the requests that were made.
     """
 
     order: OrderFact = OrderFact.UNKNOWN
@@ -163,7 +164,7 @@ class Fulfilment:
 
     @property
     def deadline(self) -> Deadline | None:
-        """What it waits for that may take only so long."""
+        """The thing for which it waits until a deadline; None if there is none."""
         if self.order is not OrderFact.SUBMITTED or self.paid is None or self._cancelling:
             return None
         if not self.stock:
@@ -172,7 +173,7 @@ class Fulfilment:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is waited for any more."""
+        """Whether the fulfilment has ended, and waits for nothing more."""
         match self.order:
             case OrderFact.COMPLETED:
                 return not self.paid or self.payment in _SETTLED
@@ -209,7 +210,7 @@ class Fulfilment:
 
     @property
     def comes_next(self) -> Sequence[str]:
-        """What it waits for afterwards, if all goes well, for people."""
+        """The later steps for which it will wait if all goes well, for people."""
         way = _PAID if self.paid else _ON_ACCOUNT
         now = "the authorisation" if self.waits_for == "the customer" else self.waits_for
         return way[way.index(now) + 1 :] if now in way else ()
@@ -227,7 +228,7 @@ _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED)
 
 
 def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
-    """Take news in; what is known then, and what is to be asked for now. It never refuses: the event has happened."""
+    """Add news to the facts; give the new state and the requests to make. News is never refused: it has happened."""
     known = _with(state, news)
     asks = tuple(ask for ask in _wanted(known, news) if ask not in known.asked)
     return replace(known, asked=known.asked.union(asks)), asks
@@ -260,7 +261,7 @@ def _with(state: Fulfilment, news: News) -> Fulfilment:
 
 
 def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
-    """Say what the facts ask for, whether or not it was asked for before."""
+    """Give the requests that follow from the facts, whether or not they were made before."""
     if not state.paid:
         yield from _overdue(state, news)
         return
@@ -278,7 +279,7 @@ def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
 
 
 def _undone(state: Fulfilment) -> Iterator[Ask]:
-    """Compensate what a cancelled order has asked for."""
+    """Give the requests that compensate those of a cancelled order."""
     if state.payment is PaymentFact.CAPTURED:
         yield Refund()
     elif _begun(state) and Capture() not in state.asked and _RANK[state.payment] <= _RANK[PaymentFact.AUTHORISED]:

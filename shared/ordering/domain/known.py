@@ -1,4 +1,4 @@
-"""What the events of an order say, as facts of its fulfilment."""
+"""Maps the statuses of orders and payments to facts of the fulfilment."""
 
 from shared.ordering.domain.fulfilment import OrderFact, PaymentFact
 from shared.ordering.events import OrderPaymentStatus, OrderStatus

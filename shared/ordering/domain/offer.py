@@ -1,4 +1,4 @@
-"""What ordering knows of the other contexts: its own copy of products, prices and customers, kept from their events."""
+"""Ordering's own copy of the other contexts' data: products, prices and customers, updated from their events."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,11 +10,11 @@ from shared.ordering.events import Address
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who orders.
+    """The customer who orders.
 
     Attributes:
-        version: counts the customer's events, so that a later name can be told from an earlier one.
-        address: the one that was asked for, or else the default one; None: the customer keeps no such address.
+        version: counts the customer's events, and tells a later name from an earlier one.
+        address: the requested address, or else the default one; None if the customer has no such address.
     """
 
     customer_id: UUID
@@ -25,7 +25,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What is on offer, at which price. `version` counts the product's events."""
+    """A product and its price. `version` counts the product's events."""
 
     product_id: UUID
     name: str
@@ -35,11 +35,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class RequestedItem:
-    """A product that somebody wants.
+    """A product that the caller wants to order.
 
     Attributes:
-        expected_price: what the caller believes one piece costs; None accepts today's price.
-        pointer: where the request names it, for error messages.
+        expected_price: the price of one piece that the caller expects; None accepts today's price.
+        pointer: its place in the request, for error messages.
     """
 
     product: Product

@@ -1,4 +1,4 @@
-"""The order: which commands it takes in which state, and what becomes of it."""
+"""The order: the commands that it allows in each state, and their effects."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -50,12 +50,12 @@ LINES_PER_EVENT = 100
 
 
 NOWHERE = Address(ERASED, ERASED, ERASED)
-"""Where an order went whose customer was erased."""
+"""Replaces the shipping address of an order whose customer was erased."""
 
 
 @dataclass(frozen=True, slots=True)
 class LineStock:
-    """What the catalogue has for a line, in pieces, at a version of the product's stock."""
+    """The stock for a line, in pieces, at a version of the product's stock."""
 
     version: int
     reserved: int
@@ -65,11 +65,11 @@ class LineStock:
 
 @dataclass(frozen=True, slots=True)
 class OrderPayment:
-    """What the payment of an order has come to, at a version of the payment.
+    """The state of an order's payment, at a version of the payment.
 
     Attributes:
-        attempt: how many tokens were given.
-        refunded: what was given back, in major units.
+        attempt: how many tokens the customer has given.
+        refunded: the refunded amount, in major units.
     """
 
     version: int
@@ -79,7 +79,7 @@ class OrderPayment:
 
 
 class Order(Aggregate[OrderEvent]):
-    """One customer's order. Verbs refuse first and change after; a refused order is unchanged."""
+    """One customer's order. Its methods check all rules before they change anything; a refused order is unchanged."""
 
     order_id: UUID
     customer_id: UUID
@@ -120,7 +120,7 @@ class Order(Aggregate[OrderEvent]):
         return order
 
     def add(self, items: Sequence[RequestedItem]) -> None:
-        """Add pieces of products; a product that is there already stays one line, at today's price."""
+        """Add pieces of products; a product that the order has already stays one line, at today's price."""
         self._require("changed", Action.ADD_ITEM)
         self._record_lines(*self._additions(items))
 
@@ -140,7 +140,7 @@ class Order(Aggregate[OrderEvent]):
         )
 
     def change_shipping_address(self, shipping_address: Address) -> None:
-        """Let the order go elsewhere."""
+        """Change the shipping address."""
         self._require("sent elsewhere", Action.CHANGE_SHIPPING_ADDRESS)
         self._record(OrderShippingAddressChangedV1(self.order_id, self.customer_id, shipping_address))
 
@@ -180,17 +180,17 @@ class Order(Aggregate[OrderEvent]):
 
     @property
     def standing(self) -> Standing:
-        """How it stands, as far as it decides what may be done."""
+        """The part of the state that decides which actions the order allows."""
         payment = None if self.payment is None else self.payment.status
         return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()), payment)
 
     def is_reserved(self, unkept: int) -> bool:
-        """Whether all its pieces lie ready, or have left; of so many lines no stock is kept."""
+        """Whether all pieces are reserved or shipped; `unkept` is the number of lines whose stock is not kept."""
         known = [self.stock[id_] for id_ in self.lines if id_ in self.stock]
         return len(known) + unkept >= len(self.lines) and not any(stock.waiting for stock in known)
 
     def take_payment(self, payment: OrderPayment) -> None:
-        """Take over what its payment has come to; an order on account has none, and late news says nothing new."""
+        """Record the state of the payment. An order on account has none; late news changes nothing."""
         if self.payment is not None and self.payment.version < payment.version:
             self._record_payment(payment)
 
@@ -212,12 +212,13 @@ class Order(Aggregate[OrderEvent]):
         return [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
 
     def take_stock(self, product_id: UUID, stock: LineStock, alternatives: Sequence[UUID] | None = None) -> None:
-        """Take over what the catalogue has for a line; a confirmed order whose items are all shipped is completed.
+        """Record the stock for a line; a confirmed order whose items are all shipped is completed.
 
         Args:
-            product_id: the line's.
-            stock: what there is for it; what is older than what is known changes nothing.
-            alternatives: products that are there in place of one that is waited for; None: nobody looked.
+            product_id: the line's product.
+            stock: the stock for the line; an older version than the recorded one changes nothing.
+            alternatives: available products in place of one for which the line waits; None if there was no search for
+                them.
         """
         known = self.stock.get(product_id)
         if product_id not in self.lines or (known is not None and known.version >= stock.version):
@@ -245,14 +246,14 @@ class Order(Aggregate[OrderEvent]):
         self._record_step(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def cancel(self, reason: str) -> None:
-        """Call the order off."""
+        """Cancel the order."""
         self._require("cancelled", Action.CANCEL)
         self._record_step(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
 
     def erase(self) -> None:
-        """Know nothing of the customer any more but the id; for orders that nobody has to carry out any more."""
+        """Erase all the customer's data but the id; only a closed order can be erased."""
         if self.status not in {OrderStatus.COMPLETED, OrderStatus.CANCELLED}:
             raise OrderNotInStatus(f"Order {self.order_id} is {self.status}: it has to be carried out yet.")
         if not self.erased:
@@ -308,7 +309,7 @@ class Order(Aggregate[OrderEvent]):
             raise PriceChanged("A price is not what the caller expected.", changed)
 
     def _agree_on_currency(self, items: Sequence[RequestedItem]) -> str | None:
-        if items and not self.lines:  # an order that was emptied is as free as a new one
+        if items and not self.lines:  # an order without lines may take any currency, as a new one may
             currency: str | None = items[0].product.price.currency
         else:
             currency = self.currency

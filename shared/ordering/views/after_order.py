@@ -1,4 +1,4 @@
-"""What lists and summaries of orders wait for, in their parameter `after`."""
+"""The parameter `after` of lists and summaries of orders: the version of an order for which they wait."""
 
 from typing import Annotated
 

@@ -61,7 +61,7 @@ async def list_orders(served: Served, query: ListOrders, wait: Wait) -> Customer
 
     Raises:
         UnreadableShape: another release wrote one of the documents.
-        Unavailable: the order that `after` names has not got to its version in time.
+        Unavailable: the order that `after` names did not reach its version in time.
     """
     orders = served.container
     await wait_for_one(orders, str(query.customer_id), query.after, wait)

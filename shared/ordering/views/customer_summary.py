@@ -1,7 +1,7 @@
-"""The customer at a glance: how many orders, what was spent, the latest ones. One document in the customer's partition.
+"""The customer summary: the number of orders, the totals, and the latest orders, in one document for each customer.
 
-It counts an order from its submission. A cancelled order is taken out of the totals again; the newest submissions stay
-what they were. All changes commute, except those of the list of recent orders, which is kept newest first.
+It counts an order from its submission. A cancelled order is taken out of the totals again, but stays in the list of
+recent orders. All changes commute, except those of that list, which is kept newest first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ SHAPES = Shapes(
     what="A customer's summary",
     today=2,
     mend="Make the view anew: python3 dev.py rebuild orders",
-    upcasts={1: dict},  # nothing but the number is new
+    upcasts={1: dict},  # only the number is new
 )
 
 RECENT = 10
@@ -62,7 +62,7 @@ class RecentOrder(Answer):
 
 
 class CustomerSummary(Answer):
-    """The customer's orders in short."""
+    """A summary of the customer's orders."""
 
     customer_id: UUID
     customer_name: str
@@ -100,7 +100,7 @@ def new_summary(customer_id: UUID, name: str, version: int) -> dict[str, Any]:
 
 
 def project(recorded: Recorded[OrderEvent]) -> Patch | None:
-    """What an event does to the summary, if it comes in the order of submission; None if nothing."""
+    """Make the update of an event that comes in the order of submission; None if it changes nothing."""
     match recorded.event:
         case OrderCreatedV1():
             return _patch([_count(OrderStatus.CREATED, 1)])
@@ -136,10 +136,10 @@ def project(recorded: Recorded[OrderEvent]) -> Patch | None:
 
 
 def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> Patch | None:
-    """What an event does to a summary that has later submissions already: it takes its place behind those.
+    """Make the update of a submission that comes after later ones: the order gets its place behind those in the list.
 
-    Only its neighbours there must be as they were read. Other orders change the summary all the time: had it to stay as
-    a whole, an order of a busy customer might never get through.
+    The update requires only that its neighbours in the list are unchanged. Other orders change the summary all the
+    time: if the whole document had to be unchanged, an order of a busy customer might never get through.
     """
     event = recorded.event
     if not isinstance(event, OrderSubmittedV2):
@@ -166,7 +166,7 @@ async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> tuple[
     Raises:
         CustomerNotFound: there is no such customer, or none that has been projected yet.
         UnreadableShape: another release wrote it.
-        Unavailable: it has not got to `min_version` or `after` in time.
+        Unavailable: the summary did not reach `min_version`, or the order `after`, in time.
     """
     orders, partition_key = served.container, str(query.customer_id)
     await wait_for_one(orders, partition_key, query.after, wait)

@@ -1,7 +1,7 @@
-"""Names that changed: orders and summaries show customers and products as they are called now.
+"""Corrects names after a rename, so that orders and summaries show the present names of customers and products.
 
-The write side knows which orders show a name. Each document is patched if its name is older; if it does not show the
-item yet, it is brought up to date from the log first, so no order can keep an old name by being projected late.
+The write side knows which orders show a name. A document with an older name is patched. If a document does not show the
+item yet, it is brought up to date from the log first, so that no order keeps an old name because it was projected late.
 """
 
 import asyncio
@@ -64,7 +64,8 @@ class Names:
     async def correct_customer(self, recorded: Recorded[CustomerEvent]) -> None:
         """Show a customer's name in the summary, which a new customer gets here, and in every order.
 
-        With an erasure there is none; and what a generation has that was given up, which no event reaches, is deleted.
+        After an erasure there is no name. The customer's documents in an unused generation, which no event reaches, are
+        then deleted.
         """
         event, version = recorded.event, recorded.envelope.version
         match event:
@@ -88,7 +89,7 @@ class Names:
         ]
         condition = f"c.customerVersion < {version}"
         for container in containers:
-            # unless it has this name, or a later one
+            # unless the document has this name already, or a later one
             await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
         orders = await DELIVERY.run(self._orders_of_customer, event.customer_id)
         await self._correct(orders, operations, condition)
@@ -100,7 +101,7 @@ class Names:
     ) -> None:
         rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
         for some in batched(orders, AT_ONCE, strict=False):
-            # asked each time, because many orders take longer than a switch is agreed ahead
+            # read for each batch: correcting many orders may take longer than the notice of a switch
             for container in await self._generations.written():
                 await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
 
@@ -131,7 +132,7 @@ async def _patch(
     condition: str,
     shapes: Shapes,
 ) -> bool:
-    """Patch a document that is in today's shape, or is by the second look; tell whether the condition held."""
+    """Patch a document, after bringing it into today's shape if need be; tell whether the condition held."""
     when = f"from c where {shapes.condition} AND {condition}"
     for _ in range(2):
         if await took_effect(

@@ -46,12 +46,12 @@ from shared.story import CUSTOMER_ID, ORDER_ID
 
 
 def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a document of before say of each version when it was shown; null where that was not noted."""
+    """Add the time of each version to an old document; null where it is unknown."""
     return {**document, "projected": document.get("projected", [None] * document["version"])}
 
 
 def _with_payment(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a document of before say that it is on account, as all orders were."""
+    """Mark an old document as an order on account, as all orders then were."""
     return {**document, "payment": None}
 
 
@@ -74,7 +74,7 @@ class DeliveryAddress(Answer):
 
 
 class LineStatus(StrEnum):
-    """Whether the pieces of a line are there: none are kept or held, all are reserved, some waited for, all shipped."""
+    """The stock of a line: none is kept or reserved, all pieces are reserved, some are awaited, or all are shipped."""
 
     NONE = "none"
     RESERVED = "reserved"
@@ -83,7 +83,7 @@ class LineStatus(StrEnum):
 
 
 class OrderItem(Answer):
-    """One line of an order. Where pieces are waited for, `alternatives` are related products that were there then."""
+    """One line of an order. If it waits for pieces, `alternatives` are related products that were available then."""
 
     product_id: UUID
     product_name: str
@@ -95,7 +95,7 @@ class OrderItem(Answer):
 
 
 class PaymentDetails(Answer):
-    """What the payment of an order has come to: `refunded` is what was given back of `amount`."""
+    """The payment of an order: `refunded` is the refunded part of `amount`."""
 
     status: OrderPaymentStatus
     amount: Amount
@@ -105,8 +105,8 @@ class PaymentDetails(Answer):
 class OrderDetails(Answer):
     """An order with its items, in the order in which they were added.
 
-    `payment` is null for an order on account. `waitsFor` says what its fulfilment waits for. `allowedActions` is what
-    can be done with it as it stands, by whoever may.
+    `payment` is null for an order on account. `waitsFor` says what its fulfilment waits for. `allowedActions` are the
+    actions that its state allows; the caller's role may allow fewer.
     """
 
     order_id: UUID
@@ -145,7 +145,7 @@ class ReadOrder(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customer
 
 
 def project(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # one case for each event
-    """What an event does to the order's document."""
+    """Make an event's update of the order's document."""
     event, at = recorded.event, utc_text(recorded.envelope.occurred_at)
     match event:
         case OrderCreatedV1():
@@ -256,7 +256,7 @@ def _payment(document: Mapping[str, Any]) -> PaymentDetails | None:
 
 
 def _standing(document: Mapping[str, Any]) -> Standing:
-    """Tell how an order stands, as the order itself does."""
+    """Give the order's standing, as the aggregate itself does."""
     stock = [line["stock"] for line in document["items"].values() if "stock" in line]
     left = any(each["reserved"] or each["waiting"] for each in stock)
     payment = None if document["payment"] is None else OrderPaymentStatus(document["payment"]["status"])
@@ -266,7 +266,8 @@ def _standing(document: Mapping[str, Any]) -> Standing:
 def _waits_for(document: Mapping[str, Any]) -> str:
     """Tell what the fulfilment waits for, as far as the document knows.
 
-    Of lines whose stock is not kept nothing is told: they count as there, but for an order whose payment waits.
+    The document does not know which lines have no stock kept: they count as reserved, except for an order whose payment
+    waits.
     """
     payment = document["payment"]
     fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]

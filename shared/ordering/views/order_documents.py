@@ -1,6 +1,6 @@
-"""The documents of orders and customers as the event log makes them, with the names of today; no store is asked.
+"""Makes the documents of orders and customers from the event log, with the present names; it reads no read model.
 
-What projecting, event by event, leaves behind after some time is the same: both use the changes that the views define.
+The projection arrives at the same documents event by event: both use the document updates that the views define.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,7 @@ _CUSTOMERS_WITH_ORDERS = (
 )
 
 NEXT_ORDERS = _CUSTOMERS_WITH_ORDERS.where(
-    CUSTOMERS.c.customer_id >= _CUSTOMER,  # follows from what is below, but databases do not seek by an OR
+    CUSTOMERS.c.customer_id >= _CUSTOMER,  # the OR below implies this, but databases cannot seek by an OR
     sa.or_(
         CUSTOMERS.c.customer_id > _CUSTOMER,
         sa.and_(CUSTOMERS.c.customer_id == _CUSTOMER, ORDERS.c.order_id > _ORDER),
@@ -55,7 +55,7 @@ type History = Sequence[Recorded[OrderEvent]]
 
 
 class Named(NamedTuple):
-    """A name, and the version of its owner that gave it."""
+    """A name, and the version of the customer or product that introduced it."""
 
     name: str
     version: int
@@ -63,7 +63,7 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CustomersOrders:
-    """A customer, the histories of some or all orders, and the new names of products in them that were renamed."""
+    """A customer, the histories of some or all orders, and the new names of their renamed products."""
 
     customer_id: UUID
     name: Named
@@ -87,7 +87,7 @@ class CustomersOrders:
         return {Place(self.partition_key, self.gate(history)): document}
 
     def shared(self, histories: Sequence[History], before: Mapping[str, Document]) -> Mapping[str, dict[str, Any]]:
-        """Make the customer's summary, or add orders to the one that is there; without what the store put into it."""
+        """Make the customer's summary, or add orders to the stored one; without the store's own properties."""
         document = {name: value for name, value in before.get(SUMMARY, {}).items() if not name.startswith("_")}
         document = document or customer_summary.new_summary(self.customer_id, self.name.name, self.name.version)
         self._rename_customer(document)
@@ -99,7 +99,7 @@ class CustomersOrders:
         return {SUMMARY: document}
 
     def refresh(self, document: dict[str, Any]) -> bool:
-        """Give an order's document today's names where it has older ones, and tell whether it had."""
+        """Replace older names in an order's document by the present ones, and tell whether there were any."""
         changed = self._rename_customer(document)
         for product_id, line in document["items"].items():
             product = self.products.get(UUID(product_id))
@@ -116,7 +116,7 @@ class CustomersOrders:
 
 
 def document_of(history: History) -> dict[str, Any]:
-    """Make the document that projecting these events makes, an order's first one and those that followed."""
+    """Fold an order's events, from the first one on, into the document that the projection makes."""
     return folded(order_details.project(recorded) for recorded in history)
 
 

@@ -1,6 +1,6 @@
-"""What happened to an order, and what it was: told by the event log, which forgets nothing.
+"""The history of an order, and its past states, from the event log.
 
-Names are those of the time: the log does not know of later renames.
+Names are those of the time of the events: the log of orders does not know of later renames.
 """
 
 import time
@@ -35,11 +35,11 @@ from shared.story import ORDER_ID
 PAST = Past(LOG, SNAPSHOTS, order_details.project, SHAPES.today)
 
 AT_ONCE, PLACES = 4, 32
-"""Reads of the log that one process carries out at once, and that it lets in at all. They are rare, and they take the
-processor from everybody else: a fold is Python's own work."""
+"""Reads of the log that one process carries out at once, and the most that may run or wait. They are rare, and they use
+much of the processor, because folding is done in Python."""
 
 FOLDING = 2.0
-"""Seconds that one read may fold for. What it has folded by then is kept, and the next read begins there."""
+"""Seconds for which one read may fold. It keeps its last snapshots, and the next read begins there."""
 
 _PAYLOAD = TypeAdapter[dict[str, JsonValue]](
     dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
@@ -83,7 +83,7 @@ class ReadHistory(QueryInput, json_schema_extra=example(orderId=ORDER_ID)):
 
 
 class Pasts:
-    """Reads the log for callers, who take turns: nobody who reads it keeps others from anything."""
+    """Reads the log within a concurrency limit of its own that is fair to callers."""
 
     def __init__(self, reader: sa.Engine, keeper: sa.Engine) -> None:
         """Prepare; nothing connects yet.
@@ -97,7 +97,7 @@ class Pasts:
         self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of the past")
 
     async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, str]:
-        """Read an order as it is, or as it was when it is the caller's turn.
+        """Read an order as it is now; or as it was, when the caller's turn comes.
 
         Raises:
             OrderNotFound, NoSuchVersion, StillFolding, Unavailable: as reading an order now, or of the past, in turn.
@@ -116,7 +116,7 @@ class Pasts:
 async def read_history(
     orders: Container, query: ReadHistory, customer_id: UUID, page: Sequence[Entry[OrderEvent]], version: int
 ) -> OrderHistory:
-    """Tell an order's events, and when the read model showed them."""
+    """Give an order's events, and when the read model showed them."""
     document = await point_read(orders, str(query.order_id), str(customer_id))
     projected: Sequence[int | None] = SHAPES.read(document)["projected"] if document else ()
     return OrderHistory(
@@ -139,8 +139,8 @@ def read_order_of_the_past(reader: sa.Engine, keeper: sa.Engine, query: ReadOrde
 
     Raises:
         OrderNotFound: the customer has no such order.
-        NoSuchVersion: it has not got to this version yet, or was not there at this time.
-        StillFolding: that is too far away for one read.
+        NoSuchVersion: the order has not reached this version, or did not exist at this time.
+        StillFolding: there are too many events to fold in one read.
     """
     deadline = time.monotonic() + FOLDING
     owner, version = read_from(reader, lambda connection: _owner_and_version(connection, query.order_id))
@@ -175,7 +175,7 @@ def read_entries(reader: sa.Engine, query: ReadHistory) -> tuple[UUID, Sequence[
 
 
 def _owner_and_version(connection: sa.Connection, order_id: UUID) -> tuple[UUID | None, int]:
-    """Ask the log whose order it is, and how far: its first event, and the version of its last."""
+    """Read an order's customer and last version from the log: from its first event, and from its last one."""
     first = LOG.history(connection, order_id, until=1)
     return (first[0].event.customer_id, LOG.version(connection, order_id)) if first else (None, 0)
 

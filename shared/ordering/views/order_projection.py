@@ -1,4 +1,4 @@
-"""How an order's event reaches the customer's partition: the order and the summary change together or not at all."""
+"""Projects an order's events into the customer's partition: order and summary change together or not at all."""
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
@@ -11,7 +11,7 @@ from shared.ordering.views.customer_summary import SUMMARY, new_summary
 
 
 def project(recorded: Recorded[OrderEvent]) -> DocumentUpdate:
-    """What an event does, told from the event alone."""
+    """Make the document update of an event from the event alone."""
     summary = customer_summary.project(recorded)
     return DocumentUpdate(
         partition_key=str(recorded.event.customer_id),
@@ -21,13 +21,13 @@ def project(recorded: Recorded[OrderEvent]) -> DocumentUpdate:
 
 
 async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> DocumentUpdate:
-    """What it does when the summary is not there yet, or has later submissions already."""
+    """Make the update if the summary does not exist yet, or has later submissions already."""
     event, partition_key = recorded.event, str(recorded.event.customer_id)
     summary = await customer_summary.SHAPES.stored(container, SUMMARY, partition_key)
     if summary is None:
         if not isinstance(event, OrderCreatedV1):
             raise ResourceNotFoundError(f"The summary of customer {partition_key} is missing.")
-        # the customer's own events are on their way; they will find it, with the name that the order knew
+        # the customer's own events come later, and will find this summary, with the name that the order has
         document = new_summary(event.customer_id, event.customer_name, event.customer_version)
         try:
             summary = await container.create_item(document)

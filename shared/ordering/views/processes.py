@@ -1,4 +1,4 @@
-"""The fulfilments that are under way, for those who operate: what each waits for, since when, and what comes next."""
+"""The fulfilments under way, for operators: what each waits for, since when, and what comes next."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ from shared.ordering.fulfilments import Process, process_of
 from shared.ordering.tables import FULFILMENTS
 
 AT_ONCE, PLACES = 1, 16
-"""Pages that one process reads at once, and that it lets in at all."""
+"""Pages that one process reads at once, and the most requests that may run or wait."""
 
 _AT = sa.bindparam("after_at", type_=UtcDateTime)
 _STATE = sa.bindparam("of_state", type_=sa.Unicode(20))
@@ -30,7 +30,7 @@ RUNNING = (
     sa.select(FULFILMENTS)
     .where(
         FULFILMENTS.c.ended_at.is_(None),
-        FULFILMENTS.c.begun_at >= _AT,  # follows from what is below, but databases do not seek by an OR
+        FULFILMENTS.c.begun_at >= _AT,  # the OR below implies this, but databases cannot seek by an OR
         sa.or_(
             FULFILMENTS.c.begun_at > _AT,
             sa.and_(FULFILMENTS.c.begun_at == _AT, FULFILMENTS.c.order_id > sa.bindparam("after_id", type_=sa.Uuid)),
@@ -46,7 +46,7 @@ _EARLIEST = "2000-01-01T00:00:00+00:00"
 
 
 class ProcessDeadline(Answer):
-    """When an order is cancelled, if it still waits for this then."""
+    """When the order is cancelled if it still waits for this."""
 
     waits_for: Deadline
     at: Time
@@ -62,7 +62,7 @@ class ProcessStep(Answer):
 class RunningProcess(Answer):
     """The fulfilment of one order.
 
-    `next` is what comes when it has what it waits for, if all goes well; `steps` what happened so far, the last 40.
+    `next` are the steps that follow if all goes well; `steps` are the last 40 steps so far.
     """
 
     order_id: UUID
@@ -75,7 +75,7 @@ class RunningProcess(Answer):
 
 
 class RunningProcesses(Answer):
-    """A page of fulfilments that are under way, those first that began first; `next` is the cursor of the next page."""
+    """A page of fulfilments under way, oldest first; `next` is the cursor of the next page."""
 
     items: list[RunningProcess]
     next: str | None
@@ -95,7 +95,7 @@ class ListProcesses(QueryInput, json_schema_extra=example(take=20)):
 
 
 class Processes:
-    """Looks into ordering's table of fulfilments."""
+    """Reads ordering's table of fulfilments."""
 
     def __init__(self, reader: sa.Engine) -> None:
         """Prepare; nothing connects yet."""
@@ -107,7 +107,7 @@ class Processes:
 
         Raises:
             Invalid: the cursor is of another list.
-            Problem: it has not been its turn in time.
+            Unavailable: the request did not have its turn in time.
         """
         of_list = f"processes {query.state} {query.due and utc_text(query.due)}"
         place = place_of(query.cursor, of_list, 0) if query.cursor else f"{_EARLIEST} {UUID(int=0)}"
