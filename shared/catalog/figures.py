@@ -1,4 +1,4 @@
-"""What operators want to know of the stock: how much is promised, and how long somebody has waited for it."""
+"""Metrics of the stock: reserved and awaited pieces, and how long the oldest waiting order has waited."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The catalogue: its commands, the products with what there is of them, and the queries that show them."""
+"""The catalogue: its commands, its read models of products and stock, and its queries."""
 
 from uuid import UUID
 
@@ -37,7 +37,7 @@ ORDERS = EventCodec[OrderEvent](ON_TOPIC, UPCASTS)
 
 
 class ProductAdded(Answer):
-    """Which product was made."""
+    """The id of the new product."""
 
     product_id: UUID
 

@@ -1,4 +1,4 @@
-"""How it is kept what was ordered together, and what is related to a product by that."""
+"""Records which products were ordered together, and finds related products by that."""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
@@ -12,10 +12,10 @@ from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import insert
 
 ALTERNATIVES = 3
-"""Products that are suggested in place of one that is not there."""
+"""Products that are suggested in place of one that is not available."""
 
 LOOKED_AT = 100
-"""The latest purchases of a product, and the products of its category, among which alternatives are looked for."""
+"""The numbers of latest purchases, and of products of the same category, among which alternatives are searched."""
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _MOST = sa.bindparam("most", type_=sa.Integer)
@@ -65,14 +65,14 @@ OF_PRODUCT = (
 
 
 class Purchases:
-    """What was ordered together, as one unit of work reads and writes it."""
+    """The purchases, within one unit of work."""
 
     def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
         self._work = work
         self._metadata = metadata
 
     def note(self, order_id: UUID, product_ids: Iterable[UUID]) -> None:
-        """Note the products of an order that was submitted."""
+        """Record the products of a submitted order."""
         purchases = {purchase_id(event.product_id, order_id): event for event in bought_together(order_id, product_ids)}
         self._work.write(
             INSERT,
@@ -85,7 +85,7 @@ class Purchases:
             LOG.append(self._work, id_, 0, [event], self._metadata)
 
     def alternatives_to(self, product_id: UUID, ordered: Collection[UUID] = ()) -> list[UUID]:
-        """Give a few products that are there, and not `ordered`: often bought together with this one, or like it."""
+        """Give a few available products that are not `ordered`: often bought with this one, or of its category."""
         parameters = {"id": product_id, "most": LOOKED_AT}
         found: list[UUID] = []
         for statement in (BOUGHT_TOGETHER, OF_THE_SAME_CATEGORY):
@@ -96,5 +96,5 @@ class Purchases:
 
 
 def purchases_in(connection: sa.Connection, product_id: UUID) -> Sequence[UUID]:
-    """Name the purchases of a product."""
+    """Give the ids of a product's purchases."""
     return connection.execute(OF_PRODUCT, {"id": product_id, "most": 2**31 - 1}).scalars().all()

@@ -40,7 +40,7 @@ OF_CUSTOMER = (
 
 
 class Ratings(Repository[Rating]):
-    """The ratings; a customer who acts reaches their own."""
+    """The ratings; a customer reaches only their own."""
 
     noun, key = "rating", "rating_id"
     log, select, insert, update = LOG, LOAD, INSERT, UPDATE
@@ -52,7 +52,7 @@ class Ratings(Repository[Rating]):
         Raises:
             Invalid: a customer acts for another one.
             ProductNotFound: there is no such product.
-            StaleVersion: the rating is not at the version that the caller acts on.
+            StaleVersion: the rating is not at the version that the caller expects.
         """
         if self._metadata.owner_id not in {None, customer_id}:
             unknown = InputError("/customerId", f"there is no customer {customer_id}")

@@ -128,7 +128,7 @@ class Products(Repository[Product]):
 
 
 class Stocks(Repository[Stock]):
-    """The stock of products, with the orders that a command is about."""
+    """The stock of products, each with the orders that the command needs."""
 
     noun, key = "stock", "stock_id"
     log, select, insert, update = LOG, LOAD_STOCK, INSERT_STOCK, UPDATE_STOCK
@@ -140,12 +140,12 @@ class Stocks(Repository[Stock]):
 
     @override
     def load(self, id_: UUID) -> Stock:
-        """Load the stock of a product, and those who wait for it.
+        """Load the stock of a product, with the waiting orders.
 
         Raises:
             ProductNotFound: there is no such product.
-            StockNotKept: nobody has said how many pieces there are.
-            StaleVersion: it is not at the version that the caller acts on.
+            StockNotKept: the product's stock is not kept.
+            StaleVersion: the stock is not at the version that the caller expects.
         """
         stock = self.load_or_begin(id_)
         if stock.version == 0:
@@ -153,7 +153,7 @@ class Stocks(Repository[Stock]):
         return stock
 
     def load_or_begin(self, product_id: UUID) -> Stock:
-        """Load the same; one that is not kept begins. Raises as `load` does."""
+        """Load it, or make a new stock if none is kept. Raises as `load` does."""
         self._work.stand_in_line(stock_of(product_id))
         rows = self._work.read(LOAD_STOCK, {"id": product_id})
         if not rows:
@@ -167,22 +167,22 @@ class Stocks(Repository[Stock]):
         return stock
 
     def load_for_recount(self, product_id: UUID, counted: int) -> Stock:
-        """Load the same, and the youngest reservations if fewer were counted than are reserved."""
+        """Load it, with the youngest reservations too if fewer pieces were counted than are reserved."""
         stock = self.load(product_id)
         if counted < stock.level.reserved:
             self._add_lines(stock, YOUNGEST)
         return stock
 
     def load_for_order(self, order_id: UUID, product_ids: Collection[UUID]) -> dict[UUID, Stock]:
-        """Load the stock of those of the products whose stock is kept, with what the order has of each.
+        """Load the stock of the products whose stock is kept, each with the order's line.
 
-        By their ids, so that what is written for two orders is locked in the same order.
+        They come in the order of their ids, so that the writes for two orders take their locks in the same order.
         """
         self._work.stand_in_line(*map(stock_of, product_ids))
         return self._with_lines(self._work.read(STOCK_FOR_ORDER, {"id": order_id, "products": product_ids}))
 
     def load_of_order(self, order_id: UUID) -> dict[UUID, Stock]:
-        """Load the stock that an order has or waits for, each with those who wait for what it has."""
+        """Load the stock of an order's products, each with the orders that wait for the order's pieces."""
         stocks = self._with_lines(self._work.read(STOCK_OF_ORDER, {"id": order_id}))
         for stock in stocks.values():
             if stock.level.waiting and stock.lines[order_id].reserved:
@@ -201,12 +201,12 @@ class Stocks(Repository[Stock]):
         return stocks
 
     def save_first(self, stock: Stock) -> Accepted:
-        """Have one written that the caller may have named a version of, before others."""
+        """Save the stock whose version the caller may have named, before the others."""
         self._expect(stock.stock_id, stock.loaded_version)
         return self.save(stock)
 
     def save_all(self, stocks: Iterable[Stock]) -> None:
-        """Have those written that changed, in the order of their ids."""
+        """Save those that have changed, in the order of their ids."""
         for stock in sorted(stocks, key=lambda stock: stock.product_id):
             if stock.pending_events:
                 self.save(stock)
@@ -236,7 +236,7 @@ class Stocks(Repository[Stock]):
 
     @override
     def _insert_more(self, stock: Stock) -> None:
-        """Write nothing more: what is new has no orders yet."""
+        """Write no more rows: a new stock has no orders yet."""
 
     @override
     def _update_more(self, stock: Stock) -> None:
@@ -252,21 +252,22 @@ class Stocks(Repository[Stock]):
 
 
 class Orders:
-    """How far orders have come, as far as the catalogue has heard."""
+    """The statuses of orders, as ordering's events have told so far."""
 
     def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
         self._work = work
         self._metadata = metadata
 
     def status(self, order_id: UUID) -> OrderStatus | None:
-        """Tell an order's status; None if there has been no news of it."""
+        """Give an order's status; None if no event of it has arrived."""
         rows = self._work.read(ORDER, {"id": order_id})
         return OrderStatus(rows[0].status) if rows else None
 
     def hear(self, order_id: UUID, status: OrderStatus) -> OrderStatus:
-        """Note news of an order, which may come late, and tell how far the order had come without it.
+        """Record the status of an event, which may come late, and give the status that was known before.
 
-        Committing raises LostRace if other news of the order came meanwhile: so none overlooks the other.
+        Committing raises LostRace if another event of the order was recorded meanwhile, so that neither overlooks the
+        other.
         """
         rows = self._work.read(ORDER, {"id": order_id})
         if not rows:
@@ -279,7 +280,7 @@ class Orders:
         return before
 
     def tell_not_kept(self, order_id: UUID, lines: int) -> None:
-        """Have it told that of so many lines of a submitted order no stock is kept; nothing, if there are none."""
+        """Publish the number of lines of a submitted order for which no stock is kept; nothing if it is 0."""
         if lines:
             not_kept: Any = StockNotKeptV1(order_id, lines)  # the log's other events are a product's
             LOG.append(self._work, uuid5(order_id, "not kept"), 0, [not_kept], self._metadata)

@@ -1,4 +1,4 @@
-"""Where the catalogue keeps its products and their event log."""
+"""The catalogue's tables: products, stock, ratings, purchases, and the event log."""
 
 from typing import Any, get_args
 
@@ -37,7 +37,7 @@ STOCK = sa.Table(
     sa.Column("waiting", sa.Integer, nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.UniqueConstraint("product_id", name="uq_stock_product_id"),
-    # the rules are the aggregate's; this is what no bug gets past
+    # the aggregate has the rules; these constraints stop a bug in it
     sa.CheckConstraint("reserved >= 0 AND reserved <= on_hand AND waiting >= 0", name="ck_stock_not_oversold"),
 )
 
@@ -91,12 +91,12 @@ ORDERS = sa.Table(
     sa.Column("status", sa.Unicode(20), nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
 )
-"""How far orders have come, by the news of ordering that has arrived; `revision` counts that news."""
+"""The statuses of orders, by ordering's events that have arrived; `revision` counts these events."""
 
 INBOX = Inbox(inbox_table(METADATA))
 
 ANSWERS: tuple[Any, ...] = (StockNotKeptV1,)
-"""What orders are told: no read model shows it."""
+"""Events for ordering, which no read model shows."""
 
 CODEC = EventCodec[ProductEvent]((*get_args(ProductEvent.__value__), *ANSWERS), UPCASTS)
 LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)

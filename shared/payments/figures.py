@@ -1,4 +1,4 @@
-"""What operators want to know of payments, beside what every context tells; docs/telemetry.md."""
+"""Metrics of payments, beside those that every context has; see docs/telemetry.md."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step wa
 OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
     PAYMENTS.c.look_at.is_not(None), PAYMENTS.c.status != sa.literal_column(f"'{PaymentStatus.ACTION_REQUIRED}'")
 )
-"""What waits for a cardholder does not count."""
+"""Payments that wait for a cardholder do not count."""
 
 
 def count_done(event: PaymentEvent) -> None:

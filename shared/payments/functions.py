@@ -1,4 +1,4 @@
-"""Payments: what fulfilment asks of them, what the provider does, and what customers and clerks may."""
+"""Payments: requests of the fulfilment, calls of the provider, and commands of customers and clerks."""
 
 from typing import get_args
 
@@ -20,7 +20,7 @@ from shared.payments.views.order_payment import OrderPayments
 from shared.roles import Role
 
 ASKED = (*get_args(FulfilmentEvent.__value__), OrderErasedV1)
-"""The events of ordering's topic that ask for something here."""
+"""The events of ordering's topic that are requests to payments."""
 
 ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)
 

@@ -1,4 +1,4 @@
-"""Doing what a payment says is due: ask the provider, record what it did. Safe to repeat, and to die in, anywhere."""
+"""Performs a payment's due step: it asks the provider, and records the outcome. It may stop anywhere, and repeat."""
 
 from typing import assert_never
 
@@ -7,10 +7,10 @@ from shared.payments.domain.provider import Declined, Gone, PaymentProvider
 
 
 def perform(payment: Payment, step: Step, provider: PaymentProvider) -> None:
-    """Have one step done, and let the payment take in what came of it; the caller saves it.
+    """Perform one step, and record the outcome in the payment; the caller saves the payment.
 
     Raises:
-        ProviderUnavailable: it is tried again later; the payment is unchanged.
+        ProviderUnavailable: the payment is unchanged, and the step is tried again later.
     """
     match step:
         case Open():

@@ -19,7 +19,7 @@ from shared.payments.events import DeclineReason, PaymentRefundedV1, PaymentRefu
 from shared.payments.tables import LOG, PAYMENTS, REFUNDS
 
 LOOKED_AT_AFTER = timedelta(seconds=30)
-"""When the timer looks after a step first: by then a delivery has done it, unless something is wrong."""
+"""The time until the timer first looks at a due step: normally a delivery has done the step by then."""
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _REFUND = (REFUNDS.c.refund_id, REFUNDS.c.amount.label("refund_amount"), REFUNDS.c.made)
@@ -79,14 +79,14 @@ OF_CUSTOMER = (
 
 
 class Payments(Repository[Payment]):
-    """The payments; a customer who acts reaches their own."""
+    """The payments; a customer reaches only their own."""
 
     noun, key = "payment", "order_id"
     log, select, insert, update = LOG, LOAD, INSERT, UPDATE
     missing, taken = PaymentNotFound, LostRace
 
     def find(self, order_id: UUID) -> Payment | None:
-        """Load the payment of an order; None if nothing was asked of it yet."""
+        """Load the payment of an order; None if it was not requested yet."""
         self._work.stand_in_line(order_id)
         rows = self._work.read(LOAD, {"id": order_id})
         return payment_of(rows) if rows else None

@@ -2,9 +2,9 @@
 
 https://docs.stripe.com/api/payment_intents
 
-A payment is a PaymentIntent with manual capture. It is made first, which holds nothing, and confirmed when its id is
-recorded: so whatever happens later, the intent itself tells what is so. Idempotency keys follow from the payment and
-the step. Stripe keeps a key with its answer, a 500 as well: a step whose key is used up by one goes on with the next.
+A payment is a PaymentIntent with manual capture. The intent is created first, which holds no money, and confirmed after
+its id was recorded: so the intent always tells the payment's state. Idempotency keys are made of the payment and the
+step. Stripe keeps a key with its answer, even if that is a 500: then the step is tried again with its next key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +33,7 @@ API = "https://api.stripe.com"
 TIMEOUT = 8.0
 """Seconds that Stripe has to answer; a delivery of Service Bus is locked for sixty."""
 KEYS = 20
-"""Keys of one step that may be used up by 500s within a day; then it waits until Stripe forgets the first."""
+"""Keys of one step that 500s may use up within a day; then the step waits until Stripe forgets the first key."""
 SERVER_ERROR = 500
 
 AS_TWO_DIGITS = frozenset({"ISK", "UGX"})
@@ -50,15 +50,15 @@ REASONS = {
     "authentication_required": DeclineReason.NOT_AUTHENTICATED,
 }
 REFUSED = frozenset({"resource_missing", "payment_method_unactivated", "amount_too_small", "amount_too_large"})
-"""Codes of requests that no later try makes better, and another token may."""
+"""Codes of errors that a retry cannot change, and another token may."""
 
 
 class NotPayable(Exception):
-    """Stripe takes no such amount, whatever the card."""
+    """Stripe does not accept the amount, whatever the card."""
 
 
 class StripeProvider(PaymentProvider):
-    """One account of Stripe. The library comes with the first call: a cold start need not wait for it."""
+    """One account of Stripe. The first call imports the library, so that a cold start need not wait for it."""
 
     signature_header = "Stripe-Signature"
 
@@ -77,7 +77,7 @@ class StripeProvider(PaymentProvider):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Make one of the settings. Without a key every call says that there is none: payments wait for it."""
+        """Make a provider from the settings. Without a key every call raises ProviderUnavailable, and payments wait."""
         return cls(
             environment.get("STRIPE_SECRET_KEY", ""),
             environment.get("STRIPE_API") or API,
@@ -185,12 +185,12 @@ class StripeProvider(PaymentProvider):
             return self._intents.retrieve(reference)
 
     def _if_it_is(self, reference: str, *kinds: type[Outcome]) -> Any:
-        """Give the intent if it has come to one of these; None: it has not, and may be asked again."""
+        """Give the intent if its outcome is one of these; None if it is not, and the step may be repeated."""
         intent = self._retrieve(reference)
         return intent if isinstance(_found(intent), kinds) else None
 
     def _once(self, step: str, ask: Callable[[Any], Any], done: Callable[[], Any] = lambda: None) -> Any:
-        """Ask under the step's key; under the next one where a 500 has used that up and it is seen not to be done."""
+        """Send a request with the step's key; if a 500 has used it up, and the step was not done, use the next key."""
         for number in range(1, KEYS + 1):
             try:
                 with _unavailable():
@@ -228,7 +228,7 @@ class StripeProvider(PaymentProvider):
 
 
 class _UsedUp(ProviderUnavailable):
-    """The key's answer is a 500, and stays one."""
+    """Stripe's stored answer to the key is a 500, and will stay so."""
 
 
 class _WrongState(ProviderUnavailable):
@@ -245,7 +245,7 @@ class _Refused(ProviderUnavailable):
 
 @contextmanager
 def _unavailable() -> Iterator[None]:
-    """Tell Stripe's errors apart. What they say is not repeated: it may name a person's card."""
+    """Translate Stripe's errors. Their texts are not repeated, because they may name a person's card."""
     import stripe  # noqa: PLC0415  # as above
 
     try:
@@ -267,7 +267,7 @@ def _unavailable() -> Iterator[None]:
 
 
 def _found(intent: Any) -> Outcome | None:
-    """Tell how an intent is: a decline only where nothing else has begun since."""
+    """Give the outcome of an intent; it is a decline only if no other attempt has begun since."""
     match intent.status:
         case "requires_capture":
             return Held()
@@ -303,7 +303,7 @@ def units(money: Money) -> int:
     """Give an amount in Stripe's smallest units.
 
     Raises:
-        NotPayable: it is nothing, or Stripe has no unit that is small enough.
+        NotPayable: the amount is 0, or has more digits than Stripe takes.
     """
     if money.currency in NO_DIGITS:
         whole = money.amount

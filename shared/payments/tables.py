@@ -1,4 +1,4 @@
-"""Where payments, what they give back, and their event log are kept."""
+"""The tables of payments, of refunds, and of the event log."""
 
 from typing import get_args
 
@@ -32,7 +32,7 @@ PAYMENTS = sa.Table(
     sa.Column("look_at", UtcDateTime),
     sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
 )
-"""One row for each; `look_at`: when the timer looks whether what is due was done; null where nothing is due."""
+"""One row for each payment; `look_at` is when the timer looks whether the due step was done, null if none is due."""
 
 _IS_DUE = sa.text("look_at IS NOT NULL")
 sa.Index("ix_payments_look_at", PAYMENTS.c.look_at, mssql_where=_IS_DUE, sqlite_where=_IS_DUE)
@@ -46,7 +46,7 @@ REFUNDS = sa.Table(
     sa.Column("amount", Amount, nullable=False),
     sa.Column("made", sa.Boolean, nullable=False),
 )
-"""What was asked to be given back, in order; `made`: it was given back."""
+"""The requested refunds, in order; `made` tells whether the refund was made."""
 
 INBOX = Inbox(inbox_table(METADATA))
 

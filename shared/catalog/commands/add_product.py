@@ -26,7 +26,7 @@ class AddProduct(
         category="Kitchen",
     ),
 ):
-    """Add a product; its currency is for good."""
+    """Add a product; its currency can never change."""
 
     product_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     name: Name
@@ -40,7 +40,7 @@ class AddProduct(
 
 
 def add_product(command: AddProduct, products: Products, stocks: Stocks) -> Accepted:
-    """Add it, and its stock if that is to be kept.
+    """Add it, and its stock if the command gives one.
 
     Raises:
         Invalid: the price has more digits than the currency, or is too large.

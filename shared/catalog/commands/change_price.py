@@ -1,4 +1,4 @@
-"""Change what a product costs."""
+"""Change a product's price."""
 
 from shared.catalog.repository import Products
 from shared.frame.messaging.envelope import Accepted
@@ -9,7 +9,7 @@ from shared.story import PRODUCT_ID
 
 
 class ChangePrice(Input, json_schema_extra=example(productId=PRODUCT_ID, unitPrice="21.50")):
-    """Let a product cost something else, in the currency it has."""
+    """Change a product's price, in the currency that it has."""
 
     product_id: Id
     unit_price: Amount

@@ -1,4 +1,4 @@
-"""Follow ordering: reserve what is ordered, and release or let leave what an order needs no more."""
+"""Follow ordering's events: reserve stock for submitted orders; release it or ship it when they end."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,17 +18,17 @@ from shared.ordering.events import (
 )
 
 FOLLOWED = (OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelledV1)
-"""The events that matter here. Orders that were submitted before there was stock (V1) have nothing reserved."""
+"""The events that the catalogue takes. Orders that were submitted before stock existed (V1) get nothing reserved."""
 
 OVER = {OrderStatus.COMPLETED, OrderStatus.CANCELLED}
 
 
 ALTERNATIVES_FOR = 10
-"""Lines of one order for which alternatives are looked for: each is a look at the database or two."""
+"""Lines of one order for which alternatives are searched: each search is one or two queries."""
 
 
 def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders, purchases: Purchases) -> None:
-    """Take one event in. They come in any order: an order that is over when its submission comes gets nothing."""
+    """Apply one event. Events come in any order: an order that has ended before its submission arrives gets nothing."""
     match recorded.event:
         case OrderSubmittedV2() as event:
             before = orders.hear(event.order_id, OrderStatus.SUBMITTED)
@@ -52,13 +52,13 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
                 stock.release(event.order_id)
             stocks.save_all(loaded.values())
         case _:
-            pass  # what an open order is made of reserves nothing
+            pass  # an open order reserves nothing
 
 
 def _reserve(
     order_id: UUID, lines: Sequence[SubmittedLine], submitted_at: datetime, stocks: Stocks, purchases: Purchases
 ) -> int:
-    """Reserve what is kept of an order's lines, and look for alternatives to what is not there; tell of how many."""
+    """Reserve stock for the lines, and search alternatives to missing pieces; record how many lines have no stock."""
     ordered = {line.product_id for line in lines}
     loaded = stocks.load_for_order(order_id, ordered)
     looked_for = 0

@@ -13,9 +13,9 @@ from shared.story import CUSTOMER_ID, PRODUCT_ID
 
 
 class RateProduct(Input, json_schema_extra=example(productId=PRODUCT_ID, customerId=CUSTOMER_ID, rating=4)):
-    """Say what a customer thinks of a product, from 1 to 5. Each has one rating of a product; another takes its place.
+    """Rate a product from 1 to 5 for a customer. A customer has one rating of a product; a new one replaces it.
 
-    Customers rate for themselves. The ETag is of the rating, not of the product.
+    Customers rate only for themselves. The ETag is that of the rating, not of the product.
     """
 
     product_id: Id

@@ -1,4 +1,4 @@
-"""Take pieces of a product in."""
+"""Receive pieces of a product."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from shared.story import PRODUCT_ID
 
 
 class ReceiveStock(Input, json_schema_extra=example(productId=PRODUCT_ID, quantity=40, reference="Delivery 17")):
-    """Take pieces in; those who wait get them first. With the first ones the product's stock begins to be kept."""
+    """Receive pieces; waiting orders get them first. The first receipt begins the keeping of the product's stock."""
 
     product_id: Id
     quantity: Annotated[int, Field(ge=1, le=MAX_ON_HAND), Whole]

@@ -1,4 +1,4 @@
-"""Go by what somebody counted."""
+"""Correct the stock of a product after a count."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from shared.story import PRODUCT_ID
 
 
 class RecountStock(Input, json_schema_extra=example(productId=PRODUCT_ID, counted=38, reason="Two were broken")):
-    """Say how many pieces there really are. If that is less than orders have, the youngest of them wait again."""
+    """Correct the number of pieces. If there are fewer than orders have reserved, the youngest orders wait again."""
 
     product_id: Id
     counted: Annotated[int, Field(ge=0, le=MAX_ON_HAND), Whole]

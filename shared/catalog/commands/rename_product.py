@@ -8,7 +8,7 @@ from shared.story import PRODUCT_ID
 
 
 class RenameProduct(Input, json_schema_extra=example(productId=PRODUCT_ID, name="Large teapot")):
-    """Call a product something else; orders that have it show the new name."""
+    """Change a product's name; orders that have the product show the new name."""
 
     product_id: Id
     name: Name

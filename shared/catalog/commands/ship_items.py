@@ -1,4 +1,4 @@
-"""Let items of a confirmed order leave the house."""
+"""Ship items of a confirmed order."""
 
 from collections import Counter
 from typing import Annotated
@@ -19,16 +19,16 @@ MAX_ITEMS = 1_000
 
 
 class ShippedItem(Input):
-    """How many pieces of which product."""
+    """A product and the number of pieces."""
 
     product_id: Id
     quantity: Annotated[int, Field(ge=1, le=MAX_ON_HAND), Whole]
 
 
 class ShipItems(Input, json_schema_extra=example(orderId=ORDER_ID, items=[{"productId": PRODUCT_ID, "quantity": 2}])):
-    """Let items of a confirmed order leave, at most what it has reserved. When all have left the order is completed.
+    """Ship items of a confirmed order, at most as many as it has reserved. When all are shipped the order is completed.
 
-    The ETag, and If-Match, are of the stock of the first item's product.
+    ETag and If-Match are those of the stock of the first item's product.
     """
 
     order_id: Id
@@ -39,9 +39,9 @@ def ship_items(command: ShipItems, stocks: Stocks, orders: Orders) -> Accepted:
     """Ship them, all or none.
 
     Raises:
-        OrderNotFound, OrderNotConfirmed: it has not come so far, or the news has not.
-        NotReserved: the order has less reserved than is to be shipped.
-        StaleVersion: the first item's stock is not at the version that the caller acts on.
+        OrderNotFound, OrderNotConfirmed: the order is not confirmed, or the event has not arrived here.
+        NotReserved: the order has fewer pieces reserved than are to be shipped.
+        StaleVersion: the first item's stock is not at the version that the caller expects.
     """
     status = orders.status(command.order_id)
     if status is None:

@@ -16,36 +16,36 @@ class ProductAlreadyExists(Refusal):
 
 
 class StockNotKept(Refusal):
-    """Nobody has said how many pieces of the product there are: it is never out of stock."""
+    """The product's stock is not kept, so it is never out of stock."""
 
     code = "stock-not-kept"
 
 
 class StockTooLarge(Refusal):
-    """There would be more pieces of one product than can be kept."""
+    """The product would have more pieces than the limit."""
 
     code = "stock-too-large"
 
 
 class NotReserved(Refusal):
-    """An order has fewer pieces ready than are to be shipped."""
+    """The order has fewer pieces reserved than are to be shipped."""
 
     code = "not-reserved"
 
 
 class TooManyWaitAgain(Refusal):
-    """So many pieces are missing that more orders would have to wait again than one change lets wait."""
+    """So many pieces are missing that more orders would have to wait again than one change may affect."""
 
     code = "too-many-wait-again"
 
 
 class OrderNotFound(NotFound):
-    """There is no such order, or no news of it has come yet."""
+    """There is no such order, or its events have not arrived here."""
 
     code = "order-not-found"
 
 
 class OrderNotConfirmed(Refusal):
-    """Only a confirmed order is shipped, and it is known for one when news of that has come."""
+    """Only a confirmed order is shipped; the event of its confirmation may not have arrived here."""
 
     code = "order-not-confirmed"

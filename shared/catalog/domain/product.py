@@ -1,4 +1,4 @@
-"""A product of the catalogue: what it is called and what it costs."""
+"""A product of the catalogue: its name, description, category and price."""
 
 from typing import Self, assert_never, override
 from uuid import UUID
@@ -10,7 +10,7 @@ from shared.kernel.refusals import InputError, Invalid
 
 
 class Product(Aggregate[OfferEvent]):
-    """Something that the shop sells, in one currency for good."""
+    """A product that the shop sells; its currency never changes."""
 
     product_id: UUID
     name: str
@@ -20,19 +20,19 @@ class Product(Aggregate[OfferEvent]):
 
     @classmethod
     def add(cls, product_id: UUID, name: str, description: str, price: Money, category: str) -> Self:
-        """Bring a product into the catalogue."""
+        """Add a product to the catalogue."""
         _require_payable(price)
         product = cls()
         product._record(ProductAddedV1(product_id, name, description, price.amount, price.currency, category))
         return product
 
     def change_price(self, price: Money) -> None:
-        """Let it cost something else from now on."""
+        """Change the price."""
         _require_payable(price)
         self._record(ProductPriceChangedV1(self.product_id, price.amount, price.currency))
 
     def rename(self, name: str) -> None:
-        """Call it something else from now on."""
+        """Change the name."""
         self._record(ProductRenamedV1(self.product_id, name))
 
     @override
@@ -50,7 +50,7 @@ class Product(Aggregate[OfferEvent]):
 
 
 def _require_payable(price: Money) -> None:
-    """Refuse what nobody can pay: parts of the smallest coin, and sums beyond what totals can hold."""
+    """Refuse a price with more digits than its currency has, or one too large for totals."""
     if not fits(price.amount, price.currency):
         digits = CURRENCIES[price.currency]
         detail = f"{price.currency} has {digits or 'no'} digits after the point"

@@ -1,4 +1,4 @@
-"""What was ordered together: each product of an order is one purchase, which never changes."""
+"""Purchases: each product of an order is one purchase, which lists the other products and never changes."""
 
 from collections.abc import Iterable
 from uuid import UUID, uuid5
@@ -6,16 +6,17 @@ from uuid import UUID, uuid5
 from shared.catalog.events import BoughtTogetherV1
 
 MOST_PRODUCTS = 10
-"""Of an order, in the order of its lines: each is noted with all the others, so this bounds what an order leaves."""
+"""Products of an order that are recorded, in the order of its lines. Each is recorded with all the others, so this
+limits what one order writes."""
 
 
 def purchase_id(product_id: UUID, order_id: UUID) -> UUID:
-    """Name the one purchase of a product by an order: the stream of its one event."""
+    """Give the id of the purchase of a product by an order: the stream of its one event."""
     return uuid5(product_id, f"purchase/{order_id}")
 
 
 def bought_together(order_id: UUID, product_ids: Iterable[UUID]) -> list[BoughtTogetherV1]:
-    """Tell of each product of an order what it was ordered with; nothing if there is one product only."""
+    """Make an event for each product of an order, with the other products; none if there is only one product."""
     products = list(dict.fromkeys(product_ids))[:MOST_PRODUCTS]
     if len(products) == 1:
         return []

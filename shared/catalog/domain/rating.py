@@ -1,4 +1,4 @@
-"""What one customer thinks of one product."""
+"""A customer's rating of a product."""
 
 from typing import Self, override
 from uuid import UUID, uuid5
@@ -8,12 +8,12 @@ from shared.kernel.aggregate import Aggregate
 
 
 def rating_id(product_id: UUID, customer_id: UUID) -> UUID:
-    """Name the one rating of a customer and a product. No id of a customer can be read from it."""
+    """Give the id of a customer's rating of a product. The customer's id cannot be derived from it."""
     return uuid5(product_id, f"rating/{customer_id}")
 
 
 class Rating(Aggregate[ProductRatedV1]):
-    """A customer's rating of a product, 1 to 5, which may change."""
+    """A rating from 1 to 5, which may change."""
 
     product_id: UUID
     customer_id: UUID
@@ -21,7 +21,7 @@ class Rating(Aggregate[ProductRatedV1]):
 
     @property
     def rating_id(self) -> UUID:
-        """Its id, which follows from whose it is and of what."""
+        """The id, which follows from the customer and the product."""
         return rating_id(self.product_id, self.customer_id)
 
     @classmethod
@@ -32,7 +32,7 @@ class Rating(Aggregate[ProductRatedV1]):
         return given
 
     def change(self, rating: int) -> None:
-        """Think something else of it from now on."""
+        """Change the rating."""
         self._record(ProductRatedV1(self.product_id, self.customer_id, rating, self.rating))
 
     @override

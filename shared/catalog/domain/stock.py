@@ -1,7 +1,7 @@
-"""The stock of a product: what is there, which orders have it, and which wait for more.
+"""The stock of a product: the pieces on hand, the orders that have reserved some, and the orders that wait.
 
-It is an aggregate of its own, so that who renames a product does not race with who orders it. Orders wait in the order
-of their submission. Pieces that come, or that are released, go to those who wait, in the same change.
+It is an aggregate of its own, so that renaming a product does not race with ordering it. Orders wait in the order of
+their submission. Received and released pieces go to waiting orders in the same change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,28 +24,28 @@ from shared.catalog.events import (
 from shared.kernel.aggregate import Aggregate
 
 MAX_ON_HAND = 1_000_000
-"""Pieces of one product."""
+"""The largest number of pieces of one product."""
 
 MAX_CHANGES = 1_000_000
-"""Events of one product's stock. Each order of it leaves some, and a product that sells well must not come to an end;
-its document notes no times, so it does not grow with them."""
+"""The largest number of events of one product's stock. Each order adds some, and a product that sells well must not
+reach the limit. Its document keeps no times of versions, so it does not grow with them."""
 
 SERVED_AT_ONCE = 1_000
-"""Orders that one change serves from the waiting list. The next change of the stock goes on where it ended."""
+"""Orders that one change serves from the waiting list. The next change of the stock continues there."""
 
 
 def stock_of(product_id: UUID) -> UUID:
-    """Name the stream of a product's stock."""
+    """Give the id of a product's stock."""
     return uuid5(product_id, "stock")
 
 
 class Stock(Aggregate[StockEvent]):
-    """The stock of one product, as far as it is kept.
+    """The stock of one product.
 
     Attributes:
         product_id: the product.
-        level: what there is.
-        lines: what orders have and wait for; of all those orders, the ones that the command is about.
+        level: the numbers of pieces.
+        lines: the reserved and awaited pieces by order; only of the orders that the command needs.
     """
 
     max_changes = MAX_CHANGES
@@ -58,18 +58,18 @@ class Stock(Aggregate[StockEvent]):
 
     @property
     def stock_id(self) -> UUID:
-        """Its own id, and that of its stream."""
+        """The stock's id, which is also that of its stream."""
         return stock_of(self.product_id)
 
     @classmethod
     def of(cls, product_id: UUID) -> Self:
-        """Give the stock of a product for which none is kept: it begins with what is received."""
+        """Make the stock of a product whose stock was not kept; it begins with the first receipt."""
         stock = cls()
         stock.product_id = product_id
         return stock
 
     def receive(self, quantity: int, reference: str | None = None) -> None:
-        """Take pieces in; those who wait get them first."""
+        """Receive pieces; waiting orders get them first."""
         on_hand = self.level.on_hand
         if on_hand + quantity > MAX_ON_HAND:
             raise StockTooLarge(
@@ -80,7 +80,7 @@ class Stock(Aggregate[StockEvent]):
         self._serve()
 
     def recount(self, counted: int, reason: str, alternatives: Sequence[UUID] | None = None) -> None:
-        """Go by what was counted: if that is less than is reserved, the youngest reservations wait again."""
+        """Set the counted number of pieces; if fewer than reserved, the youngest reservations wait again."""
         self._require_open()
         missing = self.level.reserved - counted
         if missing > sum(line.reserved for line in self.lines.values()):
@@ -94,19 +94,19 @@ class Stock(Aggregate[StockEvent]):
         self._serve()
 
     def has_for_a_new_order(self, quantity: int) -> bool:
-        """Tell whether so many pieces are there, and nobody waits for them."""
+        """Tell whether so many pieces are available, and no order waits."""
         return self._for_a_new_order(quantity) == quantity
 
     def reserve(
         self, order_id: UUID, quantity: int, submitted_at: datetime, alternatives: Sequence[UUID] | None = None
     ) -> None:
-        """Give an order what is there, and let it wait for the rest; nobody is overtaken.
+        """Reserve the available pieces for an order, and let it wait for the rest; no earlier order is overtaken.
 
         Args:
             order_id: the order.
             quantity: how many pieces it wants.
             submitted_at: when it was submitted: its place on the waiting list.
-            alternatives: products that are there, to be suggested if it waits; None: nobody looked.
+            alternatives: available products to suggest if the order waits; None if there was no search for them.
         """
         self.lines[order_id] = OrderedStock(order_id, submitted_at, 0, 0, 0)
         given = self._for_a_new_order(quantity)
@@ -114,7 +114,7 @@ class Stock(Aggregate[StockEvent]):
         self._give(order_id, given)
 
     def ship(self, order_id: UUID, quantity: int) -> None:
-        """Let pieces leave that an order has reserved."""
+        """Ship pieces that an order has reserved."""
         line = self.lines.get(order_id)
         reserved = 0 if line is None else line.reserved
         if line is None or reserved < quantity:
@@ -125,14 +125,14 @@ class Stock(Aggregate[StockEvent]):
         self._ship(line, quantity)
 
     def settle(self, order_id: UUID) -> None:
-        """Let all leave that an order has reserved, and end its waiting: it is closed as fulfilled."""
+        """Ship all reserved pieces of an order that was closed as fulfilled, and end its waiting."""
         line = self.lines.get(order_id)
         if line is not None and line.reserved:
             self._ship(line, line.reserved)
         self.release(order_id)
 
     def release(self, order_id: UUID) -> None:
-        """Take back what an order has and waits for; those who wait get it."""
+        """Release an order's reserved pieces and end its waiting; waiting orders get the pieces."""
         line = self.lines.get(order_id)
         if line is None or not line.reserved + line.waiting:
             return
@@ -157,7 +157,7 @@ class Stock(Aggregate[StockEvent]):
         )
 
     def _serve(self) -> None:
-        """Give what is available to those who wait, the earliest first."""
+        """Reserve available pieces for waiting orders, the earliest first."""
         for order_id, line in list(self._in_order()):
             if line.waiting:
                 self._give(order_id, min(line.waiting, self.level.available), waited=True)
@@ -166,7 +166,7 @@ class Stock(Aggregate[StockEvent]):
         return 0 if self.level.waiting else min(quantity, self.level.available)
 
     def _take_back(self, quantity: int, alternatives: Sequence[UUID] | None) -> None:
-        """Let the youngest reservations wait again, until so many pieces are free of them."""
+        """Let the youngest reservations wait again, until so many pieces are no longer reserved."""
         for order_id, line in reversed(list(self._in_order())):
             self._await(order_id, min(line.reserved, quantity), alternatives, had=True)
             quantity -= min(line.reserved, max(quantity, 0))

@@ -1,4 +1,4 @@
-"""What there is of a product, for those who keep the stock."""
+"""The stock of a product, for those who keep it."""
 
 import asyncio
 from uuid import UUID
@@ -16,7 +16,7 @@ from shared.story import PRODUCT_ID
 
 
 class ProductInventory(Answer):
-    """What there is of a product; `currentStock` and `available` are null where its stock is not kept."""
+    """The stock of a product; `currentStock` and `available` are null if its stock is not kept."""
 
     product_id: UUID
     name: str
@@ -27,14 +27,14 @@ class ProductInventory(Answer):
 
 
 class ReadInventory(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
-    """What there is of a product; `minVersion` is of its stock, as receipts and recounts answer it."""
+    """The stock of a product; `minVersion` is the stock's version, as receipts and recounts answer it."""
 
     product_id: Id
     min_version: Version | None = None
 
 
 async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> ProductInventory:
-    """Read what there is of a product.
+    """Read the stock of a product.
 
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.

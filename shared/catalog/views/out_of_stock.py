@@ -1,4 +1,4 @@
-"""What is out of stock, for those who keep the stock: entries of lists of which nothing is there."""
+"""The products that are out of stock, for those who keep the stock: a query of the list entries."""
 
 from typing import Annotated
 
@@ -16,14 +16,14 @@ from shared.frame.read_side.read_your_writes import Wait
 
 
 class InventoryList(Answer):
-    """A page of products with what there is of them; `next` is the cursor of the next page, null on the last one."""
+    """A page of products with their stock; `next` is the cursor of the next page, null on the last one."""
 
     items: list[ProductInventory]
     next: str | None
 
 
 class ListOutOfStock(QueryInput, json_schema_extra=example(take=20)):
-    """A page of the products whose stock is kept and of which nothing is left that nobody has reserved."""
+    """A page of the products whose stock is kept, and of which all pieces are reserved or sold."""
 
     cursor: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
         default=None, description="the `next` of the page before"

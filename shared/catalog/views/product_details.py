@@ -1,4 +1,4 @@
-"""A product as shoppers see it: a document that the product's events write, and beside it one of its stock."""
+"""A product as shoppers see it: a document made of the product's events, and another one of its stock's events."""
 
 import asyncio
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ from shared.story import PRODUCT_ID
 
 
 class ProductDetails(Answer):
-    """A product, its price, how many pieces there are, and what shoppers think of it.
+    """A product, its price, its stock, and its rating.
 
-    `available` is null where no stock is kept: then it is never out of stock. `userRating` is null until somebody has
-    rated it.
+    `available` is null if no stock is kept; such a product is never out of stock. `userRating` is null until somebody
+    has rated the product.
     """
 
     product_id: UUID
@@ -68,12 +68,12 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
 
 
 def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Let a document of before say of each version when it was shown; null where that was not noted."""
+    """Add the time of each version to an old document; null where it is unknown."""
     return {**document, "projected": document.get("projected", [None] * document["version"])}
 
 
 def _with_ratings(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Count changes and ratings. When it was added is in the log alone: until a rebuild, it is the oldest in lists."""
+    """Add counters of changes and ratings. Without a rebuild the time of adding is unknown, and oldest in lists."""
     kept = {name: value for name, value in document.items() if name not in {"userRating", "healed", "isOutOfStock"}}
     changes = document["version"] + document.get("healed", 0)
     return {**kept, "addedAt": "", "changes": changes, "ratingSum": 0, "ratingCount": 0}
@@ -88,7 +88,7 @@ SHAPES = Shapes(
 
 
 def view_of(product_id: UUID) -> str:
-    """The partition that holds what belongs to the product: its document, and its stock's."""
+    """The partition of the product's documents."""
     return f"product:{product_id}"
 
 
@@ -98,7 +98,7 @@ def product_of(partition_key: str) -> str:
 
 
 def project(recorded: Recorded[OfferEvent | StockEvent]) -> DocumentUpdate:
-    """What an event does to the product's document, or to its stock's."""
+    """Make an event's update of the product's document, or of the stock's."""
     event = recorded.event
     gate: Create | Patch
     match event:
@@ -124,7 +124,7 @@ def project(recorded: Recorded[OfferEvent | StockEvent]) -> DocumentUpdate:
 
 
 def patch(product_id: UUID, *operations: Mapping[str, Any]) -> Patch:
-    """Change the product's document, and count that."""
+    """Make a patch of the product's document that also counts the change."""
     return Patch(str(product_id), [*operations, {"op": "incr", "path": "/changes", "value": 1}], SHAPES)
 
 
@@ -134,7 +134,7 @@ async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
         UnreadableShape: another release wrote it.
-        Unavailable: it is not at `min_version`, or does not show the rating, in time.
+        Unavailable: it did not reach `min_version`, or did not show the rating, in time.
     """
     product_id, view = query.product_id, view_of(query.product_id)
     if query.customer_id is not None:

@@ -1,9 +1,8 @@
 """Products in lists: one entry for each, all in one partition, so that every list is one query of it.
 
-An entry is made of the documents of the product and its stock, and of nothing else, after each event that changed one
-of them. `changes` counts the changes of both: an entry takes the place of an older one only, so it does not matter how
-often and in which order entries are written. Lists are ordered by when products were added, which never changes; so are
-their cursors.
+An entry is made of two documents alone, the product's and its stock's, after each event that changed one of them.
+`changes` counts the changes of both: an entry only replaces an older one, so entries may be written repeatedly and in
+any order. Lists and their cursors are ordered by the time when products were added, which never changes.
 """
 
 import asyncio
@@ -30,13 +29,13 @@ from shared.frame.read_side.rebuildable import Derived, Difference
 from shared.frame.read_side.shape import Shapes
 
 LISTS = "products"
-"""The partition of all entries. One has a kilobyte or two; the 20 GB of a partition hold ten million (ADR 32)."""
+"""The partition of all entries. An entry has one or two KB; the 20 GB of a partition hold ten million (ADR 32)."""
 
 MOST_WORDS = 10
-"""Of a search; each is a condition of the query."""
+"""Words of a search at most; each is a condition of the query."""
 
 NEWEST = "~"
-"""A place in front of every product."""
+"""A place before every product."""
 
 SHAPES = Shapes(what="A product's entry in lists", today=1, mend="Make the view anew: python3 dev.py rebuild products")
 
@@ -75,8 +74,9 @@ def _searched(name: str) -> str:
 class ListProducts(QueryInput, json_schema_extra=example(name="tea", category="kitchen")):
     """A page of products, those added last first.
 
-    `name` finds products whose names have all its words, in any order, whatever their case and accents; the last
-    may be the beginning of one, from two letters. With `category`, those of that category, compared in the same way.
+    `name` finds products whose names have all its words, in any order, whatever their case and accents; the last word
+    may be the beginning of a word, from two letters on. `category` finds the products of a category, compared in the
+    same way.
     """
 
     name: Annotated[Text, StringConstraints(min_length=1, max_length=200), AfterValidator(_searched)] | None = None
@@ -89,10 +89,10 @@ class ListProducts(QueryInput, json_schema_extra=example(name="tea", category="k
 
 
 class Entries(Derived):
-    """The entries of products, by the partitions of these."""
+    """The list entries of products, by the products' partitions."""
 
     async def write(self, container: Container, partition_key: str) -> None:
-        """Let lists show a product as its document is by now."""
+        """Write the entry of a product from its present documents."""
         entry = entry_of(*await _shown(container, partition_key))
         operations = [
             {"op": "set", "path": f"/{name}", "value": value}
@@ -116,13 +116,13 @@ class Entries(Derived):
         try:
             right = entry_of(*await _shown(container, partition_key))
         except ResourceNotFoundError:
-            return []  # that is told of the product itself
+            return []  # the missing product itself is reported elsewhere
         stored = await point_read(container, right["id"], LISTS)
         wrong = "missing" if stored is None else ", ".join(each for each in right if right[each] != stored.get(each))
         return [Difference(right["id"], partition_key, f"in lists: {wrong}")] if wrong else []
 
     async def heal(self, container: Container, partition_key: str) -> None:
-        """Make a wrong entry anew."""
+        """Write a wrong entry again."""
         if await self.differences(container, partition_key):
             with suppress(ResourceNotFoundError):
                 await container.delete_item(product_of(partition_key), LISTS)
@@ -170,7 +170,7 @@ async def list_products(served: Served, query: ListProducts, wait: Wait) -> Prod
     Raises:
         Invalid: the cursor is not of this list.
         UnreadableShape: another release wrote one of the entries.
-        Unavailable: the product that `after` names has not got to its version in time.
+        Unavailable: the product that `after` names did not reach its version in time.
     """
     words = words_of(query.name or "")
     category = None if query.category is None else folded(query.category)
@@ -181,7 +181,7 @@ async def list_products(served: Served, query: ListProducts, wait: Wait) -> Prod
 
 
 async def wait_for_product(served: Served, after: After | None, wait: Wait) -> None:
-    """Let a list wait for a product that it may include; raises as read_at_least."""
+    """Wait for a product that a list may include; raises as read_at_least."""
     if after is not None:
         await read_at_least(served.container, str(after.id), LISTS, after.version, wait)
 
@@ -197,10 +197,10 @@ async def page_of(
     """Read a page of entries, and the cursor of the next one.
 
     Args:
-        of_list: names the list, and what was asked of it.
-        served: what serves.
-        conditions: what holds of an entry `c` of the list, in Cosmos SQL.
-        values: of the parameters in the conditions.
+        of_list: names the list and its filters, for the cursor.
+        served: the read model that serves.
+        conditions: the conditions on an entry `c` of the list, in Cosmos SQL.
+        values: the parameters of the conditions.
         cursor: where the page before ended.
         take: how many entries.
 
@@ -217,7 +217,7 @@ async def page_of(
 
 
 def _conditions(words: list[str], category: str | None) -> tuple[list[str], dict[str, object]]:
-    """Write what holds of the entries of a list, and the values in it. No text of a caller is ever in a query."""
+    """Make the conditions on the entries of a list, and their parameters. A caller's text is never part of a query."""
     conditions: list[str] = []
     values: dict[str, object] = {}
     if category is not None:
@@ -235,7 +235,7 @@ def _conditions(words: list[str], category: str | None) -> tuple[list[str], dict
 async def entries_of(
     container: Container, conditions: Sequence[str], values: Mapping[str, object], most: int
 ) -> list[Mapping[str, Any]]:
-    """Read entries of which these conditions hold, those added last first; raises UnreadableShape as page_of."""
+    """Read entries that meet these conditions, those added last first; raises UnreadableShape as page_of."""
     query = f"SELECT TOP {most} * FROM c WHERE {' AND '.join(conditions)} ORDER BY c.listed DESC"  # noqa: S608  # see _conditions
     parameters = [{"name": name, "value": value} for name, value in values.items()]
     rows = container.query_items(query, parameters=parameters, partition_key=LISTS)

@@ -1,4 +1,4 @@
-"""The partitions of products as the catalogue's log makes them: a product, its stock, and the ratings it sums up."""
+"""The partitions of products as folded from the catalogue's log: a product, its stock, and its ratings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ _PRODUCTS_WITH_RATINGS = (
     .limit(_MOST)
 )
 NEXT_RATINGS = _PRODUCTS_WITH_RATINGS.where(
-    PRODUCTS.c.product_id >= _PRODUCT,  # follows from what is below, but databases do not seek by an OR
+    PRODUCTS.c.product_id >= _PRODUCT,  # the OR below implies this, but databases cannot seek by an OR
     sa.or_(PRODUCTS.c.product_id > _PRODUCT, sa.and_(PRODUCTS.c.product_id == _PRODUCT, RATINGS.c.rating_id > _RATING)),
 )
 RATINGS_OF_ONE = _PRODUCTS_WITH_RATINGS.where(PRODUCTS.c.product_id == _PRODUCT)
@@ -65,12 +65,12 @@ class ProductFold:
 
     @property
     def partition_key(self) -> str:
-        """The product's."""
+        """The product's partition."""
         return view_of(self.product[0].envelope.aggregate_id)
 
     @property
     def histories(self) -> Sequence[History[ProductEvent]]:
-        """Those of the product and its stock where filling comes to it first, and the ratings'."""
+        """The histories of the ratings; on the first page of a product also those of the product and its stock."""
         if not self.begins:
             return self.ratings
         return [self.product, *([self.stock] if self.stock else []), *self.ratings]
@@ -88,7 +88,7 @@ class ProductFold:
     def shared(
         self, histories: Sequence[History[ProductEvent]], before: Mapping[str, Document]
     ) -> Mapping[str, dict[str, Any]]:
-        """Make the product's document, or add ratings to the one that is there; without what the store put into it."""
+        """Make the product's document, or add ratings to the stored one; without the store's own properties."""
         product_id = self.gate(self.product)
         document = {name: value for name, value in before.get(product_id, {}).items() if not name.startswith("_")}
         if not document:

@@ -1,4 +1,4 @@
-"""What the catalogue's events do to the documents of its read models: each event is shown by one of them."""
+"""Projects the catalogue's events into the documents of products, stock and ratings."""
 
 from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1
 from shared.catalog.views import product_details, product_ratings, related_products
@@ -7,7 +7,7 @@ from shared.frame.read_side.document_update import DocumentUpdate
 
 
 def project(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
-    """What an event does, told from the event alone."""
+    """Make the document update of an event from the event alone."""
     match recorded.event:
         case ProductRatedV1() as event:
             return product_ratings.project(Recorded(recorded.envelope, event))

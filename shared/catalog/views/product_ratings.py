@@ -1,7 +1,8 @@
-"""What customers think of a product: a small document for each rating, and sum and count in the product's document.
+"""The ratings of a product: a small document for each rating, and their sum and count in the product's document.
 
-Both change in one batch. The rating's document counts the rating's versions, so that each event is added once; the sum
-is counted up by what the event says has changed, so that ratings of many customers at once need no look at it.
+Both change in one batch. The rating's document counts the rating's versions, so that each event is added once. The
+event says by how much the rating has changed, and the sum is incremented by that: many customers can rate at once, and
+no update has to read the sum.
 """
 
 from typing import Any
@@ -17,7 +18,7 @@ SHAPES = Shapes(what="The document of a rating", today=1, mend="Make the view an
 
 
 def project(recorded: Recorded[ProductRatedV1]) -> DocumentUpdate:
-    """What an event does to the rating's document and to the product's."""
+    """Make an event's update of the rating's document and of the product's."""
     event, id_ = recorded.event, str(recorded.envelope.aggregate_id)
     gate: Create | Patch
     if event.before is None:

@@ -1,7 +1,7 @@
-"""Products that are related to one: bought together with it most often, and then of its category.
+"""Related products: those bought together with a product most often, then others of its category.
 
-A document for each purchase, in a partition for each product, says what the product was bought with. They are counted
-when they are read: so an event that comes twice is a document that is there already, and nothing has to be counted up.
+Each purchase is a document in the product's partition, with the products that were bought with it. A query counts these
+documents when it reads them. So a repeated event finds its document already there, and no counter can be wrong.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from shared.frame.read_side.shape import Shapes
 from shared.story import PRODUCT_ID
 
 SHOWN = 10
-"""Related products of one."""
+"""Related products that a query answers at most."""
 
 COUNTED = 200
-"""The latest purchases of a product, which are counted."""
+"""The latest purchases of a product that a query counts."""
 
 LATEST = f"SELECT TOP {COUNTED} c.shape, c.others FROM c ORDER BY c.at DESC"  # noqa: S608  # a number
 
@@ -53,7 +53,7 @@ class ReadRelated(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
 
 
 def project(recorded: Recorded[BoughtTogetherV1]) -> DocumentUpdate:
-    """What an event does: it makes the purchase's document."""
+    """Make the update of an event, which creates the purchase's document."""
     event, envelope = recorded.event, recorded.envelope
     document = {
         "id": str(envelope.aggregate_id),
@@ -67,12 +67,12 @@ def project(recorded: Recorded[BoughtTogetherV1]) -> DocumentUpdate:
 
 
 def purchases_of_partition(connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
-    """Name the purchases of the product that a partition is about."""
+    """Give the ids of the purchases in a product's partition."""
     return purchases_in(connection, UUID(product_of(partition_key)))
 
 
 class Related:
-    """Reads related products: which they are here, and what they are like from the lists of products."""
+    """Reads related products: their ids from the purchases, and their entries from the lists of products."""
 
     def __init__(self, products: Callable[[], Awaitable[Served]]) -> None:
         self._products = products
@@ -103,7 +103,7 @@ class Related:
 
 
 async def _bought_together(container: Container, product_id: UUID) -> list[str]:
-    """Give the products that were bought together with one, most often first."""
+    """Give the products that were bought together with a product, most often first."""
     counts = Counter[str]()
     async with asyncio.timeout(TIMEOUT):
         async for row in container.query_items(LATEST, partition_key=view_of(product_id)):

@@ -1,4 +1,4 @@
-"""What there is of a product: a document beside the product's, written by the stock's events."""
+"""The stock of a product: a document beside the product's, made of the stock's events."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,16 +16,16 @@ KIND = "stock"
 
 
 def stock_document_of(product_id: UUID) -> str:
-    """Name the document; it counts the versions of the stock."""
+    """Give the document's id; the document counts the versions of the stock."""
     return str(stock_of(product_id))
 
 
 def gate(event: StockEvent, version: int, view: str) -> Create | Patch:
-    """What an event does to the document. It says what there is after it, so a change reads nothing.
+    """Make an event's update of the document. The event has the new level, so the update need not read the old one.
 
     Args:
         event: of the stock.
-        version: the stock's by then.
+        version: the stock's version after the event.
         view: the product's partition.
     """
     document_id = stock_document_of(event.product_id)
@@ -38,10 +38,10 @@ def gate(event: StockEvent, version: int, view: str) -> Create | Patch:
 
 
 def available(stock: Mapping[str, Any] | None) -> int | None:
-    """Tell how many pieces nobody has reserved, by the stock's document; None where it is not kept."""
+    """Give the number of pieces that are not reserved, by the stock's document; None if no stock is kept."""
     return None if stock is None else int(stock["onHand"] - stock["reserved"])
 
 
 def changes_of(stock: Mapping[str, Any] | None) -> int:
-    """Count the changes of a stock's document: its versions, and how often it was healed; 0 where it is not kept."""
+    """Count the changes of a stock's document: its versions, and its healings; 0 if no stock is kept."""
     return 0 if stock is None else int(stock["version"] + stock.get("changes", 0))

@@ -21,15 +21,15 @@ from shared.payments.repository import Payments
 
 
 def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments: Payments) -> None:
-    """Take one request in. They come in any order, and what was noted before changes nothing.
+    """Record one request. Requests come in any order, and a repeated one changes nothing.
 
     Raises:
-        PaymentNotFound: the first request has not arrived; this one comes again.
+        PaymentNotFound: the first request has not arrived, so this one has to be delivered again.
     """
     event = recorded.event
     match event:
         case AuthorisationAskedV1():
-            if payments.find(event.order_id) is None:  # a further token was given to the payment itself
+            if payments.find(event.order_id) is None:  # later tokens are given to the payment itself
                 amount = Money(event.amount, event.currency)
                 payments.save(Payment.request(event.order_id, event.customer_id, amount, event.token))
             return
@@ -44,13 +44,13 @@ def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments
                 erased.erase()
                 payments.erase(erased)
         case _:
-            pass  # what happens to an order asks for nothing here
+            pass  # orders' own events ask nothing of payments
 
 
 def _ask(payment: Payment, event: CaptureAskedV1 | VoidAskedV1 | RefundAskedV1) -> None:
     match event:
         case CaptureAskedV1():
-            if payment.status not in (PaymentStatus.CAPTURED, PaymentStatus.LAPSED):  # the news of it is on its way
+            if payment.status not in (PaymentStatus.CAPTURED, PaymentStatus.LAPSED):  # ordering has yet to learn of it
                 payment.request_capture()
         case VoidAskedV1():
             payment.request_void()

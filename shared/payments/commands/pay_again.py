@@ -11,7 +11,7 @@ from shared.payments.repository import Payments
 from shared.story import ORDER_ID
 
 Token = Annotated[str, StringConstraints(pattern="^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
-"""What the payment provider calls a card, such as pm_1MqLiJLkdIwHu7ixUEgbFdYF. A card's number is none."""
+"""A token: the payment provider's id of a card, such as pm_1MqLiJLkdIwHu7ixUEgbFdYF; never a card's number."""
 
 
 class PayAgain(Input, json_schema_extra=example(orderId=ORDER_ID, token="pm_card_visa")):  # noqa: S106  # a test token

@@ -1,7 +1,7 @@
-"""Have the provider do what payments say is due, and record what it did; safe to repeat, and to die in, anywhere.
+"""Carries out the due steps of payments with the provider, and records the outcome; it may stop anywhere, and repeat.
 
-Three ways lead here: the delivery of the event that left something due, the provider's webhook, and a timer. What one
-of them misses the next one does: nothing has to be replayed by hand after an outage, however long it was.
+Three callers start it: the delivery of the event that made a step due, the provider's webhook, and a timer. If one of
+them misses a step, the next one does it: even after a long outage nobody has to replay anything.
 """
 
 import asyncio
@@ -28,32 +28,32 @@ from shared.payments.repository import LOOK_LATER, TO_LOOK_AT, Payments, payment
 from shared.payments.tables import LOG
 
 AT_ONCE = 4
-"""Calls of the provider that one process makes at a time; nothing else waits for their threads."""
+"""Threads for calls of the provider, and so the calls at a time; no other work uses them."""
 
 DELIVERED_FOR = timedelta(minutes=40)
-"""How long deliveries wait for a provider that is away; with ten of them Service Bus would go on for 50. Then they
-leave it to the timer, so that no outage makes dead letters."""
+"""How long deliveries wait for a provider that is away; ten deliveries could wait for 50 minutes. After this time they
+leave the step to the timer, so that an outage makes no dead letters."""
 
 TICK = 20.0
-"""Seconds after which the timer's turn is over."""
+"""Seconds after which a tick of the timer begins no more payments."""
 
 PAGE = 20
-"""Payments that it takes on together."""
+"""Payments that the timer reads at a time."""
 
 SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
-"""When it looks again at a payment, at the earliest and at the latest: after a quarter of the time that it waits."""
+"""The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
 
 _CALLING = Threads("provider", AT_ONCE)
 
 
 @dataclass(frozen=True, slots=True)
 class Performing:
-    """Performs what is due.
+    """Performs due steps.
 
     Attributes:
         engine: the context's engine.
         committed: called after each commit; wakes the publisher.
-        provider: who moves the money.
+        provider: the payment provider.
     """
 
     engine: sa.Engine
@@ -61,7 +61,7 @@ class Performing:
     provider: PaymentProvider
 
     async def after(self, recorded: Recorded[PaymentEvent]) -> None:
-        """Do what is due after an event. Where there is a later one, its delivery does.
+        """Do the step that an event made due. If the payment has a later event, that event's delivery does it.
 
         Raises:
             ProviderUnavailable: the provider is away; the delivery waits.
@@ -74,20 +74,20 @@ class Performing:
                 raise
 
     def hear(self, body: bytes, signature: str | None) -> None:
-        """Look at a payment of which the payment provider tells something.
+        """Look at a payment after a webhook of the payment provider.
 
-        It is asked itself: what is told may come twice, late and in any order.
+        Webhooks may come twice, late and in any order, so this asks the provider for the payment's state.
 
         Raises:
-            NotFromProvider: somebody else tells it.
-            ProviderUnavailable: it cannot be asked at the moment; it tells it again later.
+            NotFromProvider: the webhook is not from the provider.
+            ProviderUnavailable: the provider cannot be asked now; it sends the webhook again later.
         """
         order_id = self.provider.told(body, signature)
         if order_id is not None:
             self.perform(order_id, look=True)
 
     async def look_after_payments(self) -> None:
-        """Do what deliveries have left due: those of an outage, and what a cardholder has done without our knowing."""
+        """Do steps that deliveries have left due after an outage, and find out what cardholders have done meanwhile."""
         until = time.monotonic() + TICK
         while time.monotonic() < until:
             rows = await _CALLING.run(self._to_look_at)
@@ -98,12 +98,12 @@ class Performing:
                 break
 
     def perform(self, order_id: UUID, version: int | None = None, *, look: bool = False) -> None:
-        """Do what is due for one payment, which need not exist.
+        """Do the due step of one payment, if there is such a payment.
 
         Args:
-            order_id: whose.
-            version: at which version; at another one nothing is done. None: at any.
-            look: see how it is there, even if nothing is due.
+            order_id: the payment's order.
+            version: the payment's version; at another version nothing is done. None: any version.
+            look: ask the provider for the state even if no step is due.
 
         Raises:
             ProviderUnavailable: nothing has changed.
@@ -125,7 +125,7 @@ class Performing:
             self._record(payment)
 
     def _record(self, payment: Payment) -> None:
-        """Save what the provider did, unless the payment has changed meanwhile: then that event's delivery looks."""
+        """Save the outcome, unless the payment has changed meanwhile: then the delivery of that event looks again."""
         version = payment.loaded_version
         [newest] = read_from(self.engine, lambda asked: LOG.history(asked, payment.order_id, version - 1, version))
         try:
@@ -150,7 +150,7 @@ class Performing:
         return read_from(self.engine, lambda asked: list[sa.Row[Any]](asked.execute(TO_LOOK_AT, parameters)))
 
     def _look_later(self, rows: Sequence[sa.Row[Any]]) -> None:
-        """Let those that are as they were wait, so that the next ones have their turn."""
+        """Postpone payments that have not changed, so that the next ones have their turn."""
         now = datetime.now(UTC)
         for row in rows:
             pause = min(max((now - row.changed_at) / 4, SOONEST), LATEST)

@@ -1,4 +1,4 @@
-"""Give back what was paid, or a part of it."""
+"""Refund a payment, or a part of it."""
 
 from typing import Annotated
 from uuid import uuid5
@@ -15,9 +15,9 @@ from shared.story import ORDER_ID
 
 
 class RefundPayment(Input, json_schema_extra=example(orderId=ORDER_ID, amount="10.00", reason="One cup was broken")):
-    """Give back a part of what was paid for an order, or all that is left of it; 50 times at most.
+    """Refund a part of an order's payment, or all that is left of it; 50 times at most.
 
-    Send an `Idempotency-Key`: with the same one it is the same refund.
+    Send an `Idempotency-Key`: a request with the same key is the same refund.
     """
 
     order_id: Id
@@ -26,7 +26,7 @@ class RefundPayment(Input, json_schema_extra=example(orderId=ORDER_ID, amount="1
 
 
 def refund_payment(command: RefundPayment, payments: Payments) -> Accepted:
-    """Ask for it; refused as Payment.request_refund says."""
+    """Request the refund; refused as Payment.request_refund says."""
     payment = payments.load(command.order_id)
     refund_id = uuid5(command.order_id, payments.metadata.command_id)
     if refund_id in payment.refunds:

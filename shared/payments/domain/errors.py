@@ -4,7 +4,7 @@ from shared.kernel.refusals import NotFound, Refusal
 
 
 class PaymentNotFound(NotFound):
-    """There is no such payment: the order is on account, or nothing was asked of it yet."""
+    """There is no such payment: the order is on account, or its payment was not requested yet."""
 
     code = "payment-not-found"
 
@@ -16,18 +16,18 @@ class PaymentStatusForbids(Refusal):
 
 
 class RefundTooLarge(Refusal):
-    """More would be given back than was taken."""
+    """The refund is larger than the captured amount that is left."""
 
     code = "refund-too-large"
 
 
 class RefundAlreadyAsked(Refusal):
-    """It was asked for before; nobody hears of it, for the retry of a command gets its first answer again."""
+    """The refund was requested before. No caller sees this, because a repeated command gets its first answer again."""
 
     code = "refund-already-asked"
 
 
 class TooManyRefunds(Refusal):
-    """A payment has only so many refunds."""
+    """The payment has as many refunds as allowed."""
 
     code = "too-many-refunds"

@@ -1,7 +1,7 @@
-"""A payment: what was asked of it, what the provider has done, and so what is to be done next.
+"""A payment: the requests to it, what the provider has done, and the next step that follows.
 
-A request is recorded before the provider is called, and what the provider did after that. A process that dies between
-the two leaves a payment that says what is still to be done, and a provider whose calls may be repeated.
+A request is recorded before the provider is called, and the outcome after that. If the process dies in between, the
+payment still says which step is due, and the call to the provider can be repeated.
 """
 
 from dataclasses import dataclass
@@ -34,11 +34,11 @@ from shared.payments.events import (
 )
 
 MAX_REFUNDS = 50
-"""Of one payment: the provider is asked for all of them at once."""
+"""Refunds of one payment: the provider is asked for all of them at once."""
 
 
 class PaymentStatus(StrEnum):
-    """What the provider has done, as far as it is known."""
+    """The state of the payment at the provider, as far as it is known."""
 
     REQUESTED = "requested"
     ACTION_REQUIRED = "actionRequired"
@@ -56,7 +56,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Authorise:
-    """Have the amount held."""
+    """Authorise the amount: the bank holds it."""
 
     attempt: int
     token: str
@@ -64,24 +64,24 @@ class Authorise:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """See whether the cardholder has done what is asked of them."""
+    """Look whether the cardholder has done the required action."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Take what is held."""
+    """Capture the authorised amount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Let go what is held."""
+    """Void the authorisation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Give something back."""
+    """Refund an amount."""
 
     refund_id: UUID
     amount: Money
@@ -111,7 +111,7 @@ class Payment(Aggregate[PaymentEvent]):
 
     @classmethod
     def request(cls, order_id: UUID, customer_id: UUID, amount: Money, token: str) -> Self:
-        """Ask for an order's amount."""
+        """Request the payment of an order."""
         payment = cls()
         payment._record(PaymentRequestedV1(order_id, customer_id, amount.currency, amount.amount, token, attempt=1))
         return payment
@@ -128,21 +128,21 @@ class Payment(Aggregate[PaymentEvent]):
         )
 
     def request_capture(self) -> None:
-        """Ask for what is held."""
+        """Request the capture of the authorised amount."""
         if self.status is not PaymentStatus.AUTHORISED or self.void_requested:
             raise self._forbids("captured", "authorised")
         if not self.capture_requested:
             self._record_step(PaymentCaptureRequestedV1(self.order_id))
 
     def request_void(self) -> None:
-        """Ask that nothing be taken; at any time before the capture is asked for."""
+        """Request that nothing be captured; possible until the capture is requested."""
         if self.capture_requested or self.status is PaymentStatus.CAPTURED:
             raise self._forbids("voided", "not captured")
         if self.status not in (PaymentStatus.VOIDED, PaymentStatus.LAPSED) and not self.void_requested:
             self._record_step(PaymentVoidRequestedV1(self.order_id))
 
     def request_refund(self, refund_id: UUID, amount: Decimal | None = None, reason: str | None = None) -> None:
-        """Ask that something be given back, all that is left by default; the same refund again changes nothing."""
+        """Request a refund, by default of all that is left; the same refund again changes nothing."""
         if self.status is not PaymentStatus.CAPTURED:
             raise self._forbids("refunded", "captured")
         if refund_id in self.refunds:
@@ -173,26 +173,26 @@ class Payment(Aggregate[PaymentEvent]):
 
     @property
     def left(self) -> Money:
-        """What can still be given back."""
+        """The amount that can still be refunded."""
         asked = sum((money.amount for money in self.refunds.values()), Decimal(0))
         return Money(self.amount.amount - asked, self.amount.currency)
 
     @property
     def refunded(self) -> Money:
-        """What was given back."""
+        """The refunded amount."""
         done = sum((money.amount for id_, money in self.refunds.items() if id_ not in self.refunds_due), Decimal(0))
         return Money(done, self.amount.currency)
 
     @property
     def due(self) -> Step | None:
-        """What the provider is to be asked next; None where nothing is open."""
+        """The next step with the provider; None if no request is open."""
         match self.status:
             case PaymentStatus.VOIDED | PaymentStatus.LAPSED:
                 return None
             case PaymentStatus.CAPTURED:
                 return next((Refund(id_, money) for id_, money in self.refunds_due.items()), None)
             case _ if self.reference is None:
-                return Open()  # also to be voided: what was begun there under this payment's name is found by it
+                return Open()  # before a void as well: this finds what was begun at the provider for this payment
             case _ if self.void_requested:
                 return Void()
             case PaymentStatus.REQUESTED:
@@ -205,12 +205,12 @@ class Payment(Aggregate[PaymentEvent]):
                 return None
 
     def opened(self, reference: str) -> None:
-        """Take in that the provider knows of it."""
+        """Record that the provider knows the payment."""
         if self.reference is None:
             self._record_step(PaymentOpenedV1(self.order_id, reference))
 
     def settle(self, outcome: Outcome | None) -> None:
-        """Take in what the provider has done; what is known changes nothing, nor does what is out of date.
+        """Record an outcome at the provider; a known or outdated outcome changes nothing.
 
         An outcome may come by a webhook and by a call, twice, and late.
         """
@@ -231,7 +231,7 @@ class Payment(Aggregate[PaymentEvent]):
                 pass
 
     def gave_back(self, refund_id: UUID) -> None:
-        """Take in that a refund was made."""
+        """Record that a refund was made."""
         money = self.refunds_due.get(refund_id)
         if money is not None:
             refunded = self.refunded.amount + money.amount
@@ -281,4 +281,4 @@ class Payment(Aggregate[PaymentEvent]):
 
 
 _TRIED = (PaymentStatus.REQUESTED, PaymentStatus.ACTION_REQUIRED)
-"""The provider's word is awaited."""
+"""The statuses in which the provider's answer is awaited."""

@@ -1,4 +1,4 @@
-"""Who moves the money, as payments need them. Every call is safe to repeat: it says what is so in the end."""
+"""The payment provider, as payments need it. Every call is safe to repeat, and gives the final state."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -10,24 +10,24 @@ from shared.payments.events import DeclineReason
 
 
 class ProviderUnavailable(Unavailable):
-    """It is not known whether it was done, or it was not done; the same call later tells, and does it."""
+    """The step was not done, or its outcome is unknown; the same call later does it, or tells that it was done."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("payment-provider-unavailable", detail)
 
 
 class NotFromProvider(NotSigned):
-    """Somebody else sent a webhook."""
+    """A webhook is not from the payment provider."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The amount is held."""
+    """The bank holds the amount."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The amount is taken."""
+    """The amount is captured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +60,28 @@ class PaymentProvider(Protocol):
     signature_header: ClassVar[str]
 
     def open(self, payment: UUID, amount: Money) -> str | Declined:
-        """Make a payment known, which holds nothing: its reference there, or Declined where no card can pay it."""
+        """Open a payment, which holds no money yet; give its reference, or Declined if no card can pay it."""
 
     def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
-        """Have the amount held."""
+        """Authorise the amount."""
 
     def look(self, reference: str) -> Outcome | None:
-        """Tell how it is; None where nothing was tried yet."""
+        """Give the state; None if nothing was tried yet."""
 
     def capture(self, reference: str, payment: UUID) -> Outcome:
-        """Take what is held: Taken, or Gone where it is held no longer."""
+        """Capture the authorised amount: Taken, or Gone if it is no longer held."""
 
     def void(self, reference: str, payment: UUID) -> Outcome:
-        """Let go what is held, and hold nothing any more: Gone, or Taken where it is too late."""
+        """Void the payment for good: Gone, or Taken if it was captured before."""
 
     def refund(self, reference: str, refund: UUID, amount: Money) -> None:
-        """Give back a part of what was taken, or all of it."""
+        """Refund a part of the captured amount, or all of it."""
 
     def client_secret(self, reference: str) -> str:
-        """Give what the cardholder's browser needs to show that it is them; for them alone."""
+        """Give the secret with which the cardholder's browser confirms the payment; only the cardholder may get it."""
 
     def told(self, body: bytes, signature: str | None) -> UUID | None:
-        """Give the payment that a webhook is about; None: it is about none of ours.
+        """Give the payment that a webhook is about; None if it is no payment of this system.
 
         A webhook is a reason to look at the payment, and no more: it may be late, or come twice.
 

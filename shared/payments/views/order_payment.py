@@ -1,4 +1,4 @@
-"""How the payment of an order is, read from the tables: whoever pays wants to see it at once."""
+"""The payment of an order, read from the tables, so that the payer sees each change at once."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from shared.payments.repository import payment_as_stored
 from shared.story import CUSTOMER_ID, ORDER_ID
 
 AT_ONCE, PLACES = 4, 64
-"""Payments that one process reads at once, and requests for them that it lets in at all."""
+"""Payments that one process reads at once, and the most requests for them that may run or wait."""
 
 
 class OrderPayment(Answer):
@@ -43,14 +43,14 @@ class OrderPayment(Answer):
 
 
 class ReadPayment(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customerId=CUSTOMER_ID)):
-    """How the payment of an order is; 404 where the order is on account, or its payment is not asked for yet."""
+    """The payment of an order; 404 if the order is on account, or its payment was not requested yet."""
 
     order_id: Id
     customer_id: OwnerId
 
 
 class OrderPayments:
-    """Reads payments for callers, who take turns."""
+    """Reads payments, within a concurrency limit that is fair to callers."""
 
     def __init__(self, reader: sa.Engine, provider: PaymentProvider) -> None:
         self._reader = reader
@@ -62,8 +62,8 @@ class OrderPayments:
 
         Raises:
             PaymentNotFound: there is none, or it is not this customer's.
-            ProviderUnavailable: the customer's secret cannot be asked for at the moment.
-            Unavailable: it has not been its turn in time.
+            ProviderUnavailable: the provider cannot be asked for the client secret now.
+            Unavailable: the request did not have its turn in time.
         """
 
         def read() -> tuple[OrderPayment, str]:
