@@ -1,4 +1,4 @@
-"""Follow the fulfilment of orders: note what it asks of payments. It is done afterwards (perform_due.py).
+"""Follow the fulfilment of orders: record its requests to payments, which are carried out later (perform_due.py).
 
 An order that was erased has its payment erased too.
 """
