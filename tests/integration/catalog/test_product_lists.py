@@ -19,7 +19,7 @@ from shared.catalog.domain.stock import stock_of
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_lists, product_projection
 from shared.catalog.views.inventory import ProductInventory
-from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
+from shared.catalog.views.out_of_stock import InventoryList, ListOutOfStock, list_out_of_stock
 from shared.catalog.views.product_details import ReadProduct, read_product, view_of
 from shared.catalog.views.product_lists import ListProducts, ProductInList, ProductList, list_products
 from shared.frame.http import etags
@@ -59,6 +59,15 @@ class Shelf:
         """Rename a product."""
         self.shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name=name), Metadata())
         await self.project(product_id)
+
+    async def stock(self, product_id: UUID, pieces: int) -> None:
+        """Have so many pieces of a product."""
+        receipt = ReceiveStock(product_id=product_id, quantity=1)
+        self.shop.catalog.run(receive_stock, receipt, Metadata())
+        await self.project(stock_of(product_id))
+        recount = RecountStock(product_id=product_id, counted=pieces, reason="counted")
+        self.shop.catalog.run(recount_stock, recount, Metadata())
+        await self.project(stock_of(product_id))
 
     async def project(self, product_id: UUID) -> None:
         """Project what happened to a product last."""
@@ -221,6 +230,32 @@ async def test_pages_have_what_stood_still_once_whatever_changes_in_between(shel
         await shelf.rename(chance.choice(moving), chance.choice(("Aaa tea", "Zzz tea", "Coffee")))
     assert len(seen) == len(set(seen))
     assert set(still) <= set(seen)
+    assert [product_id for product_id in seen if product_id in still] == still[::-1], "those added last come first"
+
+
+@pytest.mark.parametrize("of_list", ["category", "out of stock"])
+async def test_pages_have_once_what_is_in_a_list_all_the_time_whatever_is_sold_and_renamed(
+    of_list: str, shelf: Shelf
+) -> None:
+    still = [await shelf.add() for _ in range(5)]
+    sold = [await shelf.add() for _ in range(4)]
+    for product_id in (*still, *sold):
+        await shelf.stock(product_id, 0)
+
+    async def page(cursor: str | None) -> ProductList | InventoryList:
+        if of_list == "category":
+            return await shelf.page(cursor=cursor, take=2)
+        return await list_out_of_stock(Served(shelf.container, 1), ListOutOfStock(cursor=cursor, take=2), NO_WAIT)
+
+    chance, seen, cursor = random.Random(17), list[UUID](), None
+    while (read := await page(cursor)).next is not None:
+        seen += [item.product_id for item in read.items]
+        cursor = read.next
+        await shelf.stock(await shelf.add(), 0)
+        await shelf.stock(chance.choice(sold), chance.choice((0, 1)))
+        await shelf.rename(chance.choice(still), chance.choice(("Aaa", "Zzz")))
+    seen += [item.product_id for item in read.items]
+    assert len(seen) == len(set(seen))
     assert [product_id for product_id in seen if product_id in still] == still[::-1], "those added last come first"
 
 

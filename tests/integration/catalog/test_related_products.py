@@ -8,12 +8,19 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.add_product import AddProduct, add_product
+from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.rate_product import RateProduct, rate_product
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.purchase import MOST_PRODUCTS
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import StockAwaitedV2
 from shared.catalog.tables import LOG, PURCHASES
+from shared.catalog.views.inventory import ProductInventory
+from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
+from shared.catalog.views.product_lists import ListProducts, ProductInList, list_products
 from shared.catalog.views.related_products import SHOWN, ReadRelated, Related
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.generations import Served
@@ -64,14 +71,28 @@ class Counter:
         for envelope in envelopes:
             await consumer.consume(envelope)
 
-    async def related_to(self, product_id: UUID) -> list[UUID]:
-        """What is shown."""
+    async def shown_with(self, product_id: UUID) -> list[ProductInList]:
+        """Read what is related to a product."""
 
         async def products() -> Served:
             return Served(self.products, 1)
 
-        answer = await Related(products).read(Served(self.related, 1), ReadRelated(product_id=product_id), NO_WAIT)
-        return [item.product_id for item in answer.items]
+        query = ReadRelated(product_id=product_id)
+        return (await Related(products).read(Served(self.related, 1), query, NO_WAIT)).items
+
+    async def related_to(self, product_id: UUID) -> list[UUID]:
+        """Name what is related to a product."""
+        return [item.product_id for item in await self.shown_with(product_id)]
+
+    async def found(self, name: str | None = None, category: str | None = None) -> list[ProductInList]:
+        """Read what is found by name, or in a category."""
+        query = ListProducts(name=name, category=category)
+        return (await list_products(Served(self.products, 1), query, NO_WAIT)).items
+
+    async def out_of_stock(self, product_id: UUID) -> list[ProductInventory]:
+        """Read what the list of all that is out of stock says of a product."""
+        page = await list_out_of_stock(Served(self.products, 1), ListOutOfStock(take=100), NO_WAIT)
+        return [item for item in page.items if item.product_id == product_id]
 
 
 @pytest.fixture
@@ -101,6 +122,37 @@ async def test_at_most_ten_are_shown_and_an_order_of_many_products_leaves_no_mor
     assert len(rows(counter.shop.catalog_engine, PURCHASES)) == MOST_PRODUCTS
     assert len(await counter.related_to(tea)) == SHOWN
     assert set(others[: MOST_PRODUCTS - 1]) < set(await counter.related_to(tea))
+
+
+async def test_every_list_shows_what_a_product_is_called_and_costs_what_is_there_and_how_it_is_rated(
+    counter: Counter,
+) -> None:
+    run, elsewhere, word = counter.shop.catalog.run, f"Other {uuid4()}", uuid4().hex
+    tea, cup = await counter.add(), await counter.add(stock=1, category=elsewhere)
+    await counter.order(tea, cup)
+    expected = (await counter.found(category=elsewhere))[0]
+    assert (expected.available, expected.is_out_of_stock) == (0, True)
+
+    async def assert_shown(**changed: object) -> None:
+        nonlocal expected
+        expected = expected.model_copy(update=changed)
+        await counter.project()
+        assert await counter.found(name=word) == [expected], "by name"
+        assert await counter.found(category=elsewhere) == [expected], "by category"
+        assert await counter.shown_with(tea) == [expected], "related"
+        gone = [(item.name, item.current_stock, item.available) for item in await counter.out_of_stock(cup)]
+        assert gone == ([(expected.name, 1, 0)] if expected.is_out_of_stock else []), "out of stock"
+
+    run(rename_product, RenameProduct(product_id=cup, name=f"Cup {word}"), Metadata())
+    await assert_shown(name=f"Cup {word}", version=2)
+    run(change_price, ChangePrice(product_id=cup, unit_price=Decimal("2.50")), Metadata())
+    await assert_shown(unit_price="2.50", version=3)
+    run(rate_product, RateProduct(product_id=cup, customer_id=uuid4(), rating=4), Metadata())
+    await assert_shown(user_rating=4.0, rating_count=1)
+    run(receive_stock, ReceiveStock(product_id=cup, quantity=2), Metadata())
+    await assert_shown(available=2, is_out_of_stock=False)
+    run(recount_stock, RecountStock(product_id=cup, counted=1, reason="counted"), Metadata())
+    await assert_shown(available=0, is_out_of_stock=True)
 
 
 async def test_a_product_that_is_not_there_has_no_related_ones(counter: Counter) -> None:
