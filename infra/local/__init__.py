@@ -1,4 +1,4 @@
-"""What stands in for Azure on a laptop, and a developer's commands."""
+"""Stand-ins for Azure's services on a laptop, and the developer's commands."""
 
 import os
 

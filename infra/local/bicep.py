@@ -1,8 +1,8 @@
 """Microsoft's Bicep compiler on the templates: lint them, and keep what they would deploy as snapshots, without Azure.
 
 `python3 dev.py snapshot` writes infra/ENVIRONMENT.snapshot.json anew: every resource of a deployment with its values,
-for ids and settings that are nobody's. `python3 dev.py check` fails when a snapshot is not what the templates make, so
-a change of the templates comes with what it changes in Azure.
+for made-up ids and settings. `python3 dev.py check` fails when a snapshot differs from the templates' result, so a
+change of the templates always shows its effect in Azure.
 """
 
 import os
@@ -36,13 +36,14 @@ SETTINGS = {
     "BUDGET_START": "2026-11-01",
     "DEPLOYER_OBJECT_ID": "00000000-0000-0000-0000-00000000000c",
 }
-"""What the parameter files ask the environment for. The rest of the environment is kept from them."""
+"""The environment variables that the parameter files read. They see no others."""
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 TENANT = "00000000-0000-0000-0000-000000000002"
 
 HOSTED = ("GITHUB_ACTIONS", "TF_BUILD")
-"""What GitHub Actions and Azure Pipelines set: there az installs the compiler, and a check without it would be none."""
+"""Variables that GitHub Actions and Azure Pipelines set: there az installs the compiler, and a check must not skip
+it."""
 
 NONE = (
     "left out: there is no bicep on this computer. With az: az bicep install --version v"
@@ -51,13 +52,13 @@ NONE = (
 
 
 def compiler() -> str | None:
-    """Where the compiler is: on PATH, beside the repository, or where `az bicep install` puts it; None: nowhere."""
+    """Find the compiler: on PATH, beside the repository, or where `az bicep install` puts it; None if it is missing."""
     places = (ROOT.parent / "shared" / "tools" / "bicep" / "bicep", Path.home() / ".azure" / "bin" / "bicep")
     return shutil.which("bicep") or next((str(place) for place in places if place.exists()), None)
 
 
 def lint(bicep: str) -> int:
-    """Let the linter read what the parameter files use, which is everything; a warning is as bad as an error."""
+    """Lint all templates that the parameter files use, which are all; a warning counts as an error."""
     said = [_run(bicep, "lint", file) for file in FILES.values()]
     findings = dict.fromkeys(line for ran in said for line in (ran.stdout + ran.stderr).splitlines() if line)
     print(*findings, sep="\n", end="\n" if findings else "")

@@ -22,7 +22,7 @@ TOOLS = ROOT.parent / "shared" / "tools"
 
 
 KEYS = ("name", "sql", "parameters")
-"""What tsql-check reads of a statement."""
+"""The fields of a statement that tsql-check reads."""
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def _imports() -> int:
 
 
 def _tsql() -> int:
-    """Let Microsoft's parser and schema compiler read what Azure SQL would get."""
+    """Check the statements that Azure SQL would get with Microsoft's parser and schema compiler."""
     checker = _checker()
     if checker is None:
         return 0
@@ -74,7 +74,7 @@ def _tsql() -> int:
 
 
 def tsql_check(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Let it read statements that were collected (infra/sql/collected.py); give what it finds, if it is at hand."""
+    """Check collected statements (infra/sql/collected.py) with tsql-check, if it is installed; give its findings."""
     checker = _checker()
     if checker is None:
         return []

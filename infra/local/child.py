@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 GRACE = 5.0
-"""Seconds that a module has to end in good order before it is ended: what it had under way is done again later."""
+"""Seconds that a module has to end in good order before it is killed; interrupted work is done again later."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a full disk or a killed process leaves the one before, never half of one."""
+"""Writes files atomically: a full disk or a killed process leaves the previous file, never half of a new one."""
 
 import os
 import tempfile
@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 SHARED, PRIVATE = 0o644, 0o600
-"""Who may read a file: everybody, or its owner alone."""
+"""The modes of files: everybody may read them, or their owner alone."""
 
 
 def write_whole(file: Path, text: str, mode: int = SHARED) -> None:
     """Write a file beside its place, and move it there once the disk has it.
 
     Raises:
-        OSError: it cannot be written; what was there is there still.
+        OSError: the file cannot be written; the previous one is unchanged.
     """
     draft, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:

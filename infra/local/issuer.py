@@ -1,4 +1,4 @@
-"""The laptop's issuer of tokens, where Azure has Entra ID; and what App Service authentication makes of a token.
+"""The laptop's issuer of tokens, in place of Entra ID, and the principal that App Service authentication makes of one.
 
 The signing key lies in the stack's data folder, readable for its owner alone.
 """
@@ -24,31 +24,31 @@ AUDIENCE = "api://tandem"
 ALGORITHM = "HS256"
 LIFETIME = timedelta(hours=12)
 DEVELOPER = UUID("0198b5f0-dede-7000-8000-000000000001")
-"""Who a token is for unless something else is said."""
+"""The object id in a token by default."""
 
 NAMES = {"oid": "http://schemas.microsoft.com/identity/claims/objectidentifier"}
-"""Claims that the platform gives another name."""
+"""Claims that the platform renames."""
 
 
 KEY_FILE = "token.key"
 SHAPE = "tandem-token-key/2 "
-"""How a file of the key begins; before, it had nothing but the key."""
+"""The beginning of a key file; earlier files had nothing but the key."""
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class KeyFileError(Exception):
-    """There is no key to read: the file is damaged, say, or another release wrote it."""
+    """The key cannot be read: the file may be damaged, or another release wrote it."""
 
 
 class NoKeyError(KeyFileError):
-    """There is no key yet: the file is not there, or empty."""
+    """There is no key yet: the file is missing or empty."""
 
 
 def make_key(data: Path) -> Path:
-    """Make the key of the stack on this folder unless there is one: tokens outlive a restart. Gives its file.
+    """Make the key of the stack on this folder unless there is one, and give its file; tokens survive a restart.
 
-    An empty file, such as a full disk left, is written anew.
+    An empty file, which a full disk may have left, is written anew.
 
     Raises:
         KeyFileError: there is one, and it cannot be read.
@@ -90,14 +90,14 @@ def key_of(data: Path | str) -> str:
 
 
 def issue(key: str, roles: Iterable[str], object_id: UUID = DEVELOPER, lifetime: timedelta = LIFETIME) -> str:
-    """Sign a token for somebody with these app roles."""
+    """Sign a token with these app roles."""
     now = datetime.now(UTC)
     claims = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "nbf": now, "exp": now + lifetime}
     return jwt.encode(claims | {"oid": str(object_id), "roles": sorted(roles)}, key, ALGORITHM)
 
 
 def principal(key: str, token: str) -> str:
-    """Validate a token; gives what the platform writes into X-MS-CLIENT-PRINCIPAL.
+    """Validate a token, and give the content of X-MS-CLIENT-PRINCIPAL as the platform writes it.
 
     Raises:
         jwt.InvalidTokenError: it is not of this issuer, not for this API, or not valid now.

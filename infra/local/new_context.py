@@ -54,12 +54,12 @@ Then:
 
 
 class NotPossible(Exception):
-    """It cannot be made; the message says why, and nothing was written."""
+    """The context cannot be made; the message says why, and nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the context and one of its aggregates are called, in every spelling."""
+    """The names of the context and of its aggregate, in every spelling."""
 
     name: str
     noun: str
@@ -78,7 +78,7 @@ class Named:
             raise NotPossible("the context needs another name than one of its things: suppliers, --one supplier")
 
     def spellings(self) -> dict[str, str]:
-        """Give what the templates call them."""
+        """Give the names by the templates' variables."""
         words, one = self.name.split("_"), self.noun.split("_")
         vowel = self.noun[0] in "aeiou"
         return {
@@ -101,11 +101,11 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    r"""A change of a file that is there.
+    r"""A change of an existing file.
 
     Attributes:
         anchor: a pattern that the file has exactly once.
-        text: what is written in its place; \g<0> is what stood there.
+        text: replaces it; \g<0> is the replaced text.
     """
 
     path: str
@@ -114,7 +114,7 @@ class Entry:
 
 
 def entries(words: dict[str, str]) -> Sequence[Entry]:
-    """List all that a context has in common files."""
+    """List the entries that a context needs in shared files."""
     name, noun, upper = words["name"], words["noun"], words["NAME"]
     dashed, one, camel, title = words["name_dashed"], words["noun_dashed"], words["noun_camel"], words["Name"]
     policy = (
@@ -229,7 +229,7 @@ may_import = ["shared.kernel", "shared.{name}.events"]
 
 
 def everywhere(words: dict[str, str]) -> Sequence[tuple[str, str, str]]:
-    """List what stands in a file as often as another context does."""
+    """List the replacements in files that name every context."""
     return [
         ("pyproject.toml", f'"shared.customers{part}"', f'"shared.customers{part}", "shared.{words["name"]}{part}"')
         for part in ("", ".events")
@@ -240,7 +240,7 @@ def new_context(root: Path, named: Named) -> Sequence[Path]:
     """Make the context in a repository, and name the files that were written or changed.
 
     Raises:
-        NotPossible: something of it is there already, or a file has no place for its entry.
+        NotPossible: a part of it exists already, or a file has no place for its entry.
     """
     words = named.spellings() | _next_revision(root)
     made = {root / place: content for place, content in _rendered(words)}
@@ -265,14 +265,14 @@ def new_context(root: Path, named: Named) -> Sequence[Path]:
 
 
 def _files_there(root: Path, named: Named) -> Iterator[str]:
-    """Tell which of its folders, or a module of the same name, are there already."""
+    """Name its folders that exist already, or a module of the same name."""
     for place in ("shared/{}", "shared/{}.py", "tests/unit/{}", "tests/integration/{}"):
         if (root / (path := place.format(named.name))).exists():
             yield f"{path} is there already"
 
 
 def _public_names_there(root: Path, words: dict[str, str]) -> Iterator[str]:
-    """Tell which of its names in Azure and in the API are another's."""
+    """Give those of its names in Azure and in the API that are taken."""
     dashed, noun = words["name_dashed"], words["noun"]
     topics = json.loads((root / "infra/local/servicebus.json").read_text(encoding="utf-8"))
     containers = json.loads((root / "infra/local/cosmos.json").read_text(encoding="utf-8"))["containers"]
@@ -295,7 +295,7 @@ def _public_names_there(root: Path, words: dict[str, str]) -> Iterator[str]:
 
 
 def _names_there(root: Path, words: dict[str, str], made: dict[Path, str]) -> Iterator[str]:
-    """Tell which of its classes are another context's, and which of its names the templates use in another sense."""
+    """Give those of its classes that another context has, and those of its names that the templates use otherwise."""
     classes = {
         name
         for path in (root / "shared").rglob("*.py")

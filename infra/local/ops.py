@@ -1,4 +1,4 @@
-"""How an operator's commands reach a system: the one that runs on this computer, or any at --url."""
+"""The client of operators' commands: it reaches the stack on this computer, or a system at --url."""
 
 import argparse
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ TIMEOUT = 60.0
 
 
 class RefusedError(Exception):
-    """The system does not do it, or there is none; the message says why."""
+    """The system refuses, or no system runs; the message says why."""
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
-    """Let the command line say which system is meant."""
+    """Add the options that choose the system."""
     parser.add_argument(
         "--data", type=stack.given_path, default=Path(".local"), help="folder of the running stack (%(default)s)"
     )
@@ -60,7 +60,7 @@ def answered(answer: httpx.Response) -> dict[str, Any]:
     """Read what the system answers.
 
     Raises:
-        RefusedError: it is a problem; the message has all that is wrong.
+        RefusedError: the answer is a problem; the message has all its errors.
     """
     if not answer.headers.get("Content-Type", "").endswith("json"):  # the platform's own answer, or of another system
         raise RefusedError(

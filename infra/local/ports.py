@@ -7,7 +7,7 @@ from collections.abc import Container
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20_000, 32_768)
-"""Below every system's range for outgoing connections, so that none of those takes the port before it is bound."""
+"""Ports below every system's range for outgoing connections, so that none of these takes a port before it is bound."""
 
 
 class PortTakenError(Exception):

@@ -14,7 +14,7 @@ from infra.local.child import GRACE
 from infra.local.ports import is_listening
 
 FAST = 5.0
-"""Seconds: a process that lived for less has failed at starting."""
+"""Seconds; a process that ended sooner has failed to start."""
 FAILURES = 5
 """After so many fast failures in a row the process is given up."""
 PAUSES = (0.2, 0.5, 1.0, 2.0)
@@ -23,7 +23,7 @@ POLL = 0.05
 """Seconds between two looks at a port."""
 
 type Say = Callable[[str, str], None]
-"""Takes the name of the speaker and a line."""
+"""Prints a line of the program with this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Program:
 
 
 class ProgramFailedError(Exception):
-    """A program ended, was not expected to, and is not started again."""
+    """A program ended unexpectedly, and is not started again."""
 
     def __init__(self, name: str, code: int, last_lines: Sequence[str]) -> None:
         heading = f"{name} ended with exit code {code}; its last lines:"
@@ -46,7 +46,7 @@ class ProgramFailedError(Exception):
 
 @dataclass(slots=True)
 class Running:
-    """What the supervisor knows of a started program: its process id changes when it is restarted."""
+    """A started program, as the supervisor sees it: its process id changes when it is restarted."""
 
     program: Program
     pid: int = 0

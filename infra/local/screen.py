@@ -1,7 +1,8 @@
-"""What the developer reads, with nothing in it that a terminal would obey.
+"""Output of the developer's commands, without control characters for the terminal.
 
-Much of it was written by others: messages, answers, lines of other programs. So all commands write through this module,
-which escapes what is not seen: an escape sequence could move the cursor, change the clipboard, or hide what was said.
+Much of the output comes from others: messages, answers, lines of other programs. An escape sequence in it could move
+the cursor, change the clipboard, or hide text. So all commands write through this module, which escapes invisible
+characters.
 """
 
 import os
@@ -20,20 +21,20 @@ COLOURS = {"host": 32, "servicebus": 35, "cosmos": 34, "payments": 36, "up": 33}
 
 
 def harmless(text: object) -> str:
-    """Escape what is no character to be seen: controls, what turns the direction of text, half characters.
+    """Escape invisible characters: controls, those that change the direction of text, and half characters.
 
-    Lines and columns stay what they are.
+    Line breaks and tabs stay.
     """
     return "".join(map(_escaped, str(text)))
 
 
 def one_line(text: object) -> str:
-    """Escape line breaks and tabs too: what others wrote must not look like more lines of ours."""
+    """Escape line breaks and tabs too, so that text of others cannot look like lines of ours."""
     return harmless(text).replace("\n", r"\n").replace("\t", r"\t")
 
 
 def complain(error: object) -> None:
-    """Say on standard error why something was not done, if anybody is left to be told."""
+    """Write on standard error why something was not done, if it is still open."""
     with suppress(OSError):
         print(harmless(error), file=sys.stderr, flush=True)
 
@@ -45,17 +46,17 @@ def told(error: OSError) -> str:
 
 
 HUNG_UP = 141
-"""The exit code of a command whose reader has gone, as a shell tells it of one that SIGPIPE ended."""
+"""The exit code of a command whose reader has gone: the one that a shell gives a command that SIGPIPE ended."""
 
 
 def command(main: Callable[[], int]) -> int:
     """Run a command of `dev.py`, and give its exit code.
 
-    What a user can mend is one line: a file that cannot be read or written, a full disk. A reader that has gone, as
-    that of `| head` does, ends the command without a word.
+    An error that the user can mend becomes one line: a file that cannot be read or written, a full disk. If the reader
+    goes away, as that of `| head` does, the command ends silently.
     """
     nowhere = Path(os.devnull)
-    if sys.stdout is None or sys.stderr is None:  # closed by whoever started it
+    if sys.stdout is None or sys.stderr is None:  # the parent process has closed them
         sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
         sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
     try:
@@ -73,21 +74,21 @@ def command(main: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (OSError, ValueError):  # what is left in it is for nobody, and Python would complain at its end
+        except (OSError, ValueError):  # the buffered rest has no reader, and Python would complain about it at its end
             with suppress(OSError, ValueError), nowhere.open("wb") as nothing:
                 os.dup2(nothing.fileno(), stream.fileno())
     return code
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Make the terminal as tables and bars are written to it; no text is taken for markup."""
+    """Make a console for tables and bars; it takes no text for markup."""
     made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
     made.push_render_hook(_Harmless())
     return made
 
 
 class _Harmless(RenderHook):
-    """Escapes whatever is printed, when it is text and before it has colours."""
+    """Escapes all printed text, before it gets colours."""
 
     @override
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
@@ -110,7 +111,7 @@ def _escaped(character: str) -> str:
 
 
 class Screen:
-    """The standard output of `dev.py up`: each line with the name of who says it, in colour on a terminal."""
+    """The standard output of `dev.py up`: each line has its program's name, in colour on a terminal."""
 
     def __init__(self) -> None:
         knows_colours = sys.platform != "win32" or "WT_SESSION" in os.environ  # Windows Terminal, not the old console
@@ -132,7 +133,7 @@ class Screen:
         try:
             if self._is_read:
                 print(text, flush=True)
-        except BrokenPipeError:  # its reader has gone: nobody is left to tell
+        except BrokenPipeError:  # its reader has gone
             self._is_read = False
         except OSError:  # the terminal was closed, or a disk is full, which may have room for the next line
             pass

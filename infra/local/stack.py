@@ -1,4 +1,4 @@
-"""Where the running stack says that it runs: DIR/stack.json, and DIR/stack.lock, which it holds while it lives."""
+"""The files of a running stack: DIR/stack.json describes it, and it holds a lock on DIR/stack.lock while it runs."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from pydantic import TypeAdapter
 from infra.local.files import PRIVATE, write_whole
 
 CALLED_FROM = "DEV_PY_CALLED_FROM"
-"""The environment variable in which dev.py, which goes to the repository, leaves the folder that it was started in."""
+"""The environment variable with the folder in which dev.py was started, before it changed to the repository's."""
 
 
 SHAPE = 1
-"""How stack.json is written; one in another shape is as good as none, for a stack that starts writes it anew."""
+"""The shape of stack.json; a file in another shape counts as missing, because a starting stack writes it anew."""
 
 
 class AlreadyRunningError(Exception):
@@ -38,12 +38,12 @@ class Stack:
     shape: int = SHAPE
 
     def write(self, data: Path) -> None:
-        """Write it down, at once and whole: a reader never sees half of it; raises OSError where it cannot."""
+        """Write stack.json atomically, so that a reader never sees half of it; raises OSError if that fails."""
         write_whole(data / "stack.json", json.dumps(asdict(self), indent=2), PRIVATE)  # a setting may have a password
 
     @staticmethod
     def forget(data: Path) -> None:
-        """Take away what was written down: the stack has ended."""
+        """Remove stack.json, because the stack has ended."""
         (data / "stack.json").unlink(missing_ok=True)
 
 
@@ -51,12 +51,12 @@ _WRITTEN = TypeAdapter(Stack)
 
 
 def given_path(text: str) -> Path:
-    """A path as the developer means it who gave it on the command line: from where dev.py was started."""
+    """A path of the command line, relative to the folder in which dev.py was started."""
     return Path(os.environ.get(CALLED_FROM, ""), text)
 
 
 def find(data: Path) -> Stack | None:
-    """The stack that runs on this folder, if one does; what a killed one left behind is not taken for one."""
+    """The stack that runs on this folder; None if there is none. The file that a killed stack left does not count."""
     stack = read(data)
     if stack is None:
         return None
@@ -68,7 +68,7 @@ def find(data: Path) -> Stack | None:
 
 
 def read(data: Path) -> Stack | None:
-    """What stack.json says, true or stale; None if there is none or if it is damaged, which is as good as none."""
+    """The content of stack.json, which may be stale; None if the file is missing or damaged."""
     try:
         stack = _WRITTEN.validate_json((data / "stack.json").read_bytes())
     except (FileNotFoundError, ValueError):  # no file, or no stack in it
@@ -78,7 +78,7 @@ def read(data: Path) -> Stack | None:
 
 @contextmanager
 def lock(data: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system lets go when the process ends, however it ends.
+    """Hold the folder's lock; the system releases it when the process ends, however it ends.
 
     Raises:
         AlreadyRunningError: another process holds it.

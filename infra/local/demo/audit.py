@@ -14,7 +14,8 @@ from infra.local.demo.book import Book, Customer, Order, Product, written
 from infra.local.demo.shop import PAUSE, Shop
 
 RIGHT_WITHIN = 90.0
-"""Seconds after which a difference counts. When the host is killed, what its relay had claimed waits for a minute."""
+"""Seconds after which a difference counts. If the host is killed, events that its relay had claimed wait for a
+minute."""
 
 PAGE = 7
 """Orders a page: few, so that there are several pages."""
@@ -40,11 +41,11 @@ class Audit:
 
     @staticmethod
     def size(book: Book) -> int:
-        """How many comparisons it takes: each product, each order, and per customer a summary and six lists."""
+        """The number of comparisons: each product, each order, and for each customer a summary and six lists."""
         return len(book.products) + len(book.orders) + len(book.customers) * (2 + len(STATUSES))
 
     async def run(self) -> None:
-        """Compare everything; what lists and summaries say of times is compared with what the orders say."""
+        """Compare everything; the times in lists and summaries are compared with those in the orders."""
         async with asyncio.TaskGroup() as group:
             for product in self._book.products.values():
                 group.create_task(self._product(product))

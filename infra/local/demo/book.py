@@ -1,4 +1,4 @@
-"""The book: what must be true of the shop, kept in exact decimals and without a look at the read models."""
+"""The book: the expected state of the shop, in exact decimals and without a look at the read models."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -11,7 +11,7 @@ DIGITS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
 """The currencies of the shop and their digits after the point (ISO 4217)."""
 
 COUNTED = ("Submitted", "Confirmed", "Completed")
-"""What a summary counts."""
+"""The statuses that a summary counts."""
 
 
 def written(amount: Decimal, currency: str | None) -> str:
@@ -34,8 +34,8 @@ class Product:
     """A product as known now.
 
     Attributes:
-        prices: what a piece costs and has cost, the last one now.
-        is_stable: it costs the same all day, so orders need not say which price they mean.
+        prices: all prices of a piece so far; the last one is the present price.
+        is_stable: the price stays the same all day, so orders need not name the price that they expect.
     """
 
     product_id: str
@@ -73,7 +73,7 @@ class Order:
 
     @property
     def total(self) -> Decimal:
-        """What all lines cost together."""
+        """The sum of all lines."""
         return sum((line.quantity * line.unit_price for line in self.lines.values()), Decimal(0))
 
     def add(self, product: Product, quantity: int, unit_price: Decimal) -> None:
@@ -104,7 +104,7 @@ class Book:
         return (order for order in self.orders.values() if order.customer_id == customer_id)
 
     def details(self, order: Order) -> dict[str, Any]:
-        """What GET /orders/{id} must answer; for a time, whether there is one."""
+        """The expected answer of GET /orders/{id}; for a time, whether there is one."""
         return {
             "orderId": order.order_id,
             "customerId": order.customer_id,
@@ -135,7 +135,7 @@ class Book:
         }
 
     def summary(self, customer: Customer) -> dict[str, Any]:
-        """What GET /customers/{id}/summary must answer, less what depends on times."""
+        """The expected answer of GET /customers/{id}/summary, without the parts that depend on times."""
         spent: dict[str, Decimal] = defaultdict(Decimal)
         count = 0
         for order in self.orders_of(customer.customer_id):
@@ -154,7 +154,7 @@ class Book:
         }
 
     def product(self, product: Product) -> dict[str, Any]:
-        """What GET /products/{id} must answer."""
+        """The expected answer of GET /products/{id}."""
         return {
             "productId": product.product_id,
             "name": product.name,
@@ -170,5 +170,5 @@ class Book:
         }
 
     def statuses(self) -> Counter[str]:
-        """How many orders stand where."""
+        """The number of orders in each status."""
         return Counter(order.status for order in self.orders.values())

@@ -42,7 +42,7 @@ class Day:
         return await each((self.order(number) for number in numbers), at_once, advance)
 
     async def order(self, number: int) -> None:
-        """One order from its beginning to wherever it gets; Surprise if something is answered that must not be."""
+        """One order from its beginning to its last step; Surprise if an answer is not the expected one."""
         random = Random(f"{self._seed}/{number}")
         order = await self._create(random)
         for _ in range(random.randint(0, 3)):
@@ -78,7 +78,7 @@ class Day:
         return order
 
     async def _change(self, order: Order, random: Random) -> None:
-        """Let a customer change their mind: about where the order goes, or what is in it."""
+        """Let a customer change an order: its shipping address, or its items."""
         if random.random() < MOVED:
             order.address = self._goods.address()
             order.version += 1
@@ -114,10 +114,9 @@ class Day:
         order: Order,
         random: Random,
     ) -> None:
-        """Buy at a price that is named, as long as it may change: so the book knows which one was taken.
+        """Order at a named price if the price may change, so that the book knows which price was taken.
 
-        Ordering may not have heard of the newest price yet, or have heard before this client: then it refuses, and
-        another one is named.
+        Ordering may know a newer or an older price than this client: then it refuses, and the client names another one.
         """
         others = Counter[str]()
         deadline = time.monotonic() + HEARD_WITHIN
@@ -149,7 +148,7 @@ class Day:
             await self._shop.see(order.order_id, order.customer_id, order.version)
 
     async def _ask_too_much(self, order: Order, random: Random) -> None:
-        """Send what must be refused, and must change nothing."""
+        """Send a command that must be refused, and must change nothing."""
         path = f"/orders/{order.order_id}"
         if order.status != "Created":
             verb, code = random.choice([("submit", "order-status"), ("items", "order-status")])

@@ -1,4 +1,4 @@
-"""What a day came to: the figures, as JSON and as people read them."""
+"""The results of a day, as JSON and for people."""
 
 import math
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ MOST_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a day came to.
+    """The results of a day.
 
     Attributes:
-        seconds: how long the orders took; opening and the audit not counted.
-        statuses: how many orders ended where.
+        seconds: how long the orders took, without the opening and the audit.
+        statuses: how many orders ended in each status.
         commands: accepted while the orders were under way.
         refused: commands refused as they had to be, by the problem's code.
         replayed: commands sent twice and answered the same.
         retries: requests sent again because the shop did not answer.
         lags: seconds from a command's answer until a query showed the change, of a sample.
         compared: comparisons by read model.
-        wrong: what was not as it must be; empty if all is right.
+        wrong: the differences from the expected state; empty if all is right.
     """
 
     orders: int

@@ -15,7 +15,7 @@ HEARD_WITHIN = 90.0
 
 
 class ClosedShopError(Exception):
-    """The shop takes no customers or products; the message says what it answers instead."""
+    """The shop refuses customers or products; the message has its answer."""
 
 
 async def open_shop(
@@ -24,7 +24,7 @@ async def open_shop(
     """Register customers and add products, of each currency in turn; every other four cost the same all day.
 
     Raises:
-        ClosedShopError: something was not taken, or ordering does not hear of it.
+        ClosedShopError: the shop refused one of them, or ordering did not learn of it in time.
     """
     goods, currencies = Goods(f"{seed}/opening"), list(DIGITS)
     work = chain(

@@ -1,4 +1,4 @@
-"""Where the demo plays: on the stack that runs, or on one of its own that leaves nothing behind."""
+"""The stack of the demo: the running one, or one of its own that leaves nothing behind."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class NoStackError(Exception):
-    """No stack could be started; the message ends with what it said."""
+    """No stack could be started; the message ends with its output."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How far the demo is: a bar on a terminal, a line for every tenth elsewhere."""
+"""Shows the demo's progress: a bar on a terminal, otherwise a line for every tenth."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress(console: Console, what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show the progress of `total` pieces of work; call what it gives after each."""
+    """Show the progress of `total` pieces of work; the caller calls the given function after each."""
     if not console.is_terminal:
         yield _lines(console, what, total)
         return

@@ -1,6 +1,6 @@
-"""A rush on the last pieces of a product: some get one, others wait; a delivery comes, and what is there is shipped.
+"""A rush on the last pieces of a product: some customers get one, others wait for a delivery, and items are shipped.
 
-The rush has customers and a product of its own, and knows what must be true of them at each step.
+The rush has its own customers and its own product, and knows their expected state at each step.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from infra.local.demo.shop import PAUSE, Shop, Surprise, problem_code
 CUSTOMERS, PIECES, DELIVERED = 10, 4, 3
 SERVED = PIECES + DELIVERED
 STEPS = 5
-"""Pieces of work that are told as progress."""
+"""Pieces of work that the progress counts."""
 
 NOT_YET = {"order-not-confirmed", "order-not-found", "not-reserved"}
-"""What a shipment may be answered until the news of an order has come."""
+"""Refusals of a shipment that are allowed until the order's events have arrived."""
 
 
 class Rush:
     """The rush.
 
     Attributes:
-        compared: how many things were compared with what must be true.
+        compared: the number of comparisons with the expected state.
     """
 
     def __init__(self, shop: Shop, seed: int, advance: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class Rush:
         self.compared = 0
 
     async def run(self) -> list[str]:
-        """Let it happen; tell what was not as it must be."""
+        """Run the rush, and give the differences from the expected state."""
         try:
             for step in (self._open, self._want, self._deliver, self._ship, self._rate):
                 await step()
@@ -57,7 +57,7 @@ class Rush:
             await self._shop.accepted("/customers", body | {"email": f"{customer_id}@example.com"}, version=1)
 
     async def _want(self) -> None:
-        """Let everybody order one piece at the same time."""
+        """Let all customers order one piece at the same time."""
         await asyncio.gather(*(self._order(order_id) for order_id in self._orders))
         await self._inventory(currentStock=PIECES, reserved=PIECES, available=0, waiting=CUSTOMERS - PIECES)
         await self._stocks(reserved=PIECES, waiting=CUSTOMERS - PIECES)
@@ -69,13 +69,13 @@ class Rush:
         await self._shop.accepted(f"/orders/{order_id}/submit", version=2)
 
     async def _deliver(self) -> None:
-        """Take a delivery in: those who came first get it."""
+        """Receive a delivery: the earliest orders get it."""
         await self._taken(f"/products/{self._product_id}/receipts", {"quantity": DELIVERED, "reference": "Rush"})
         await self._inventory(currentStock=SERVED, reserved=SERVED, available=0, waiting=CUSTOMERS - SERVED)
         await self._stocks(reserved=SERVED, waiting=CUSTOMERS - SERVED)
 
     async def _ship(self) -> None:
-        """Ship what is there; who still waits gives up."""
+        """Ship the reserved pieces, and cancel the orders that still wait."""
         items = [{"productId": self._product_id, "quantity": 1}]
         for order_id, stock in (await self._lines()).items():
             if stock == "reserved":
@@ -89,7 +89,7 @@ class Rush:
         await self._becomes("statuses", lambda: self._of_orders(lambda order: order["status"]), statuses)
 
     async def _rate(self) -> None:
-        """Let everybody rate the product, and some of them twice."""
+        """Let all customers rate the product, and some of them twice."""
         ratings = {customer_id: 1 + number % 5 for number, customer_id in enumerate(self._orders.values())}
         path = f"/products/{self._product_id}/ratings"
         for customer_id, rating in ratings.items():
@@ -107,7 +107,7 @@ class Rush:
         await self._becomes("lines", lambda: self._of_orders(lambda order: order["items"][0]["stock"]), lines)
 
     async def _taken(self, path: str, body: dict[str, Any], not_yet: set[str] | None = None) -> None:
-        """Send a command that must be accepted, some news allowed for."""
+        """Send a command that must be accepted, after the refusals in `not_yet`."""
         deadline = time.monotonic() + HEARD_WITHIN
         while not (answer := await self._shop.command(path, body)).is_success:
             if problem_code(answer) not in (not_yet or set()) or time.monotonic() > deadline:
@@ -128,7 +128,7 @@ class Rush:
         return {name: shown.get(name) for name in names}
 
     async def _becomes(self, what: str, look: Callable[[], Any], expected: Mapping[str, object]) -> None:
-        """Look until it is so, as long as news may take."""
+        """Look until the expected state is there, as long as events may take."""
         deadline = time.monotonic() + HEARD_WITHIN
         while (shown := await look()) != expected:
             if time.monotonic() > deadline:

@@ -21,18 +21,18 @@ TRY_AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 class Surprise(Exception):
-    """The shop answered what it must not."""
+    """An answer of the shop is not the expected one."""
 
 
 @dataclass(slots=True)
 class Figures:
-    """What was counted and measured.
+    """Counts and measurements.
 
     Attributes:
-        commands: accepted ones; a replay is none of them.
+        commands: accepted commands, without replays.
         refused: commands refused as they had to be, by the problem's code.
         replayed: commands sent again on purpose that were answered as the first time.
-        retries: requests sent again because nobody answered, or 429 or 503.
+        retries: requests sent again after no answer, a 429 or a 503.
         lags: seconds from a command's answer until a query showed its change, of a sample.
     """
 
@@ -117,7 +117,7 @@ class Shop:
         return answer.json()
 
     async def see(self, order_id: str, customer_id: str, version: int) -> None:
-        """Wait until the order is seen at this version, and take down how long that was."""
+        """Wait until a query shows the order at this version, and record how long that took."""
         begin = time.perf_counter()
         await self.query(f"/orders/{order_id}", customerId=customer_id, minVersion=version)
         self.figures.lags.append(time.perf_counter() - begin)

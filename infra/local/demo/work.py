@@ -10,7 +10,7 @@ type Advance = Callable[[], None]
 
 
 async def each(work: Iterable[Coroutine[None, None, None]], at_once: int, advance: Advance) -> list[str]:
-    """Do it all, so much at once; tell the surprises, each of which ends its own piece of work only."""
+    """Do all the work, `at_once` pieces at a time; give the surprises, each of which ends only its own piece."""
     waiting, surprises = iter(work), list[str]()
 
     async def next_ones() -> None:

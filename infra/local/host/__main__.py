@@ -4,8 +4,8 @@ A development host in place of ``func start``: Microsoft's own worker library in
 triggers, and Service Bus triggers from the development engine or the emulator. As under Core Tools no function key is
 asked for; the admin routes need none either and answer loopback callers only.
 
-Told to stop, it takes nothing new and gives what runs 30 seconds, as the real host does (measured); SHUTDOWN_SECONDS
-sets another time.
+When it is stopped, it begins no new invocation, and gives running ones 30 seconds, as the real host does (measured);
+SHUTDOWN_SECONDS sets another time.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from infra.local.host.workers import MODULE, Worker
 log = logging.getLogger("host")
 
 GRACE = timedelta(seconds=float(os.environ.get("SHUTDOWN_SECONDS", "30")))
-"""How long running invocations get to finish once the host is told to stop."""
+"""How long running invocations get to finish when the host stops."""
 _BACKLOG = 2048
 """Connections that may wait to be accepted."""
 _KEEP_ALIVE = 130
@@ -64,7 +64,7 @@ async def run(
         The exit code: 0 after a stop that was asked for, 1 when a part of the host failed.
 
     Raises:
-        SettingsError: The app asks for what is missing or not served.
+        SettingsError: A setting is missing, or the app needs a feature that this host lacks.
         WorkerError: The app does not load.
     """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -98,8 +98,8 @@ async def _serve(
         uvicorn.Config(
             admitting(app, names),
             http=BoundedHead,
-            ws="none",  # what asks for an upgrade is answered without one
-            proxy_headers=False,  # nothing stands in front, so whoever sends such headers speaks for himself
+            ws="none",  # a request for an upgrade is answered without one
+            proxy_headers=False,  # no proxy is in front, so such headers would be the caller's own claims
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -195,7 +195,7 @@ def main() -> int:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """Take the port before the app is loaded, but leave callers refused until there is somebody to answer them."""
+    """Bind the port before the app is loaded, but refuse connections until the app can answer."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     if os.name == "posix":  # elsewhere it would let two processes share the port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Which requests are let in: those that fit, that name this host by its own name, and that no foreign web page makes.
+"""Admits requests that are not too large, that name this host by its own name, and that no foreign web page has sent.
 
 A web page that a developer visits can send requests to this machine: to its address, as far as the browser lets it, or
 to a name of its own that leads here by DNS. Admin routes ask for no key, and functions may be anonymous.
@@ -19,7 +19,7 @@ of what a head may hold (infra/local/host/http.py) are lower; this one bounds wh
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _OWN_PAGES = {"same-origin", "none"}
-"""What browsers say in Sec-Fetch-Site of a page of this host, and of an address that a person entered."""
+"""Browsers' values of Sec-Fetch-Site for a page of this host, and for an address that a person entered."""
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\nServer: Kestrel\r\n\r\n"
@@ -90,7 +90,7 @@ def _wrong_host(headers: Headers, names: Collection[str]) -> tuple[HTTPStatus, s
 
 
 def _foreign_page(scope: Scope, headers: Headers) -> tuple[HTTPStatus, str] | None:
-    """Refuse what a page of another origin asks to be changed, and all that it asks of the admin routes."""
+    """Refuse changes that a page of another origin requests, and all its requests to admin routes."""
     if scope["method"] in _READS and not scope["path"].lower().startswith("/admin"):
         return None
     origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")

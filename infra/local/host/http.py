@@ -45,9 +45,9 @@ BODY_GRACE, BODY_RATE = 5.0, 240
 
 _NO_BODY = {204, 205, 304}
 _PLATFORMS_OWN = ("x-ms-client-principal", "x-ms-token-")
-"""How the names of headers begin that only the platform may set."""
+"""The beginnings of header names that only the platform may set."""
 _IN_PATHS = "/-._~:@!$&'()*+,;="
-"""Besides letters and digits, what .NET's PathString leaves unescaped."""
+"""Characters besides letters and digits that .NET's PathString leaves unescaped."""
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
@@ -82,7 +82,7 @@ class HttpTriggers:
         try:
             response = await self._answer(Request(scope, receive))
         except ClientDisconnect:
-            return  # it left before its request was complete: nobody to answer, nothing to run
+            return  # the caller has gone before its request was complete
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -130,7 +130,7 @@ class HttpTriggers:
         return Response(status_code=500)
 
     def _passed_on(self, raw: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-        """What the function gets to see, the platform's own word for who calls included."""
+        """The headers that the function gets, with the platform's own principal headers."""
         authorization = []
         for raw_name, raw_value in raw:
             name, value = raw_name.decode(), raw_value.decode()
@@ -159,7 +159,7 @@ class HttpTriggers:
 
 
 def _refused(scope: Scope) -> HTTPStatus | None:
-    """What Kestrel says of a request before the host sees it."""
+    """Kestrel's refusal of a request before the host sees it; None if it accepts the request."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
     if len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_LINE:
         return HTTPStatus.URI_TOO_LONG
@@ -204,7 +204,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 async def _body(request: Request, limit: int) -> bytes:
-    """Read as much as Content-Length says; the host does not look at what comes without one."""
+    """Read as many bytes as Content-Length says; the host ignores a body without it."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise BodyRefused(f"the body has {declared} bytes, more than {limit}")
@@ -232,7 +232,7 @@ class _Answer(Response):
 
 
 def _response(result: Any) -> Response:
-    """Render what a function returned.
+    """Render a function's return value.
 
     Raises:
         ValueError: A header is none, or the length that it names is none of this body.

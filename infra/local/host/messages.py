@@ -1,4 +1,4 @@
-"""What a Service Bus trigger passes to the worker for one message: its body and the trigger metadata.
+"""The data that a Service Bus trigger passes to the worker for one message: its body and the trigger metadata.
 
 The keys, and what is left out (TimeToLive, LockedUntil, State, DeadLetterReason), are those of the Service Bus
 extension 5.x. One trap of production is kept on purpose: unless the trigger says ``data_type=BINARY``, the host parses

@@ -1,4 +1,4 @@
-"""What host and worker say to each other: functions, invocations, and values as FunctionRpc.proto has them.
+"""The messages between host and worker: functions, invocations, and values as FunctionRpc.proto has them.
 
 In Azure the messages are protobuf. Microsoft's worker library only constructs and reads them, so here plain classes
 with the same field names stand in for them. They travel pickled between two processes of the same code, over pipes
@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, Protocol
 
 LENGTH = struct.Struct(">I")
-"""Stands before each frame: the bytes of what is pickled in it."""
+"""The header of each frame: the number of pickled bytes."""
 
 
 class WorkerError(Exception):
@@ -136,7 +136,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a call: its value, or the traceback and the summary of its failure."""
+    """The outcome of a call: its value, or the traceback and the summary of its failure."""
 
     number: int
     value: Any = None
@@ -169,5 +169,5 @@ def framed(said: object) -> bytes:
 
 
 def unframed(pickled: bytes) -> Any:
-    """Read what is in a frame."""
+    """Read the content of a frame."""
     return pickle.loads(pickled)  # noqa: S301 -- from the process that this one has started, or was started by

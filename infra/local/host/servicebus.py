@@ -54,7 +54,7 @@ class ServiceBusPump:
                 task.cancel()
 
     async def stop(self, limit: timedelta) -> None:
-        """Receive no more, let running functions finish within the limit, and give back what is left."""
+        """Receive no more messages, let running functions finish within the limit, and give the other messages back."""
         self._tasks.stopping = True
         self._stop.set()
         await self._tasks.handled(limit)
@@ -116,7 +116,7 @@ class ServiceBusPump:
             )
         )
         try:
-            await asyncio.shield(running)  # what has begun is not cut off: it may be past its commit
+            await asyncio.shield(running)  # a running invocation is not cancelled: it may be past its commit
         except FunctionFailed as failure:
             delivery = message.delivery_count + 1  # AMQP counts those that failed
             story = f"{failure.summary}\n{failure}" if delivery == 1 else failure.summary

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 UNLIMITED = -1
-"""What host.json writes for "no limit"."""
+"""The value in host.json for "no limit"."""
 
 _TIME_SPAN = re.compile(r"(?:(?P<d>\d+)\.)?(?P<h>\d{1,2}):(?P<m>[0-5]?\d):(?P<s>[0-5]?\d(?:\.\d{1,7})?)")
 _PLACEHOLDER = re.compile(r"%([^%\s]+)%")
@@ -80,7 +80,7 @@ def read_host_json(app_dir: Path) -> HostOptions:
     """Read host.json; without the file every default applies.
 
     Raises:
-        SettingsError: The file is not what the host's schema describes, or asks for what this host cannot do.
+        SettingsError: The file does not fit the host's schema, or needs a feature that this host lacks.
     """
     document = _read_json(app_dir / "host.json")
     if document and document.get("version") != "2.0":

@@ -14,7 +14,7 @@ log = logging.getLogger("host.servicebus")
 
 @dataclass(eq=False, slots=True)
 class Subscription:
-    """One Service-Bus-triggered function: where its messages are, and what it has at hand of them.
+    """One Service-Bus-triggered function: the entity of its messages, and the messages that it has received.
 
     Attributes:
         function: The function.
@@ -44,7 +44,7 @@ def subscription_of(function: Function, options: ServiceBusOptions) -> Subscript
     """Read a trigger's binding.
 
     Raises:
-        SettingsError: The trigger asks for what this host does not serve, or its connection is not usable here.
+        SettingsError: The trigger needs a feature that this host lacks, or its connection is not usable here.
     """
     trigger = function.trigger
     if str(trigger.get("cardinality", "one")).lower() != "one":

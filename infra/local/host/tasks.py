@@ -1,4 +1,4 @@
-"""The tasks of the Service Bus pump, and how they come to an end: waits at once, invocations in their own time."""
+"""The tasks of the Service Bus pump. On a stop, waiting tasks are cancelled at once; invocations may finish."""
 
 import asyncio
 import logging

@@ -25,7 +25,7 @@ async def load(app_dir: Path) -> list[Function]:
 
     Raises:
         WorkerError: The app does not import, or the worker refuses a function.
-        SettingsError: There is no app, a setting is missing, or the app needs what this host does not serve.
+        SettingsError: There is no app, a setting is missing, or the app needs a feature that this host lacks.
     """
     script = app_dir / os.environ.get("PYTHON_SCRIPT_FILE_NAME", "function_app.py")
     if not script.is_file():

@@ -85,7 +85,7 @@ def main() -> int:
     requests, answers = os.dup(0), os.dup(1)
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)  # what functions print stands in the log
+    os.dup2(2, 1)  # the output of functions goes to the log
     with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:
         runner.run(serve(Path(app_dir), requests, answers))
     # a worker never tells its app to close clients; what asyncio says of those that are still open helps nobody

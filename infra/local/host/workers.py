@@ -24,7 +24,7 @@ LONGEST_PAUSE = 10.0
 OTHERS_MAY_END = 10.0
 """Seconds for the other calls in a worker that is replaced."""
 _LEAVES_WITHIN = 3.0
-"""Seconds that a worker gets to end once it is told to."""
+"""Seconds that a worker gets to end when it is stopped."""
 _BUFFER = 2**20
 """Bytes of answers that are read ahead."""
 
@@ -86,7 +86,7 @@ class Process:
             self._pending.pop(number, None)
 
     async def answers(self) -> int:
-        """Take in answers until the process ends; its exit code. What was in flight has failed then."""
+        """Receive answers until the process ends, and give its exit code; calls in flight have then failed."""
         while True:
             try:
                 answer: Answer = await self._read()
@@ -94,7 +94,7 @@ class Process:
                 break
             future = self._pending.get(answer.number)
             if future is None or future.done():
-                continue  # nobody waits for it any more
+                continue  # no caller waits for it any more
             if answer.failure is None:
                 future.set_result(answer.value)
             else:

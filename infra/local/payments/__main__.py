@@ -20,7 +20,7 @@ from infra.local.payments.webhooks import Webhooks
 log = logging.getLogger("payments")
 
 GRACE = 3
-"""Seconds that requests have to end when the engine is told to."""
+"""Seconds that requests have to end when the engine stops."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with_stdin() -> None:
-    """End when whoever started this process closes the pipe, or is gone."""
+    """End when the parent process closes the pipe, or has ended."""
     while os.read(0, 1):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Stripe's REST protocol around the rules: authentication, forms, idempotency keys; and what tests ask for."""
+"""Stripe's REST protocol around the rules: authentication, forms, idempotency keys; and faults for tests."""
 
 import hmac
 import json
@@ -30,7 +30,7 @@ type Endpoint = Callable[[Request], Any]
 
 
 class Lost(Exception):
-    """The request was carried out, and nobody shall hear of it."""
+    """The request was carried out, and its answer is to be lost."""
 
 
 class Api:
@@ -119,9 +119,9 @@ class Api:
         return JSONResponse(body, status, {"Request-Id": "req_local", **headers})
 
     def _once(self, request: Request, body: bytes, act: Callable[[], Json]) -> tuple[int, Json, dict[str, str]]:
-        """Carry a request out, or give the answer again that its key had: also a decline, and also a 500.
+        """Carry a request out, or give its key's first answer again, even a decline or a 500.
 
-        What it does and that it has done so are one transaction.
+        The changes and the stored answer are one transaction.
         """
         key, path = request.headers.get("Idempotency-Key"), request.url.path
         if key is None:

@@ -1,4 +1,4 @@
-"""Stripe's test tokens: what a bank says to each card.
+"""Stripe's test tokens, and the bank's answer to each.
 
 https://docs.stripe.com/testing
 """
@@ -11,7 +11,7 @@ class Refusal(NamedTuple):
 
     Attributes:
         code: the error's code.
-        decline_code: what the bank says, where the code is card_declined.
+        decline_code: the bank's reason, if the code is card_declined.
         message: for the cardholder.
     """
 
@@ -24,7 +24,7 @@ GOOD = frozenset({"pm_card_visa", "pm_card_mastercard", "pm_card_amex"})
 AUTHENTICATE = frozenset(
     {"pm_card_authenticationRequired", "pm_card_authenticationRequiredOnSetup", "pm_card_threeDSecure2Required"}
 )
-"""The cardholder has to show that it is them."""
+"""Tokens of cards whose holder has to authenticate."""
 
 _DECLINED = "Your card was declined."
 DECLINED = {

@@ -1,4 +1,4 @@
-"""What the provider remembers, in one SQLite file: a commit survives the death of the process at any moment."""
+"""The provider's data, in one SQLite file: a commit survives the death of the process at any moment."""
 
 import json
 import sqlite3
@@ -75,12 +75,12 @@ class Ledger:
         self._all(statement, body["id"], body["object"], parent, json.dumps(body))
 
     def move(self, intent: Json, kind: str, amount: int) -> None:
-        """Write down that money was held, taken, let go or given back."""
+        """Record that money was held, captured, released or refunded."""
         statement = "INSERT INTO movement (intent, kind, amount, currency) VALUES (?, ?, ?, ?)"
         self._all(statement, intent["id"], kind, amount, intent["currency"])
 
     def movements(self) -> list[Json]:
-        """Give every movement in order, with what its intent's caller noted in its metadata."""
+        """Give every movement in order, with its intent's metadata."""
         rows = self._all(
             "SELECT m.intent, m.kind, m.amount, m.currency, o.body FROM movement m JOIN object o ON o.id = m.intent"
             " ORDER BY m.number"
@@ -106,7 +106,7 @@ class Ledger:
         self._all("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?)", key, request, status, json.dumps(body), at)
 
     def tell(self, event: Json, due: float) -> None:
-        """Have an event delivered."""
+        """Queue an event for delivery."""
         self._all("INSERT INTO delivery (event, due, tries) VALUES (?, ?, 0)", json.dumps(event), due)
 
     def deliveries(self, now: float) -> list[tuple[int, Json, int]]:
@@ -127,7 +127,7 @@ class Ledger:
         return int(self._all("SELECT COUNT(*) FROM delivery")[0][0])
 
     def expect(self, kind: str, path: str, times: int, seconds: float) -> None:
-        """Let something go wrong, so many times."""
+        """Plan a fault, so many times."""
         self._all("INSERT INTO fault (kind, path, times, seconds) VALUES (?, ?, ?, ?)", kind, path, times, seconds)
 
     def fault(self, kind: str, path: str) -> float | None:
@@ -147,7 +147,7 @@ class Ledger:
         return int(self._all("SELECT coalesce(sum(times), 0) FROM fault")[0][0])
 
     def heal(self) -> None:
-        """Let nothing go wrong any more."""
+        """Cancel all planned faults."""
         self._all("DELETE FROM fault")
 
     def close(self) -> None:

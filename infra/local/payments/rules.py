@@ -1,8 +1,8 @@
-"""Payment intents and refunds: which request is taken in which state, and what becomes of it.
+"""Payment intents and refunds: the requests that each state allows, and their effects.
 
-As Stripe documents it (https://docs.stripe.com/payments/paymentintents/lifecycle,
-https://docs.stripe.com/api/payment_intents, https://docs.stripe.com/api/refunds); what Tandem's adapter relies on is a
-test (tests/conformance/payments), which can be run against Stripe itself.
+They follow Stripe's documentation (https://docs.stripe.com/payments/paymentintents/lifecycle,
+https://docs.stripe.com/api/payment_intents, https://docs.stripe.com/api/refunds). Tests cover the behaviour that
+Tandem's adapter relies on (tests/conformance/payments), and can be run against Stripe itself.
 """
 
 import secrets
@@ -20,9 +20,9 @@ LARGEST = 99_999_999
 """Minor units: eight digits."""
 
 MOST_DIGITS = 12
-"""Of a number in a form."""
+"""The pattern of a number in a form."""
 LETTERS = 3
-"""Of a currency's code."""
+"""The pattern of a currency's code."""
 
 CANCELLABLE = ("requires_payment_method", "requires_confirmation", "requires_action", "requires_capture", "processing")
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation")
@@ -38,7 +38,7 @@ class Refused(Exception):
 
 
 class Rules:
-    """What is done to intents and refunds. Each method is called within a transaction of the ledger."""
+    """The operations on intents and refunds. Each method is called within a transaction of the ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -89,7 +89,7 @@ class Rules:
         return self._confirm(intent)
 
     def authenticate(self, id_: str, *, successful: bool) -> Json:
-        """Do what the cardholder does in their bank's app; no part of Stripe's API."""
+        """Act as the cardholder in their bank's app; this is no part of Stripe's API."""
         intent = self.intent(id_)
         if intent["status"] != "requires_action":
             raise _wrong_state(intent, "authenticate")
@@ -100,7 +100,7 @@ class Rules:
         return intent
 
     def capture(self, id_: str, form: Mapping[str, Any]) -> Json:
-        """Take what was held."""
+        """Capture the authorised amount."""
         intent = self.intent(id_)
         if intent["status"] != "requires_capture":
             raise _wrong_state(intent, "capture")
@@ -113,7 +113,7 @@ class Rules:
         return intent
 
     def cancel(self, id_: str, form: Mapping[str, Any]) -> Json:
-        """Let go what was held, and take nothing any more."""
+        """Release the authorised amount, and allow no capture any more."""
         intent = self.intent(id_)
         if intent["status"] not in CANCELLABLE:
             raise _wrong_state(intent, "cancel")
@@ -139,7 +139,7 @@ class Rules:
         return intent
 
     def refund(self, form: Mapping[str, Any]) -> Json:
-        """Give back what was taken, or a part of it."""
+        """Refund the captured amount, or a part of it."""
         intent = self.intent(str(form.get("payment_intent")))
         if intent["status"] != "succeeded":
             raise invalid(f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.", None)
@@ -230,14 +230,14 @@ class Rules:
 
 
 def declined(intent: Json) -> Refused:
-    """What a request is answered whose card was declined; what it did stays: the intent remembers it."""
+    """The answer to a request whose card was declined; the change of the intent stays."""
     error = intent["last_payment_error"]
     more = {key: value for key, value in error.items() if key == "decline_code"}
     return Refused(402, "card_error", error["message"], error["code"], payment_intent=intent, **more)
 
 
 def invalid(message: str, code: str | None, **more: Any) -> Refused:
-    """What a request is answered that is wrong."""
+    """The answer to an invalid request."""
     return Refused(400, "invalid_request_error", message, code, **more)
 
 

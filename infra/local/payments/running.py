@@ -14,11 +14,11 @@ from typing import Any
 from infra.local.payments import KEY, SECRET
 
 TIMEOUT = 30.0
-"""Seconds that it has to start or to end, on a machine that runs other things."""
+"""Seconds that it has to start or to end, on a busy machine."""
 
 
 class Control:
-    """A provider that runs somewhere, as tests hold it in hand.
+    """Controls a running provider for tests.
 
     Attributes:
         url: its address, http://127.0.0.1:PORT.
@@ -29,7 +29,7 @@ class Control:
         self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
     def movements(self) -> list[dict[str, Any]]:
-        """Give what money has moved, in order."""
+        """Give the movements of money, in order."""
         return list(self._ask("GET", "/engine/ledger")["movements"])
 
     def undelivered(self) -> int:
@@ -37,19 +37,19 @@ class Control:
         return int(self._ask("GET", "/engine/ledger")["undelivered"])
 
     def faults(self) -> int:
-        """Count what is still to go wrong."""
+        """Count the planned faults that have not happened yet."""
         return int(self._ask("GET", "/engine/ledger")["faults"])
 
     def expect(self, kind: str, path: str = "", times: int = 1, seconds: float = 0) -> None:
-        """Let something go wrong; see FAULTS of the application."""
+        """Plan a fault; see FAULTS of the application."""
         self._ask("POST", "/engine/faults", {"kind": kind, "path": path, "times": times, "seconds": seconds})
 
     def heal(self) -> None:
-        """Let nothing go wrong any more."""
+        """Cancel all planned faults."""
         self._ask("DELETE", "/engine/faults")
 
     def authenticate(self, intent: str, *, successful: bool = True) -> None:
-        """Do what the cardholder does in their bank's app."""
+        """Act as the cardholder in their bank's app."""
         self._ask("POST", f"/engine/authenticate/{intent}?successful={str(successful).lower()}")
 
     def _ask(self, method: str, path: str, body: object = None) -> Any:
@@ -65,7 +65,7 @@ class Engine(Control):
 
     Attributes:
         key: the secret API key.
-        secret: what its webhooks are signed with.
+        secret: the secret that signs its webhooks.
     """
 
     key, secret = KEY, SECRET
@@ -74,7 +74,7 @@ class Engine(Control):
         """Start on a folder, and wait until it listens.
 
         Raises:
-            RuntimeError: it ended before, or did not listen in time; the message has what it said.
+            RuntimeError: it ended early, or did not listen in time; the message has its output.
         """
         command = [sys.executable, "-m", "infra.local.payments", "--with-stdin", "--port", str(port)]
         with tempfile.NamedTemporaryFile("w+b") as said:
@@ -85,7 +85,7 @@ class Engine(Control):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port on which it listens."""
         return int(self.url.rpartition(":")[2])
 
     def stop(self) -> int:

@@ -1,4 +1,4 @@
-"""Tells a webhook of events, signed as Stripe signs them, until it says 2xx.
+"""Sends events to a webhook, signed as Stripe signs them, until it answers 2xx.
 
 https://docs.stripe.com/webhooks
 """
@@ -17,7 +17,7 @@ from infra.local.payments.ledger import Json, Ledger
 log = logging.getLogger("payments")
 
 LOOK = 0.2
-"""Seconds between two looks at what is due."""
+"""Seconds between two looks for due deliveries."""
 TIMEOUT = 10.0
 """Seconds that a webhook has to answer."""
 LONGEST_WAIT = 30.0
@@ -41,7 +41,7 @@ class Webhooks:
         threading.Thread(target=self._run, daemon=True, name="webhooks").start()
 
     def wake(self) -> None:
-        """Look now."""
+        """Look for due deliveries now."""
         self._woken.set()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What is measured while the system is at work: each process's memory, and the lag."""
+"""Measurements while the system works: each process's memory, and the lag."""
 
 import time
 from collections import defaultdict
@@ -34,10 +34,10 @@ class Samples:
         self._lag: Points = []
 
     def take(self) -> None:
-        """Measure now; lags are those since the last time.
+        """Measure now; the lags are those since the last measurement.
 
         Raises:
-            ProcessEndedError: one has ended, so its memory says nothing any more.
+            ProcessEndedError: a process has ended, so its memory cannot be measured.
         """
         now = time.monotonic() - self._begin
         for name, process in self._processes.items():

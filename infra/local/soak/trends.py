@@ -1,4 +1,4 @@
-"""What grows: the slope of a measurement, robust against moments in which the machine was busy with something else."""
+"""Finds growth: the slope of a measurement, robust against moments in which the machine was busy with other work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ LAG_LIMIT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """How one measurement went, after the warm-up.
+    """The trend of one measurement, after the warm-up.
 
     Attributes:
-        what: what was measured.
+        what: the name of the measurement.
         unit: of its values.
         first: the median of the first third.
         last: the median of the last third.
