@@ -9,5 +9,5 @@ answers what it does not support with a clear error instead of a wrong result. `
 - An acknowledged write survives the death of the process. SQLite runs in WAL mode with `synchronous=NORMAL`: when the
   machine loses its power, the last writes may be missing, but the file is whole (https://sqlite.org/wal.html).
 
-README.md beside this package says what it does, what it refuses and how it differs from the service.
+README.md beside this package lists its features, its refusals, and its differences from the service.
 """

@@ -23,7 +23,7 @@ log = logging.getLogger("cosmos")
 KEEP_ALIVE = 3600
 """Seconds that an idle connection is kept: longer than clients keep theirs, so that no request meets a closed one."""
 GRACE = 3
-"""Seconds that requests have to end when the engine is told to."""
+"""Seconds that requests have to end when the engine stops."""
 
 GARBAGE = 200_000
 """New objects between two searches for garbage: a query makes many, and hardly any are garbage that needs a search."""
@@ -100,7 +100,7 @@ def _serve(store: Store, listener: socket.socket, options: argparse.Namespace) -
         signal.signal(number, stop)
     if options.with_stdin:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    gc.freeze()  # what is loaded stays
+    gc.freeze()  # loaded modules stay, so the collector need not look at them
     gc.set_threshold(GARBAGE)
     host, port = listener.getsockname()[:2]
     log.info("listening on %s:%d", host, port)
@@ -108,7 +108,7 @@ def _serve(store: Store, listener: socket.socket, options: argparse.Namespace) -
 
 
 def _end_with_stdin() -> None:
-    """End when whoever started this process closes the pipe, or is gone, however: the system closes it then."""
+    """End when the parent process closes the pipe, or has ended in any way: the system then closes the pipe."""
     while os.read(0, 1):
         pass
     if sys.platform == "win32":

@@ -17,7 +17,7 @@ RANGES_ETAG = '"1"'
 LARGEST_REQUEST = 4 * 1024 * 1024
 """Bytes: more than an item or a batch may have, which are measured on their own."""
 QUERY_ENGINE = {"sqlAllowAggregateFunctions": True, "clientDisableOptimisticDirectExecution": True}
-"""What the service tells the clients about its queries. The .NET client refuses every query when it is empty."""
+"""The service's description of its query engine. The .NET client refuses every query when it is empty."""
 REPLICAS = {"minReplicaSetSize": 1, "maxReplicasetSize": 1, "asyncReplication": False}
 """The .NET client in direct mode asks for the addresses of replicas only if it is told how many there are."""
 NO_OWNER = 1003
@@ -67,7 +67,7 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_account(request: Request) -> Response:
-    """What the account is: one region, session consistency."""
+    """The account's description: one region, session consistency."""
     location = [{"name": "Local", "databaseAccountEndpoint": str(request.base_url)}]
     account = {
         "id": "local",
@@ -87,7 +87,7 @@ async def read_account(request: Request) -> Response:
 
 
 async def refuse_direct_mode(_request: Request) -> Response:
-    """Refuse to tell where the replicas are: there are none to speak to but by HTTP."""
+    """Refuse to give the addresses of replicas: this engine speaks only HTTP."""
     raise BadRequestError("Direct mode is not supported by this engine: use gateway mode (ConnectionMode.Gateway).")
 
 

@@ -1,4 +1,4 @@
-"""Which requests are let in: those with the account's key, for this engine's own address, and from no web page.
+"""Admits requests with the account's key, for this engine's own address, and from no web page.
 
 The signature covers the resource that the client meant. A client that normalises a path turns the item ".." into its
 container; the signature does not fit then, as it does not fit with another key: the service answers both with 401.
@@ -20,7 +20,7 @@ from cosmos_engine.errors import BadRequestError, CosmosError
 from cosmos_engine.replies import refusal
 
 EMULATOR_KEY = "C2y6yDjf5/R+ob0N8A7Cgv30VRDJIWEHLM+4QDU5DE2nQ9nDuVTqobD4b8mGGyPMbIZnqyMsEcaGQy67XIw/Jw=="
-"""What the official emulator takes: https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
+"""The official emulator's key: https://learn.microsoft.com/azure/cosmos-db/emulator#authentication"""
 UNAUTHORIZED, FORBIDDEN = 401, 403
 REFUSED_ANYWAY = ("addresses",)
 """Clients sign what they ask for the address of, which is not in this address: they are told what it is about."""
@@ -59,7 +59,7 @@ def decoded(key: str) -> bytes:
 
 
 def check_sender(headers: Headers, names: Collection[str]) -> None:
-    """Refuse what a web page could send: a page's own name that leads here by its DNS, and another origin.
+    """Refuse requests that a web page could send: to a name that leads here by the page's DNS, or from another origin.
 
     Raises:
         CosmosError: 403; 400 unless there is one Host header.
@@ -107,12 +107,12 @@ def check_signature(request: Request, secret: bytes) -> None:
 
 
 def signed(payload: str, secret: bytes) -> bytes:
-    """The signature of what is to be signed."""
+    """The signature of a text."""
     return hmac.digest(secret, payload.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
 def payload(verb: str, path: str, date: str) -> str:
-    """What is signed for a request: its verb, the type and the link of its resource, and its date."""
+    """The signed text of a request: its verb, the type and the link of its resource, and its date."""
     parts = [part for part in path.split("/") if part]
     odd = len(parts) % 2
     kind = parts[-1 if odd else -2] if parts else ""

@@ -47,10 +47,10 @@ def run_each(store: Store, container: Container, operations: Json, *, to_the_end
     """Run operations that name a partition each, one after the other; the status of the answer and the result of each.
 
     Args:
-        store: where they are carried out.
+        store: the store that they change.
         container: whose items they are about.
-        operations: what a batch is made of, each with its partitionKey, which is JSON text.
-        to_the_end: whether those after one that failed are run as well; else they have 424.
+        operations: the batch's operations, each with its partitionKey, which is JSON text.
+        to_the_end: whether operations after a failed one are run as well; otherwise they get 424.
 
     Raises:
         BadRequestError: the batch as a whole is malformed or too long.

@@ -50,7 +50,7 @@ def read(body: bytes) -> list[Json]:
     """The operations of a batch, as its JSON form has them.
 
     Raises:
-        BadRequestError: the stream is damaged, or says what the batch protocol does not.
+        BadRequestError: the stream is damaged, or does not fit the batch protocol.
     """
     try:
         _version, layout, _columns, place = HEADER.unpack_from(body)

@@ -1,4 +1,4 @@
-"""What a container is defined by: its partition key, default time to live and indexing policy."""
+"""A container's definition: its partition key, default time to live and indexing policy."""
 
 from dataclasses import dataclass, field
 
@@ -25,7 +25,7 @@ HARMLESS: dict[str, list[Json]] = {
     "geospatialConfig": [None, {"type": "Geography"}],
     "computedProperties": [None, []],
 }
-"""Values that clients send and that say no more than what holds without them."""
+"""Values that clients send and that only repeat the defaults."""
 LONGEST_TTL = 2**31 - 1
 """Seconds. https://learn.microsoft.com/azure/cosmos-db/nosql/time-to-live"""
 
@@ -57,7 +57,7 @@ class Container:
 
     @property
     def link(self) -> str:
-        """Its address by names, as sessions are told apart by."""
+        """Its address by names, by which sessions are distinguished."""
         return f"dbs/{self.database}/colls/{self.name}"
 
     @property
@@ -73,10 +73,10 @@ class Container:
 
 
 def check(body: Json) -> dict[str, Json]:
-    """The definition in the body of a request, with what the service adds.
+    """The definition in the body of a request, with the service's defaults.
 
     Raises:
-        BadRequestError: it is wrong, or asks for what this engine does not support.
+        BadRequestError: it is wrong, or needs a feature that this engine lacks.
     """
     if not isinstance(body, dict):
         raise BadRequestError("The input content is invalid: a container is a JSON object.")

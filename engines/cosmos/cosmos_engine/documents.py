@@ -188,7 +188,7 @@ def _queries(request: Request) -> Queries:
 
 
 def _refuse_ignored(request: Request) -> None:
-    """Refuse what would change the meaning of a write and is not carried out here."""
+    """Refuse headers that change the meaning of a write and are not supported here."""
     if "if-none-match" in request.headers:
         raise BadRequestError("If-None-Match is supported for reads only.")
     if any(header in request.headers for header in TRIGGERS):

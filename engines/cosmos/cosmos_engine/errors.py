@@ -1,4 +1,4 @@
-"""What the service answers when it refuses a request."""
+"""The service's refusals of requests."""
 
 CODES = {
     400: "BadRequest",
@@ -32,7 +32,7 @@ class CosmosError(Exception):
 
 
 class BadRequestError(CosmosError):
-    """The request is wrong, or asks for what this engine does not support."""
+    """The request is wrong, or needs a feature that this engine lacks."""
 
     def __init__(self, message: str, substatus: int = 0) -> None:
         super().__init__(400, message, substatus)

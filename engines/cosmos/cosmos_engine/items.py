@@ -1,4 +1,4 @@
-"""The operations on one item, as rules about what is stored and what is sent.
+"""The operations on one item, as rules on the stored and the sent item.
 
 Each runs inside a transaction that the caller has opened, so that a batch is just several of them.
 """
@@ -36,7 +36,7 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an operation answers: status, charge in request units, and the item as JSON text if there is one to show."""
+    """The answer of an operation: status, charge in request units, and the item as JSON text if there is one."""
 
     status: int
     charge: float
@@ -75,7 +75,7 @@ def create(partition: Partition, document: Json) -> Outcome:
     """Add an item.
 
     Raises:
-        CosmosError: 409 if the partition has one with this id, 400 or 413 for what cannot be stored.
+        CosmosError: 409 if the partition has an item with this id, 400 or 413 if the item cannot be stored.
     """
     item_id = _check(partition, document)
     if partition.store.item(partition.container, partition.key, item_id):
@@ -84,10 +84,10 @@ def create(partition: Partition, document: Json) -> Outcome:
 
 
 def upsert(partition: Partition, document: Json, if_match: str | None = None) -> Outcome:
-    """Add an item or replace it. If-Match counts only where there is one to match.
+    """Add an item or replace it. If-Match counts only if the item exists.
 
     Raises:
-        CosmosError: 412 if the item has another etag, 400 or 413 for what cannot be stored.
+        CosmosError: 412 if the item has another etag, 400 or 413 if the item cannot be stored.
     """
     item = partition.store.item(partition.container, partition.key, _check(partition, document))
     if item:
@@ -99,7 +99,7 @@ def replace(partition: Partition, item_id: str, document: Json, if_match: str | 
     """Put another document in an item's place.
 
     Raises:
-        CosmosError: 404, 412 if it has another etag, 400 or 413 for what cannot be stored.
+        CosmosError: 404, 412 if it has another etag, 400 or 413 if the item cannot be stored.
     """
     item = _existing(partition, item_id)
     if _check(partition, document) != item_id:

@@ -1,4 +1,4 @@
-"""What a resource may be called, and the resource ids that the service gives it."""
+"""The allowed names of resources, and the resource ids that the service gives them."""
 
 import base64
 

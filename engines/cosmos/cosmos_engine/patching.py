@@ -1,4 +1,4 @@
-"""Partial document update: the six operations and where they are refused.
+"""Partial document update: the six operations, and the paths that they refuse.
 
 https://learn.microsoft.com/azure/cosmos-db/partial-document-update#supported-operations
 """
@@ -46,7 +46,7 @@ def apply(operation: Operation, document: Json) -> Json:
     """The document after the operation; it may be changed in place.
 
     Raises:
-        BadRequestError: the path leads nowhere where it has to lead somewhere, or incr meets no number.
+        BadRequestError: the path does not exist and has to, or incr meets a value that is no number.
     """
     match operation.verb:
         case "add":

@@ -1,4 +1,4 @@
-"""What every answer carries: the headers that the clients read, and the request charge."""
+"""The headers of every answer that the clients read, with the request charge."""
 
 import uuid
 from urllib.parse import quote
@@ -29,7 +29,7 @@ def reply(
     etag: str | None = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """An answer with its body, JSON text or a binary batch, and what the clients look for in the headers."""
+    """An answer with its body, JSON text or a binary batch, and the headers that the clients read."""
     response = Response(body, status, media_type="application/json")
     more = response.headers
     more["x-ms-request-charge"] = f"{charge:g}"

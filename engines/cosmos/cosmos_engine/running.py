@@ -1,4 +1,4 @@
-"""Run the engine as a process of its own for as long as something needs it: what the pytest fixture does."""
+"""Runs the engine as a process of its own for the time of a block; the pytest fixture uses it."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ class Engine:
     Attributes:
         process: the engine's process.
         endpoint: its address, http://127.0.0.1:PORT/.
-        connection_string: what its clients need.
+        connection_string: the connection string for its clients.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Engine:
             python: an interpreter that has this package, if not this one.
 
         Raises:
-            RuntimeError: it ended before, or did not listen in time; the message has what it said.
+            RuntimeError: it ended early, or did not listen in time; the message has its output.
         """
         command = [str(python), "-m", "cosmos_engine", "--with-stdin", "--port", str(port), "--key", key]
         with tempfile.NamedTemporaryFile("w+b") as said:

@@ -42,11 +42,11 @@ COLUMNS = "partition, id, created, changed, etag, timestamp, ttl, body"
 
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
 _FORGETTING = ("secure_delete=ON", "journal_size_limit=0", "wal_checkpoint(TRUNCATE)")
-"""What is deleted or replaced is overwritten in the file at once, and in the write-ahead log when that is emptied: by
-itself every thousand pages, and when the engine starts and ends."""
+"""Deleted and replaced data is overwritten in the file at once, and in the write-ahead log when that is emptied: every
+thousand pages, and when the engine starts and ends."""
 
 SHAPES = (0, 1)
-"""What `PRAGMA user_version` of a file may be: 0 was written before files had a number, and has the same tables."""
+"""The known values of a file's `PRAGMA user_version`: 0 is from before files had a number, with the same tables."""
 
 
 class Item(NamedTuple):
@@ -122,7 +122,7 @@ class Store:
 
     @contextmanager
     def transaction(self, container: Container | None = None) -> Iterator[None]:
-        """Commit what the body does, or undo it all if it raises, or if the file takes no more."""
+        """Commit the block's changes, or undo all of them if it raises, or if the file is full."""
         self._sql.execute("BEGIN IMMEDIATE")
         try:
             yield

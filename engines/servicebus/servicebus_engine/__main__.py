@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _end_with_stdin() -> None:
-    """End when whoever started this process closes the pipe, or is gone, however: the system closes it then."""
+    """End when the parent process closes the pipe, or has ended in any way: the system then closes the pipe."""
     while os.read(0, 1):
         pass
     if sys.platform == "win32":

@@ -51,7 +51,7 @@ _MANAGEMENT: Final = "/$management"
 
 @dataclass(eq=False)
 class _Connection:
-    """What one connection has attached: links for replies by node and their own address, and receiving links."""
+    """The links of one connection: links for replies by node and their own address, and receiving links."""
 
     replies: dict[tuple[str, str | None], Any] = field(default_factory=dict)
     receivers: list[Receiver] = field(default_factory=list)
@@ -59,7 +59,7 @@ class _Connection:
 
 
 def _contained(handle: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
-    """Let what a client sent end its own link at most: an exception that leaves a handler would end the engine."""
+    """Contain a client's errors to its own link: an exception that leaves a handler would end the engine."""
 
     @wraps(handle)
     def contained(self: Any, event: Any) -> None:
@@ -108,7 +108,7 @@ class Broker(Handler):
         event.container.schedule(_TICK, self)
 
     def on_reactor_quiesced(self, _: Any) -> None:
-        """Send what has become ready, then make everything durable."""
+        """Send ready messages, then make all changes durable."""
         for queue in self._namespace.queues.values():
             if woken := queue.woken():
                 self._pump(queue, woken)
@@ -127,7 +127,7 @@ class Broker(Handler):
 
     @_contained
     def on_link_remote_open(self, event: Any) -> None:
-        """Attach a link to what its address names, or refuse it."""
+        """Attach a link to the entity or node of its address, or refuse it."""
         link = event.link
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
@@ -182,7 +182,7 @@ class Broker(Handler):
 
     @_contained
     def on_link_flow(self, event: Any) -> None:
-        """Use new credit, and give back what a draining client wants back."""
+        """Use new credit, and return the unused credit of a draining client."""
         link = event.link
         receiver = getattr(link, "receiver", None)
         draining = link.is_sender and link.drain_mode
@@ -395,7 +395,7 @@ def _request(raw: bytes) -> Message:
     request = Message()
     try:
         request.decode(raw)
-    except Exception as error:  # proton's decoder raises what the strangers' bytes make it raise
+    except Exception as error:  # proton's decoder may raise any error on foreign bytes
         raise errors.malformed("The request does not decode.") from error
     given: Any = request.properties  # None in a request without any, whatever proton says
     if not isinstance(given, dict | None):

@@ -1,4 +1,4 @@
-"""What can be sent to: the entrance of a queue or a topic."""
+"""Destinations of messages: the entrance of a queue or a topic."""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ class Destination:
 
         Args:
             path: the address.
-            store: where scheduled messages and the history of message ids are kept.
+            store: keeps scheduled messages and the history of message ids.
             now: milliseconds since 1970.
             deliver: takes a message in once it is due.
             sessions: every message must have a session id.
@@ -100,7 +100,7 @@ class Destination:
             yield self._scheduled[sequence]
 
     def tick(self) -> None:
-        """Deliver what is due, as if it were sent now, and forget old message ids."""
+        """Deliver due messages, as if they were sent now, and forget old message ids."""
         now = self._now()
         while self._due and self._due[0][0] <= now:
             message = self._scheduled.pop(heapq.heappop(self._due)[1])

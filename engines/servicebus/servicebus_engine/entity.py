@@ -1,6 +1,6 @@
 """A queue with its locks and sessions; a subscription and a dead-letter queue are queues too.
 
-In memory lies what a delivery needs, in the store what must survive; every change is made in both.
+Memory has the data that deliveries need, the store has the data that must survive; every change is made in both.
 """
 
 import heapq
@@ -29,7 +29,7 @@ _STALE_EXPIRIES: Final = 1000
 
 
 class DeadLetters(Protocol):
-    """Where a queue puts what it gives up on."""
+    """Takes the messages that a queue gives up on."""
 
     def __call__(self, content: Content, delivery_count: int, properties: dict[str, Any]) -> None:
         """Keep the content, with the properties that tell why."""
@@ -55,7 +55,7 @@ class Queue:
 
         Args:
             path: the address, for example `orders/Subscriptions/views`.
-            store: where the messages are kept.
+            store: keeps the messages.
             now: milliseconds since 1970.
             sessions: messages are grouped, and delivered group by group.
             lock_duration: how long a delivery or a session stays locked, milliseconds.
@@ -81,7 +81,7 @@ class Queue:
         self._expiries: list[tuple[int, int]] = []  # heap of (expires at, sequence), stale entries included
 
     def load(self) -> None:
-        """Read what an earlier process left; `resume` must follow when every queue has been loaded."""
+        """Read the messages of an earlier process; `resume` must follow when every queue has been loaded."""
         for row in self._store.messages(self.key):
             self._messages[row.sequence] = Message(
                 row=row.row,
@@ -239,7 +239,7 @@ class Queue:
             The lane, or None if no session is available.
 
         Raises:
-            ServiceBusError: the session named is held by somebody else.
+            ServiceBusError: another receiver holds the named session.
         """
         if session_id is None:
             available = self._lanes.next_available()
@@ -256,7 +256,7 @@ class Queue:
         return woken
 
     def holder(self, session_id: str | None) -> Holder | None:
-        """Return who holds a session."""
+        """Return the holder of a session."""
         lane = self._lanes.locked(session_id)
         return lane.holder if lane else None
 
@@ -283,11 +283,11 @@ class Queue:
             self._lanes.unlock(lane)
 
     def session_state(self, session_id: str) -> bytes | None:
-        """Return what an application left on a session."""
+        """Return a session's state, which the application has set."""
         return self._store.session_state(self.key, session_id)
 
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
-        """Keep what an application leaves on a session."""
+        """Set a session's state."""
         self._store.set_session_state(self.key, session_id, state)
 
     # The passing of time

@@ -50,7 +50,7 @@ def session_lock_lost(session_id: str) -> ServiceBusError:
 
 
 def session_cannot_be_locked(session_id: str) -> ServiceBusError:
-    """Somebody else holds the session."""
+    """Another receiver holds the session."""
     return ServiceBusError(
         "com.microsoft:session-cannot-be-locked",
         f"The session '{session_id}' is locked by another receiver.",
@@ -88,7 +88,7 @@ def no_transactions() -> ServiceBusError:
 
 
 def malformed(description: str) -> ServiceBusError:
-    """The bytes are not what they should be."""
+    """The bytes do not have the expected form."""
     return ServiceBusError("amqp:decode-error", description, 400)
 
 

@@ -1,4 +1,4 @@
-"""What the broker does at its end of a link, one class for each kind of link."""
+"""The broker's end of links, one class for each kind of link."""
 
 import time
 from collections import deque
@@ -20,7 +20,7 @@ LOCKED_UNTIL: Final = symbol("com.microsoft:locked-until-utc")
 DEAD_LETTER: Final = "com.microsoft:dead-letter"
 
 TRANSACTIONAL: Final = 0x34
-"""The delivery state of what is part of a transaction (AMQP 1.0, part 4.5.8)."""
+"""The delivery state within a transaction (AMQP 1.0, part 4.5.8)."""
 
 _DEFAULT_SESSION_WAIT: Final = 60_000
 """Milliseconds that an attach for the next session is held when the client names no timeout."""
@@ -63,11 +63,11 @@ def _condition(error: ServiceBusError) -> Condition:
 
 @dataclass(eq=False)
 class Receiver:
-    """A client's receiving link: what it may have is sent, what it says of it is done.
+    """A client's receiving link: the broker sends available messages, and carries out the client's settlements.
 
     Attributes:
         link: proton's end, a sender.
-        queue: where the messages come from.
+        queue: the source of the messages.
         lane: the session that the link has locked, if the queue has sessions.
     """
 
@@ -162,7 +162,7 @@ class SessionQueueLinks:
         """Lock the session named or the next one, and open the link; None if the link has to wait.
 
         Raises:
-            ServiceBusError: the session named is held by somebody else.
+            ServiceBusError: another receiver holds the named session.
         """
         receiver = Receiver(link, self._queue)
         lane = self._queue.accept_session(session_id, receiver)
@@ -209,7 +209,7 @@ def _maps(remote: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         changes, details = remote.annotations or {}, (remote.condition and remote.condition.info) or {}
         return _text_keys(changes), _text_keys(details)
-    except Exception as error:  # proton's decoder raises what the strangers' bytes make it raise
+    except Exception as error:  # proton's decoder may raise any error on foreign bytes
         raise errors.malformed("The outcome does not decode.") from error
 
 
@@ -231,7 +231,7 @@ def wanted_session(link: Any) -> tuple[bool, str | None]:
     wanted.rewind()
     try:
         filters = (wanted.get_object() if wanted.next() else None) or {}
-    except Exception as error:  # proton's decoder raises what the strangers' bytes make it raise
+    except Exception as error:  # proton's decoder may raise any error on foreign bytes
         raise errors.malformed("The filter of the source does not decode.") from error
     if not isinstance(filters, dict):
         raise errors.invalid_argument("The filter of the source is not a map.")

@@ -41,7 +41,7 @@ class Namespace:
         """Make the entities and load their messages.
 
         Raises:
-            TopologyError: a filter is not supported, or a forwarding leads nowhere or in a circle.
+            TopologyError: a filter is not supported, or a forwarding has no target or is circular.
         """
         self._store = store
         self._now = now
@@ -97,7 +97,7 @@ class Namespace:
         return found
 
     def tick(self) -> None:
-        """Do what time has made due everywhere."""
+        """Carry out all work that is due by now."""
         for destination in self.destinations.values():
             destination.tick()
         for queue in self.queues.values():
@@ -123,7 +123,7 @@ class Namespace:
     def _add_receiving(
         self, path: str, properties: ReceivingProperties, topic: SendingProperties | None = None
     ) -> Callable[[Content], None]:
-        """Add a queue or subscription with its dead-letter queue; returns what takes a message in."""
+        """Add a queue or subscription with its dead-letter queue; returns its entrance for messages."""
         lives = [properties.default_message_time_to_live, topic.default_message_time_to_live if topic else None]
         queue = Queue(
             path,

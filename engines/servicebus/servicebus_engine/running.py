@@ -1,4 +1,4 @@
-"""Run the engine as a process of its own for as long as something needs it: what the pytest fixture does."""
+"""Runs the engine as a process of its own for the time of a block; the pytest fixture uses it."""
 
 import json
 import re
@@ -21,8 +21,8 @@ class Engine:
 
     Attributes:
         process: the engine's process.
-        port: where it listens.
-        connection_string: what its clients need.
+        port: the port on which it listens.
+        connection_string: the connection string for its clients.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Engine:
 
     @property
     def log(self) -> str:
-        """What the engine has logged so far."""
+        """The engine's log so far."""
         return self._log.read_text(encoding="utf-8")
 
     def kill(self) -> None:

@@ -1,4 +1,4 @@
-"""What proton's own handling of sockets lacks for the clients of Service Bus.
+"""Handling of sockets that clients of Service Bus need, and proton's own lacks.
 
 - SASL: .NET's client offers the mechanism MSSBCBS alone, which proton cannot offer. The exchange is done here, before
   proton sees the stream. Any client gets in: the engine listens on the loopback address and knows no users.
@@ -24,20 +24,20 @@ from servicebus_engine.errors import ServiceBusError
 logger = logging.getLogger(__name__)
 
 LARGEST_FRAME: Final = 64 * 1024
-"""Bytes in a frame; what Service Bus announces."""
+"""Bytes in a frame at most, as Service Bus announces."""
 
 BATCH_TAG: Final = "b"
 """The delivery tag that a batch gets; any other transfer has another."""
 
 _BATCH_FORMAT: Final = 0x80013700
 _MECHANISMS: Final = (b"MSSBCBS", b"ANONYMOUS", b"PLAIN")
-"""MSSBCBS is what .NET's client speaks, ANONYMOUS Python's and JavaScript's; PLAIN is for clients that are no SDK."""
+"""SASL mechanisms: .NET's client uses MSSBCBS, Python's and JavaScript's ANONYMOUS; PLAIN is for other clients."""
 
 _SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
 _AMQP_HEADER: Final = b"AMQP\x00\x01\x00\x00"
 _HTTP: Final = (b"GET ", b"PUT ", b"POST ", b"DELETE ", b"HEAD ")
 _HEALTH: Final = re.compile(rb"(GET|HEAD) /health/?(\?\S*)? HTTP/1\.[01]\r")
-"""What the official emulator answers on its port 5300, and how: HealthCheckApiSchema.md of its installer."""
+"""The official emulator's answer on its port 5300; see HealthCheckApiSchema.md of its installer."""
 _HEALTHY: Final = b'{"status":"healthy","message":"Service is healthy."}\n'
 _NO_HTTP: Final = b"This engine has no administration over HTTP: its entities are those of its configuration file.\n"
 _BEGIN: Final = b"\x00\x53\x11"
@@ -71,7 +71,7 @@ class Peer:
         self._ended: set[bytes] = set()
 
     def feed(self, received: bytes) -> bytes:
-        """Take what came from the socket; returns what proton is to get."""
+        """Take bytes from the socket; returns the bytes for proton."""
         self._buffer += received
         out: list[bytes] = []
         while not self.refused and (part := self._read()) is not None:
@@ -98,7 +98,7 @@ class Peer:
         return header
 
     def _http(self) -> bytes | None:
-        """Read the first line of a request, which alone tells what is asked for, and hang up after the answer."""
+        """Read only the first line of a request, answer, and close the connection."""
         if b"\n" in self._buffer or len(self._buffer) > LARGEST_FRAME:
             self.answer, self.refused = _http_answer(self._buffer), True
         return None
@@ -152,7 +152,7 @@ class ServiceBusIO(IOHandler):
     """Proton's handler of sockets, with a `Peer` before every connection."""
 
     def on_selectable_readable(self, event: Any) -> None:
-        """Read what has come."""
+        """Read the bytes that have arrived."""
         selectable = event.selectable
         transport = selectable._transport  # noqa: SLF001 (as the handler that this one is does)
         if not transport:
@@ -189,7 +189,7 @@ class ServiceBusIO(IOHandler):
             self.on_selectable_error(event)
 
     def on_selectable_writable(self, event: Any) -> None:
-        """Write what is to go, and give proton what it had no room for before."""
+        """Write outgoing bytes, and give proton the input that it had no room for before."""
         try:
             super().on_selectable_writable(event)
             peer, transport = getattr(event.selectable, "peer", None), event.selectable._transport  # noqa: SLF001 (as above)

@@ -1,4 +1,4 @@
-"""What must outlive the process, in one SQLite file.
+"""The data that must outlive the process, in one SQLite file.
 
 Every change is written in the transaction that is open, and `commit` ends it. The broker commits when it has dealt
 with everything that arrived together and before any byte of an answer reaches a socket, so that nothing is
@@ -40,11 +40,11 @@ ON CONFLICT DO UPDATE SET state = excluded.state"
 
 
 _FORGETTING: Final = ("secure_delete = ON", "journal_size_limit = 0", "wal_checkpoint(TRUNCATE)")
-"""What is deleted or replaced is overwritten in the file at once, and in the write-ahead log when that is emptied: by
-itself every thousand pages, and when the engine starts and ends."""
+"""Deleted and replaced data is overwritten in the file at once, and in the write-ahead log when that is emptied: every
+thousand pages, and when the engine starts and ends."""
 
 SHAPES: Final = (0, 1)
-"""What `PRAGMA user_version` of a file may be: 0 was written before files had a number, and has the same tables."""
+"""The known values of a file's `PRAGMA user_version`: 0 is from before files had a number, with the same tables."""
 
 
 class StoreShapeError(Exception):
@@ -165,13 +165,13 @@ class Store:
         self._write("DELETE FROM duplicate WHERE entity = ? AND seen_at <= ?", (entity, until))
 
     def session_state(self, entity: int, session_id: str) -> bytes | None:
-        """Return what an application left on a session."""
+        """Return a session's state, which the application has set."""
         query = "SELECT state FROM session_state WHERE entity = ? AND session_id = ?"
         row = self._connection.execute(query, (entity, session_id)).fetchone()
         return None if row is None else row[0]
 
     def set_session_state(self, entity: int, session_id: str, state: bytes | None) -> None:
-        """Keep what an application leaves on a session; None forgets it."""
+        """Set a session's state; None removes it."""
         if state is None:
             self._write("DELETE FROM session_state WHERE entity = ? AND session_id = ?", (entity, session_id))
         else:

@@ -201,7 +201,7 @@ def decode_value(encoded: bytes) -> Any:
         length = data.decode(encoded)
         data.next()
         value = _own(data.get_object())
-    except Exception as error:  # proton's decoder raises what the strangers' bytes make it raise
+    except Exception as error:  # proton's decoder may raise any error on foreign bytes
         raise malformed("A value of the message does not decode.") from error
     if length != len(encoded):
         raise malformed("A value of the message is shorter than it says.")
@@ -235,7 +235,7 @@ def encode_value(value: Any) -> bytes:
     try:
         data.put_object(value)
         return bytes(data.encode())
-    except Exception as error:  # proton's encoder raises what the strangers' values make it raise
+    except Exception as error:  # proton's encoder may raise any error on foreign values
         raise malformed("A value cannot be encoded.") from error
 
 

@@ -11,7 +11,7 @@ def condition(text: str) -> Callable[[Json], bool]:
     """Whether `from c where ...` is true of a document; undefined is not true.
 
     Raises:
-        BadRequestError: it is wrong, or uses what this engine does not support.
+        BadRequestError: it is wrong, or uses a feature that this engine lacks.
     """
     query = parse_condition(text)
     assert query.where is not None  # noqa: S101 -- a condition has both; the type of a query cannot say so

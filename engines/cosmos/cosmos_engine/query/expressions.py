@@ -97,7 +97,7 @@ class ExpressionParser:
         return left
 
     def unsupported(self, what: str) -> NoReturn:
-        """Refuse what the service may well support."""
+        """Refuse a feature that the service may support, and this engine lacks."""
         raise BadRequestError(f"In a query, {what} is not supported by this engine.")
 
     def subquery(self, kind: str) -> Expression:

@@ -28,7 +28,7 @@ MOST_ELEMENTS = 2**31
 
 
 class Function(NamedTuple):
-    """How many arguments it takes, at least and at most, and what it does with their values."""
+    """A function: its least and largest number of arguments, and its computation on their values."""
 
     arguments: tuple[int, int]
     apply: Callable[..., Json]

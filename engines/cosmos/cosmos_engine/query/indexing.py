@@ -1,4 +1,4 @@
-"""What ORDER BY needs of the indexing policy, so that a sort that fails in the service fails on a laptop too.
+"""Checks ORDER BY against the indexing policy, so that a sort that fails in the service fails on a laptop too.
 
 Filters need nothing: without an index the service scans.
 https://learn.microsoft.com/azure/cosmos-db/index-policy

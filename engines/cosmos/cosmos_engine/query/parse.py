@@ -2,7 +2,7 @@
 
 sqlglot cuts the text into tokens. The grammar is our own, because Cosmos SQL is not a dialect of SQL: `SELECT VALUE`,
 `JOIN x IN c.items`, conditions that begin with FROM, and strict rules about names and aliases, where a lenient parser
-would accept on a laptop what the service refuses.
+would accept queries on a laptop that the service refuses.
 https://learn.microsoft.com/azure/cosmos-db/nosql/query/
 """
 
@@ -21,7 +21,7 @@ def parse(text: str) -> Query:
     """The tree of a SELECT statement.
 
     Raises:
-        BadRequestError: it is wrong, or uses what this engine does not support.
+        BadRequestError: it is wrong, or uses a feature that this engine lacks.
     """
     return _Parser(text).statement()
 
