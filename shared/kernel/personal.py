@@ -1,7 +1,7 @@
-"""Which values are somebody's own: marked where events and inputs declare them, and read from there by everybody else.
+"""Marks of personal fields: events and inputs declare which of their fields hold personal data.
 
-Erasure, messages and tests go by these marks; there is no second list. Ids are no personal fields: they name somebody
-only to whoever holds the rest.
+Erasure, messages and tests use these marks; there is no second list. Ids are not marked: without the other data nobody
+can tell whose they are.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import Annotated, Any, NamedTuple, TypeAliasType, get_args, get_orig
 
 
 class _Mark:
-    """Stands in an Annotated type."""
+    """The mark in an Annotated type."""
 
     def __repr__(self) -> str:
         return "PERSONAL"
@@ -21,22 +21,22 @@ PERSONAL = _Mark()
 """Marks a field: `name: Annotated[Name, PERSONAL]`."""
 
 Personal = Annotated[str, PERSONAL]
-"""Text that says something of a person: a name, an address, what somebody wrote."""
+"""Text with personal data: a name, an address, a text that a person wrote."""
 
 ERASED = "erased"
-"""Stands where something of a person stood, after erasure."""
+"""Replaces personal data after erasure."""
 
 type Path = tuple[str, ...]
-"""The names of fields from the outermost one inwards; in a list those of each entry."""
+"""The names of fields, from the outermost one inwards; in a list, of each entry."""
 
 
 class TextField(NamedTuple):
     """A field that is marked or holds text.
 
     Attributes:
-        path: where it is.
+        path: its place in the class.
         marked: whether it is marked as personal.
-        nullable: whether its class lets it be None.
+        nullable: whether its class allows None.
     """
 
     path: Path

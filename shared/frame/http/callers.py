@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: the principal that App Service authentication puts beside a request, and app roles.
+"""The caller of a request and their rights: the principal that App Service authentication adds, and its app roles.
 
 The platform validates the token, takes away any principal header that came from outside and writes its own
 (https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities). This header is all that is

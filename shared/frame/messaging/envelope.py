@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a command carries besides its content; its events inherit it.
+    """The metadata of a command besides its content; its events inherit it.
 
     Attributes:
         command_id: names the command in the log; the caller's Idempotency-Key where there is one.
@@ -19,7 +19,7 @@ class Metadata:
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.
-        actor: who acts; a caller's object id in Entra ID.
+        actor: the person or system that acts; a caller's object id in Entra ID.
         owner_id: the owner whose data alone the command reaches; None: it reaches all data.
         at: when, in UTC.
     """
@@ -46,7 +46,7 @@ class Envelope:
         payload: the event as JSON.
         occurred_at: UTC, to the microsecond.
         command_id: the command that made it.
-        causation_id: what directly led to it: the event that its command followed, or else the command itself.
+        causation_id: the direct cause: the event that its command followed, or else the command itself.
     """
 
     event_id: UUID
@@ -72,7 +72,7 @@ class Recorded[Event]:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a command answers: the aggregate it changed, and its version now.
+    """The answer of a command: the changed aggregate, and its new version.
 
     Attributes:
         replayed: the command had been accepted before; this is its first answer again.

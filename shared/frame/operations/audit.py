@@ -45,7 +45,7 @@ NEWEST = (
 
 
 class Outcome(Answer):
-    """What came of an action, and when."""
+    """The outcome of an action, and its time."""
 
     at: Time
     details: dict[str, JsonValue]

@@ -87,7 +87,7 @@ type Result = Literal["replayed", "discarded", "chosen", "failed", "unconfirmed"
 
 
 class Settled(Answer):
-    """What became of one dead letter."""
+    """The outcome for one dead letter."""
 
     sequence_number: int | None
     message_id: str | None
@@ -101,7 +101,7 @@ stays. `unconfirmed`: done, but Service Bus did not confirm that it is gone; if 
 
 
 class SettledDeadLetters(Answer):
-    """What became of the dead letters that were chosen."""
+    """The outcomes for the chosen dead letters."""
 
     subscription: str
     dry_run: bool

@@ -154,7 +154,7 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
 
 
 class Operated(Answer):
-    """What an operator has changed of a context's, and its version now."""
+    """The thing of a context that an operator has changed, and its new version."""
 
     changed: UUID
     version: int

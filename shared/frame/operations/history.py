@@ -45,7 +45,7 @@ class ReadMinutes(QueryInput):
 
 
 class SubscriptionMinute(Answer):
-    """What one subscription took in within a minute."""
+    """The deliveries to one subscription within a minute."""
 
     subscription: str
     taken: int = Field(description="deliveries after which an event was taken in, also one that had been before")
@@ -55,7 +55,7 @@ class SubscriptionMinute(Answer):
 
 
 class MinuteDone(Answer):
-    """What was done within a minute."""
+    """The work done within a minute."""
 
     at: Time = Field(description="when the minute began")
     processes: int = Field(description="that tell of it")
@@ -69,7 +69,7 @@ class MinuteDone(Answer):
 
 
 class MinutesDone(Answer):
-    """What was done in the last minutes, oldest first."""
+    """The work of the last minutes, oldest first."""
 
     items: list[MinuteDone]
 

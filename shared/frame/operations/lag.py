@@ -26,10 +26,10 @@ from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 
 MOST = 2_000
-"""Events that are looked for at a time."""
+"""Events that are looked up at a time."""
 
 LOOKS_FOR = 10.0
-"""Seconds after which an operator is told what has been found so far."""
+"""Seconds after which an operator gets the result so far."""
 
 AT_ONCE = 16
 """Documents that are read at the same time."""

@@ -22,7 +22,7 @@ class ReadOutbox(QueryInput):
 
 
 class ContextOutbox(Answer):
-    """What one context has yet to publish."""
+    """The unpublished events of one context."""
 
     context: str
     topic: str
@@ -31,7 +31,7 @@ class ContextOutbox(Answer):
 
 
 class Outboxes(Answer):
-    """What all contexts have yet to publish."""
+    """The unpublished events of all contexts."""
 
     items: list[ContextOutbox]
 

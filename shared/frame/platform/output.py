@@ -1,4 +1,4 @@
-"""What answers have in common: camelCase names, amounts as decimal strings."""
+"""The base of all answers: camelCase names, amounts as decimal strings."""
 
 from typing import Annotated
 

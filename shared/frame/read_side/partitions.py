@@ -1,7 +1,8 @@
-"""The partitions of a read model as the event log makes them: what `LogSource` has to know to fill and compare them.
+"""The partitions of a read model as folded from the event log: `LogSource` fills and compares them.
 
-Where each document follows from the events of one aggregate, as the projection applies them, nothing has to be written:
-see OfAggregates. A context whose documents gather several aggregates says how to fold a partition: a Fold.
+If each document is made of the events of one aggregate, as the projection applies them, a context need not write
+anything: see OfAggregates. A context whose documents combine several aggregates defines how to fold a partition: a
+Fold.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +25,11 @@ type History[Event] = Sequence[Recorded[Event]]
 """An aggregate's events, oldest first."""
 
 type Own = Mapping[Place, dict[str, Any] | None]
-"""What follows from one aggregate alone, by where it is; None where no document may be."""
+"""The documents of one aggregate alone, by their places; None at a place that must be empty."""
 
 
 class Place(NamedTuple):
-    """Where a document is."""
+    """The place of a document."""
 
     partition_key: str
     document_id: str
@@ -44,7 +45,7 @@ class Fold[Event](Protocol):
 
     @property
     def partition_key(self) -> str:
-        """Its name."""
+        """The partition's key."""
 
     @property
     def histories(self) -> Sequence[History[Event]]:
@@ -52,32 +53,32 @@ class Fold[Event](Protocol):
 
     @property
     def begins(self) -> bool:
-        """Whether filling comes to the partition for the first time, and takes what it shares for missing."""
+        """Whether filling begins with this partition, and so makes its shared documents."""
 
     def gate(self, history: History[Event]) -> str:
         """Name the document in the partition that counts an aggregate's versions."""
 
     def own(self, history: History[Event]) -> Own:
-        """Make what follows from one aggregate alone: documents in the partition, and in others if it likes.
+        """Make the documents of one aggregate alone, in the partition and perhaps in others.
 
-        A document that earlier events made, and that must not be there any more, is None here.
+        A document that earlier events made, and that later ones have removed, is None here.
         """
 
     def shared(
         self, histories: Sequence[History[Event]], before: Mapping[str, Document]
     ) -> Mapping[str, dict[str, Any]]:
-        """Make what follows from several aggregates, by id: from nothing, or by adding these to what is there."""
+        """Make the shared documents of several aggregates, by id: new ones, or the stored ones with these added."""
 
     def refresh(self, document: dict[str, Any]) -> bool:
-        """Bring a document of `own` up to date with what is not in its events; tell whether it was not."""
+        """Update a document of `own` with data that is not in its events; tell whether it was outdated."""
 
 
 class Partitions[Event](Protocol):
     """The partitions of a read model, over a connection that the caller holds.
 
     Attributes:
-        log: what they are made of.
-        counter: the property that healing counts up, so that the ETag is another one.
+        log: the log from which they are folded.
+        counter: the property that healing increments, so that the ETag changes.
     """
 
     log: EventLog[Event]
@@ -87,24 +88,24 @@ class Partitions[Event](Protocol):
         """Tell which kind of document one is."""
 
     def shared_ids(self, partition_key: str) -> Sequence[str]:
-        """Name the documents of a partition that follow from several aggregates."""
+        """Give the ids of the documents of a partition that are made of several aggregates."""
 
     def total(self, connection: sa.Connection) -> int:
         """Count the documents that there have to be."""
 
     def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
-        """Name some partitions, from an id on."""
+        """Give the keys of some partitions, from an id on."""
 
     def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
-        """Name the partition of what operators know by this id; None if the log knows nothing of it."""
+        """Give the key of the partition of the thing with this id; None if the log has nothing with it."""
 
     def next(
         self, connection: sa.Connection, position: str | None, most: int
     ) -> tuple[Sequence[Fold[Event]], str | None]:
-        """Read the next histories, and where to go on behind them; none if all have been read."""
+        """Read the next histories, and give the position after them; none if all have been read."""
 
     def one(self, connection: sa.Connection, partition_key: str, most: int) -> Fold[Event] | None:
-        """Read as many histories of a partition; None if the log knows nothing of it."""
+        """Read at most so many histories of a partition; None if the log has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class AsProjected[Event]:
     begins: bool = False
 
     def gate(self, history: History[Event]) -> str:
-        """Name the document that the first event makes."""
+        """Give the id of the document that the first event makes."""
         return document_id(self.project(history[0]).gate)
 
     def own(self, history: History[Event]) -> Own:
@@ -129,16 +130,16 @@ class AsProjected[Event]:
         histories: Sequence[History[Event]],  # noqa: ARG002
         before: Mapping[str, Document],  # noqa: ARG002
     ) -> Mapping[str, dict[str, Any]]:
-        """Nothing follows from several aggregates."""
+        """Give nothing: no document is made of several aggregates."""
         return {}
 
     def refresh(self, document: dict[str, Any]) -> bool:  # noqa: ARG002
-        """All that a document shows is in its events."""
+        """Change nothing: all data of a document is in its events."""
         return False
 
 
 class OfAggregates[Event]:
-    """Each document follows from one aggregate: all there is to know is in the projection and the log."""
+    """Partitions whose documents are each made of one aggregate: the projection and the log are enough to fold them."""
 
     counter = "healed"
 
@@ -154,10 +155,11 @@ class OfAggregates[Event]:
 
         Args:
             log: the context's event log.
-            project: what an event does.
-            shapes: those of all documents, or what tells them from a document.
-            aggregates_in: names the aggregates of a partition, by its key; by default there is one, whose id ends it.
-            kinds: the events that are shown: an aggregate has these alone, or none of them.
+            project: makes the document update of an event.
+            shapes: the shapes of all documents, or a function that gives a document's.
+            aggregates_in: gives the ids of the aggregates in a partition, by its key; by default the one id at the
+            key's end.
+            kinds: the events that are shown: an aggregate has only these, or none of them.
         """
         self.log = log
         self._aggregates = Aggregates(log, kinds)
@@ -170,7 +172,7 @@ class OfAggregates[Event]:
         return self._shapes if isinstance(self._shapes, Shapes) else self._shapes(document)
 
     def shared_ids(self, partition_key: str) -> Sequence[str]:  # noqa: ARG002
-        """Name nothing."""
+        """Give none."""
         return ()
 
     def total(self, connection: sa.Connection) -> int:
@@ -178,18 +180,18 @@ class OfAggregates[Event]:
         return self._aggregates.count(connection)
 
     def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
-        """Name the partitions of some aggregates."""
+        """Give the keys of the partitions of some aggregates."""
         return [self._project(first).partition_key for first in self._aggregates.firsts(connection, start, count)]
 
     def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
-        """Name an aggregate's partition."""
+        """Give the key of an aggregate's partition."""
         first = self._aggregates.first(connection, id_)
         return None if first is None else self._project(first).partition_key
 
     def next(
         self, connection: sa.Connection, position: str | None, most: int
     ) -> tuple[Sequence[AsProjected[Event]], str | None]:
-        """Read the aggregates behind the one that came last."""
+        """Read the aggregates after the last one."""
         found = self._aggregates.lengths(connection, UUID(position or str(UUID(int=0))), most)
         ids = [length.aggregate_id for length in within_events(found, [length.events for length in found])]
         histories = self.log.histories(connection, ids)
@@ -209,7 +211,7 @@ class OfAggregates[Event]:
 def as_projected[Event](
     project: Callable[[Recorded[Event]], DocumentUpdate], history: History[Event]
 ) -> Mapping[Place, dict[str, Any] | None]:
-    """Make the documents that projecting an aggregate's events makes: its first ones, and those that followed."""
+    """Fold an aggregate's events into the documents that the projection makes."""
     made: dict[Place, dict[str, Any] | None] = {}
     for version, recorded in enumerate(history, 1):
         change = project(recorded)

@@ -17,12 +17,12 @@ type VersionInLog = Callable[[sa.Connection, str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class ReadAt:
-    """Where the API shows a document, for who operates: paths.
+    """The API's paths to a document, for operators.
 
     Attributes:
-        now: the document as it is.
-        then: as it was at {version}.
-        event: what the event said that followed version {before} of it, as the one of `events`.
+        now: the document as it is now.
+        then: the document as it was at {version}.
+        event: the content of the event after version {before}, as the only item of `events`.
     """
 
     now: str | None = None

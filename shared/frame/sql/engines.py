@@ -150,7 +150,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
             # survives a killed process; only a power cut can undo the last commits, and this is no production store
             connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
             connection.execute(f"PRAGMA {schema}.cache_size = -{SQLITE_CACHE}")
-            # what is replaced is overwritten: some of it said something of a person who was erased
+            # overwrites replaced data in the file: it may be personal data of an erased person
             connection.execute(f"PRAGMA {schema}.secure_delete = ON")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA query_only = {not writes}")

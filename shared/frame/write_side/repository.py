@@ -113,8 +113,8 @@ class Repository[Kind: Aggregate[Any]](ABC):
     def _changing(self, aggregate: Kind) -> Mapping[str, Any]:
         """Give the columns that commands change, without its version and the time."""
 
-    def _is_callers(self, row: sa.Row[Any]) -> bool:  # noqa: ARG002  # for those who know whose it is
-        """Whether the caller reaches it: to others it does not exist."""
+    def _is_callers(self, row: sa.Row[Any]) -> bool:  # noqa: ARG002  # used by repositories of owners' things
+        """Whether the caller reaches the aggregate: to other callers it does not exist."""
         return True
 
     def _insert_more(self, aggregate: Kind) -> None:  # noqa: B027  # most have one row

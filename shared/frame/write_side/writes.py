@@ -1,4 +1,4 @@
-"""What a unit of work gathers: statements with rows, and how each is carried out on SQLite and on Azure SQL.
+"""The steps of a unit of work: statements with rows, for SQLite and for Azure SQL.
 
 Both texts come from one SQLAlchemy statement. SQLite gets it once for each row. Azure SQL gets all rows of a unit in
 one JSON parameter, so that the text is the same for any number of rows, and so is the plan that the server keeps.
@@ -26,13 +26,13 @@ from shared.frame.sql.sqlite import DIALECT, Prepared
 type Row = Mapping[str, Any]
 
 type Key = tuple[Any, ...]
-"""Tells which row of its table an update changes."""
+"""Identifies the row of a table that an update changes."""
 
 
 def azure_sql_dialect(paramstyle: str) -> MSDialect_pyodbc:
-    """Make the dialect that writes what Azure SQL gets, without a connection.
+    """Make the dialect that writes T-SQL for Azure SQL, without a connection.
 
-    SQLAlchemy writes other T-SQL for servers whose version it does not know; 12.0.2000.8 is what Azure SQL answers.
+    SQLAlchemy writes other T-SQL for servers whose version it does not know; Azure SQL's version is 12.0.2000.8.
     """
     # SQLAlchemy has not annotated its dialects
     dialect: Any = MSDialect_pyodbc(paramstyle=paramstyle)  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ class Step(ABC):
 
     @abstractmethod
     def run(self, cursor: sqlite3.Cursor, rows: Sequence[Row]) -> bool:
-        """Carry it out on SQLite, and tell whether every row found what it is about."""
+        """Carry it out on SQLite, and tell whether every row found the row that it changes or requires."""
 
     @abstractmethod
     def tsql(self, name: str) -> str:
@@ -60,7 +60,7 @@ class Step(ABC):
 
     @abstractmethod
     def missed(self, name: str) -> str:
-        """Write the T-SQL condition that some row did not find what it is about, right after `tsql`."""
+        """Write the T-SQL condition that some row found no row to change or require, right after `tsql`."""
 
     @cached_property
     def types(self) -> Mapping[str, sa.types.TypeEngine[Any]]:
@@ -77,7 +77,7 @@ class Step(ABC):
         return f"[{','.join(map(self._as_object, rows))}]"
 
     def bytes_of(self, name: str, rows: Sequence[Row]) -> Mapping[str, bytes | None]:
-        """Give the bytes in these rows as parameters of the batch, for JSON holds none.
+        """Give the bytes in these rows as parameters of the batch, because JSON cannot hold bytes.
 
         Raises:
             ValueError: rows have different bytes in one column, which no unit of work has needed yet.
@@ -91,7 +91,7 @@ class Step(ABC):
         return given
 
     def parameters(self, name: str) -> Sequence[BindParameter[Any]]:
-        """Those parameters, with their types."""
+        """The parameters of `bytes_of`, with their types."""
         return [sa.bindparam(_bytes_name(name, column), type_=self.types[column]) for column in self._binary]
 
     @cached_property
@@ -140,8 +140,8 @@ class Step(ABC):
 class Write(Step):
     """Inserts, updates or deletes rows, each by its own key.
 
-    On Azure SQL each row is looked up by itself: a scan of the table would wait for rows that others have locked. The
-    hint is the statement's, for a table that is written takes no FORCESEEK (error 10724).
+    On Azure SQL each row is looked up by itself: a scan of the table would wait for rows that other transactions have
+    locked. The hint belongs to the whole statement, because a written table allows no FORCESEEK (error 10724).
     """
 
     statement: sa.Insert | sa.Update | sa.Delete
@@ -150,7 +150,7 @@ class Write(Step):
         """Tell which rows of the table an update changes; nothing for other writes.
 
         Raises:
-            ValueError: two of the rows change the same one, of which Azure SQL would take either, and count one.
+            ValueError: two of the rows change the same row; Azure SQL would apply either of them, and count one.
         """
         if not self._key:
             return set()
@@ -160,7 +160,7 @@ class Write(Step):
         return keys
 
     def may_precede(self, other: Step) -> bool:
-        """Tell whether both do the same in either order: they are about other tables, and no foreign key ties them."""
+        """Tell whether their order makes no difference: they use different tables, and no foreign key ties them."""
         if not isinstance(other, Write) or self.table is other.table:
             return False
         return not _is_referred_to(other, self) and not _is_referred_to(self, other)
@@ -205,13 +205,13 @@ class Write(Step):
 
 
 def _is_referred_to(one: Write, other: Write) -> bool:
-    """Tell whether a write adds or removes what the other's rows refer to; an update leaves keys as they are."""
+    """Tell whether a write adds or removes rows that the other's rows refer to; an update never changes keys."""
     keys = other.table.foreign_key_constraints
     return not isinstance(one.statement, sa.Update) and any(key.referred_table is one.table for key in keys)
 
 
 class Check(Step):
-    """A SELECT that has to find something for each row, or what was decided on is no longer so."""
+    """A SELECT that must find a row for each of its rows; if it does not, the decision's basis has changed."""
 
     statement: sa.Select[Any]
 
@@ -260,14 +260,14 @@ def insert(table: sa.Table) -> Write:
 
 
 def by_name(*columns: sa.Column[Any]) -> dict[sa.Column[Any], BindParameter[Any]]:
-    """Let a row give these columns their values, by their names."""
+    """Make parameters that give these columns their values from a row, by name."""
     return {column: sa.bindparam(column.name, type_=column.type) for column in columns}
 
 
 def _in_json(type_: sa.types.TypeEngine[Any]) -> str:
-    """Write a column's type for OPENJSON, which cuts a text that is longer than it says: so it says more.
+    """Write a column's type for OPENJSON, with a larger length: OPENJSON would silently cut a text that is too long.
 
-    Then the table gets more than it has room for, and refuses it (error 2628).
+    So the table gets the whole text, and refuses it if it is too long (error 2628).
     """
     match type_.dialect_impl(AZURE_SQL):
         case sa.String(length=int(length)):

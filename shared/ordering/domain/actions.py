@@ -50,7 +50,7 @@ class Standing:
         version: of the order.
         has_lines: whether it has any items.
         has_pieces_left: whether pieces are reserved for it, or it waits for pieces.
-        payment: what its payment has come to; None for an order on account.
+        payment: the status of its payment; None for an order on account.
     """
 
     status: OrderStatus
