@@ -2,6 +2,8 @@
 
 import base64
 import json
+import os
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ SOON = {"WatchSchedule": "* * * * * *"}
 DEAF = {f"AzureWebJobs.{name}.Disabled": "1" for name in ("project_order", "follow_customers", "follow_payments")}
 SUBSCRIPTIONS = {"order-events": "order-views", "customer-events": "ordering", "payment-events": "ordering"}
 WITHIN = 90.0
+ORDERS = 300
+AT_3 = sa.select(ordering.LOG.table.c.type).where(ordering.LOG.table.c.aggregate_version == 3)
 ENDED = 2
 """What ordering notes of a customer whose erasure has ended."""
 
@@ -173,7 +177,7 @@ def test_no_byte_of_an_erased_customer_is_in_any_file(tmp_path: Path) -> None:
         sent_in_full(stack, old)
         rebuilt(api)
         eventually(lambda: counted(api) == 0, "no dead letter is left")
-        assert api.post("/ops/projections/orders/check", {"ids": [customer_id]}).json()["drift"]["found"] == 0
+        assert drift(api, customer_id) == 0
 
         assert [api.details(order, customer_id)["total"] for order in orders] == totals
         assert api.details(orders[0], customer_id)["customerName"] == "erased"
@@ -188,14 +192,62 @@ def test_no_byte_of_an_erased_customer_is_in_any_file(tmp_path: Path) -> None:
     assert [word for word in OWN if word in printed] == []
 
 
+def test_an_erasure_goes_on_where_a_killed_host_left_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with running_stack(data, SOON) as stack, Api(stack) as api:
+        customer_id = str(uuid4())
+        assert api.post("/customers", {"customerId": customer_id, "name": NAME, "email": EMAIL}).status_code == 201
+        api.read(f"/customers/{customer_id}/summary", minVersion=1)
+        body = {"customerId": customer_id, "items": [], "shippingAddress": SHIPPED}
+        for _ in range(ORDERS):
+            order = api.post("/orders", body).json()["orderId"]
+            assert api.post(f"/orders/{order}/cancel", {"reason": CANCELLED}).status_code == 204
+        api.details(order, customer_id, 2)
+        assert api.post(f"/customers/{customer_id}/erase", {"reason": ASKED}).status_code == 204
+
+        eventually(lambda: erased_orders(stack) > 0, "the first are erased", WITHIN)
+        kill_host_and_workers(stack)
+        assert erased_orders(stack) < ORDERS, "they were killed in the middle"
+        stack.wait_ready()
+        eventually(lambda: ended(stack, customer_id), "the erasure has ended", WITHIN)
+        versions = sa.select(ordering.ORDERS.c.version, ordering.ORDERS.c.erased)
+        assert read(stack, versions) == [(3, True)] * ORDERS  # each was erased once
+        assert {row.type for row in read(stack, AT_3)} == {"OrderErasedV1"}
+        eventually(lambda: drift(api, customer_id) == 0, "the read model shows what the log says", WITHIN)
+        printed = stack.printed()
+    assert found_in(data) == {}
+    assert [word for word in OWN if word in printed] == []
+
+
+def kill_host_and_workers(stack: Stack) -> None:
+    """End them all at once: a worker would carry out to its end what it has begun."""
+    host = stack.pids["host"]
+    children = [children.read_text().split() for children in Path(f"/proc/{host}/task").glob("*/children")]
+    for pid in (host, *(int(each) for of_thread in children for each in of_thread)):
+        os.kill(pid, signal.SIGKILL)
+
+
+def drift(api: Api, customer_id: str) -> int:
+    return int(api.post("/ops/projections/orders/check", {"ids": [customer_id]}).json()["drift"]["found"])
+
+
+def erased_orders(stack: Stack) -> int:
+    return len(read(stack, sa.select(ordering.ORDERS.c.order_id).where(ordering.ORDERS.c.erased)))
+
+
+def read(stack: Stack, statement: sa.Select[Any]) -> list[Any]:
+    engine = sql_engine(stack.settings["SqlConnection"], "ordering")
+    with engine.connect() as connection:
+        found = connection.execute(statement).all()
+    engine.dispose()
+    return list(found)
+
+
 def was_erased(api: Api, order_id: str) -> bool:
     return "OrderErasedV1" in [event["type"] for event in api.read(f"/orders/{order_id}/history")["events"]]
 
 
 def ended(stack: Stack, customer_id: str) -> bool:
     of_theirs = ordering.CUSTOMERS.c.customer_id == UUID(customer_id)
-    engine = sql_engine(stack.settings["SqlConnection"], "ordering")
-    with engine.connect() as connection:
-        erasure = connection.execute(sa.select(ordering.CUSTOMERS.c.erasure).where(of_theirs)).scalar_one()
-    engine.dispose()
-    return bool(erasure == ENDED)
+    [row] = read(stack, sa.select(ordering.CUSTOMERS.c.erasure).where(of_theirs))
+    return bool(row.erasure == ENDED)

@@ -19,6 +19,7 @@ from infra.local import stack
 from infra.local.demo.audit import Audit
 from infra.local.demo.book import DIGITS, Book
 from infra.local.demo.day import Day
+from infra.local.demo.erasure import erase_customer
 from infra.local.demo.figures import Result
 from infra.local.demo.opening import ClosedShopError, open_shop
 from infra.local.demo.place import NoStackError, own_stack
@@ -75,6 +76,9 @@ async def play(base_url: str, token: str, options: argparse.Namespace, screen: C
         with progress(screen, "A rush on the last piece", STEPS) as advance:
             rush = Rush(shop, options.seed, advance)
             surprises += await rush.run()
+        if options.url is None:  # elsewhere an erasure can be withdrawn for days, and comes after that
+            with screen.status("Erasing a customer"):
+                surprises += await erase_customer(shop, book)
         with progress(screen, "Comparing with the book", Audit.size(book)) as advance:
             audit = Audit(shop, book, at_once, advance)
             await audit.run()

@@ -10,6 +10,27 @@ from typing import Any
 DIGITS = {"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
 """The currencies of the shop and their digits after the point (ISO 4217)."""
 
+WAITS_FOR = {
+    "Created": "its submission",
+    "Submitted": "the confirmation",
+    "Confirmed": "the shipment",
+    "Completed": "nothing",
+    "Cancelled": "nothing",
+}
+"""What an order on account waits for, none of whose items is kept in stock."""
+
+ALLOWED = {
+    "Created": ("addItem", "removeItem", "changeShippingAddress", "submit", "cancel"),
+    "Submitted": ("confirm", "cancel"),
+    "Confirmed": ("complete", "cancel"),
+    "Completed": (),
+    "Cancelled": (),
+}
+"""What may be done with it; two of them only where it has items."""
+
+ERASED = "erased"
+"""Stands where something of a person stood."""
+
 COUNTED = ("Submitted", "Confirmed", "Completed")
 """The statuses that a summary counts."""
 
@@ -99,6 +120,14 @@ class Book:
     products: dict[str, Product] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
 
+    def erase(self, customer: Customer) -> None:
+        """Know nothing of a customer any more but what they ordered; all of it is over."""
+        customer.name, customer.version = ERASED, customer.version + 2  # asked for, and done
+        for order in self.orders_of(customer.customer_id):
+            order.version += 1
+            order.address = dict.fromkeys(order.address) | dict.fromkeys(("street", "city", "postalCode"), ERASED)
+            order.cancel_reason = order.cancel_reason and ERASED
+
     def orders_of(self, customer_id: str) -> Iterator[Order]:
         """The orders of one customer."""
         return (order for order in self.orders.values() if order.customer_id == customer_id)
@@ -132,6 +161,11 @@ class Book:
             "completedAt": "Completed" in order.reached,
             "cancelledAt": "Cancelled" in order.reached,
             "cancelReason": order.cancel_reason,
+            "payment": None,
+            "waitsFor": WAITS_FOR[order.status],
+            "allowedActions": [
+                action for action in ALLOWED[order.status] if order.lines or action not in {"removeItem", "submit"}
+            ],
         }
 
     def summary(self, customer: Customer) -> dict[str, Any]:
