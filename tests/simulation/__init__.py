@@ -2,9 +2,9 @@
 
 `python3 dev.py simulate --seeds 10000` runs many shops; `--seed N` replays one. Everything in shared is real but for
 the clients of Azure's services. What stands in: the bus (bus.py), Cosmos DB (read_models.py, with the local engine's
-rules), and SQLite for Azure SQL (database.py). Who acts: clients, relays, consumers, a reader, a customer who has
-themselves erased (leaver.py), and in some shops an operator who rebuilds a view. What must be true is in reader.py
-while the shop is open, and in truth.py once all is quiet.
+rules), the payment provider (provider.py, likewise), and SQLite for Azure SQL (database.py). Who acts: clients, relays,
+consumers, a reader, a customer who has themselves erased (leaver.py), and in some shops an operator who rebuilds a
+view. What must be true is in reader.py while the shop is open, and in truth.py once all is quiet.
 """
 
 FAULTS = {
@@ -36,6 +36,17 @@ FAULTS = {
     "412": "a condition did not hold: a duplicate, a lost race, an event that came too early; nobody injects it",
     "crash before Cosmos": "the process dies before a request",
     "crash after Cosmos": "the process dies before it reads the answer",
+    # the payment provider: each request of payments
+    "provider unreachable": "no connection",
+    "provider busy": "429",
+    "provider down": "503",
+    "provider fails": "500 before anything is done, which its idempotency key keeps",
+    "provider too late": "no answer in time, and it is done afterwards",
+    "provider's answer lost": "the connection ends, though it was done",
+    "crash before provider": "the process dies before a request",
+    "crash after provider": "the process dies before it reads the answer; so what was done is not recorded",
+    "webhook twice": "it tells again what was heard; all that it tells comes in any order, and late",
+    "keys forgotten": "a day passes before what is left is done",
     # operators: no faults, but hard times for readers
     "rebuild": "a view is rebuilt while it serves, and readers are switched to it; whoever works on that may die",
     "roll-back": "readers are switched back again",

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,8 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAddress, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
+from shared.payments.commands.pay_again import PayAgain, pay_again
+from shared.payments.commands.refund_payment import RefundPayment, refund_payment
 from tests.kit.simulated import Handler
 from tests.simulation import contexts
 from tests.simulation.scheduler import Crash, Scheduler
@@ -39,9 +42,32 @@ ADDRESS = ShippingAddress(street="s", city="c", postal_code="p")
 
 KINDS = (
     "add add remove address submit submit submit confirm confirm confirm confirm ship ship ship ship ship ship ship "
-    "ship complete cancel rename price product receive receive recount rate rate"
+    "ship complete cancel rename price product receive receive recount rate rate pay refund refund"
 ).split()
 """What a client may do next, as often as it stands here."""
+
+ORDERS = (0, 0, 2)
+"""How many paid orders there are from the beginning, which all clients may do something with."""
+
+AFTERWARDS = "ship ship ship complete cancel pay refund refund".split()
+"""What they may do with those next."""
+
+LEISURE = 16
+"""Turns that clients let pass between two commands then, at most: what follows from one takes its time."""
+
+PART = Decimal("0.20")
+"""What is given back of a payment, where it is not all that is left."""
+
+PAID = 0.7
+"""How often an order is paid, and not on account."""
+
+TOKENS = (
+    *("pm_card_visa",) * 4,
+    "pm_card_visa_chargeDeclined",
+    "pm_card_authenticationRequired",
+    "pm_none",
+)
+"""Stripe's, of its tests: https://docs.stripe.com/testing"""
 
 BESIDE = 0.4
 """How often a client turns to a context beside the shop's own, if there is one."""
@@ -73,6 +99,7 @@ class Clients:
         self._writes = writes
         self._name = name
         self.sent: list[Sent] = []
+        self._orders: list[UUID] = []
         self.customer = scheduler.uuid()
         self.products = [scheduler.uuid() for _ in range(3)]
 
@@ -82,12 +109,35 @@ class Clients:
         self._send("customers", register_customer, registration)
         for number, product in enumerate(self.products):
             stock = self._scheduler.random.choice((None, 0, 2, 4))
-            self._send("catalog", add_product, _product(product, Decimal(f"{number}.37"), stock))
+            self._send("catalog", add_product, _product(product, Decimal(f"{number}.67"), stock))
+
+    def begin(self) -> None:
+        """Submit orders that are paid, or none: nothing of them is done yet when the others come."""
+        for _ in range(self._scheduler.random.choice(ORDERS)):
+            self._scheduler.now += timedelta(seconds=1)
+            order, product = self._scheduler.uuid(), self._scheduler.random.choice(self.products)
+            self._orders.append(order)
+            self._send("ordering", create_order, _order(order, self.customer, product, 1))
+            payment = Payment(token=self._scheduler.random.choice(TOKENS))
+            self._send("ordering", submit_order, SubmitOrder(order_id=order, payment=payment))
+
+    def complete(self) -> None:
+        """Ship one of those orders, or complete it, whichever may be done."""
+        for order in self._orders[:1]:
+            self._send("catalog", ship_items, self._shipment(order))
+            self._send("ordering", complete_order, CompleteOrder(order_id=order))
+
+    def refund(self) -> None:
+        """Give a part of its payment back, if it has been taken: this is not done yet either."""
+        for order in self._orders[:1]:
+            self._send("payments", refund_payment, _refund(order, PART))
 
     def live(self, name: str) -> None:
         """Be a client of this name: send some commands, one after the other."""
-        mine: list[UUID] = []
-        for number in range(self._scheduler.random.randint(3, 8)):
+        chance, mine = self._scheduler.random, list(self._orders)
+        for number in range(chance.randint(3, 8)):
+            for _ in range(chance.randint(0, LEISURE) if self._orders else 0):
+                self._scheduler.pause()
             self._send(*self._next(mine, f"{name} {number}"))
 
     def _next(self, mine: list[UUID], name: str) -> tuple[str, Handler, Any]:
@@ -103,7 +153,7 @@ class Clients:
         if order is None:
             mine.append(self._scheduler.uuid())
             return "ordering", create_order, _order(mine[-1], self.customer, product, quantity)
-        match chance.choice(KINDS):
+        match chance.choice(AFTERWARDS if order in self._orders else KINDS):
             case "add":
                 return "ordering", add_item, AddItem(order_id=order, product_id=product, quantity=quantity)
             case "remove":
@@ -111,8 +161,12 @@ class Clients:
             case "address":
                 return "ordering", change_shipping_address, _address(order, city=name)
             case "submit":
-                payment = chance.choice((None, Payment(token="pm_card_visa")))  # noqa: S106  # Stripe's, of its tests
+                payment = Payment(token=chance.choice(TOKENS)) if chance.random() < PAID else None
                 return "ordering", submit_order, SubmitOrder(order_id=order, payment=payment)
+            case "pay":
+                return "payments", pay_again, PayAgain(order_id=order, token=chance.choice(TOKENS))
+            case "refund":
+                return "payments", refund_payment, _refund(order, chance.choice((None, PART)))
             case "confirm":
                 return "ordering", confirm_order, ConfirmOrder(order_id=order)
             case "complete":
@@ -120,8 +174,7 @@ class Clients:
             case "cancel":
                 return "ordering", cancel_order, CancelOrder(order_id=order, reason="r")
             case "ship":
-                items = [ShippedItem(product_id=each, quantity=1) for each in self._ordered(order)[:2]]
-                return "catalog", ship_items, ShipItems(order_id=order, items=items)
+                return "catalog", ship_items, self._shipment(order)
             case "receive":
                 return "catalog", receive_stock, ReceiveStock(product_id=product, quantity=quantity)
             case "recount":
@@ -140,6 +193,10 @@ class Clients:
                 return "catalog", rename_product, RenameProduct(product_id=product, name=name)
             case _:
                 return "customers", rename_customer, RenameCustomer(customer_id=self.customer, name=name)
+
+    def _shipment(self, order: UUID) -> ShipItems:
+        items = [ShippedItem(product_id=each, quantity=1) for each in self._ordered(order)[:2]]
+        return ShipItems(order_id=order, items=items)
 
     def _ordered(self, order: UUID) -> list[UUID]:
         """The products that an order was created with, or that were added to it."""
@@ -180,6 +237,10 @@ def _product(product_id: UUID, price: Decimal, stock: int | None = None) -> AddP
     return AddProduct(
         product_id=product_id, name="p0", unit_price=price, currency="EUR", category="c", initial_stock=stock
     )
+
+
+def _refund(order_id: UUID, amount: Decimal | None) -> RefundPayment:
+    return RefundPayment(order_id=order_id, amount=amount, reason="r")
 
 
 def _order(order_id: UUID, customer: UUID, product: UUID, quantity: int) -> CreateOrder:

@@ -9,6 +9,7 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import Generations
+from tests.simulation.provider import SETTINGS
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
 from tests.support.wiring import Wiring, contexts
@@ -24,6 +25,7 @@ class Process:
         orders: the generations of the orders, as this process knows them.
         products: those of the products.
         consumers: what it does with a message of each subscription, by topic and subscription.
+        hear: takes a webhook of the payment provider in.
         rebuildings: how it rebuilds each view.
         wired: the contexts, by their names.
     """
@@ -39,6 +41,7 @@ class Process:
             engines,
             lambda view, container: Generations(read_models, view, container, clock),
             committed=lambda _: lambda: None,
+            environment=SETTINGS,
         )
         self.wired = contexts(wiring)
         wired = self.wired.values()
@@ -47,9 +50,15 @@ class Process:
             for context in wired
             for consumer in context.consumers
         }
+        [hook] = self.wired["payments"].hooks
+        self.hear = hook.hear
         views = {name: model.view for context in wired for name, model in context.read_models.items()}
         self.orders, self.products = views["orders"].generations, views["products"].generations
         self.rebuildings = {name: Rebuilding(read_models, view, clock) for name, view in views.items()}
+
+    async def look_after_payments(self) -> None:
+        """Do what its timer does."""
+        await self.wired["payments"].watches["look_after_payments"]()
 
     def rebuildings_of(self, context: str) -> Mapping[str, Rebuilding]:
         """How it rebuilds the views of one context."""

@@ -1,9 +1,9 @@
 """Run a shop from a seed, and say what was broken."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -12,7 +12,8 @@ from unittest import mock
 
 import stamina
 
-from tests.simulation.scheduler import Scheduler
+from tests.simulation.provider import FaultyProvider
+from tests.simulation.scheduler import START, Scheduler
 from tests.simulation.shop import Shop
 from tests.simulation.truth import broken
 
@@ -37,11 +38,21 @@ class Outcome:
 
 
 @contextmanager
-def _seeded(scheduler: Scheduler) -> Iterator[None]:
-    """Let ids and times that nobody hands in follow from the seed."""
+def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
+    """Let ids and times that nobody hands in follow from the seed, and Stripe's library find the shop's provider."""
     clock = SimpleNamespace(now=lambda _zone: scheduler.clock())
     monotonic = SimpleNamespace(monotonic=scheduler.seconds)
+    wall = SimpleNamespace(time=lambda: START.timestamp() + scheduler.seconds())
+
+    async def at_once[Result](work: Callable[[], Result]) -> Result:
+        return work()
+
     with (
+        mock.patch("stripe.RequestsClient", return_value=provider),
+        mock.patch("infra.local.payments.app.run_in_threadpool", at_once),
+        mock.patch("infra.local.payments.app.time", wall),
+        mock.patch("shared.payments.commands.perform_due.datetime", clock),
+        mock.patch("shared.payments.commands.perform_due.time", monotonic),
         mock.patch("shared.frame.read_side.projection.datetime", clock),
         mock.patch("shared.frame.write_side.inbox.datetime", clock),
         mock.patch("shared.frame.read_side.read_your_writes.time", monotonic),
@@ -56,7 +67,7 @@ def simulate(seed: int, fault_rate: float = FAULT_RATE) -> Outcome:
     with stamina.set_testing(True, attempts=10, cap=True):
         shop = Shop(seed, fault_rate)
         try:
-            with _seeded(shop.scheduler):
+            with closing(shop.provider), _seeded(shop.scheduler, shop.provider):
                 shop.run()
                 wrong = list(broken(shop))
         except Exception as error:  # noqa: BLE001  # an error is a finding like others, with its seed

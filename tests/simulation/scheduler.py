@@ -15,7 +15,7 @@ from tests.simulation import FAULTS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MICROSECOND = 1e-6
-STEPS = tuple(timedelta(milliseconds=step) for step in (0, 1, 5, 50, 3_000))
+STEPS = tuple(timedelta(milliseconds=step) for step in (0, 1, 5, 50, 1_000))
 """How much time may pass between two turns."""
 
 HASTE = tuple(timedelta(milliseconds=step) for step in (0, 1, 5, 50, 100))
@@ -117,11 +117,11 @@ class Scheduler:
             self.pause()
         self.now = max(self.now, until)
 
-    def fault(self, *kinds: str) -> str | None:
-        """Decide whether something goes wrong here, and what."""
+    def fault(self, *kinds: str, as_often: float = 1) -> str | None:
+        """Decide whether something goes wrong here, and what; so many times as often as elsewhere."""
         if self._main is None or self.closing or self._spared_by not in (None, self._running):
             return None
-        if self.random.random() >= self.fault_rate:
+        if self.random.random() >= self.fault_rate * as_often:
             return None
         return self.note(self.random.choice(kinds))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Executor, Future
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast, override
 
@@ -16,12 +16,14 @@ from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.fulfil_order import Fulfilling
 from shared.ordering.domain.fulfilment import Deadline
+from shared.payments.domain.provider import ProviderUnavailable
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients
 from tests.simulation.database import FaultyEngine, empty_database, logs, unpublished
 from tests.simulation.leaver import Leaver
 from tests.simulation.operator import Operator
 from tests.simulation.process import Process
+from tests.simulation.provider import SETTINGS, FaultyProvider
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.reader import Reader
 from tests.simulation.scheduler import Crash, Scheduler
@@ -30,6 +32,9 @@ from tests.support.wiring import Wiring, contexts
 
 REBUILT = 0.3
 """How many shops rebuild a view."""
+
+BEGUN = 0.7
+"""In how many shops the first orders have come as far as they may when the others come."""
 
 TIMER = 0.02
 """How often a relay looks for what was left behind, though no commit has woken it."""
@@ -75,7 +80,8 @@ class Shop:
         self.faulty = faulty = {
             name: cast("sa.Engine", FaultyEngine(self.engines[name], scheduler, log)) for name, log in logs().items()
         }
-        wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoLines()))
+        self.provider = FaultyProvider(scheduler)
+        wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoLines(), SETTINGS))
         self.writes = {name: context.writes for name, context in wired.items()}
         self.subscriptions = {
             name: Subscription(name)
@@ -103,6 +109,12 @@ class Shop:
         self.clients.open()
         self.leaver.open()
         self.settle()
+        self.clients.begin()
+        if scheduler.random.random() < BEGUN:
+            self.settle()
+            self.clients.complete()
+            self.settle()
+            self.clients.refund()
         for number in range(scheduler.random.randint(1, 3)):
             scheduler.spawn(f"client {number}", partial(self.clients.live, f"client {number}"))
         scheduler.spawn("client who leaves", self.leaver.leave)
@@ -116,10 +128,12 @@ class Shop:
                 scheduler.spawn(f"consumer {name} {number}", partial(self._consume, name))
         for number in range(2):
             scheduler.spawn(f"timer {number}", self._timer)
+        scheduler.spawn("provider", self._tell)
         scheduler.spawn("reader", self.reader.live, turns=2)
         if scheduler.random.random() < REBUILT:
             scheduler.spawn("operator", self.operator.live, turns=6)
         scheduler.run(over=self._quiet, last="client")
+        self.provider.outlast()
         self.settle()
         for _ in range(2):  # the second tick ends what the first has erased
             for erase in self._erasing:
@@ -143,12 +157,16 @@ class Shop:
                 helps = len(subscription.dead) < len(dead)
 
     def _publish_and_deliver(self) -> None:
-        """Do both until nothing is left: what is delivered may leave events."""
+        """Do both until nothing is left: what is delivered may leave events, and so may the payment provider."""
         self.scheduler.now += timedelta(hours=1)  # every claim has run out
+        process = self.start()
         while sum(map(Relay.run, self.relays.values())):
             self.scheduler.now += timedelta(minutes=1)
-            self._deliver_all()
-        self._deliver_all()
+            self._deliver_all(process)
+        self._deliver_all(process)
+        while self.provider.tell(process.hear):
+            pass
+        self.scheduler.work(process.look_after_payments())
         if self._unpublished():
             self._publish_and_deliver()
 
@@ -156,8 +174,7 @@ class Shop:
         """Start a process."""
         return Process(self.scheduler, self.read_models, self.faulty)
 
-    def _deliver_all(self) -> None:
-        process = self.start()
+    def _deliver_all(self, process: Process) -> None:
         for name in self.subscriptions:
             while self._deliver(name, process):
                 pass
@@ -209,15 +226,33 @@ class Shop:
                 self.committed[name] = True  # the timer comes again
 
     def _timer(self) -> None:
-        """Look for deadlines that have passed, by a clock that jumps."""
+        """Look after payments, and for deadlines that have passed, by a clock that jumps."""
+        process = self.start()
         while not self.scheduler.closing:
             self.scheduler.pause()
-            if self.scheduler.random.random() < TIMER:
-                days = self.scheduler.random.choice((0, 2, 20))
-                try:
-                    self.deadlines(datetime.now(UTC) + timedelta(days=days)).act()
-                except (Crash, sa.exc.DBAPIError):
-                    continue  # the timer comes again
+            if self.scheduler.random.random() >= TIMER:
+                continue
+            days = self.scheduler.random.choice((0, 2, 20))
+            try:
+                self.scheduler.work(process.look_after_payments())
+                self.deadlines(self.scheduler.now + timedelta(days=days)).act()
+            except Crash:
+                process = self.start()
+            except (sa.exc.DBAPIError, OutOfTime):
+                continue  # it comes again
+
+    def _tell(self) -> None:
+        """Do what the payment provider does by itself."""
+        process = self.start()
+        while not self.scheduler.closing:
+            self.scheduler.pause()
+            try:
+                self.provider.go_on()
+                self.provider.tell(process.hear)
+            except Crash:
+                process = self.start()
+            except (ProviderUnavailable, sa.exc.DBAPIError, LostRace, OutOfTime):
+                continue  # it tells that again
 
     def _eraser(self) -> None:
         """Go on with erasures, now and then."""

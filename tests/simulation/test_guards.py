@@ -20,11 +20,13 @@ from shared.frame.read_side.projection import GapInLog, Projection, _write
 from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
 from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.kernel.money import Money
+from shared.payments.domain.payment import Payment
+from shared.payments.stripe_provider import StripeProvider, _unavailable
 from tests.simulation.run import simulate
 
 BOUND = 100
-"""Shops within which a missing guard must show; today each shows within the first ten, but for the second look at what
-was decided on (38). `pytest -s` tells how."""
+"""Shops within which a missing guard must show; `pytest -s` tells how, and after how many."""
 
 
 def _without_version_gate() -> AbstractContextManager[Any]:
@@ -112,6 +114,27 @@ def _without_waiting() -> AbstractContextManager[Any]:
     return mock.patch("shared.frame.read_side.read_your_writes._version", return_value=2**53)
 
 
+def _without_void() -> AbstractContextManager[Any]:
+    """Leave a cancelled order's payment as it is."""
+    return mock.patch.object(Payment, "request_void")
+
+
+def _without_look_at_refunds() -> AbstractContextManager[Any]:
+    """Refund without a key, and without a look at what was refunded before."""
+
+    def blindly(self: StripeProvider, reference: str, refund: UUID, amount: Money) -> None:
+        with _unavailable():
+            params: Any = {"payment_intent": reference, "amount": amount.minor, "metadata": {"refund": str(refund)}}
+            self._client.v1.refunds.create(params)
+
+    return mock.patch.object(StripeProvider, "refund", blindly)
+
+
+def _without_the_intents_own_word() -> AbstractContextManager[Any]:
+    """Take the idempotency key's word for it that a step was not done yet."""
+    return mock.patch.object(StripeProvider, "look", return_value=None)
+
+
 @pytest.mark.parametrize(
     "without",
     [
@@ -125,6 +148,9 @@ def _without_waiting() -> AbstractContextManager[Any]:
         _without_second_look,
         _without_rewriting_the_log,
         _without_waiting,
+        _without_void,
+        _without_look_at_refunds,
+        _without_the_intents_own_word,
     ],
 )
 def test_the_simulation_catches_a_missing_guard(

@@ -30,6 +30,7 @@ from tests.simulation import contexts
 from tests.simulation.database import FaultyEngine, logs, unpublished
 from tests.simulation.erasure import broken_erasure
 from tests.simulation.fulfilments import broken_fulfilments
+from tests.simulation.money import broken_money
 from tests.simulation.read_models import FaultyContainer
 from tests.simulation.shop import Shop
 from tests.simulation.stock import broken_stock
@@ -55,6 +56,7 @@ def broken(shop: Shop) -> Iterator[str]:
     yield from broken_stock(shop)
     yield from broken_fulfilments(shop)
     yield from broken_erasure(shop)
+    yield from broken_money(shop)
     for each in contexts.SIMULATED:
         yield from _agrees(shop, each)
 

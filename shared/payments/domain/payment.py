@@ -191,18 +191,16 @@ class Payment(Aggregate[PaymentEvent]):
                 return None
             case PaymentStatus.CAPTURED:
                 return next((Refund(id_, money) for id_, money in self.refunds_due.items()), None)
-            case _ if self.reference is None:
-                return Open()  # before a void as well: this finds what was begun at the provider for this payment
             case _ if self.void_requested:
-                return Void()
+                return Void() if self.reference else Open()  # which finds what was begun for it
             case PaymentStatus.REQUESTED:
-                return Authorise(self.attempt, self.token)
+                return Authorise(self.attempt, self.token) if self.reference else Open()
             case PaymentStatus.ACTION_REQUIRED:
                 return Look(self.attempt)
             case PaymentStatus.AUTHORISED:
                 return Capture() if self.capture_requested else None
             case PaymentStatus.DECLINED:
-                return None
+                return None  # also where the provider takes no such amount, and so does not know the payment
 
     def opened(self, reference: str) -> None:
         """Record that the provider knows the payment."""

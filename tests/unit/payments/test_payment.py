@@ -192,6 +192,14 @@ def test_a_payment_that_is_unknown_to_the_provider_is_made_known_to_be_voided() 
     assert due(payment) == Void()
 
 
+def test_a_payment_that_no_card_can_pay_waits_for_another_token_or_its_void() -> None:
+    payment = Payment.request(ORDER, CUSTOMER, AMOUNT, "pm_1")
+    payment.settle(Declined(DeclineReason.NOT_ACCEPTED))
+    assert due(payment) is None
+    payment.request_void()
+    assert due(payment) == Open()
+
+
 def test_refunds_come_in_parts_and_never_to_more_than_was_taken() -> None:
     payment = captured()
     payment.request_refund(uuid4(), Decimal("49.79"))

@@ -1,0 +1,109 @@
+"""Money moves once, whatever went wrong, and the provider's ledger, payments' books and the orders agree on it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from infra.local.payments.ledger import Json
+from shared.ordering import tables as ordering
+from shared.ordering.domain.order import Order
+from shared.ordering.events import OrderPaymentStatus, OrderStatus
+from shared.payments.domain.payment import Look, Payment, PaymentStatus
+from shared.payments.repository import payment_as_stored
+from shared.payments.tables import LOG, PAYMENTS
+from tests.simulation.shop import Shop
+
+UNPAID = (PaymentStatus.DECLINED, PaymentStatus.ACTION_REQUIRED)
+"""Whoever confirms an order that is not paid, as clerks may, gets no money for it."""
+
+ENDED = (PaymentStatus.VOIDED, PaymentStatus.CAPTURED)
+
+
+def broken_money(shop: Shop) -> Iterator[str]:
+    """Find money that moved twice, moved wrongly, or did not move."""
+    moved: dict[UUID, list[Json]] = defaultdict(list)
+    for movement in shop.provider.moved():
+        moved[UUID(movement["metadata"]["payment"])].append(movement)
+    payments: dict[UUID, Payment] = {}
+    with shop.engines["payments"].connect() as connection:
+        for order_id in connection.execute(sa.select(PAYMENTS.c.order_id)).scalars().all():
+            payment = Payment.fold(recorded.event for recorded in LOG.history(connection, order_id))
+            payments[order_id] = payment
+            stored = payment_as_stored(shop.engines["payments"], order_id)
+            if stored is None or vars(stored) != vars(payment):
+                yield f"the payment of order {order_id} is {stored and vars(stored)}; the log says {vars(payment)}"
+    if strangers := moved.keys() - payments.keys():
+        yield f"money was moved for {strangers}, of which payments know nothing"
+    for order_id, payment in payments.items():
+        yield from _moved_once(payment, moved[order_id])
+        yield from _as_booked(shop, payment, moved[order_id])
+    with shop.engines["ordering"].connect() as connection:
+        for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
+            order = Order.fold(recorded.event for recorded in ordering.LOG.history(connection, order_id))
+            yield from _owed(order, payments.get(order_id), moved.get(order_id, []))
+
+
+def _moved_once(payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
+    times = Counter(each["kind"] for each in moved if each["kind"] != "refunded")
+    for kind, count in times.items():
+        if count > 1:
+            yield f"the payment of order {payment.order_id} was {kind} {count} times"
+    for each in moved:
+        if each["kind"] != "refunded" and each["amount"] != payment.amount.minor:
+            yield f"the payment of order {payment.order_id} is over {payment.amount}, and {each} was moved"
+
+
+def _as_booked(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
+    """What payments have noted is what the provider has done."""
+    what, sums = f"the payment of order {payment.order_id}, which is {payment.status},", _sums(moved)
+    if payment.due is not None and not isinstance(payment.due, Look):
+        yield f"{what} has left {payment.due} undone"
+    is_held = payment.status is PaymentStatus.AUTHORISED
+    if bool(_held(sums)) != is_held:
+        yield f"{what} has {_held(sums)} held"
+    if bool(sums["captured"]) != (payment.status is PaymentStatus.CAPTURED):
+        yield f"{what} has {sums['captured']} taken"
+    made = [refund for intent in {each["intent"] for each in moved} for refund in shop.provider.refunds(intent)]
+    asked = [(refund_id, money.minor) for refund_id, money in payment.refunds.items()]
+    if sorted(made) != sorted(asked) or sum(amount for _, amount in made) != sums["refunded"]:
+        yield f"{what} was asked for the refunds {asked}; made were {made}, and {sums['refunded']} given back"
+
+
+def _owed(order: Order, payment: Payment | None, moved: Sequence[Json]) -> Iterator[str]:
+    """Who has got an order has paid for it, but for what was given back; nobody else has paid, or will."""
+    what, sums = f"order {order.order_id}, which is {order.status},", _sums(moved)
+    owed, status = 0, payment and payment.status
+    if payment is not None and order.status is OrderStatus.COMPLETED and status not in UNPAID:
+        owed = payment.amount.minor - sum(money.minor for money in payment.refunds.values())
+    if sums["captured"] - sums["refunded"] != owed:
+        yield f"{what} owes {owed}: {sums['captured']} were taken, and {sums['refunded']} given back"
+    if order.status is OrderStatus.CANCELLED and payment is not None and status not in ENDED:
+        yield f"{what} has a payment that is {status}"
+    if order.status in (OrderStatus.CANCELLED, OrderStatus.COMPLETED) and _held(sums):
+        yield f"{what} has {_held(sums)} held"
+    if order.payment is None and payment is not None:
+        yield f"{what} is on account, and has a payment that is {status}"
+    if order.payment is not None and payment is not None:
+        known = (order.payment.status, order.payment.attempt, order.payment.refunded)
+        if known != (_status(payment), payment.attempt, payment.refunded.amount):
+            yield f"{what} knows of {order.payment}, and its payment is {vars(payment)}"
+
+
+def _status(payment: Payment) -> OrderPaymentStatus:
+    """What its order says of it."""
+    if payment.status is PaymentStatus.CAPTURED and payment.refunded == payment.amount:
+        return OrderPaymentStatus.REFUNDED
+    return OrderPaymentStatus(payment.status)
+
+
+def _sums(moved: Sequence[Json]) -> Counter[str]:
+    sums = Counter[str]()
+    for each in moved:
+        sums[each["kind"]] += each["amount"]
+    return sums
+
+
+def _held(sums: Counter[str]) -> int:
+    return sums["authorised"] - sums["captured"] - sums["voided"]
