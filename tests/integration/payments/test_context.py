@@ -3,10 +3,12 @@
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -189,6 +191,42 @@ async def test_requests_that_come_before_the_first_one_come_again(pay: Paying) -
     await pay.ask(VoidAskedV1(order_id))
     payment = await pay.deliver(order_id)
     assert (payment.status, pay.moved(order_id)) == (PaymentStatus.VOIDED, [])
+
+
+def _requests(order_id: UUID, *, stands: bool) -> list[FulfilmentEvent]:
+    begun = AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    if not stands:
+        return [begun, VoidAskedV1(order_id)]
+    return [begun, CaptureAskedV1(order_id), RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR")]
+
+
+@pytest.mark.parametrize(
+    ("order", "moved"),
+    [
+        *((order, [("authorised", 4980), ("captured", 4980), ("refunded", 980)]) for order in permutations(range(3))),
+        ((0, 1), [("authorised", 4980), ("voided", 4980)]),
+        ((1, 0), [("authorised", 4980), ("voided", 4980)]),
+    ],
+)
+async def test_requests_end_the_same_in_whatever_order_they_come(
+    pay: Paying, order: tuple[int, ...], moved: list[tuple[str, int]]
+) -> None:
+    order_id = uuid4()
+    requests = _requests(order_id, stands=len(order) > 2)
+    coming = deque(requests[number] for number in order)
+    for _ in range(len(coming) ** 2):
+        request = coming.popleft()
+        try:
+            await pay.ask(request)
+        except (PaymentNotFound, PaymentStatusForbids):
+            coming.append(request)  # Service Bus delivers it again
+        else:
+            await pay.deliver(order_id)
+        if not coming:
+            break
+    await pay.ask(requests[0])  # asked for again, when it is over
+    payment = await pay.deliver(order_id)
+    assert (pay.moved(order_id), payment.due) == (moved, None)
 
 
 async def test_deliveries_at_the_same_time_move_money_once(pay: Paying) -> None:
