@@ -31,14 +31,15 @@ BUSY = "max(n * seconds, spread * MONTH * (1 - exp(-n * max(seconds, least_secon
 
 NAMES = {
     "http": "(commands + queries) * orders / 1000 + browsing * orders",
-    "events": "messages * orders / 1000",
+    "events": "(messages + related_messages) * orders / 1000",
     "executions": "http + events + relays + watches",
     "busy_seconds": "busy(http) + busy(events) + busy(relays) + busy(watches)",
     "gigabyte_seconds": "busy_seconds * memory",
-    "units": "cosmos_units * orders / 1000 + browsing * orders",
-    "deliveries": "messages * (1 + 2 * listeners) * orders / 1000",
-    "sql_gb": "12 * orders / 1000 * (2 * payload_characters + row_bytes * messages) / 1e9",
-    "cosmos_gb": "12 * orders / 1000 * document_bytes / 1e9",
+    "units": "(cosmos_units + related_units) * orders / 1000 + browsing * orders",
+    "deliveries": "(messages * (1 + 2 * listeners) + related_messages * (1 + 2 * product_listeners)) * orders / 1000",
+    "sql_gb": "12 * orders / 1000 * (2 * (payload_characters + related_characters)"
+    " + row_bytes * (messages + related_messages)) / 1e9",
+    "cosmos_gb": "12 * orders / 1000 * (document_bytes + related_bytes) / 1e9",
     "log_gb": "executions * log_bytes / 1e9",
 }
 """Quantities of a month; what is stored is what a year has left."""
@@ -97,6 +98,7 @@ def counts(environment: str) -> dict[str, float]:
         "autoscale": read_models["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0),
         "premium": float(bus["sku"]["name"] == "Premium"),
         "listeners": listening.count("order-events"),
+        "product_listeners": listening.count("product-events"),
         "endpoints": len(kinds.get("Network/privateEndpoints", ())),
         "dns_zones": len(kinds.get("Network/privateDnsZones", ())),
         "log_alerts_5": queries.count("PT5M"),

@@ -38,9 +38,9 @@ def test_the_lines_are_right_for_round_numbers() -> None:
     common, _ = inputs(TEXT)
     lines = bill({**values("100k, prod"), "units": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(400 / 100 * 730 * common["cosmos_autoscale"]), "the floor"
-    lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "browsing": 0})
+    lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "related_units": 0, "browsing": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(1_000 * common["cosmos_serverless"])
-    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "listeners": 3})
+    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "listeners": 3})
     assert lines["Service Bus"] == pytest.approx(common["bus_base"] + (28 - 13) * common["bus_operations"])
     lines = bill({**values("1k, dev, paid"), "sql_hours": 100})
     assert lines["Azure SQL, compute"] == pytest.approx(100 * 0.5 * common["sql_serverless"])

@@ -15,11 +15,15 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from infra import cost
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
+from shared.catalog.tables import LOG as CATALOG
+from shared.catalog.views.product_details import view_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.write_side.event_log import envelope_of
 from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
@@ -83,11 +87,65 @@ async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
     counts["payload_characters"] = logged
     found = orders.query_items("SELECT * FROM c", partition_key=str(customer_id))
     counts["document_bytes"] = sum([len(json.dumps(document)) async for document in found])
+    return _of_a_thousand(counts)
+
+
+@pytest.fixture
+async def related(shop: Shop, containers: Callable[[str], ContainerProxy]) -> dict[str, int]:
+    """Submit ORDERS orders of three products, and count what related products add to a thousand."""
+    counts: Counter[str] = Counter()
+    products, container = [shop.product() for _ in range(3)], containers("related")
+    for _ in range(ORDERS):
+        submitted(shop, products)
+    context = shop.wired({"related": container})["catalog"]
+    [consumer] = [each for each in context.consumers if each.name == "project_product"]
+    with shop.catalog_engine.connect() as connection:
+        logged = connection.execute(CATALOG.table.select().where(CATALOG.table.c.type == "BoughtTogetherV1")).all()
+    with counting_cosmos(counts):
+        for row in logged:
+            await consumer.consume(envelope_of(row))
+    found = [
+        document
+        for product_id in products
+        async for document in container.query_items("SELECT * FROM c", partition_key=view_of(product_id))
+    ]
+    counts["messages"] = len(logged)
+    assert len(found) == len(logged)
+    counts["characters"] = sum(len(row.payload) for row in logged)
+    counts["bytes"] = sum(len(json.dumps(document)) for document in found)
+    told = _of_a_thousand(counts)
+    return {f"related_{name}": told[name] for name in ("messages", "characters", "bytes")} | {
+        "related_units": told["cosmos_units"]
+    }
+
+
+def submitted(shop: Shop, products: list[UUID]) -> None:
+    """Submit an order that the catalogue hears of."""
+    order_id = shop.order(*products)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+
+
+def _of_a_thousand(counts: Counter[str]) -> dict[str, int]:
     units = counts.pop("cosmos_milliunits") * PER_THOUSAND // MILLI
     return {name: count * PER_THOUSAND for name, count in counts.items()} | {"cosmos_units": units}
 
 
-async def test_the_page_has_the_counts_of_a_thousand_orders(counts: dict[str, int]) -> None:
+def test_a_line_that_waits_is_two_requests_more_to_sql(shop: Shop) -> None:
+    products, counts = [shop.product() for _ in range(3)], list[int]()
+    for product_id in products:
+        shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
+    for _ in range(2):
+        counted: Counter[str] = Counter()
+        with counting_sql(shop.catalog_engine, counted):
+            submitted(shop, products)
+        counts.append(counted["sql_requests"])
+    reserved, waiting = counts
+    assert waiting == reserved + 2 * len(products)
+
+
+async def test_the_page_has_the_counts_of_a_thousand_orders(counts: dict[str, int], related: dict[str, int]) -> None:
+    counts |= related
     print(json.dumps(counts, indent=1))  # noqa: T201  # for pytest -s
     written, _ = cost.inputs(cost.PAGE.read_text(encoding="utf-8"))
     for name, count in counts.items():
