@@ -8,7 +8,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ProductAddedV1:
-    """A product came into the catalogue."""
+    """A product was added to the catalogue."""
 
     product_id: UUID
     name: str
@@ -20,7 +20,7 @@ class ProductAddedV1:
 
 @dataclass(frozen=True, slots=True)
 class ProductPriceChangedV1:
-    """A product costs something else from now on."""
+    """A product's price was changed."""
 
     product_id: UUID
     unit_price: Decimal
@@ -29,7 +29,7 @@ class ProductPriceChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class ProductRenamedV1:
-    """A product is called something else from now on."""
+    """A product's name was changed."""
 
     product_id: UUID
     name: str
@@ -37,12 +37,12 @@ class ProductRenamedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockLevel:
-    """What there is of a product, in pieces.
+    """The stock of a product, in pieces.
 
     Attributes:
-        on_hand: what lies in the house.
-        reserved: what of it orders have.
-        waiting: what orders want beyond that.
+        on_hand: pieces in the warehouse.
+        reserved: the part of these that is reserved for orders.
+        waiting: further pieces for which orders wait.
     """
 
     on_hand: int
@@ -51,19 +51,19 @@ class StockLevel:
 
     @property
     def available(self) -> int:
-        """What nobody has reserved."""
+        """Pieces that are not reserved."""
         return self.on_hand - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedStock:
-    """What one order has of a product, in pieces.
+    """The pieces of a product for one order.
 
     Attributes:
         submitted_at: when the order was submitted: its place on the waiting list.
-        reserved: what lies ready for it.
-        waiting: what it waits for.
-        shipped: what has left for it.
+        reserved: pieces that are reserved for it.
+        waiting: pieces for which it waits.
+        shipped: pieces that were shipped for it.
     """
 
     order_id: UUID
@@ -75,10 +75,10 @@ class OrderedStock:
 
 @dataclass(frozen=True, slots=True)
 class StockReceivedV1:
-    """Pieces came in; with the first ones, or none, stock began to be kept. `level` is what there is then.
+    """Pieces were received; the first receipt, even of none, begins the keeping of stock. `level` is the new stock.
 
     Attributes:
-        reference: what the sender calls the delivery.
+        reference: the sender's name for the delivery.
     """
 
     product_id: UUID
@@ -89,7 +89,7 @@ class StockReceivedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockRecountedV1:
-    """Somebody counted what there is."""
+    """The stock was counted and corrected."""
 
     product_id: UUID
     counted: int
@@ -99,7 +99,7 @@ class StockRecountedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockReservedV1:
-    """Pieces lie ready for an order. `line` and `level` are what the order has, and what there is, after that."""
+    """Pieces were reserved for an order. `line` and `level` are the order's pieces and the stock after that."""
 
     product_id: UUID
     quantity: int
@@ -109,7 +109,7 @@ class StockReservedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockAwaitedV1:
-    """The same as StockAwaitedV2, which it is read as; it is not written any more."""
+    """The earlier version of StockAwaitedV2, as which it is read; it is no longer written."""
 
     product_id: UUID
     quantity: int
@@ -119,11 +119,11 @@ class StockAwaitedV1:
 
 @dataclass(frozen=True, slots=True)
 class StockAwaitedV2:
-    """An order waits for pieces: there are none for it, or those that it had are not there.
+    """An order waits for pieces: none were available, or a recount found its reserved pieces missing.
 
     Attributes:
-        alternatives: related products that were there at that time, the closest first; None where nobody looked, as
-            for an event that was written as StockAwaitedV1.
+        alternatives: related products that were available at that time, the closest first; None if there was no search
+            for them, as in an event that was written as StockAwaitedV1.
     """
 
     product_id: UUID
@@ -135,7 +135,7 @@ class StockAwaitedV2:
 
 @dataclass(frozen=True, slots=True)
 class StockReleasedV1:
-    """An order needs no more: what it had is for others, and it has left the waiting list."""
+    """An order's reserved pieces were released, and it has left the waiting list."""
 
     product_id: UUID
     quantity: int
@@ -145,7 +145,7 @@ class StockReleasedV1:
 
 @dataclass(frozen=True, slots=True)
 class ItemShippedV1:
-    """Pieces that an order had reserved left the house."""
+    """Pieces that were reserved for an order were shipped."""
 
     product_id: UUID
     quantity: int
@@ -155,11 +155,11 @@ class ItemShippedV1:
 
 @dataclass(frozen=True, slots=True)
 class ProductRatedV1:
-    """A customer thinks so of a product from now on.
+    """A customer rated a product.
 
     Attributes:
         rating: 1 to 5.
-        before: what the customer thought until then; None: nothing that we know of.
+        before: the customer's rating until then; None if none is known.
     """
 
     product_id: UUID
@@ -183,10 +183,10 @@ class BoughtTogetherV1:
 
 @dataclass(frozen=True, slots=True)
 class StockNotKeptV1:
-    """An order was submitted with products whose stock is not kept: for them nothing is reserved, nor awaited.
+    """An order was submitted with products whose stock is not kept: no pieces of them are reserved or awaited.
 
     Attributes:
-        lines: how many of its lines that are. Of the others, events of their products' stock tell.
+        lines: the number of these lines. The other lines have events of their products' stock.
     """
 
     order_id: UUID
@@ -212,9 +212,9 @@ type ProductEvent = (
 
 
 def awaited(event: StockAwaitedV1) -> StockAwaitedV2:
-    """Read an event of before as one of today: nobody looked for alternatives then."""
+    """Upcast an event; there was no search for alternatives then."""
     return StockAwaitedV2(event.product_id, event.quantity, event.line, event.level, alternatives=None)
 
 
 UPCASTS = {StockAwaitedV1: awaited}
-"""What events that are not written any more are read as."""
+"""The upcasts of events that are no longer written."""

@@ -9,7 +9,7 @@ from shared.kernel.personal import Personal
 
 @dataclass(frozen=True, slots=True)
 class CustomerAddress:
-    """An address that a customer keeps; `country` is an ISO 3166-1 alpha-2 code, `label` what they call it."""
+    """An address of a customer; `country` is an ISO 3166-1 alpha-2 code, `label` the customer's name for it."""
 
     label: Personal | None
     street: Personal
@@ -21,7 +21,7 @@ class CustomerAddress:
 
 @dataclass(frozen=True, slots=True)
 class CustomerRegisteredV1:
-    """Somebody became a customer."""
+    """A customer was registered."""
 
     customer_id: UUID
     name: Personal
@@ -30,7 +30,7 @@ class CustomerRegisteredV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerRenamedV1:
-    """A customer is called something else from now on."""
+    """A customer's name was changed."""
 
     customer_id: UUID
     name: Personal
@@ -38,7 +38,7 @@ class CustomerRenamedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerEmailChangedV1:
-    """A customer is written to elsewhere from now on."""
+    """A customer's e-mail address was changed."""
 
     customer_id: UUID
     email: Personal
@@ -46,7 +46,7 @@ class CustomerEmailChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerAddressAddedV1:
-    """A customer keeps one more address; `is_default`: orders that name none go there from now on."""
+    """An address was added; `is_default`: orders that name no address go to it from now on."""
 
     customer_id: UUID
     address_id: UUID
@@ -56,7 +56,7 @@ class CustomerAddressAddedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerAddressChangedV1:
-    """An address that a customer keeps is another one now."""
+    """An address was changed."""
 
     customer_id: UUID
     address_id: UUID
@@ -65,7 +65,7 @@ class CustomerAddressChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerAddressRemovedV1:
-    """A customer no longer keeps an address; `was_default`: there is no default any more."""
+    """An address was removed; `was_default`: the customer has no default address any more."""
 
     customer_id: UUID
     address_id: UUID
@@ -74,7 +74,7 @@ class CustomerAddressRemovedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerDefaultAddressChangedV1:
-    """Orders that name no address go to this one from now on."""
+    """The default address was changed: orders that name no address go to this one from now on."""
 
     customer_id: UUID
     address_id: UUID
@@ -82,7 +82,7 @@ class CustomerDefaultAddressChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerPreferencesChangedV1:
-    """What a customer prefers: a language (BCP 47), a currency (ISO 4217), and whether to get the newsletter."""
+    """A customer's language (BCP 47), currency (ISO 4217) or wish to get the newsletter was changed."""
 
     customer_id: UUID
     language: Personal | None
@@ -92,7 +92,7 @@ class CustomerPreferencesChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerErasureAskedV1:
-    """A customer is to be erased, no sooner than `due_at`; it can be withdrawn until it is done."""
+    """The erasure of a customer was scheduled for `due_at` or later; it can be withdrawn until it is carried out."""
 
     customer_id: UUID
     due_at: datetime
@@ -101,14 +101,14 @@ class CustomerErasureAskedV1:
 
 @dataclass(frozen=True, slots=True)
 class CustomerErasureWithdrawnV1:
-    """A customer is not to be erased after all."""
+    """The scheduled erasure of a customer was withdrawn."""
 
     customer_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerErasedV1:
-    """Nothing is known of the customer any more but what they did, by their id."""
+    """The customer's personal data was erased; only their id and their actions remain."""
 
     customer_id: UUID
 

@@ -1,4 +1,4 @@
-"""The published events of ordering: what other contexts, projections and the log may rely on.
+"""The published events of ordering, on which other contexts, projections and the log rely.
 
 A class here is never changed incompatibly. A new shape is a new class with the next version in its name and an upcast
 from the one before; golden files hold a payload of each version. Amounts are in major units of the order's currency.
@@ -15,7 +15,7 @@ from shared.kernel.personal import Personal
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands: Created -> Submitted -> Confirmed -> Completed; Cancelled from any of the first three."""
+    """The status of an order: Created -> Submitted -> Confirmed -> Completed; Cancelled from any of the first three."""
 
     CREATED = "Created"
     SUBMITTED = "Submitted"
@@ -26,7 +26,7 @@ class OrderStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an order is shipped to; `country` is an ISO 3166-1 alpha-2 code."""
+    """The shipping address of an order; `country` is an ISO 3166-1 alpha-2 code."""
 
     street: Personal
     city: Personal
@@ -75,7 +75,7 @@ class OrderCreatedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderItemsAddedV1:
-    """Lines were added, or lines that were there changed: each line is given as it stands now."""
+    """Lines were added or changed; the event has each of these lines in its new state."""
 
     order_id: UUID
     customer_id: UUID
@@ -86,7 +86,7 @@ class OrderItemsAddedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderItemRemovedV1:
-    """A line was taken out."""
+    """A line was removed."""
 
     order_id: UUID
     customer_id: UUID
@@ -97,7 +97,7 @@ class OrderItemRemovedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderShippingAddressChangedV1:
-    """The order goes elsewhere."""
+    """The order has another shipping address."""
 
     order_id: UUID
     customer_id: UUID
@@ -106,7 +106,7 @@ class OrderShippingAddressChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderSubmittedV1:
-    """The same as OrderSubmittedV2, which it is read as; it is not written any more."""
+    """The earlier version of OrderSubmittedV2, as which it is read; it is no longer written."""
 
     order_id: UUID
     customer_id: UUID
@@ -116,7 +116,7 @@ class OrderSubmittedV1:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedLine:
-    """How many pieces of which product were ordered."""
+    """A product and the ordered number of pieces."""
 
     product_id: UUID
     quantity: int
@@ -127,7 +127,7 @@ class OrderSubmittedV2:
     """The customer placed the order; from now on its items are fixed.
 
     Attributes:
-        lines: what was ordered; None where nobody noted it, for the event was written as OrderSubmittedV1.
+        lines: the ordered products; None if the event was written as OrderSubmittedV1, which did not have them.
     """
 
     order_id: UUID
@@ -139,7 +139,7 @@ class OrderSubmittedV2:
 
 @dataclass(frozen=True, slots=True)
 class OrderStockChangedV1:
-    """The same as OrderStockChangedV2, which it is read as; it is not written any more."""
+    """The earlier version of OrderStockChangedV2, as which it is read; it is no longer written."""
 
     order_id: UUID
     customer_id: UUID
@@ -152,15 +152,15 @@ class OrderStockChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderStockChangedV2:
-    """The catalogue has, or lacks, pieces for a line; so the stock of its product is kept.
+    """The stock for a line has changed; the stock of its product is kept.
 
     Attributes:
-        stock_version: the version of the stock that says so; what an earlier one says comes too late.
-        reserved: pieces that lie ready.
-        waiting: pieces that the line waits for.
-        shipped: pieces that have left.
-        alternatives: related products that were there when pieces were found missing, the closest first; None where
-            nobody looked.
+        stock_version: the version of the product's stock; news of an earlier version comes too late.
+        reserved: reserved pieces.
+        waiting: pieces for which the line waits.
+        shipped: shipped pieces.
+        alternatives: related products that were available when pieces were missing, the closest first; None if there
+            was no search for them.
     """
 
     order_id: UUID
@@ -195,7 +195,7 @@ class OrderCompletedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderCancelledV1:
-    """The order was called off; `was` is the status it had until then."""
+    """The order was cancelled; `was` is its status until then."""
 
     order_id: UUID
     customer_id: UUID
@@ -206,7 +206,7 @@ class OrderCancelledV1:
 
 
 class OrderPaymentStatus(StrEnum):
-    """What the payment of an order has come to; pending: its authorisation is not asked for yet."""
+    """The status of an order's payment; pending: its authorisation was not requested yet."""
 
     PENDING = "pending"
     REQUESTED = "requested"
@@ -221,13 +221,13 @@ class OrderPaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderPaymentChangedV1:
-    """The order is to be paid with a token, or its payment has come to something.
+    """The order is to be paid with a token, or the status of its payment has changed.
 
     Attributes:
-        payment_version: the version of the payment that says so, 0 before there is one; an earlier one comes too late.
-        attempt: which token it is about, from 1.
-        amount: what is to be paid.
-        refunded: what was given back of it.
+        payment_version: the version of the payment, 0 before there is one; news of an earlier version comes too late.
+        attempt: the number of the token, from 1.
+        amount: the amount to pay.
+        refunded: the refunded part of it.
     """
 
     order_id: UUID
@@ -242,7 +242,7 @@ class OrderPaymentChangedV1:
 
 @dataclass(frozen=True, slots=True)
 class OrderErasedV1:
-    """What the order says of its customer is gone; `status` is the one that it has, Completed or Cancelled."""
+    """The order's personal data was erased; `status` is its status, Completed or Cancelled."""
 
     order_id: UUID
     customer_id: UUID
@@ -266,11 +266,11 @@ type OrderEvent = (
 
 @dataclass(frozen=True, slots=True)
 class AuthorisationAskedV1:
-    """The fulfilment of an order asks that its amount be held.
+    """The fulfilment of an order requests the authorisation of its amount.
 
     Attributes:
-        token: what the customer's card is called by the provider.
-        attempt: which token of this order it is, from 1.
+        token: the payment provider's id of the customer's card.
+        attempt: the number of the token of this order, from 1.
     """
 
     order_id: UUID
@@ -283,25 +283,25 @@ class AuthorisationAskedV1:
 
 @dataclass(frozen=True, slots=True)
 class CaptureAskedV1:
-    """It asks that what is held be taken: the order was fulfilled."""
+    """The fulfilment requests the capture of the authorised amount: the order was fulfilled."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class VoidAskedV1:
-    """It asks that nothing be taken, and what is held be let go: the order was cancelled."""
+    """The fulfilment requests that the authorisation be voided: the order was cancelled."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class RefundAskedV1:
-    """It asks that something be given back: the order was cancelled after it had been paid.
+    """The fulfilment requests a refund: the order was cancelled after it had been paid.
 
     Attributes:
-        refund_id: names the refund; the same one again is the same refund.
-        amount: how much; None is all that is left, and `currency` is None then.
+        refund_id: identifies the refund; a second request with the same id is the same refund.
+        amount: the amount; None means all that is left, and `currency` is then None.
     """
 
     order_id: UUID
@@ -311,22 +311,22 @@ class RefundAskedV1:
 
 
 type FulfilmentEvent = AuthorisationAskedV1 | CaptureAskedV1 | VoidAskedV1 | RefundAskedV1
-"""What the fulfilment of an order asks of payments. They are in a stream of their own, so that no version of the order
-is theirs; see fulfilment_of."""
+"""The requests of an order's fulfilment to payments. They have a stream of their own, so that they count as no versions
+of the order; see fulfilment_of."""
 
 
 def fulfilment_of(order_id: UUID) -> UUID:
-    """Name the stream of an order's fulfilment."""
+    """Give the id of the stream of an order's fulfilment."""
     return uuid5(order_id, "fulfilment")
 
 
 def submitted(event: OrderSubmittedV1) -> OrderSubmittedV2:
-    """Read an event of before as one of today: nobody knows its lines from it."""
+    """Upcast an event; the earlier version does not have the lines."""
     return OrderSubmittedV2(event.order_id, event.customer_id, event.currency, event.total, lines=None)
 
 
 def stock_changed(event: OrderStockChangedV1) -> OrderStockChangedV2:
-    """Read an event of before as one of today: nobody looked for alternatives then."""
+    """Upcast an event; there was no search for alternatives then."""
     return OrderStockChangedV2(
         event.order_id,
         event.customer_id,
@@ -343,7 +343,7 @@ UPCASTS: dict[type[Any], Callable[[Any], OrderEvent]] = {
     OrderSubmittedV1: submitted,
     OrderStockChangedV1: stock_changed,
 }
-"""What events that are not written any more are read as."""
+"""The upcasts of events that are no longer written."""
 
 ON_TOPIC = (*get_args(OrderEvent.__value__), *get_args(FulfilmentEvent.__value__))
-"""Every class of this context's topic: whoever listens to it meets all of them."""
+"""Every class of this context's topic; each subscriber receives all of them."""

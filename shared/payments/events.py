@@ -1,6 +1,6 @@
 """The events of payments; see ordering's events for the rules. Amounts are in major units of the payment's currency.
 
-Nothing of a card is in them but the provider's token. A payment is its order's, and has its id.
+The only data of a card in them is the provider's token. An order has one payment, with the order's id.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.kernel.personal import Personal
 
 
 class DeclineReason(StrEnum):
-    """Why a payment was not authorised, as far as it helps whoever pays to do better."""
+    """The reason why a payment was not authorised, as far as it helps the payer."""
 
     DECLINED = "declined"
     INSUFFICIENT_FUNDS = "insufficientFunds"
@@ -23,10 +23,10 @@ class DeclineReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaymentRequestedV1:
-    """An order is to be paid: its amount is to be authorised with a token.
+    """The payment of an order was requested: its amount is to be authorised with a token.
 
     Attributes:
-        attempt: which token of this payment it is, from 1.
+        attempt: the number of the token of this payment, from 1.
     """
 
     order_id: UUID
@@ -47,7 +47,7 @@ class PaymentOpenedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentActionRequiredV1:
-    """The cardholder has to show that it is them (strong customer authentication)."""
+    """The cardholder has to authenticate (strong customer authentication)."""
 
     order_id: UUID
     attempt: int
@@ -55,7 +55,7 @@ class PaymentActionRequiredV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentAuthorisedV1:
-    """The amount is held."""
+    """The amount was authorised: the bank holds it."""
 
     order_id: UUID
     currency: str
@@ -65,7 +65,7 @@ class PaymentAuthorisedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentDeclinedV1:
-    """The amount is not held; another token may be tried."""
+    """The authorisation was declined; another token may be tried."""
 
     order_id: UUID
     attempt: int
@@ -74,14 +74,14 @@ class PaymentDeclinedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentCaptureRequestedV1:
-    """What is held is to be taken."""
+    """The capture of the authorised amount was requested."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentCapturedV1:
-    """What was held is taken."""
+    """The authorised amount was captured."""
 
     order_id: UUID
     currency: str
@@ -90,31 +90,31 @@ class PaymentCapturedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentLapsedV1:
-    """What was held is no longer: the bank let it go before it was taken."""
+    """The authorisation has lapsed: the bank released the amount before it was captured."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentVoidRequestedV1:
-    """Nothing is to be taken any more, and what is held is to be let go."""
+    """A void was requested: no amount is to be captured, and a held one is to be released."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentVoidedV1:
-    """Nothing is held, and nothing will be."""
+    """The payment was voided: no amount is held, and none will be."""
 
     order_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentRefundRequestedV1:
-    """A part of what was taken, or all of it, is to be given back.
+    """A refund of the captured amount, or of a part of it, was requested.
 
     Attributes:
-        reason: what somebody said why; None: the order was cancelled, or its customer is erased.
+        reason: the given reason; None: the order was cancelled, or its customer was erased.
     """
 
     order_id: UUID
@@ -126,10 +126,10 @@ class PaymentRefundRequestedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentRefundedV1:
-    """It was given back.
+    """A refund was made.
 
     Attributes:
-        refunded: all that was given back so far.
+        refunded: the sum of all refunds so far.
     """
 
     order_id: UUID
