@@ -130,11 +130,6 @@ def _without_look_at_refunds() -> AbstractContextManager[Any]:
     return mock.patch.object(StripeProvider, "refund", blindly)
 
 
-def _without_the_intents_own_word() -> AbstractContextManager[Any]:
-    """Take the idempotency key's word for it that a step was not done yet."""
-    return mock.patch.object(StripeProvider, "look", return_value=None)
-
-
 @pytest.mark.parametrize(
     "without",
     [
@@ -150,7 +145,6 @@ def _without_the_intents_own_word() -> AbstractContextManager[Any]:
         _without_waiting,
         _without_void,
         _without_look_at_refunds,
-        _without_the_intents_own_word,
     ],
 )
 def test_the_simulation_catches_a_missing_guard(
