@@ -11,7 +11,6 @@ param runnerDelegation = 'GitHub.Network/networkSettings'
 param runnerNatGatewayId = '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/natGateways/way-out'
 param runnerSecurityGroupId = '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/networkSecurityGroups/runners'
 param hubNetworkId = '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/hub'
-param erasureGraceHours = 168
 param recoverVault = true
 param erasureGraceHours = 48
 param diagnostics = true
