@@ -113,7 +113,7 @@ def calling(operator: Operator) -> None:
     ready, views, letters, _ = operator.next()
     assert ready == {"status": "ready", "wrong": []}
     assert [view["view"] for view in views["items"]] == ["orders", "products", "related"]
-    assert len(letters["subscriptions"]) == 5
+    assert len(letters["subscriptions"]) == 9
 
 
 def dead_letters(operator: Operator) -> None:

@@ -24,6 +24,7 @@ from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.read_side.view_state import CONTROL
+from shared.ordering.views.order_details import SHAPES
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_rebuilding import FOREVER, rebuilt
 from tests.support.telemetry import observing
@@ -310,10 +311,11 @@ async def test_generations_of_another_release_are_told_and_nothing_else_is_serve
 async def test_documents_of_a_later_release_are_told_refused_and_healed(live: LiveShop) -> None:
     await live.open(customers=1, products=2, orders=3)
     orders, order_id, customer_id = live.orders.container(1), str(live.made[0]), str(live.customers[0])
-    await orders.patch_item(order_id, customer_id, [{"op": "set", "path": "/shape", "value": 3}])
+    later = SHAPES.today + 1
+    await orders.patch_item(order_id, customer_id, [{"op": "set", "path": "/shape", "value": later}])
 
     [wrong] = await wrong_with(live.orders_view)
-    assert "An order's document is in shape 3, and this release reads 1 and 2" in wrong
+    assert f"An order's document is in shape {later}, and this release reads {later - 2} and {later - 1}" in wrong
     found = await check(live.orders_view, live.read_models, [customer_id])
     assert (order_id, "shape") in {(each.document_id, each.what) for each in found}
     assert await heal(live.orders_view, live.read_models) == []
@@ -321,7 +323,7 @@ async def test_documents_of_a_later_release_are_told_refused_and_healed(live: Li
     assert await wrong_with(live.orders_view) == []
     healed = await point_read(orders, order_id, customer_id)
     assert healed is not None
-    assert healed["shape"] == 2
+    assert healed["shape"] == SHAPES.today
 
 
 async def test_the_metrics_of_a_view_turn_and_turn_back(live: LiveShop) -> None:
