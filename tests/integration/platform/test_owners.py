@@ -12,13 +12,19 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.event_log import EventLog
 from shared.kernel.refusals import Invalid, NotFound
 from shared.ordering import tables as ordering
+from shared.payments import tables as payments
 from tests.integration.platform.test_expected_versions import PREPARED
 from tests.support.app import app_globals
 from tests.support.shop import Shop, rows
 
 APIS: list[Api] = app_globals()["apis"]
 OWN = [each.input for api in APIS for each in api.operations if each.is_command and each.own]
-LOGS: dict[str, EventLog[Any]] = {"catalog": catalog.LOG, "customers": customers.LOG, "ordering": ordering.LOG}
+LOGS: dict[str, EventLog[Any]] = {
+    "catalog": catalog.LOG,
+    "customers": customers.LOG,
+    "ordering": ordering.LOG,
+    "payments": payments.LOG,
+}
 
 
 @pytest.mark.parametrize("command", OWN, ids=lambda command: command.__name__)
