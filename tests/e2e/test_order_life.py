@@ -66,6 +66,9 @@ def test_an_order_goes_from_created_to_completed_and_every_read_model_follows(ap
         "shippingAddress": ADDRESS,
         "cancelledAt": None,
         "cancelReason": None,
+        "payment": None,
+        "waitsFor": "nothing",
+        "allowedActions": [],
     }
     row = {"orderId": order_id, "status": "Completed", "version": 5, "currency": "EUR", "total": "75.05"}
     row |= {"createdAt": times[0], "submittedAt": times[1]}
