@@ -45,7 +45,7 @@ def test_it_plays_on_the_stack_that_runs_and_finds_everything_right(stack: Stack
     assert (figures["orders"], figures["wrong"]) == (25, [])
     assert figures["commands"] >= 25
     assert 0 < figures["lagP50Milliseconds"] <= figures["lagP99Milliseconds"]
-    assert figures["compared"] == {"product": 8, "order": 25, "summary": 4, "list": 24, "rush": 24}
+    assert figures["compared"] == {"product": 8, "order": 25, "summary": 4, "list": 24, "rush": 24, "payments": 14}
 
 
 def test_without_a_stack_it_starts_one_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ from infra.local.demo.day import Day
 from infra.local.demo.erasure import erase_customer
 from infra.local.demo.figures import Result
 from infra.local.demo.opening import ClosedShopError, open_shop
+from infra.local.demo.paying import STEPS as PAYING_STEPS
+from infra.local.demo.paying import Paying
 from infra.local.demo.place import NoStackError, own_stack
 from infra.local.demo.progress import progress
 from infra.local.demo.rush import STEPS, Rush
@@ -76,7 +78,12 @@ async def play(base_url: str, token: str, options: argparse.Namespace, screen: C
         with progress(screen, "A rush on the last piece", STEPS) as advance:
             rush = Rush(shop, options.seed, advance)
             surprises += await rush.run()
-        if options.url is None:  # elsewhere an erasure can be withdrawn for days, and comes after that
+        compared = {"rush": rush.compared}
+        if options.url is None:  # elsewhere money is real, and an erasure can be withdrawn for days
+            with progress(screen, "Paying by card", PAYING_STEPS) as advance:
+                paying = Paying(shop, options.seed, advance)
+                surprises += await paying.run()
+            compared["payments"] = paying.compared
             with screen.status("Erasing a customer"):
                 surprises += await erase_customer(shop, book)
         with progress(screen, "Comparing with the book", Audit.size(book)) as advance:
@@ -94,7 +101,7 @@ async def play(base_url: str, token: str, options: argparse.Namespace, screen: C
         replayed=figures.replayed,
         retries=figures.retries,
         lags=figures.lags,
-        compared={**audit.compared, "rush": rush.compared},
+        compared={**audit.compared, **compared},
         wrong=[*surprises, *audit.differences],
     )
 

@@ -13,8 +13,7 @@ from uuid import uuid4
 
 from infra.local.demo.book import DIGITS, Book, Order, Product, written
 from infra.local.demo.goods import Goods
-from infra.local.demo.opening import HEARD_WITHIN
-from infra.local.demo.shop import Shop, problem_code
+from infra.local.demo.shop import HEARD_WITHIN, Shop, problem_code
 from infra.local.demo.work import Advance, each
 
 STEPS = (("submit", "Submitted"), ("confirm", "Confirmed"), ("complete", "Completed"))

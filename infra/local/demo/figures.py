@@ -18,6 +18,7 @@ PLURAL = {
     "summary": "summaries",
     "list": "lists",
     "rush": "facts of the rush",
+    "payments": "facts of payments",
 }
 MOST_SHOWN = 20
 """Differences listed on the screen; the JSON has all of them."""

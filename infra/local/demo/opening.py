@@ -7,11 +7,8 @@ from uuid import uuid4
 
 from infra.local.demo.book import DIGITS, Book, Customer, Product, written
 from infra.local.demo.goods import Goods
-from infra.local.demo.shop import PAUSE, Shop, Surprise
+from infra.local.demo.shop import HEARD_WITHIN, PAUSE, Shop, Surprise
 from infra.local.demo.work import Advance, each
-
-HEARD_WITHIN = 90.0
-"""Seconds until ordering must have heard of a new customer, product or price."""
 
 
 class ClosedShopError(Exception):

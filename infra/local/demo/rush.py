@@ -11,8 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from infra.local.demo.goods import Goods
-from infra.local.demo.opening import HEARD_WITHIN
-from infra.local.demo.shop import PAUSE, Shop, Surprise, problem_code
+from infra.local.demo.shop import HEARD_WITHIN, PAUSE, Shop, Surprise
 
 CUSTOMERS, PIECES, DELIVERED = 10, 4, 3
 SERVED = PIECES + DELIVERED
@@ -65,12 +64,12 @@ class Rush:
     async def _order(self, order_id: str) -> None:
         items = [{"productId": self._product_id, "quantity": 1}]
         body = {"orderId": order_id, "customerId": self._orders[order_id], "items": items}
-        await self._taken("/orders", body | {"shippingAddress": self._goods.address()}, {"invalid"})
+        await self._shop.taken("/orders", body | {"shippingAddress": self._goods.address()}, {"invalid"})
         await self._shop.accepted(f"/orders/{order_id}/submit", version=2)
 
     async def _deliver(self) -> None:
         """Receive a delivery: the earliest orders get it."""
-        await self._taken(f"/products/{self._product_id}/receipts", {"quantity": DELIVERED, "reference": "Rush"})
+        await self._shop.taken(f"/products/{self._product_id}/receipts", {"quantity": DELIVERED, "reference": "Rush"})
         await self._inventory(currentStock=SERVED, reserved=SERVED, available=0, waiting=CUSTOMERS - SERVED)
         await self._stocks(reserved=SERVED, waiting=CUSTOMERS - SERVED)
 
@@ -79,10 +78,10 @@ class Rush:
         items = [{"productId": self._product_id, "quantity": 1}]
         for order_id, stock in (await self._lines()).items():
             if stock == "reserved":
-                await self._taken(f"/orders/{order_id}/confirm", {})
-                await self._taken(f"/orders/{order_id}/shipments", {"items": items}, NOT_YET)
+                await self._shop.taken(f"/orders/{order_id}/confirm", {})
+                await self._shop.taken(f"/orders/{order_id}/shipments", {"items": items}, NOT_YET)
             else:
-                await self._taken(f"/orders/{order_id}/cancel", {"reason": self._goods.reason()})
+                await self._shop.taken(f"/orders/{order_id}/cancel", {"reason": self._goods.reason()})
         await self._inventory(currentStock=0, reserved=0, available=0, waiting=0)
         await self._stocks(shipped=SERVED, none=CUSTOMERS - SERVED)
         statuses = {"Completed": SERVED, "Cancelled": CUSTOMERS - SERVED}
@@ -94,7 +93,7 @@ class Rush:
         path = f"/products/{self._product_id}/ratings"
         for customer_id, rating in ratings.items():
             for given in (5, rating):
-                await self._taken(path, {"customerId": customer_id, "rating": given})
+                await self._shop.taken(path, {"customerId": customer_id, "rating": given})
         average = round(sum(ratings.values()) / len(ratings), 2)
         shown = {"userRating": average, "ratingCount": len(ratings), "isOutOfStock": True, "available": 0}
         await self._becomes("product", lambda: self._seen(f"/products/{self._product_id}", shown), shown)
@@ -105,14 +104,6 @@ class Rush:
 
     async def _stocks(self, **lines: int) -> None:
         await self._becomes("lines", lambda: self._of_orders(lambda order: order["items"][0]["stock"]), lines)
-
-    async def _taken(self, path: str, body: dict[str, Any], not_yet: set[str] | None = None) -> None:
-        """Send a command that must be accepted, after the refusals in `not_yet`."""
-        deadline = time.monotonic() + HEARD_WITHIN
-        while not (answer := await self._shop.command(path, body)).is_success:
-            if problem_code(answer) not in (not_yet or set()) or time.monotonic() > deadline:
-                raise Surprise(f"POST {path} should be accepted: {answer.status_code} {answer.text}")
-            await asyncio.sleep(PAUSE)
 
     async def _lines(self) -> dict[str, str]:
         return {order_id: (await self._read(order_id))["items"][0]["stock"] for order_id in self._orders}

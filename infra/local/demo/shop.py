@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +17,8 @@ TIMEOUT = 90.0
 """Seconds for which a client tries again while the shop does not answer: it may be restarting."""
 PAUSE = 0.1
 """Seconds between two tries."""
+HEARD_WITHIN = 90.0
+"""Seconds until ordering must have heard of a new customer, product or price."""
 
 TRY_AGAIN = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
@@ -99,6 +102,14 @@ class Shop:
         """Raise Surprise unless a command was accepted and has made this version."""
         if not answer.is_success or answer.headers.get("ETag") != f'"{version}"':
             raise Surprise(f"{_request(answer)} should make version {version}: {_told(answer)}")
+
+    async def taken(self, path: str, body: dict[str, Any] | None = None, not_yet: Collection[str] = ()) -> None:
+        """Send a command that must be accepted, again and again after the refusals in `not_yet`; Surprise if not."""
+        deadline = time.monotonic() + HEARD_WITHIN
+        while not (answer := await self.command(path, body)).is_success:
+            if problem_code(answer) not in not_yet or time.monotonic() > deadline:
+                raise Surprise(f"POST {path} should be accepted: {_told(answer)}")
+            await asyncio.sleep(PAUSE)
 
     async def refused(self, code: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Send a command that must be refused with this code; Surprise if it is not."""
