@@ -119,9 +119,9 @@ def test_what_is_not_signed_by_the_provider_is_refused(api: Api) -> None:
     problem(large, 413, "body-too-large")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def own() -> Iterator[Stack]:
-    """A stack that is hurt here."""
+    """A stack that is hurt here: one for each test, for a host that dies five times within seconds is given up."""
     with running_stack() as stack:
         yield stack
 
