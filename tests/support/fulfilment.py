@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 from typing import get_args
 from uuid import uuid4
 
+from azure.servicebus import ServiceBusClient
+
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.topics import ServiceBusTopic
-from shared.frame.platform.settings import Settings
+from shared.frame.messaging.topics import to_message
 from shared.ordering.events import FulfilmentEvent, OrderErasedV1, fulfilment_of
 from tests.support.stack import Stack
 
@@ -33,5 +34,8 @@ def envelope_of(event: FulfilmentEvent | OrderErasedV1) -> Envelope:
 
 def ask(stack: Stack, *events: FulfilmentEvent) -> None:
     """Send requests to the topic of ordering's events."""
-    settings = Settings(sql="", cosmos="", service_bus=stack.settings["ServiceBusConnection"])
-    ServiceBusTopic(settings, "order-events", "ordering").send([envelope_of(event) for event in events])
+    with (
+        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
+        client.get_topic_sender("order-events") as sender,
+    ):
+        sender.send_messages([to_message(envelope_of(event), "ordering") for event in events])
