@@ -315,7 +315,8 @@ async def test_documents_of_a_later_release_are_told_refused_and_healed(live: Li
     await orders.patch_item(order_id, customer_id, [{"op": "set", "path": "/shape", "value": later}])
 
     [wrong] = await wrong_with(live.orders_view)
-    assert f"An order's document is in shape {later}, and this release reads " in wrong
+    readable = " and ".join(map(str, range(1, later)))
+    assert f"An order's document is in shape {later}, and this release reads {readable}." in wrong
     found = await check(live.orders_view, live.read_models, [customer_id])
     assert (order_id, "shape") in {(each.document_id, each.what) for each in found}
     assert await heal(live.orders_view, live.read_models) == []
