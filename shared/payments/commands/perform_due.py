@@ -7,6 +7,7 @@ them misses a step, the next one does it: even after a long outage nobody has to
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -154,7 +155,8 @@ class Performing:
         now = datetime.now(UTC)
         for row in rows:
             pause = min(max((now - row.changed_at) / 4, SOONEST), LATEST)
-            with UnitOfWork(self.engine) as work:
+            # whatever changed a payment meanwhile looks at it, and the others are still to be postponed
+            with suppress(LostRace), UnitOfWork(self.engine) as work:
                 keys = {"id": row.order_id, "loaded_version": row.version}
                 work.write(LOOK_LATER, [keys | {"look_at": now + pause}])
                 work.commit()
