@@ -1,11 +1,17 @@
 """The fulfilment of an order over HTTP, through the host, the topics and the timer."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from uuid import uuid4
 
+from infra.local.payments.running import Control
 from tests.e2e.api import Api, eventually, problem
+from tests.support.stack import running_stack
 
 CARD = {"payment": {"token": "pm_card_visa"}}
 DECLINED = {"payment": {"token": "pm_card_visa_chargeDeclined"}}
+CATALOGUE_STOPPED = {"AzureWebJobs.follow_orders.Disabled": "true"}
+SETTLES_WITHIN = 90.0
 
 
 def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Api) -> None:
@@ -69,3 +75,50 @@ def test_a_token_is_no_text_that_could_be_a_card(api: Api) -> None:
     for token in ("", "4242 4242 4242 4242", "x" * 256):
         body = {"payment": {"token": token}}
         problem(api.post(f"/orders/{order_id}/submit", body), 422, "invalid", "/payment/token")
+
+
+def stocked(api: Api, pieces: int) -> str:
+    body = {"name": "Teapot", "category": "kitchen", "unitPrice": "24.90", "currency": "EUR", "initialStock": pieces}
+    answer = api.post("/products", body)
+    assert answer.status_code == 201, answer.text
+    product_id = str(answer.json()["productId"])
+    eventually(lambda: api.unknown_products([product_id]) == [], "ordering knows the product")
+    return product_id
+
+
+def submitted(api: Api, customer_id: str, product_id: str, count: int) -> Sequence[str]:
+    """Orders of one piece each, paid by card, that are shown as submitted."""
+    orders = [api.order(customer_id, product_id) for _ in range(count)]
+    for order_id in orders:
+        assert api.post(f"/orders/{order_id}/submit", CARD).status_code == 204
+        assert api.details(order_id, customer_id, 2)["status"] == "Submitted"
+    return orders
+
+
+def test_while_the_catalogue_hears_nothing_orders_go_on_and_then_settle_by_themselves(tmp_path: Path) -> None:
+    with running_stack(tmp_path, CATALOGUE_STOPPED) as stack, Api(stack) as api:
+        customer_id, scarce = api.customer(), stocked(api, 3)
+        [unkept] = api.products(1)
+        first, called_off, *others = submitted(api, customer_id, scarce, 4)
+        [free] = submitted(api, customer_id, unkept, 1)
+        assert api.post(f"/orders/{called_off}/cancel", {"reason": "Took too long"}).status_code == 204
+        assert api.details(called_off, customer_id, 3)["status"] == "Cancelled"
+        eventually(lambda: api.details(first, customer_id)["waitsFor"] == "stock", "it waits for the catalogue")
+        assert Control(stack.settings["STRIPE_API"]).movements() == []
+
+    with running_stack(tmp_path) as stack, Api(stack) as api:
+        for order_id in (first, *others, free):
+            eventually(
+                lambda order_id=order_id: api.details(order_id, customer_id)["status"] == "Confirmed",
+                "it is confirmed by itself",
+                SETTLES_WITHIN,
+            )
+        eventually(lambda: api.details(called_off, customer_id)["waitsFor"] == "nothing", "nothing is left of it")
+        movements = Control(stack.settings["STRIPE_API"]).movements()
+        paid = {each["metadata"]["payment"] for each in movements}
+        assert ({each["kind"] for each in movements}, len(movements)) == ({"authorised"}, 4)
+        assert paid == {first, *others, free}
+        reserved = {"currentStock": 3, "reserved": 3}.items()
+        eventually(lambda: reserved <= api.read(f"/products/{scarce}/inventory").items(), "each has its piece")
+        for dead in api.read("/ops/dead-letters")["subscriptions"]:
+            assert dead["items"] == [], dead

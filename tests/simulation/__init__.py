@@ -46,6 +46,7 @@ FAULTS = {
     "crash before provider": "the process dies before a request",
     "crash after provider": "the process dies before it reads the answer; so what was done is not recorded",
     "webhook twice": "it tells again what was heard; all that it tells comes in any order, and late",
+    "hold lapsed": "the bank lets a held amount go before it is captured, and the shop hears of it late",
     "keys forgotten": "a day passes before what is left is done",
     # operators: no faults, but hard times for readers
     "rebuild": "a view is rebuilt while it serves, and readers are switched to it; whoever works on that may die",

@@ -15,10 +15,10 @@ from shared.payments.repository import payment_as_stored
 from shared.payments.tables import LOG, PAYMENTS
 from tests.simulation.shop import Shop
 
-UNPAID = (PaymentStatus.DECLINED, PaymentStatus.ACTION_REQUIRED)
-"""Whoever confirms an order that is not paid, as clerks may, gets no money for it."""
+UNPAID = (PaymentStatus.DECLINED, PaymentStatus.ACTION_REQUIRED, PaymentStatus.LAPSED)
+"""Whoever confirms an order that is not paid, as clerks may, or completes one whose hold has lapsed, gets no money."""
 
-ENDED = (PaymentStatus.VOIDED, PaymentStatus.CAPTURED)
+ENDED = (PaymentStatus.VOIDED, PaymentStatus.CAPTURED, PaymentStatus.LAPSED)
 
 
 def broken_money(shop: Shop) -> Iterator[str]:
@@ -63,6 +63,8 @@ def _as_booked(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[
     is_held = payment.status is PaymentStatus.AUTHORISED
     if bool(_held(sums)) != is_held:
         yield f"{what} has {_held(sums)} held"
+    if payment.status is PaymentStatus.LAPSED and not sums["lapsed"]:
+        yield f"{what} was let go by no bank"
     if bool(sums["captured"]) != (payment.status is PaymentStatus.CAPTURED):
         yield f"{what} has {sums['captured']} taken"
     made = [refund for intent in {each["intent"] for each in moved} for refund in shop.provider.refunds(intent)]
@@ -106,4 +108,4 @@ def _sums(moved: Sequence[Json]) -> Counter[str]:
 
 
 def _held(sums: Counter[str]) -> int:
-    return sums["authorised"] - sums["captured"] - sums["voided"]
+    return sums["authorised"] - sums["captured"] - sums["voided"] - sums["lapsed"]

@@ -34,6 +34,9 @@ MOODY = 4
 CARDHOLDER = 0.1
 """How often a cardholder shows that it is them, or fails to, in a turn of the provider's."""
 
+LAPSE = 0.005
+"""How often a bank lets a held amount go in such a turn, long before the shop would expect it."""
+
 LATE = 0.1
 """How often a request is carried out in such a turn for which nobody waits any more."""
 
@@ -65,6 +68,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._app = Api(self._ledger, KEY, wake=lambda: None).app()
         self._late: list[Request] = []
         self._asked: list[str] = []
+        self._held: dict[str, None] = {}
 
     @override
     def request(
@@ -110,7 +114,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._ledger.close()
 
     def go_on(self) -> None:
-        """Let a request be carried out late, and cardholders answer their banks."""
+        """Let a request be carried out late, cardholders answer their banks, and banks let held amounts go."""
         chance = self._scheduler.random
         if self._late and chance.random() < LATE:
             self._carry_out(self._late.pop(chance.randrange(len(self._late))))
@@ -118,6 +122,9 @@ class FaultyProvider(stripe.HTTPClient):
             intent = self._asked.pop(chance.randrange(len(self._asked)))
             successful = chance.choice(("true", "false"))
             self._carry_out(Request("POST", f"/engine/authenticate/{intent}", f"successful={successful}"))
+        if self._held and chance.random() < LAPSE:
+            self._scheduler.note("hold lapsed")
+            self._carry_out(Request("POST", f"/engine/lapse/{chance.choice(list(self._held))}"))
 
     def tell(self, hear: Callable[[bytes, str | None], None]) -> bool:
         """Tell a webhook of any event that it was not told; False if there is none.
@@ -175,8 +182,15 @@ class FaultyProvider(stripe.HTTPClient):
         except StopIteration:
             start, content = said
         body = content["body"].decode()
-        if json.loads(body).get("status") == "requires_action":
-            self._asked.append(json.loads(body)["id"])
+        match json.loads(body):
+            case {"object": "payment_intent", "status": "requires_action", "id": intent}:
+                self._asked.append(intent)
+            case {"object": "payment_intent", "status": "requires_capture", "id": intent}:
+                self._held[intent] = None
+            case {"object": "payment_intent", "id": intent}:
+                self._held.pop(intent, None)
+            case _:
+                pass
         return start["status"], body
 
 

@@ -1,6 +1,7 @@
 """The contexts as they declare themselves, wired to what a test has in place of Azure's services."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, override
 
@@ -75,6 +76,29 @@ class Wiring(App):
     @override
     def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Woken:
         return Woken(self._committed(schema))
+
+
+@contextmanager
+def connected_app(settings: Settings, read_models: ReadModels) -> Iterator[App]:
+    """The app as function_app.py makes it; the connections of its engines end with the block."""
+    made: list[sa.Engine] = []
+
+    class Connected(App):
+        @override
+        def engine(self, schema: str) -> sa.Engine:
+            made.append(super().engine(schema))
+            return made[-1]
+
+        @override
+        def reader(self, schema: str) -> sa.Engine:
+            made.append(super().reader(schema))
+            return made[-1]
+
+    try:
+        yield Connected(settings, read_models)
+    finally:
+        for engine in made:
+            engine.dispose()
 
 
 def contexts(app: App) -> Contexts:

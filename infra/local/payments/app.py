@@ -4,7 +4,7 @@ import hmac
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -64,7 +64,8 @@ class Api:
                 *(Route(path, self._got(act), methods=["GET"]) for path, act in gets.items()),
                 Route("/engine/ledger", self._read_ledger, methods=["GET"]),
                 Route("/engine/faults", self._set_fault, methods=["POST", "DELETE"]),
-                Route("/engine/authenticate/{id}", self._authenticate, methods=["POST"]),
+                Route("/engine/authenticate/{id}", self._acted(_authenticate), methods=["POST"]),
+                Route("/engine/lapse/{id}", self._acted(lambda rules, id_, _: rules.lapse(id_)), methods=["POST"]),
             ]
         )
 
@@ -194,19 +195,26 @@ class Api:
         )
         return Response(status_code=204)
 
-    async def _authenticate(self, request: Request) -> Response:
-        def act() -> Json:
-            with self._ledger.transaction():
-                return self._rules.authenticate(
-                    request.path_params["id"], successful=request.query_params.get("successful", "true") == "true"
-                )
+    def _acted(self, act: Callable[[Rules, str, Mapping[str, str]], Json]) -> Endpoint:
+        """What others than the shop do: the cardholder, or the bank."""
 
-        try:
-            intent = await run_in_threadpool(act)
-        except Refused as refused:
-            return JSONResponse(refused.body, refused.status)
-        self._wake()
-        return JSONResponse(intent)
+        async def endpoint(request: Request) -> Response:
+            def carry_out() -> Json:
+                with self._ledger.transaction():
+                    return act(self._rules, request.path_params["id"], request.query_params)
+
+            try:
+                intent = await run_in_threadpool(carry_out)
+            except Refused as refused:
+                return JSONResponse(refused.body, refused.status)
+            self._wake()
+            return JSONResponse(intent)
+
+        return endpoint
+
+
+def _authenticate(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:
+    return rules.authenticate(id_, successful=query.get("successful", "true") == "true")
 
 
 def _nested(body: bytes) -> Json:

@@ -119,15 +119,18 @@ class Rules:
             raise _wrong_state(intent, "cancel")
         if intent["status"] == "requires_capture":
             self._ledger.move(intent, "voided", intent["amount_capturable"])
-        intent |= {
-            "status": "canceled",
-            "amount_capturable": 0,
-            "canceled_at": int(time.time()),
-            "cancellation_reason": form.get("cancellation_reason"),
-            "next_action": None,
-        }
-        self._keep(intent, "payment_intent.canceled")
-        return intent
+        return self._cancel(intent, form.get("cancellation_reason"))
+
+    def lapse(self, id_: str) -> Json:
+        """Act as the bank that holds an amount no longer, after some seven days; this is no part of Stripe's API.
+
+        Source: https://docs.stripe.com/payments/place-a-hold-on-a-payment-method
+        """
+        intent = self.intent(id_)
+        if intent["status"] != "requires_capture":
+            raise _wrong_state(intent, "lapse")
+        self._ledger.move(intent, "lapsed", intent["amount_capturable"])
+        return self._cancel(intent, "automatic")
 
     def intent(self, id_: str) -> Json:
         """Give an intent as it is."""
@@ -198,6 +201,17 @@ class Rules:
             intent |= {"status": "succeeded", "amount_received": intent["amount"]}
             self._ledger.move(intent, "captured", intent["amount"])
             self._keep(intent, "payment_intent.succeeded")
+        return intent
+
+    def _cancel(self, intent: Json, reason: str | None) -> Json:
+        intent |= {
+            "status": "canceled",
+            "amount_capturable": 0,
+            "canceled_at": int(time.time()),
+            "cancellation_reason": reason,
+            "next_action": None,
+        }
+        self._keep(intent, "payment_intent.canceled")
         return intent
 
     def _fail(self, intent: Json, why: Refusal) -> None:

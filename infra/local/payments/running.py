@@ -52,6 +52,10 @@ class Control:
         """Act as the cardholder in their bank's app."""
         self._ask("POST", f"/engine/authenticate/{intent}?successful={str(successful).lower()}")
 
+    def lapse(self, intent: str) -> None:
+        """Act as the bank that lets a held amount go."""
+        self._ask("POST", f"/engine/lapse/{intent}")
+
     def _ask(self, method: str, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, method=method)  # noqa: S310 -- our own process

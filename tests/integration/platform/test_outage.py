@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from infra.local.containers import TOPOLOGY, create
-from shared.frame.app import App
 from shared.frame.http.declared import declared
 from shared.frame.messaging.wire import to_body
 from shared.frame.platform.settings import Settings
@@ -22,6 +21,7 @@ from shared.ordering.views.order_details import ReadOrder, read_order
 from tests.support.cosmos import KEY, start, stop
 from tests.support.shop import Shop
 from tests.support.triggers import context, message, trigger
+from tests.support.wiring import connected_app
 
 
 async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same_delivery(
@@ -32,8 +32,6 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
     read_models = ReadModels(
         Settings(sql=shop.url, cosmos=f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};", service_bus="=")
     )
-    settings = Settings(sql=shop.url, cosmos="", service_bus="")
-    project_order = trigger(declared(ordering(App(settings, read_models))).blueprint, "project_order")
     customer = shop.customer()
     order = shop.order(shop.product(), customer_id=customer)
     with shop.ordering_engine.connect() as connection:
@@ -41,17 +39,19 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
     event = message(to_body(recorded.envelope, "ordering"))
 
     caplog.set_level(logging.WARNING, "stamina")
-    delivery = asyncio.create_task(project_order(event, context()))
-    while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
-        await asyncio.sleep(0.01)
-    assert not delivery.done()
-    process, connection_string = start(tmp_path, port)
-    try:
-        create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
-        await delivery
-        orders = read_models.container("orders")
-        details, _ = await read_order(Served(orders, 1), ReadOrder(order_id=order, customer_id=customer), wait=NO_WAIT)
-        assert len(details.items) == 1
-    finally:
-        stop(process)
-        await read_models.close()
+    with connected_app(Settings(sql=shop.url, cosmos="", service_bus=""), read_models) as app:
+        project_order = trigger(declared(ordering(app)).blueprint, "project_order")
+        delivery = asyncio.create_task(project_order(event, context()))
+        while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
+            await asyncio.sleep(0.01)
+        assert not delivery.done()
+        process, connection_string = start(tmp_path, port)
+        try:
+            create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
+            await delivery
+            query = ReadOrder(order_id=order, customer_id=customer)
+            details, _ = await read_order(Served(read_models.container("orders"), 1), query, wait=NO_WAIT)
+            assert len(details.items) == 1
+        finally:
+            stop(process)
+            await read_models.close()

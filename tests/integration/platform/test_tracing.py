@@ -26,6 +26,7 @@ from tests.support.servicebus import running_servicebus
 from tests.support.shop import SHIPPING, Shop
 from tests.support.telemetry import Observed, observing, parent_of, traceparent_of, written
 from tests.support.triggers import context, message, trigger
+from tests.support.wiring import connected_app
 
 CREATION = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SUBMISSION = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -43,6 +44,12 @@ async def models(read_models: str) -> AsyncIterator[ReadModels]:
     models = ReadModels(Settings(sql="", cosmos=read_models, service_bus=""))
     yield models
     await models.close()
+
+
+@pytest.fixture
+def app(shop: Shop, models: ReadModels, service_bus: str) -> Iterator[App]:
+    with connected_app(Settings(sql=shop.url, cosmos="", service_bus=service_bus), models) as app:
+        yield app
 
 
 @pytest.fixture
@@ -90,10 +97,9 @@ def sweep(shop: Shop, service_bus: str) -> None:
 
 
 async def test_one_trace_from_the_request_through_outbox_and_service_bus_to_the_projection(
-    shop: Shop, models: ReadModels, service_bus: str, observed: Observed
+    shop: Shop, app: App, models: ReadModels, service_bus: str, observed: Observed
 ) -> None:
-    settings = Settings(sql=shop.url, cosmos="", service_bus=service_bus)
-    project_order = trigger(declared(ordering(App(settings, models))).blueprint, "project_order")
+    project_order = trigger(declared(ordering(app)).blueprint, "project_order")
     customer_id, order_id = place_order(shop)
     sweep(shop, service_bus)
 

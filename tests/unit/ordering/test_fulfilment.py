@@ -132,6 +132,21 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Confirm()],
         "the shop: what was held has lapsed",
     ),
+    "held, lapsed, and completed all the same": (
+        [PAID, COMPLETE, HELD, CONFIRMED, LAPSED, AllShipped(), COMPLETED],
+        [Authorise(1), Confirm()],
+        "nothing",
+    ),
+    "lapsed while it is captured": (
+        [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), COMPLETED, LAPSED],
+        [Authorise(1), Confirm(), Capture()],
+        "nothing",
+    ),
+    "lapsed, and then cancelled": (
+        [PAID, COMPLETE, HELD, CONFIRMED, LAPSED, CANCELLED],
+        [Authorise(1), Confirm()],
+        "nothing",
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import stripe
@@ -137,6 +138,19 @@ def test_the_cardholder_settles_what_asks_for_them(engine: Engine, successful: b
     status = client.v1.payment_intents.retrieve(intent.id).status
     assert status == ("requires_capture" if successful else "requires_payment_method")
     assert kinds(engine) == ([("authorised", 4980)] if successful else [])
+
+
+def test_a_bank_lets_a_held_amount_go_once_and_nothing_can_be_captured_then(engine: Engine) -> None:
+    client = client_of(engine)
+    intent = authorise(client)
+    engine.lapse(intent)
+    lapsed = client.v1.payment_intents.retrieve(intent)
+    assert (lapsed.status, lapsed.cancellation_reason, lapsed.amount_capturable) == ("canceled", "automatic", 0)
+    with pytest.raises(stripe.InvalidRequestError, match="status is canceled"):
+        client.v1.payment_intents.capture(intent)
+    with pytest.raises(HTTPError, match="400"):
+        engine.lapse(intent)
+    assert kinds(engine) == [("authorised", 4980), ("lapsed", 4980)]
 
 
 def test_a_webhook_is_told_in_order_and_with_a_signature_that_stripes_library_verifies(tmp_path: Path) -> None:
