@@ -22,6 +22,7 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.payments.domain.payment import Payment
+from shared.payments.domain.provider import Gone, Outcome
 from shared.payments.stripe_provider import StripeProvider, _unavailable
 from tests.simulation.run import simulate
 
@@ -119,6 +120,16 @@ def _without_void() -> AbstractContextManager[Any]:
     return mock.patch.object(Payment, "request_void")
 
 
+def _without_lapses() -> AbstractContextManager[Any]:
+    """Go on as if the bank still held what it has let go."""
+    real = Payment.settle
+
+    def deaf(self: Payment, outcome: Outcome | None) -> None:
+        real(self, None if isinstance(outcome, Gone) and not self.void_requested else outcome)
+
+    return mock.patch.object(Payment, "settle", deaf)
+
+
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
@@ -144,6 +155,7 @@ def _without_look_at_refunds() -> AbstractContextManager[Any]:
         _without_rewriting_the_log,
         _without_waiting,
         _without_void,
+        _without_lapses,
         _without_look_at_refunds,
     ],
 )
