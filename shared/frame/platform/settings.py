@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Self
 
+UNRESOLVED = "@Microsoft."
+"""How a reference begins. App Service gives the app its text where there is no such secret, or no right to read it:
+https://learn.microsoft.com/azure/app-service/app-service-key-vault-references"""
+
 
 class MissingSettings(Exception):
     """Settings that the system cannot run without; the message names all of them."""
@@ -68,11 +72,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read the settings.
+        """Read the settings. A reference that Azure has not resolved is no value: anybody can know it.
 
         Raises:
             MissingSettings: one or more are not set; all of them are named.
         """
+        environment = {name: value for name, value in environment.items() if not value.startswith(UNRESOLVED)}
         sql = environment.get("SqlConnection")
         cosmos = environment.get("CosmosConnection") or environment.get("CosmosConnection__accountEndpoint")
         service_bus = environment.get("ServiceBusConnection") or environment.get(

@@ -70,6 +70,23 @@ def test_only_what_is_missing_is_named(name: str) -> None:
     assert not any(re.search(rf"\b{other}\b", str(caught.value)) for other in others)
 
 
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/name)",
+        "@Microsoft.KeyVault(VaultName=kv;SecretName=name)",
+        "@Microsoft.AppConfiguration(Endpoint=https://ac.azconfig.io; Key=name)",
+    ],
+)
+def test_a_reference_that_azure_has_not_resolved_is_no_value(reference: str) -> None:
+    given = {"CosmosDatabase": reference, "STRIPE_SECRET_KEY": reference, "STRIPE_API": "http://kept"}
+    settings = Settings.from_environment(CONNECTIONS | given)
+    assert settings.every == CONNECTIONS | {"STRIPE_API": "http://kept"}
+    assert settings.cosmos_database == "orders-db"
+    with pytest.raises(MissingSettings, match=r"missing: SqlConnection\."):
+        Settings.from_environment(CONNECTIONS | {"SqlConnection": reference})
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "two"])
 def test_a_number_of_a_context_that_is_not_positive_is_refused_by_its_name(text: str) -> None:
     settings = Settings("", "", "", every={"StockDeadlineDays": text})
