@@ -137,7 +137,8 @@ class Bench:
 
     def _memory(self) -> float:
         host = psutil.Process(self._stack.pids["host"])
-        return sum(each.memory_info().rss for each in (host, *host.children(recursive=True))) / 2**20
+        resident: int = sum(each.memory_info().rss for each in (host, *host.children(recursive=True)))
+        return resident / 2**20
 
 
 def _p(seconds: Sequence[float], part: float) -> str:
