@@ -1,5 +1,6 @@
 """Every query of alerts, workbook and docs is one that the workspace answers, about what the code sends."""
 
+import ast
 import hashlib
 import json
 import re
@@ -67,7 +68,7 @@ def queries() -> dict[str, str]:
 
 
 QUERIES = queries()
-SOURCES = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py"))
+SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "shared").rglob("*.py")]
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def sent() -> dict[str, set[str]]:
         payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))
         payments.count_failed("Capture")
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
-        names = re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', SOURCES)
+        names = re.findall(r'"(tandem(?:\.\w+){1,2})", (?:unit=)?"', "".join(SOURCES))
         return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}
 
 
@@ -169,12 +170,35 @@ def test_a_query_asks_for_metrics_attributes_and_functions_that_there_are(where:
             assert any(function.startswith(prefix) for function in FUNCTIONS)
 
 
-@pytest.mark.parametrize(
-    "words", sorted({w for query in QUERIES.values() for w in re.findall(r'Message (?:has|startswith) "(.*?)"', query)})
-)
-def test_what_a_query_looks_for_in_the_log_is_logged(words: str) -> None:
-    logged = re.findall(r'(?:logger\.\w+\(|tell\(logger, error,)\s*f?"([^"]*)"', SOURCES)
-    assert any(words in text for text in logged), words
+def logged() -> list[tuple[str, set[str]]]:
+    """Each text that the code logs, and the tables that it comes to: with a traceback it is an exception's message."""
+    found = []
+    for call in (each for source in SOURCES for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Call)):
+        texts = [
+            each.value for each in ast.walk(call) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        ]
+        match ast.unparse(call.func):
+            case "tell":
+                found.append(("".join(texts), {"AppTraces", "AppExceptions"}))
+            case "logger.exception":
+                found.append((texts[0], {"AppExceptions"}))
+            case name if name.startswith("logger."):
+                passed = any(keyword.arg == "exc_info" for keyword in call.keywords)
+                found.append((texts[0], {"AppTraces", "AppExceptions"} if passed else {"AppTraces"}))
+    return found
+
+
+LOGGED = logged()
+
+
+@pytest.mark.parametrize("where", [where for where, query in QUERIES.items() if "Message" in query])
+def test_what_a_query_looks_for_in_the_log_is_logged_and_comes_to_the_tables_that_it_looks_in(where: str) -> None:
+    query = QUERIES[where]
+    for words in re.findall(r'Message (?:has|startswith) "(.*?)"', query):
+        tables = [tables for text, tables in LOGGED if words in text]
+        assert tables, words
+        missing = set[str]().union(*tables) - set(re.findall(r"\bApp\w+", query))
+        assert not missing, f"{words} comes to {missing} too"
 
 
 def test_the_alerts_ask_for_what_matters_and_the_manual_tells_of_every_metric() -> None:

@@ -79,4 +79,4 @@ class Deadlines:
         try:
             self._writes.run(self._fulfilling.pass_deadline, PassDeadline(order_id=order_id), metadata)
         except Exception:  # one order's failure must not stop the others
-            logger.exception("the deadline of order %s was not acted on, and is at the next tick", order_id)
+            logger.exception("the deadline of order %s was not acted on, and is tried again at the next tick", order_id)

@@ -1,6 +1,7 @@
 """The fulfilment of an order, from its submission to its end: news in any order, and deadlines that act once."""
 
 import random
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -56,11 +57,14 @@ from shared.payments.events import (
     PaymentVoidedV1,
     PaymentVoidRequestedV1,
 )
+from tests.support.pages import sections
 from tests.support.shop import Shop, rows
+from tests.support.stack import ROOT
 from tests.support.telemetry import observing
 
 FULFILLING = Fulfilling({Deadline.STOCK: timedelta(days=14), Deadline.PAYMENT: timedelta(hours=24)})
 CARD = "pm_card_visa"
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 class News:
@@ -458,7 +462,12 @@ def test_a_deadline_that_cannot_be_acted_on_holds_no_other_up(shop: Shop, caplog
         connection.execute(damage.values(facts='{"shape": 9}', due_at=due - timedelta(hours=1)))
     other.timer(due)
     assert (broken.order.status, other.order.status) == (OrderStatus.SUBMITTED, OrderStatus.CANCELLED)
-    assert str(broken.order_id) in caplog.text
+    [told] = [record for record in caplog.records if str(broken.order_id) in record.getMessage()]
+    [section] = [
+        each for each in sections(OPERATIONS.read_text(encoding="utf-8")) if each.heading == "overdue-deadlines"
+    ]
+    looked_for = re.findall(r'Message has "(.*?)"', section.text)
+    assert any(words in told.getMessage() for words in looked_for), "the runbook's query finds it"
     with pytest.raises(UnreadableShape, match="shape 9"):
         _ = broken.process
 
