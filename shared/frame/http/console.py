@@ -3,12 +3,14 @@
 The page's files hold no secret, so they are open to everybody. The API checks the reader's rights at each call.
 """
 
+from functools import cache
 from pathlib import Path
 
 import azure.functions as func
 
 from shared.frame.http.answers import finished
-from shared.frame.http.static_files import EVERY_TIME, PAGE_HEADERS, asset, file, served
+from shared.frame.http.static_files import EVERY_TIME, PAGE_HEADERS, Resource, asset, resource, served
+from shared.frame.platform.settings import platform_signs_in
 
 FILES = Path(__file__).parent / "console"
 
@@ -38,13 +40,22 @@ HEADERS = EVERY_TIME | PAGE_HEADERS | {"Cross-Origin-Opener-Policy": "same-origi
 """The files of a release belong together, so the browser asks for each file every time, and gets a 304 if it has it."""
 
 
+@cache
+def page(*, signed_in_by: str) -> Resource:
+    """Read the page, and write into it who signs browsers in: `platform`, or `token` where only a token does."""
+    told = f'name="sign-in" content="{signed_in_by}"'
+    html = (FILES / "index.html").read_text(encoding="utf-8").replace('name="sign-in" content=""', told)
+    return resource("text/html", html.encode())
+
+
 def console() -> func.Blueprint:
     """Wire up the page and its files."""
     blueprint = func.Blueprint()
 
     @blueprint.route(PAGES[0], methods=["GET", "HEAD"])
     def get_console(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        return finished(served(req, file(FILES / "index.html", "text/html"), HEADERS), req, context)
+        html = page(signed_in_by="platform" if platform_signs_in() else "token")
+        return finished(served(req, html, HEADERS), req, context)
 
     @blueprint.route(PAGES[1], methods=["GET", "HEAD"])
     def get_console_asset(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

@@ -16,13 +16,18 @@ class MissingSettings(Exception):
     """Settings that the system cannot run without; the message names all of them."""
 
 
-def is_unguarded(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this is an app in Azure without App Service authentication.
+def platform_signs_in(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether App Service authentication is on.
 
     The platform says so in WEBSITE_AUTH_ENABLED; the Functions host goes by the same variable
     (https://github.com/Azure/azure-functions-host/issues/10687).
     """
-    return "WEBSITE_SITE_NAME" in environment and environment.get("WEBSITE_AUTH_ENABLED", "").lower() != "true"
+    return environment.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+
+
+def is_unguarded(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is an app in Azure without App Service authentication."""
+    return "WEBSITE_SITE_NAME" in environment and not platform_signs_in(environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
+from infra.local.console import address
+from shared.frame.http.console import page as page_of
 from tests.e2e.console.conftest import Console
 from tests.support.stack import ROOT, Stack
 
@@ -37,3 +39,33 @@ def test_nobody_sees_anything_without_the_role_and_is_told_which_one(own: Stack,
     page.get_by_label("Token").fill(own.token("Ops"))
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def test_no_link_replaces_the_token_of_whoever_is_signed_in(own: Stack, console: Console) -> None:
+    page = console.open()
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    mine = page.evaluate("sessionStorage.getItem('tandem.console.token')")
+    console.go("/why?of=x&token=y")
+    expect(page.get_by_text("Nothing is called x")).to_be_visible()
+    page.goto(address(own.base_url, "y", "/audit"))
+    expect(page.get_by_role("heading", name="Audit")).to_be_visible()
+    assert page.url == f"{own.base_url}/api/ops/console#/audit"
+    assert page.evaluate("sessionStorage.getItem('tandem.console.token')") == mine
+
+
+def test_where_the_platform_signs_in_the_page_leads_there_and_back_and_no_link_brings_a_token(
+    own: Stack, console: Console
+) -> None:
+    def serve(route: Route) -> None:
+        route.fulfill(body=page_of(signed_in_by="platform").body, content_type="text/html")
+
+    page = console.page
+    page.route("**/api/ops/console", serve)
+    page.route("**/.auth/**", lambda route: route.fulfill(status=404))  # as without a token store
+    page.goto(address(own.base_url, own.token("Ops"), "/audit?action=heal"))
+    link = page.get_by_role("link", name="Sign in with Microsoft")
+    expect(link).to_be_visible()
+    back = "%2Fapi%2Fops%2Fconsole%23%2Faudit%3Faction%3Dheal"
+    assert link.get_attribute("href") == f"/.auth/login/aad?post_login_redirect_uri={back}"
+    assert page.evaluate("sessionStorage.getItem('tandem.console.token')") is None
+    assert [each.url for each in console.requests if "/.auth/" in each.url] == []

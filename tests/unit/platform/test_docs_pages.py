@@ -16,6 +16,7 @@ PAGES = [
     ("get_openapi", None),
     ("get_asyncapi", None),
     ("get_docs", None),
+    ("get_console", None),
     *(("get_docs_asset", asset) for asset in ASSETS),
 ]
 
@@ -51,3 +52,11 @@ def test_a_page_has_a_tag_for_each_of_its_encodings_and_is_not_sent_to_whoever_n
             assert answer.headers["Cache-Control"] == plain.headers["Cache-Control"]
         assert ask(name, asset, Accept_Encoding=encoding, If_None_Match=other).status_code == 200
         assert ask(name, asset, Accept_Encoding=encoding, If_None_Match="*").status_code == 304
+
+
+@pytest.mark.parametrize(("switched", "signed_in_by"), [("True", "platform"), ("False", "token"), ("", "token")])
+def test_the_console_says_whether_the_platform_signs_browsers_in(
+    switched: str, signed_in_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBSITE_AUTH_ENABLED", switched)
+    assert f'<meta name="sign-in" content="{signed_in_by}">' in ask("get_console", None).get_body().decode()

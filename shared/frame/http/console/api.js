@@ -5,6 +5,9 @@ const KEY = "tandem.console.token";
 /** The path where the API begins, whatever the host's route prefix is. */
 export const BASE = location.pathname.replace(/\/ops\/console\/?$/, "");
 
+/** Whether the platform signs browsers in; the app writes that into the page. */
+export const PLATFORM = document.querySelector("meta[name=sign-in]").content === "platform";
+
 /** An answer that is an error, or none at all; `hint` says what to do about it. */
 export class Problem extends Error {
   constructor(status, body, retryAfter) {

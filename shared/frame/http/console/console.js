@@ -1,6 +1,6 @@
 // The page itself: signing in, the tabs, light and dark.
 
-import { BASE, counted, forgetToken, get, hasToken, keepToken, tokenClaims } from "./api.js";
+import { BASE, PLATFORM, counted, forgetToken, get, hasToken, keepToken, tokenClaims } from "./api.js";
 import { Audit } from "./audit.js";
 import { DeadLetters } from "./dead-letters.js";
 import { Overview } from "./overview.js";
@@ -19,11 +19,16 @@ const VIEWS = {
 };
 const THEMES = ["auto", "light", "dark"];
 
-/** Take a token out of the fragment, which no server ever gets to see, and leave nothing of it in the address. */
+const bringsToken = () => location.hash.startsWith("#token=");
+
+/**
+ * Take a token out of the fragment, which no server ever gets to see, and leave nothing of it in the address.
+ * Whoever is signed in stays so: no link that somebody sent replaces the reader's token or session.
+ */
 function takeToken() {
+  if (!bringsToken()) return;
   const given = new URLSearchParams(location.hash.slice(1));
-  if (!given.has("token")) return;
-  keepToken(given.get("token"));
+  if (!PLATFORM && !hasToken()) keepToken(given.get("token"));
   history.replaceState(null, "", given.get("view") ? `#${given.get("view")}` : "#/overview");
 }
 
@@ -51,7 +56,7 @@ function App() {
     }
   };
   useEffect(() => {
-    const moved = () => { if (location.hash.includes("token=")) { takeToken(); ask(); } setAt(place()); };
+    const moved = () => (bringsToken() ? location.reload() : setAt(place()));
     addEventListener("hashchange", moved);
     ask();
     return () => removeEventListener("hashchange", moved);
@@ -86,16 +91,12 @@ function content(at, known, who, ask) {
 
 /** In Azure the platform signs a browser in; on a laptop, and for whoever prefers it, a token is pasted. */
 function SignIn({ problem, ask }) {
-  const [platform, setPlatform] = useState(false);
   const field = useRef(null);
-  useEffect(() => {
-    fetch("/.auth/me", { cache: "no-store" }).then((answer) => setPlatform(answer.status !== 404), () => {});
-  }, []);
   const back = encodeURIComponent(location.pathname + location.hash);
   return html`<section class="card signin"><h1>Sign in</h1>
     ${problem && problem.status !== 401 ? html`<${Failure} problem=${problem} />` : null}
     ${hasToken() ? html`<p role="alert">The token is not valid, or no more. It may have expired.</p>` : null}
-    ${platform ? html`<p><a class="button primary" href=${`/.auth/login/aad?post_login_redirect_uri=${back}`}>Sign in with Microsoft</a></p>` : null}
+    ${PLATFORM ? html`<p><a class="button primary" href=${`/.auth/login/aad?post_login_redirect_uri=${back}`}>Sign in with Microsoft</a></p>` : null}
     <p>On a laptop, <code>python3 dev.py console</code> opens this page signed in. Or paste a token with the app role <code>Ops</code>:</p>
     <form class="row" onSubmit=${(event) => { event.preventDefault(); keepToken(field.current.value); ask(); }}>
       <label>Token <input ref=${field} type="password" autocomplete="off" required /></label><button type="submit" class="primary">Sign in</button></form>
