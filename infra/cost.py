@@ -9,6 +9,7 @@ import argparse
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -31,12 +32,15 @@ BUSY = "max(n * seconds, spread * MONTH * (1 - exp(-n * max(seconds, least_secon
 
 NAMES = {
     "http": "(commands + queries) * orders / 1000 + browsing * orders",
-    "events": "(messages + related_messages) * orders / 1000",
-    "executions": "http + events + relays + watches",
-    "busy_seconds": "busy(http) + busy(events) + busy(relays) + busy(watches)",
+    "order_events": "messages * orders / 1000",
+    "product_events": "related_messages * orders / 1000",
+    "executions": "http + order_consumers * order_events + product_consumers * product_events + relays + watches",
+    "busy_seconds": "busy(http) + order_consumers * busy(order_events) + product_consumers * busy(product_events)"
+    " + busy(relays) + busy(watches)",
     "gigabyte_seconds": "busy_seconds * memory",
     "units": "(cosmos_units + related_units) * orders / 1000 + browsing * orders",
-    "deliveries": "(messages * (1 + 2 * listeners) + related_messages * (1 + 2 * product_listeners)) * orders / 1000",
+    "deliveries": "order_events * (1 + 2 * order_consumers) + product_events * (1 + 2 * product_consumers)"
+    " + 2 * order_rules * orders",
     "sql_gb": "12 * orders / 1000 * (2 * (payload_characters + related_characters)"
     " + row_bytes * (messages + related_messages)) / 1e9",
     "cosmos_gb": "12 * orders / 1000 * (document_bytes + related_bytes) / 1e9",
@@ -78,7 +82,7 @@ def counts(environment: str) -> dict[str, float]:
     sku, size = database["sku"]["name"], database["properties"]
     queries = [each["properties"]["evaluationFrequency"] for each in kinds["Insights/scheduledQueryRules"]]
     topics = [each["name"].rpartition("/")[2] for each in kinds["ServiceBus/namespaces/topics"]]
-    listening = [each["name"].split("/")[1] for each in kinds["ServiceBus/namespaces/topics/subscriptions"]]
+    consuming, rules = _subscribed(kinds)
     series = [
         len(topics) if dimension["values"] == ["*"] else len(dimension["values"])
         for alert in kinds["Insights/metricAlerts"]
@@ -97,14 +101,23 @@ def counts(environment: str) -> dict[str, float]:
         "free_vcore_hours": FREE_VCORE_SECONDS / 3_600 if size["useFreeLimit"] else 0,
         "autoscale": read_models["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0),
         "premium": float(bus["sku"]["name"] == "Premium"),
-        "listeners": listening.count("order-events"),
-        "product_listeners": listening.count("product-events"),
+        "order_consumers": consuming["order-events"],
+        "product_consumers": consuming["product-events"],
+        "order_rules": rules["order-events"],
         "endpoints": len(kinds.get("Network/privateEndpoints", ())),
         "dns_zones": len(kinds.get("Network/privateDnsZones", ())),
         "log_alerts_5": queries.count("PT5M"),
         "log_alerts_15": queries.count("PT15M"),
         "metric_series": sum(series),
     }
+
+
+def _subscribed(kinds: Mapping[str, list[dict[str, Any]]]) -> tuple[Counter[str], Counter[str]]:
+    """Count for each topic the app's own subscriptions, each a function's, and the rules of others' subscriptions."""
+    parts = [each["name"].split("/") for each in kinds.get("ServiceBus/namespaces/topics/subscriptions/rules", ())]
+    others = {(topic, subscription) for _, topic, subscription, _ in parts}
+    every = [tuple(each["name"].split("/")[1:]) for each in kinds["ServiceBus/namespaces/topics/subscriptions"]]
+    return Counter(each[0] for each in every if each not in others), Counter(topic for _, topic, *_ in parts)
 
 
 FREE_VCORE_SECONDS = 100_000

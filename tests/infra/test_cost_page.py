@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
 from infra.cost import LINES, MONTH, PAGE, bill, bills, counts, estimate, inputs
 from tests.infra.tools import ROOT
+from tests.support.app import app_globals
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
@@ -40,7 +42,7 @@ def test_the_lines_are_right_for_round_numbers() -> None:
     assert lines["Cosmos DB, requests"] == pytest.approx(400 / 100 * 730 * common["cosmos_autoscale"]), "the floor"
     lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "related_units": 0, "browsing": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(1_000 * common["cosmos_serverless"])
-    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "listeners": 3})
+    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "order_consumers": 3})
     assert lines["Service Bus"] == pytest.approx(common["bus_base"] + (28 - 13) * common["bus_operations"])
     lines = bill({**values("1k, dev, paid"), "sql_hours": 100})
     assert lines["Azure SQL, compute"] == pytest.approx(100 * 0.5 * common["sql_serverless"])
@@ -50,7 +52,15 @@ def test_the_lines_are_right_for_round_numbers() -> None:
 def billed(instances: float, executions: float) -> float:
     """Gigabyte seconds on demand of requests of a hundredth of a second, with a free grant of none."""
     given = {**values("1k, dev"), "seconds": 0.01, "spread": instances, "free_gb_s": 0, "free_executions": 1e99}
-    alone = {"http": executions, "events": 0, "relays": 0, "watches": 0, "memory": 1, "flex_gb_s": 1}
+    alone = {
+        "http": executions,
+        "order_events": 0,
+        "product_events": 0,
+        "relays": 0,
+        "watches": 0,
+        "memory": 1,
+        "flex_gb_s": 1,
+    }
     return bill({**given, **alone})["Functions, on demand"]
 
 
@@ -59,6 +69,43 @@ def test_a_lonely_request_is_billed_as_a_second_and_a_crowd_as_the_time_that_it_
     assert billed(1, 100 * MONTH) == pytest.approx(MONTH)
     assert billed(2, 2 * MONTH) == pytest.approx(2 * MONTH * 0.632, rel=0.001)
     assert billed(1, 500 * MONTH) == pytest.approx(5 * MONTH), "five instances, then"
+
+
+def of_events(**given: float) -> tuple[float, float]:
+    """Executions and busy seconds of a month of nothing but events, as many as there are seconds of each kind."""
+    alone = {"http": 0, "order_events": MONTH, "product_events": MONTH, "relays": 0, "watches": 0, "memory": 1}
+    prices = {
+        "flex_gb_s": 1,
+        "flex_executions": 0,
+        "free_gb_s": 0,
+        "log_gb_price": 1,
+        "free_log_gb": 0,
+        "log_bytes": 1e9,
+    }
+    lines = bill({**values("1k, dev"), "order_consumers": 0, "product_consumers": 0, **alone, **prices, **given})
+    return lines["Logs"], lines["Functions, on demand"]
+
+
+@pytest.mark.parametrize("consumers", ["order_consumers", "product_consumers"])
+def test_each_consumer_is_executed_for_every_event_and_busy_by_itself(consumers: str) -> None:
+    executions, busy = of_events(**{consumers: 1})
+    assert (executions, busy) == pytest.approx((MONTH, MONTH * 0.632), rel=0.001)
+    assert of_events(**{consumers: 2}) == pytest.approx((2 * executions, 2 * busy))
+
+
+def test_of_others_each_rule_lets_one_event_of_an_order_through() -> None:
+    given = {**values("1k, dev"), "orders": 20e6, "messages": 0, "related_messages": 0}
+    fewer, more = (bill({**given, "order_rules": rules})["Service Bus"] for rules in (1, 2))
+    assert more - fewer == pytest.approx(2 * 20 * given["bus_operations"])
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_consumers_are_the_functions_that_a_topic_triggers(environment: str) -> None:
+    triggers = [each.get_trigger().get_dict_repr() for each in app_globals()["app"].get_functions()]
+    topics = Counter(each.get("topicName") for each in triggers)
+    counted = counts(environment)
+    assert counted["order_consumers"] == topics["order-events"] > 0
+    assert counted["product_consumers"] == topics["product-events"] > 0
 
 
 def test_dev_costs_less_than_fifteen_dollars_a_month() -> None:
