@@ -4,9 +4,10 @@ https://docs.stripe.com/api/payment_intents
 
 A payment is a PaymentIntent with manual capture. The intent is created first, which holds no money, and confirmed after
 its id was recorded: so the intent always tells the payment's state. Idempotency keys are made of the payment and the
-step. Stripe keeps a key with its answer, even if that is a 500: then the step is tried again with its next key.
+step. Stripe keeps a key with its answer, even if that is a 500: once it repeats that 500, the next key is used.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, override
@@ -32,9 +33,14 @@ if TYPE_CHECKING:
 API = "https://api.stripe.com"
 TIMEOUT = 8.0
 """Seconds that Stripe has to answer; a delivery of Service Bus is locked for sixty."""
-KEYS = 20
-"""Keys of one step that 500s may use up within a day; then the step waits until Stripe forgets the first key."""
+KEYS = 200
+"""Keys of one step, in their order. Each new 500 uses up one, and the step is then tried again after a pause: some 120
+times a day (perform_due.py). After a day Stripe forgets the first key, and so the keys never run out for good."""
+WALK = 20.0
+"""Seconds after which one call tries no further key."""
 SERVER_ERROR = 500
+REPLAYED = "Idempotent-Replayed"
+"""The header of an answer that Stripe has kept: https://docs.stripe.com/api/idempotent_requests"""
 
 AS_TWO_DIGITS = frozenset({"ISK", "UGX"})
 """Stripe takes these as if they had cents: https://docs.stripe.com/currencies#special-cases"""
@@ -190,7 +196,11 @@ class StripeProvider(PaymentProvider):
         return intent if isinstance(_found(intent), kinds) else None
 
     def _once(self, step: str, ask: Callable[[Any], Any], done: Callable[[], Any] = lambda: None) -> Any:
-        """Send a request with the step's key; if a 500 has used it up, and the step was not done, use the next key."""
+        """Send a request with the step's first key that is not used up by a 500, unless the step was done meanwhile.
+
+        A new 500 ends the call, so that the pause before the next one gives the provider time to recover.
+        """
+        until = time.monotonic() + WALK
         for number in range(1, KEYS + 1):
             try:
                 with _unavailable():
@@ -204,7 +214,9 @@ class StripeProvider(PaymentProvider):
                 if found is None:
                     raise
                 return found
-        raise ProviderUnavailable(f"the provider failed {KEYS} times")
+            if time.monotonic() > until:
+                break
+        raise ProviderUnavailable(f"the provider has failed {number} times")
 
     @property
     def _intents(self) -> Any:
@@ -259,7 +271,7 @@ def _unavailable() -> Iterator[None]:
             raise _Refused(Declined(DeclineReason.NOT_ACCEPTED)) from None
         raise ProviderUnavailable(f"the provider refused the request: {error.code}") from None
     except stripe.APIError as error:
-        if error.http_status == SERVER_ERROR:
+        if error.http_status == SERVER_ERROR and (error.headers or {}).get(REPLAYED) == "true":
             raise _UsedUp("the provider failed") from None
         raise ProviderUnavailable(f"the provider answered {error.http_status}") from None
     except stripe.StripeError as error:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import stripe
+from requests.structures import CaseInsensitiveDict
 
 from infra.local.payments import KEY, SECRET
 from infra.local.payments.app import REMEMBERED, Api
@@ -97,12 +98,12 @@ class FaultyProvider(stripe.HTTPClient):
                 raise _lost("there was no answer in time")
             case str(kind):
                 self._ledger.expect(ENGINES[kind], "", times=1, seconds=0)
-        status, body = self._carry_out(request)
+        status, answered, body = self._carry_out(request)
         self._ledger.heal()
         scheduler.pause()
         match scheduler.fault("crash after provider", "provider's answer lost", as_often=MOODY):
             case None:
-                return body, status, {}
+                return body, status, answered
             case "crash after provider":
                 raise Crash
             case _:
@@ -158,7 +159,7 @@ class FaultyProvider(stripe.HTTPClient):
         """Give the refunds of an intent as the shop called them, and their amounts."""
         return [(UUID(each["metadata"]["refund"]), each["amount"]) for each in self._rules.refunds(intent)]
 
-    def _carry_out(self, request: Request) -> tuple[int, str]:
+    def _carry_out(self, request: Request) -> tuple[int, Mapping[str, str], str]:
         """Let the engine answer: no part of it waits for anything."""
         said: list[Any] = []
 
@@ -191,7 +192,8 @@ class FaultyProvider(stripe.HTTPClient):
                 self._held.pop(intent, None)
             case _:
                 pass
-        return start["status"], body
+        answered = CaseInsensitiveDict({name.decode(): value.decode() for name, value in start["headers"]})
+        return start["status"], answered, body
 
 
 def _lost(why: str) -> Exception:

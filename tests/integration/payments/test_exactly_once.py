@@ -173,9 +173,11 @@ def test_a_500_that_came_when_the_step_was_done_is_looked_behind_before_another_
     def failing_late(self: StripeProvider, step: str, ask: Callable[[Any], Any], *done: Callable[[], Any]) -> Any:
         def ask_and_fail(options: Any) -> Any:
             answer = ask(options)
-            keys.setdefault(step, []).append(options["idempotency_key"])
-            if len(keys[step]) == 1:
-                raise stripe.APIError("it fails behind its work", http_status=500)
+            used = keys.setdefault(step, [])
+            used.append(options["idempotency_key"])
+            if used[-1] == f"{step}:1":
+                replayed = {"Idempotent-Replayed": "true"} if len(used) > 1 else {}
+                raise stripe.APIError("it fails behind its work", http_status=500, headers=replayed)
             return answer
 
         return once(self, step, ask_and_fail, *done)
@@ -183,10 +185,28 @@ def test_a_500_that_came_when_the_step_was_done_is_looked_behind_before_another_
     monkeypatch.setattr(StripeProvider, "_once", failing_late)
     payment = whole_life(asked(), provider)
     assert moved(engine, payment) == LIFE
-    order_id = payment.order_id
-    assert keys.pop(f"{order_id}:open") == [f"{order_id}:open:1", f"{order_id}:open:2"], "which moves no money"
+    opening = f"{payment.order_id}:open"
+    assert keys.pop(opening) == [f"{opening}:1", f"{opening}:1", f"{opening}:2"], "which moves no money"
     assert keys == {step: [f"{step}:1"] for step in keys}
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize("path", ["/payment_intents", "/confirm", "/capture", "/refunds"])
+def test_a_step_that_met_many_500s_is_done_once_when_the_provider_has_recovered(
+    engine: Engine, provider: StripeProvider, path: str
+) -> None:
+    engine.expect("fail", path, times=50)
+    books, deliveries = asked(), 0
+
+    def recovered() -> None:
+        nonlocal deliveries
+        deliveries += 1
+        if deliveries == 30:
+            assert engine.faults() > 0, "a delivery uses up one key"
+            engine.heal()
+
+    payment = whole_life(books, provider, recovered)
+    assert moved(engine, payment) == LIFE
 
 
 @pytest.mark.parametrize("kind", ["lose-answer", "fail"])
