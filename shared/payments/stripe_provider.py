@@ -39,6 +39,7 @@ times a day (perform_due.py). After a day Stripe forgets the first key, and so t
 WALK = 20.0
 """Seconds after which one call tries no further key."""
 SERVER_ERROR = 500
+BAD_REQUEST = 400
 REPLAYED = "Idempotent-Replayed"
 """The header of an answer that Stripe has kept: https://docs.stripe.com/api/idempotent_requests"""
 
@@ -55,8 +56,6 @@ REASONS = {
     "payment_intent_authentication_failure": DeclineReason.NOT_AUTHENTICATED,
     "authentication_required": DeclineReason.NOT_AUTHENTICATED,
 }
-REFUSED = frozenset({"resource_missing", "payment_method_unactivated", "amount_too_small", "amount_too_large"})
-"""Codes of errors that a retry cannot change, and another token may."""
 
 
 class NotPayable(Exception):
@@ -248,10 +247,13 @@ class _WrongState(ProviderUnavailable):
 
 
 class _Refused(ProviderUnavailable):
-    """The card, or the token, is refused."""
+    """The card, the token or the amount is refused: a retry cannot change it, and another token may.
 
-    def __init__(self, declined: Declined) -> None:
-        super().__init__(declined.reason)
+    Stripe gives many such refusals no code of their own, as that of a token that was used before.
+    """
+
+    def __init__(self, declined: Declined, code: str | None) -> None:
+        super().__init__(f"the provider refused the request: {code}")
         self.declined = declined
 
 
@@ -263,12 +265,13 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except stripe.CardError as error:
-        raise _Refused(Declined(_reason(error.code, getattr(error.error, "decline_code", None)))) from None
+        reason = _reason(error.code, getattr(error.error, "decline_code", None))
+        raise _Refused(Declined(reason), error.code) from None
     except stripe.InvalidRequestError as error:
         if error.code == "payment_intent_unexpected_state":
             raise _WrongState("the payment is in another state there") from None
-        if error.code in REFUSED:
-            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED)) from None
+        if error.http_status == BAD_REQUEST:
+            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED), error.code) from None
         raise ProviderUnavailable(f"the provider refused the request: {error.code}") from None
     except stripe.APIError as error:
         if error.http_status == SERVER_ERROR and (error.headers or {}).get(REPLAYED) == "true":

@@ -186,11 +186,16 @@ class Rules:
         if card in DECLINED:
             self._fail(intent, DECLINED[card])
             raise declined(intent)
+        if self._ledger.get(card, "payment_method"):
+            raise invalid(f"The provided PaymentMethod {card} was used before. It may not be used again.", None)
         if card not in GOOD:
             raise invalid(f"No such PaymentMethod: '{card}'", "resource_missing", param="payment_method")
         return self._authorise(intent)
 
     def _authorise(self, intent: Json) -> Json:
+        method: Json = {"id": _new("pm"), "object": "payment_method", "type": "card"}  # made of the test token
+        self._ledger.put(method)
+        intent["payment_method"] = method["id"]
         manual = intent["capture_method"] == "manual"
         intent["latest_charge"] = _new("ch")
         self._ledger.move(intent, "authorised", intent["amount"])

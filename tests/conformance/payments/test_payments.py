@@ -163,6 +163,17 @@ def test_a_card_that_there_is_not_is_refused(client: StripeClient) -> None:
     assert raised.value.code == "resource_missing"
 
 
+def test_a_payment_method_that_paid_once_is_refused_without_a_code_and_another_one_pays(client: StripeClient) -> None:
+    used = confirm(client, create(client)).payment_method
+    assert isinstance(used, str)
+    intent = create(client)
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        confirm(client, intent, used)
+    assert (raised.value.http_status, raised.value.code) == (400, None)
+    assert client.v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
+    assert confirm(client, intent).status == "requires_capture"
+
+
 def test_an_intent_that_there_is_not_is_refused(client: StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as raised:
         client.v1.payment_intents.retrieve("pi_none")

@@ -314,6 +314,21 @@ def test_a_declined_token_says_why_and_another_one_pays(
     assert moved(engine, payment) == [("authorised", 4980)]
 
 
+def test_a_token_that_paid_before_is_declined_and_another_one_pays(engine: Engine, provider: StripeProvider) -> None:
+    paid = go_on(asked(), provider)
+    client = stripe.StripeClient(engine.key, base_addresses={"api": engine.url})
+    books = asked(str(client.v1.payment_intents.retrieve(paid.reference or "").payment_method))
+    payment = go_on(books, provider)
+    assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.NOT_ACCEPTED)
+    ask(books, lambda payment: payment.try_another("pm_card_visa"))
+    assert go_on(books, provider).status is PaymentStatus.AUTHORISED
+
+
+def test_an_intent_that_the_provider_does_not_know_is_no_decline(provider: StripeProvider) -> None:
+    with pytest.raises(ProviderUnavailable):
+        provider.authorise("pi_none", uuid4(), 1, "pm_card_visa")
+
+
 @pytest.mark.parametrize("successful", [True, False])
 def test_a_cardholder_is_waited_for(engine: Engine, provider: StripeProvider, successful: bool) -> None:  # noqa: FBT001
     books = asked("pm_card_authenticationRequired")
