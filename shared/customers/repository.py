@@ -1,6 +1,6 @@
 """How customers are loaded and saved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, override
 from uuid import UUID
@@ -84,6 +84,7 @@ DUE = (
     .order_by(CUSTOMERS.c.customer_id)
     .limit(100)
 )
+COUNT_ERASED = sa.select(sa.func.count()).select_from(CUSTOMERS).where(CUSTOMERS.c.erased == sa.literal_column("1"))
 OWNER = sa.select(EMAILS.c.customer_id).where(EMAILS.c.address == sa.bindparam("address", type_=EMAILS.c.address.type))
 
 
@@ -164,10 +165,12 @@ def customer_as_stored(reader: sa.Engine, customer_id: UUID) -> Customer | None:
     return customer_of(rows) if rows and not rows[0].erased else None
 
 
-def due_erasures(reader: sa.Engine, now: datetime, after: UUID) -> Sequence[UUID]:
-    """Give the ids of the next customers after an id whose erasure is due."""
-    values = {"now": now, "after": after}
-    return read_from(reader, lambda connection: connection.execute(DUE, values).scalars().all())
+def due_erasures(reader: sa.Engine, now: datetime) -> Iterator[UUID]:
+    """Give the ids of the customers whose erasure is due."""
+    values = {"now": now, "after": UUID(int=0)}
+    while ids := read_from(reader, lambda connection: connection.execute(DUE, values).scalars().all()):
+        yield from ids
+        values["after"] = ids[-1]
 
 
 def owner_of(reader: sa.Engine, email: str) -> UUID | None:

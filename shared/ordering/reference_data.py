@@ -102,14 +102,11 @@ ERASING = (
 )
 _OF_CUSTOMER = ORDERS.c.customer_id == sa.bindparam("customer", type_=sa.Uuid)
 OPEN_ORDER = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, ORDERS.c.status.not_in(_OVER)).limit(1)
+_NOT_ERASED = ORDERS.c.erased == sa.literal_column("0")
+NOT_ERASED = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, _NOT_ERASED).limit(1)
 TO_ERASE = (
     sa.select(ORDERS.c.order_id)
-    .where(
-        _OF_CUSTOMER,
-        ORDERS.c.status.in_(_OVER),
-        ORDERS.c.erased == sa.literal_column("0"),
-        ORDERS.c.order_id > _AFTER,
-    )
+    .where(_OF_CUSTOMER, ORDERS.c.status.in_(_OVER), _NOT_ERASED, ORDERS.c.order_id > _AFTER)
     .order_by(ORDERS.c.order_id)
     .limit(PAGE)
 )

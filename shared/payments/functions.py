@@ -1,11 +1,12 @@
 """Payments: requests of the fulfilment, calls of the provider, and commands of customers and clerks."""
 
+from functools import partial
 from typing import get_args
 
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
-from shared.frame.sql.engines import empty_write_ahead_log
+from shared.frame.sql.engines import Compaction
 from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
@@ -13,7 +14,7 @@ from shared.payments.commands.perform_due import Performing
 from shared.payments.commands.refund_payment import refund_payment
 from shared.payments.events import PaymentEvent, PaymentRefundedV1
 from shared.payments.figures import payment_figures
-from shared.payments.repository import next_payments_of
+from shared.payments.repository import COUNT_ERASED, next_payments_of
 from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.payments.views.order_payment import OrderPayments
@@ -45,6 +46,6 @@ def payments(app: App) -> Context[PaymentEvent]:
         "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
     )
     context.holds(next_payments_of)
-    context.from_time_to_time("forget_overwritten", lambda: empty_write_ahead_log(context.engine))
+    context.from_time_to_time("forget_erased", partial(Compaction(COUNT_ERASED).run, context.engine))
     context.subscriber("billing", PaymentRefundedV1)
     return context

@@ -56,6 +56,7 @@ MARK_MADE = Write(
     .where(REFUNDS.c.order_id == _ID, REFUNDS.c.refund_id == sa.bindparam("of_refund", type_=sa.Uuid))
     .values(by_name(REFUNDS.c.made))
 )
+COUNT_ERASED = sa.select(sa.func.count()).select_from(PAYMENTS).where(PAYMENTS.c.erased == sa.literal_column("1"))
 LOOK_LATER = Write(
     sa.update(PAYMENTS)
     .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))

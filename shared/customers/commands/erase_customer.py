@@ -4,6 +4,7 @@ A timer carries out the erasures that are due. The other contexts erase their da
 reaches them.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +16,18 @@ import sqlalchemy as sa
 from pydantic import StringConstraints
 
 from shared.customers.domain.errors import ErasureNotAsked, OrdersAreOpen
-from shared.customers.repository import Customers, due_erasures
+from shared.customers.repository import COUNT_ERASED, Customers, due_erasures
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Text
-from shared.frame.sql.engines import compact
+from shared.frame.sql.engines import Compaction
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.held import Held, is_busy
 from shared.kernel.personal import PERSONAL
 from shared.kernel.refusals import NotFound
 from shared.story import CUSTOMER_ID
+
+logger = logging.getLogger(__name__)
 
 WORKS_FOR = 20.0
 """Seconds after which a tick begins no other erasure."""
@@ -65,6 +68,7 @@ class Erasures:
         """
         self._held = held
         self._grace = grace
+        self._compaction = Compaction(COUNT_ERASED)
 
     def ask(self, command: EraseCustomer, customers: Customers) -> Accepted:
         """Schedule the erasure; OrdersAreOpen while there are open orders."""
@@ -81,22 +85,28 @@ class Erasures:
         return customers.erase(customer)
 
     def keep_all(self, reader: sa.Engine, writes: WriteSide) -> None:
-        """Erase all customers whose grace period is over; the next tick tries those with open orders again.
+        """Erase all customers whose grace period is over; the next tick tries those again who could not be erased.
 
         It may stop anywhere: the next tick finds the customers that are left.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+            sqlite3.OperationalError: as `compact`.
         """
-        until, after, erased = time.monotonic() + WORKS_FOR, UUID(int=0), False
-        while due := due_erasures(reader, datetime.now(UTC), after):
-            for after in due:
-                if time.monotonic() > until:
-                    return
-                try:
-                    writes.run(self.keep, KeepAppointment(after), Metadata(actor="erasure"))
-                    erased = True
-                except (OrdersAreOpen, ErasureNotAsked, NotFound):
-                    continue  # the customer has ordered meanwhile, or another process has withdrawn or made the erasure
-        if erased:
-            compact(reader)
+        until = time.monotonic() + WORKS_FOR
+        for customer_id in due_erasures(reader, datetime.now(UTC)):
+            if time.monotonic() > until:
+                break
+            self._keep(customer_id, writes)
+        self._compaction.run(reader)
+
+    def _keep(self, customer_id: UUID, writes: WriteSide) -> None:
+        try:
+            writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure"))
+        except (OrdersAreOpen, ErasureNotAsked, NotFound):
+            pass  # the customer has ordered meanwhile, or another process has withdrawn or made the erasure
+        except Exception:  # one customer's failure must not stop the others
+            logger.exception("customer %s was not erased, and is at the next tick", customer_id)
 
     def _refuse_open_orders(self, customer_id: UUID) -> None:
         if is_busy(self._held, customer_id):

@@ -3,10 +3,10 @@
 An order that was open when its customer was erased is erased when it is completed or cancelled.
 """
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +18,10 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
-from shared.ordering.reference_data import DELETE_SNAPSHOTS, END_ERASURE, ERASING, TO_ERASE, has_open_orders
+from shared.ordering.reference_data import DELETE_SNAPSHOTS, END_ERASURE, ERASING, NOT_ERASED, TO_ERASE
 from shared.ordering.repository import Orders
+
+logger = logging.getLogger(__name__)
 
 WORKS_FOR = 20.0
 """Seconds after which a tick begins no other order."""
@@ -43,31 +45,44 @@ def erase_orders(engine: sa.Engine, writes: WriteSide) -> None:
     """Continue all erasures that are under way; it may stop anywhere, and the next tick continues there.
 
     An erasure ends at the tick after the one that erased the last order: by then snapshots are visible that readers
-    made of the order meanwhile.
+    made of the order meanwhile. An order that could not be erased does not stop the others, and is tried again.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+        sqlite3.OperationalError: as `compact`.
     """
-    until, after = time.monotonic() + WORKS_FOR, UUID(int=0)
-    ending: list[UUID] = []
-    while customers := _ids(engine, ERASING, after=after):
-        for after in customers:
-            if not _ids(engine, TO_ERASE, customer=after, after=UUID(int=0)):
-                _write(engine, DELETE_SNAPSHOTS, [after])
-                ending += [] if read_from(engine, partial(has_open_orders, customer_id=after)) else [after]
-            elif not _erase_orders_of(after, engine, writes, until):
-                return
-    if ending:
+    until = time.monotonic() + WORKS_FOR
+    erased: list[UUID] = []
+    for customer_id in _pages(engine, ERASING):
+        # an erased customer orders nothing any more: once all orders are erased, none is left to come
+        all_erased = not _ids(engine, NOT_ERASED, customer=customer_id)
+        if not _erase_orders_of(customer_id, engine, writes, until):
+            break
+        _write(engine, DELETE_SNAPSHOTS, [customer_id])
+        if all_erased:
+            erased.append(customer_id)
+    if erased:
         compact(engine)
-        _write(engine, END_ERASURE, ending)
+        _write(engine, END_ERASURE, erased)
 
 
 def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, until: float) -> bool:
     """Erase a customer's closed orders, and tell whether there was time for all of them."""
-    after = UUID(int=0)
-    while orders := _ids(engine, TO_ERASE, customer=customer_id, after=after):
-        for after in orders:
-            if time.monotonic() > until:
-                return False
-            writes.run(erase_order, EraseOrder(after), Metadata(actor="erasure"))
+    for order_id in _pages(engine, TO_ERASE, customer=customer_id):
+        if time.monotonic() > until:
+            return False
+        try:
+            writes.run(erase_order, EraseOrder(order_id), Metadata(actor="erasure"))
+        except Exception:  # one order's failure must not stop the others
+            logger.exception("order %s was not erased, and is at the next tick", order_id)
     return True
+
+
+def _pages(engine: sa.Engine, statement: sa.Select[Any], **values: UUID) -> Iterator[UUID]:
+    after = UUID(int=0)
+    while ids := _ids(engine, statement, after=after, **values):
+        yield from ids
+        after = ids[-1]
 
 
 def _ids(engine: sa.Engine, statement: sa.Select[Any], **values: UUID) -> Sequence[UUID]:

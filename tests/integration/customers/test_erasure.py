@@ -1,16 +1,20 @@
 """An erased customer is in no table, log or read model; what they did goes on: totals, versions, history, rebuilds."""
 
+import itertools
 import random
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
-from infra.sql.migrate import CONTEXTS
+from infra.sql.migrate import CONTEXTS, migrate
 from shared.customers import tables as customers
 from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.change_preferences import ChangePreferences, change_preferences
@@ -27,7 +31,9 @@ from shared.customers.domain.errors import (
 from shared.customers.views.profile import Profiles, ReadProfile
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.sql import reading
 from shared.frame.write_side.commands import KeyReused
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.held import Held
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import Invalid
@@ -40,7 +46,7 @@ from shared.ordering.reference_data import has_open_orders, next_orders_of
 from shared.ordering.views.order_details import ReadOrder
 from shared.ordering.views.order_history import read_order_of_the_past
 from tests.support.delivery import Delivery
-from tests.support.shop import Shop, rows
+from tests.support.shop import Shop, rows, shop_at
 
 OWN = (
     "Ada Byron-King",
@@ -67,9 +73,9 @@ def delivery(
     return Delivery(shop, orders, catalog, containers("related"))
 
 
-def register(shop: Shop, key: str = "key") -> UUID:
+def register(shop: Shop, key: str = "key", email: str = EMAIL) -> UUID:
     customer_id = uuid4()
-    command = RegisterCustomer(customer_id=customer_id, name=NAME, email=EMAIL)
+    command = RegisterCustomer(customer_id=customer_id, name=NAME, email=email)
     shop.customers.run(register_customer, command, Metadata(command_id=key, fingerprint=b"f" * 32))
     kept = AddAddress(
         customer_id=customer_id,
@@ -223,6 +229,66 @@ def test_an_order_that_came_in_between_is_carried_out_and_then_erased(shop: Shop
     assert left(everything(shop)) == []
 
 
+@pytest.mark.parametrize("reads", range(1, 7))
+def test_an_order_that_is_closed_while_a_tick_looks_at_it_is_erased(
+    shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    customer_id = register(shop)
+    erase(shop, erasures, customer_id)
+    open_order = order_at_hers(shop, customer_id)
+    shop.follow_customer(customer_id)
+    counted = itertools.count(1)
+
+    def read_from(*arguments: Any) -> Any:
+        found = reading.read_from(*arguments)
+        if next(counted) == reads:
+            cancel(shop, open_order)
+        return found
+
+    monkeypatch.setattr(erasing, "read_from", read_from)
+    for _ in range(4):
+        tick(shop)
+    assert left(everything(shop)) == []
+    assert [row["erasure"] for row in rows(shop.ordering_engine, ordering.CUSTOMERS)] == [2]
+
+
+def test_an_order_that_cannot_be_erased_does_not_stop_the_others(
+    shop: Shop, erasures: Erasures, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = sorted((register(shop), register(shop, "other", "other@example.org")))
+    orders = {each: order_at_hers(shop, each) for each in (first, second)}
+    for customer_id, order_id in orders.items():
+        cancel(shop, order_id)
+        erase(shop, erasures, customer_id)
+        shop.follow_customer(customer_id)
+    with of_a_newer_release(shop.ordering_engine, ordering.LOG, orders[first]):
+        tick(shop)
+        tick(shop)
+        erased = {row["customer_id"]: row["erasure"] for row in rows(shop.ordering_engine, ordering.CUSTOMERS)}
+        assert erased == {first: 1, second: 2}
+    assert f"order {orders[first]} was not erased" in caplog.text
+    assert left(caplog.text) == []
+    tick(shop)
+    tick(shop)
+    assert left(everything(shop)) == []
+
+
+def test_a_customer_who_cannot_be_erased_does_not_stop_the_others(
+    shop: Shop, erasures: Erasures, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = sorted((register(shop), register(shop, "other", "other@example.org")))
+    for customer_id in (first, second):
+        ask(shop, erasures, customer_id)
+    with of_a_newer_release(shop.customers_engine, customers.LOG, first):
+        erasures.keep_all(shop.customers_engine, shop.customers)
+        erased = {row["customer_id"]: row["erased"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
+        assert erased == {first: False, second: True}
+    assert f"customer {first} was not erased" in caplog.text
+    assert left(caplog.text) == []
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    assert {row["name"] for row in rows(shop.customers_engine, customers.CUSTOMERS)} == {"erased"}
+
+
 def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None:
     customer_id, erasures = register(shop), Erasures([], timedelta(days=3))
     erase(shop, erasures, customer_id)
@@ -273,6 +339,20 @@ def test_an_erasure_that_ends_anywhere_goes_on_where_it_ended(shop: Shop, erasur
     assert {row["version"] for row in rows(shop.ordering_engine, ordering.ORDERS)} == {3}
 
 
+def test_nothing_is_left_in_a_file_if_the_process_died_after_the_commit(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/shop.db"
+    migrate(url)
+    with shop_at(url) as shop:
+        customer_id, erasures = register(shop), Erasures([], timedelta())
+        ask(shop, erasures, customer_id)
+        with dying_after_a_commit(), pytest.raises(KeyboardInterrupt):
+            erasures.keep_all(shop.customers_engine, shop.customers)
+        files = [file for file in tmp_path.iterdir() if file.name.startswith("shop.customers")]
+        assert any(NAME.encode() in file.read_bytes() for file in files)
+        Erasures([], timedelta()).keep_all(shop.customers_engine, shop.customers)
+        assert [word for word in OWN for file in files if word.encode() in file.read_bytes()] == []
+
+
 def test_a_tick_ends_when_its_time_is_over(shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch) -> None:
     customer_id = register(shop)
     cancel(shop, order_at_hers(shop, customer_id))
@@ -295,3 +375,20 @@ def dying_after_a_commit() -> AbstractContextManager[object]:
         raise KeyboardInterrupt
 
     return mock.patch.object(UnitOfWork, "commit", commit)
+
+
+@contextmanager
+def of_a_newer_release(engine: sa.Engine, log: EventLog[Any], aggregate_id: UUID) -> Iterator[None]:
+    """Let an aggregate's first event be of a type that this release does not know, until the block ends."""
+    table = log.table
+    first = sa.and_(table.c.aggregate_id == aggregate_id, table.c.aggregate_version == 1)
+
+    def retype(name: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(sa.update(table).where(first).values(type=name))
+
+    with engine.connect() as connection:
+        known = connection.execute(sa.select(table.c.type).where(first)).scalar_one()
+    retype("FoundedV1")
+    yield
+    retype(known)
