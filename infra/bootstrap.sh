@@ -6,7 +6,7 @@
 # as by OIDC, so that no secret is stored anywhere: PIPELINES is OWNER/REPOSITORY on GitHub, which they then trust, or
 # azure-pipelines, whose service connections you add to them. Whoever previews has an identity in dev alone. What is
 # there already stays, or is brought up to date: so it may be run again. The settings for deploy.sh go to
-# .local/ENVIRONMENT.env.
+# .local/ENVIRONMENT.env; what else that file says stays.
 #
 # Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra.
 # AZURE_LOCATION (default westeurope) and AZURE_RESOURCE_GROUP (default rg-tandem-ENVIRONMENT) come from the environment.
@@ -142,7 +142,7 @@ if [[ -n $previewed ]]; then
 fi
 
 mkdir -p .local
-{
+written=$(
   echo "SQL_ADMINISTRATORS_NAME=$administrators"
   echo "SQL_ADMINISTRATORS_ID=$administrators_id"
   echo "API_CLIENT_ID=$api"
@@ -157,5 +157,10 @@ mkdir -p .local
     echo "DEPLOYER_OBJECT_ID=$(of deploy principalId)"
   fi
   [[ -z $previewed ]] || echo "PREVIEW_CLIENT_ID=$(of preview clientId)"
-} >"$settings"
+)
+{
+  echo "$written"
+  [[ ! -f $settings ]] || awk -F= 'NR == FNR { written[$1]; next } !($1 in written)' <(echo "$written") "$settings"
+} >"$settings.new"
+mv "$settings.new" "$settings"
 say "done: $settings"

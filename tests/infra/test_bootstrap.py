@@ -117,6 +117,18 @@ def test_a_group_of_another_name_and_region_is_remembered_and_keeps_its_tags(roo
     assert [call[3] for call in made] == ["rg-mine"], "once: making it again takes away what it was tagged with"
 
 
+def test_what_others_have_written_into_its_file_stays(root: Path) -> None:
+    """The next deployment by hand would else take the network back, and what was raised in an emergency."""
+    bootstrap(root, "prod", *ARGUMENTS[1:])
+    file = root / ".local" / "prod.env"
+    file.write_text(file.read_text() + "RUNNER_NAT_GATEWAY_ID=/subscriptions/one=two\nSQL_SKU=HS_Gen5_4\n")
+    before = settings(root, "prod")
+    ran = bootstrap(root, "prod", "others@example.com")  # without pipelines, whose identities are there
+    assert ran.returncode == 0, ran.stderr
+    assert settings(root, "prod") == before | {"ALERT_EMAIL": "others@example.com"}
+    assert [each.name for each in file.parent.iterdir()] == ["prod.env"]
+
+
 def test_an_environment_is_not_made_again_in_another_subscription(root: Path) -> None:
     (root / ".local").mkdir()
     (root / ".local" / "dev.env").write_text("AZURE_SUBSCRIPTION_ID=another\n")

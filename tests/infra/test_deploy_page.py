@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
 from tests.support.pages import Section, sections
 
@@ -25,6 +26,16 @@ def test_from_an_empty_subscription_to_an_order_it_is_at_most_ten_commands() -> 
     commands = [line for line in block.splitlines() if line]
     assert len(commands) == 8
     assert commands[-1].startswith("python3 dev.py demo --url")
+
+
+def test_whoever_sets_prod_up_is_told_whom_it_has_subscriptions_for() -> None:
+    """A subscription that nobody reads raises alarms from the fifteenth day on."""
+    listens = {
+        rule["name"].split("/")[2] for rule in SNAPSHOTS["prod"].of("ServiceBus/namespaces/topics/subscriptions/rules")
+    }
+    text = SECTIONS["With pipelines"].text
+    assert [name for name in listens if f"`{name}`" not in text] == []
+    assert ("`param subscribers = []`" in text) == bool(listens)
 
 
 @pytest.mark.parametrize("name", ["deploy.md", "unproven.md"])

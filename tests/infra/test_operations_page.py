@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.snapshots import PROD as PROD_SNAPSHOT
 from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
 from tests.support.pages import sections
@@ -17,6 +18,12 @@ DEV, PROD = (
     for snapshot in SNAPSHOTS.values()
 )
 ALARMS = PROD
+ASKED_BY = {
+    "Storage/storageAccounts": r"az storage |deploy\.sh \S+ (.*\b)?application",
+    "KeyVault/vaults": r"az keyvault (secret|key) ",
+    "Sql/servers": r"sqlcmd|deploy\.sh \S+ (.*\b)?database",
+}
+"""The stores that commands ask for what is in them."""
 
 
 def test_both_environments_have_the_same_alarms() -> None:
@@ -61,19 +68,38 @@ def test_what_needs_azure_is_sound_shell_at_least(tmp_path: Path) -> None:
 
 def test_what_needs_azure_uses_nothing_that_a_block_before_has_not_set(tmp_path: Path) -> None:
     """With a stand-in that takes any command of az: a name that is not set ends the script."""
-    for name in ("az", "curl", "deploy.sh"):
+    for name in ("az", "curl", "deploy.sh", "gh", "git", "python"):
         stand_in = tmp_path / name
         stand_in.write_text("#!/usr/bin/env bash\necho something\n", encoding="utf-8")
         stand_in.chmod(0o755)
     for heading, section in SECTIONS.items():
         first = SECTIONS["How to call"].blocks("azurecli") if heading != "How to call" else []
         script = "set -euo pipefail\n" + "".join([*first, *section.blocks("azurecli")])
-        script = script.replace("infra/deploy.sh", "deploy.sh")
+        script = script.replace("infra/deploy.sh", "deploy.sh").replace(".venv/bin/python", "python")
         ran = subprocess.run(
             ["bash", "-c", script],
+            cwd=tmp_path,
             env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
             capture_output=True,
             text=True,
             check=False,
         )
         assert ran.returncode == 0, heading + ran.stderr
+
+
+def test_who_deploys_the_infrastructure_by_hand_is_told_first_to_fetch_what_the_pipeline_knows() -> None:
+    """Else the deployment takes the runner's network back, and what was raised in an emergency."""
+    deploying = {heading for heading, section in SECTIONS.items() if re.search(r"infrastructure\b", section.text)}
+    assert deploying == {"Deploying again"}
+    by_hand = SECTIONS["Deploying again"].blocks("azurecli")[-1].splitlines()
+    assert by_hand[0].endswith(">.local/prod.env")
+    assert by_hand[1:] == ["infra/deploy.sh prod preview", "infra/deploy.sh prod infrastructure"]
+
+
+def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
+    closed = {store: PROD_SNAPSHOT.one(store)["properties"]["publicNetworkAccess"] for store in ASKED_BY}
+    assert set(closed.values()) == {"Disabled"}
+    for section in SECTIONS.values():
+        for block in section.blocks("azurecli"):
+            for commands in ASKED_BY.values():
+                assert not re.search(commands, block), section.heading

@@ -8,6 +8,7 @@ from shutil import which
 import pytest
 
 from infra.local import bicep
+from infra.local.bicep import ENVIRONMENTS
 from tests.infra.tools import ROOT, check
 from tests.mutation.areas import AREAS
 
@@ -171,6 +172,34 @@ def test_both_pipelines_deploy_with_the_script_in_its_own_order() -> None:
         if pipeline.name in asked:
             stages = " ".join(re.findall(asked[pipeline.name], pipeline.read_text(encoding="utf-8"))).split()
             assert stages == ["preview", "infrastructure", "database", "application"], pipeline.name
+
+
+def jobs_of_deploying() -> dict[str, str]:
+    """GitHub's jobs by their names."""
+    text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8").partition("\njobs:\n")[2]
+    _, *parts = re.split(r"^  (\w+):\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_both_pipelines_choose_a_runner_for_each_environment() -> None:
+    """Prod's stores are reached from inside its network alone."""
+    for name in ENVIRONMENTS:
+        assert f"runner: ${{{{ vars.{name.upper()}_RUNNER ||" in jobs_of_deploying()[name]
+    assert "runs-on: ${{ inputs.runner }}" in (ROOT / ".github/workflows/deploy-to.yml").read_text(encoding="utf-8")
+    azure = (ROOT / "azure-pipelines.yml").read_text(encoding="utf-8")
+    assert re.findall(r"- \{ name: (\w+), .*pool: \{ .+ \} \}", azure) == list(ENVIRONMENTS)
+    stage = azure[azure.index("- ${{ each environment") :]
+    assert re.findall(r"\bpool: (.*)", stage) == ["${{ environment.pool }}"]
+
+
+def test_an_environment_is_deployed_again_by_hand_from_main_alone_with_all_checks() -> None:
+    """After a variable has changed: docs/operations.md. Azure Pipelines start by hand anyhow."""
+    assert "\n  workflow_dispatch:\n" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    jobs = jobs_of_deploying()
+    assert "if: github.event_name != 'pull_request' && github.ref == 'refs/heads/main'" in jobs["ci"]
+    for name, needed in (("dev", "ci"), ("prod", "dev")):
+        assert f"needs: {needed}\n" in jobs[name]
+        assert "if:" not in jobs[name], "which would run it without what it needs"
 
 
 @pytest.mark.parametrize("pipeline", [".github/workflows/nightly.yml", "azure-pipelines-nightly.yml"])
