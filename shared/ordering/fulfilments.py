@@ -81,7 +81,7 @@ class Process:
         version: counts its changes.
         facts: the known facts, and the requests that were made.
         unkept: the number of lines for which the catalogue keeps no stock.
-        token: the token to pay with; None for an order on account, or after it was handed to payments.
+        token: the token to pay with; None for an order on account or cancelled, or after it was handed to payments.
         asked: the number of events in its stream.
         begun_at: when the order was submitted.
         since: when it began to wait for the present thing.

@@ -29,7 +29,8 @@ def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Ap
     eventually(waits, "the payment is declined")
     eventually(lambda: "pay" in api.details(order_id, customer_id)["allowedActions"], "another token may be given")
     path = f"/ops/processes/{order_id}/deadline"
-    problem(api.post(path, {"at": "tomorrow"}), 422, "invalid", "/at")
+    for at in ("tomorrow", "9999-12-31T23:59:59-01:00", "0001-01-01T00:00:00+01:00"):
+        problem(api.post(path, {"at": at}), 422, "invalid", "/at")
     moved = api.post(path, {"at": "2020-01-01T00:00:00Z"})
     assert moved.status_code == 200, moved.text
     assert moved.json()["changed"] == order_id

@@ -7,7 +7,7 @@ them to types that JSON lacks.
 import decimal
 import re
 import unicodedata
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any, NamedTuple
@@ -258,5 +258,12 @@ def _moment(value: Any) -> Any:
     return value
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment)]
-"""A date and time as RFC 3339 writes it; a plus sign in a query string is %2B."""
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("should be in the years 1 to 9999 of UTC") from None
+
+
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_moment), AfterValidator(_in_utc)]
+"""A date and time as RFC 3339 writes it, read as UTC; a plus sign in a query string is %2B."""

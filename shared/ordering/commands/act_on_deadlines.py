@@ -40,7 +40,7 @@ DUE = (
     .order_by(FULFILMENTS.c.due_at, FULFILMENTS.c.order_id)
     .limit(PAGE)
 )
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 class Deadlines:

@@ -160,7 +160,7 @@ class Fulfilling:
         gone_on = replace(
             process,
             facts=state,
-            token=None if events else process.token,
+            token=None if events or order.status is OrderStatus.CANCELLED else process.token,
             asked=process.asked + len(events),
             since=process.since if state.waits_for == before.waits_for else at,
             due_at=due_at,

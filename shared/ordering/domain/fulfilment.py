@@ -222,7 +222,10 @@ class Fulfilment:
 
 _ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
 _PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
-_UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED)
+_UNPAID = (
+    *(PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED),
+    PaymentFact.LAPSED,
+)
 _HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
 _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED, PaymentFact.LAPSED)
 """The payments of a completed order after which no step can follow; whoever completes a lapsed one gets no money."""

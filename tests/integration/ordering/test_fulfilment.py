@@ -323,6 +323,31 @@ def test_a_payment_that_lapsed_waits_for_the_shop(shop: Shop) -> None:
     assert "lapsed" in way.waits_for
 
 
+def test_a_payment_that_lapsed_before_the_order_was_confirmed_is_waited_for_until_a_deadline(shop: Shop) -> None:
+    product_id = kept(shop, 1)
+    way = submitted(shop, product_id)
+    shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=0, reason="lost"), Metadata())
+    way.pay(held(way), PaymentLapsedV1(way.order_id))
+    receive(shop, product_id, 1)
+    way.news.deliver()
+    due = way.process.due_at
+    assert due is not None
+    assert (way.order.status, way.process.facts.deadline) == (OrderStatus.SUBMITTED, Deadline.PAYMENT)
+    way.timer(due)
+    assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.PAYMENT])
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "nothing")
+
+
+def test_the_token_of_an_order_that_is_cancelled_before_it_is_used_is_forgotten(shop: Shop) -> None:
+    way = submitted(shop, kept(shop, 0))
+    assert way.process.token == CARD
+    way.cancel()
+    assert (way.process.token, way.asked) == (None, [])
+    with shop.ordering_engine.connect() as connection:
+        [facts] = connection.execute(sa.select(ordering.FULFILMENTS.c.facts)).scalars().all()
+    assert CARD not in facts
+
+
 def test_refunds_are_shown_in_parts_and_late_news_of_the_payment_says_nothing(shop: Shop) -> None:
     way = submitted(shop)
     way.pay(held(way))
@@ -432,6 +457,13 @@ def test_a_deadline_that_was_moved_acts_at_its_new_time(shop: Shop) -> None:
     before = way.order.status
     way.timer(due + timedelta(hours=2))
     assert (before, way.order.status) == (OrderStatus.SUBMITTED, OrderStatus.CANCELLED)
+
+
+def test_a_deadline_that_was_moved_to_long_ago_acts_at_once(shop: Shop) -> None:
+    way = submitted(shop)
+    way.move(datetime(1, 1, 1, tzinfo=UTC))
+    way.timer(datetime.now(UTC))
+    assert way.order.status is OrderStatus.CANCELLED
 
 
 def test_a_deadline_that_was_moved_while_a_timer_had_found_it_does_not_act(shop: Shop) -> None:

@@ -132,6 +132,16 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Confirm()],
         "the shop: what was held has lapsed",
     ),
+    "lapsed before it was confirmed": (
+        [PAID, COMPLETE, AWAITED, HELD, LAPSED, COMPLETE],
+        [Authorise(1)],
+        "the shop: what was held has lapsed",
+    ),
+    "lapsed before it was confirmed, until the deadline": (
+        [PAID, COMPLETE, AWAITED, HELD, LAPSED, COMPLETE, NO_PAYMENT, CANCELLED],
+        [Authorise(1), Cancel(Deadline.PAYMENT)],
+        "nothing",
+    ),
     "held, lapsed, and completed all the same": (
         [PAID, COMPLETE, HELD, CONFIRMED, LAPSED, AllShipped(), COMPLETED],
         [Authorise(1), Confirm()],
@@ -219,7 +229,18 @@ def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -
         assert (Cancel(deadline) in asks) == (state.deadline is deadline)
         if state.deadline is not None:
             assert state.order is OrderFact.SUBMITTED
-            assert state.waits_for in {"stock", "the authorisation", "the customer"}
+            assert state.waits_for in {
+                *("stock", "the authorisation", "the customer"),
+                "the shop: what was held has lapsed",
+            }
+
+
+def test_a_submitted_order_that_is_not_paid_has_a_deadline() -> None:
+    held = {PaymentFact.AUTHORISED, PaymentFact.CAPTURED, PaymentFact.VOIDED, PaymentFact.REFUNDED}
+    for state in reachable():
+        is_cancelled = any(isinstance(ask, Cancel) for ask in state.asked)
+        if state.order is OrderFact.SUBMITTED and state.paid and state.payment not in held and not is_cancelled:
+            assert state.deadline is not None, state
 
 
 @pytest.mark.parametrize("seed", range(200))
