@@ -1,8 +1,9 @@
-"""Writes an invoice for every confirmed order and a credit for every refund.
+"""Writes an invoice for every confirmed order and a credit for every refund; a cancelled order's invoice is void.
 
 It is a program of another system, which knows Tandem by its events alone.
 
-    SERVICEBUS_CONNECTION='Endpoint=sb://...' python billing.py billing.db
+    SERVICEBUS_CONNECTION='Endpoint=sb://...' python billing.py billing.db          # on a laptop
+    SERVICEBUS_NAMESPACE=NAME.servicebus.windows.net python billing.py billing.db   # in Azure, as an identity
 
 Two topics are two subscriptions. Each has an order's events in their order; between the two there is none, so a credit
 needs no invoice to be there.
@@ -17,7 +18,7 @@ import logging
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from typing import Any
 
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage
@@ -31,7 +32,8 @@ IDLE = 2.0
 TABLES = """
 CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS invoices (
-    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
+    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL,
+    void INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS credits (
     refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
 """
@@ -45,13 +47,24 @@ async def main(path: str) -> None:
     logging.getLogger("azure").setLevel(logging.ERROR)
     with closing(sqlite3.connect(path)) as books:
         books.executescript(TABLES)
-        async with (
-            ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"]) as client,
-            asyncio.TaskGroup() as listening,  # an error in one ends the other, and the program
-        ):
-            for topic in TOPICS:
-                listening.create_task(listen(topic, client, books))
-            logger.info("billing listens")
+        async with AsyncExitStack() as open_:
+            client = await connected(open_)
+            async with asyncio.TaskGroup() as listening:  # an error in one ends the other, and the program
+                for topic in TOPICS:
+                    listening.create_task(listen(topic, client, books))
+                logger.info("billing listens")
+
+
+async def connected(open_: AsyncExitStack) -> ServiceBusClient:
+    """Connect: as an identity where a namespace is named, for Azure takes no keys; else by a connection string."""
+    namespace = os.environ.get("SERVICEBUS_NAMESPACE")
+    if namespace is None:
+        client = ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"])
+    else:
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415  # a laptop does without the package
+
+        client = ServiceBusClient(namespace, await open_.enter_async_context(DefaultAzureCredential()))
+    return await open_.enter_async_context(client)
 
 
 async def listen(topic: str, client: ServiceBusClient, books: sqlite3.Connection) -> None:
@@ -90,7 +103,10 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
             case "OrderConfirmedV1":
                 # an amount is text, so that nobody makes a binary fraction of it
                 row = (data["orderId"], data["customerId"], data["total"], data["currency"])
-                books.execute("INSERT INTO invoices VALUES (?, ?, ?, ?)", row)
+                books.execute("INSERT INTO invoices VALUES (?, ?, ?, ?, 0)", row)
+            case "OrderCancelledV1":
+                # one that was cancelled before it was confirmed has no invoice
+                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ?", (data["orderId"],))
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
                 books.execute("INSERT INTO credits VALUES (?, ?, ?, ?)", row)

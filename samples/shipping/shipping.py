@@ -1,9 +1,11 @@
 """Keeps the list of orders to be packed: a program of another system, which knows Tandem by its events alone.
 
-    SERVICEBUS_CONNECTION='Endpoint=sb://...' python shipping.py shipping.db
+    SERVICEBUS_CONNECTION='Endpoint=sb://...' python shipping.py shipping.db          # on a laptop
+    SERVICEBUS_NAMESPACE=NAME.servicebus.windows.net python shipping.py shipping.db   # in Azure, as an identity
 
 What to pack, and where it goes, it would ask the API for: GET /orders/{orderId}, with the role Orders.Read. An order is
-confirmed once, so the order's id itself tells that an event was taken in before.
+confirmed once, and cancelled once, after that. So the order's id itself tells that an event was taken in before, and a
+confirmation that comes again brings no cancelled order back.
 """
 
 import json
@@ -11,7 +13,8 @@ import logging
 import os
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
+from typing import Any
 
 from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusClient
 from azure.servicebus.exceptions import OperationTimeoutError
@@ -22,7 +25,8 @@ IDLE = 2.0
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS to_pack (
-    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT NOT NULL, packed_at TEXT);
+    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT NOT NULL, packed_at TEXT,
+    cancelled_at TEXT);
 """
 
 logger = logging.getLogger("shipping")
@@ -32,14 +36,24 @@ def main(path: str) -> None:
     """Take in what comes, until the process is ended; it may be killed at any moment."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("azure").setLevel(logging.ERROR)
-    with (
-        closing(sqlite3.connect(path)) as orders,
-        ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"]) as client,
-    ):
+    with closing(sqlite3.connect(path)) as orders, ExitStack() as open_:
+        client = connected(open_)
         orders.executescript(TABLE)
         logger.info("shipping listens")
         while True:
             take_one_order(client, orders)
+
+
+def connected(open_: ExitStack) -> ServiceBusClient:
+    """Connect: as an identity where a namespace is named, for Azure takes no keys; else by a connection string."""
+    namespace = os.environ.get("SERVICEBUS_NAMESPACE")
+    if namespace is None:
+        client = ServiceBusClient.from_connection_string(os.environ["SERVICEBUS_CONNECTION"])
+    else:
+        from azure.identity import DefaultAzureCredential  # noqa: PLC0415  # a laptop does without the package
+
+        client = ServiceBusClient(namespace, open_.enter_context(DefaultAzureCredential()))
+    return open_.enter_context(client)
 
 
 def take_one_order(client: ServiceBusClient, orders: sqlite3.Connection) -> None:
@@ -51,17 +65,30 @@ def take_one_order(client: ServiceBusClient, orders: sqlite3.Connection) -> None
             for message in receiver:
                 try:
                     event = json.loads(b"".join(message.body))
-                    data = event["data"]
-                    row = (data["orderId"], data["customerId"], event["time"])
+                    record(event, orders)
                 except (ValueError, KeyError, TypeError) as error:
                     receiver.dead_letter_message(message, reason="Unreadable", error_description=type(error).__name__)
                     continue
-                with orders:
-                    orders.execute("INSERT OR IGNORE INTO to_pack VALUES (?, ?, ?, NULL)", row)
                 receiver.complete_message(message)
                 logger.info("%s of order %s", event["type"], event["subject"])
     except OperationTimeoutError:
         return  # no order has any
+
+
+def record(event: dict[str, Any], orders: sqlite3.Connection) -> None:
+    """Write what an event means onto the list."""
+    data = event["data"]
+    with orders:  # one transaction
+        match event["type"]:
+            case "OrderConfirmedV1":
+                row = (data["orderId"], data["customerId"], event["time"])
+                orders.execute("INSERT OR IGNORE INTO to_pack VALUES (?, ?, ?, NULL, NULL)", row)
+            case "OrderCancelledV1":
+                # one that was cancelled before it was confirmed is not on the list; one that is packed comes back
+                row = (event["time"], data["orderId"])
+                orders.execute("UPDATE to_pack SET cancelled_at = ? WHERE order_id = ?", row)
+            case _:
+                pass  # a rule lets more in than this release knows
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.events import OrderConfirmedV1, OrderEvent
+from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderEvent
 from shared.ordering.figures import fulfilment_figures
 from shared.ordering.reference_data import has_open_orders, next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
@@ -140,8 +140,8 @@ def ordering(app: App) -> Context[OrderEvent]:
         "follow_customers", "customer-events", "ordering", CUSTOMERS, follow_customer, names.correct_customer
     )
 
-    context.subscriber("billing", OrderConfirmedV1)
-    context.subscriber("shipping", OrderConfirmedV1)
+    context.subscriber("billing", OrderConfirmedV1, OrderCancelledV1)
+    context.subscriber("shipping", OrderConfirmedV1, OrderCancelledV1)
     return context
 
 

@@ -10,25 +10,31 @@ from tests.support.described import unlike_the_description
 from tests.support.stack import Stack
 
 
-def test_a_confirmed_order_reaches_billing_and_shipping_as_the_contract_says(stack: Stack, api: Api) -> None:
+def test_an_order_reaches_billing_and_shipping_as_the_contract_says(stack: Stack, api: Api) -> None:
     described = api.get("/asyncapi.json").json()
     channel = described["channels"]["order-events"]
     customer = api.customer()
     order = api.order(customer, api.product("24.90"), quantity=2)
     api.bring(order, "Confirmed")
+    assert api.post(f"/orders/{order}/cancel", {"reason": "The cat sat on it"}).status_code == 204
+    told = {"orderId": order, "customerId": customer, "currency": "EUR", "total": "49.80"}
     for name in ("billing", "shipping"):
         [promised] = [each for each in channel["x-subscriptions"] if each["name"] == name]
-        assert (promised["sessions"], promised["events"]) == (True, ["OrderConfirmedV1"])
+        assert (promised["sessions"], promised["events"]) == (True, ["OrderConfirmedV1", "OrderCancelledV1"])
         with (
             ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
             client.get_subscription_receiver(channel["address"], name, session_id=order) as receiver,
         ):
-            [message] = receiver.receive_messages(max_wait_time=30)
-            receiver.complete_message(message)
-        assert unlike_the_description(described, message) == []
-        body = json.loads(b"".join(message.body))
-        assert (body["type"], body["subject"]) == ("OrderConfirmedV1", order)
-        assert body["data"] == {"orderId": order, "customerId": customer, "currency": "EUR", "total": "49.80"}
+            for type_, data in (
+                ("OrderConfirmedV1", told),
+                ("OrderCancelledV1", {**told, "was": "Confirmed", "reason": "withheld"}),
+            ):
+                [message] = receiver.receive_messages(max_wait_time=30)
+                receiver.complete_message(message)
+                assert unlike_the_description(described, message) == []
+                body = json.loads(b"".join(message.body))
+                assert (body["type"], body["subject"]) == (type_, order)
+                assert body["data"] == data
 
 
 def test_a_refund_reaches_billing_as_the_contract_says(stack: Stack, api: Api) -> None:

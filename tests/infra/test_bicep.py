@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -135,10 +135,10 @@ def test_the_laptops_topics_are_azures() -> None:
 
 def test_other_systems_subscriptions_are_those_of_the_laptop_and_of_the_contexts_declaration() -> None:
     bus = PROD.one("ServiceBus/namespaces")["name"]
-    rules = {
-        tuple(rule["name"].removeprefix(f"{bus}/").split("/")[:2]): {rule["properties"]["correlationFilter"]["label"]}
-        for rule in PROD.of("ServiceBus/namespaces/topics/subscriptions/rules")
-    }
+    rules = defaultdict(set)
+    for rule in PROD.of("ServiceBus/namespaces/topics/subscriptions/rules"):
+        topic, name, _ = rule["name"].removeprefix(f"{bus}/").split("/")
+        rules[topic, name].add(rule["properties"]["correlationFilter"]["label"])
     assert rules == {(topic, name): events for topic, name, events in SUBSCRIBERS}
     declared = [
         (context.topic, each.name, set(each.events))

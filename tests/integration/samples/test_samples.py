@@ -2,13 +2,14 @@
 
 import json
 import os
+import runpy
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,8 +25,11 @@ from tests.support.servicebus import CONFIG, REPOSITORY, running_servicebus
 WITHIN = 60.0
 """Seconds that a loaded machine has."""
 
-SAMPLES = {"billing": "SELECT order_id FROM invoices", "shipping": "SELECT order_id FROM to_pack"}
-"""What each of them has noted of orders."""
+SAMPLES = {
+    "billing": "SELECT order_id FROM invoices WHERE NOT void",
+    "shipping": "SELECT order_id FROM to_pack WHERE cancelled_at IS NULL",
+}
+"""The orders that stand, as each of them has noted."""
 
 each_sample = pytest.mark.parametrize("name", SAMPLES)
 
@@ -90,6 +94,11 @@ def confirmed(order_id: UUID) -> Envelope:
     )
 
 
+def cancelled(order: Envelope) -> Envelope:
+    data = json.loads(order.payload) | {"was": "Confirmed", "reason": None}
+    return replace(order, event_id=uuid4(), version=4, type="OrderCancelledV1", payload=json.dumps(data))
+
+
 def refunded(order_id: UUID) -> Envelope:
     data = {"orderId": str(order_id), "refundId": str(uuid4()), "currency": "EUR", "amount": "9.80", "refunded": "9.80"}
     order = confirmed(order_id)
@@ -122,6 +131,31 @@ def test_an_order_is_noted_once_though_its_event_comes_twice_and_the_program_is_
     with running(name, tmp_path, service_bus) as sample:
         sample.wait_until_said("OrderConfirmedV1 of order", times=3)
         assert sorted(sample.noted()) == sorted([str(first.aggregate_id), str(second.aggregate_id)])
+
+
+@each_sample
+def test_an_order_that_is_cancelled_does_not_stand_though_its_confirmation_comes_again(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    order, another, never = confirmed(uuid4()), confirmed(uuid4()), confirmed(uuid4())
+    with running(name, tmp_path, service_bus) as sample:
+        send(service_bus, order, cancelled(order), another, cancelled(never))
+        sample.wait_until_said("OrderCancelledV1 of order", times=2)
+        send(service_bus, order, message_id=str(uuid4()))
+        sample.wait_until_said("OrderConfirmedV1 of order", times=3)
+        assert sample.noted() == [str(another.aggregate_id)]
+
+
+async def test_it_signs_in_as_an_identity_where_a_namespace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICEBUS_NAMESPACE", "shop.servicebus.windows.net")
+    monkeypatch.delenv("SERVICEBUS_CONNECTION", raising=False)
+    billing, shipping = (runpy.run_path(str(REPOSITORY / "samples" / name / f"{name}.py")) for name in SAMPLES)
+    async with AsyncExitStack() as open_:
+        client = await billing["connected"](open_)
+        assert client.fully_qualified_namespace == "shop.servicebus.windows.net"
+    with ExitStack() as open_now:
+        client = shipping["connected"](open_now)
+        assert client.fully_qualified_namespace == "shop.servicebus.windows.net"
 
 
 def test_an_invoice_has_the_amount_as_it_is_written(tmp_path: Path, service_bus: str) -> None:
