@@ -85,8 +85,9 @@ def record(event: dict[str, Any], orders: sqlite3.Connection) -> None:
                 orders.execute("INSERT OR IGNORE INTO to_pack VALUES (?, ?, ?, NULL, NULL)", row)
             case "OrderCancelledV1":
                 # one that was cancelled before it was confirmed is not on the list; one that is packed comes back
-                row = (event["time"], data["orderId"])
-                orders.execute("UPDATE to_pack SET cancelled_at = ? WHERE order_id = ?", row)
+                orders.execute(
+                    "UPDATE to_pack SET cancelled_at = ? WHERE order_id = ?", (event["time"], data["orderId"])
+                )
             case _:
                 pass  # a rule lets more in than this release knows
 
