@@ -15,9 +15,16 @@ ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the prov
 OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
 
 OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
-    PAYMENTS.c.look_at.is_not(None), PAYMENTS.c.status != sa.literal_column(f"'{PaymentStatus.ACTION_REQUIRED}'")
+    PAYMENTS.c.look_at.is_not(None),
+    sa.or_(
+        PAYMENTS.c.status.not_in(
+            [sa.literal_column(f"'{each}'") for each in (PaymentStatus.ACTION_REQUIRED, PaymentStatus.AUTHORISED)]
+        ),
+        PAYMENTS.c.capture_requested,
+        PAYMENTS.c.void_requested,
+    ),
 )
-"""Payments that wait for a cardholder do not count."""
+"""Payments that wait for a cardholder, or for the shipment, do not count, unless a capture or a void was requested."""
 
 
 def count_done(event: PaymentEvent) -> None:

@@ -11,7 +11,7 @@ from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderEras
 from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
 from shared.payments.commands.perform_due import Performing
-from shared.payments.commands.refund_payment import refund_payment
+from shared.payments.commands.refund_payment import Refunding
 from shared.payments.events import PaymentEvent, PaymentRefundedV1
 from shared.payments.figures import payment_figures
 from shared.payments.repository import COUNT_ERASED, next_payments_of
@@ -39,7 +39,8 @@ def payments(app: App) -> Context[PaymentEvent]:
     context.tells(payment_figures)
 
     context.command("post_order_payment", "POST orders/{orderId}/payment", pay_again, role=Role.ORDERS_WRITE, own=True)
-    context.command("post_order_refund", "POST orders/{orderId}/refund", refund_payment, role=Role.PAYMENTS_WRITE)
+    refunding = Refunding(provider)
+    context.command("post_order_refund", "POST orders/{orderId}/refund", refunding.refund, role=Role.PAYMENTS_WRITE)
 
     views = OrderPayments(context.reader, provider)
     context.look_up(

@@ -1,7 +1,7 @@
 """How payments are loaded and saved."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, override
 from uuid import UUID
 
@@ -20,6 +20,9 @@ from shared.payments.tables import LOG, PAYMENTS, REFUNDS
 
 LOOKED_AT_AFTER = timedelta(seconds=30)
 """The time until the timer first looks at a due step: normally a delivery has done the step by then."""
+
+HELD_LOOKED_AT_AFTER = timedelta(hours=6)
+"""The time until the timer looks whether an amount is still held: the bank may let it go, normally after a week."""
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _REFUND = (REFUNDS.c.refund_id, REFUNDS.c.amount.label("refund_amount"), REFUNDS.c.made)
@@ -63,7 +66,14 @@ LOOK_LATER = Write(
     .values(by_name(PAYMENTS.c.look_at))
 )
 TO_LOOK_AT = (
-    sa.select(PAYMENTS.c.order_id, PAYMENTS.c.version, PAYMENTS.c.changed_at)
+    sa.select(
+        PAYMENTS.c.order_id,
+        PAYMENTS.c.version,
+        PAYMENTS.c.changed_at,
+        PAYMENTS.c.status,
+        PAYMENTS.c.capture_requested,
+        PAYMENTS.c.void_requested,
+    )
     .where(PAYMENTS.c.look_at <= sa.bindparam("now", type_=UtcDateTime))
     .order_by(PAYMENTS.c.look_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
@@ -118,9 +128,14 @@ class Payments(Repository[Payment]):
             "reference": payment.reference,
             "capture_requested": payment.capture_requested,
             "void_requested": payment.void_requested,
-            "look_at": None if payment.due is None else self._metadata.at + LOOKED_AT_AFTER,
+            "look_at": self._look_at(payment),
             "erased": payment.erased,
         }
+
+    def _look_at(self, payment: Payment) -> datetime | None:
+        if payment.due is not None:
+            return self._metadata.at + LOOKED_AT_AFTER
+        return self._metadata.at + HELD_LOOKED_AT_AFTER if payment.status is PaymentStatus.AUTHORISED else None
 
     @override
     def _update_more(self, payment: Payment) -> None:

@@ -91,12 +91,10 @@ class StripeProvider(PaymentProvider):
 
     @override
     def open(self, payment: UUID, amount: Money) -> str | Declined:
-        try:
-            smallest = units(amount)
-        except NotPayable:
+        if not self.takes(amount):
             return Declined(DeclineReason.NOT_ACCEPTED)
         params: Any = {
-            "amount": smallest,
+            "amount": units(amount),
             "currency": amount.currency.lower(),
             "capture_method": "manual",
             "payment_method_types": ["card"],
@@ -150,6 +148,14 @@ class StripeProvider(PaymentProvider):
             lambda: self._if_it_is(reference, Taken, Gone),
         )
         return _outcome(voided)
+
+    @override
+    def takes(self, amount: Money) -> bool:
+        try:
+            units(amount)
+        except NotPayable:
+            return False
+        return True
 
     @override
     def refund(self, reference: str, refund: UUID, amount: Money) -> None:
@@ -294,7 +300,7 @@ def _found(intent: Any) -> Outcome | None:
             return ActionRequired()
         case "requires_payment_method" if intent.last_payment_error:
             error = intent.last_payment_error
-            return Declined(_reason(error.code, getattr(error, "decline_code", None)))
+            return Declined(_reason(getattr(error, "code", None), getattr(error, "decline_code", None)))
         case _:
             return None
 

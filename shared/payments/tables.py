@@ -32,7 +32,7 @@ PAYMENTS = sa.Table(
     sa.Column("look_at", UtcDateTime),
     sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
 )
-"""One row for each payment; `look_at` is when the timer looks whether the due step was done, null if none is due."""
+"""One row for each payment; at `look_at` the timer looks whether the due step was done, or the amount is still held."""
 
 _IS_DUE = sa.text("look_at IS NOT NULL")
 sa.Index("ix_payments_look_at", PAYMENTS.c.look_at, mssql_where=_IS_DUE, sqlite_where=_IS_DUE)

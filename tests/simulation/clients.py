@@ -33,7 +33,8 @@ from shared.ordering.commands.create_order import CreateOrder, Item, ShippingAdd
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.payments.commands.pay_again import PayAgain, pay_again
-from shared.payments.commands.refund_payment import RefundPayment, refund_payment
+from shared.payments.commands.refund_payment import Refunding, RefundPayment
+from shared.payments.stripe_provider import StripeProvider
 from tests.kit.simulated import Handler
 from tests.simulation import contexts
 from tests.simulation.scheduler import Crash, Scheduler
@@ -57,6 +58,8 @@ LEISURE = 16
 
 PART = Decimal("0.20")
 """What is given back of a payment, where it is not all that is left."""
+
+REFUND = Refunding(StripeProvider("")).refund
 
 PAID = 0.7
 """How often an order is paid, and not on account."""
@@ -130,7 +133,7 @@ class Clients:
     def refund(self) -> None:
         """Give a part of its payment back, if it has been taken: this is not done yet either."""
         for order in self._orders[:1]:
-            self._send("payments", refund_payment, _refund(order, PART))
+            self._send("payments", REFUND, _refund(order, PART))
 
     def live(self, name: str) -> None:
         """Be a client of this name: send some commands, one after the other."""
@@ -166,7 +169,7 @@ class Clients:
             case "pay":
                 return "payments", pay_again, PayAgain(order_id=order, token=chance.choice(TOKENS))
             case "refund":
-                return "payments", refund_payment, _refund(order, chance.choice((None, PART)))
+                return "payments", REFUND, _refund(order, chance.choice((None, PART)))
             case "confirm":
                 return "ordering", confirm_order, ConfirmOrder(order_id=order)
             case "complete":

@@ -5,6 +5,7 @@ them misses a step, the next one does it: even after a long outage nobody has to
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -20,12 +21,12 @@ from shared.frame.platform.threads import Threads
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.inbox import caused_by
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
-from shared.payments.domain.payment import Look, Payment
+from shared.payments.domain.payment import Look, Payment, PaymentStatus
 from shared.payments.domain.provider import PaymentProvider, ProviderUnavailable
 from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
-from shared.payments.repository import LOOK_LATER, TO_LOOK_AT, Payments, payment_as_stored
+from shared.payments.repository import HELD_LOOKED_AT_AFTER, LOOK_LATER, TO_LOOK_AT, Payments, payment_as_stored
 from shared.payments.tables import LOG
 
 AT_ONCE = 4
@@ -43,6 +44,8 @@ PAGE = 20
 
 SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
 """The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
+
+logger = logging.getLogger(__name__)
 
 _CALLING = Threads("provider", AT_ONCE)
 
@@ -88,7 +91,7 @@ class Performing:
             self.perform(order_id, look=True)
 
     async def look_after_payments(self) -> None:
-        """Do steps that deliveries have left due after an outage, and find out what cardholders have done meanwhile."""
+        """Do steps that deliveries have left due after an outage; find out what cardholders and banks have done."""
         until = time.monotonic() + TICK
         while time.monotonic() < until:
             rows = await _CALLING.run(self._to_look_at)
@@ -140,9 +143,13 @@ class Performing:
             count_done(event)
 
     def _try(self, order_id: UUID) -> bool:
+        """Do a due step, or look; whatever goes wrong with one payment holds up no other."""
         try:
-            self.perform(order_id)
+            self.perform(order_id, look=True)
         except ProviderUnavailable:
+            return False
+        except Exception as error:  # noqa: BLE001  # as it says; the text may name a person's card
+            logger.error("cannot look after the payment of order %s: %s", order_id, type(error).__name__)  # noqa: TRY400
             return False
         return True
 
@@ -154,7 +161,8 @@ class Performing:
         """Postpone payments that have not changed, so that the next ones have their turn."""
         now = datetime.now(UTC)
         for row in rows:
-            pause = min(max((now - row.changed_at) / 4, SOONEST), LATEST)
+            is_held = row.status == PaymentStatus.AUTHORISED and not (row.capture_requested or row.void_requested)
+            pause = HELD_LOOKED_AT_AFTER if is_held else min(max((now - row.changed_at) / 4, SOONEST), LATEST)
             # whatever changed a payment meanwhile looks at it, and the others are still to be postponed
             with suppress(LostRace), UnitOfWork(self.engine) as work:
                 keys = {"id": row.order_id, "loaded_version": row.version}

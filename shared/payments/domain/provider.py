@@ -74,6 +74,9 @@ class PaymentProvider(Protocol):
     def void(self, reference: str, payment: UUID) -> Outcome:
         """Void the payment for good: Gone, or Taken if it was captured before."""
 
+    def takes(self, amount: Money) -> bool:
+        """Whether it can move exactly this amount; nobody is asked."""
+
     def refund(self, reference: str, refund: UUID, amount: Money) -> None:
         """Refund a part of the captured amount, or all of it."""
 

@@ -35,12 +35,12 @@ from shared.ordering.events import (
 )
 from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.commands.perform_due import DELIVERED_FOR, PAGE, SOONEST, Performing
-from shared.payments.commands.refund_payment import RefundPayment, refund_payment
+from shared.payments.commands.refund_payment import RefundPayment
 from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids, RefundTooLarge
 from shared.payments.domain.payment import Payment, PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentEvent
-from shared.payments.repository import payment_as_stored
+from shared.payments.repository import HELD_LOOKED_AT_AFTER, payment_as_stored
 from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import LOG, METADATA, PAYMENTS
 from shared.payments.views.order_payment import OrderPayment, OrderPayments, ReadPayment
@@ -72,6 +72,7 @@ class Paying:
         self.held = context.app.held
         self.provider = StripeProvider.from_environment(self.shop.environment)
         self.performing = Performing(context.engine, context.outbox.wake, self.provider)
+        [self.refund] = [each.handler for each in context.commands if each.name == "post_order_refund"]
         self.views = OrderPayments(context.reader, self.provider)
 
     async def ask(self, event: FulfilmentEvent | OrderErasedV1, event_id: UUID | None = None) -> None:
@@ -80,16 +81,21 @@ class Paying:
         envelope = replace(envelope, event_id=event_id or envelope.event_id)
         await self.consumers["follow_fulfilment"](envelope)
 
-    async def authorisation(self, token: str = "pm_card_visa", order_id: UUID | None = None) -> UUID:  # noqa: S107
+    async def authorisation(
+        self,
+        token: str = "pm_card_visa",  # noqa: S107  # a test token
+        currency: str = "EUR",
+        amount: Decimal = AMOUNT,
+    ) -> UUID:
         """Ask for one, and let it be performed."""
-        asked = AuthorisationAskedV1(order_id or uuid4(), uuid4(), "EUR", AMOUNT, token, 1)
+        asked = AuthorisationAskedV1(uuid4(), uuid4(), currency, amount, token, 1)
         await self.ask(asked)
         await self.deliver(asked.order_id)
         return asked.order_id
 
-    async def captured(self) -> UUID:
+    async def captured(self, currency: str = "EUR", amount: Decimal = AMOUNT) -> UUID:
         """Have a payment captured."""
-        order_id = await self.authorisation()
+        order_id = await self.authorisation(currency=currency, amount=amount)
         await self.ask(CaptureAskedV1(order_id))
         await self.deliver(order_id)
         return order_id
@@ -301,21 +307,36 @@ async def test_refunds_in_parts_are_made_once_for_a_key_and_never_more_than_was_
     order_id = await pay.captured()
     part = RefundPayment(order_id=order_id, amount=Decimal("9.80"), reason="One cup was broken")
     key = Metadata(command_id="key")
-    first = pay.shop.payments.run(refund_payment, part, key)
+    first = pay.shop.payments.run(pay.refund, part, key)
     await pay.deliver(order_id)
-    assert pay.shop.payments.run(refund_payment, part, key) == replace(first, replayed=True)
+    assert pay.shop.payments.run(pay.refund, part, key) == replace(first, replayed=True)
     for too_much in (Decimal("40.01"), Decimal("49.80")):
         with pytest.raises(RefundTooLarge):
-            pay.shop.payments.run(refund_payment, part.model_copy(update={"amount": too_much}), Metadata())
+            pay.shop.payments.run(pay.refund, part.model_copy(update={"amount": too_much}), Metadata())
     for nothing in (Decimal(0), Decimal("1.001")):
         with pytest.raises(Invalid):
-            pay.shop.payments.run(refund_payment, part.model_copy(update={"amount": nothing}), Metadata())
-    pay.shop.payments.run(refund_payment, RefundPayment(order_id=order_id, reason="The rest"), Metadata())
+            pay.shop.payments.run(pay.refund, part.model_copy(update={"amount": nothing}), Metadata())
+    pay.shop.payments.run(pay.refund, RefundPayment(order_id=order_id, reason="The rest"), Metadata())
     await pay.deliver(order_id)
     with pytest.raises(RefundTooLarge):
-        pay.shop.payments.run(refund_payment, RefundPayment(order_id=order_id, reason="More"), Metadata())
+        pay.shop.payments.run(pay.refund, RefundPayment(order_id=order_id, reason="More"), Metadata())
     await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))  # the process asks for what is left, which is nothing
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980), ("refunded", 4000)]
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("KWD", "1.234"), ("MGA", "0.50")])
+async def test_a_refund_with_digits_that_the_provider_does_not_take_is_refused_and_changes_nothing(
+    pay: Paying, currency: str, amount: str
+) -> None:
+    order_id = await pay.captured(currency, Decimal(100))
+    before = pay.payment(order_id)
+    refund = RefundPayment(order_id=order_id, amount=Decimal(amount), reason="One cup was broken")
+    with pytest.raises(Invalid) as raised:
+        pay.shop.payments.run(pay.refund, refund, Metadata())
+    assert [error.pointer for error in raised.value.errors] == ["/amount"]
+    assert vars(pay.payment(order_id)) == vars(before)
+    pay.shop.payments.run(pay.refund, refund.model_copy(update={"amount": Decimal(1)}), Metadata())
+    assert str((await pay.deliver(order_id)).refunded.amount.normalize()) == "1"
 
 
 async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: Paying) -> None:
@@ -403,6 +424,33 @@ async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(p
     assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
 
 
+async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
+    pay: Paying, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = await pay.captured("KWD")
+    await pay.ask(RefundAskedV1(broken, uuid4(), Decimal("1.234"), "KWD"))
+    others = [uuid4() for _ in range(PAGE)]
+    for order_id in others:
+        await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    for _ in range(2):  # to open, and to authorise
+        await tick(pay)
+    assert {pay.payment(order_id).status for order_id in others} == {PaymentStatus.AUTHORISED}
+    assert f"cannot look after the payment of order {broken}: NotPayable" in caplog.messages
+
+
+async def test_what_the_bank_let_go_is_found_out_without_a_webhook(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    before = datetime.now(UTC)
+    await tick(pay)
+    with pay.shop.payments_engine.connect() as connection:
+        look_at = connection.execute(sa.select(PAYMENTS.c.look_at)).scalar_one()
+    assert before + HELD_LOOKED_AT_AFTER <= look_at <= datetime.now(UTC) + HELD_LOOKED_AT_AFTER
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+    pay.engine.lapse(str(pay.payment(order_id).reference))
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
 async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_before_its_time(pay: Paying) -> None:
     order_id = await pay.authorisation("pm_card_authenticationRequired")
     payment = pay.payment(order_id)
@@ -435,7 +483,7 @@ async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_bef
 async def test_the_payment_of_an_erased_order_says_nothing_of_anybody_and_gives_back_what_is_due(pay: Paying) -> None:
     order_id = await pay.captured()
     due = RefundPayment(order_id=order_id, amount=Decimal("9.80"), reason="Ms. Secret's cup was broken")
-    pay.shop.payments.run(refund_payment, due, Metadata(fingerprint=b"f" * 32))
+    pay.shop.payments.run(pay.refund, due, Metadata(fingerprint=b"f" * 32))
     erased = OrderErasedV1(order_id, pay.payment(order_id).customer_id, OrderStatus.COMPLETED)
     for _ in range(2):
         await pay.ask(erased)
@@ -443,7 +491,7 @@ async def test_the_payment_of_an_erased_order_says_nothing_of_anybody_and_gives_
     assert (payment.erased, payment.version, str(payment.refunded)) == (True, 8, "9.80")
 
     later = RefundPayment(order_id=order_id, reason="The rest of Ms. Secret's cups")
-    pay.shop.payments.run(refund_payment, later, Metadata())
+    pay.shop.payments.run(pay.refund, later, Metadata())
     await pay.deliver(order_id)
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980), ("refunded", 4000)]
     everything = repr([rows(pay.shop.payments_engine, table) for table in METADATA.sorted_tables])

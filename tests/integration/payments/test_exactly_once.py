@@ -19,7 +19,7 @@ import stripe
 from infra.local.payments.running import Engine, running
 from shared.kernel.money import Money
 from shared.payments.domain.payment import Payment, PaymentStatus
-from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
+from shared.payments.domain.provider import Declined, NotFromProvider, ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.performing import perform
 from shared.payments.stripe_provider import StripeProvider
@@ -365,6 +365,12 @@ def test_an_amount_that_the_provider_does_not_take_is_a_decline(
     ask(books, lambda payment: payment.request_void())
     payment = go_on(books, provider)
     assert (payment.status, moved(engine, payment)) == (PaymentStatus.VOIDED, [])
+
+
+def test_a_decline_that_stripe_gives_no_code_is_a_decline(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"status": "requires_payment_method", "last_payment_error": {"type": "api_error"}}
+    monkeypatch.setattr(StripeProvider, "_retrieve", lambda *_: stripe.PaymentIntent.construct_from(failed, "key"))
+    assert StripeProvider("key").look("pi_1") == Declined(DeclineReason.DECLINED)
 
 
 def test_a_webhook_names_the_payment_that_it_is_about_and_is_believed_only_when_stripe_signed_it(

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.ordering.events import AuthorisationAskedV1
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, VoidAskedV1
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.figures import OLDEST
 from tests.integration.payments.test_context import Paying, engine, pay, without_provider
@@ -20,6 +20,19 @@ async def oldest(pay: Paying) -> float:
         await tell()
         [point] = observed.points(OLDEST.name)
     return float(point.value)  # type: ignore[union-attr]  # it is a gauge
+
+
+async def test_what_waits_for_a_cardholder_or_for_the_shipment_counts_only_when_the_provider_is_to_do_something(
+    pay: Paying,
+) -> None:
+    waiting = await pay.authorisation("pm_card_authenticationRequired")
+    held = await pay.authorisation()
+    assert await oldest(pay) == 0
+    for asked in (VoidAskedV1(waiting), CaptureAskedV1(held)):
+        await pay.ask(asked)
+        assert await oldest(pay) > 0
+        await pay.deliver(asked.order_id)
+        assert await oldest(pay) == 0
 
 
 async def test_it_is_told_since_when_a_step_waits_and_what_waits_for_a_cardholder_does_not_count(pay: Paying) -> None:

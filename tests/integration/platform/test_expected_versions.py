@@ -37,11 +37,12 @@ from shared.ordering.commands.create_order import CreateOrder, Item, create_orde
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.payments.commands.pay_again import PayAgain, pay_again
-from shared.payments.commands.refund_payment import RefundPayment, refund_payment
+from shared.payments.commands.refund_payment import Refunding, RefundPayment
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Declined, Held, Taken
 from shared.payments.events import DeclineReason
 from shared.payments.repository import Payments
+from shared.payments.stripe_provider import StripeProvider
 from tests.support.app import app_globals
 from tests.support.shop import SHIPPING, Shop
 
@@ -180,7 +181,7 @@ PREPARED: dict[type, Callable[[Shop], Prepared]] = {
     ),
     RefundPayment: lambda shop: (
         "payments",
-        refund_payment,
+        Refunding(StripeProvider("")).refund,
         RefundPayment(order_id=paid(shop, Held()), amount=Decimal(1), reason="r"),
         5,
     ),
