@@ -47,6 +47,9 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 from shared.frame.write_side.published import Published
 
+type TakeIn[Event] = Callable[[Recorded[Event]], Awaitable[None]]
+"""Shows an event in a read model."""
+
 
 @dataclass
 class Context[Event]:
@@ -80,7 +83,7 @@ class Context[Event]:
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
-        self._projected_by: dict[str, list[tuple[Kinds, Projection[Event]]]] = {}
+        self._projected_by: dict[str, list[tuple[Kinds, TakeIn[Event]]]] = {}
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.lines)
         self.app.published[self.topic] = self.published = Published(self.log, self.reader)
@@ -145,6 +148,7 @@ class Context[Event]:
         documents: Shapes | Partitions[Event],
         version_in_log: VersionInLog | None = None,
         kinds: Kinds = EVERY_KIND,
+        erasing: type[Event] | None = None,
         read_at: WhereRead = lambda _document_id, _partition_key: NOWHERE,
     ) -> ReadModel[Event]:
         """Declare a read model of this context's events.
@@ -161,13 +165,21 @@ class Context[Event]:
                 its partitions are folded from the log.
             version_in_log: see VersionInLog; without it a document's id is its aggregate's.
             kinds: the events that it shows: an aggregate has these alone, or none of them.
+            erasing: the event that erases personal data; it also deletes the partition in a generation that was given
+                up, which no event reaches.
             read_at: see WhereRead.
         """
         generations = self.app.generations(name, container)
         projection = Projection(
             generations.written, self.reader, self.log, project, reconsider, derived.write if derived else None
         )
-        self._let_project(trigger, subscription, kinds, projection)
+
+        async def take_in(recorded: Recorded[Event]) -> None:
+            await projection.project(recorded)
+            if erasing is not None and isinstance(recorded.event, erasing):
+                await generations.clear_given_up(project(recorded).partition_key)
+
+        self._let_project(trigger, subscription, kinds, take_in)
         partitions = (
             OfAggregates(self.log, project, documents, kinds=kinds) if isinstance(documents, Shapes) else documents
         )
@@ -176,10 +188,10 @@ class Context[Event]:
         self.read_models[name] = model
         return model
 
-    def _let_project(self, trigger: str, subscription: str, kinds: Kinds, projection: Projection[Event]) -> None:
+    def _let_project(self, trigger: str, subscription: str, kinds: Kinds, take_in: TakeIn[Event]) -> None:
         """Add a read model to those that a subscription's events reach, if it shows their kinds."""
         sharing = self._projected_by.setdefault(trigger, [])
-        sharing.append((kinds, projection))
+        sharing.append((kinds, take_in))
         if len(sharing) > 1:
             return
 
@@ -187,7 +199,7 @@ class Context[Event]:
             recorded = self.log.codec.open(envelope)
             for shown, each in sharing:
                 if envelope.type in shown:
-                    await each.project(await self.published.whole(recorded, self.log.codec))
+                    await each(await self.published.whole(recorded, self.log.codec))
 
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
 

@@ -29,7 +29,7 @@ from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderEvent
+from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
 from shared.ordering.figures import fulfilment_figures
 from shared.ordering.reference_data import has_open_orders, next_orders_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
@@ -109,6 +109,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         documents=CustomerPartitions(),
         version_in_log=version_in_log,
         kinds=Kinds.all_but(*ASKS),
+        erasing=OrderErasedV1,
         read_at=_read_at,
     )
     pasts = Pasts(context.reader, keeper=context.engine)

@@ -140,7 +140,8 @@ class Generations:
         """Delete a partition's documents in the unused container, which no event reaches."""
         container = self.container((await self._stored()).serving + 1)
         with suppress(ResourceNotFoundError):  # there is no such container
-            listed = [row async for row in container.query_items("SELECT * FROM c", partition_key=partition_key)]
+            found = container.query_items("SELECT c.id, c._etag FROM c", partition_key=partition_key)
+            listed = [row async for row in found]
             # read the state after listing: without a standby now, all documents listed belong to an old generation
             state = await self._stored()
             if state.standby is None and listed:
