@@ -193,7 +193,7 @@ def projection_lag(operator: Operator) -> None:
         assert orders["oldestAge"] > 0
         # what the stopped engine took is sent again, if need be
         api.http.post("../admin/functions/relay_events", json={})
-    operator.until(lambda answers: [answer["lag"]["unapplied"] for answer in answers] == [0, 0])
+    operator.until(lambda answers: [view["lag"]["unapplied"] for view in answers[0]["items"]] == [0, 0, 0])
 
 
 def throttled(operator: Operator) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.infra.snapshots import PROD as PROD_SNAPSHOT
 from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
+from tests.support.app import app_globals
 from tests.support.pages import sections
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -103,3 +104,9 @@ def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
         for block in section.blocks("azurecli"):
             for commands in ASKED_BY.values():
                 assert not re.search(commands, block), section.heading
+
+
+def test_it_knows_every_read_model_and_no_other() -> None:
+    named = SECTIONS["A read model is wrong or lost"].text.partition("What follows says")[0]
+    declared = {name for context in app_globals()["contexts"] for name in context.read_models}
+    assert set(re.findall(r"`(\w+)`", named)) == declared
