@@ -74,21 +74,35 @@ def page() -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def sample() -> set[str]:
-    return set(json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"])
+def sample() -> dict[str, str]:
+    values: dict[str, str] = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    return values
 
 
-def given_by_up(tmp_path: Path) -> set[str]:
-    options = _parser().parse_args(
-        ["--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0"]
-    )
-    return set(_plan(options, tmp_path).settings)
+PORTS = ("--port", "--servicebus-port", "--cosmos-port", "--payments-port")
+
+
+def given_by_up(tmp_path: Path) -> dict[str, str]:
+    """What `up` gives the host, at the ports that it takes unless it is told others."""
+    stack = _plan(_parser().parse_args([word for port in PORTS for word in (port, "0")]), tmp_path)
+    usual = vars(_parser().parse_args([]))
+    settings = json.dumps(stack.settings)
+    for name, option in zip(("host", "servicebus", "cosmos", "payments"), PORTS, strict=True):
+        settings = settings.replace(f":{stack.ports[name]}", f":{usual[option.strip('-').replace('-', '_')]}")
+    values: dict[str, str] = json.loads(settings)
+    return values
 
 
 def test_what_the_app_reads_or_is_given_is_on_the_page_and_nothing_else(tmp_path: Path) -> None:
     code = read_in("shared/**/*.py", "function_app.py")
     assert "SqlConnection" in code
-    assert set(page()["The app"]) == code | set(PROD.settings()) | sample() | given_by_up(tmp_path)
+    assert set(page()["The app"]) == code | set(PROD.settings()) | set(sample()) | set(given_by_up(tmp_path))
+
+
+def test_core_tools_get_what_up_gives_its_host_and_a_place_for_timers(tmp_path: Path) -> None:
+    """The same engines run for both: without a setting of theirs nobody could pay under Core Tools."""
+    where = {"SqlConnection": "sqlite:///.local/tandem.db", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    assert sample() == given_by_up(tmp_path) | where
 
 
 def test_the_page_says_where_each_is_set(tmp_path: Path) -> None:
