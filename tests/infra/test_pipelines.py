@@ -89,6 +89,15 @@ def test_azds_schema_is_the_same_unchanging_one_everywhere() -> None:
     assert re.search(r"/azure-dev/[0-9a-f]{40}/schemas/", named[0])
 
 
+@pytest.mark.parametrize("pipeline", ["ci.yml", "azure-pipelines.yml"])
+def test_the_readme_says_what_a_pipeline_checks_beside_the_script_that_it_shares_with_a_laptop(pipeline: str) -> None:
+    (text,) = (path.read_text(encoding="utf-8") for path in PIPELINES if path.name == pipeline)
+    beside = re.findall(r"(?:run|bash): (?:python3 dev\.py|\.venv/bin/check-jsonschema) (\S+)", text)
+    assert beside == ["policies", "azure.yaml"]
+    (line,) = re.findall(r"^    bash \.ci/run +# (.*)", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in beside if name not in line] == []
+
+
 def test_dependabot_looks_after_every_lock_and_image() -> None:
     text = (ROOT / ".github" / "dependabot.yml").read_text(encoding="utf-8")
     entries = re.findall(r"package-ecosystem: (\S+)\n    directories: \[(.*)\]", text)
