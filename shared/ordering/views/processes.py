@@ -1,7 +1,7 @@
 """The fulfilments under way, for operators: what each waits for, since when, and what comes next."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -26,23 +26,28 @@ AT_ONCE, PLACES = 1, 16
 
 _AT = sa.bindparam("after_at", type_=UtcDateTime)
 _STATE = sa.bindparam("of_state", type_=sa.Unicode(20))
-RUNNING = (
-    sa.select(FULFILMENTS)
-    .where(
-        FULFILMENTS.c.ended_at.is_(None),
-        FULFILMENTS.c.begun_at >= _AT,  # the OR below implies this, but databases cannot seek by an OR
-        sa.or_(
-            FULFILMENTS.c.begun_at > _AT,
-            sa.and_(FULFILMENTS.c.begun_at == _AT, FULFILMENTS.c.order_id > sa.bindparam("after_id", type_=sa.Uuid)),
-        ),
-        sa.or_(sa.literal_column("''") == _STATE, FULFILMENTS.c.state == _STATE),
-    )
-    .order_by(FULFILMENTS.c.begun_at, FULFILMENTS.c.order_id)
-    .limit(sa.bindparam("most", type_=sa.Integer))
-)
-RUNNING_DUE = RUNNING.where(FULFILMENTS.c.due_at <= sa.bindparam("due_by", type_=UtcDateTime))
 
-_EARLIEST = "2000-01-01T00:00:00+00:00"
+
+def _running(at: sa.Column[datetime]) -> sa.Select[Any]:
+    """Select a page of those that are under way, in the order of a time that an index has."""
+    after_id = sa.bindparam("after_id", type_=sa.Uuid)
+    return (
+        sa.select(FULFILMENTS)
+        .where(
+            FULFILMENTS.c.ended_at.is_(None),
+            at >= _AT,  # the OR below implies this, but databases cannot seek by an OR
+            sa.or_(at > _AT, sa.and_(at == _AT, FULFILMENTS.c.order_id > after_id)),
+            sa.or_(sa.literal_column("''") == _STATE, FULFILMENTS.c.state == _STATE),
+        )
+        .order_by(at, FULFILMENTS.c.order_id)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+
+
+RUNNING = _running(FULFILMENTS.c.begun_at)
+RUNNING_DUE = _running(FULFILMENTS.c.due_at).where(FULFILMENTS.c.due_at <= sa.bindparam("due_by", type_=UtcDateTime))
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC).isoformat()
 
 
 class ProcessDeadline(Answer):
@@ -75,7 +80,10 @@ class RunningProcess(Answer):
 
 
 class RunningProcesses(Answer):
-    """A page of fulfilments under way, oldest first; `next` is the cursor of the next page."""
+    """A page of fulfilments under way; `next` is the cursor of the next page.
+
+    The oldest come first, and of those that are due, the one with the earliest deadline.
+    """
 
     items: list[RunningProcess]
     next: str | None
@@ -109,7 +117,7 @@ class Processes:
             Invalid: the cursor is of another list.
             Unavailable: the request did not have its turn in time.
         """
-        of_list = f"processes {query.state} {query.due and utc_text(query.due)}"
+        of_list = f"processes {query.state}" + (f" due {utc_text(query.due)}" if query.due else "")
         place = place_of(query.cursor, of_list, 0) if query.cursor else f"{_EARLIEST} {UUID(int=0)}"
         at, id_ = place.split(" ")
         values = {
@@ -122,11 +130,12 @@ class Processes:
         statement = RUNNING_DUE if query.due else RUNNING
         rows = await self._turns.take_for(wait.caller, lambda: self._rows(statement, values))
         found = [process_of(row) for row in rows[: query.take]]
-        more = len(rows) > query.take
-        return RunningProcesses(
-            items=[_shown(process) for process in found],
-            next=cursor_at(f"{found[-1].begun_at.isoformat()} {found[-1].order_id}", of_list, 0) if more else None,
-        )
+        items = [_shown(process) for process in found]
+        if len(rows) <= query.take:
+            return RunningProcesses(items=items, next=None)
+        last = rows[query.take - 1]
+        at = last.due_at if query.due else last.begun_at
+        return RunningProcesses(items=items, next=cursor_at(f"{at.isoformat()} {last.order_id}", of_list, 0))
 
     def _rows(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[sa.Row[Any]]:
         return read_from(self._reader, lambda connection: connection.execute(statement, values).all())

@@ -460,11 +460,12 @@ def test_a_deadline_that_was_moved_acts_at_its_new_time(shop: Shop) -> None:
     assert (before, way.order.status) == (OrderStatus.SUBMITTED, OrderStatus.CANCELLED)
 
 
-def test_a_deadline_that_was_moved_to_long_ago_acts_at_once(shop: Shop) -> None:
+async def test_a_deadline_that_was_moved_to_long_ago_is_listed_and_acts_at_once(shop: Shop) -> None:
     way = submitted(shop)
     way.move(datetime(1, 1, 1, tzinfo=UTC))
+    assert await all_listed(shop, due=datetime.now(UTC)) == [way.order_id]
     way.timer(datetime.now(UTC))
-    assert way.order.status is OrderStatus.CANCELLED
+    assert way.order.status == OrderStatus.CANCELLED
 
 
 def test_a_deadline_that_was_moved_while_a_timer_had_found_it_does_not_act(shop: Shop) -> None:
@@ -584,13 +585,29 @@ async def test_fulfilments_are_listed_with_what_they_wait_for_and_what_comes_nex
     assert [each.order_id for each in (await listed(shop, due=soon))[0]] == [waiting.order_id]
 
 
+async def all_listed(shop: Shop, **query: Any) -> list[UUID]:
+    """What is listed, page by page."""
+    found, cursor = await listed(shop, take=2, **query)
+    while cursor:
+        more, cursor = await listed(shop, take=2, cursor=cursor, **query)
+        found += more
+        assert len({each.order_id for each in found}) == len(found), "nothing comes twice"
+    return [each.order_id for each in found]
+
+
 async def test_a_list_of_fulfilments_is_read_page_by_page(shop: Shop) -> None:
     ways = [submitted(shop, kept(shop, 0)) for _ in range(5)]
-    found, cursor = await listed(shop, take=2)
-    while cursor:
-        more, cursor = await listed(shop, take=2, cursor=cursor)
-        found += more
-    assert [each.order_id for each in found] == [way.order_id for way in ways]
+    assert await all_listed(shop) == [way.order_id for way in ways]
+
+
+async def test_those_that_are_due_are_read_page_by_page_the_earliest_deadline_first(shop: Shop) -> None:
+    ways = [submitted(shop, kept(shop, 0)) for _ in range(6)]
+    now = datetime.now(UTC)
+    for way, hours in zip(ways, (5, 3, 3, 3, 1, -1), strict=True):
+        way.move(now - timedelta(hours=hours))
+    at_once = sorted((way.order_id for way in ways[1:4]), key=str)
+    assert await all_listed(shop, due=now) == [ways[0].order_id, *at_once, ways[4].order_id]
+    assert await all_listed(shop, due=now, state="confirmed") == []
     _, cursor = await listed(shop, take=2)
     with pytest.raises(Invalid):
         await listed(shop, take=2, cursor=cursor, state="confirmed")
