@@ -54,7 +54,7 @@ EMAILS = sa.Table(
     sa.Column("address", text(320), primary_key=True),
     sa.Column("customer_id", sa.Uuid, nullable=False),
 )
-"""The owners of e-mail addresses; `address` is in lower case. A table of its own makes a taken address another conflict
+"""The owners of e-mail addresses; `address` is case-folded. A table of its own makes a taken address another conflict
 than a taken id."""
 
 CODEC = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
