@@ -9,6 +9,7 @@ from shared.catalog.commands.rate_product import rate_product
 from shared.catalog.commands.receive_stock import receive_stock
 from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
+from shared.catalog.commands.serve_waiting_orders import serve_waiting_orders
 from shared.catalog.commands.ship_items import ship_items
 from shared.catalog.events import BoughtTogetherV1, ProductEvent
 from shared.catalog.figures import stock_figures
@@ -79,6 +80,7 @@ def catalog(app: App) -> Context[ProductEvent]:
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
     context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, only=FOLLOWED)
+    context.sweep("waiting orders", lambda: serve_waiting_orders(context.engine, context.writes))
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)
 

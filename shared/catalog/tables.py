@@ -39,6 +39,14 @@ STOCK = sa.Table(
     sa.UniqueConstraint("product_id", name="uq_stock_product_id"),
     # the aggregate has the rules; these constraints stop a bug in it
     sa.CheckConstraint("reserved >= 0 AND reserved <= on_hand AND waiting >= 0", name="ck_stock_not_oversold"),
+    sa.Index(
+        "ix_stock_waiting",
+        "changed_at",
+        "product_id",
+        mssql_include=["on_hand", "reserved", "version"],
+        mssql_where=sa.text("waiting > 0"),
+        sqlite_where=sa.text("waiting > 0"),
+    ),
 )
 
 ORDERED_STOCK = sa.Table(

@@ -31,7 +31,7 @@ MAX_CHANGES = 1_000_000
 reach the limit. Its document keeps no times of versions, so it does not grow with them."""
 
 SERVED_AT_ONCE = 1_000
-"""Orders that one change serves from the waiting list. The next change of the stock continues there."""
+"""Orders that one change serves from the waiting list. A timer serves on (commands/serve_waiting_orders.py)."""
 
 
 def stock_of(product_id: UUID) -> UUID:
@@ -77,7 +77,7 @@ class Stock(Aggregate[StockEvent]):
                 f"{MAX_ON_HAND:,}."
             )
         self._record(StockReceivedV1(self.product_id, quantity, reference, self._level(on_hand=quantity)))
-        self._serve()
+        self.serve()
 
     def recount(self, counted: int, reason: str, alternatives: Sequence[UUID] | None = None) -> None:
         """Set the counted number of pieces; if fewer than reserved, the youngest reservations wait again."""
@@ -91,7 +91,7 @@ class Stock(Aggregate[StockEvent]):
         self._take_back(missing, alternatives)
         level = self._level(on_hand=counted - self.level.on_hand)
         self._record(StockRecountedV1(self.product_id, counted, reason, level))
-        self._serve()
+        self.serve()
 
     def has_for_a_new_order(self, quantity: int) -> bool:
         """Tell whether so many pieces are available, and no order waits."""
@@ -144,7 +144,13 @@ class Stock(Aggregate[StockEvent]):
                 self._level(reserved=-line.reserved, waiting=-line.waiting),
             )
         )
-        self._serve()
+        self.serve()
+
+    def serve(self) -> None:
+        """Reserve available pieces for waiting orders, the earliest first."""
+        for order_id, line in list(self._in_order()):
+            if line.waiting:
+                self._give(order_id, min(line.waiting, self.level.available), waited=True)
 
     def _ship(self, line: OrderedStock, quantity: int) -> None:
         self._record_step(
@@ -155,12 +161,6 @@ class Stock(Aggregate[StockEvent]):
                 self._level(on_hand=-quantity, reserved=-quantity),
             )
         )
-
-    def _serve(self) -> None:
-        """Reserve available pieces for waiting orders, the earliest first."""
-        for order_id, line in list(self._in_order()):
-            if line.waiting:
-                self._give(order_id, min(line.waiting, self.level.available), waited=True)
 
     def _for_a_new_order(self, quantity: int) -> int:
         return 0 if self.level.waiting else min(quantity, self.level.available)

@@ -1,13 +1,16 @@
 """What is ordered is reserved, in whatever order the news comes; what an order needs no more is for others."""
 
-from itertools import permutations
+from itertools import count, permutations
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
+from shared.catalog.commands.serve_waiting_orders import WORKS_FOR
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound, TooManyWaitAgain
 from shared.catalog.domain.stock import Stock, stock_of
@@ -30,6 +33,12 @@ from tests.support.shop import Shop, rows
 def kept(shop: Shop, quantity: int) -> UUID:
     product_id = shop.product()
     receive(shop, product_id, quantity)
+    return product_id
+
+
+def sold_out(shop: Shop) -> UUID:
+    product_id = kept(shop, 1)
+    shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=0, reason="r"), Metadata())
     return product_id
 
 
@@ -125,6 +134,102 @@ def test_of_more_who_wait_than_one_change_serves_the_first_come_first_and_nobody
     assert pieces(shop, new) == [(0, 1, 0)]
     receive(shop, product_id, 1)
     assert pieces(shop, new) == [(1, 0, 0)]
+
+
+def serve_on(shop: Shop) -> None:
+    """Do what a timer does."""
+    shop.wired()["catalog"].sweeps["waiting orders"]()
+
+
+def test_whoever_waits_for_available_pieces_is_served_on_without_a_further_receipt(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 2)
+    products = [sold_out(shop) for _ in range(2)]
+    waiting = [submitted(shop, *products) for _ in range(8)]
+    for each in waiting:
+        shop.follow_order(each)
+    for product_id in products:
+        receive(shop, product_id, 7)
+    new = submitted(shop, *products)
+    shop.follow_order(new)
+    assert [pieces(shop, each) for each in waiting[:3]] == [[(1, 0, 0)] * 2, [(1, 0, 0)] * 2, [(0, 1, 0)] * 2]
+    serve_on(shop)
+    assert [pieces(shop, each) for each in waiting[:7]] == [[(1, 0, 0)] * 2] * 7
+    assert [pieces(shop, each) for each in (waiting[7], new)] == [[(0, 1, 0)] * 2] * 2, "nothing is left"
+    for product_id in products:
+        shop.follow_stock(product_id)
+    lines = rows(shop.ordering_engine, ORDER_LINES)
+    assert sum(line["reserved"] for line in lines) == 2 * 7, "ordering hears of it"  # type: ignore[misc]
+
+
+def test_a_process_that_dies_between_two_changes_leaves_the_rest_to_the_next_timer(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 1)
+    product_id = sold_out(shop)
+    waiting = [submitted(shop, product_id) for _ in range(4)]
+    for each in waiting:
+        shop.follow_order(each)
+    receive(shop, product_id, 4)
+    save, changes = Stocks.save, 0
+
+    def dying(self: Stocks, stock: Stock) -> Accepted:
+        nonlocal changes
+        changes += 1
+        if changes == 2:
+            raise KeyboardInterrupt
+        return save(self, stock)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Stocks, "save", dying)
+        serve_on(shop)
+    assert [pieces(shop, each) for each in waiting] == [[(1, 0, 0)]] * 2 + [[(0, 1, 0)]] * 2
+    serve_on(shop)
+    assert [pieces(shop, each) for each in waiting] == [[(1, 0, 0)]] * 4
+
+
+def test_a_stock_that_cannot_be_served_on_stops_no_other_and_does_not_keep_the_timer_busy(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 1)
+    broken, odd, sound = (sold_out(shop) for _ in range(3))
+    orders = [submitted(shop, broken, sound) for _ in range(3)]
+    for each in orders:
+        shop.follow_order(each)
+    receive(shop, broken, 3)
+    receive(shop, sound, 3)
+    receive(shop, odd, 3)
+    with shop.catalog_engine.begin() as connection:
+        connection.execute(sa.update(STOCK).where(STOCK.c.product_id == odd).values(waiting=1))
+    load, loaded = Stocks.load, list[UUID]()
+
+    def failing(self: Stocks, id_: UUID) -> Stock:
+        loaded.append(id_)
+        if id_ == broken:
+            raise ValueError("what is stored cannot be read")
+        return load(self, id_)
+
+    monkeypatch.setattr(Stocks, "load", failing)
+    serve_on(shop)
+    stocks = {row["product_id"]: (row["reserved"], row["waiting"]) for row in rows(shop.catalog_engine, STOCK)}
+    assert stocks == {broken: (1, 2), odd: (0, 1), sound: (3, 0)}
+    assert loaded.count(odd) == 3, "once more after each change of another, and then no more"
+    assert str(broken) in caplog.text
+
+
+def test_products_take_turns_when_there_is_no_time_for_all(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 1)
+    products = [sold_out(shop) for _ in range(2)]
+    for _ in range(3):
+        shop.follow_order(submitted(shop, *products))
+    for product_id in products:
+        receive(shop, product_id, 3)
+    clock = SimpleNamespace(monotonic=count(step=WORKS_FOR * 0.6).__next__)
+    monkeypatch.setattr("shared.catalog.commands.serve_waiting_orders.time", clock)
+    for reserved in ([1, 2], [2, 2], [2, 3], [3, 3]):
+        serve_on(shop)
+        assert sorted(row["reserved"] for row in rows(shop.catalog_engine, STOCK)) == reserved  # type: ignore[type-var]
 
 
 def test_a_recount_is_taken_as_far_as_the_youngest_reservations_that_one_change_reads(

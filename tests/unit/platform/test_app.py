@@ -25,7 +25,7 @@ def test_both_timers_are_in_the_app_on_their_own_schedules() -> None:
 
 def test_the_relay_timer_sweeps_every_topic_that_there_is() -> None:
     swept = {name for api in APIS for name in api.sweeps}
-    assert swept == {f"the relay of {topic}" for topic in topics()} | {"deadlines"}
+    assert swept == {f"the relay of {topic}" for topic in topics()} | {"deadlines", "waiting orders"}
 
 
 def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None:
