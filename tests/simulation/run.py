@@ -19,6 +19,9 @@ from tests.simulation.truth import broken
 
 FAULT_RATE = 0.04
 
+SERVED_AT_ONCE = (1, 2, 1_000)
+"""Waiting orders that one change serves: shops take turns. Few of them let timers serve on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -54,6 +57,8 @@ def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
         mock.patch("shared.payments.commands.perform_due.datetime", clock),
         mock.patch("shared.payments.commands.perform_due.time", monotonic),
         mock.patch("shared.frame.read_side.projection.datetime", clock),
+        mock.patch("shared.catalog.commands.serve_waiting_orders.time", monotonic),
+        mock.patch("shared.frame.messaging.envelope.datetime", clock),
         mock.patch("shared.frame.write_side.inbox.datetime", clock),
         mock.patch("shared.frame.read_side.read_your_writes.time", monotonic),
         mock.patch("shared.frame.write_side.commands.time", monotonic),
@@ -67,7 +72,8 @@ def simulate(seed: int, fault_rate: float = FAULT_RATE) -> Outcome:
     with stamina.set_testing(True, attempts=10, cap=True):
         shop = Shop(seed, fault_rate)
         try:
-            with closing(shop.provider), _seeded(shop.scheduler, shop.provider):
+            served = mock.patch("shared.catalog.repository.SERVED_AT_ONCE", SERVED_AT_ONCE[seed % len(SERVED_AT_ONCE)])
+            with closing(shop.provider), served, _seeded(shop.scheduler, shop.provider):
                 shop.run()
                 wrong = list(broken(shop))
         except Exception as error:  # noqa: BLE001  # an error is a finding like others, with its seed

@@ -99,6 +99,7 @@ class Shop:
         self.clients = Clients(scheduler, self.writes)
         [erase] = [each.handler for each in wired["customers"].commands if each.name == "post_customer_erase"]
         self.leaver = Leaver(scheduler, self.writes, erase, self.clients.products)
+        self._serve_waiting = wired["catalog"].sweeps["waiting orders"]
         self._erasing = [wired["customers"].chores["erase_customers"], wired["ordering"].chores["erase_orders"]]
         self.reader = Reader(scheduler, self.clients, self.start, faulty["ordering"])
         self.operator = Operator(scheduler, self.start, self._is_up_to_date)
@@ -167,6 +168,7 @@ class Shop:
         while self.provider.tell(process.hear):
             pass
         self.scheduler.work(process.look_after_payments())
+        self._serve_waiting()
         if self._unpublished():
             self._publish_and_deliver()
 
@@ -226,7 +228,7 @@ class Shop:
                 self.committed[name] = True  # the timer comes again
 
     def _timer(self) -> None:
-        """Look after payments, and for deadlines that have passed, by a clock that jumps."""
+        """Look after payments and waiting orders, and for deadlines that have passed, by a clock that jumps."""
         process = self.start()
         while not self.scheduler.closing:
             self.scheduler.pause()
@@ -235,6 +237,7 @@ class Shop:
             days = self.scheduler.random.choice((0, 2, 20))
             try:
                 self.scheduler.work(process.look_after_payments())
+                self._serve_waiting()
                 self.deadlines(self.scheduler.now + timedelta(days=days)).act()
             except Crash:
                 process = self.start()

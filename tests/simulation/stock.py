@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from shared.catalog.events import (
     StockLevel,
     StockReceivedV1,
     StockRecountedV1,
+    StockReservedV1,
 )
 from shared.catalog.tables import LOG, ORDERED_STOCK, STOCK
 from shared.ordering import tables as ordering
@@ -46,6 +48,7 @@ def _adds_up(
     folded, what = Stock.fold(events), f"the stock of {product_id}"
     if (folded.level, folded.lines) != (level, lines):
         yield f"{what}: the tables have {level} and {lines}, the log {folded.level} and {folded.lines}"
+    yield from _overtaken(events, what)
     in_house = 0
     for event in events:
         match event:
@@ -67,6 +70,25 @@ def _adds_up(
         yield f"{what}: {level.waiting} are waited for, and orders wait for {lines}"
     if level.waiting and level.available:
         yield f"{what}: orders wait for {level.waiting} while {level.available} are there"
+
+
+def _overtaken(events: list[StockEvent], what: str) -> Iterator[str]:
+    """Find pieces that an order got while an order that was submitted earlier waited."""
+    waiting: dict[UUID, OrderedStock] = {}
+    for event in events:
+        if isinstance(event, StockReceivedV1 | StockRecountedV1):
+            continue
+        if isinstance(event, StockReservedV1):
+            earlier = [each for each in waiting.values() if _place(each) < _place(event.line)]
+            if earlier:
+                yield f"{what}: {event} overtook {earlier}"
+        waiting.pop(event.line.order_id, None)
+        if event.line.waiting:
+            waiting[event.line.order_id] = event.line
+
+
+def _place(line: OrderedStock) -> tuple[datetime, UUID]:
+    return line.submitted_at, line.order_id
 
 
 def _orders(shop: Shop, lines: Mapping[UUID, Mapping[UUID, OrderedStock]]) -> Iterator[str]:

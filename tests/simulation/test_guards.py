@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 from azure.servicebus import ServiceBusMessage
 
+from shared.catalog.domain.stock import Stock
 from shared.frame.messaging import topics
 from shared.frame.messaging.envelope import Envelope, Metadata
 from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch, gated
@@ -141,6 +142,17 @@ def _without_look_at_refunds() -> AbstractContextManager[Any]:
     return mock.patch.object(StripeProvider, "refund", blindly)
 
 
+def _without_serving_on() -> AbstractContextManager[Any]:
+    """Leave whoever one change did not serve to the next receipt, recount or cancellation."""
+    return mock.patch("shared.catalog.functions.serve_waiting_orders")
+
+
+def _without_first_come_first_served() -> AbstractContextManager[Any]:
+    """Serve whoever was submitted last."""
+    real = Stock._in_order
+    return mock.patch.object(Stock, "_in_order", lambda stock: reversed(list(real(stock))))
+
+
 @pytest.mark.parametrize(
     "without",
     [
@@ -157,6 +169,8 @@ def _without_look_at_refunds() -> AbstractContextManager[Any]:
         _without_void,
         _without_lapses,
         _without_look_at_refunds,
+        _without_serving_on,
+        _without_first_come_first_served,
     ],
 )
 def test_the_simulation_catches_a_missing_guard(
