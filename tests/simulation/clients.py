@@ -50,6 +50,12 @@ KINDS = (
 ORDERS = (0, 0, 2)
 """How many paid orders there are from the beginning, which all clients may do something with."""
 
+CROWDED = 0.2
+"""In how many shops a product is sold out at the beginning, and ordered by a crowd."""
+
+CROWD = 4
+"""Orders that wait for it: more than one change serves in most shops (run.SERVED_AT_ONCE)."""
+
 AFTERWARDS = "ship ship ship complete cancel pay refund refund".split()
 """What they may do with those next."""
 
@@ -95,6 +101,7 @@ class Clients:
         sent: what they sent, in that order.
         customer: who orders.
         products: what there is to order.
+        crowded: whether the first product is sold out, and many wait for it.
     """
 
     def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide], name: str = "command") -> None:
@@ -105,17 +112,19 @@ class Clients:
         self._orders: list[UUID] = []
         self.customer = scheduler.uuid()
         self.products = [scheduler.uuid() for _ in range(3)]
+        self.crowded = scheduler.random.random() < CROWDED
 
     def open(self) -> None:
         """Register the customer and add the first products."""
         registration = RegisterCustomer(customer_id=self.customer, name="n0", email="a@b.org")
         self._send("customers", register_customer, registration)
         for number, product in enumerate(self.products):
-            stock = self._scheduler.random.choice((None, 0, 2, 4))
+            sold_out = self.crowded and not number
+            stock = 0 if sold_out else self._scheduler.random.choice((None, 0, 2, 4))
             self._send("catalog", add_product, _product(product, Decimal(f"{number}.67"), stock))
 
     def begin(self) -> None:
-        """Submit orders that are paid, or none: nothing of them is done yet when the others come."""
+        """Submit orders that are paid, or none, and the crowd's: nothing of them is done yet when the others come."""
         for _ in range(self._scheduler.random.choice(ORDERS)):
             self._scheduler.now += timedelta(seconds=1)
             order, product = self._scheduler.uuid(), self._scheduler.random.choice(self.products)
@@ -123,6 +132,18 @@ class Clients:
             self._send("ordering", create_order, _order(order, self.customer, product, 1))
             payment = Payment(token=self._scheduler.random.choice(TOKENS))
             self._send("ordering", submit_order, SubmitOrder(order_id=order, payment=payment))
+        for _ in range(CROWD if self.crowded else 0):
+            self._scheduler.now += timedelta(seconds=1)
+            order = self._scheduler.uuid()
+            self._orders.append(order)
+            self._send("ordering", create_order, _order(order, self.customer, self.products[0], 1))
+            self._send("ordering", submit_order, SubmitOrder(order_id=order))
+
+    def deliver(self) -> None:
+        """Receive what the crowd waits for."""
+        for _ in range(self._scheduler.random.randint(0, LEISURE)):
+            self._scheduler.pause()
+        self._send("catalog", receive_stock, ReceiveStock(product_id=self.products[0], quantity=CROWD))
 
     def complete(self) -> None:
         """Ship one of those orders, or complete it, whichever may be done."""

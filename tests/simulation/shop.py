@@ -119,6 +119,10 @@ class Shop:
         for number in range(scheduler.random.randint(1, 3)):
             scheduler.spawn(f"client {number}", partial(self.clients.live, f"client {number}"))
         scheduler.spawn("client who leaves", self.leaver.leave)
+        if self.clients.crowded:
+            scheduler.spawn("client who delivers", self.clients.deliver)
+            for number in range(2):
+                scheduler.spawn(f"steward {number}", self._steward)
         for number in range(2):
             scheduler.spawn(f"eraser {number}", self._eraser)
         for name in self.relays:
@@ -228,7 +232,7 @@ class Shop:
                 self.committed[name] = True  # the timer comes again
 
     def _timer(self) -> None:
-        """Look after payments and waiting orders, and for deadlines that have passed, by a clock that jumps."""
+        """Look after payments, and for deadlines that have passed, by a clock that jumps."""
         process = self.start()
         while not self.scheduler.closing:
             self.scheduler.pause()
@@ -237,7 +241,6 @@ class Shop:
             days = self.scheduler.random.choice((0, 2, 20))
             try:
                 self.scheduler.work(process.look_after_payments())
-                self._serve_waiting()
                 self.deadlines(self.scheduler.now + timedelta(days=days)).act()
             except Crash:
                 process = self.start()
@@ -266,6 +269,16 @@ class Shop:
                     self.scheduler.random.choice(self._erasing)()
                 except (Crash, sa.exc.DBAPIError, LostRace, OutOfTime):
                     continue  # the timer comes again
+
+    def _steward(self) -> None:
+        """Serve waiting orders, more often than the other timers do their work: crowds wait for them."""
+        while not self.scheduler.closing:
+            self.scheduler.pause()
+            if self.scheduler.random.random() < 5 * TIMER:
+                try:
+                    self._serve_waiting()
+                except (Crash, sa.exc.DBAPIError, OutOfTime):
+                    continue  # it comes again
 
     def deadlines(self, now: datetime) -> Deadlines:
         """What a timer does at this time."""

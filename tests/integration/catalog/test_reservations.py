@@ -181,9 +181,10 @@ def test_a_process_that_dies_between_two_changes_leaves_the_rest_to_the_next_tim
             raise KeyboardInterrupt
         return save(self, stock)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Stocks, "save", dying)
-        serve_on(shop)
+        with pytest.raises(KeyboardInterrupt):
+            serve_on(shop)
     assert [pieces(shop, each) for each in waiting] == [[(1, 0, 0)]] * 2 + [[(0, 1, 0)]] * 2
     serve_on(shop)
     assert [pieces(shop, each) for each in waiting] == [[(1, 0, 0)]] * 4
