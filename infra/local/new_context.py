@@ -47,7 +47,8 @@ Then:
      May it be a person's? Mark it (docs/privacy.md), and take it out of tests/unit/platform/test_personal_fields.py.
   2. A request is checked in tests/e2e/test_conditions.py and tests/integration/platform/test_expected_versions.py: add
      rows for POST {dashed} and POST {dashed}/{{{camel}Id}}/rename, and for GET {dashed}/{{{camel}Id}}.
-  3. python3 dev.py snapshot writes down what the deployment gets: a topic, a subscription, two containers. Commit it.
+  3. python3 dev.py snapshot writes down what the deployment gets: a topic, a subscription, two containers, and in prod
+     two instances that are always ready; then python -m infra.cost --write, what that costs. Commit both.
   4. python3 dev.py simulate sends what tests/integration/{name}/clients.py says, under faults: add what you add here.
   5. docs/extending.md lists the files of a command and of a view, and what tests them.
 """
@@ -195,6 +196,11 @@ may_import = ["shared.kernel", "shared.{name}.events"]
         Entry("infra/sql/access.py", r'\}\n"""What projections need', rf'    "{name}.event_log": "SELECT",\n\g<0>'),
         Entry("infra/local/cosmos.json", r'    \{\s*"id": "operations"', containers + r"\g<0>"),
         Entry("infra/local/servicebus.json", r'"Topics": \[', r"\g<0>" + topic),
+        Entry(
+            "infra/prod.bicepparam",
+            r"    \{ name: 'function:relay_events',",
+            rf"    {{ name: 'function:project_{noun}', instanceCount: 2 }}\n\g<0>",
+        ),
         Entry("pyproject.toml", r'(?m)^\[\[tool\.importlinter\.contracts\]\]\nid = "events"\n', domain + r"\g<0>"),
         Entry(
             "tests/architecture/test_imports.py",

@@ -10,7 +10,7 @@ import pytest
 
 from infra.local.new_context import MIGRATIONS, Named, new_context
 from infra.sql import collected
-from tests.support.scratch import checked, copied, passed, ran
+from tests.support.scratch import checked, copied, described, passed, ran, snapshotted
 from tests.support.stack import running_stack
 from tests.support.tools import ROOT
 
@@ -67,6 +67,10 @@ def change(path: Path, diff: str) -> None:
 def run(root: Path, line: str) -> None:
     """Run a command of dev.py, with this repository's packages."""
     match shlex.split(line):
+        case ["python3", "dev.py", "snapshot"]:
+            snapshotted(root)
+        case ["python", "-m", *module]:
+            ran(root, "-m", *module)
         case ["python3", "dev.py", "check"]:
             checked(root, "suppliers")
         case ["python3", "dev.py", "test", *arguments]:
@@ -81,6 +85,7 @@ def test_a_command_a_view_and_a_version_of_an_event_are_added_as_the_page_says(r
     for title in ("Add a command", "Add a view", "Add a version of an event"):
         followed(repository, title)
     passed(repository, "tests/infra/test_package.py::test_microsofts_worker_finds_every_function_in_it")
+    described(repository)
     with running_stack(code=repository) as stack:
         headers = {"Authorization": f"Bearer {stack.token('Suppliers.Write', 'Suppliers.Read')}"}
         with httpx.Client(base_url=f"{stack.base_url}/api", headers=headers, timeout=30) as client:
@@ -93,5 +98,4 @@ def test_a_command_a_view_and_a_version_of_an_event_are_added_as_the_page_says(r
             assert (renames["firstName"], renames["renamed"]) == ("The first", 1)
             refused = client.post(f"{supplier}/close", json={"reason": "again"})
             assert (refused.status_code, refused.json()["type"]) == (409, "urn:tandem:problem:supplier-already-closed")
-            described = client.get("/asyncapi.json").text
-            assert "SupplierRenamedV2" in described
+            assert "SupplierRenamedV2" in client.get("/asyncapi.json").text

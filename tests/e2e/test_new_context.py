@@ -11,7 +11,7 @@ import pytest
 
 from infra.local.new_context import Named, NotPossible, new_context
 from infra.sql import collected
-from tests.support.scratch import checked, copied, passed, ran
+from tests.support.scratch import checked, copied, described, passed, ran, snapshotted
 from tests.support.stack import running_stack
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
@@ -22,6 +22,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A copy of this repository, with a new context in it."""
     root = copied(tmp_path_factory.mktemp("scratch") / "repository")
     new_context(root, Named("suppliers", "supplier"))
+    snapshotted(root)
+    ran(root, "-m", "infra.cost", "--write")
     subprocess.run(["git", "add", "--all"], cwd=root, check=True)
     subprocess.run(["git", *IDENTITY, "commit", "--quiet", "--message", "all"], cwd=root, check=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -44,6 +46,10 @@ def test_its_own_tests_pass_and_those_that_list_what_there_is(repository: Path) 
         "tests/integration/platform/test_sides.py",
         "tests/infra/test_package.py::test_microsofts_worker_finds_every_function_in_it",
     )
+
+
+def test_the_deployment_and_its_estimate_have_what_it_declares(repository: Path) -> None:
+    described(repository)
 
 
 def test_the_simulation_runs_it_and_keeps_every_promise(repository: Path) -> None:

@@ -22,7 +22,7 @@ from shared.ordering import events as ordering
 from shared.roles import CUSTOMER, Role
 from tests.infra.snapshots import DEV, OPTIONS, PROD, SNAPSHOTS, Snapshot
 from tests.infra.tools import ROOT
-from tests.support.app import app_globals
+from tests.support.app import app_globals, scale_groups
 
 INFRA = ROOT / "infra"
 TEMPLATES = {path: path.read_text(encoding="utf-8") for path in INFRA.rglob("*.bicep*")}
@@ -385,10 +385,10 @@ def test_the_databases_url_leads_to_azure_sql_encrypted_and_signs_nobody_in(snap
     assert "Connection Timeout=30" in arguments[0]
 
 
-def scale_groups() -> set[str]:
-    """What Flex Consumption scales by itself: all that HTTP triggers together, and each other function."""
-    triggers = {each.get_function_name(): each.get_trigger().type for each in app_globals()["app"].get_functions()}
-    return {"http" if kind == "httpTrigger" else f"function:{name}" for name, kind in triggers.items()}
+def test_prods_parameter_file_names_every_group_that_is_kept_ready() -> None:
+    """As the next test, and before anybody has written a snapshot."""
+    named = re.findall(r"\{ name: '([\w:]+)', instanceCount: 2 \}", TEMPLATES[bicep.FILES["prod"]])
+    assert sorted(named) == sorted(scale_groups())
 
 
 @each_environment

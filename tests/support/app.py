@@ -23,6 +23,12 @@ def app_globals() -> dict[str, Any]:
         return runpy.run_path(str(ROOT / "function_app.py"))
 
 
+def scale_groups() -> set[str]:
+    """What Flex Consumption scales by itself: all that HTTP triggers together, and each other function."""
+    triggers = {each.get_function_name(): each.get_trigger().type for each in app_globals()["app"].get_functions()}
+    return {"http" if kind == "httpTrigger" else f"function:{name}" for name, kind in triggers.items()}
+
+
 def http_functions(app: dict[str, Any]) -> list[tuple[str, str, frozenset[str]]]:
     """Name, route and methods (none: all) of each HTTP function."""
     triggers = [(function.get_function_name(), function.get_trigger()) for function in app["app"].get_functions()]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.local.bicep import compiler
 from tests.support.tools import ROOT
 
 LINT = "from importlinter.cli import lint_imports_command as lint; lint()"
@@ -35,6 +36,19 @@ def ran(root: Path, *command: str, environment: Mapping[str, str] = {}) -> None:
         timeout=600,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+
+def snapshotted(root: Path) -> None:
+    """Write the copy's snapshots; without Bicep they stay as they are, and only `described` knows it."""
+    if bicep := compiler():
+        path = os.pathsep.join((str(Path(bicep).parent), os.environ["PATH"]))
+        ran(root, "-m", "infra.local.bicep", environment={"PATH": path})
+
+
+def described(root: Path) -> None:
+    """Hold what the copy deploys, and its estimate, against its app; without Bicep, its parameter file."""
+    without = "tests/infra/test_bicep.py::test_prods_parameter_file_names_every_group_that_is_kept_ready"
+    passed(root, *(("tests/infra/test_bicep.py", "tests/infra/test_cost_page.py") if compiler() else (without,)))
 
 
 def checked(root: Path, context: str) -> None:
