@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
-from shared.catalog.commands.serve_waiting_orders import WORKS_FOR
+from shared.catalog.commands.serve_waiting_orders import SERVABLE, WORKS_FOR
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound, TooManyWaitAgain
 from shared.catalog.domain.stock import Stock, stock_of
@@ -27,6 +27,7 @@ from shared.ordering.domain.errors import OrderNotShipped
 from shared.ordering.events import OrderStatus, OrderSubmittedV1, OrderSubmittedV2
 from shared.ordering.repository import Orders
 from shared.ordering.tables import CODEC, LOG, ORDER_LINES
+from tests.support.database import needs_sqlite
 from tests.support.shop import Shop, rows
 
 
@@ -231,6 +232,15 @@ def test_products_take_turns_when_there_is_no_time_for_all(shop: Shop, monkeypat
     for reserved in ([1, 2], [2, 2], [2, 3], [3, 3]):
         serve_on(shop)
         assert sorted(row["reserved"] for row in rows(shop.catalog_engine, STOCK)) == reserved  # type: ignore[type-var]
+
+
+@needs_sqlite("reads the plan that SQLite makes")
+def test_the_timer_looks_at_no_product_that_nobody_waits_for(shop: Shop) -> None:
+    with shop.catalog_engine.connect() as connection:
+        statement = str(SERVABLE.compile(connection, compile_kwargs={"literal_binds": True}))
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")]
+    assert len(plan) == 1, plan
+    assert "USING INDEX ix_stock_waiting" in plan[0], plan
 
 
 def test_a_recount_is_taken_as_far_as_the_youngest_reservations_that_one_change_reads(
