@@ -136,6 +136,7 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.tells(fulfilment_figures)
     processes = Processes(context.reader)
     context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
+    context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)
     context.operation("post_process_deadline", "POST ops/processes/{orderId}/deadline", move_deadline)
     context.follows(
         "follow_customers", "customer-events", "ordering", CUSTOMERS, follow_customer, names.correct_customer
@@ -147,9 +148,10 @@ def ordering(app: App) -> Context[OrderEvent]:
 
 
 def _read_at(order_id: str, customer_id: str) -> ReadAt:
-    """Tell where an order is read, and what its events say."""
+    """Tell where an order, the content of its events, and its fulfilment are read."""
     return ReadAt(
         now=f"orders/{order_id}?customerId={customer_id}",
         then=f"orders/{order_id}?customerId={customer_id}&asOfVersion={{version}}",
         event=f"orders/{order_id}/history?afterVersion={{before}}&take=1",
+        process=f"ops/processes/{order_id}",
     )

@@ -137,9 +137,9 @@ QUERIES: dict[str, Callable[[str, str, str], str]] = {
     "GET ops/events": lambda _customer, order, _product: f"/ops/events?of={order}",
     "GET ops/deliveries": lambda _customer, order, _product: f"/ops/deliveries?eventId={order}",
 }
-ELSEWHERE = {"GET customers", "GET orders/{orderId}/payment"}
+ELSEWHERE = {"GET customers", "GET orders/{orderId}/payment", "GET ops/processes/{orderId}"}
 """The first answers as `GET customers/{customerId}` does, and is tried in test_profiles.py; payments are in
-test_payments.py."""
+test_payments.py, and processes in test_fulfilment.py."""
 CHANGING = {
     "GET ops/projections",
     "GET ops/projections/{view}",

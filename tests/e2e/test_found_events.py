@@ -31,6 +31,8 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
     assert [each["type"] for each in whole["events"]] == ["OrderCreatedV1", "OrderSubmittedV2"]
     [document] = whole["documents"]
     shown_at, shown_as_of = document.pop("readAt"), document.pop("readAsOf")
+    process = api.read(f"/{document.pop('processAt')}")
+    assert (process["orderId"], process["state"], process["endedAt"]) == (order_id, "submitted", None)
     assert document == {
         "view": "orders",
         "documentId": order_id,

@@ -40,6 +40,14 @@ def test_a_paid_order_that_is_not_paid_in_time_is_cancelled_by_the_timer(api: Ap
     assert cancelled["allowedActions"] == []
     eventually(lambda: api.details(order_id, customer_id)["waitsFor"] == "nothing", "its payment is voided")
     problem(api.post(path, {"at": "2020-01-01T00:00:00Z"}), 409, "no-deadline")
+    ended = api.read(f"/ops/processes/{order_id}")
+    assert (ended["state"], ended["waitsFor"], ended["next"], ended["deadline"]) == ("cancelled", "nothing", [], None)
+    assert ended["endedAt"] >= ended["steps"][-1]["at"]
+    told = [step["what"] for step in ended["steps"]]
+    assert told[told.index("the deadline has passed") + 1] == "cancelled"
+    known = api.get(f"/ops/processes/{order_id}").headers["ETag"]
+    assert api.get(f"/ops/processes/{order_id}", {"If-None-Match": known}).status_code == 304
+    problem(api.get(f"/ops/processes/{uuid4()}"), 404, "process-not-found")
     problem(api.post(f"/ops/processes/{uuid4()}/deadline", {"at": "2020-01-01T00:00:00Z"}), 404, "process-not-found")
 
 

@@ -416,6 +416,9 @@ def waiting_order(operator: Operator) -> None:
         return waits == ["the customer"] * 2
 
     operator.until(is_shown, TIME="2999-01-01T00:00:00Z")
+    process, found = operator.next(ORDER_ID=order_id)
+    assert (process["waitsFor"], process["steps"][0]["what"]) == ("the customer", "submitted, to be paid")
+    assert [each["type"] for each in found["events"]][:2] == ["OrderCreatedV1", "OrderSubmittedV2"]
     [moved] = operator.next(ORDER_ID=order_id, TIME="2999-01-01T00:00:00Z")
     assert moved["changed"] == order_id
     newest = api.read("/ops/audit")["items"][0]

@@ -49,6 +49,7 @@ FUNCTIONS = {
     "get_order_payment",
     "get_out_of_stock",
     "get_outbox",
+    "get_process",
     "get_processes",
     "get_product",
     "get_product_inventory",

@@ -70,6 +70,7 @@ RIGHTS = {
     "POST ops/projections/{view}/check": Right("Ops"),
     "POST ops/projections/{view}/heal": Right("Ops"),
     "GET ops/processes": Right("Ops"),
+    "GET ops/processes/{orderId}": Right("Ops"),
     "POST ops/processes/{orderId}/deadline": Right("Ops"),
     "GET ops/dead-letters": Right("Ops"),
     "POST ops/dead-letters/replay": Right("Ops"),

@@ -109,6 +109,7 @@ class DocumentState(Answer):
     logged: int = Field(description="the newest version of its aggregate among these events")
     read_at: str | None = Field(description="path of what it shows; null: no operation shows it by this id")
     read_as_of: str | None = Field(description="path of what it showed at {version}")
+    process_at: str | None = Field(description="path of the process of what it shows; null: it goes through none")
 
 
 class FoundEvents(Answer):
@@ -316,6 +317,7 @@ def _state(shown: _Shown, hits: Sequence[_Hit]) -> DocumentState:
         logged=max(hit.event.version for hit in hits if hit.event.aggregate_id == shown.aggregate_id),
         read_at=shown.at.now,
         read_as_of=shown.at.then,
+        process_at=shown.at.process,
     )
 
 

@@ -17,17 +17,20 @@ type VersionInLog = Callable[[sa.Connection, str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class ReadAt:
-    """The API's paths to a document, for operators.
+    """The API's paths to a document, and to what belongs to it, for operators.
 
     Attributes:
         now: the document as it is now.
         then: the document as it was at {version}.
         event: the content of the event after version {before}, as the only item of `events`.
+        process: the process that the document's subject goes through, as an item of `GET /ops/processes`; a 404 if none
+            has begun.
     """
 
     now: str | None = None
     then: str | None = None
     event: str | None = None
+    process: str | None = None
 
 
 NOWHERE = ReadAt()

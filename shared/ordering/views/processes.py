@@ -1,4 +1,4 @@
-"""The fulfilments under way, for operators: what each waits for, since when, and what comes next."""
+"""The fulfilments of orders, for operators: what each waits for, since when, what comes next, and what happened."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import Field, StringConstraints
 
 from shared.frame.platform.examples import example
-from shared.frame.platform.input import Digits, Moment, QueryInput
+from shared.frame.platform.input import Digits, Id, Moment, QueryInput
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
@@ -17,9 +17,11 @@ from shared.frame.read_side.read_your_writes import Wait
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.ordering.domain.errors import ProcessNotFound
 from shared.ordering.domain.fulfilment import Deadline, OrderFact
-from shared.ordering.fulfilments import Process, process_of
+from shared.ordering.fulfilments import FIND, process_of
 from shared.ordering.tables import FULFILMENTS
+from shared.story import ORDER_ID
 
 AT_ONCE, PLACES = 1, 16
 """Pages that one process reads at once, and the most requests that may run or wait."""
@@ -64,7 +66,7 @@ class ProcessStep(Answer):
     what: str
 
 
-class RunningProcess(Answer):
+class OrderProcess(Answer):
     """The fulfilment of one order.
 
     `next` are the steps that follow if all goes well; `steps` are the last 40 steps so far.
@@ -76,6 +78,7 @@ class RunningProcess(Answer):
     since: Time
     next: list[str]
     deadline: ProcessDeadline | None
+    ended_at: Time | None = Field(description="null: it is under way")
     steps: list[ProcessStep]
 
 
@@ -85,7 +88,7 @@ class RunningProcesses(Answer):
     The oldest come first, and of those that are due, the one with the earliest deadline.
     """
 
-    items: list[RunningProcess]
+    items: list[OrderProcess]
     next: str | None
 
 
@@ -100,6 +103,12 @@ class ListProcesses(QueryInput, json_schema_extra=example(take=20)):
         default=None, description="the `next` of the page before"
     )
     take: Annotated[int, Field(ge=1, le=100), Digits] = 20
+
+
+class ReadProcess(QueryInput, json_schema_extra=example(orderId=ORDER_ID)):
+    """The fulfilment of an order, under way or ended: what it waits for, what comes next, and what happened so far."""
+
+    order_id: Id
 
 
 class Processes:
@@ -129,29 +138,42 @@ class Processes:
         }
         statement = RUNNING_DUE if query.due else RUNNING
         rows = await self._turns.take_for(wait.caller, lambda: self._rows(statement, values))
-        found = [process_of(row) for row in rows[: query.take]]
-        items = [_shown(process) for process in found]
+        items = [_shown(row) for row in rows[: query.take]]
         if len(rows) <= query.take:
             return RunningProcesses(items=items, next=None)
         last = rows[query.take - 1]
         at = last.due_at if query.due else last.begun_at
         return RunningProcesses(items=items, next=cursor_at(f"{at.isoformat()} {last.order_id}", of_list, 0))
 
+    async def read_one(self, query: ReadProcess, wait: Wait) -> OrderProcess:
+        """Read the fulfilment of one order.
+
+        Raises:
+            ProcessNotFound: no fulfilment of such an order has begun.
+            Unavailable: the request did not have its turn in time.
+        """
+        rows = await self._turns.take_for(wait.caller, lambda: self._rows(FIND, {"id": query.order_id}))
+        if not rows:
+            raise ProcessNotFound(f"There is no fulfilment of an order {query.order_id}.")
+        return _shown(rows[0])
+
     def _rows(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[sa.Row[Any]]:
         return read_from(self._reader, lambda connection: connection.execute(statement, values).all())
 
 
-def _shown(process: Process) -> RunningProcess:
+def _shown(row: sa.Row[Any]) -> OrderProcess:
+    process = process_of(row)
     facts = process.facts
     deadline = None
     if process.due_at is not None and facts.deadline is not None:
         deadline = ProcessDeadline(waits_for=facts.deadline, at=utc_text(process.due_at))
-    return RunningProcess(
+    return OrderProcess(
         order_id=process.order_id,
         state=facts.order.name.lower() if facts.order is not OrderFact.UNKNOWN else "submitted",
         waits_for=facts.waits_for,
         since=utc_text(process.since),
         next=list(facts.comes_next),
         deadline=deadline,
+        ended_at=row.ended_at and utc_text(row.ended_at),
         steps=[ProcessStep(at=utc_text(step.at), what=step.what) for step in process.steps],
     )

@@ -73,3 +73,26 @@ def test_what_is_past_its_deadline_is_red_until_it_gets_more_time(console: Conso
         assert (deadline(shop, second) or past) > datetime.now(UTC)
         page.get_by_label("past their deadline").check()
         expect(page.get_by_text("None is past its deadline.")).to_be_visible()
+
+
+def test_why_tells_the_steps_of_a_process_and_moves_its_deadline_and_tells_them_also_after_its_end(
+    console: Console, late: Stack
+) -> None:
+    with Api(late) as shop:
+        order_id = waiting(shop)
+        page = console.open(f"/why?of={order_id}")
+        process = page.get_by_role("region", name="process", exact=True)
+        expect(process).to_contain_text("stock, since")
+        expect(process).to_contain_text("submitted, on account")
+        expect(process).to_contain_text("in 14 days")
+        process.get_by_role("button", name="Move…").click()
+        page.get_by_role("dialog").locator("[name=at]").fill("2099-12-24T12:00")
+        console.confirm("move")
+        expect(process).to_contain_text("deadline moved to 2099-12-24T12:00:00")
+        assert deadline(shop, order_id) == datetime(2099, 12, 24, 12, tzinfo=UTC)
+
+        assert shop.post(f"/orders/{order_id}/cancel", {"reason": "Changed my mind"}).status_code == 204
+        expect(process).to_contain_text("Ended")
+        expect(process).to_contain_text("cancelled")
+        expect(process.get_by_role("button")).to_have_count(0)
+        console.picture("why-process")

@@ -40,7 +40,7 @@ from shared.ordering.events import OrderStatus, fulfilment_of
 from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
 from shared.ordering.fulfilments import Fulfilments, Process
 from shared.ordering.repository import Orders
-from shared.ordering.views.processes import ListProcesses, Processes, RunningProcess
+from shared.ordering.views.processes import ListProcesses, OrderProcess, Processes, ReadProcess
 from shared.payments.events import (
     DeclineReason,
     PaymentActionRequiredV1,
@@ -563,7 +563,7 @@ async def test_what_is_overdue_and_how_long_somebody_has_not_paid_is_told(shop: 
     assert await told(shop) == (0, 0)
 
 
-async def listed(shop: Shop, **query: Any) -> tuple[list[RunningProcess], str | None]:
+async def listed(shop: Shop, **query: Any) -> tuple[list[OrderProcess], str | None]:
     page = await Processes(shop.ordering_engine).read_page(ListProcesses(**query), Wait(0))
     return page.items, page.next
 
@@ -583,6 +583,22 @@ async def test_fulfilments_are_listed_with_what_they_wait_for_and_what_comes_nex
     assert (await listed(shop, due=datetime.now(UTC)))[0] == []
     soon = datetime.now(UTC) + timedelta(days=15)
     assert [each.order_id for each in (await listed(shop, due=soon))[0]] == [waiting.order_id]
+
+
+async def test_a_fulfilment_is_read_by_its_order_also_after_its_end(shop: Shop) -> None:
+    way = submitted(shop)
+    processes = Processes(shop.ordering_engine)
+    [under_way] = (await listed(shop))[0]
+    assert await processes.read_one(ReadProcess(order_id=way.order_id), Wait(0)) == under_way
+    assert under_way.ended_at is None
+    way.cancel()
+    way.pay(PaymentVoidedV1(way.order_id))
+    ended = await processes.read_one(ReadProcess(order_id=way.order_id), Wait(0))
+    assert (ended.state, ended.waits_for, ended.next, ended.deadline) == ("cancelled", "nothing", [], None)
+    assert ended.ended_at is not None
+    assert [step.what for step in ended.steps][-2:] == ["asked for the void", "payment: voided"]
+    with pytest.raises(ProcessNotFound):
+        await processes.read_one(ReadProcess(order_id=uuid4()), Wait(0))
 
 
 async def all_listed(shop: Shop, **query: Any) -> list[UUID]:

@@ -11,6 +11,32 @@ const idOf = (process) => Object.entries(process).find(([name]) => name.endsWith
 
 export const isOverdue = (process) => Boolean(process.deadline) && new Date(process.deadline.at) < Date.now();
 
+/** The process that something goes through, in full: also one that has ended. */
+export function ProcessOf({ path }) {
+  const [asking, setAsking] = useState(false);
+  const { data: process, problem, reload } = usePoll((signal) => get(path, signal), 10, [path]);
+  if (problem) return problem.code === "process-not-found" ? null : html`<${Failure} problem=${problem} retry=${reload} />`;
+  if (!process) return null;
+  return html`<section class="card wide" aria-label="process"><div class="row"><h2>Its process</h2><span>${process.state}</span></div>
+    <dl class="facts">
+      ${process.endedAt ? html`<dt>Ended</dt><dd><${When} at=${process.endedAt} /></dd>` : html`<dt>Waits for</dt><dd>${process.waitsFor}, since <${When} at=${process.since} /></dd>
+      <dt>Deadline</dt><dd><${Deadline} process=${process} ask=${() => setAsking(true)} /></dd>
+      <dt>Next</dt><dd>${process.next.join(", ") || "–"}</dd>`}
+      <dt>Steps</dt><dd><${Steps} steps=${process.steps} /></dd>
+    </dl>
+    ${asking ? html`<${Move} process=${process} close=${() => setAsking(false)} moved=${reload} />` : null}</section>`;
+}
+
+const Steps = ({ steps }) => html`<ol class="plain">${steps.map((step) => html`<li><${When} at=${step.at} /> ${step.what}</li>`)}</ol>`;
+
+function Deadline({ process, ask }) {
+  const { deadline } = process;
+  if (!deadline) return html`<span class="faint">none</span>`;
+  const left = (new Date(deadline.at) - Date.now()) / 1000;
+  return html`<${When} at=${deadline.at} /> <${State} state=${isOverdue(process) ? "failing" : "fine"}>${isOverdue(process) ? `overdue for ${span(-left)}` : `in ${span(left)}`}<//>
+      <button type="button" onClick=${ask}>Move…</button>`;
+}
+
 export function Processes({ parameters }) {
   const { state = "", cursor = "", overdue = "" } = parameters;
   const [asking, setAsking] = useState(null);
@@ -36,13 +62,11 @@ export function Processes({ parameters }) {
 }
 
 function Row({ process, ask }) {
-  const { deadline } = process;
   return html`<tr><td><${Id} value=${idOf(process)} /></td><td>${process.state}</td><td>${process.waitsFor}</td>
     <td><${When} at=${process.since} /></td>
-    <td>${deadline ? html`<${When} at=${deadline.at} /> <${State} state=${isOverdue(process) ? "failing" : "fine"}>${isOverdue(process) ? `overdue for ${span((Date.now() - new Date(deadline.at)) / 1000)}` : `in ${span((new Date(deadline.at) - Date.now()) / 1000)}`}<//>
-      <button type="button" onClick=${ask}>Move…</button>` : html`<span class="faint">none</span>`}</td>
+    <td><${Deadline} process=${process} ask=${ask} /></td>
     <td>${process.next.join(", ") || "–"}</td>
-    <td><details><summary>${number(process.steps.length)}</summary><ol class="plain">${process.steps.map((step) => html`<li><${When} at=${step.at} /> ${step.what}</li>`)}</ol></details></td></tr>`;
+    <td><details><summary>${number(process.steps.length)}</summary><${Steps} steps=${process.steps} /></details></td></tr>`;
 }
 
 /** A moment as the field for it writes it: in the reader's zone, to the minute. */

@@ -3,6 +3,7 @@
 import { get, post, query } from "./api.js";
 import { AuditTable } from "./audit.js";
 import { Failure, Heading, Id, Json, State, When, go, html, link, many, number, span, useEffect, useMemo, usePoll, useRef, useState } from "./parts.js";
+import { ProcessOf } from "./processes.js";
 
 const ON_ITS_WAY = 30;
 const REACHES = [10000, 100000];
@@ -40,6 +41,7 @@ function Found({ of, parameters }) {
       <${Timeline} data=${data} dead=${dead} />
       <p class="row">${after ? html`<button type="button" onClick=${() => turn(0)}>← From the beginning</button>` : null}
         ${data.next === null ? null : html`<button type="button" onClick=${() => turn(data.next)}>Later events →</button>`}</p>
+      ${[...new Set(data.documents.map((document) => document.processAt).filter(Boolean))].map((path) => html`<${ProcessOf} key=${path} path=${path} />`)}
       ${data.documents.map((document) => html`<${Document} key=${document.view + document.documentId} state=${document} parameters=${parameters} reload=${reload} />`)}
       ${data.aggregatesLeftOut ? html`<p>The documents of ${many(data.aggregatesLeftOut, "aggregate")} were not all looked for: those whose events come first. Each is found by its own id.</p>` : null}
       <${Told} ids=${[...new Set(data.events.flatMap((event) => [event.aggregateId, event.eventId]))]} />
