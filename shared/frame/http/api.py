@@ -10,7 +10,7 @@ from http import HTTPStatus
 import azure.functions as func
 
 from shared.frame.http.answers import Bodyless, failed, finished
-from shared.frame.http.callers import admit, require_intent
+from shared.frame.http.callers import admit, caller_of, require_intent
 from shared.frame.http.requests import raw_body
 from shared.frame.messaging.subscriptions import Consumer, trigger
 from shared.frame.platform.callers import OPEN, Owners
@@ -118,7 +118,8 @@ class Api:
                     logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
                     return trigger(req, context)
 
-                return await self._turns.take(carry_out)
+                owner = self.owners.reach(caller_of(req)) if own and self.owners else None
+                return await (self._turns.take(carry_out) if owner is None else self._turns.take_own(owner, carry_out))
 
             self._serve(
                 in_turn,

@@ -8,7 +8,11 @@ _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PREFERENCES = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')
 """Finds the items between commas, except commas in quotes; it is possessive, so that no header takes long."""
 
-_PREFERENCE = re.compile(rf"[ \t]*({_WORD})[ \t]*(?:=[ \t]*({_WORD}|{_QUOTED})?[ \t]*)?(?:;.*)?")
+_PREFERENCE = re.compile(rf"[ \t]*+({_WORD})[ \t]*+(?:=[ \t]*+({_WORD}|{_QUOTED})?+[ \t]*+)?+(?:;.*)?")
+"""Reads one of them; its repetitions are possessive for the same reason."""
+LONGEST_TYPE = 200
+"""Characters of a Content-Type; the standard library takes the square of its length."""
+
 _ESCAPED = re.compile(r"\\(.)")
 
 
@@ -27,6 +31,8 @@ def preference(prefer: str | None, name: str) -> str | None:
 
 def is_json(content_type: str | None) -> bool:
     """Tell whether a body is said to be JSON in UTF-8; parameters other than a charset mean nothing to JSON."""
+    if len(content_type or "") > LONGEST_TYPE:
+        return False
     header = Message()  # the standard library's own reading of a Content-Type
     header["Content-Type"] = content_type or ""
     charsets = {str(value).lower() for key, value in header.get_params([]) if key.lower() == "charset"}

@@ -9,7 +9,6 @@ may read from its beginning anyway.
 """
 
 import base64
-import binascii
 import hashlib
 
 from shared.kernel.refusals import InputError, Invalid
@@ -35,13 +34,14 @@ def place_of(cursor: str, of_list: str, generation: int) -> str:
     """
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
+        place = decoded[_CHECK:].decode()
+    except ValueError:
+        decoded, place = b"", ""
     check, content = decoded[:_CHECK], decoded[_CHECK:]
     if not content or check != _check(content, of_list, generation) or _written(decoded) != cursor:
         wrong = "should be the `next` of a page of this very list; after a rebuild of the read model, begin again"
         raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
-    return content.decode()
+    return place
 
 
 def _written(decoded: bytes) -> str:

@@ -22,6 +22,10 @@ AT_ONCE = POOL_SIZE - 4
 MAX_WAIT = 5.0
 """Seconds that a command waits for its turn."""
 
+SHARE = AT_ONCE // 4
+"""Pieces of work of one owner that run or wait at a time. Commands on one order follow one another, and each that waits
+for the one before it has a turn; so without a share one customer could keep everybody else waiting."""
+
 
 class ConcurrencyLimit:
     """A limit on the pieces of work that run at once, each on a thread."""
@@ -31,6 +35,24 @@ class ConcurrencyLimit:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=kind)
         self._max_wait = max_wait
         self._kind = kind
+        self._owned = Counter[UUID]()
+
+    async def take_own[Result](self, owner: UUID, work: Callable[[], Result]) -> Result:
+        """Do the work of somebody who acts for themselves, and has no more than their share.
+
+        Raises:
+            Unavailable: the owner's share is used up, or as `take` (503 `overloaded`).
+            Exception: the work failed.
+        """
+        if self._owned[owner] >= SHARE:
+            raise self._overloaded()
+        self._owned[owner] += 1
+        try:
+            return await self.take(work)
+        finally:
+            self._owned[owner] -= 1
+            if not self._owned[owner]:
+                del self._owned[owner]
 
     async def take[Result](self, work: Callable[[], Result], max_wait: float | None = None) -> Result:
         """Do the work when it is its turn, in the caller's context.

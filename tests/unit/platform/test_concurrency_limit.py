@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.frame.write_side.concurrency_limit import ConcurrencyLimit, FairConcurrencyLimit
+from shared.frame.write_side.concurrency_limit import SHARE, ConcurrencyLimit, FairConcurrencyLimit
 from shared.kernel.refusals import Unavailable
 
 CALLER: ContextVar[str] = ContextVar("CALLER")
@@ -46,6 +46,20 @@ async def test_work_whose_caller_is_gone_keeps_its_place_until_it_has_ended() ->
         await turns.take(go_on.wait)
     go_on.set()
     assert await turns.take(go_on.is_set)
+
+
+async def test_an_owner_has_a_share_and_what_is_over_it_is_refused_at_once_while_others_have_their_turn() -> None:
+    turns, go_on, one, another = ConcurrencyLimit(max_wait=60), threading.Event(), uuid4(), uuid4()
+    running = [asyncio.create_task(turns.take_own(one, go_on.wait)) for _ in range(SHARE)]
+    await asyncio.sleep(0)  # they take their places
+    for _ in range(100):
+        with pytest.raises(Unavailable):
+            await turns.take_own(one, go_on.is_set)
+    assert await turns.take_own(another, go_on.is_set) is False
+    assert await turns.take(go_on.is_set) is False
+    go_on.set()
+    assert all(await asyncio.gather(*running))
+    assert await turns.take_own(one, go_on.is_set)
 
 
 async def test_work_that_fails_gives_its_place_back() -> None:

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.cursors import LONGEST, _check, _written, cursor_at, place_of
 from shared.kernel.refusals import Invalid
 
 PLACE = "2026-11-29T01:00:00.000000Z/0f8c2f5e-3b7a-4c1d-9e64-2a5b7d90c002"
@@ -62,3 +62,8 @@ def test_no_cursor_with_one_other_character_is_one(place: int) -> None:
 )
 def test_what_was_made_up_is_refused(text: str) -> None:
     assert refused(text)
+
+
+def test_a_cursor_that_somebody_made_of_other_bytes_than_text_is_refused_by_name() -> None:
+    content = b"\xff\xfe"
+    assert refused(_written(_check(content, "list", 3) + content))

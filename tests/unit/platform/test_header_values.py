@@ -1,8 +1,12 @@
 """Headers with parameters, in every spelling that their RFCs allow."""
 
+import subprocess
+import sys
+
 import pytest
 
 from shared.frame.http.header_values import is_json, preference
+from tests.support.tools import ROOT
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,20 @@ from shared.frame.http.header_values import is_json, preference
 )
 def test_a_preference_is_read(prefer: str | None, value: str | None) -> None:
     assert preference(prefer, "wait") == value
+
+
+HOSTILE = """
+from shared.frame.http.header_values import is_json, preference
+many = 500_000
+for prefer in ("wait=" + " " * many + "=", " " * many + "=", "wait" + " " * many + "x", 'a="' + "\\\\" * many):
+    assert preference(prefer, "wait") is None
+assert not is_json('a/b;"' + ";" * many)
+"""
+
+
+def test_no_header_takes_longer_than_its_length() -> None:
+    """Each would take hours if it took the square of its length, and hold everybody up meanwhile."""
+    subprocess.run([sys.executable, "-c", HOSTILE], cwd=ROOT, check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
