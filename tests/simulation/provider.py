@@ -17,6 +17,7 @@ from requests.structures import CaseInsensitiveDict
 
 from infra.local.payments import KEY, SECRET
 from infra.local.payments.app import REMEMBERED, Api
+from infra.local.payments.cards import NOT_AUTHENTICATED
 from infra.local.payments.ledger import Json, Ledger
 from infra.local.payments.rules import Rules
 from infra.local.payments.webhooks import signature
@@ -34,6 +35,9 @@ MOODY = 4
 
 CARDHOLDER = 0.1
 """How often a cardholder shows that it is them, or fails to, in a turn of the provider's."""
+
+CARDS = ("pm_card_visa", "pm_card_authenticationRequired", "pm_card_visa_chargeDeclined")
+"""Cards that a cardholder tries in the browser, with the same client secret, after failing to show that it is them."""
 
 LAPSE = 0.005
 """How often a bank lets a held amount go in such a turn, long before the shop would expect it."""
@@ -69,6 +73,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._app = Api(self._ledger, KEY, wake=lambda: None).app()
         self._late: list[Request] = []
         self._asked: list[str] = []
+        self._failed: dict[str, str] = {}
         self._held: dict[str, None] = {}
 
     @override
@@ -123,6 +128,11 @@ class FaultyProvider(stripe.HTTPClient):
             intent = self._asked.pop(chance.randrange(len(self._asked)))
             successful = chance.choice(("true", "false"))
             self._carry_out(Request("POST", f"/engine/authenticate/{intent}", f"successful={successful}"))
+        if self._failed and chance.random() < CARDHOLDER:
+            intent, secret = self._failed.popitem()
+            self._scheduler.note("another card")
+            query = f"client_secret={secret}&payment_method={chance.choice(CARDS)}"
+            self._carry_out(Request("POST", f"/engine/confirm/{intent}", query))
         if self._held and chance.random() < LAPSE:
             self._scheduler.note("hold lapsed")
             self._carry_out(Request("POST", f"/engine/lapse/{chance.choice(list(self._held))}"))
@@ -186,6 +196,13 @@ class FaultyProvider(stripe.HTTPClient):
         match json.loads(body):
             case {"object": "payment_intent", "status": "requires_action", "id": intent}:
                 self._asked.append(intent)
+            case {
+                "object": "payment_intent",
+                "last_payment_error": {"code": NOT_AUTHENTICATED.code},
+                "id": intent,
+                "client_secret": str(secret),
+            }:
+                self._failed[intent] = secret
             case {"object": "payment_intent", "status": "requires_capture", "id": intent}:
                 self._held[intent] = None
             case {"object": "payment_intent", "id": intent}:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.local.payments.ledger import Json, Ledger
-from infra.local.payments.rules import Refused, Rules, invalid
+from infra.local.payments.rules import DECLINE, Refused, Rules, invalid
 
 REMEMBERED = 24 * 3600.0
 """Seconds that Stripe keeps an idempotency key at least: https://docs.stripe.com/api/idempotent_requests"""
@@ -65,6 +65,7 @@ class Api:
                 Route("/engine/ledger", self._read_ledger, methods=["GET"]),
                 Route("/engine/faults", self._set_fault, methods=["POST", "DELETE"]),
                 Route("/engine/authenticate/{id}", self._acted(_authenticate), methods=["POST"]),
+                Route("/engine/confirm/{id}", self._acted(_confirm_in_browser), methods=["POST"]),
                 Route("/engine/lapse/{id}", self._acted(lambda rules, id_, _: rules.lapse(id_)), methods=["POST"]),
             ]
         )
@@ -159,7 +160,7 @@ class Api:
                 try:
                     status, body = 200, act()
                 except Refused as refused:
-                    if refused.status != 402:  # noqa: PLR2004 -- a decline: it was carried out, and is kept
+                    if refused.status != DECLINE:
                         raise
                     status, body = refused.status, refused.body
             if keep is not None:
@@ -215,6 +216,10 @@ class Api:
 
 def _authenticate(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:
     return rules.authenticate(id_, successful=query.get("successful", "true") == "true")
+
+
+def _confirm_in_browser(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:
+    return rules.confirm_in_browser(id_, query.get("client_secret", ""), query.get("payment_method", ""))
 
 
 def _nested(body: bytes) -> Json:

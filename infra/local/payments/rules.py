@@ -24,6 +24,9 @@ MOST_DIGITS = 12
 LETTERS = 3
 """The pattern of a currency's code."""
 
+DECLINE = 402
+"""The status of an answer that says that the card was declined, which changes the intent all the same."""
+
 CANCELLABLE = ("requires_payment_method", "requires_confirmation", "requires_action", "requires_capture", "processing")
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation")
 
@@ -98,6 +101,17 @@ class Rules:
             return self._authorise(intent)
         self._fail(intent, NOT_AUTHENTICATED)
         return intent
+
+    def confirm_in_browser(self, id_: str, secret: str, card: str) -> Json:
+        """Act as Stripe.js in the cardholder's browser, which confirms with the client secret."""
+        if not secrets.compare_digest(self.intent(id_)["client_secret"], secret):
+            raise invalid("The client_secret provided does not match the PaymentIntent.", None, param="client_secret")
+        try:
+            return self.confirm(id_, {"payment_method": card})
+        except Refused as refused:
+            if refused.status != DECLINE:
+                raise
+            return self.intent(id_)
 
     def capture(self, id_: str, form: Mapping[str, Any]) -> Json:
         """Capture the authorised amount."""
@@ -252,7 +266,7 @@ def declined(intent: Json) -> Refused:
     """The answer to a request whose card was declined; the change of the intent stays."""
     error = intent["last_payment_error"]
     more = {key: value for key, value in error.items() if key == "decline_code"}
-    return Refused(402, "card_error", error["message"], error["code"], payment_intent=intent, **more)
+    return Refused(DECLINE, "card_error", error["message"], error["code"], payment_intent=intent, **more)
 
 
 def invalid(message: str, code: str | None, **more: Any) -> Refused:

@@ -52,6 +52,10 @@ class Control:
         """Act as the cardholder in their bank's app."""
         self._ask("POST", f"/engine/authenticate/{intent}?successful={str(successful).lower()}")
 
+    def confirm(self, intent: str, client_secret: str, card: str = "pm_card_visa") -> None:
+        """Act as Stripe.js in the cardholder's browser."""
+        self._ask("POST", f"/engine/confirm/{intent}?client_secret={client_secret}&payment_method={card}")
+
     def lapse(self, intent: str) -> None:
         """Act as the bank that lets a held amount go."""
         self._ask("POST", f"/engine/lapse/{intent}")

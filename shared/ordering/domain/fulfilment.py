@@ -40,13 +40,16 @@ _RANK = {
     PaymentFact.ASKED: 1,
     PaymentFact.ACTION_REQUIRED: 2,
     PaymentFact.DECLINED: 3,
-    PaymentFact.AUTHORISED: 3,
-    PaymentFact.CAPTURED: 4,
-    PaymentFact.LAPSED: 4,
-    PaymentFact.VOIDED: 4,
-    PaymentFact.REFUNDED: 5,
+    PaymentFact.AUTHORISED: 4,
+    PaymentFact.CAPTURED: 5,
+    PaymentFact.LAPSED: 5,
+    PaymentFact.VOIDED: 5,
+    PaymentFact.REFUNDED: 6,
 }
-"""The order of the facts of one attempt. News of a lower or the same rank came late, or came twice."""
+"""The order of the facts of one attempt. News of a lower or the same rank came late, or came twice.
+
+An attempt that was declined may still be authorised: the cardholder's browser tries another card.
+"""
 
 
 class Deadline(StrEnum):
@@ -246,7 +249,7 @@ def _with(state: Fulfilment, news: News) -> Fulfilment:
             return replace(state, stock=news.complete)
         case PaymentNews():
             newer = (news.attempt, _RANK[news.payment]) > (state.attempt, _RANK[state.payment])
-            final = _RANK[state.payment] >= _RANK[PaymentFact.AUTHORISED] and state.payment is not PaymentFact.DECLINED
+            final = _RANK[state.payment] >= _RANK[PaymentFact.AUTHORISED]
             if not newer or (final and _RANK[news.payment] <= _RANK[state.payment]):
                 return state
             return replace(state, payment=news.payment, attempt=max(state.attempt, news.attempt))

@@ -210,13 +210,15 @@ class Payment(Aggregate[PaymentEvent]):
     def settle(self, outcome: Outcome | None) -> None:
         """Record an outcome at the provider; a known or outdated outcome changes nothing.
 
-        An outcome may come by a webhook and by a call, twice, and late.
+        An outcome may come by a webhook and by a call, twice, and late. After a decline the cardholder's browser may
+        try another card with the same client secret.
         """
         money = self.amount
+        is_open = self.status is PaymentStatus.DECLINED and not self.void_requested
         match outcome:
-            case Held() if self.status in _TRIED:
+            case Held() if self.status in _TRIED or is_open:
                 self._record_step(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
-            case ActionRequired() if self.status is PaymentStatus.REQUESTED:
+            case ActionRequired() if self.status is PaymentStatus.REQUESTED or is_open:
                 self._record_step(PaymentActionRequiredV1(self.order_id, self.attempt))
             case Declined() if self.status in _TRIED and not self.void_requested:
                 self._record_step(PaymentDeclinedV1(self.order_id, self.attempt, outcome.reason))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
+from urllib.error import HTTPError
 from uuid import UUID, uuid4
 
 import pytest
@@ -364,6 +365,29 @@ async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: 
     await pay.deliver(order_id)
     for _ in range(2):
         pay.hear(*pay.webhook(order_id))  # late, and about what is over
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
+
+
+async def test_another_card_that_the_browser_tries_with_the_same_secret_pays(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
+    assert payment.reference
+    assert shown.client_secret
+    pay.engine.authenticate(payment.reference, successful=False)
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.DECLINED
+    with pytest.raises(HTTPError):
+        pay.engine.confirm(payment.reference, "pi_1_secret_guessed")
+    pay.engine.confirm(payment.reference, shown.client_secret, "pm_card_visa_chargeDeclined")
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.DECLINED
+    pay.engine.confirm(payment.reference, shown.client_secret)
+    pay.hear(*pay.webhook(order_id))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 1)
+    await pay.ask(CaptureAskedV1(order_id))
+    await pay.deliver(order_id)
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
 
 

@@ -88,6 +88,16 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Authorise(2), Confirm()],
         "the confirmation",
     ),
+    "declined, then held for another card in the browser": (
+        [PAID, COMPLETE, ACTION, DECLINED, ACTION, HELD],
+        [Authorise(1), Confirm()],
+        "the confirmation",
+    ),
+    "held, and the decline of before comes late": (
+        [PAID, COMPLETE, HELD, DECLINED],
+        [Authorise(1), Confirm()],
+        "the confirmation",
+    ),
     "declined until the deadline": (
         [PAID, COMPLETE, DECLINED, NO_PAYMENT, CANCELLED, VOIDED],
         [Authorise(1), Cancel(Deadline.PAYMENT), Void()],

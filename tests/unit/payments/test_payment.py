@@ -122,6 +122,18 @@ def test_the_providers_word_is_taken_in_once_and_never_refused(state: str, outco
         assert payment.status == state
 
 
+@pytest.mark.parametrize("outcome", [Held(), ActionRequired()], ids=str)
+def test_after_a_decline_another_card_in_the_browser_pays_unless_the_payment_is_to_be_voided(outcome: Outcome) -> None:
+    payment = STATES["declined"]()
+    payment.settle(outcome)
+    payment.settle(Held())
+    assert (payment.status, payment.attempt, due(payment)) == (PaymentStatus.AUTHORISED, 1, None)
+    payment = STATES["declined"]()
+    payment.request_void()
+    payment.settle(outcome)
+    assert (payment.status, due(payment)) == (PaymentStatus.DECLINED, Void())
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_a_payment_is_the_fold_of_its_events(state: str) -> None:
     payment = STATES[state]()
