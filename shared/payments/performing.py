@@ -28,7 +28,7 @@ def perform(payment: Payment, step: Step, provider: PaymentProvider) -> None:
         case Void():
             payment.settle(provider.void(_reference(payment), payment.order_id))
         case Refund():
-            provider.refund(_reference(payment), step.refund_id, step.amount)
+            provider.refund(_reference(payment), payment.order_id, step.refund_id, step.amount)
             payment.gave_back(step.refund_id)
         case _:
             assert_never(step)

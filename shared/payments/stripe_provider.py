@@ -8,7 +8,7 @@ step. Stripe keeps a key with its answer, even if that is a 500: once it repeats
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, override
 from uuid import UUID
@@ -49,6 +49,9 @@ NO_DIGITS = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF X
 """Stripe's currencies without cents: https://docs.stripe.com/currencies#zero-decimal"""
 STATED = 10
 """Stripe takes the last of three digits as zero alone: https://docs.stripe.com/currencies#three-decimal"""
+
+UNDONE = ("failed", "canceled")
+"""The statuses of refunds that gave nothing back: https://docs.stripe.com/api/refunds/object"""
 
 REASONS = {
     "insufficient_funds": DeclineReason.INSUFFICIENT_FUNDS,
@@ -158,18 +161,31 @@ class StripeProvider(PaymentProvider):
         return True
 
     @override
-    def refund(self, reference: str, refund: UUID, amount: Money) -> None:
-        params: Any = {"payment_intent": reference, "amount": units(amount), "metadata": {"refund": str(refund)}}
+    def refund(self, reference: str, payment: UUID, refund: UUID, amount: Money) -> None:
+        params: Any = {
+            "payment_intent": reference,
+            "amount": units(amount),
+            "metadata": {"payment": str(payment), "refund": str(refund)},
+        }
 
-        def made() -> Any:
+        def asked() -> Sequence[Any]:
             with _unavailable():
                 found = self._client.v1.refunds.list({"payment_intent": reference, "limit": 100}).data
-            return next(
-                (each for each in found if each.metadata and _get(each.metadata, "refund") == str(refund)), None
-            )
+            return [each for each in found if each.metadata and _get(each.metadata, "refund") == str(refund)]
 
-        if made() is None:
-            self._once(f"{refund}:refund", lambda options: self._client.v1.refunds.create(params, options), made)
+        def standing(refunds: Sequence[Any]) -> Any:
+            return next((each for each in refunds if each.status not in UNDONE), None)
+
+        known = asked()
+        found = standing(known)
+        if found is None:
+            found = self._once(
+                f"{refund}:{len(known)}:refund",  # a refund that has failed used up its key
+                lambda options: self._client.v1.refunds.create(params, options),
+                lambda: standing(asked()),
+            )
+        if found.status != "succeeded":
+            raise ProviderUnavailable(f"the refund is {found.status} there")
 
     @override
     def client_secret(self, reference: str) -> str:

@@ -48,6 +48,7 @@ FAULTS = {
     "webhook twice": "it tells again what was heard; all that it tells comes in any order, and late",
     "hold lapsed": "the bank lets a held amount go before it is captured, and the shop hears of it late",
     "another card": "a cardholder's browser tries another card after a decline, with the same client secret",
+    "refund pending": "a refund is carried out only later, or fails",
     "keys forgotten": "a day passes before what is left is done",
     # operators: no faults, but hard times for readers
     "rebuild": "a view is rebuilt while it serves, and readers are switched to it; whoever works on that may die",

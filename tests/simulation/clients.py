@@ -71,7 +71,8 @@ PAID = 0.7
 """How often an order is paid, and not on account."""
 
 TOKENS = (
-    *("pm_card_visa",) * 4,
+    *("pm_card_visa",) * 3,
+    "pm_card_pendingRefund",
     "pm_card_visa_chargeDeclined",
     "pm_card_authenticationRequired",
     "pm_none",

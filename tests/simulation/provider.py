@@ -75,6 +75,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._asked: list[str] = []
         self._failed: dict[str, str] = {}
         self._held: dict[str, None] = {}
+        self._pending: dict[str, None] = {}
 
     @override
     def request(
@@ -133,6 +134,8 @@ class FaultyProvider(stripe.HTTPClient):
             self._scheduler.note("another card")
             query = f"client_secret={secret}&payment_method={chance.choice(CARDS)}"
             self._carry_out(Request("POST", f"/engine/confirm/{intent}", query))
+        if self._pending and chance.random() < CARDHOLDER:
+            self._end_refund(self._pending.popitem()[0], chance.choice(("true", "false")))
         if self._held and chance.random() < LAPSE:
             self._scheduler.note("hold lapsed")
             self._carry_out(Request("POST", f"/engine/lapse/{chance.choice(list(self._held))}"))
@@ -157,17 +160,30 @@ class FaultyProvider(stripe.HTTPClient):
         """Carry out what is late; then let a day pass, or none."""
         while self._late:
             self._carry_out(self._late.pop())
+        self.end_refunds()
         if self._scheduler.random.random() < FORGETFUL:
             self._scheduler.note("keys forgotten")
             self._scheduler.now += timedelta(seconds=REMEMBERED + 1)
+
+    def end_refunds(self) -> bool:
+        """Carry out the refunds that are pending; False if there are none."""
+        pending, self._pending = self._pending, {}
+        for refund in pending:
+            self._end_refund(refund, "true")
+        return bool(pending)
 
     def moved(self) -> list[Json]:
         """Give each movement of money, in order, with its intent's metadata."""
         return self._ledger.movements()
 
     def refunds(self, intent: str) -> list[tuple[UUID, int]]:
-        """Give the refunds of an intent as the shop called them, and their amounts."""
-        return [(UUID(each["metadata"]["refund"]), each["amount"]) for each in self._rules.refunds(intent)]
+        """Give the refunds that an intent has got, as the shop called them, and their amounts."""
+        made = [each for each in self._rules.refunds(intent) if each["status"] == "succeeded"]
+        return [(UUID(each["metadata"]["refund"]), each["amount"]) for each in made]
+
+    def _end_refund(self, refund: str, successful: str) -> None:
+        self._scheduler.note("refund pending")
+        self._carry_out(Request("POST", f"/engine/refund/{refund}", f"successful={successful}"))
 
     def _carry_out(self, request: Request) -> tuple[int, Mapping[str, str], str]:
         """Let the engine answer: no part of it waits for anything."""
@@ -207,6 +223,10 @@ class FaultyProvider(stripe.HTTPClient):
                 self._held[intent] = None
             case {"object": "payment_intent", "id": intent}:
                 self._held.pop(intent, None)
+            case {"object": "refund", "status": "pending", "id": refund}:
+                self._pending[refund] = None
+            case {"object": "refund", "id": refund}:
+                self._pending.pop(refund, None)
             case _:
                 pass
         answered = CaseInsensitiveDict({name.decode(): value.decode() for name, value in start["headers"]})

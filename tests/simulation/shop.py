@@ -173,7 +173,7 @@ class Shop:
             pass
         self.scheduler.work(process.look_after_payments())
         self._serve_waiting()
-        if self._unpublished():
+        if self.provider.end_refunds() or self._unpublished():
             self._publish_and_deliver()
 
     def start(self) -> Process:

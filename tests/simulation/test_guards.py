@@ -145,7 +145,7 @@ def _without_other_cards() -> AbstractContextManager[Any]:
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
-    def blindly(self: StripeProvider, reference: str, refund: UUID, amount: Money) -> None:
+    def blindly(self: StripeProvider, reference: str, _payment: UUID, refund: UUID, amount: Money) -> None:
         with _unavailable():
             params: Any = {"payment_intent": reference, "amount": amount.minor, "metadata": {"refund": str(refund)}}
             self._client.v1.refunds.create(params)

@@ -66,6 +66,7 @@ class Api:
                 Route("/engine/faults", self._set_fault, methods=["POST", "DELETE"]),
                 Route("/engine/authenticate/{id}", self._acted(_authenticate), methods=["POST"]),
                 Route("/engine/confirm/{id}", self._acted(_confirm_in_browser), methods=["POST"]),
+                Route("/engine/refund/{id}", self._acted(_end_refund), methods=["POST"]),
                 Route("/engine/lapse/{id}", self._acted(lambda rules, id_, _: rules.lapse(id_)), methods=["POST"]),
             ]
         )
@@ -216,6 +217,10 @@ class Api:
 
 def _authenticate(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:
     return rules.authenticate(id_, successful=query.get("successful", "true") == "true")
+
+
+def _end_refund(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:
+    return rules.end_refund(id_, successful=query.get("successful", "true") == "true")
 
 
 def _confirm_in_browser(rules: Rules, id_: str, query: Mapping[str, str]) -> Json:

@@ -20,7 +20,9 @@ class Refusal(NamedTuple):
     message: str
 
 
-GOOD = frozenset({"pm_card_visa", "pm_card_mastercard", "pm_card_amex"})
+PENDING_REFUND = "pm_card_pendingRefund"
+"""The token of a card whose refunds are pending until the engine is told how they end."""
+GOOD = frozenset({"pm_card_visa", "pm_card_mastercard", "pm_card_amex", PENDING_REFUND})
 AUTHENTICATE = frozenset(
     {"pm_card_authenticationRequired", "pm_card_authenticationRequiredOnSetup", "pm_card_threeDSecure2Required"}
 )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from infra.local.payments.cards import AUTHENTICATE, DECLINED, GOOD, NOT_AUTHENTICATED, Refusal
+from infra.local.payments.cards import AUTHENTICATE, DECLINED, GOOD, NOT_AUTHENTICATED, PENDING_REFUND, Refusal
 from infra.local.payments.ledger import Json, Ledger
 
 SMALLEST = 50
@@ -160,7 +160,8 @@ class Rules:
         intent = self.intent(str(form.get("payment_intent")))
         if intent["status"] != "succeeded":
             raise invalid(f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.", None)
-        left = intent["amount_received"] - sum(refund["amount"] for refund in self.refunds(intent["id"]))
+        stand = [refund for refund in self.refunds(intent["id"]) if refund["status"] != "failed"]
+        left = intent["amount_received"] - sum(refund["amount"] for refund in stand)
         if not left:
             raise invalid("Charge has already been refunded.", "charge_already_refunded")
         amount = _amount(form.get("amount", left), "amount")
@@ -178,11 +179,26 @@ class Rules:
             "metadata": dict(form.get("metadata", {})),
             "payment_intent": intent["id"],
             "reason": form.get("reason"),
-            "status": "succeeded",
+            "status": "pending",
         }
-        self._ledger.move(intent, "refunded", amount)
+        method = self._ledger.get(intent["payment_method"], "payment_method")
+        if method is None or method["token"] != PENDING_REFUND:
+            refund["status"] = "succeeded"
+            self._ledger.move(intent, "refunded", amount)
         self._ledger.put(refund, intent["id"])
         self._tell("refund.created", refund)
+        return refund
+
+    def end_refund(self, id_: str, *, successful: bool) -> Json:
+        """Act as the bank that carries out a pending refund, or refuses it; this is no part of Stripe's API."""
+        refund = self._ledger.get(id_, "refund")
+        if refund is None or refund["status"] != "pending":
+            raise invalid(f"No pending refund: '{id_}'", None, param="id")
+        refund["status"] = "succeeded" if successful else "failed"
+        if successful:
+            self._ledger.move(self.intent(refund["payment_intent"]), "refunded", refund["amount"])
+        self._ledger.put(refund)
+        self._tell("refund.updated" if successful else "refund.failed", refund)
         return refund
 
     def refunds(self, intent: str) -> list[Json]:
@@ -207,7 +223,7 @@ class Rules:
         return self._authorise(intent)
 
     def _authorise(self, intent: Json) -> Json:
-        method: Json = {"id": _new("pm"), "object": "payment_method", "type": "card"}  # made of the test token
+        method: Json = {"id": _new("pm"), "object": "payment_method", "token": intent["payment_method"]}
         self._ledger.put(method)
         intent["payment_method"] = method["id"]
         manual = intent["capture_method"] == "manual"

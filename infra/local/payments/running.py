@@ -56,6 +56,10 @@ class Control:
         """Act as Stripe.js in the cardholder's browser."""
         self._ask("POST", f"/engine/confirm/{intent}?client_secret={client_secret}&payment_method={card}")
 
+    def end_refund(self, refund: str, *, successful: bool = True) -> None:
+        """Act as the bank that carries out a pending refund, or refuses it."""
+        self._ask("POST", f"/engine/refund/{refund}?successful={str(successful).lower()}")
+
     def lapse(self, intent: str) -> None:
         """Act as the bank that lets a held amount go."""
         self._ask("POST", f"/engine/lapse/{intent}")

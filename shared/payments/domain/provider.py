@@ -77,8 +77,8 @@ class PaymentProvider(Protocol):
     def takes(self, amount: Money) -> bool:
         """Whether it can move exactly this amount; nobody is asked."""
 
-    def refund(self, reference: str, refund: UUID, amount: Money) -> None:
-        """Refund a part of the captured amount, or all of it."""
+    def refund(self, reference: str, payment: UUID, refund: UUID, amount: Money) -> None:
+        """Refund a part of the captured amount, or all of it; unavailable while the refund is pending."""
 
     def client_secret(self, reference: str) -> str:
         """Give the secret with which the cardholder's browser confirms the payment; only the cardholder may get it."""

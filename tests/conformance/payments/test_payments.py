@@ -115,6 +115,17 @@ def test_a_refund_is_in_parts_and_never_of_more_than_was_taken(client: StripeCli
     assert found[1].metadata["refund"] == "r1"
 
 
+def test_a_refund_may_be_pending_and_counts_as_given_meanwhile(client: StripeClient) -> None:
+    intent = confirm(client, create(client), "pm_card_pendingRefund")
+    client.v1.payment_intents.capture(intent.id)
+    refund = client.v1.refunds.create({"payment_intent": intent.id, "amount": 4000})
+    assert refund.status == "pending"
+    assert [each.id for each in client.v1.refunds.list({"payment_intent": intent.id}).data] == [refund.id]
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        client.v1.refunds.create({"payment_intent": intent.id, "amount": 981})
+    assert raised.value.http_status == 400
+
+
 def test_a_key_gives_the_first_answer_again(client: StripeClient) -> None:
     key = str(uuid4())
     first, again = create(client, key=key), create(client, key=key)

@@ -5,6 +5,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -94,9 +95,14 @@ class Paying:
         await self.deliver(asked.order_id)
         return asked.order_id
 
-    async def captured(self, currency: str = "EUR", amount: Decimal = AMOUNT) -> UUID:
+    async def captured(
+        self,
+        token: str = "pm_card_visa",  # noqa: S107  # a test token
+        currency: str = "EUR",
+        amount: Decimal = AMOUNT,
+    ) -> UUID:
         """Have a payment captured."""
-        order_id = await self.authorisation(currency=currency, amount=amount)
+        order_id = await self.authorisation(token, currency, amount)
         await self.ask(CaptureAskedV1(order_id))
         await self.deliver(order_id)
         return order_id
@@ -329,7 +335,7 @@ async def test_refunds_in_parts_are_made_once_for_a_key_and_never_more_than_was_
 async def test_a_refund_with_digits_that_the_provider_does_not_take_is_refused_and_changes_nothing(
     pay: Paying, currency: str, amount: str
 ) -> None:
-    order_id = await pay.captured(currency, Decimal(100))
+    order_id = await pay.captured(currency=currency, amount=Decimal(100))
     before = pay.payment(order_id)
     refund = RefundPayment(order_id=order_id, amount=Decimal(amount), reason="One cup was broken")
     with pytest.raises(Invalid) as raised:
@@ -448,10 +454,42 @@ async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(p
     assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
 
 
+def refunds_of(pay: Paying, payment: Payment) -> list[stripe.Refund]:
+    client = stripe.StripeClient(pay.engine.key, base_addresses={"api": pay.engine.url})
+    return client.v1.refunds.list({"payment_intent": payment.reference or ""}).data
+
+
+@pytest.mark.parametrize("heard", ["webhook", "timer"])
+async def test_a_refund_is_recorded_when_it_was_made_and_made_again_when_it_has_failed(pay: Paying, heard: str) -> None:
+    async def hear() -> None:
+        if heard == "webhook":
+            told = json.dumps({"id": "evt_1", "object": "event", "type": "x", "data": {"object": newest.to_dict()}})
+            pay.hear(told.encode(), stripe.WebhookSignature.generate_signature_header(told, pay.engine.secret))
+        else:
+            await tick(pay)
+
+    order_id = await pay.captured("pm_card_pendingRefund")
+    await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable, match="pending"):
+            await pay.deliver(order_id)
+    [newest] = refunds_of(pay, pay.payment(order_id))
+    pay.engine.end_refund(newest.id, successful=False)
+    with suppress(ProviderUnavailable):
+        await hear()
+    assert pay.payment(order_id).refunded.amount == 0
+    [newest, _] = refunds_of(pay, pay.payment(order_id))
+    pay.engine.end_refund(newest.id)
+    await hear()
+    assert str(pay.payment(order_id).refunded) == "9.80"
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980)]
+    assert len(refunds_of(pay, pay.payment(order_id))) == 2
+
+
 async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
     pay: Paying, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broken = await pay.captured("KWD")
+    broken = await pay.captured(currency="KWD")
     await pay.ask(RefundAskedV1(broken, uuid4(), Decimal("1.234"), "KWD"))
     others = [uuid4() for _ in range(PAGE)]
     for order_id in others:
