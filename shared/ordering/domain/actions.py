@@ -38,6 +38,9 @@ STATUSES = {
 }
 """The statuses in which an order allows each action. A cancelled order is refunded in full without a request."""
 
+MAX_ATTEMPTS = 10
+"""Tokens with which the payment of an order can be tried."""
+
 CHANGES = (Action.ADD_ITEM, Action.REMOVE_ITEM, Action.CHANGE_SHIPPING_ADDRESS)
 """Actions that the limit of changes forbids (ADR 24)."""
 
@@ -51,6 +54,7 @@ class Standing:
         has_lines: whether it has any items.
         has_pieces_left: whether pieces are reserved for it, or it waits for pieces.
         payment: the status of its payment; None for an order on account.
+        attempt: how many tokens the customer has given.
     """
 
     status: OrderStatus
@@ -58,6 +62,7 @@ class Standing:
     has_lines: bool
     has_pieces_left: bool
     payment: OrderPaymentStatus | None
+    attempt: int
 
 
 def is_allowed(action: Action, standing: Standing) -> bool:
@@ -72,7 +77,7 @@ def is_allowed(action: Action, standing: Standing) -> bool:
         case Action.COMPLETE:
             return not standing.has_pieces_left
         case Action.PAY:
-            return standing.payment is OrderPaymentStatus.DECLINED
+            return standing.payment is OrderPaymentStatus.DECLINED and standing.attempt < MAX_ATTEMPTS
         case Action.REFUND:
             return standing.payment is OrderPaymentStatus.CAPTURED
         case _:

@@ -181,8 +181,8 @@ class Order(Aggregate[OrderEvent]):
     @property
     def standing(self) -> Standing:
         """The part of the state that decides which actions the order allows."""
-        payment = None if self.payment is None else self.payment.status
-        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()), payment)
+        payment, attempt = (None, 0) if self.payment is None else (self.payment.status, self.payment.attempt)
+        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()), payment, attempt)
 
     def is_reserved(self, unkept: int) -> bool:
         """Whether all pieces are reserved or shipped; `unkept` is the number of lines whose stock is not kept."""

@@ -27,6 +27,12 @@ class RefundAlreadyAsked(Refusal):
     code = "refund-already-asked"
 
 
+class TooManyAttempts(Refusal):
+    """The payment was tried with as many tokens as allowed."""
+
+    code = "too-many-attempts"
+
+
 class TooManyRefunds(Refusal):
     """The payment has as many refunds as allowed."""
 

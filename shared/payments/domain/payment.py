@@ -13,7 +13,7 @@ from uuid import UUID
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import Money, fits
 from shared.kernel.refusals import InputError, Invalid
-from shared.payments.domain.errors import PaymentStatusForbids, RefundTooLarge, TooManyRefunds
+from shared.payments.domain.errors import PaymentStatusForbids, RefundTooLarge, TooManyAttempts, TooManyRefunds
 from shared.payments.domain.provider import ActionRequired, Declined, Gone, Held, Outcome, Taken
 from shared.payments.events import (
     DeclineReason,
@@ -32,6 +32,9 @@ from shared.payments.events import (
     PaymentVoidedV1,
     PaymentVoidRequestedV1,
 )
+
+MAX_ATTEMPTS = 10
+"""Tokens that one payment is tried with: more would let an order test stolen cards. Orders know it too (actions.py)."""
 
 MAX_REFUNDS = 50
 """Refunds of one payment: the provider is asked for all of them at once."""
@@ -117,9 +120,11 @@ class Payment(Aggregate[PaymentEvent]):
         return payment
 
     def try_another(self, token: str) -> None:
-        """Try another token after a decline."""
+        """Try another token after a decline, up to MAX_ATTEMPTS."""
         if self.status is not PaymentStatus.DECLINED or self.void_requested:
             raise self._forbids("tried with another token", "declined")
+        if self.attempt >= MAX_ATTEMPTS:
+            raise TooManyAttempts(f"The payment of order {self.order_id} was tried with {MAX_ATTEMPTS} tokens.")
         money = self.amount
         self._record(
             PaymentRequestedV1(

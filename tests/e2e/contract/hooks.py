@@ -12,6 +12,7 @@ BUSINESS = re.compile(
     "|stands in place of shippingAddress: give one of them"
     "|should be at most .*|.* digits after the point"  # an amount's limits depend on its currency
     "|is no positive amount of [A-Z]{3}"  # so do those of a refund
+    "|has more digits of [A-Z]{3} than the payment provider takes"
     "|should be the `next` of a page .*"  # no schema can say which cursors were given
     "|should be an e-mail address alone, such as .*"  # the rules for domains are more than a format
 )

@@ -107,6 +107,8 @@ PAID: Mapping[str, list[Action]] = {
     "declined retried": [],
     "declined retried declined": [Action.PAY],
     "declined retried authorised": [],
+    "declined" + " retried declined" * 8: [Action.PAY],
+    "declined" + " retried declined" * 9: [],
     "declined confirmed": [Action.PAY],
     "declined confirmed completed": [Action.PAY],
     "declined cancelled voiding": [],

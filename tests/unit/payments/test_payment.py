@@ -8,8 +8,9 @@ import pytest
 
 from shared.kernel.money import Money
 from shared.kernel.refusals import Invalid, Refusal
-from shared.payments.domain.errors import PaymentStatusForbids, RefundTooLarge, TooManyRefunds
+from shared.payments.domain.errors import PaymentStatusForbids, RefundTooLarge, TooManyAttempts, TooManyRefunds
 from shared.payments.domain.payment import (
+    MAX_ATTEMPTS,
     MAX_REFUNDS,
     Authorise,
     Capture,
@@ -231,6 +232,15 @@ def test_the_same_refund_again_changes_nothing() -> None:
 @pytest.mark.parametrize("amount", ["0", "-1", "0.001"])
 def test_what_is_no_amount_of_the_currency_is_refused(amount: str) -> None:
     refused(captured(), lambda it: it.request_refund(uuid4(), Decimal(amount)), Invalid)
+
+
+def test_attempts_are_bounded() -> None:
+    payment = requested()
+    for _ in range(MAX_ATTEMPTS - 1):
+        payment.settle(POOR)
+        payment.try_another("pm_2")
+    payment.settle(POOR)
+    refused(payment, VERBS["try another"], TooManyAttempts)
 
 
 def test_refunds_are_bounded() -> None:
