@@ -228,6 +228,13 @@ may_import = ["shared.kernel", "shared.{name}.events"]
             r'\}\n"""Text that says nothing of a person',
             personal + r"\g<0>",
         ),
+        Entry(
+            "tests/mutation/areas.py",
+            r'    "http": Area\(',
+            rf'    "{name}": Area(("shared/{name}/domain/*",), ("tests/unit/{name}",)),\n\g<0>',
+        ),
+        Entry(".github/workflows/nightly.yml", r"(?<=area: \[).*(?=http,)", rf"\g<0>{name}, "),
+        Entry("azure-pipelines-nightly.yml", r"        http: \{ area", rf"        {name}: {{ area: {name} }}\n\g<0>"),
         Entry("docs/api.md", r"(?m)^\| `GET /ops/projections`", rows + r"\g<0>"),
         Entry("tests/support/rights.py", r'    "GET ops/projections": ', rights + r"\g<0>"),
         Entry("tests/infra/test_package.py", r"(?m)^FUNCTIONS = \{\n", r"\g<0>" + functions),

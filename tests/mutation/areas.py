@@ -29,6 +29,10 @@ AREAS = {
     "ordering": Area(("shared/ordering/domain/*",), ("tests/unit/ordering",)),
     "catalog": Area(("shared/catalog/domain/*",), ("tests/unit/catalog",)),
     "customers": Area(("shared/customers/domain/*",), ("tests/unit/customers",)),
+    "payments": Area(
+        ("shared/payments/domain/*", "shared/payments/performing.py"),
+        ("tests/unit/payments", "tests/integration/payments/test_exactly_once.py"),
+    ),
     "http": Area(
         ("shared/frame/http/etags.py", "shared/frame/http/answers.py", "shared/frame/http/header_values.py"),
         ("tests/unit/platform",),

@@ -46,6 +46,12 @@ BOUNDARY = ("<= 3", "< 4")
 """What stands in the place of `< 3` when nobody has said what three are."""
 
 
+def test_the_rules_of_every_context_are_in_an_area() -> None:
+    rules = {f"{path.relative_to(ROOT).as_posix()}/*" for path in (ROOT / "shared").glob("*/domain")}
+    assert "shared/payments/domain/*" in rules
+    assert rules <= {source for area in AREAS.values() for source in area.sources}
+
+
 def mutate(folder: Path, tests: str, page: str = "") -> subprocess.CompletedProcess[str]:
     """`dev.py mutate` in a folder that has one small module, its tests and a page of explanations."""
     for name, text in (("shared/tiny.py", SOURCE), ("tests/test_tiny.py", tests), (PAGE, page)):
