@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, StringConstraints
 
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.errors import described
@@ -21,6 +21,7 @@ from shared.frame.platform.input import Digits, QueryInput
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.threads import Threads
 from shared.frame.platform.times import utc_text
+from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
 from shared.frame.sql.reading import again_if_lost, read_from
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.frame.write_side.writes import insert
@@ -30,15 +31,21 @@ RECORDING = Threads("audit", 2)
 INTENDED, DONE = "intended", "done"
 """The two steps of an action."""
 
+NEWEST = 2**63 - 1
+"""A sequence that comes after all entries."""
+
+_LIST = "audit"
+"""The list that its cursors belong to."""
+
 _intended, _done = AUDIT.alias("intended"), AUDIT.alias("done")
 
 RECORD = insert(AUDIT)
-NEWEST = (
+PAGE = (
     sa.select(_intended, _done.c.at.label("done_at"), _done.c.details.label("outcome"))
     .select_from(
         _intended.outerjoin(_done, sa.and_(_done.c.action_id == _intended.c.action_id, _done.c.step == DONE)),
     )
-    .where(_intended.c.step == INTENDED)
+    .where(_intended.c.step == INTENDED, _intended.c.sequence < sa.bindparam("older_than", type_=sa.BigInteger))
     .order_by(_intended.c.sequence.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
@@ -65,14 +72,18 @@ class AuditEntry(Answer):
 
 
 class AuditTrail(Answer):
-    """The newest entries, newest first."""
+    """A page of entries, newest first; `next` is the cursor of the next page, which has older ones."""
 
     items: list[AuditEntry]
+    next: str | None
 
 
 class ReadAudit(QueryInput):
     """Who did what to the running system, newest first."""
 
+    cursor: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
+        default=None, description="the `next` of the page before"
+    )
     take: Annotated[int, Field(ge=1, le=500), Digits] = 50
 
 
@@ -116,9 +127,19 @@ class Audit:
         await RECORDING.run(self._record, action_id, DONE, intent, done.model_dump(mode="json", by_alias=True))
         return done
 
-    async def newest(self, query: ReadAudit) -> AuditTrail:
-        """Read what was done last."""
-        return AuditTrail(items=[_entry(row) for row in await RECORDING.run(self._newest, query.take)])
+    async def read_page(self, query: ReadAudit) -> AuditTrail:
+        """Read what was done, the last first.
+
+        Raises:
+            Invalid: the cursor is of another list.
+        """
+        older_than = int(place_of(query.cursor, _LIST, 0)) if query.cursor else NEWEST
+        rows = await RECORDING.run(self._page, {"older_than": older_than, "most": query.take + 1})
+        more, rows = len(rows) > query.take, rows[: query.take]
+        return AuditTrail(
+            items=[_entry(row) for row in rows],
+            next=cursor_at(str(rows[-1].sequence), _LIST, 0) if more else None,
+        )
 
     def _record(self, action_id: UUID, step: str, intent: Intent, details: Mapping[str, Any]) -> None:
         row = {
@@ -140,8 +161,8 @@ class Audit:
         with suppress(LostRace):  # an earlier try has written the entry, and its answer was lost
             again_if_lost(write)
 
-    def _newest(self, most: int) -> Sequence[sa.Row[Any]]:
-        return read_from(self._engine, lambda connection: connection.execute(NEWEST, {"most": most}).all())
+    def _page(self, values: dict[str, int]) -> Sequence[sa.Row[Any]]:
+        return read_from(self._engine, lambda connection: connection.execute(PAGE, values).all())
 
 
 def _entry(row: sa.Row[Any]) -> AuditEntry:

@@ -121,7 +121,7 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
     @api.query("ops/audit", ReadAudit, AuditTrail, role=OPS, can_miss=False)
     async def get_audit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadAudit)
-        return ok_or_not_modified(call, await audit.newest(call.query))
+        return ok_or_not_modified(call, await audit.read_page(call.query))
 
     @api.query("ops/outbox", ReadOutbox, Outboxes, role=OPS, can_miss=False)
     async def get_outbox(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

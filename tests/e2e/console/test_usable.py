@@ -22,7 +22,7 @@ def test_every_view_has_an_address_of_its_own_and_is_reached_by_the_keyboard(own
     page.go_back()
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     console.go("/audit?action=heal&take=100")
-    expect(page.get_by_label("Newest")).to_have_value("100")
+    expect(page.get_by_label("On a page")).to_have_value("100")
 
 
 def test_an_id_is_copied_and_a_time_is_the_readers_with_the_exact_one_beside_it(

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.audit import Audit, AuditEntry, AuditTrail, Intent, ReadAudit
 from shared.frame.operations.tables import SCHEMA
+from shared.frame.read_side.cursors import cursor_at
 from shared.frame.sql.engines import sql_engine
+from shared.kernel.refusals import Invalid
 from tests.support.database import empty_database, unmigrated_database
 
 INTENT = Intent("replay-dead-letters", "a/b", {"reason": "Größe"}, Metadata(actor="Ada", correlation_id="c"))
-NOTHING = AuditTrail(items=[])
+NOTHING = AuditTrail(items=[], next=None)
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def audit(tmp_path: Path) -> Iterator[Audit]:
 
 
 async def entries(audit: Audit) -> list[AuditEntry]:
-    return (await audit.newest(ReadAudit())).items
+    return (await audit.read_page(ReadAudit())).items
 
 
 async def test_the_entry_stands_before_the_action_and_gets_its_outcome_after_it(audit: Audit) -> None:
@@ -46,7 +48,7 @@ async def test_the_entry_stands_before_the_action_and_gets_its_outcome_after_it(
     assert await audit.audited(INTENT, action) == NOTHING
     [entry] = await entries(audit)
     assert entry.outcome
-    assert entry.outcome.details == {"items": []}
+    assert entry.outcome.details == {"items": [], "next": None}
 
 
 async def test_an_action_that_fails_leaves_its_error(audit: Audit) -> None:
@@ -82,11 +84,36 @@ async def test_what_cannot_be_recorded_is_not_done(engine: sa.Engine) -> None:
     assert not done
 
 
-async def test_the_newest_come_first_and_no_more_than_asked_for(audit: Audit) -> None:
+async def test_the_newest_come_first_and_older_ones_page_by_page_whatever_is_done_meanwhile(audit: Audit) -> None:
     async def action() -> AuditTrail:
         return NOTHING
 
-    for number in range(3):
-        await audit.audited(Intent("replay-dead-letters", str(number), {}, Metadata()), action)
-    trail = await audit.newest(ReadAudit(take=2))
-    assert [entry.subject for entry in trail.items] == ["2", "1"]
+    async def do(subject: str) -> None:
+        await audit.audited(Intent("replay-dead-letters", subject, {}, Metadata()), action)
+
+    for number in range(5):
+        await do(str(number))
+    page = await audit.read_page(ReadAudit(take=2))
+    pages = [[entry.subject for entry in page.items]]
+    while page.next:
+        await do("meanwhile")
+        page = await audit.read_page(ReadAudit(take=2, cursor=page.next))
+        pages.append([entry.subject for entry in page.items])
+        assert len(pages) <= 3
+    assert pages == [["4", "3"], ["2", "1"], ["0"]]
+    assert all(entry.outcome for entry in page.items)
+
+
+async def test_a_page_that_is_just_full_is_the_last_one(audit: Audit) -> None:
+    async def action() -> AuditTrail:
+        return NOTHING
+
+    for _ in range(2):
+        await audit.audited(INTENT, action)
+    assert (await audit.read_page(ReadAudit(take=2))).next is None
+
+
+async def test_a_cursor_of_another_list_is_refused(audit: Audit) -> None:
+    with pytest.raises(Invalid) as refused:
+        await audit.read_page(ReadAudit(cursor=cursor_at("7", "processes", 0)))
+    assert [error.pointer for error in refused.value.errors] == ["/cursor"]
