@@ -22,8 +22,8 @@ from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
 from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
-from shared.payments.domain.payment import Payment, PaymentStatus
-from shared.payments.domain.provider import Gone, Held, Outcome
+from shared.payments.domain.payment import Payment
+from shared.payments.domain.provider import Gone, Outcome
 from shared.payments.stripe_provider import StripeProvider, _unavailable
 from tests.simulation.run import simulate
 
@@ -131,17 +131,6 @@ def _without_lapses() -> AbstractContextManager[Any]:
     return mock.patch.object(Payment, "settle", deaf)
 
 
-def _without_other_cards() -> AbstractContextManager[Any]:
-    """Take no notice of what is held after a decline, for a card that was tried in the browser."""
-    real = Payment.settle
-
-    def deaf(self: Payment, outcome: Outcome | None) -> None:
-        if not (isinstance(outcome, Held) and self.status is PaymentStatus.DECLINED):
-            real(self, outcome)
-
-    return mock.patch.object(Payment, "settle", deaf)
-
-
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
@@ -179,7 +168,6 @@ def _without_first_come_first_served() -> AbstractContextManager[Any]:
         _without_waiting,
         _without_void,
         _without_lapses,
-        _without_other_cards,
         _without_look_at_refunds,
         _without_serving_on,
         _without_first_come_first_served,
