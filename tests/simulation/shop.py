@@ -169,7 +169,7 @@ class Shop:
             self.scheduler.now += timedelta(minutes=1)
             self._deliver_all(process)
         self._deliver_all(process)
-        while self.provider.tell(process.hear):
+        while self.provider.end_refunds() or self.provider.tell(process.hear):
             pass
         self.scheduler.work(process.look_after_payments())
         self._serve_waiting()
