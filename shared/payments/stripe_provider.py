@@ -22,6 +22,7 @@ from shared.payments.domain.provider import (
     NotFromProvider,
     Outcome,
     PaymentProvider,
+    Pending,
     ProviderUnavailable,
     Taken,
 )
@@ -185,7 +186,7 @@ class StripeProvider(PaymentProvider):
                 lambda: standing(asked()),
             )
         if found.status != "succeeded":
-            raise ProviderUnavailable(f"the refund is {found.status} there")
+            raise Pending(f"the refund is {found.status} there")
 
     @override
     def client_secret(self, reference: str) -> str:

@@ -22,7 +22,7 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.inbox import caused_by
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.payments.domain.payment import Look, Payment, PaymentStatus
-from shared.payments.domain.provider import PaymentProvider, ProviderUnavailable
+from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUnavailable
 from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
@@ -88,7 +88,8 @@ class Performing:
         """
         order_id = self.provider.told(body, signature)
         if order_id is not None:
-            self.perform(order_id, look=True)
+            with suppress(Pending):  # another webhook will come
+                self.perform(order_id, look=True)
 
     async def look_after_payments(self) -> None:
         """Do steps that deliveries have left due after an outage; find out what cardholders and banks have done."""
@@ -122,6 +123,8 @@ class Performing:
             return
         try:
             perform(payment, step, self.provider)
+        except Pending:
+            raise
         except ProviderUnavailable:
             count_failed(type(step).__name__)
             raise

@@ -16,6 +16,10 @@ class ProviderUnavailable(Unavailable):
         super().__init__("payment-provider-unavailable", detail)
 
 
+class Pending(ProviderUnavailable):
+    """The provider has begun the step, and tells by a webhook when it is done."""
+
+
 class NotFromProvider(NotSigned):
     """A webhook is not from the payment provider."""
 
