@@ -42,7 +42,7 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import answer_of, input_of
-from shared.frame.write_side.held import AggregatesOf, Held
+from shared.frame.write_side.held import AggregatesOf, Held, StreamsOf
 from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 from shared.frame.write_side.published import Published
@@ -302,14 +302,20 @@ class Context[Event]:
         """
         self.hooks.append(Hook(name, path, signature_header, hear))
 
-    def holds(self, aggregates: AggregatesOf, busy: Callable[[sa.Connection, UUID], bool] | None = None) -> None:
+    def holds(
+        self,
+        aggregates: AggregatesOf,
+        busy: Callable[[sa.Connection, UUID], bool] | None = None,
+        streams: StreamsOf = lambda aggregate_id: [aggregate_id],
+    ) -> None:
         """Declare which aggregates belong to an owner: an export of the owner's data has all their events.
 
         Args:
             aggregates: finds them.
             busy: tells whether work for the owner is under way that still needs the data.
+            streams: finds an aggregate's streams in the log, if it has more than its own.
         """
-        self.app.held.append(Held(self.name, self.log, self.reader, aggregates, busy))
+        self.app.held.append(Held(self.name, self.log, self.reader, aggregates, streams, busy))
 
     def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
         """Declare long work that a timer does on a thread; it may stop anywhere, and continues at the next tick."""

@@ -31,7 +31,7 @@ from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
 from shared.ordering.figures import fulfilment_figures
-from shared.ordering.reference_data import has_open_orders, next_orders_of
+from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
@@ -96,7 +96,7 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
 
-    context.holds(next_orders_of, has_open_orders)
+    context.holds(next_orders_of, has_open_orders, streams_of)
     context.from_time_to_time("erase_orders", lambda: erase_orders(context.engine, context.writes))
 
     orders = context.read_model(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
 from shared.kernel.personal import ERASED
-from shared.ordering.events import Address, OrderStatus
+from shared.ordering.events import Address, OrderStatus, fulfilment_of
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, SNAPSHOTS
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
@@ -215,6 +215,11 @@ def next_orders_of(connection: sa.Connection, customer_id: UUID, after: UUID) ->
     """Give the next of a customer's orders behind an id."""
     rows = connection.execute(ORDERS_OF_CUSTOMER, {"id": customer_id, "after": after}).all()
     return [row.order_id for row in rows]
+
+
+def streams_of(order_id: UUID) -> Sequence[UUID]:
+    """Give the ids under which the log has an order's events and those of its fulfilment."""
+    return [order_id, fulfilment_of(order_id)]
 
 
 def has_open_orders(connection: sa.Connection, customer_id: UUID) -> bool:

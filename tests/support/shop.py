@@ -147,6 +147,10 @@ class Shop:
         """Let ordering take over all events of a product's stock."""
         self._deliver("follow_products", "catalog", stock_of(product_id))
 
+    def fulfil(self, order_id: UUID) -> None:
+        """Let an order's fulfilment take in all of the order's events."""
+        self._deliver("fulfil_orders", "ordering", order_id)
+
     def _deliver(self, consumer: str, of: str, aggregate_id: UUID) -> None:
         """Give a consumer all events of an aggregate, as a subscription does; the loop is not the test's."""
         publisher = self._contexts[of]

@@ -25,10 +25,10 @@ _DATA = TypeAdapter[dict[str, JsonValue]](
 
 
 class ExportedEvent(Answer):
-    """An event of the customer, or of one of their orders."""
+    """An event of the customer, or of what is theirs."""
 
     context: str
-    subject: UUID = Field(description="the customer, or the order")
+    subject: UUID = Field(description="the customer, an order, its fulfilment, its payment, or a rating")
     version: int
     type: str
     occurred_at: Time
@@ -44,7 +44,7 @@ class CustomerExport(Answer):
 
 
 class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
-    """All data of a customer: every event of theirs and of their orders, from the log.
+    """All data of a customer: every event of theirs, their orders, payments and ratings, from the log.
 
     All other data of the customer is made from these events. A page has fewer events if they are long.
     """

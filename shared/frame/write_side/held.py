@@ -29,6 +29,9 @@ PLACE = "^[a-z][a-z0-9_]{0,29}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
 type AggregatesOf = Callable[[sa.Connection, UUID, UUID], Sequence[UUID]]
 """Gives the next ids of an owner's aggregates after an id, in the database's order of ids; nothing at the end."""
 
+type StreamsOf = Callable[[UUID], Sequence[UUID]]
+"""Gives the ids under which the log has the events of an aggregate, always in the same order."""
+
 _NONE = UUID(int=0)
 
 
@@ -41,6 +44,7 @@ class Held:
         log: its event log.
         reader: reads the log.
         aggregates: finds an owner's aggregates.
+        streams: finds the streams of an aggregate in the log.
         busy: tells whether work for an owner is under way.
     """
 
@@ -48,6 +52,7 @@ class Held:
     log: EventLog[Any]
     reader: sa.Engine
     aggregates: AggregatesOf
+    streams: StreamsOf
     busy: Callable[[sa.Connection, UUID], bool] | None = None
 
 
@@ -58,7 +63,7 @@ class Place:
     Attributes:
         context: the context whose log was read last.
         done: the last aggregate that was read to its end.
-        begun: the aggregate that was read in part.
+        begun: the stream of the next aggregate that was read in part.
         version: the last version of it that was read.
     """
 
@@ -124,11 +129,12 @@ def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterat
         place = after if after is not None and number == 0 else Place(each.context)
         while aggregates := _aggregates(each, owner_id, place.done):
             for aggregate_id in aggregates:
-                version = place.version if aggregate_id == place.begun else 0
-                while history := _history(each, aggregate_id, version):
-                    for recorded in history:
-                        version = recorded.envelope.version
-                        yield HeldEvent(each.context, recorded), Place(each.context, place.done, aggregate_id, version)
+                for stream in _streams(each, aggregate_id, place.begun):
+                    version = place.version if stream == place.begun else 0
+                    while history := _history(each, stream, version):
+                        for recorded in history:
+                            version = recorded.envelope.version
+                            yield HeldEvent(each.context, recorded), Place(each.context, place.done, stream, version)
                 place = Place(each.context, aggregate_id)
 
 
@@ -136,9 +142,15 @@ def _aggregates(held: Held, owner_id: UUID, after: UUID) -> Sequence[UUID]:
     return read_from(held.reader, lambda connection: held.aggregates(_hasty(connection), owner_id, after))
 
 
-def _history(held: Held, aggregate_id: UUID, after: int) -> Sequence[Recorded[Any]]:
+def _streams(held: Held, aggregate_id: UUID, begun: UUID) -> Sequence[UUID]:
+    """Give the streams of an aggregate, without those before one that was begun."""
+    streams = held.streams(aggregate_id)
+    return streams[streams.index(begun) :] if begun in streams else streams
+
+
+def _history(held: Held, stream: UUID, after: int) -> Sequence[Recorded[Any]]:
     return read_from(
-        held.reader, lambda connection: held.log.history(_hasty(connection), aggregate_id, after, after + AT_ONCE)
+        held.reader, lambda connection: held.log.history(_hasty(connection), stream, after, after + AT_ONCE)
     )
 
 

@@ -42,7 +42,7 @@ from shared.ordering.commands import erase_orders as erasing
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.create_order import CreateOrder, ShippingAddress, create_order
 from shared.ordering.commands.erase_orders import erase_orders
-from shared.ordering.reference_data import has_open_orders, next_orders_of
+from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
 from shared.ordering.views.order_details import ReadOrder
 from shared.ordering.views.order_history import read_order_of_the_past
 from tests.support.delivery import Delivery
@@ -62,7 +62,7 @@ REASONS = ("because her cat sat on it", "a letter of hers of May 3rd")
 
 @pytest.fixture
 def erasures(shop: Shop) -> Erasures:
-    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, has_open_orders)
+    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
     return Erasures([held], timedelta())
 
 
