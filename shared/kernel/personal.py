@@ -7,7 +7,7 @@ can tell whose they are.
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from types import NoneType
-from typing import Annotated, Any, NamedTuple, TypeAliasType, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, TypeAliasType, get_args, get_origin, get_type_hints
 
 
 class _Mark:
@@ -30,33 +30,38 @@ type Path = tuple[str, ...]
 """The names of fields, from the outermost one inwards; in a list, of each entry."""
 
 
-class TextField(NamedTuple):
-    """A field that is marked or holds text.
+class Field(NamedTuple):
+    """A field that has no fields of its own.
 
     Attributes:
         path: its place in the class.
+        kind: its type, without None.
+        owner: the class that declares it, as far as it is known.
         marked: whether it is marked as personal.
         nullable: whether its class allows None.
     """
 
     path: Path
+    kind: Any
+    owner: type | None
     marked: bool
     nullable: bool = False
 
 
 def personal_fields(kind: type) -> frozenset[Path]:
     """Find the marked fields of a class, and of the classes in it: dataclasses and pydantic's models alike."""
-    return frozenset(field.path for field in text_fields(kind) if field.marked)
+    return frozenset(field.path for field in fields_of(kind) if field.marked)
 
 
-def text_fields(kind: type) -> Iterator[TextField]:
-    """Find the fields that are marked or hold text."""
+def fields_of(kind: type) -> Iterator[Field]:
+    """Find the fields of a class, and of the classes in it."""
     for name, hint in get_type_hints(kind, include_extras=True).items():
         if name in _declared(kind):
-            yield from (field._replace(path=(name, *field.path)) for field in _within(hint, marked=False))
+            for field in _within(hint, marked=False):
+                yield field._replace(path=(name, *field.path), owner=field.owner or kind)
 
 
-def _within(hint: Any, *, marked: bool) -> Iterator[TextField]:
+def _within(hint: Any, *, marked: bool) -> Iterator[Field]:
     origin = get_origin(hint)
     if isinstance(hint, TypeAliasType):
         yield from _within(hint.__value__, marked=marked)
@@ -65,9 +70,11 @@ def _within(hint: Any, *, marked: bool) -> Iterator[TextField]:
         yield from _within(inner, marked=marked or PERSONAL in metadata)
     elif isinstance(hint, type) and origin is None:
         if _declared(hint):
-            yield from text_fields(hint)
-        elif (marked or hint is str) and hint is not NoneType:
-            yield TextField((), marked)
+            yield from fields_of(hint)
+        elif hint is not NoneType:
+            yield Field((), hint, None, marked)
+    elif origin is Literal:
+        yield Field((), origin, None, marked)
     else:
         nullable = NoneType in get_args(hint)
         found = dict.fromkeys(found for each in get_args(hint) for found in _within(each, marked=marked))

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from shared.frame.messaging.envelope import Envelope, Recorded
-from shared.kernel.personal import text_fields
+from shared.kernel.personal import fields_of
 
 TOLD = 10
 """Wrong fields of a payload that an error names."""
@@ -65,7 +65,7 @@ class EventCodec[Event]:
     @cached_property
     def _marked(self) -> Mapping[str, Sequence[_Marked]]:
         return {
-            name: [_Marked([*map(to_camel, field.path)], field.nullable) for field in text_fields(kind) if field.marked]
+            name: [_Marked([*map(to_camel, field.path)], field.nullable) for field in fields_of(kind) if field.marked]
             for name, kind in self._types.items()
         }
 
