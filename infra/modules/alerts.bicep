@@ -145,9 +145,9 @@ var queries = [
   }
   {
     name: 'silent-relay'
-    description: 'A relay did not run, or failed each time: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
+    description: 'A relay did not run, or could not look into its outbox: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
     severity: 1
-    // each tells what it leaves, whenever it has run to its end; one that has never run, before the first deployment of
+    // each tells what it leaves, whenever it has run; one that has never run, before the first deployment of
     // the app, is not silent yet
     query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Last = max(TimeGenerated) by Context = tostring(Properties["tandem.context"]) | summarize Silent = countif(Last < ago(${relaySilence}m))'
     measure: 'Silent'

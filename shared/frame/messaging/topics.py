@@ -8,6 +8,8 @@ from typing import Any, override
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
     OperationTimeoutError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,
@@ -36,6 +38,8 @@ SURELY_FITS = 128 * 1024
 the body has 64 at most (https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas)."""
 
 UNREACHABLE = (
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
     OperationTimeoutError,
     ServiceBusAuthenticationError,
     ServiceBusAuthorizationError,

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,10 @@ from shared.frame.write_side.relay import Relay, TopicUnreachable
 
 logger = logging.getLogger(__name__)
 
+SWEEP = timedelta(seconds=30)
+"""How long the timer's run claims events. The timer has other work too, and Azure replaces a worker whose function runs
+for 10 minutes. The publisher's thread has no such limit."""
+
 
 class Outbox:
     """Publishes a context's events to its topic; connects when the first event is to be published."""
@@ -29,22 +34,29 @@ class Outbox:
         self._publisher = Publisher(self.publish, context)
         self._connecting = threading.Lock()
 
-    def publish(self) -> int:
-        """Publish all unpublished events; see Relay.run."""
+    def publish(self, until: datetime | None = None) -> int:
+        """Publish unpublished events; see Relay.run."""
         with self._connecting:  # the timer and the first commit may come at the same time
             relay = self._relay
-        return relay.run()
+        return relay.run(until)
 
     def sweep(self) -> None:
-        """Publish what earlier runs have left, for the timer, and record what is left now; an outage is no error."""
+        """Publish what earlier runs have left, for the timer, and record what is left now; an outage is no error.
+
+        What takes longer than `SWEEP` is left to the publisher.
+        """
+        until = datetime.now(UTC) + SWEEP
         try:
-            left = self.publish()
+            left = self.publish(until)
         except TopicUnreachable as error:
             logger.warning("%s: publishing waits: %s", self._context, error)
         else:
             if left:
                 logger.info("%s: the relay sent %s events", self._context, left)
-        telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
+            if datetime.now(UTC) >= until:
+                self.wake()
+        finally:
+            telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
 
     def wake(self) -> None:
         """Publish soon, on another thread."""

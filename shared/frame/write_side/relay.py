@@ -78,8 +78,12 @@ class Relay[Event]:
         self._clock = clock
         self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
 
-    def run(self) -> int:
+    def run(self, until: datetime | None = None) -> int:
         """Publish until no event is left that may be published now, and give the number of published events.
+
+        Args:
+            until: the time after which no more events are claimed. While many events cannot be sent, the first may be
+                sent again before the last have been tried, and the run would not end.
 
         Raises:
             TopicUnreachable: the other events stay in the outbox, and may be claimed again at once.
@@ -90,10 +94,14 @@ class Relay[Event]:
             settled = self._settled(histories, outcomes)
             published += len(settled.published)
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
-            if unreachable is not None:
+            time_is_up = until is not None and self._clock() >= until
+            if time_is_up or unreachable is not None:
                 with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # else the claims run out
                     self._log.settle(connection, settled)
+            if unreachable is not None:
                 raise unreachable
+            if time_is_up:
+                break
         return published
 
     def _claim(self, settled: Settled) -> dict[UUID, list[tuple[int, Envelope]]]:

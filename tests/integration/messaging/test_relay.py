@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 from typing import override
 from unittest import mock
 from uuid import UUID, uuid4
@@ -100,6 +101,37 @@ def test_more_aggregates_than_one_claim_takes_are_all_sent(shop: Shop, clock: Cl
     topic = KeptTopic()
     assert relay(shop, topic, clock).run() == HEADS + 3
     assert len(topic.sent) == HEADS + 3
+
+
+def test_a_run_ends_when_its_time_is_up_and_leaves_the_rest_to_the_next_one(shop: Shop, clock: Clock) -> None:
+    for _ in range(HEADS + 3):
+        history(shop, 1)
+
+    def late(_: Sequence[Envelope]) -> None:
+        clock.now = until
+
+    until, topic = clock.now + timedelta(seconds=30), KeptTopic(late)
+    assert relay(shop, topic, clock).run(until) == HEADS
+    assert len(unpublished(shop)) == 3, "what was sent is noted"
+    assert relay(shop, topic, clock).run() == 3
+    assert len(topic.sent) == HEADS + 3
+
+
+def test_a_backlog_that_cannot_be_sent_and_is_always_due_again_does_not_keep_a_run_from_its_end(
+    shop: Shop, clock: Clock
+) -> None:
+    for _ in range(HEADS + 1):
+        history(shop, 1)
+    tries: SimpleQueue[None] = SimpleQueue()
+
+    def slow(_: Sequence[Envelope]) -> Exception:
+        tries.put(None)
+        clock.move(SETBACK * 2)
+        return TopicUnreachable("the run did not end") if tries.qsize() > 5 * HEADS else ValueError("too large")
+
+    assert relay(shop, KeptTopic(slow), clock).run(clock.now + SETBACK * 3 * HEADS) == 0
+    assert tries.qsize() > HEADS + 1, "some were due again"
+    assert len(unpublished(shop)) == HEADS + 1
 
 
 class Crowded(Topic):

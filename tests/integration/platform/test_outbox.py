@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
 
 import pytest
@@ -29,7 +30,7 @@ def test_a_commit_wakes_the_publisher_of_its_context_which_runs_the_relay_of_its
         def __init__(self, _engine: object, _log: object, topic: ServiceBusTopic) -> None:
             self.topic = topic._topic
 
-        def run(self) -> int:
+        def run(self, _until: datetime | None) -> int:
             ran.put((threading.current_thread().name, self.topic))
             return 0
 
@@ -47,7 +48,7 @@ def test_the_timer_and_the_first_commit_share_one_relay(monkeypatch: pytest.Monk
             time.sleep(0.05)
             made.append(self)
 
-        def run(self) -> int:
+        def run(self, _until: datetime | None) -> int:
             return 0
 
     monkeypatch.setattr(outbox, "Relay", SlowRelay)
@@ -68,9 +69,11 @@ class Scripted:
 
     def __init__(self, *ends: int | Exception) -> None:
         self.ends = list(ends)
+        self.untils: list[datetime | None] = []
 
-    def run(self) -> int:
+    def run(self, until: datetime | None) -> int:
         """End as the next entry says."""
+        self.untils.append(until)
         end = self.ends.pop(0)
         if isinstance(end, Exception):
             raise end
@@ -109,4 +112,22 @@ def test_a_sweep_that_fails_otherwise_says_so_and_the_next_one_runs(
     with pytest.raises(LookupError):
         ours.sweep()
     ours.sweep()
-    assert len(told) == 1
+    assert len(told) == 2, "what the failure left is told too"
+
+
+def test_a_sweep_whose_time_is_up_hands_the_rest_to_the_publisher(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, told: list[tuple[object, ...]]
+) -> None:
+    woken: list[None] = []
+    ours = swept(shop, monkeypatch, 0, 100)
+    monkeypatch.setattr(ours, "wake", lambda: woken.append(None))
+    before = datetime.now(UTC)
+    ours.sweep()
+    assert woken == [], "it was done in time"
+
+    monkeypatch.setattr(outbox, "SWEEP", timedelta(0))
+    ours.sweep()
+    assert woken == [None]
+    first, second = ours._relay.untils  # type: ignore[attr-defined]  # it is scripted
+    assert second <= datetime.now(UTC) < before + timedelta(minutes=1) > first
+    assert len(told) == 2

@@ -209,6 +209,17 @@ def test_nobody_there_is_an_outage() -> None:
         topic.send(events(1))
 
 
+def test_a_topic_that_is_not_there_is_an_outage_and_not_the_fault_of_each_event() -> None:
+    [namespace] = json.loads(CONFIG.read_text())["UserConfig"]["Namespaces"]
+    namespace["Topics"] = [each for each in namespace["Topics"] if each["Name"] != NAME]
+    with (
+        running_engine({"UserConfig": {"Namespaces": [namespace]}}) as engine,
+        topic_at(engine.connection_string) as topic,
+        pytest.raises(TopicUnreachable, match=NAME),
+    ):
+        topic.send(events(1))
+
+
 def test_a_broker_that_takes_bytes_and_never_answers_is_unreachable_before_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
+from azure.servicebus.exceptions import MessagingEntityDisabledError
 
 from shared.frame.messaging.topics import ServiceBusTopic
 from shared.frame.platform.settings import Settings
@@ -30,7 +31,14 @@ class Sender:
         self.closed = True
 
 
-@pytest.mark.parametrize(("error", "raised"), [(OSError("away"), TopicUnreachable), (ValueError("large"), ValueError)])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (OSError("away"), TopicUnreachable),
+        (MessagingEntityDisabledError(message="disabled"), TopicUnreachable),
+        (ValueError("large"), ValueError),
+    ],
+)
 def test_a_sender_that_failed_is_closed_and_the_next_event_gets_another(
     monkeypatch: pytest.MonkeyPatch, error: Exception, raised: type[Exception]
 ) -> None:
