@@ -27,6 +27,8 @@ _READPAST = "WITH (READPAST, UPDLOCK, ROWLOCK, READCOMMITTEDLOCK)"
 """Skips what another relay is claiming. READPAST asks for READCOMMITTEDLOCK under READ_COMMITTED_SNAPSHOT, which is how
 Azure SQL makes databases (Microsoft's page of table hints)."""
 
+AT_ONCE = 200
+"""Events of one aggregate that a claim takes at most; 10,000 of them may wait. The next claim goes on."""
 
 _SETTLED = sa.bindparam("rows", type_=sa.Unicode)
 
@@ -206,10 +208,11 @@ def _columns(log: sa.Table) -> str:
 
 
 def _claimed(log: sa.Table) -> sa.TextualSelect:
-    """On SQLite: read the claimed events, and later ones of the same aggregates."""
+    """On SQLite: read the claimed events, and the next ones of the same aggregates."""
     return sa.text(f"""\
 SELECT {_columns(log)} FROM {log.fullname} AS events JOIN json_each(:heads) AS head
-ON events.aggregate_id = head.value ->> 0 AND events.aggregate_version >= head.value ->> 1
+ON events.aggregate_id = head.value ->> 0
+AND events.aggregate_version >= head.value ->> 1 AND events.aggregate_version < (head.value ->> 1) + {AT_ONCE}
 ORDER BY events.sequence""").columns(*log.c)  # noqa: S608  # the table's own name
 
 
@@ -222,7 +225,8 @@ def _claim_at_once(log: sa.Table, settling: str, claim: sa.Update) -> sa.Textual
 DECLARE @claimed TABLE (aggregate_id UNIQUEIDENTIFIER, aggregate_version BIGINT);
 {claiming.replace(output, f"{output} INTO @claimed")};
 SELECT {_columns(log)} FROM {log.fullname} AS events JOIN @claimed AS head
-ON events.aggregate_id = head.aggregate_id AND events.aggregate_version >= head.aggregate_version
+ON events.aggregate_id = head.aggregate_id
+AND events.aggregate_version >= head.aggregate_version AND events.aggregate_version < head.aggregate_version + {AT_ONCE}
 ORDER BY events.sequence;"""  # noqa: S608  # as above
     return sa.text(text).bindparams(_SETTLED, *parameters).columns(*log.c)
 
@@ -382,8 +386,9 @@ class EventLog[Event]:
         """Claim unpublished events, with their sequences, in order; no other relay gets them until `until`.
 
         A claim on the oldest unpublished event of an aggregate counts for the whole aggregate: only the relay that
-        holds it may publish the aggregate's events. A later event becomes the oldest only when those before it are
-        marked as published. So two relays never send an aggregate's events in the wrong order.
+        holds it may publish the aggregate's events. It gets the first `AT_ONCE` of them. A later event becomes the
+        oldest only when those before it are marked as published. So two relays never send an aggregate's events in the
+        wrong order.
 
         A claim may end at most twice a claim's duration ahead, which allows for clocks that differ. One that ends later
         was made with a wrong clock, and is ignored, because its relay may be gone. If that relay still runs, both send

@@ -8,7 +8,7 @@ import pytest
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.write_side.event_log import FirstAnswer, Settled
+from shared.frame.write_side.event_log import AT_ONCE, FirstAnswer, Settled
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop
 
@@ -113,6 +113,17 @@ def test_a_claim_takes_all_of_the_oldest_aggregates_and_holds_for_its_time(shop:
     assert claim(shop, AT + timedelta(seconds=61)) == [(ada, 1), (ada, 2), (bob, 1), (ada, 3)]
 
 
+def test_a_claim_takes_no_more_of_a_long_history_than_its_share(shop: Shop) -> None:
+    ada, bob = uuid4(), uuid4()
+    append(shop, ada, 0, AT_ONCE + 1)
+    append(shop, bob, 0, 1)
+    with shop.customers_engine.begin() as connection:
+        claimed = list(LOG.claim(connection, AT, AT, 10))
+    assert [envelope.version for _, envelope in claimed] == [*range(1, AT_ONCE + 1), 1]
+    mark(shop, [sequence for sequence, _ in claimed])
+    assert claim(shop, AT) == [(ada, AT_ONCE + 1)]
+
+
 def mark(shop: Shop, sequences: list[int]) -> None:
     with shop.customers_engine.begin() as connection:
         LOG.settle(connection, Settled(sequences, AT))
@@ -144,12 +155,12 @@ def test_what_is_marked_is_not_claimed_again(shop: Shop) -> None:
 
 
 def test_more_events_are_marked_than_a_statement_takes_parameters(shop: Shop) -> None:
-    ada = uuid4()
-    append(shop, ada, 0, 2_500)
+    for _ in range(13):
+        append(shop, uuid4(), 0, AT_ONCE)
     with shop.customers_engine.begin() as connection:
-        claimed = list(LOG.claim(connection, AT, AT, 1))
+        claimed = list(LOG.claim(connection, AT, AT, 13))
     mark(shop, [sequence for sequence, _ in claimed])
-    assert len(claimed) == 2_500
+    assert len(claimed) == 13 * AT_ONCE > 2_100
     assert claim(shop, AT + timedelta(seconds=1)) == []
 
 

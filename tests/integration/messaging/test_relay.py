@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Envelope, Metadata
-from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.event_log import AT_ONCE, EventLog
 from shared.frame.write_side.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
@@ -132,6 +132,20 @@ def test_a_backlog_that_cannot_be_sent_and_is_always_due_again_does_not_keep_a_r
     assert relay(shop, KeptTopic(slow), clock).run(clock.now + SETBACK * 3 * HEADS) == 0
     assert tries.qsize() > HEADS + 1, "some were due again"
     assert len(unpublished(shop)) == HEADS + 1
+
+
+def test_a_long_history_is_sent_whole_and_in_order_in_claims_of_its_share(shop: Shop, clock: Clock) -> None:
+    ada, bob = uuid4(), history(shop, 1)
+    with UnitOfWork(shop.customers_engine) as work:
+        renamed = [CustomerRenamedV1(ada, f"Ada {version}") for version in range(2 * AT_ONCE + 50)]
+        LOG.append(work, ada, 0, renamed, Metadata())
+        work.commit()
+    sendings: SimpleQueue[int] = SimpleQueue()
+    topic = KeptTopic(lambda envelopes: sendings.put(len(envelopes)))
+    assert relay(shop, topic, clock).run() == len(renamed) + 1
+    assert topic.versions() == {ada: list(range(1, len(renamed) + 1)), bob: [1]}
+    assert sorted(sendings.get() for _ in range(sendings.qsize())) == [1, 50, AT_ONCE, AT_ONCE]
+    assert unpublished(shop) == []
 
 
 class Crowded(Topic):
