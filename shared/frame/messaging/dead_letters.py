@@ -69,12 +69,11 @@ class DeadLetterQueue:
         self._receiver = receiver
         self._held: dict[int, ServiceBusReceivedMessage] = {}
 
-    async def peek(self, after: int, most: int) -> list[DeadLetter]:
-        """Look at dead letters with sequence numbers above `after`, oldest first; this changes nothing."""
-        return [letter async for letter in self.look(after, most)]
-
     async def look(self, after: int, most: int) -> AsyncIterator[DeadLetter]:
-        """Peek at them one by one, and read no further than the caller does."""
+        """Look at dead letters with sequence numbers above `after`, oldest first; this changes nothing.
+
+        They are read a page at a time, and no further than the caller reads.
+        """
         while most > 0:
             some = await self._receiver.peek_messages(min(PAGE, most), sequence_number=after + 1, timeout=TIMEOUT)
             for message in some:

@@ -1,6 +1,5 @@
 """The dead-letter queues, as operators see them."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 
 if TYPE_CHECKING:
-    from shared.frame.messaging.dead_letters import DeadLetter, DeadLetters
+    from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
 
 COUNTED, FARTHEST = 1_000, 10_000
 """Dead letters of a subscription that are counted, which takes a few requests, and the most that a caller may ask for.
@@ -97,17 +96,16 @@ class DeadLetterList(Answer):
 async def list_dead_letters(
     dead_letters: "DeadLetters", consumers: Iterable[Consumer], query: ListDeadLetters
 ) -> DeadLetterList:
-    """Look at the dead letters of these consumers' subscriptions.
+    """Look at the dead letters of these consumers' subscriptions, one subscription after the other.
 
     Raises:
         Unavailable: Service Bus does not answer.
     """
-
-    async def look(consumer: Consumer) -> SubscriptionDeadLetters:
+    subscriptions = []
+    for consumer in consumers:
         async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-            return _shown(consumer, await queue.peek(query.after, query.reach), query)
-
-    return DeadLetterList(subscriptions=await asyncio.gather(*map(look, consumers)))
+            subscriptions.append(await _shown(consumer, queue, query))
+    return DeadLetterList(subscriptions=subscriptions)
 
 
 async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
@@ -118,7 +116,10 @@ async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Co
     """
     for consumer in consumers:
         async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-            telemetry.dead_letters(consumer.topic, consumer.subscription, len(await queue.peek(0, COUNTED)))
+            count = 0
+            async for _ in queue.look(0, COUNTED):
+                count += 1
+        telemetry.dead_letters(consumer.topic, consumer.subscription, count)
 
 
 def path_of(consumer: Consumer) -> str:
@@ -141,21 +142,29 @@ def naming[Model: BaseModel](model: type[Model], names: Iterable[str]) -> type[M
     return create_model(model.__name__, __base__=model, __doc__=model.__doc__, subscription=field)
 
 
-def _shown(consumer: Consumer, looked: "list[DeadLetter]", query: ListDeadLetters) -> SubscriptionDeadLetters:
-    letters = [letter for letter in looked if _fits(letter, query)]
-    shown = letters[: query.take]
-    last = shown if len(letters) > query.take else looked if len(looked) == query.reach else None
+async def _shown(consumer: Consumer, queue: "DeadLetterQueue", query: ListDeadLetters) -> SubscriptionDeadLetters:
+    count, last = 0, None
+    reasons: Counter[str | None] = Counter()
+    shown: list[DeadMessage] = []
+    async for letter in queue.look(query.after, query.reach):
+        reasons[letter.reason] += 1
+        last = letter.sequence_number
+        if _fits(letter, query):
+            count += 1
+            if count <= query.take:
+                shown.append(_message(letter))
+    if count > query.take:
+        last = shown[-1].sequence_number
+    elif reasons.total() < query.reach:
+        last = None  # there are no more
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
         consumer=consumer.name,
-        count=len(letters),
-        looked_through=len(looked),
-        reasons=[
-            ReasonCount(reason=reason, count=count)
-            for reason, count in Counter(letter.reason for letter in looked).most_common(REASONS)
-        ],
-        items=[_message(letter) for letter in shown],
-        next=last and last[-1].sequence_number,
+        count=count,
+        looked_through=reasons.total(),
+        reasons=[ReasonCount(reason=reason, count=times) for reason, times in reasons.most_common(REASONS)],
+        items=shown,
+        next=last,
     )
 
 

@@ -1,12 +1,17 @@
 """How many messages each subscription gave up on, as telemetry is told."""
 
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from opentelemetry.sdk.metrics.export import NumberDataPoint
 
-from shared.frame.messaging.dead_letters import DeadLetters
+from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
-from shared.frame.operations.dead_letters import count_dead_letters
+from shared.frame.operations.dead_letters import ListDeadLetters, count_dead_letters, list_dead_letters
 from shared.frame.platform.settings import Settings
 from tests.support.servicebus import running_servicebus
 from tests.support.telemetry import observing
@@ -18,15 +23,15 @@ async def consume(_: Envelope) -> None:
     """Never asked to."""
 
 
+CONSUMERS = [Consumer(name, TOPIC, name, consume) for name in SUBSCRIPTIONS]
+
+
 async def test_dead_letters_are_counted_by_subscription() -> None:
     with running_servicebus() as connection:
         with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 2)
             with client.get_topic_sender(TOPIC) as sender:
-                sender.send_messages([ServiceBusMessage(b"x") for _ in range(3)])
-            with client.get_subscription_receiver(TOPIC, "ordering") as receiver:
-                for _ in range(2):
-                    [message] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
-                    receiver.dead_letter_message(message)
+                sender.send_messages(ServiceBusMessage(b"x"))
 
         dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
         assert await counted(dead_letters) == {"ordering": 2, "product-views": 0}
@@ -40,9 +45,57 @@ async def test_dead_letters_are_counted_by_subscription() -> None:
         await dead_letters.close()
 
 
+async def test_looking_at_many_dead_letters_holds_few_of_them_and_one_connection_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A dead letter may be a megabyte in size, and there may be thousands."""
+    held, opened, most_open = [], 0, 0
+    look, connect = DeadLetterQueue.look, DeadLetters.of
+
+    async def watched_look(queue: DeadLetterQueue, after: int, most: int) -> AsyncIterator[DeadLetter]:
+        async for letter in look(queue, after, most):
+            held.append(sum(isinstance(each, DeadLetter) for each in gc.get_objects()))
+            yield letter
+
+    @asynccontextmanager
+    async def watched_of(dead_letters: DeadLetters, topic: str, subscription: str) -> AsyncIterator[DeadLetterQueue]:
+        nonlocal opened, most_open
+        opened += 1
+        most_open = max(most_open, opened)
+        async with connect(dead_letters, topic, subscription) as queue:
+            yield queue
+        opened -= 1
+
+    monkeypatch.setattr(DeadLetterQueue, "look", watched_look)
+    monkeypatch.setattr(DeadLetters, "of", watched_of)
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 20)
+        dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
+        assert (await counted(dead_letters))["ordering"] == 20
+        listed = await list_dead_letters(dead_letters, CONSUMERS, ListDeadLetters(take=2))
+        await dead_letters.close()
+    [ordering, views] = listed.subscriptions
+    assert (ordering.count, ordering.looked_through, len(ordering.items), views.count) == (20, 20, 2, 0)
+    assert ordering.next == ordering.items[-1].sequence_number
+    assert len(held) == 40
+    assert max(held) <= 2, "the one that is looked at, and the one before"
+    assert most_open == 1
+
+
+def give_up(client: ServiceBusClient, count: int) -> None:
+    """Let a consumer give up on so many messages."""
+    with client.get_topic_sender(TOPIC) as sender:
+        sender.send_messages([ServiceBusMessage(b"x") for _ in range(count)])
+    with client.get_subscription_receiver(TOPIC, "ordering") as receiver:
+        for _ in range(count):
+            [message] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
+            receiver.dead_letter_message(message)
+
+
 async def counted(dead_letters: DeadLetters) -> dict[object, float]:
     """What telemetry is told, by subscription."""
     with observing() as observed:
-        await count_dead_letters(dead_letters, [Consumer(name, TOPIC, name, consume) for name in SUBSCRIPTIONS])
+        await count_dead_letters(dead_letters, CONSUMERS)
     points = [point for point in observed.points("tandem.dead_letters") if isinstance(point, NumberDataPoint)]
     return {(point.attributes or {})["messaging.destination.subscription.name"]: point.value for point in points}

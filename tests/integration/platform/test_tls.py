@@ -58,7 +58,7 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 async def look(dead_letters: DeadLetters) -> None:
     """Look at a dead-letter queue, on a connection of its own."""
     async with dead_letters.of(NAME, "order-views") as queue:
-        assert await queue.peek(0, 1) == []
+        assert [letter async for letter in queue.look(0, 1)] == []
 
 
 async def test_looking_at_dead_letters_again_reads_no_certificates(

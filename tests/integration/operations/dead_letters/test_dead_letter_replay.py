@@ -34,7 +34,7 @@ async def dead_letters(service_bus: str) -> AsyncIterator[DeadLetters]:
     opened = DeadLetters(Settings(sql="", cosmos="", service_bus=service_bus))
     yield opened
     async with opened.of(TOPIC, SUBSCRIPTION) as queue:
-        numbers = [letter.sequence_number for letter in await queue.peek(0, 10_000)]
+        numbers = [letter.sequence_number async for letter in queue.look(0, 10_000)]
         for number in await queue.hold(numbers, len(numbers), until=float("inf")):
             await queue.complete(number)
     await opened.close()
@@ -75,7 +75,7 @@ async def replay(dead_letters: DeadLetters, consumed: Consumed, after: int = 0) 
 async def left(dead_letters: DeadLetters) -> list[str | None]:
     """The message ids of the dead letters that there are."""
     async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
-        return [letter.message_id for letter in await queue.peek(0, 100)]
+        return [letter.message_id async for letter in queue.look(0, 100)]
 
 
 def results(outcome: SettledDeadLetters) -> list[str]:
@@ -128,7 +128,7 @@ async def test_what_somebody_else_holds_is_left_and_next_leads_back_to_it(
     monkeypatch.setattr("shared.frame.messaging.dead_letters.NEXT_COMES_WITHIN", 0.5)
     await gave_up(service_bus, *events(2))
     async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
-        [held] = (await queue.peek(0, 1))[:1]
+        [held] = [letter async for letter in queue.look(0, 1)]
         assert await queue.hold({held.sequence_number}, most=1, until=float("inf")) == {held.sequence_number}
         outcome = await replay(dead_letters, Consumed())
     assert results(outcome) == ["left", "replayed"]
@@ -180,7 +180,7 @@ async def test_of_thousands_any_is_found_and_got_at_and_a_call_looks_no_further_
     await gave_up(service_bus, *envelopes)
     ids = [str(envelope.event_id) for envelope in envelopes]
     async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
-        numbers = [letter.sequence_number for letter in await queue.peek(0, 10_000)]
+        numbers = [letter.sequence_number async for letter in queue.look(0, 10_000)]
         assert len(numbers) == len(envelopes)
         chosen = await choose(queue, [numbers[1_400], ids[1_450], ids[1_200]])
         assert [letter.message_id for letter in chosen.letters] == [ids[1_200], ids[1_400], ids[1_450]]
@@ -219,7 +219,7 @@ async def test_no_message_is_so_odd_that_it_cannot_be_shown(
             [message] = await receiver.receive_messages(1, max_wait_time=20)
             await receiver.dead_letter_message(message)
     async with dead_letters.of(TOPIC, SUBSCRIPTION) as queue:
-        [letter] = await queue.peek(0, 2)
+        [letter] = [letter async for letter in queue.look(0, 2)]
     assert (letter.reason, letter.envelope) == (None, None)
     assert letter.text == body.decode(errors="replace")[:1_000]
 
