@@ -50,7 +50,7 @@ KINDS = (
 ORDERS = (0, 0, 2)
 """How many paid orders there are from the beginning, which all clients may do something with."""
 
-CROWDED = 0.2
+CROWDED = 0.4
 """In how many shops a product is sold out at the beginning, and ordered by a crowd."""
 
 CROWD = 4
