@@ -1,6 +1,8 @@
 """Filling a partition: documents folded from the log, written once, together with what several aggregates share.
 
-Filling runs while live events are projected, in any order, and can be repeated: it leaves existing documents alone.
+Filling runs while live events are projected, in any order, and can be repeated: it leaves a document alone that shows
+all of its aggregate's events. A document that shows fewer is brought up to date: the processes of a rebuild hear of the
+new generation one after the other, so one of them may have written an event there whose successor another has not.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 
 from shared.frame.read_side.container import Container, replaced
 from shared.frame.read_side.partitions import Fold, History, Partitions
+from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
 
 BATCH_DOCUMENTS, BATCH_BYTES = 90, 1_500_000
@@ -36,9 +39,13 @@ class _Member[Event]:
 
 
 async def fill_partition[Event](
-    container: Container, fold: Fold[Event], partitions: Partitions[Event]
+    container: Container, fold: Fold[Event], partitions: Partitions[Event], projection: Projection[Event]
 ) -> tuple[int, int, int]:
-    """Write missing documents; count the documents that must be there, those written, and their events."""
+    """Write missing documents, and let existing ones catch up.
+
+    Returns:
+        How many documents must be there, how many of them were missing and were written, and their events.
+    """
     partition_key = fold.partition_key
     ids = partitions.shared_ids(partition_key)
     shared = {} if fold.begins else await _shared(container, partitions, partition_key)
@@ -55,6 +62,7 @@ async def fill_partition[Event](
                 if error.status_code not in _RACES:
                     raise
                 # an event came first: a document exists already, or a shared one has changed
+                await _catch_up(container, fold, projection, left)
                 shared = await _shared(container, partitions, partition_key)
                 left = await _missing(container, fold, partitions, left)
             else:
@@ -97,6 +105,18 @@ async def _shared(container: Container, partitions: Partitions[Any], partition_k
     ids = partitions.shared_ids(partition_key)
     found = [await point_read(container, id_, partition_key) for id_ in ids]
     return {document["id"]: partitions.shapes_of(document).read(document) for document in found if document is not None}
+
+
+async def _catch_up[Event](
+    container: Container, fold: Fold[Event], projection: Projection[Event], chunk: Sequence[_Member[Event]]
+) -> None:
+    """Apply the events that existing documents lack, one aggregate after the other: they may share a document."""
+    gates = [fold.gate(member.history) for member in chunk]
+    found = await asyncio.gather(*(point_read(container, gate, fold.partition_key) for gate in gates))
+    for member, gate, document in zip(chunk, gates, found, strict=True):
+        last = member.history[-1].envelope
+        if document is not None and document["version"] < last.version:
+            await projection.catch_up(container, last.aggregate_id, gate, fold.partition_key, last.version)
 
 
 async def _missing[Event](

@@ -98,7 +98,7 @@ class LogSource[Event](Source):
 
         async def fill_one(fold: Fold[Event]) -> tuple[int, int, int]:
             async with places:
-                counts = await fill_partition(container, fold, self._partitions)
+                counts = await fill_partition(container, fold, self._partitions, self._projection)
                 if self._derived is not None:
                     await self._derived.write(container, fold.partition_key)
                 return counts

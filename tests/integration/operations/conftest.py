@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID, uuid4
@@ -31,7 +32,11 @@ from tests.support.wiring import Wiring, contexts
 
 @dataclass
 class LiveShop:
-    """A shop, and everything that keeps its read models."""
+    """A shop, and everything that keeps its read models, as one process has it.
+
+    Attributes:
+        clock: the process's time; if it stands still, the process never hears of a change.
+    """
 
     shop: Shop
     read_models: ReadModels
@@ -40,9 +45,11 @@ class LiveShop:
     products: list[UUID] = field(default_factory=list)
     made: list[UUID] = field(default_factory=list)
     owners: dict[UUID, UUID] = field(default_factory=dict)
+    clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        wired = contexts(Wiring(self.shop.engines, partial(Generations, self.read_models), lambda _: self.shop.commits))
+        known = partial(Generations, self.read_models, clock=self.clock)
+        wired = contexts(Wiring(self.shop.engines, known, lambda _: self.shop.commits))
         orders, products = wired["ordering"].read_models["orders"], wired["catalog"].read_models["products"]
         self.orders_view, self.products_view = orders.view, products.view
         self.orders, self.catalog = orders.view.generations, products.view.generations

@@ -1,6 +1,7 @@
 """A view is rebuilt while it serves: nobody notices, nothing is missing, and there is a way back."""
 
 import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -10,12 +11,15 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import rebuilding
 from shared.frame.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
 from shared.frame.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.frame.read_side import filling, log_source
 from shared.frame.read_side.generations import Generations, State
 from shared.frame.read_side.read_your_writes import point_read
+from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
@@ -145,6 +149,41 @@ async def test_products_are_rebuilt_too(live: LiveShop) -> None:
     assert latest is not None
     assert (latest.step, latest.written, latest.total) == (Step.DONE, 20, 20)
     await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(2))
+
+
+@pytest.mark.parametrize("view", ["orders", "products"])
+async def test_what_an_idle_process_wrote_to_the_old_generation_alone_is_in_the_new_one_too(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
+    """The other process heard of the new generation first, and wrote the event before: so the document is there."""
+    await live.open(customers=1, products=2, orders=3)
+    order_id, product_id = live.made[0], live.products[0]
+    heard_last = time.time()
+    idle = LiveShop(live.shop, live.read_models, random.Random(7), clock=lambda: heard_last)
+    for generations in (idle.orders, idle.catalog):
+        await generations.written()
+    process = Rebuilding(live.read_models, live.orders_view if view == "orders" else live.products_view)
+    wait = process._wait
+
+    async def waiting(until: float) -> None:
+        await wait(until)
+        latest = await process.latest()
+        if latest is not None and latest.step is Step.JOINING:
+            for number, writer in enumerate((live, idle)):
+                more = AddItem(order_id=order_id, product_id=product_id, quantity=1)
+                live.shop.ordering.run(add_item, more, Metadata())
+                await writer.project(order_id)
+                rename = RenameProduct(product_id=product_id, name=f"renamed {number}")
+                live.shop.catalog.run(rename_product, rename, Metadata())
+                await writer.project_product(product_id)
+
+    monkeypatch.setattr(process, "_wait", waiting)
+    await process.start()
+    await process.advance(FOREVER)
+
+    orders, products = (await live.orders.served()).container, (await live.catalog.served()).container
+    assert (orders.id, products.id).count("orders-2" if view == "orders" else "catalog-2") == 1
+    await assert_everything_agrees(live.shop, orders, products)
 
 
 async def test_a_container_that_is_not_there_is_not_filled_for_ever(live: LiveShop) -> None:
