@@ -171,7 +171,13 @@ class Context[Event]:
         """
         generations = self.app.generations(name, container)
         projection = Projection(
-            generations.written, self.reader, self.log, project, reconsider, derived.write if derived else None
+            generations.written,
+            self.reader,
+            self.log,
+            project,
+            reconsider,
+            derived.write if derived else None,
+            generations.spared,
         )
 
         async def take_in(recorded: Recorded[Event]) -> None:

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import cast
 
 import pytest
 import sqlalchemy as sa
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.read_side import generations
+from shared.frame.read_side.container import NO_CONTAINER
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
 from shared.frame.read_side.shape import UnreadableShape
@@ -105,6 +108,33 @@ async def test_the_generation_that_takes_over_is_written_first_before_the_switch
         await orders().agree_on_switch(await orders().read())
         assert await orders().written() == [first, second]
         assert (await orders().served()).generation == 2
+
+
+@pytest.mark.parametrize(
+    ("serving", "standby", "switch_at", "missing", "goes_on"),
+    [
+        (2, 1, None, 1, True),
+        (1, 2, -60, 1, True),  # as a switch leaves it
+        (2, 1, None, 2, False),
+        (1, 2, None, 2, False),  # it is being filled
+        (2, 1, 10, 1, False),  # it is about to serve
+        (1, 2, 10, 2, False),
+        (2, None, None, 1, False),
+    ],
+)
+def test_a_container_may_be_missing_only_while_its_generation_is_kept_for_a_roll_back_that_nobody_has_asked_for(
+    world: World, serving: int, standby: int | None, switch_at: float | None, missing: int, *, goes_on: bool
+) -> None:
+    process = world.process()
+    at = None if switch_at is None else world.began + switch_at
+    world.scheduler.work(process.write(State(serving, standby, at)))
+    world.scheduler.work(process.served())
+    error = ResourceNotFoundError("there is no such container")
+    error.status_code, error.sub_status = HTTPStatus.NOT_FOUND, NO_CONTAINER  # type: ignore[attr-defined]  # as Cosmos's
+    with nullcontext() if goes_on else pytest.raises(ResourceNotFoundError), process.spared(process.container(missing)):
+        raise error
+    with pytest.raises(HttpResponseError), process.spared(process.container(missing)):
+        raise HttpResponseError("503")
 
 
 def test_nothing_is_projected_around_a_switch(world: World) -> None:

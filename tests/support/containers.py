@@ -1,6 +1,7 @@
 """Containers as projections and queries take them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import override
 
 from azure.cosmos.aio import ContainerProxy
@@ -31,6 +32,11 @@ class OneGeneration(Generations):
     @override
     async def served(self) -> Served:
         return Served(self._containers[self._container], 1)
+
+    @override
+    @contextmanager
+    def spared(self, container: ContainerProxy) -> Iterator[None]:
+        yield
 
     @override
     async def clear_given_up(self, partition_key: str) -> None:

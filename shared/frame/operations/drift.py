@@ -135,7 +135,8 @@ async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:
     partitions = _reported(await last_report(view, read_models))
     for partition in partitions:
         for container in await view.generations.written():  # each time: a generation may be given up meanwhile
-            await with_pause(view.source.heal(container, partition))
+            with view.generations.spared(container):
+                await with_pause(view.source.heal(container, partition))
     return await check(view, read_models, ())
 
 

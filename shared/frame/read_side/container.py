@@ -18,6 +18,15 @@ type Container = ContainerProxy
 """A container of Cosmos DB."""
 
 
+NO_CONTAINER = 1003
+"""Cosmos DB's sub-status of a 404 for a document whose container is not there."""
+
+
+def is_without_container(error: HttpResponseError) -> bool:
+    """Tell whether a request failed because the container itself is missing, not a document."""
+    return error.status_code == HTTPStatus.NOT_FOUND and getattr(error, "sub_status", None) == NO_CONTAINER
+
+
 async def took_effect(write: Awaitable[object]) -> bool:
     """Carry out a conditional write, and tell whether its condition held; if not, nothing has changed."""
     try:

@@ -7,20 +7,23 @@ show the same, and no reader sees a version go backwards.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.container import Container, is_without_container, took_effect
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.view_state import ControlDocument
+
+logger = logging.getLogger(__name__)
 
 FRESH = 2.0
 """Seconds after which a state is read again, in the background."""
@@ -136,6 +139,23 @@ class Generations:
             state = await self._known()
         return [self.container(generation) for generation in (state.standby, state.serving) if generation is not None]
 
+    @contextmanager
+    def spared(self, container: Container) -> Iterator[None]:
+        """Go on without a container that is missing, if its generation is only kept for a roll-back.
+
+        A roll-back to it is refused then. A generation that may take over without being compared with the log has to be
+        written before the one that serves, or not at all: its error is raised. So is that of an unreadable document,
+        which may hold what an event erases.
+        """
+        try:
+            yield
+        except ResourceNotFoundError as error:
+            if not is_without_container(error) or not self._is_only_kept(container):
+                raise
+            logger.warning(
+                "%s, which was kept for a roll-back of %s, is missing: retire it, or rebuild", container.id, self.view
+            )
+
     async def clear_given_up(self, partition_key: str) -> None:
         """Delete a partition's documents in the unused container, which no event reaches."""
         container = self.container((await self._stored()).serving + 1)
@@ -200,6 +220,16 @@ class Generations:
         async with asyncio.timeout(AGREED_WITHIN):
             await self.write(replace(state, switch_at=agreed))
         return agreed
+
+    def _is_only_kept(self, container: Container) -> bool:
+        """Tell whether a container has the generation before the one that serves, and no switch is scheduled.
+
+        A generation that is being filled has a higher number than the one that serves.
+        """
+        state = self._state.at(self._clock())
+        if state.switch_at is not None or state.standby is None:
+            return False
+        return state.standby < state.serving and container.id == self.container(state.standby).id
 
     async def _known(self) -> State:
         age = self._clock() - self._read_at

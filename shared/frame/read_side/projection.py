@@ -6,6 +6,7 @@ event was applied before, which is fine, or events before it are missing, which 
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import batched
@@ -17,7 +18,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
-from shared.frame.read_side.container import Container
+from shared.frame.read_side.container import Container, is_without_container
 from shared.frame.read_side.document_update import PATCH_LIMIT, Create, DocumentUpdate, Patch, document_id, gated
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
@@ -49,6 +50,7 @@ class Projection[Event]:
         change: Callable[[Recorded[Event]], DocumentUpdate],
         reconsider: Callable[[Container, Recorded[Event]], Awaitable[DocumentUpdate]] | None = None,
         derive: Callable[[Container, str], Awaitable[None]] | None = None,
+        spared: Callable[[Container], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -60,6 +62,7 @@ class Projection[Event]:
             reconsider: makes it from the event and the stored documents, when that of `change` did not fit them.
             derive: writes the documents in other partitions that are made of the changed one, by its key. It is safe to
             repeat, and is called for repeated events as well.
+            spared: goes on without a missing container that nobody needs; see Generations.
         """
         self._containers = containers
         self._reader = engine
@@ -67,6 +70,7 @@ class Projection[Event]:
         self._change = change
         self._reconsider = reconsider
         self._derive = derive
+        self._spared = spared
 
     async def project(self, recorded: Recorded[Event]) -> None:
         """Apply an event once to each container, after its predecessors.
@@ -74,11 +78,13 @@ class Projection[Event]:
         Raises:
             GapInLog: events are missing that the log does not have.
             HttpResponseError: the store does not answer, or refuses the update.
+            UnreadableShape: a document is in a shape that this release cannot read.
         """
         for container in await self._containers():
-            await self._project(container, recorded)
-            if self._derive is not None:
-                await self._derive(container, self._change(recorded).partition_key)
+            with self._spared(container):
+                await self._project(container, recorded)
+                if self._derive is not None:
+                    await self._derive(container, self._change(recorded).partition_key)
         envelope = recorded.envelope
         logger.info(
             "projected %s, version %s of %s (correlation %s, causation %s, trace %s)",
@@ -114,7 +120,7 @@ class Projection[Event]:
             try:
                 await _write(container, change, envelope.version)
             except HttpResponseError as error:
-                if error.status_code not in _RECONSIDER:
+                if error.status_code not in _RECONSIDER or is_without_container(error):
                     raise
                 failed = error
             else:

@@ -18,11 +18,8 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
-from shared.frame.read_side.container import Container
+from shared.frame.read_side.container import Container, is_without_container
 from shared.kernel.refusals import Unavailable
-
-NO_CONTAINER = 1003
-"""Cosmos DB's sub-status of a 404 for a document whose container is not there."""
 
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between two reads; each pause is twice the one before. A point read is the cheapest request there is."""
@@ -84,7 +81,7 @@ async def point_read(container: Container, document_id: str, partition_key: str)
         async with asyncio.timeout(TIMEOUT):
             return await container.read_item(document_id, partition_key)
     except ResourceNotFoundError as error:
-        if getattr(error, "sub_status", None) == NO_CONTAINER:
+        if is_without_container(error):
             raise
         return None
 

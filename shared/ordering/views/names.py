@@ -78,7 +78,8 @@ class Names:
         partition_key = str(event.customer_id)
         containers = await self._generations.written()
         for container in containers:
-            with suppress(ResourceExistsError):  # an order came first, or this delivery is a repeated one
+            # it exists if an order came first, or this delivery is a repeated one
+            with self._generations.spared(container), suppress(ResourceExistsError):
                 summary = new_summary(event.customer_id, name, version)
                 await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
@@ -89,8 +90,9 @@ class Names:
         ]
         condition = f"c.customerVersion < {version}"
         for container in containers:
-            # unless the document has this name already, or a later one
-            await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
+            with self._generations.spared(container):
+                # unless the document has this name already, or a later one
+                await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
         orders = await DELIVERY.run(self._orders_of_customer, event.customer_id)
         await self._correct(orders, operations, condition)
         if isinstance(event, CustomerErasedV1):
@@ -110,12 +112,13 @@ class Names:
     ) -> None:
         document_id, partition_key = str(order.order_id), str(order.customer_id)
         shown, shapes = f"c.version >= {order.version} AND {condition}", order_details.SHAPES
-        with suppress(ResourceNotFoundError):
-            if await _patch(container, document_id, partition_key, rename, shown, shapes):
-                return
-        # the name is new already, or the item is gone, or the document is behind
-        await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
-        await _patch(container, document_id, partition_key, rename, shown, shapes)  # now it cannot be behind
+        with self._generations.spared(container):
+            with suppress(ResourceNotFoundError):
+                if await _patch(container, document_id, partition_key, rename, shown, shapes):
+                    return
+            # the name is new already, or the item is gone, or the document is behind
+            await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
+            await _patch(container, document_id, partition_key, rename, shown, shapes)  # now it cannot be behind
 
     def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
         return read_from(self._reader, lambda connection: list(orders_with_product(connection, product_id, version)))

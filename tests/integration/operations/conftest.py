@@ -3,7 +3,7 @@
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from uuid import UUID, uuid4
@@ -13,7 +13,7 @@ import pytest
 from infra.local.containers import TOPOLOGY, create
 from shared.catalog import tables as catalog
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.operations import rebuilding
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side import generations
@@ -25,6 +25,7 @@ from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.events import OrderEvent
 from shared.ordering.views.names import Names
 from tests.support.shop import Shop
 from tests.support.wiring import Wiring, contexts
@@ -96,10 +97,14 @@ class LiveShop:
                 return
             await self.project(order_id)
 
+    def history(self, order_id: UUID, after: int = 0) -> Sequence[Recorded[OrderEvent]]:
+        """Read an order's events."""
+        with self.shop.ordering_engine.connect() as connection:
+            return ordering.LOG.history(connection, order_id, after=after)
+
     async def project(self, order_id: UUID) -> None:
         """Deliver what is new of an order; sometimes its last event alone, and sometimes twice."""
-        with self.shop.ordering_engine.connect() as connection:
-            new = ordering.LOG.history(connection, order_id, after=self.projected.get(order_id, 0))
+        new = self.history(order_id, after=self.projected.get(order_id, 0))
         for recorded in self.chance.choice((new, new[-1:], [*new, *new])):
             await self.projection.project(recorded)
         self.projected[order_id] = self.projected.get(order_id, 0) + len(new)
