@@ -163,15 +163,14 @@ may_import = ["shared.kernel", "shared.{name}.events"]
     "GET {path}": Right("{title}.Read"),
 """
     functions = "".join(f'    "{function}",\n' for function in _functions(noun))
-    personal = "".join(
-        f'    "{kind}.name": "of {words["a"]} {words["noun_words"]}",\n'
-        for kind in (
-            f"{words['Noun']}AddedV1",
-            f"{words['Noun']}RenamedV1",
-            f"Add{words['Noun']}",
-            f"Rename{words['Noun']}",
-        )
-    )
+    personal = f"""\
+    "of {words["a"]} {words["noun_words"]}": \"\"\"
+        Add{words["Noun"]}.name
+        Rename{words["Noun"]}.name
+        {words["Noun"]}AddedV1.name
+        {words["Noun"]}RenamedV1.name
+        \"\"\",
+"""
     importing = f"from shared.{name} import tables as {name}\n"
     return [
         Entry(
@@ -225,7 +224,7 @@ may_import = ["shared.kernel", "shared.{name}.events"]
         Entry("tests/simulation/contexts.py", r"(?m)^(SIMULATED: .* = \([^)]*)\)", rf"\1{upper},)"),
         Entry(
             "tests/unit/platform/test_personal_fields.py",
-            r'\}\n"""Text that says nothing of a person',
+            r'\}\n"""Fields that say nothing of a person',
             personal + r"\g<0>",
         ),
         Entry(
