@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from shared.ordering import tables as ordering
 from shared.ordering.domain.known import ORDERS
 from shared.ordering.domain.order import Order
-from shared.ordering.events import OrderStatus, OrderSubmittedV2, fulfilment_of
+from shared.ordering.events import OrderPaymentStatus, OrderStatus, OrderSubmittedV2, fulfilment_of
 from shared.ordering.fulfilments import Process, process_of
 from tests.simulation.shop import Shop
 
@@ -45,7 +45,8 @@ def _agrees(order: Order, process: Process, asks: Counter[str]) -> Iterator[str]
     stands = order.status is not OrderStatus.CANCELLED
     if stands and asks[VOIDED]:
         yield f"{what} has asked for the void"
-    if not stands and asks[BEGUN] and not asks[VOIDED] and not asks[TAKEN]:
+    has_lapsed = order.payment is not None and order.payment.status is OrderPaymentStatus.LAPSED
+    if not (stands or has_lapsed) and asks[BEGUN] and not asks[VOIDED] and not asks[TAKEN]:
         yield f"{what} has left the payment as it was"
     waits = order.status is OrderStatus.SUBMITTED and order.payment is not None
     if waits and order.is_reserved(process.unkept) and not asks[BEGUN]:
