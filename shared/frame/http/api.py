@@ -119,7 +119,7 @@ class Api:
                     return trigger(req, context)
 
                 owner = self.owners.reach(caller_of(req)) if own and self.owners else None
-                return await (self._turns.take(carry_out) if owner is None else self._turns.take_own(owner, carry_out))
+                return await self._turns.take(carry_out, owner=owner)
 
             self._serve(
                 in_turn,

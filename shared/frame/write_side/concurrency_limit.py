@@ -35,46 +35,49 @@ class ConcurrencyLimit:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=kind)
         self._max_wait = max_wait
         self._kind = kind
-        self._owned = Counter[UUID]()
+        self._owned = Counter[UUID | None]()
 
-    async def take_own[Result](self, owner: UUID, work: Callable[[], Result]) -> Result:
-        """Do the work of somebody who acts for themselves, and has no more than their share.
-
-        Raises:
-            Unavailable: the owner's share is used up, or as `take` (503 `overloaded`).
-            Exception: the work failed.
-        """
-        if self._owned[owner] >= SHARE:
-            raise self._overloaded()
-        self._owned[owner] += 1
-        try:
-            return await self.take(work)
-        finally:
-            self._owned[owner] -= 1
-            if not self._owned[owner]:
-                del self._owned[owner]
-
-    async def take[Result](self, work: Callable[[], Result], max_wait: float | None = None) -> Result:
+    async def take[Result](
+        self, work: Callable[[], Result], max_wait: float | None = None, owner: UUID | None = None
+    ) -> Result:
         """Do the work when it is its turn, in the caller's context.
 
         Args:
             work: what to do.
             max_wait: seconds that it waits for its turn; by default as long as all other work.
+            owner: who acts for themselves, and has no more than `SHARE`; None: nobody does.
 
         Raises:
-            Unavailable: the work did not have its turn in time, and has not begun (503 `overloaded`).
+            Unavailable: the work did not have its turn in time, or the owner's share is used up; it has not begun (503
+                `overloaded`).
             Exception: the work failed.
         """
+        if owner is not None and self._owned[owner] >= SHARE:
+            raise self._overloaded()
+        self._owned[owner] += 1
         try:
             async with asyncio.timeout(self._max_wait if max_wait is None else max_wait):
                 await self._free.acquire()
-        except TimeoutError:
-            raise self._overloaded() from None
+        except BaseException as error:
+            self._end(owner)
+            if isinstance(error, TimeoutError):
+                raise self._overloaded() from None
+            raise
         loop = asyncio.get_running_loop()
         running = self._threads.submit(copy_context().run, work)
-        # released only when the work has ended, even if its caller is gone: it still has a thread and a connection
-        running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._free.release))
+
+        def end() -> None:
+            self._free.release()
+            self._end(owner)
+
+        # only when the work has ended, even if its caller is gone: it still has a thread and a connection
+        running.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
         return await asyncio.wrap_future(running)
+
+    def _end(self, owner: UUID | None) -> None:
+        self._owned[owner] -= 1
+        if not self._owned[owner]:
+            del self._owned[owner]
 
     def _overloaded(self) -> Unavailable:
         return Unavailable("overloaded", f"There are more {self._kind} than can be carried out at the moment.")

@@ -50,16 +50,54 @@ async def test_work_whose_caller_is_gone_keeps_its_place_until_it_has_ended() ->
 
 async def test_an_owner_has_a_share_and_what_is_over_it_is_refused_at_once_while_others_have_their_turn() -> None:
     turns, go_on, one, another = ConcurrencyLimit(max_wait=60), threading.Event(), uuid4(), uuid4()
-    running = [asyncio.create_task(turns.take_own(one, go_on.wait)) for _ in range(SHARE)]
+    running = [asyncio.create_task(turns.take(go_on.wait, owner=one)) for _ in range(SHARE)]
     await asyncio.sleep(0)  # they take their places
     for _ in range(100):
         with pytest.raises(Unavailable):
-            await turns.take_own(one, go_on.is_set)
-    assert await turns.take_own(another, go_on.is_set) is False
+            await turns.take(go_on.is_set, owner=one)
+    assert await turns.take(go_on.is_set, owner=another) is False
     assert await turns.take(go_on.is_set) is False
     go_on.set()
     assert all(await asyncio.gather(*running))
-    assert await turns.take_own(one, go_on.is_set)
+    assert await turns.take(go_on.is_set, owner=one)
+
+
+async def test_work_of_an_owner_who_is_gone_is_a_part_of_their_share_until_it_has_ended() -> None:
+    turns, go_on, owner = ConcurrencyLimit(max_wait=60), threading.Event(), uuid4()
+    begun = threading.Barrier(SHARE + 1)
+
+    def work() -> bool:
+        begun.wait(60)
+        return go_on.wait(60)
+
+    left = [asyncio.create_task(turns.take(work, owner=owner)) for _ in range(SHARE)]
+    await asyncio.to_thread(begun.wait, 60)
+    for each in left:
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    with pytest.raises(Unavailable):
+        await turns.take(go_on.is_set, owner=owner)
+    go_on.set()
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                assert await turns.take(go_on.is_set, owner=owner)
+            except Unavailable:
+                await asyncio.sleep(0)  # the loop has not yet been told that the work has ended
+            else:
+                break
+
+
+async def test_an_owner_whose_work_finds_no_place_has_their_share_back() -> None:
+    turns, go_on, owner = ConcurrencyLimit(at_once=1, max_wait=0.01), threading.Event(), uuid4()
+    first = asyncio.create_task(turns.take(go_on.wait))
+    await asyncio.sleep(0)  # it takes its place
+    for _ in range(2 * SHARE):
+        with pytest.raises(Unavailable):
+            await turns.take(go_on.is_set, owner=owner)
+    go_on.set()
+    assert await first
+    assert await turns.take(go_on.is_set, owner=owner)
 
 
 async def test_work_that_fails_gives_its_place_back() -> None:
