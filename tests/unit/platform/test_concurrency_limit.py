@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -152,9 +152,9 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
     left: list[float | None] = []
 
     class Noting(FairConcurrencyLimit):
-        async def take(self, work: Callable[[], Any], max_wait: float | None = None) -> Any:
+        async def take(self, work: Callable[[], Any], max_wait: float | None = None, owner: UUID | None = None) -> Any:
             left.append(max_wait)
-            return await super().take(work, max_wait)
+            return await super().take(work, max_wait, owner)
 
     turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), uuid4()
     tasks = [asyncio.create_task(turns.take_for(caller, work)) for work in (go_on.wait, go_on.is_set)]
