@@ -12,14 +12,14 @@ import asyncio
 import os
 import struct
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from tests.support.counting import STATEMENT_BY_STATEMENT, hearing_reads, is_request, writes
+from tests.support.counting import hearing_units_of_work, is_alone, is_batch, is_request, writes
 
 SETTING = "BENCH_DELAY"
 """The environment variable that names the file."""
@@ -27,6 +27,8 @@ CHUNK = 65_536
 
 
 _SECONDS = struct.Struct("d")
+_HEARING = ExitStack()
+"""Units of work are heard of for as long as the process lives."""
 
 
 class Delay:
@@ -67,7 +69,6 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: 
         delay: by what.
         alone: nobody else waits for SQLite's lock, so that each request is waited for where it is sent.
     """
-    met: set[sa.Pool] = set()
 
     def round_trip(connection: sa.Connection) -> None:
         driver: Any = connection.connection.driver_connection
@@ -75,6 +76,18 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: 
             connection.info["owed"] = connection.info.get("owed", 0) + 1
         else:
             time.sleep(delay.seconds)
+
+    def of_unit(used: sa.Engine) -> None:
+        if isinstance(engines, type) or used.pool is engines.pool:
+            time.sleep(delay.seconds)
+
+    _pay_when_given_back(engines, delay)
+    _each_request(engines, round_trip)
+    _HEARING.enter_context(hearing_units_of_work(of_unit))
+
+
+def _pay_when_given_back(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
+    met: set[sa.Pool] = set()
 
     def pay(_connection: object, record: sa.pool.ConnectionPoolEntry) -> None:
         time.sleep(delay.seconds * record.info.pop("owed", 0))
@@ -86,25 +99,22 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: 
             met.add(connection.engine.pool)
             sa.event.listen(connection.engine.pool, "checkin", pay)
 
-    @sa.event.listens_for(engines, "before_cursor_execute")
-    def _statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
-        if is_request(connection, text):
-            round_trip(connection)
 
-    _delay_reads(engines, delay)
+def _each_request(engines: sa.Engine | type[sa.Engine], hear: Callable[[sa.Connection], None]) -> None:
+    @sa.event.listens_for(engines, "before_cursor_execute")
+    def _statement(connection: sa.Connection, *_: object) -> None:
+        if is_request(connection):
+            hear(connection)
+
+    @sa.event.listens_for(engines, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if is_batch(connection):
+            hear(connection)
 
     @sa.event.listens_for(engines, "commit")
     def _commit(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get(STATEMENT_BY_STATEMENT):
-            round_trip(connection)
-
-
-def _delay_reads(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
-    def read(connection: sa.Connection) -> None:
-        if isinstance(engines, type) or connection.engine.pool is engines.pool:
-            time.sleep(delay.seconds)
-
-    hearing_reads(read).start()
+        if is_alone(connection):
+            hear(connection)
 
 
 @asynccontextmanager

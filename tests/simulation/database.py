@@ -1,17 +1,19 @@
 """Azure SQL with its moods: deadlocks, failovers, lost connections, and commits whose outcome nobody learns."""
 
 import sqlite3
+import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
 from infra.sql.migrate import migrate
+from shared.frame.sql.sqlite import BEGIN, sqlite_cursor
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.tables import LOG as ORDERS
@@ -118,12 +120,20 @@ class FaultyEngine:
 
     def connect(self) -> sa.Connection:
         """Connect for reading; it may fail at the start, which is as bad as anywhere in it."""
-        self._scheduler.pause()
-        self._raise(self._scheduler.fault("failover while reading", "crash while reading"))
+        self.begin_reading()
         return self._engine.connect()
 
+    def begin_reading(self) -> None:
+        """Let others act first; then reading may fail."""
+        self._scheduler.pause()
+        self._raise(self._scheduler.fault("failover while reading", "crash while reading"))
+
     def raw_connection(self) -> sa.PoolProxiedConnection:
-        """Connect beneath SQLAlchemy, to compact a file."""
+        """Connect beneath SQLAlchemy, as units of work do; what they read and commit may fail."""
+        return cast("sa.PoolProxiedConnection", _FaultyConnection(self))
+
+    def pooled(self) -> sa.PoolProxiedConnection:
+        """Connect beneath SQLAlchemy, without faults."""
         return self._engine.raw_connection()
 
     def execution_options(self, **_options: Any) -> "FaultyEngine":
@@ -141,6 +151,43 @@ class FaultyEngine:
                 raise Crash
             case _:
                 raise sa.exc.OperationalError("", {}, Exception(f"[HY000] something ({NUMBERS[kind]}) (SQLExecute)"))
+
+
+class _FaultyConnection:
+    """A connection beneath SQLAlchemy, with the faults of its engine."""
+
+    def __init__(self, engine: FaultyEngine) -> None:
+        self.info: dict[str, Any] = {}
+        self._engine = engine
+        self._reads = engine.pooled()
+        self._transaction = ExitStack()
+        self._writes: sqlite3.Cursor | None = None
+
+    def cursor(self) -> "sqlite3.Cursor | _FaultyConnection":
+        """Give the cursor of the transaction that has begun, or one for reading, which begins it as well."""
+        return self._writes or self
+
+    def execute(self, text: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Begin a transaction, or read outside of one."""
+        if text == BEGIN:
+            self._writes = sqlite_cursor(self._transaction.enter_context(self._engine.begin()))
+            return self._writes
+        self._engine.begin_reading()
+        return cast("sqlite3.Cursor", self._reads.cursor().execute(text, values))
+
+    def commit(self) -> None:
+        """Commit; it may fail before and after."""
+        self._writes = None
+        self._transaction.close()
+
+    def rollback(self) -> None:
+        """Undo what is not committed, because of the exception that is being handled."""
+        self._writes = None
+        self._transaction.__exit__(*sys.exc_info())
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._reads.close()
 
 
 def _commit_late(connection: sa.Connection, log: EventLog[Any]) -> None:

@@ -1,7 +1,7 @@
 """Round trips, counted where they leave this process: SQL statements and commits, requests for Cosmos documents."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -9,7 +9,9 @@ from unittest import mock
 import aiohttp
 import sqlalchemy as sa
 
+from shared.frame.sql.sqlite import Session
 from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.frame.write_side.writes import Row
 
 MILLI = 1_000
 """Request units are counted in thousandths, so that they add up exactly."""
@@ -19,16 +21,18 @@ STATEMENT_BY_STATEMENT = "statement_by_statement"
 """Execution option of a transaction that sends each statement, and its COMMIT, on its own, as SQLAlchemy does."""
 
 
-def is_request(connection: sa.Connection, text: str) -> bool:
-    """Whether a statement is a request where the database is Azure SQL.
+def is_request(connection: sa.Connection) -> bool:
+    """Whether a statement of SQLAlchemy's is a request where the database is Azure SQL.
 
-    There each statement is one. What a unit of work writes, or a relay claims, is one batch; on SQLite it is several
-    statements, and the BEGIN of their transaction stands for all of them.
+    There each statement is one. What a relay claims is one batch; on SQLite it is several statements, and the begin of
+    their transaction stands for all of them.
     """
-    alone = connection.get_execution_options().get(STATEMENT_BY_STATEMENT, False)
-    if connection.dialect.name == "sqlite" and writes(connection):
-        return text.startswith("BEGIN") is not alone
-    return not text.startswith("BEGIN")
+    return connection.dialect.name != "sqlite" or not writes(connection) or is_alone(connection)
+
+
+def is_alone(connection: sa.Connection) -> bool:
+    """Whether each statement of a transaction is a request, and its COMMIT."""
+    return bool(connection.get_execution_options().get(STATEMENT_BY_STATEMENT))
 
 
 def writes(connection: sa.Connection) -> bool:
@@ -36,39 +40,52 @@ def writes(connection: sa.Connection) -> bool:
     return bool(connection.info.get("has_turn"))
 
 
-def hearing_reads(hear: Callable[[sa.Connection], None]) -> Any:
-    """Hear of each read of a unit of work on SQLite, which is no event of SQLAlchemy's.
+def is_batch(connection: sa.Connection) -> bool:
+    """Whether the transaction that has begun would be one request."""
+    return connection.dialect.name == "sqlite" and writes(connection) and not is_alone(connection)
 
-    Gives:
-        A patch, to be entered or started.
-    """
-    real = UnitOfWork._connect  # each connection that it gives on SQLite is for one read
 
-    def connect(work: UnitOfWork) -> sa.Connection:
-        connection = real(work)
-        if connection.dialect.name == "sqlite":
-            hear(connection)
-        return connection
+@contextmanager
+def hearing_units_of_work(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
+    """Hear of each request of a unit of work on SQLite, which SQLAlchemy has no events for."""
+    read, run = UnitOfWork.read, UnitOfWork._run
 
-    return mock.patch.object(UnitOfWork, "_connect", connect)
+    def reading(work: UnitOfWork, statement: sa.Select[Any], parameters: Row) -> Sequence[sa.Row[Any]]:
+        if work._engine.dialect.name == "sqlite":
+            hear(work._engine)
+        return read(work, statement, parameters)
+
+    def running(work: UnitOfWork, sqlite: Session, gathered: Sequence[Any]) -> None:
+        try:
+            run(work, sqlite, gathered)
+        finally:
+            hear(work._engine)  # after it has let other transactions write
+
+    with mock.patch.object(UnitOfWork, "read", reading), mock.patch.object(UnitOfWork, "_run", running):
+        yield
 
 
 @contextmanager
 def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
     """Count requests to the database (`sql_requests`), as Azure SQL gets them."""
 
-    def statement(connection: sa.Connection, _cursor: object, text: str, *_: object) -> None:
-        counts["sql_requests"] += is_request(connection, text)
+    def statement(connection: sa.Connection, *_: object) -> None:
+        counts["sql_requests"] += is_request(connection)
 
-    def read(connection: sa.Connection) -> None:
-        counts["sql_requests"] += connection.engine.pool is engine.pool
+    def begin(connection: sa.Connection) -> None:
+        counts["sql_requests"] += is_batch(connection)
+
+    def of_unit(used: sa.Engine) -> None:
+        counts["sql_requests"] += used.pool is engine.pool
 
     sa.event.listen(engine, "before_cursor_execute", statement)
+    sa.event.listen(engine, "begin", begin)
     try:
-        with hearing_reads(read):
+        with hearing_units_of_work(of_unit):
             yield
     finally:
         sa.event.remove(engine, "before_cursor_execute", statement)
+        sa.event.remove(engine, "begin", begin)
 
 
 @contextmanager

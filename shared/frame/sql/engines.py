@@ -15,6 +15,7 @@ from shared.frame.platform.settings import Settings
 from shared.frame.sql.errors import LOST, TIMED_OUT, sqlstate, withhold_values
 from shared.frame.sql.odbc import KeptCursors, declared
 from shared.frame.sql.reading import read_from
+from shared.frame.sql.sqlite import BUSY_TIMEOUT, begin_writing, end_turn
 
 TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
 SQL_COPT_SS_ACCESS_TOKEN = 1256
@@ -23,9 +24,6 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 POOL_SIZE = 16
 POOL_TIMEOUT = 5
 """Seconds that a request waits for a connection before it is refused, and may be sent again."""
-
-SQLITE_BUSY_TIMEOUT = 3
-"""Seconds that a SQLite transaction waits for its turn to write; then the caller tries again."""
 
 SQLITE_CACHE = 256
 """KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
@@ -161,6 +159,7 @@ def _credential(address: str, client_id: str | None) -> Credential | None:
 def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     file = Path(url.database or "")
     files = [file.parent / f"{file.stem}.{schema}{file.suffix}" for schema in schemas]
+    turn = threading.Lock()
     engine = sa.create_engine(
         "sqlite://",
         poolclass=sa.QueuePool,
@@ -169,7 +168,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
         pool_timeout=POOL_TIMEOUT,
         pool_use_lifo=True,  # most of the time a few connections are enough, and then their caches fill
         hide_parameters=True,  # errors are logged, and parameters hold names and addresses
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": SQLITE_BUSY_TIMEOUT},
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -185,6 +184,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA query_only = {not writes}")
         record.info["files"] = _files(files)
+        record.info["turn"] = turn
 
     @sa.event.listens_for(engine, "checkout")
     def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
@@ -192,20 +192,16 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
         if record.info["files"] != _files(files):
             raise sa.exc.DisconnectionError("another file has the name of the database")
 
-    # SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
-    turn = threading.Lock()
-
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        reads_only = connection.get_execution_options().get("reads_only")
-        if not (reads_only or connection.info.get("has_turn")):
-            connection.info["has_turn"] = turn.acquire(timeout=SQLITE_BUSY_TIMEOUT)
-        connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("reads_only"):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            begin_writing(connection.connection)
 
     @sa.event.listens_for(engine, "checkin")
     def _end_turn(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-        if record.info.pop("has_turn", False):
-            turn.release()
+        end_turn(record.info)
 
     return engine
 

@@ -1,7 +1,11 @@
-"""Statements compiled once for SQLite's own driver: executing them through SQLAlchemy costs several times as much."""
+"""SQLite through its own driver: statements compiled once, and one connection for a unit of work.
+
+Executing through SQLAlchemy costs several times as much. Its pool gives the connections all the same.
+"""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, cast
 
@@ -11,6 +15,11 @@ from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
+
+BEGIN = "BEGIN IMMEDIATE"
+
+BUSY_TIMEOUT = 3
+"""Seconds that a transaction waits for its turn to write; then the caller tries again."""
 
 _KEPT_IDS = 1_024
 """Ids of a column that are cached by their text."""
@@ -79,3 +88,83 @@ def question(statement: sa.Select[Any]) -> Question:
 def sqlite_cursor(connection: sa.Connection) -> sqlite3.Cursor:
     """Give the driver's own cursor."""
     return cast("sqlite3.Cursor", connection.connection.cursor())
+
+
+def operational(statement: str, error: sqlite3.Error) -> sa.exc.OperationalError:
+    """Wrap the driver's error in SQLAlchemy's, as SQLAlchemy does."""
+    return sa.exc.OperationalError(statement, None, error, hide_parameters=True)
+
+
+class Session:
+    """One connection of the pool for the reads and the transaction of one unit of work, taken when it is needed."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._connection: sa.PoolProxiedConnection | None = None
+
+    def cursor(self) -> sqlite3.Cursor:
+        """Give a cursor; what it reads outside of a transaction is read as it is at that moment.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: SQLite does not open the file.
+            sqlalchemy.exc.TimeoutError: the pool had no connection in time.
+        """
+        return cast("sqlite3.Cursor", self._connected().cursor())
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Cursor]:
+        """Commit what is done within or, after an error, none of it.
+
+        Raises:
+            sqlalchemy.exc.OperationalError: as `cursor`; or it did not begin, or was not committed.
+        """
+        connection = self._connected()
+        try:
+            begin_writing(connection)
+            yield cast("sqlite3.Cursor", connection.cursor())
+            try:
+                connection.commit()
+            except sqlite3.Error as error:
+                raise operational("COMMIT", error) from error
+        except BaseException:
+            connection.rollback()
+            raise
+        finally:
+            end_turn(connection.info)
+
+    def _connected(self) -> sa.PoolProxiedConnection:
+        if self._connection is None:
+            try:
+                self._connection = self._engine.raw_connection()
+            except sqlite3.Error as error:
+                raise operational("", error) from error
+        return self._connection
+
+    def close(self) -> None:
+        """Give the connection back; the next use takes another one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def begin_writing(connection: sa.PoolProxiedConnection) -> None:
+    """Begin a transaction that writes, when it is this connection's turn.
+
+    SQLite lets writers wait by polling, which starves some of them for seconds; a lock lets them in one by one.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: others wrote for too long.
+    """
+    turn = connection.info.get("turn")
+    if turn is not None and not connection.info.get("has_turn"):
+        connection.info["has_turn"] = turn.acquire(timeout=BUSY_TIMEOUT)
+    try:
+        connection.cursor().execute(BEGIN)
+    except sqlite3.Error as error:
+        raise operational(BEGIN, error) from error
+
+
+def end_turn(info: dict[Any, Any]) -> None:
+    """Let the next connection write, if this one, which has this information, had its turn."""
+    if info.pop("has_turn", False):
+        info["turn"].release()

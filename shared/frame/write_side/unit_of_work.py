@@ -8,13 +8,14 @@ checks them first: if they have changed, nothing is written, and the command is 
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.frame.sql.sqlite import question, sqlite_cursor
+from shared.frame.sql.sqlite import Session, operational, question
 from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
 
@@ -87,11 +88,13 @@ class UnitOfWork:
         self._in_line: list[Place] = []
         self._gathered: list[_Gathered] = []
         self._found: Sequence[sa.Row[Any]] | None = None
+        self._sqlite = Session(engine) if engine.dialect.name == "sqlite" else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._give_back()
         for place in self._in_line:
             place.leave()
 
@@ -106,6 +109,7 @@ class UnitOfWork:
         """
         if self._lines is None or self._in_line:
             return
+        self._give_back()  # or those who wait could hold the connections that the first in line needs
         for aggregate_id in sorted(set(aggregate_ids)):
             left = None if self._until is None else self._left() - CONNECTING
             place = self._lines.stand(aggregate_id, left)
@@ -119,13 +123,14 @@ class UnitOfWork:
         Raises:
             OutOfTime: there is no time left for it.
         """
-        with self._connect() as connection:
-            if connection.dialect.name == "mssql":
+        if self._sqlite is None:
+            with self._connect() as connection:
                 return connection.execute(statement, parameters).all()
-            try:
-                return question(statement).rows(sqlite_cursor(connection), parameters)
-            except sqlite3.Error as error:
-                raise _operational(statement, error) from error
+        self._require_time(CONNECTING)
+        try:
+            return question(statement).rows(self._sqlite.cursor(), parameters)
+        except sqlite3.Error as error:
+            raise operational(str(statement), error) from error
 
     def require(self, check: Check, rows: Sequence[Row], otherwise: Exception | None = None) -> None:
         """Let the commit write only if each of these rows is found, such as one that was read.
@@ -187,10 +192,11 @@ class UnitOfWork:
         self._gathered = []
         if not gathered:
             return
-        if self._engine.dialect.name == "mssql":
+        if self._sqlite is None:
             self._send(plan, gathered)
         else:
-            self._run(gathered)
+            with closing(self._sqlite):
+                self._run(self._sqlite, gathered)
 
     def conflicting(self) -> Sequence[sa.Row[Any]]:
         """Give the result of `on_conflict`: from the failed commit or, if that gave none, from a new read."""
@@ -215,9 +221,8 @@ class UnitOfWork:
             self._found = [row for row in outcome if row[1] is not None]
         raise gathered[outcome[0].step].error
 
-    def _run(self, gathered: Sequence[_Gathered]) -> None:
-        with self._engine.begin() as connection:
-            cursor = sqlite_cursor(connection)
+    def _run(self, sqlite: Session, gathered: Sequence[_Gathered]) -> None:
+        with sqlite.transaction() as cursor:
             for gathered_step in gathered:
                 (step, must_find), rows = gathered_step.plan, gathered_step.rows
                 try:
@@ -227,13 +232,16 @@ class UnitOfWork:
                         raise sa.exc.IntegrityError(str(step.statement), None, error, hide_parameters=True) from error
                     raise gathered_step.error from error
                 except sqlite3.Error as error:
-                    raise _operational(step.statement, error) from error
+                    raise operational(str(step.statement), error) from error
                 if must_find and not complete:
                     raise gathered_step.error
 
+    def _give_back(self) -> None:
+        if self._sqlite is not None:
+            self._sqlite.close()
+
     def _connect(self) -> sa.Connection:
-        if self._left() < CONNECTING:
-            raise OutOfTime
+        self._require_time(CONNECTING)
         connection = self._engine.connect()
         if self._until is None:
             return connection
@@ -245,16 +253,15 @@ class UnitOfWork:
         timeout = LONGEST_TIMEOUT if left >= TIMEOUTS * LONGEST_TIMEOUT else 1
         return connection.execution_options(statement_timeout=timeout)
 
+    def _require_time(self, seconds: float) -> None:
+        if self._left() < seconds:
+            raise OutOfTime
+
     def _left(self) -> float:
         return float("inf") if self._until is None else self._until - time.monotonic()
 
 
 _THERE_ALREADY = {"SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE"}
-
-
-def _operational(statement: sa.ClauseElement, error: sqlite3.Error) -> sa.exc.OperationalError:
-    """Wrap the driver's error in SQLAlchemy's, as SQLAlchemy does."""
-    return sa.exc.OperationalError(str(statement), None, error, hide_parameters=True)
 
 
 @cache

@@ -26,7 +26,7 @@ ROWS = 3_000
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    monkeypatch.setattr(engines, "SQLITE_BUSY_TIMEOUT", 0.1)
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT", 0.1)
     engine = sql_engine(f"sqlite:///{tmp_path}/shop.db", "ordering")
     TABLE.metadata.create_all(engine)
     yield engine

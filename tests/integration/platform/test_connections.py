@@ -1,0 +1,64 @@
+"""A unit of work on SQLite has one connection of the pool, for as long as it needs it, and lets others write soon."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.repository import LOAD, UPDATE_ADDRESS
+from tests.support.shop import Shop
+
+
+@pytest.fixture
+def taken(shop: Shop) -> Iterator[list[Any]]:
+    """Note each connection that is taken from the pool of ordering."""
+    noted: list[Any] = []
+
+    def note(connection: object, *_: object) -> None:
+        noted.append(connection)
+
+    sa.event.listen(shop.ordering_engine, "checkout", note)
+    yield noted
+    sa.event.remove(shop.ordering_engine, "checkout", note)
+
+
+def in_use(shop: Shop) -> int:
+    pool = shop.ordering_engine.pool
+    assert isinstance(pool, sa.QueuePool)
+    return pool.checkedout()
+
+
+def test_a_command_reads_and_commits_on_one_connection(shop: Shop, taken: list[Any]) -> None:
+    order_id = shop.order(shop.product())
+    taken.clear()
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    assert len(taken) == 1
+    assert in_use(shop) == 0
+
+
+def test_who_stands_in_line_has_no_connection(shop: Shop) -> None:
+    order_id, lines = shop.order(shop.product()), Lines()
+    with UnitOfWork(shop.ordering_engine, lines=lines) as work:
+        work.read(LOAD, {"id": order_id})
+        assert in_use(shop) == 1
+        work.stand_in_line(order_id)
+        assert in_use(shop) == 0
+        work.read(LOAD, {"id": order_id})
+        assert in_use(shop) == 1
+    assert in_use(shop) == 0
+
+
+def test_a_commit_that_fails_gives_its_connection_back_and_lets_others_write(shop: Shop) -> None:
+    order_id = shop.order(shop.product())
+    with UnitOfWork(shop.ordering_engine) as work:
+        row = {"id": order_id, "street": None, "city": "", "postal_code": "", "region": None, "country": None}
+        work.write(UPDATE_ADDRESS, [row])
+        with pytest.raises(sa.exc.IntegrityError):
+            work.commit()
+        assert in_use(shop) == 0
+        assert shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()).version == 2
