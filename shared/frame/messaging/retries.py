@@ -4,6 +4,7 @@ Service Bus gives a failed message again at once, so an outage of one second wou
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 import stamina
@@ -32,10 +33,22 @@ async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
     Raises:
         Exception: the work's last error, if a repetition cannot help or the time is over.
     """
+    began = time.monotonic()
+    try:
+        await work()
+    except Exception as error:
+        if not is_away(error):
+            raise
+        failed = error
+    else:
+        return
+    left = began + TIMEOUT - time.monotonic()
     async for attempt in stamina.retry_context(
-        on=is_away, attempts=None, timeout=TIMEOUT, wait_initial=0.1, wait_max=10.0, wait_jitter=1.0
+        on=is_away, attempts=None, timeout=left, wait_initial=0.1, wait_max=10.0, wait_jitter=1.0
     ):
         with attempt:
+            if attempt.num == 1:
+                raise failed  # the library is told of the attempt made above; most work succeeds at once, without it
             await work()
 
 

@@ -1,5 +1,6 @@
 """Triggers wait for stores that are away, and for nothing else."""
 
+import asyncio
 import sqlite3
 
 import pytest
@@ -47,6 +48,37 @@ async def test_work_is_done_once_the_store_is_back(error: Exception) -> None:
     with stamina.set_testing(testing=True, attempts=10, cap=False):  # does not wait
         await with_retries(work)
     assert calls == 4
+
+
+async def test_the_first_repetition_waits_as_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    happened: list[str] = []
+
+    async def work() -> None:
+        happened.append("tried")
+        if len(happened) < 5:
+            raise cosmos(503)
+
+    async def sleep(_seconds: float) -> None:
+        happened.append("waited")
+
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    await with_retries(work)
+    assert happened == ["tried", "waited", "tried", "waited", "tried"]
+
+
+async def test_what_the_first_attempt_took_is_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.frame.messaging.retries.TIMEOUT", 0.01)
+    calls = 0
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.02)
+        raise cosmos(503)
+
+    with pytest.raises(CosmosHttpResponseError):
+        await with_retries(work)
+    assert calls == 1
 
 
 @pytest.mark.parametrize("error", FOR_GOOD, ids=repr)
