@@ -6,6 +6,8 @@ from datetime import datetime
 from operator import index
 from uuid import UUID
 
+from pydantic_core import from_json, to_json
+
 from shared.frame.messaging.envelope import Envelope
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -61,13 +63,16 @@ def from_body(body: bytes) -> Envelope:
         ValueError: the body is no CloudEvent of this system.
     """
     try:
-        event = json.loads(body)
+        event = from_json(body)
+    except ValueError as error:  # its text names the place, and repeats nothing of the message
+        raise ValueError(f"The message is no event of this system, and no JSON: {error}.") from None
+    try:
         return Envelope(
             event_id=UUID(event["id"]),
             aggregate_id=UUID(event["subject"]),
             version=index(event["aggregateversion"]),
             type=event["type"],
-            payload=json.dumps(event["data"], ensure_ascii=False),
+            payload=to_json(event["data"]).decode(),
             occurred_at=datetime.fromisoformat(event["time"]),
             command_id=event["commandid"],
             correlation_id=event["correlationid"],
@@ -78,5 +83,5 @@ def from_body(body: bytes) -> Envelope:
     except KeyError as error:
         raise ValueError(f"The message is no event of this system: it has no {error}.") from None
     except (ValueError, TypeError, AttributeError) as error:
-        # this error is logged, and those texts may repeat personal data of the message
+        # this error is logged, and these texts may repeat personal data of the message
         raise ValueError(f"The message is no event of this system ({type(error).__name__}).") from None

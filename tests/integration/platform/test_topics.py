@@ -114,7 +114,7 @@ def test_an_aggregates_events_arrive_as_they_were_sent_and_in_order(port: tuple[
 
 def test_more_than_fits_into_one_batch_arrives_in_order(port: tuple[Topic, Received]) -> None:
     topic, received = port
-    sent = events(5, payload=f'{{"text": "{"x" * 100_000}"}}')
+    sent = events(5, payload=f'{{"text":"{"x" * 100_000}"}}')
     topic.send(sent)
     assert received(sent[0].aggregate_id, 5) == sent
 

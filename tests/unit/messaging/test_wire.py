@@ -17,7 +17,7 @@ ENVELOPE = Envelope(
     aggregate_id=UUID("3c1f7e52-8a94-4b6f-b0de-91a2c4d6e8f7"),
     version=7,
     type="OrderSubmittedV1",
-    payload='{"orderId": "1", "total": "12.50"}',
+    payload='{"orderId":"1","total":"12.50"}',
     occurred_at=datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC),
     command_id="key-1",
     correlation_id="conversation-1",
