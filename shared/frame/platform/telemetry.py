@@ -111,7 +111,10 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
         name, _context(metadata.traceparent), record_exception=False, set_status_on_exception=False
     ) as span:
         try:
-            accepted = carry_out(replace(metadata, traceparent=_traceparent(span)))
+            traceparent = _traceparent(span)
+            accepted = carry_out(
+                metadata if traceparent == metadata.traceparent else replace(metadata, traceparent=traceparent)
+            )
             attributes["tandem.outcome"] = "replayed" if accepted.replayed else "accepted"
         except Refusal as refusal:  # a refusal is an ordinary answer, no error of the system
             attributes |= {"tandem.outcome": "refused", "error.type": refusal.code}
@@ -279,10 +282,12 @@ def _message(operation: str, topic: str, envelope: Envelope) -> dict[str, str | 
 
 def _context(traceparent: str | None) -> Context:
     """Read a traceparent; a malformed one counts as missing."""
-    return _W3C.extract({"traceparent": traceparent or ""}, Context())
+    return Context() if traceparent is None else _W3C.extract({"traceparent": traceparent}, Context())
 
 
 def _traceparent(span: Span) -> str | None:
+    if not span.get_span_context().is_valid:
+        return None
     carrier: dict[str, str] = {}
     _W3C.inject(carrier, trace.set_span_in_context(span, Context()))
     return carrier.get("traceparent")

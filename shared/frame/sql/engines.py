@@ -195,7 +195,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
         if connection.get_execution_options().get("reads_only"):
-            connection.exec_driver_sql("BEGIN")
+            connection.connection.cursor().execute("BEGIN")  # takes no lock yet, and so cannot fail
         else:
             begin_writing(connection.connection)
 

@@ -104,32 +104,34 @@ class WriteSide:
             taking(recorded, *arguments_for(handler, work, caused_by(recorded.envelope)))
             leaves_events = self._log.has_appended(work)
 
-        for attempt in stamina.retry_context(on=LostRace, attempts=None, timeout=DEADLINE, **PAUSES):
-            with attempt:
-                inbox.consume(self._engine, recorded, take_in, self._lines)
+        _until_done(
+            lambda: inbox.consume(self._engine, recorded, take_in, self._lines),
+            again=lambda error: isinstance(error, LostRace),
+            seconds=DEADLINE,
+        )
         if leaves_events:
             self._committed()
 
     def _carry_out(self, handler: Callable[..., Accepted], command: object, metadata: Metadata) -> Accepted:
         deadline = time.monotonic() + DEADLINE
-        for attempt in stamina.retry_context(on=_again, attempts=None, timeout=DEADLINE - CONNECTING, **PAUSES):
-            with (
-                attempt,
-                UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._lines) as work,
-            ):
-                try:
-                    accepted = handler(command, *arguments_for(handler, work, metadata))
-                    work.commit()
-                except (Refusal, LostRace) as error:
-                    # A retry of an accepted command ends here: its change has been made, so the rules refuse it, or the
-                    # log's unique key does. Looking for the key only now spares all other commands the query.
-                    first = self._first_answer(work, metadata, error)
-                    if first is not None:
-                        return first
-                    raise
-                self._committed()
-                return accepted
-        raise AssertionError("the retries end by an answer or an error")
+        return _until_done(
+            lambda: self._try(handler, command, metadata, deadline), again=_again, seconds=DEADLINE - CONNECTING
+        )
+
+    def _try(self, handler: Callable[..., Accepted], command: object, metadata: Metadata, deadline: float) -> Accepted:
+        with UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._lines) as work:
+            try:
+                accepted = handler(command, *arguments_for(handler, work, metadata))
+                work.commit()
+            except (Refusal, LostRace) as error:
+                # A retry of an accepted command ends here: its change has been made, so the rules refuse it, or the
+                # log's unique key does. Looking for the key only now spares all other commands the query.
+                first = self._first_answer(work, metadata, error)
+                if first is not None:
+                    return first
+                raise
+            self._committed()
+            return accepted
 
     def _first_answer(self, work: UnitOfWork, metadata: Metadata, error: Exception) -> Accepted | None:
         try:
@@ -143,6 +145,27 @@ class WriteSide:
         if first.fingerprint != metadata.fingerprint and first.fingerprint not in metadata.earlier_fingerprints():
             raise KeyReused("This Idempotency-Key was used for a command with other content.")
         return first.accepted
+
+
+def _until_done[Result](work: Callable[[], Result], again: Callable[[Exception], bool], seconds: float) -> Result:
+    """Do the work, and again after a pause if it fails with such an error, for so many seconds.
+
+    Most work succeeds at once, without the library: what it prepares would be a tenth of a command.
+    """
+    began = time.monotonic()
+    try:
+        return work()
+    except Exception as error:
+        if not again(error):
+            raise
+        failed = error
+    left = began + seconds - time.monotonic()
+    for attempt in stamina.retry_context(on=again, attempts=None, timeout=left, **PAUSES):
+        with attempt:
+            if attempt.num == 1:
+                raise failed  # the library is told of the attempt above
+            return work()
+    raise AssertionError("the retries end by a result or an error")
 
 
 def _again(error: Exception) -> bool:

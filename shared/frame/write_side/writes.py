@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from operator import eq
 from typing import Any, cast, override
 from uuid import UUID
@@ -161,9 +161,7 @@ class Write(Step):
 
     def may_precede(self, other: Step) -> bool:
         """Tell whether their order makes no difference: they use different tables, and no foreign key ties them."""
-        if not isinstance(other, Write) or self.table is other.table:
-            return False
-        return not _is_referred_to(other, self) and not _is_referred_to(self, other)
+        return _are_unrelated(self, other)
 
     @property
     def table(self) -> sa.Table:
@@ -202,6 +200,13 @@ class Write(Step):
     @override
     def missed(self, name: str) -> str:
         return f"@@ROWCOUNT < (SELECT COUNT(*) FROM OPENJSON(@rows, '$.{name}'))"  # noqa: S608  # a step's name
+
+
+@cache
+def _are_unrelated(one: Write, other: Step) -> bool:
+    if not isinstance(other, Write) or one.table is other.table:
+        return False
+    return not _is_referred_to(other, one) and not _is_referred_to(one, other)
 
 
 def _is_referred_to(one: Write, other: Write) -> bool:
