@@ -10,13 +10,14 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from infra.local.host.timers import parse_schedule
+from infra.local.rules import kept_away
 
 PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
 HEADING = "## The estimate\n"
@@ -27,19 +28,28 @@ HOURS = 730
 MONTH = HOURS * 3_600
 """Seconds of a month."""
 
+LIFE = ("OrderCreatedV1", "OrderItemsAddedV1", "OrderSubmittedV2", "OrderConfirmedV1", "OrderCompletedV1")
+"""The events of an order: `messages`."""
+
+PURCHASE = ("BoughtTogetherV1",)
+"""The events of the catalogue that are reckoned: `related_messages`."""
+
 BUSY = "max(n * seconds, spread * MONTH * (1 - exp(-n * max(seconds, least_seconds) / (spread * MONTH))))"
 """Seconds that the instances of a scale group are billed as busy, for so many activities; the page tells why."""
+
+BUSY_SHARES = "sum(busy(share * n) for share in shares)"
+"""The same of several groups, each of which is started for a share of so many events."""
 
 NAMES = {
     "http": "(commands + queries) * orders / 1000 + browsing * orders",
     "order_events": "messages * orders / 1000",
     "product_events": "related_messages * orders / 1000",
-    "executions": "http + order_consumers * order_events + product_consumers * product_events + relays + watches",
-    "busy_seconds": "busy(http) + order_consumers * busy(order_events) + product_consumers * busy(product_events)"
+    "executions": "http + sum(order_shares) * order_events + sum(product_shares) * product_events + relays + watches",
+    "busy_seconds": "busy(http) + busy_shares(order_shares, order_events) + busy_shares(product_shares, product_events)"
     " + busy(relays) + busy(watches)",
     "gigabyte_seconds": "busy_seconds * memory",
     "units": "(cosmos_units + related_units) * orders / 1000 + browsing * orders",
-    "deliveries": "order_events * (1 + 2 * order_consumers) + product_events * (1 + 2 * product_consumers)"
+    "deliveries": "order_events * (1 + 2 * sum(order_shares)) + product_events * (1 + 2 * sum(product_shares))"
     " + 2 * order_rules * orders",
     "sql_gb": "12 * orders / 1000 * (2 * (payload_characters + related_characters)"
     " + row_bytes * (messages + related_messages)) / 1e9",
@@ -67,7 +77,7 @@ LINES = {
 """Each line of the bill, in US dollars a month."""
 
 
-def counts(environment: str) -> dict[str, float]:
+def counts(environment: str) -> dict[str, Any]:
     """Count in an environment's snapshot what the bill goes by; see bicep.py."""
     file = PAGE.parents[1] / "infra" / f"{environment}.snapshot.json"
     kinds: dict[str, list[dict[str, Any]]] = {}
@@ -82,7 +92,7 @@ def counts(environment: str) -> dict[str, float]:
     sku, size = database["sku"]["name"], database["properties"]
     queries = [each["properties"]["evaluationFrequency"] for each in kinds["Insights/scheduledQueryRules"]]
     topics = [each["name"].rpartition("/")[2] for each in kinds["ServiceBus/namespaces/topics"]]
-    consuming, rules = _subscribed(kinds)
+    shares, rules = _shares(kinds), _rules_of_others(kinds)
     series = [
         len(topics) if dimension["values"] == ["*"] else len(dimension["values"])
         for alert in kinds["Insights/metricAlerts"]
@@ -101,8 +111,8 @@ def counts(environment: str) -> dict[str, float]:
         "free_vcore_hours": FREE_VCORE_SECONDS / 3_600 if size["useFreeLimit"] else 0,
         "autoscale": read_models["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0),
         "premium": float(bus["sku"]["name"] == "Premium"),
-        "order_consumers": consuming["order-events"],
-        "product_consumers": consuming["product-events"],
+        "order_shares": shares("order-events", LIFE),
+        "product_shares": shares("product-events", PURCHASE),
         "order_rules": rules["order-events"],
         "endpoints": len(kinds.get("Network/privateEndpoints", ())),
         "dns_zones": len(kinds.get("Network/privateDnsZones", ())),
@@ -112,12 +122,28 @@ def counts(environment: str) -> dict[str, float]:
     }
 
 
-def _subscribed(kinds: Mapping[str, list[dict[str, Any]]]) -> tuple[Counter[str], Counter[str]]:
-    """Count for each topic the app's own subscriptions, each a function's, and the rules of others' subscriptions."""
-    parts = [each["name"].split("/") for each in kinds.get("ServiceBus/namespaces/topics/subscriptions/rules", ())]
-    others = {(topic, subscription) for _, topic, subscription, _ in parts}
-    every = [tuple(each["name"].split("/")[1:]) for each in kinds["ServiceBus/namespaces/topics/subscriptions"]]
-    return Counter(each[0] for each in every if each not in others), Counter(topic for _, topic, *_ in parts)
+type Kinds = Mapping[str, list[dict[str, Any]]]
+"""Resources by their type."""
+
+_RULES = "ServiceBus/namespaces/topics/subscriptions/rules"
+
+
+def _shares(kinds: Kinds) -> Callable[[str, Sequence[str]], Sequence[float]]:
+    """Give a function that tells how much of these events each of the app's own subscriptions to a topic lets in."""
+    own = [each for each in kinds[_RULES] if each["properties"]["filterType"] == "SqlFilter"]
+
+    def shares(topic: str, events: Sequence[str]) -> Sequence[float]:
+        rules = [each["properties"]["sqlFilter"] for each in own if each["name"].split("/")[1] == topic]
+        kept = [kept_away(rule["sqlExpression"]) for rule in rules]
+        return [sum(event not in ignored for event in events) / len(events) for ignored in kept]
+
+    return shares
+
+
+def _rules_of_others(kinds: Kinds) -> Counter[str]:
+    """Count the rules of other systems' subscriptions by topic."""
+    others = (each for each in kinds[_RULES] if each["properties"]["filterType"] == "CorrelationFilter")
+    return Counter(each["name"].split("/")[1] for each in others)
 
 
 FREE_VCORE_SECONDS = 100_000
@@ -162,14 +188,15 @@ def _number(name: str, cell: str) -> float:
         raise ValueError(f"docs/cost.md, {name}: {cell!r} is no number") from None
 
 
-def bill(values: Mapping[str, float]) -> dict[str, float]:
+def bill(values: Mapping[str, Any]) -> dict[str, float]:
     """Reckon each line of a month's bill for one size."""
-    known: dict[str, Any] = {**values, "HOURS": HOURS, "MONTH": MONTH, "max": max, "exp": math.exp}
+    known: dict[str, Any] = {**values, "HOURS": HOURS, "MONTH": MONTH, "max": max, "sum": sum, "exp": math.exp}
 
-    def reckoned(formula: str, **more: float) -> float:
-        return float(eval(formula, {"__builtins__": {}}, {**known, **more}))  # noqa: S307  # one of ours, above
+    def reckoned(formula: str, **more: Any) -> float:
+        return float(eval(formula, {"__builtins__": {}, **known, **more}))  # noqa: S307  # one of ours, above
 
     known["busy"] = lambda n: reckoned(BUSY, n=n)
+    known["busy_shares"] = lambda shares, n: reckoned(BUSY_SHARES, shares=shares, n=n)
     for name, formula in NAMES.items():
         known.setdefault(name, reckoned(formula))
     return {line: reckoned(formula) for line, formula in LINES.items()}
@@ -196,11 +223,16 @@ def estimate(page: str) -> str:
     ]
     dev, prod = counts("dev"), counts("prod")
     has = [["in the snapshot of", "dev", "prod"], ["---", "---:", "---:"]]
-    has += [[f"`{name}`", f"{dev[name]:,.6g}", f"{prod[name]:,.6g}"] for name in dev]
-    formulas = "".join(f"    {name} = {formula}\n" for name, formula in {"busy(n)": BUSY, **NAMES, **LINES}.items())
+    has += [[f"`{name}`", _written(dev[name]), _written(prod[name])] for name in dev]
+    every = {"busy(n)": BUSY, "busy_shares(shares, n)": BUSY_SHARES, **NAMES, **LINES}
+    formulas = "".join(f"    {name} = {formula}\n" for name, formula in every.items())
     explained = f"The formulas, with the names of the tables; a month has {HOURS} hours and {MONTH:,} seconds:"
     counted = "What the templates make, counted in their snapshots:"
     return f"{HEADING}\n{_table(rows)}\n{counted}\n\n{_table(has)}\n{explained}\n\n{formulas}"
+
+
+def _written(value: float | Sequence[float]) -> str:
+    return ", ".join(map(_written, value)) if isinstance(value, Sequence) else f"{value:,.6g}"
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -1,7 +1,7 @@
 // Service Bus: the way of events. Its topics are those of the laptop: infra/local/servicebus.json is the one list.
 
 import { tagValues } from 'types.bicep'
-import { subscriber, topicDefinition } from 'topic.bicep'
+import { isOfAnother, subscriber, topicDefinition } from 'topic.bicep'
 
 @description('Name of the namespace, unique in Azure.')
 param name string
@@ -18,7 +18,7 @@ param sku 'Standard' | 'Premium'
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
-@description('Who else listens, beside this system; null: those that have rules in the list of the laptop.')
+@description('Who else listens, beside this system; null: those that do on the laptop.')
 param subscribers subscriber[]?
 
 @description('Name of the identity that publishes events.')
@@ -37,7 +37,7 @@ var topics topicDefinition[] = loadJsonContent('../local/servicebus.json').UserC
 var laptops subscriber[] = flatten(map(
   topics,
   topic =>
-    map(filter(topic.Subscriptions, each => !empty(each.Rules)), each => {
+    map(filter(topic.Subscriptions, each => isOfAnother(each)), each => {
       name: each.Name
       topic: topic.Name
       events: map(each.Rules, rule => rule.Properties.CorrelationFilter.Label)

@@ -2,24 +2,45 @@
 
 import { roles } from 'roles.bicep'
 
-@description('Lets events of one type in.')
+@description('Lets events of one type in: a rule of another system\'s subscription.')
 @sealed()
-type ruleDefinition = {
-  @description('Its name: the type.')
-  Name: string
-  @description('What it lets in.')
-  Properties: {
-    @description('Equal to what is named.')
-    FilterType: 'Correlation'
-    @description('What is named.')
-    CorrelationFilter: {
-      @description('The subject of the message: the event\'s type.')
-      Label: string
-    }
+type correlationFilter = {
+  @description('Equal to what is named.')
+  FilterType: 'Correlation'
+  @description('What is named.')
+  CorrelationFilter: {
+    @description('The subject of the message: the event\'s type.')
+    Label: string
   }
 }
 
-@description('A subscription of the system itself, or, where it has rules, of another.')
+@description('Keeps away the events that a consumer of the system itself ignores (ADR 40).')
+@sealed()
+type sqlFilter = {
+  @description('Whatever fulfils a condition.')
+  FilterType: 'Sql'
+  @description('The condition, as infra/local/rules.py writes it.')
+  SqlFilter: {
+    @description('The subject of the message is its event\'s type.')
+    @maxLength(1024)
+    SqlExpression: string
+  }
+}
+
+@discriminator('FilterType')
+type filterDefinition = correlationFilter | sqlFilter
+
+@description('What a subscription lets in.')
+@sealed()
+type ruleDefinition = {
+  @description('Its name.')
+  Name: string
+  @description('What it lets in.')
+  Properties: filterDefinition
+}
+
+@export()
+@description('A subscription of the system itself, or, where its rules are correlation filters, of another.')
 @sealed()
 type subscriptionDefinition = {
   @description('Its name.')
@@ -37,7 +58,7 @@ type subscriptionDefinition = {
     @description('The laptop\'s, where nobody may listen: what is not fetched soon is gone. Azure has the topic\'s.')
     DefaultMessageTimeToLive: string?
   }
-  @description('None: the system takes every event of a topic that it subscribes to.')
+  @description('None: every event of the topic comes in.')
   Rules: ruleDefinition[]
 }
 
@@ -54,9 +75,14 @@ type topicDefinition = {
     @description('How far apart.')
     DuplicateDetectionHistoryTimeWindow: string
   }
-  @description('The system\'s own, each of which takes every event, and those of others.')
+  @description('The system\'s own, and those of others.')
   Subscriptions: subscriptionDefinition[]
 }
+
+@export()
+@description('Whether a subscription is another system\'s.')
+func isOfAnother(subscription subscriptionDefinition) bool =>
+  contains(map(subscription.Rules, rule => rule.Properties.FilterType), 'Correlation')
 
 @export()
 @description('Another system that listens to a topic.')
@@ -86,7 +112,7 @@ param senderName string
 @description('Name of the identity that consumes the system\'s own subscriptions.')
 param receiverName string
 
-var ownSubscriptions = filter(definition.Subscriptions, each => empty(each.Rules))
+var ownSubscriptions = filter(definition.Subscriptions, each => !isOfAnother(each))
 var rules = flatten(map(
   range(0, length(subscribers)),
   index => map(subscribers[index].events, event => { listener: index, event: event })
@@ -129,6 +155,19 @@ resource subscription 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026
   }
 ]
 
+// A new subscription has a rule $Default that lets everything pass: the first rule takes its place. A rule stays in Azure
+// after the template has forgotten it: so a subscription without one is given that rule of a new one again.
+resource taken 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-01-01' = [
+  for (own, index) in ownSubscriptions: {
+    parent: subscription[index]
+    name: '$Default'
+    properties: {
+      filterType: 'SqlFilter'
+      sqlFilter: { sqlExpression: empty(own.Rules) ? '1=1' : own.Rules[0].Properties.SqlFilter.SqlExpression }
+    }
+  }
+]
+
 // Sessions, because they cannot be turned on later, and whoever bills an order must not see its cancellation first.
 // What a subscriber does not fetch is dead-lettered after two weeks, which raises an alert, rather than lost.
 resource other 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [
@@ -145,7 +184,7 @@ resource other 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01'
   }
 ]
 
-// A new subscription has a rule $Default that lets everything pass: the first rule takes its place.
+// The first rule takes the place of $Default here too.
 resource rule 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-01-01' = [
   for wanted in rules: {
     parent: other[wanted.listener]

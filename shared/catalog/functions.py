@@ -79,7 +79,7 @@ def catalog(app: App) -> Context[ProductEvent]:
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
-    context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, only=FOLLOWED)
+    context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, kinds=FOLLOWED)
     context.sweep("waiting orders", lambda: serve_waiting_orders(context.engine, context.writes))
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)

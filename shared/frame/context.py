@@ -5,7 +5,7 @@ Whatever else they need is wired here, once for all contexts: engines, write sid
 from it as well.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Concatenate
 from uuid import UUID
@@ -207,7 +207,10 @@ class Context[Event]:
                 if envelope.type in shown:
                     await each(await self.published.whole(recorded, self.log.codec))
 
-        self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
+        def takes(type_: str) -> bool:
+            return any(type_ in shown for shown, _ in sharing)
+
+        self.consumers.append(Consumer(trigger, self.topic, subscription, consume, takes))
 
     def query[Query: QueryInput](
         self,
@@ -246,7 +249,7 @@ class Context[Event]:
         handler: Callable[Concatenate[Recorded[Foreign], Repositories], None],
         then: Callable[[Recorded[Foreign]], Awaitable[None]] | None = None,
         *,
-        only: Collection[type[Foreign]] | None = None,
+        kinds: Kinds = EVERY_KIND,
     ) -> None:
         """Declare that another context's events change this one.
 
@@ -258,25 +261,22 @@ class Context[Event]:
             handler: changes SQL, once for each event, in the transaction that records the event in the inbox. Its other
             parameters are the unit of work or repositories; saving an aggregate adds events to this context's log.
             then: changes read models afterwards; it is safe to repeat.
-            only: the kinds of events that the handler takes, in today's versions; the inbox ignores all others. None:
-            all.
+            kinds: the events that the handler takes, in today's versions; all others are ignored.
         """
         inbox = self.inbox
         if inbox is None:
             raise ValueError(f"{self.name} has no inbox to note the events of {topic} in")
 
-        kinds = None if only is None else tuple(only)
-
         async def consume(envelope: Envelope) -> None:
             recorded = codec.open(envelope)
-            if kinds is not None and not isinstance(recorded.event, kinds):
+            if type(recorded.event).__name__ not in kinds:
                 return
             recorded = await self.app.published[topic].whole(recorded, codec)
             await DELIVERY.run(self.writes.follow, inbox, handler, recorded)
             if then is not None:
                 await then(recorded)
 
-        self.consumers.append(Consumer(trigger, topic, subscription, consume))
+        self.consumers.append(Consumer(trigger, topic, subscription, consume, kinds.__contains__))
 
     def acts(self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]) -> None:
         """Declare an action outside the context that follows its own events, such as a call of another system.

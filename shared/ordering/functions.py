@@ -5,7 +5,7 @@ from typing import get_args
 from uuid import UUID
 
 from shared.catalog.events import UPCASTS as PRODUCT_UPCASTS
-from shared.catalog.events import BoughtTogetherV1, ProductEvent, ProductRatedV1, StockNotKeptV1
+from shared.catalog.events import ProductEvent, StockNotKeptV1
 from shared.customers.events import CustomerEvent
 from shared.frame.app import App
 from shared.frame.context import Context
@@ -14,6 +14,7 @@ from shared.frame.platform.output import Answer
 from shared.frame.read_side.read_model import ReadAt
 from shared.frame.routes import Created
 from shared.frame.write_side.kinds import Kinds
+from shared.ordering.commands import follow_customers, follow_payments, follow_products
 from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
@@ -22,8 +23,6 @@ from shared.ordering.commands.complete_order import complete_order
 from shared.ordering.commands.confirm_order import confirm_order
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.erase_orders import erase_orders
-from shared.ordering.commands.follow_customers import follow_customer
-from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
@@ -43,13 +42,6 @@ from shared.ordering.views.order_history import Pasts
 from shared.ordering.views.processes import Processes
 from shared.payments.events import PaymentEvent
 from shared.roles import Role
-
-SHOWN = [
-    kind
-    for kind in (*get_args(ProductEvent.__value__), StockNotKeptV1, *PRODUCT_UPCASTS)
-    if kind not in {ProductRatedV1, BoughtTogetherV1}
-]
-"""The catalogue's events that orders show, or that advance a fulfilment."""
 
 PRODUCTS = EventCodec[ProductEvent | StockNotKeptV1](
     (*get_args(ProductEvent.__value__), StockNotKeptV1), PRODUCT_UPCASTS
@@ -128,10 +120,17 @@ def ordering(app: App) -> Context[OrderEvent]:
         PRODUCTS,
         fulfilling.follow_product,
         names.correct_product,
-        only=SHOWN,
+        kinds=follow_products.FOLLOWED,
     )
-    context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, only=FOLLOWED)
-    context.follows("follow_payments", "payment-events", "ordering", PAYMENTS, follow_payment)
+    context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, kinds=FOLLOWED)
+    context.follows(
+        "follow_payments",
+        "payment-events",
+        "ordering",
+        PAYMENTS,
+        follow_payments.follow_payment,
+        kinds=follow_payments.FOLLOWED,
+    )
     context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
     context.tells(fulfilment_figures)
     processes = Processes(context.reader)
@@ -139,7 +138,13 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)
     context.operation("post_process_deadline", "POST ops/processes/{orderId}/deadline", move_deadline)
     context.follows(
-        "follow_customers", "customer-events", "ordering", CUSTOMERS, follow_customer, names.correct_customer
+        "follow_customers",
+        "customer-events",
+        "ordering",
+        CUSTOMERS,
+        follow_customers.follow_customer,
+        names.correct_customer,
+        kinds=follow_customers.FOLLOWED,
     )
 
     context.subscriber("billing", OrderConfirmedV1, OrderCancelledV1)

@@ -7,6 +7,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.engines import Compaction
+from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
@@ -20,7 +21,7 @@ from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.payments.views.order_payment import OrderPayments
 from shared.roles import Role
 
-ASKED = (*get_args(FulfilmentEvent.__value__), OrderErasedV1)
+ASKED = Kinds.only(*get_args(FulfilmentEvent.__value__), OrderErasedV1)
 """The events of ordering's topic that are requests to payments."""
 
 ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)
@@ -31,7 +32,7 @@ def payments(app: App) -> Context[PaymentEvent]:
     context = Context(app, SCHEMA, LOG, "payment-events", EVERY_TABLE, INBOX)
     provider = app.service(StripeProvider.from_environment)
 
-    context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, only=ASKED)
+    context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, kinds=ASKED)
     performing = Performing(context.engine, context.outbox.wake, provider)
     context.acts("perform_due_payment", "payments-provider", performing.after)
     context.hook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)

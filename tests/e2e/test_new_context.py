@@ -44,6 +44,7 @@ def test_its_own_tests_pass_and_those_that_list_what_there_is(repository: Path) 
         "tests/unit/platform/test_api_page.py",
         "tests/unit/platform/test_personal_fields.py",
         "tests/integration/platform/test_sides.py",
+        "tests/integration/platform/test_rules.py",
         "tests/infra/test_pipelines.py::test_every_area_is_mutated_at_night",
         "tests/mutation/test_mutate.py::test_the_rules_of_every_context_are_in_an_area",
         "tests/infra/test_package.py::test_microsofts_worker_finds_every_function_in_it",

@@ -23,6 +23,7 @@ from shared.roles import CUSTOMER, Role
 from tests.infra.snapshots import DEV, OPTIONS, PROD, SNAPSHOTS, Snapshot
 from tests.infra.tools import ROOT
 from tests.support.app import app_globals, scale_groups
+from tests.support.rules import is_own
 
 INFRA = ROOT / "infra"
 TEMPLATES = {path: path.read_text(encoding="utf-8") for path in INFRA.rglob("*.bicep*")}
@@ -31,7 +32,7 @@ SUBSCRIBERS = [
     (topic["Name"], each["Name"], {rule["Properties"]["CorrelationFilter"]["Label"] for rule in each["Rules"]})
     for topic in NAMESPACE["Topics"]
     for each in topic["Subscriptions"]
-    if each["Rules"]
+    if not is_own(each)
 ]
 """Topic, subscription and events of other systems, on the laptop."""
 CONTAINERS = json.loads((INFRA / "local" / "cosmos.json").read_text())["containers"]
@@ -124,13 +125,33 @@ def test_the_laptops_topics_are_azures() -> None:
         found = {each["name"]: each["properties"] for each in snapshot.resources if "ServiceBus" in each["type"]}
         for topic in NAMESPACE["Topics"]:
             assert small(topic["Properties"]).items() <= found[f"{bus}/{topic['Name']}"].items()
-            for subscription in (each for each in topic["Subscriptions"] if not each["Rules"]):
+            for subscription in filter(is_own, topic["Subscriptions"]):
                 name = f"{bus}/{topic['Name']}/{subscription['Name']}"
                 assert small(subscription["Properties"]).items() <= found.pop(name).items()
+                [rule] = [found.pop(each) for each in list(found) if each.startswith(f"{name}/")]
+                assert rule["filterType"] == "SqlFilter"
+                assert rule["sqlFilter"] == {"sqlExpression": expression_of(subscription)}
         others = {name.partition("/")[2] for name in found if name.count("/") == 2}
         assert others == ({f"{topic}/{name}" for topic, name, _ in SUBSCRIBERS} if snapshot is PROD else set()), (
             "a subscription that nobody reads raises alarms for good"
         )
+
+
+def expression_of(subscription: dict[str, Any]) -> str:
+    """The condition for coming into one of the app's own subscriptions."""
+    [rule] = subscription["Rules"] or [{"Properties": {"SqlFilter": {"SqlExpression": "1=1"}}}]
+    condition: str = rule["Properties"]["SqlFilter"]["SqlExpression"]
+    return condition
+
+
+def test_the_rule_of_an_own_subscription_takes_the_place_of_the_one_that_lets_everything_in() -> None:
+    """Also where nothing is ignored: a rule of an earlier deployment would stay."""
+    for snapshot in SNAPSHOTS.values():
+        rules = [
+            each["name"].split("/")[1:] for each in snapshot.of("ServiceBus/namespaces/topics/subscriptions/rules")
+        ]
+        replaced = {(topic, name) for topic, name, rule in rules if rule == "$Default"}
+        assert replaced >= consumed_by(app_globals())
 
 
 def test_other_systems_subscriptions_are_those_of_the_laptop_and_of_the_contexts_declaration() -> None:
@@ -138,7 +159,8 @@ def test_other_systems_subscriptions_are_those_of_the_laptop_and_of_the_contexts
     rules = defaultdict(set)
     for rule in PROD.of("ServiceBus/namespaces/topics/subscriptions/rules"):
         topic, name, _ = rule["name"].removeprefix(f"{bus}/").split("/")
-        rules[topic, name].add(rule["properties"]["correlationFilter"]["label"])
+        if rule["properties"]["filterType"] == "CorrelationFilter":
+            rules[topic, name].add(rule["properties"]["correlationFilter"]["label"])
     assert rules == {(topic, name): events for topic, name, events in SUBSCRIBERS}
     declared = [
         (context.topic, each.name, set(each.events))
@@ -183,7 +205,7 @@ def consumed_by(app: dict[str, Any]) -> set[tuple[str, str]]:
 def test_the_code_uses_the_topics_subscriptions_and_containers_that_there_are() -> None:
     code = "".join(SOURCES.values())
     topics = {
-        topic["Name"]: {sub["Name"] for sub in topic["Subscriptions"] if not sub["Rules"]}
+        topic["Name"]: {each["Name"] for each in topic["Subscriptions"] if is_own(each)}
         for topic in NAMESPACE["Topics"]
     }
     app = app_globals()
@@ -339,7 +361,7 @@ def test_subscriptions_that_the_code_consumes_without_sessions_have_none() -> No
     assert "is_sessions_enabled" not in SOURCES[ROOT / "shared" / "frame" / "messaging" / "subscriptions.py"]
     for topic in NAMESPACE["Topics"]:
         for subscription in topic["Subscriptions"]:
-            assert subscription["Properties"]["RequiresSession"] is bool(subscription["Rules"])
+            assert subscription["Properties"]["RequiresSession"] is not is_own(subscription)
 
 
 @each_environment
@@ -427,6 +449,7 @@ def test_others_get_only_what_they_subscribe_to_by_the_subject_that_events_are_s
     rules = {
         rule["name"].partition("/")[2]: rule["properties"]["correlationFilter"]["label"]
         for rule in OPTIONS.of("ServiceBus/namespaces/topics/subscriptions/rules")
+        if rule["properties"]["filterType"] == "CorrelationFilter"
     }
     # the first rule replaces the one that lets everything pass
     assert rules == {

@@ -5,17 +5,19 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from infra.cost import LINES, MONTH, PAGE, bill, bills, counts, estimate, inputs
+from infra.cost import LIFE, LINES, MONTH, PAGE, PURCHASE, bill, bills, counts, estimate, inputs
 from tests.infra.tools import ROOT
 from tests.support.app import app_globals, scale_groups
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def values(size: str) -> dict[str, float]:
+def values(size: str) -> dict[str, Any]:
     """What one size is reckoned from."""
     common, sizes = inputs(TEXT)
     return {**common, **counts(size.split(", ")[1]), **sizes[size]}
@@ -43,7 +45,9 @@ def test_the_lines_are_right_for_round_numbers() -> None:
     assert lines["Cosmos DB, requests"] == pytest.approx(400 / 100 * 730 * common["cosmos_autoscale"]), "the floor"
     lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "related_units": 0, "browsing": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(1_000 * common["cosmos_serverless"])
-    lines = bill({**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "order_consumers": 3})
+    lines = bill(
+        {**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "order_shares": [1] * 3}
+    )
     assert lines["Service Bus"] == pytest.approx(common["bus_base"] + (28 - 13) * common["bus_operations"])
     lines = bill({**values("1k, dev, paid"), "sql_hours": 100})
     assert lines["Azure SQL, compute"] == pytest.approx(100 * 0.5 * common["sql_serverless"])
@@ -72,7 +76,7 @@ def test_a_lonely_request_is_billed_as_a_second_and_a_crowd_as_the_time_that_it_
     assert billed(1, 500 * MONTH) == pytest.approx(5 * MONTH), "five instances, then"
 
 
-def of_events(**given: float) -> tuple[float, float]:
+def of_events(**given: Sequence[float]) -> tuple[float, float]:
     """Executions and busy seconds of a month of nothing but events, as many as there are seconds of each kind."""
     alone = {"http": 0, "order_events": MONTH, "product_events": MONTH, "relays": 0, "watches": 0, "memory": 1}
     prices = {
@@ -83,15 +87,18 @@ def of_events(**given: float) -> tuple[float, float]:
         "free_log_gb": 0,
         "log_bytes": 1e9,
     }
-    lines = bill({**values("1k, dev"), "order_consumers": 0, "product_consumers": 0, **alone, **prices, **given})
+    lines = bill({**values("1k, dev"), "order_shares": [], "product_shares": [], **alone, **prices, **given})
     return lines["Logs"], lines["Functions, on demand"]
 
 
-@pytest.mark.parametrize("consumers", ["order_consumers", "product_consumers"])
-def test_each_consumer_is_executed_for_every_event_and_busy_by_itself(consumers: str) -> None:
-    executions, busy = of_events(**{consumers: 1})
+@pytest.mark.parametrize("shares", ["order_shares", "product_shares"])
+def test_each_consumer_is_executed_for_what_its_rule_lets_through_and_busy_by_itself(shares: str) -> None:
+    executions, busy = of_events(**{shares: [1]})
     assert (executions, busy) == pytest.approx((MONTH, MONTH * 0.632), rel=0.001)
-    assert of_events(**{consumers: 2}) == pytest.approx((2 * executions, 2 * busy))
+    assert of_events(**{shares: [1, 1]}) == pytest.approx((2 * executions, 2 * busy))
+    assert of_events(**{shares: [1, 0]}) == pytest.approx((executions, busy))
+    executions, busy = of_events(**{shares: [0.5]})
+    assert (executions, busy) == pytest.approx((MONTH / 2, MONTH * 0.3935), rel=0.001)
 
 
 def test_of_others_each_rule_lets_one_event_of_an_order_through() -> None:
@@ -101,12 +108,16 @@ def test_of_others_each_rule_lets_one_event_of_an_order_through() -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_consumers_are_the_functions_that_a_topic_triggers(environment: str) -> None:
+def test_shares_are_those_of_the_functions_that_a_topic_triggers(environment: str) -> None:
     triggers = [each.get_trigger().get_dict_repr() for each in app_globals()["app"].get_functions()]
     topics = Counter(each.get("topicName") for each in triggers)
     counted = counts(environment)
-    assert counted["order_consumers"] == topics["order-events"] > 0
-    assert counted["product_consumers"] == topics["product-events"] > 0
+    for topic, name, types in (("order-events", "order_shares", LIFE), ("product-events", "product_shares", PURCHASE)):
+        assert len(counted[name]) == topics[topic] > 0
+        takes = [
+            each.takes for context in app_globals()["contexts"] for each in context.consumers if each.topic == topic
+        ]
+        assert sorted(counted[name]) == sorted(sum(map(each, types)) / len(types) for each in takes)
 
 
 def test_dev_costs_less_than_fifteen_dollars_a_month() -> None:

@@ -70,12 +70,14 @@ async def counts(shop: Shop, orders: ContainerProxy) -> dict[str, int]:
         stack.enter_context(counting_cosmos(counts))
         for _ in range(ORDERS):
             order_id = shop.order(tea, mug, customer_id=customer_id)
+            begun = len(topic.sent)
             for command in life(shop, order_id, pot):
                 command()
                 counts["commands"] += 1
                 counts["messages"] += relay.run()
                 counts["message_bytes"] += len(to_body(topic.sent[-1], "ordering"))
                 await projection.project(CODEC.open(topic.sent[-1]))
+            assert tuple(envelope.type for envelope in topic.sent[begun:]) == cost.LIFE
             served = Served(orders, 1)
             for _ in range(3):
                 await read_order(served, ReadOrder(order_id=order_id, customer_id=customer_id), wait=NO_WAIT)
@@ -100,7 +102,7 @@ async def related(shop: Shop, containers: Callable[[str], ContainerProxy]) -> di
     context = shop.wired({"related": container})["catalog"]
     [consumer] = [each for each in context.consumers if each.name == "project_product"]
     with shop.catalog_engine.connect() as connection:
-        logged = connection.execute(CATALOG.table.select().where(CATALOG.table.c.type == "BoughtTogetherV1")).all()
+        logged = connection.execute(CATALOG.table.select().where(CATALOG.table.c.type.in_(cost.PURCHASE))).all()
     with counting_cosmos(counts):
         for row in logged:
             await consumer.consume(envelope_of(row))

@@ -1,5 +1,6 @@
 """Service Bus with its moods: sends that fail before or after they arrived, any order, locks lost, duplicates.
 
+A subscription gets what its rules in infra/local/servicebus.json let in.
 Subscriptions have no sessions (ADR 21): whoever asks next gets any message that nobody has locked. A lock runs out
 under a handler that is busy for longer than maxAutoLockRenewalDuration, ten minutes: two handle its message at once.
 """
@@ -14,6 +15,7 @@ from shared.frame.messaging import topics
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.write_side.relay import Topic, TopicUnreachable
 from tests.simulation.scheduler import Crash, Scheduler
+from tests.support.rules import lets_in
 
 MAX_DELIVERIES = 10
 
@@ -28,7 +30,7 @@ class Message:
 
 @dataclass(slots=True)
 class Subscription:
-    """Messages, and who has locked which.
+    """Messages, and who has locked which; the name is the topic's, a slash, and its own.
 
     Some messages come twice, as they do after an outage that was longer than the duplicate-detection window.
     """
@@ -81,6 +83,8 @@ class FaultyTopic(Topic):
         self.arrived[envelope.aggregate_id].append(envelope.version)
         body = b"".join(message.body)
         for subscription in self._subscriptions:
+            if not lets_in(*subscription.name.split("/"), envelope.type):
+                continue
             copies = 2 if self._scheduler.fault("duplicate") else 1
             for _ in range(copies):
                 subscription.messages.append(Message(body))

@@ -18,7 +18,7 @@ from shared.customers.domain.customer import Customer
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.generations import Generations, State
-from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.event_log import EventLog, envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
@@ -50,6 +50,7 @@ def broken(shop: Shop) -> Iterator[str]:
         with shop.engines[name].connect() as connection:
             yield from _commands(connection, log, shop)
             yield from _published(connection, log, shop.topics[name].arrived)
+    yield from _followed(shop)
     yield from _replayed(shop)
     yield from _read_models(shop)
     yield from _generations(shop)
@@ -90,6 +91,26 @@ def _published(connection: sa.Connection, log: EventLog[Any], arrived: dict[Any,
     for aggregate_id, version in connection.execute(newest):
         if arrived[aggregate_id] != list(range(1, version + 1)):
             yield f"{aggregate_id} was published as {arrived[aggregate_id]}, not as 1 to {version}"
+
+
+def _followed(shop: Shop) -> Iterator[str]:
+    """Every event that a context takes from another one has come to it."""
+    wired = shop.start().wired
+    publishers = {context.topic: name for name, context in wired.items()}
+    for name, context in wired.items():
+        if context.inbox is None:
+            continue
+        with shop.engines[name].connect() as connection:
+            come = set(connection.execute(sa.select(context.inbox.table.c.event_id)).scalars())
+        for consumer in context.consumers:
+            publisher = publishers[consumer.topic]
+            if publisher == name:  # what follows from a context's own events is compared with its log
+                continue
+            with shop.engines[publisher].connect() as connection:
+                rows = connection.execute(sa.select(logs()[publisher].table)).all()
+            for envelope in map(envelope_of, rows):
+                if consumer.takes(envelope.type) and envelope.event_id not in come:
+                    yield f"{envelope.type} of {envelope.aggregate_id} has not come to {consumer.name}"
 
 
 def _replayed(shop: Shop) -> Iterator[str]:

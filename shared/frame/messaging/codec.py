@@ -74,6 +74,11 @@ class EventCodec[Event]:
         """The types that it knows."""
         return self._types.keys()
 
+    @property
+    def written(self) -> Iterable[str]:
+        """The types that are written today."""
+        return (name for name in self._types if name not in self._upcasts)
+
     def schemas(self, ref_template: str, generator: type[GenerateJsonSchema]) -> dict[str, Any]:
         """Describe in JSON schema what events are written as: each type by its name, and what these refer to.
 

@@ -13,6 +13,7 @@ from shared.frame.platform import telemetry
 from shared.frame.platform.minutes import MINUTES
 
 type Consume = Callable[[Envelope], Awaitable[None]]
+type Takes = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,15 @@ class Consumer:
         topic: the topic.
         subscription: its subscription.
         consume: takes one event in.
+        takes: tells whether events of a type, in today's version, change anything. The subscription's rule keeps all
+            others away (infra/local/rules.py); the consumer ignores what comes in spite of it.
     """
 
     name: str
     topic: str
     subscription: str
     consume: Consume
+    takes: Takes = lambda _: True
 
 
 def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:

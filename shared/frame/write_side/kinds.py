@@ -1,4 +1,4 @@
-"""Kinds of events: they choose the events of a log that a read model shows."""
+"""Kinds of events: they choose the events that a read model shows, or that a consumer takes."""
 
 from dataclasses import dataclass
 from typing import Any, Self

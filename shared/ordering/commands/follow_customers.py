@@ -18,9 +18,15 @@ from shared.customers.events import (
     CustomerRenamedV1,
 )
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.kinds import Kinds
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.events import Address
 from shared.ordering.reference_data import ReferenceData
+
+FOLLOWED = Kinds.all_but(
+    CustomerEmailChangedV1, CustomerPreferencesChangedV1, CustomerErasureAskedV1, CustomerErasureWithdrawnV1
+)
+"""The customers' events that orders use. Until an erasure is carried out, the customer may order as before."""
 
 
 def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None:  # noqa: C901  # as many events
@@ -49,10 +55,13 @@ def follow_customer(recorded: Recorded[CustomerEvent], work: UnitOfWork) -> None
             reference.change_default_address(event.customer_id, event.address_id, version)
         case CustomerErasedV1():
             reference.erase_customer(event.customer_id, version)
-        case CustomerEmailChangedV1() | CustomerPreferencesChangedV1():
-            pass  # orders use none of these
-        case CustomerErasureAskedV1() | CustomerErasureWithdrawnV1():
-            pass  # until the erasure is carried out, the customer may order as before
+        case (
+            CustomerEmailChangedV1()
+            | CustomerPreferencesChangedV1()
+            | CustomerErasureAskedV1()
+            | CustomerErasureWithdrawnV1()
+        ):
+            pass  # not FOLLOWED
         case _:
             assert_never(event)
 

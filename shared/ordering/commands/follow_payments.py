@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.kinds import Kinds
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.domain.order import OrderPayment
 from shared.ordering.events import OrderPaymentStatus
@@ -24,9 +25,14 @@ from shared.payments.events import (
     PaymentVoidRequestedV1,
 )
 
+FOLLOWED = Kinds.all_but(
+    PaymentOpenedV1, PaymentCaptureRequestedV1, PaymentVoidRequestedV1, PaymentRefundRequestedV1, PaymentErasedV1
+)
+"""Payments' events that make a difference to an order."""
+
 
 def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  # noqa: C901  # a case for each event
-    """Apply one event to its order; some events make no difference to an order."""
+    """Apply one event to its order."""
     event, version = recorded.event, recorded.envelope.version
     try:
         order = orders.load(event.order_id)
@@ -61,7 +67,7 @@ def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  #
             | PaymentRefundRequestedV1()
             | PaymentErasedV1()
         ):
-            return
+            return  # not FOLLOWED
         case _:
             assert_never(event)
     order.take_payment(OrderPayment(version, status, attempt, refunded))

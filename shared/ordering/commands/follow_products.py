@@ -20,10 +20,14 @@ from shared.catalog.events import (
     StockReservedV1,
 )
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.write_side.kinds import Kinds
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.domain.order import LineStock
 from shared.ordering.reference_data import ReferenceData
 from shared.ordering.repository import Orders
+
+FOLLOWED = Kinds.all_but(StockReceivedV1, StockRecountedV1, ProductRatedV1, BoughtTogetherV1)
+"""The catalogue's events that orders show, or that advance a fulfilment."""
 
 
 def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: Orders) -> None:
@@ -45,7 +49,7 @@ def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: O
         case StockAwaitedV2():
             _take_stock(orders, event.product_id, event.line, version, event.alternatives)
         case StockReceivedV1() | StockRecountedV1() | ProductRatedV1() | BoughtTogetherV1():
-            pass  # orders show nothing of these
+            pass  # not FOLLOWED
         case _:
             assert_never(event)
 

@@ -16,6 +16,7 @@ from shared.catalog.events import ProductEvent, StockNotKeptV1
 from shared.frame.messaging.envelope import Accepted, Recorded
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
+from shared.frame.write_side.kinds import Kinds
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.domain.fulfilment import (
@@ -61,7 +62,7 @@ from shared.ordering.fulfilments import Fulfilments, Process, Step
 from shared.ordering.repository import Orders
 from shared.story import ORDER_ID
 
-FOLLOWED = (
+FOLLOWED = Kinds.only(
     OrderSubmittedV2,
     OrderStockChangedV2,
     OrderPaymentChangedV1,

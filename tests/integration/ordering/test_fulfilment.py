@@ -100,9 +100,9 @@ class News:
             return [lambda: ordering_.follow(ordering.INBOX, FULFILLING.follow_product, recorded)]
         own = ordering.CODEC.open(envelope)
         deliveries: list[Callable[[], None]] = []
-        if type(own.event) in FOLLOWED:
+        if type(own.event).__name__ in FOLLOWED:
             deliveries.append(lambda: ordering_.follow(ordering.INBOX, FULFILLING.follow_order, own))
-        if type(own.event) in FOLLOWED_BY_CATALOG:
+        if type(own.event).__name__ in FOLLOWED_BY_CATALOG:
             deliveries.append(lambda: catalog_.follow(catalog.INBOX, follow_order, own))
         return deliveries
 

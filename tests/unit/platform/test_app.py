@@ -8,6 +8,7 @@ import pytest
 
 from shared.frame.http.api import Api
 from tests.support.app import app_globals
+from tests.support.rules import is_own
 from tests.support.stack import ROOT
 
 APP = app_globals()
@@ -49,7 +50,7 @@ async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPa
     assert done == [{name for api in APIS for name in api.sweeps}, {name for api in APIS for name in api.watches}]
 
 
-def test_every_subscription_that_takes_every_event_has_a_trigger_in_the_app() -> None:
+def test_every_subscription_of_the_app_has_a_trigger_in_it() -> None:
     triggers = {
         (each.topic_name, each.subscription_name) for each in TRIGGERS.values() if each.type == "serviceBusTrigger"
     }
@@ -57,9 +58,9 @@ def test_every_subscription_that_takes_every_event_has_a_trigger_in_the_app() ->
 
 
 def topics() -> dict[str, list[str]]:
-    """Topics and the system's own subscriptions, as the engine is given them; those of others have rules."""
+    """Topics and the system's own subscriptions, as the engine is given them."""
     return {
-        topic["Name"]: [each["Name"] for each in topic.get("Subscriptions", ()) if not each["Rules"]]
+        topic["Name"]: [each["Name"] for each in topic.get("Subscriptions", ()) if is_own(each)]
         for namespace in TOPOLOGY["UserConfig"]["Namespaces"]
         for topic in namespace["Topics"]
     }

@@ -1,0 +1,122 @@
+"""The rules of the app's own subscriptions in servicebus.json: they keep away what a subscription's consumers ignore.
+
+`python -m infra.local.rules` says which rules differ from the declarations of the contexts, and `--write` writes them
+there. A rule names the types of events that are ignored, not those that are wanted, so that an event of a type that no
+rule knows is delivered (ADR 40).
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from infra.local.screen import command, complain
+from shared.contexts import CONTEXTS
+from shared.frame.app import App
+from shared.frame.context import Context
+from shared.frame.platform.settings import Settings
+from shared.frame.read_side.cosmos import ReadModels
+
+FILE = Path(__file__).parent / "servicebus.json"
+
+WRITE = "python -m infra.local.rules --write"
+
+LONGEST = 1_024
+"""Characters of an expression: https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
+type Subscription = tuple[str, str]
+"""A topic and the name of its subscription."""
+
+_EXPRESSION = "sys.Label IS NULL OR sys.Label NOT IN ({})"
+_EVERYTHING = "1=1"
+_RULES = (
+    '[{{ "Name": "not-ignored", "Properties": {{ "FilterType": "Sql", "SqlFilter": {{ "SqlExpression": {} }} }} }}]'
+)
+_EXPRESSIONS = re.compile(re.escape(_EXPRESSION).replace(r"\{\}", r"('\w+'(?:, '\w+')*)"))
+
+
+def declared() -> Mapping[Subscription, Sequence[str]]:
+    """Give for each of the app's own subscriptions the types of events that its consumer ignores."""
+    settings = Settings(sql="sqlite://", cosmos="", service_bus="")  # declaring connects to nothing
+    app = App(settings, ReadModels(settings))
+    return ignored([declare(app) for declare in CONTEXTS])
+
+
+def ignored(contexts: Iterable[Context[Any]]) -> Mapping[Subscription, Sequence[str]]:
+    """Give what the consumers of these contexts ignore of the types that are written today.
+
+    Events of earlier versions are always delivered: nobody writes them any more but a release that is being replaced.
+    """
+    contexts = list(contexts)
+    written = {context.topic: list(context.log.codec.written) for context in contexts}
+    return {
+        (each.topic, each.subscription): [type_ for type_ in written[each.topic] if not each.takes(type_)]
+        for context in contexts
+        for each in context.consumers
+    }
+
+
+def expression(types: Sequence[str]) -> str:
+    """Write the expression of a rule that keeps events of these types away, and no others.
+
+    Raises:
+        ValueError: Service Bus takes no expression of this length.
+    """
+    text = _EXPRESSION.format(", ".join(f"'{type_}'" for type_ in types)) if types else _EVERYTHING
+    if len(text) > LONGEST:
+        raise ValueError(f"a rule has at most {LONGEST} characters, and this one {len(text)}: {text}")
+    return text
+
+
+def kept_away(text: str) -> Sequence[str]:
+    """Give the types of events that an expression keeps away.
+
+    Raises:
+        ValueError: the expression is another one than `expression` writes.
+    """
+    if text == _EVERYTHING:
+        return []
+    found = _EXPRESSIONS.fullmatch(text)
+    if found is None:
+        raise ValueError(f"this is no rule of the app's own subscriptions: {text}")
+    return re.findall(r"\w+", found[1])
+
+
+def rewritten(text: str, wanted: Mapping[Subscription, Sequence[str]]) -> str:
+    """Replace the rules in the text of servicebus.json, and leave everything else as it is.
+
+    Raises:
+        ValueError: the file lacks a subscription.
+    """
+    for (topic, subscription), types in wanted.items():
+        at = 0
+        for part in (f'"Name": "{topic}"', f'"Name": "{subscription}"', '"Rules": '):
+            at = text.find(part, at) + len(part)
+            if at < len(part):
+                raise ValueError(f"{FILE.name} has no subscription {topic}/{subscription}")
+        _, end = json.JSONDecoder().raw_decode(text, at)
+        rules = _RULES.format(json.dumps(expression(types))) if types else "[]"
+        text = text[:at] + rules + text[end:]
+    return text
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare the rules, or write them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write them into servicebus.json")
+    write = parser.parse_args(arguments).write
+    before = FILE.read_text(encoding="utf-8")
+    after = rewritten(before, declared())
+    if write:
+        FILE.write_text(after, encoding="utf-8")
+    elif after != before:
+        complain(f"{FILE.name} has other rules than the contexts declare: {WRITE}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command(lambda: main(sys.argv[1:])))
