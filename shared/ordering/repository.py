@@ -1,7 +1,6 @@
 """Loads and saves orders: one request loads an order, and one writes all changes of a command."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, override
 from uuid import UUID
 
@@ -307,7 +306,7 @@ def _address_row(address: Address) -> dict[str, Any]:
 
 
 def _product(row: sa.Row[Any]) -> Product:
-    return Product(row.offer_id, row.offer_name, Money(Decimal(row.offer_price), row.offer_currency), row.offer_version)
+    return Product(row.offer_id, row.offer_name, Money(row.offer_price, row.offer_currency), row.offer_version)
 
 
 def _as_read(row: sa.Row[Any]) -> dict[str, Any]:

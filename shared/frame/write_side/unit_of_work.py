@@ -8,7 +8,6 @@ checks them first: if they have changed, nothing is written, and the command is 
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from functools import cache
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -57,6 +56,10 @@ class _Gathered(NamedTuple):
     @property
     def error(self) -> Exception:
         return LostRace() if self.otherwise is None else self.otherwise
+
+
+def _plan(gathered: Sequence[_Gathered]) -> tuple[Planned, ...]:
+    return tuple(step.plan for step in gathered)
 
 
 class UnitOfWork:
@@ -178,7 +181,7 @@ class UnitOfWork:
     @property
     def plan(self) -> tuple[Planned, ...]:
         """The steps that are to be committed."""
-        return tuple(step.plan for step in self._gathered)
+        return _plan(self._gathered)
 
     def commit(self) -> None:
         """Make all collected writes in their order or, after an error, none of them.
@@ -188,15 +191,16 @@ class UnitOfWork:
             Exception: the error that `write` or `require` was given for this case.
             OutOfTime: there is no time left for it.
         """
-        gathered, plan = self._gathered, self.plan
-        self._gathered = []
+        gathered, self._gathered = self._gathered, []
         if not gathered:
             return
         if self._sqlite is None:
-            self._send(plan, gathered)
-        else:
-            with closing(self._sqlite):
-                self._run(self._sqlite, gathered)
+            self._send(gathered)
+            return
+        try:
+            self._run(self._sqlite, gathered)
+        finally:
+            self._give_back()
 
     def conflicting(self) -> Sequence[sa.Row[Any]]:
         """Give the result of `on_conflict`: from the failed commit or, if that gave none, from a new read."""
@@ -204,7 +208,7 @@ class UnitOfWork:
             return []
         return self.read(*self.on_conflict) if self._found is None else self._found
 
-    def _send(self, plan: tuple[Planned, ...], gathered: Sequence[_Gathered]) -> None:
+    def _send(self, gathered: Sequence[_Gathered]) -> None:
         statement, parameters = self.on_conflict or (None, {})
         parts = (f'"{_name(place)}":{step.as_json(some)}' for place, ((step, _), some, *_) in enumerate(gathered))
         rows = f"{{{','.join(parts)}}}"
@@ -212,7 +216,7 @@ class UnitOfWork:
         for place, ((step, _), some, *_) in enumerate(gathered):
             data |= step.bytes_of(_name(place), some)
         with self._connect() as connection:
-            result = connection.execute(batch(plan, statement), {"rows": rows, **data, **parameters})
+            result = connection.execute(batch(_plan(gathered), statement), {"rows": rows, **data, **parameters})
             if not result.returns_rows:
                 result.close()
                 return
