@@ -24,6 +24,9 @@ BUSY_TIMEOUT = 3
 _KEPT_IDS = 1_024
 """Ids of a column that are cached by their text."""
 
+type GivesRows = sa.Select[Any] | sa.Update | sa.TextualSelect
+"""A statement that gives rows; an UPDATE gives those that it returns."""
+
 type _Convert = Callable[[Any], Any]
 
 
@@ -43,17 +46,21 @@ class Prepared:
             (name, compiled.binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT)) for name in self.parameters
         ]
 
+        self._own = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
+
     def bound(self, row: Mapping[str, Any]) -> Sequence[Any]:
-        """Give a row's values as the driver takes them."""
+        """Give a row's values as the driver takes them; the statement may have values of its own."""
+        if self._own:
+            row = {**self._own, **row}
         return [row[name] if convert is None else convert(row[name]) for name, convert in self._conversions]
 
 
 class Question(Prepared):
-    """A SELECT, and the conversions of the driver's values into rows."""
+    """A statement that gives rows, and the conversions of the driver's values into them."""
 
-    def __init__(self, statement: sa.Select[Any]) -> None:
+    def __init__(self, statement: GivesRows) -> None:
         super().__init__(statement)
-        columns = list(statement.selected_columns)
+        columns = list(statement.exported_columns)
         self._names = SimpleResultMetaData([str(column.key) for column in columns])
         self._results: Sequence[_Convert | None] = [_result(column.type) for column in columns]
 
@@ -61,9 +68,12 @@ class Question(Prepared):
         """Ask it, and give all rows.
 
         Raises:
-            sqlite3.Error: the driver's own error.
+            sqlalchemy.exc.OperationalError: SQLite failed.
         """
-        found = cursor.execute(self.text, self.bound(parameters)).fetchall()
+        try:
+            found = cursor.execute(self.text, self.bound(parameters)).fetchall()
+        except sqlite3.Error as error:
+            raise operational(self.text, error) from error
         result: sa.Result[Any] = IteratorResult(self._names, map(self._converted, found))
         return result.all()
 
@@ -80,8 +90,8 @@ def _result(type_: sa.types.TypeEngine[Any]) -> _Convert | None:
 
 
 @cache
-def question(statement: sa.Select[Any]) -> Question:
-    """Compile one of the product's SELECTs at its first use."""
+def question(statement: GivesRows) -> Question:
+    """Compile one of the product's statements at its first use."""
     return Question(statement)
 
 

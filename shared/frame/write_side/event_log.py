@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata, Recorded
 from shared.frame.sql.columns import JsonText, UtcDateTime, exact_text, in_ids
-from shared.frame.sql.sqlite import sqlite_cursor
+from shared.frame.sql.sqlite import question, sqlite_cursor
 from shared.frame.write_side.log_search import among_newest, of_aggregate, of_command
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Row, Write, insert, written
@@ -408,9 +408,10 @@ class EventLog[Event]:
             rows = connection.execute(self.statements.claim_at_once, parameters).all()
         else:
             self.settle(connection, settled)
-            heads = connection.execute(self.statements.claim, times).all()
+            cursor = sqlite_cursor(connection)
+            heads = question(self.statements.claim).rows(cursor, times)
             ids = json.dumps([(head.aggregate_id.hex, head.aggregate_version) for head in heads])
-            rows = connection.execute(self.statements.claimed, {"heads": ids}).all() if heads else []
+            rows = question(self.statements.claimed).rows(cursor, {"heads": ids}) if heads else []
         return [(row.sequence, envelope_of(row)) for row in rows]
 
     def settle(self, connection: sa.Connection, settled: Settled) -> None:

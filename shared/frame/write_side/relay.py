@@ -90,7 +90,8 @@ class Relay[Event]:
         """
         published, settled = 0, Settled()
         while histories := again_if_lost(partial(self._claim, settled)):
-            outcomes = list(self._senders.map(self._send, histories.values()))
+            at_once = self._senders.map if len(histories) > 1 else map
+            outcomes = list(at_once(self._send, histories.values()))
             settled = self._settled(histories, outcomes)
             published += len(settled.published)
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)

@@ -130,10 +130,7 @@ class UnitOfWork:
             with self._connect() as connection:
                 return connection.execute(statement, parameters).all()
         self._require_time(CONNECTING)
-        try:
-            return question(statement).rows(self._sqlite.cursor(), parameters)
-        except sqlite3.Error as error:
-            raise operational(str(statement), error) from error
+        return question(statement).rows(self._sqlite.cursor(), parameters)
 
     def require(self, check: Check, rows: Sequence[Row], otherwise: Exception | None = None) -> None:
         """Let the commit write only if each of these rows is found, such as one that was read.
