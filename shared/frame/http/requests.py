@@ -120,13 +120,13 @@ def query_call[Query: QueryInput](
         Refusal: an owner asks for what is another's.
     """
     caller = caller_of(req)
-    path = _path(req)
+    path, asked = _path(req), _query(req)
     errors = [
         InputError(f"/{name}", "this is part of the path, not of the query", "query")
-        for name in dict.fromkeys(name for name, _ in _query(req))
+        for name in dict.fromkeys(name for name, _ in asked)
         if name in path
     ]
-    empty = dict.fromkeys((name for name, value in _query(req) if not value), "")  # the host leaves these out
+    empty = dict.fromkeys((name for name, value in asked if not value), "")  # the host leaves these out
     values = {name: value for name, value in (empty | req.params).items() if name != "code"}  # the platform's key
     try:
         query = model.model_validate_strings(values | path, strict=False, by_alias=True, by_name=False)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from shared.kernel.money import Money
+from shared.kernel.money import in_major_units
 
 
 class Answer(BaseModel):
@@ -36,4 +36,4 @@ class CurrencyAmount(Answer):
 
 def amount(minor: int, currency: str | None) -> str:
     """Write minor units as a decimal string; where there is no currency yet, it is 0."""
-    return "0" if currency is None else str(Money.from_minor(int(minor), currency))
+    return "0" if currency is None else in_major_units(int(minor), currency)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from azure.core.pipeline import PipelineResponse
 from opentelemetry import metrics, trace
@@ -248,8 +247,7 @@ def request_charge(response: PipelineResponse[Any, Any]) -> None:
     charge = response.http_response.headers.get("x-ms-request-charge")
     if charge is not None:
         request = response.http_request
-        path = urlsplit(request.url).path.split("/")
-        collection = path[path.index("colls") + 1] if "colls" in path else ""
+        collection = request.url.partition("/colls/")[2].partition("/")[0]
         spend(float(charge))
         instruments.request_units.record(
             float(charge), {"db.collection.name": collection, "db.operation.name": _operation(request)}

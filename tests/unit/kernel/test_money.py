@@ -7,7 +7,7 @@ from babel.core import get_global
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.kernel.money import CURRENCIES, MAX_MINOR_UNITS, Money, fits
+from shared.kernel.money import CURRENCIES, MAX_MINOR_UNITS, Money, fits, in_major_units
 
 amounts = st.integers(0, MAX_MINOR_UNITS)
 currencies = st.sampled_from(sorted(CURRENCIES))
@@ -25,6 +25,11 @@ def test_money_is_written_with_exactly_its_currencys_digits(units: int, currency
     text = str(Money.from_minor(units, currency))
     assert len(text.partition(".")[2]) == CURRENCIES[currency]
     assert Money(Decimal(text), currency).minor == units
+
+
+@given(st.integers(-MAX_MINOR_UNITS, MAX_MINOR_UNITS), currencies)
+def test_minor_units_are_written_as_the_money_that_they_are(units: int, currency: str) -> None:
+    assert in_major_units(units, currency) == str(Money.from_minor(units, currency))
 
 
 @pytest.mark.parametrize(
