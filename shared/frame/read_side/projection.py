@@ -165,7 +165,7 @@ async def _version(container: Container, document_id: str, partition_key: str, s
 async def _write(container: Container, change: DocumentUpdate, version: int) -> None:
     match [gated(change.gate, version, datetime.now(UTC)), *change.others]:
         case [Create(document)]:
-            await container.create_item(dict(document))
+            await container.create_item(dict(document), no_response=True)
         case [Patch() as patch] if len(patch.operations) <= PATCH_LIMIT:
             await container.patch_item(
                 patch.document_id,
