@@ -14,11 +14,12 @@ from shared.frame.http.health import health
 from shared.frame.operations.functions import operations
 from shared.frame.platform.azure_monitor import export_telemetry
 from shared.frame.platform.settings import Settings
-from shared.frame.platform.time_formats import keep_time_formats
+from shared.frame.platform.time_formats import keep_time_formats, remember_times
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.timers import timers
 
 keep_time_formats()
+remember_times()
 settings = Settings.from_environment()
 if settings.application_insights:
     export_telemetry(settings.application_insights)

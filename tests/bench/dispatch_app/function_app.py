@@ -14,7 +14,7 @@ import azure.functions as func
 
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform.settings import Settings
-from shared.frame.platform.time_formats import keep_time_formats
+from shared.frame.platform.time_formats import keep_time_formats, remember_times
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.projection import Projection
 from shared.frame.sql.engines import sql_engine
@@ -26,6 +26,7 @@ from tests.support.counting import counting_cosmos, counting_sql
 
 app = func.FunctionApp()
 keep_time_formats()  # as the real app does
+remember_times()
 
 _RECORD = os.open(os.environ["RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 _COUNTS: Counter[str] = Counter()

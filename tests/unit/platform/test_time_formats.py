@@ -37,3 +37,31 @@ def test_without_room_they_are_compiled_for_each_message() -> None:
     often, formats = _compiled("")
 
     assert often > 5 * formats
+
+
+READ_TWICE = """
+from azure.functions import meta
+from shared.frame.platform.time_formats import remember_times
+
+tried = []
+try_formats = meta.try_parse_datetime_with_formats
+meta.try_parse_datetime_with_formats = lambda text, formats: tried.append(text) or try_formats(text, formats)
+times = ["2026-11-29T01:04:05.123", "2026-11-29T01:04:05.1234567Z", "2026-11-29T01:04:05+00:00", "", None]
+read = [meta._BaseConverter._parse_datetime(time) for time in times]
+remember_times()
+assert [meta._BaseConverter._parse_datetime(time) for time in times] == read
+tried.clear()
+assert [meta._BaseConverter._parse_datetime(time) for time in times] == read
+for _ in range(2):
+    try:
+        meta._BaseConverter._parse_datetime("no time")
+    except ValueError:
+        continue
+    raise AssertionError("the library refuses it")
+print(*tried, sep=",")
+"""
+
+
+def test_a_time_is_read_once_and_as_the_library_reads_it() -> None:
+    said = subprocess.run([sys.executable, "-c", READ_TWICE], check=True, capture_output=True, text=True).stdout
+    assert set(said.strip().split(",")) == {"no time"}
