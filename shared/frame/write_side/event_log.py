@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata, Recorded
 from shared.frame.sql.columns import JsonText, UtcDateTime, exact_text, in_ids
+from shared.frame.sql.reading import rows_of
 from shared.frame.sql.sqlite import question, sqlite_cursor
 from shared.frame.write_side.log_search import among_newest, of_aggregate, of_command
 from shared.frame.write_side.unit_of_work import UnitOfWork
@@ -348,11 +349,11 @@ class EventLog[Event]:
         rows = connection.execute(self.statements.history, {"id": aggregate_id, "after": after, "until": until}).all()
         return [Entry(self.codec.open(envelope_of(row)), row.published_at) for row in rows]
 
-    def envelope(self, connection: sa.Connection, aggregate_id: UUID, version: int) -> Envelope | None:
+    def envelope(self, reader: sa.Engine, aggregate_id: UUID, version: int) -> Envelope | None:
         """Read one event with its payload still encoded; None if there is none."""
         place = {"id": aggregate_id, "after": version - 1, "until": version}
-        row = connection.execute(self.statements.history, place).one_or_none()
-        return None if row is None else envelope_of(row)
+        rows = rows_of(reader, self.statements.history, place)
+        return envelope_of(rows[0]) if rows else None
 
     def histories(self, connection: sa.Connection, aggregate_ids: Sequence[UUID]) -> dict[UUID, list[Recorded[Event]]]:
         """Read all events of some aggregates, oldest first; an aggregate without events is left out."""

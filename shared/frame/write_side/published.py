@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.platform.threads import DELIVERY
-from shared.frame.sql.reading import read_from
 from shared.frame.write_side.event_log import EventLog
 
 
@@ -46,5 +45,4 @@ class Published:
         return codec.open(logged)
 
     def _logged(self, envelope: Envelope) -> Envelope | None:
-        place = envelope.aggregate_id, envelope.version
-        return read_from(self.reader, lambda connection: self.log.envelope(connection, *place))
+        return self.log.envelope(self.reader, envelope.aggregate_id, envelope.version)

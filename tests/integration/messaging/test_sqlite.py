@@ -12,6 +12,7 @@ from shared.catalog import repository as catalog
 from shared.customers import repository as customers
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.errors import is_transient
+from shared.frame.sql.reading import rows_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.repository import LOAD, LOAD_CUSTOMER_WITH_PRODUCTS, LOAD_WITH_PRODUCT
@@ -30,8 +31,15 @@ def agree(engine: sa.Engine, statement: sa.Select[Any], parameters: dict[str, An
         executed = connection.execute(statement, parameters).all()
     with UnitOfWork(engine) as work:
         read = work.read(statement, parameters)
-    assert [row._asdict() for row in read] == [row._asdict() for row in executed]
-    assert [[type(value) for value in row] for row in read] == [[type(value) for value in row] for row in executed]
+    for rows in (read, rows_of(engine, statement, parameters)):
+        assert [row._asdict() for row in rows] == [row._asdict() for row in executed]
+        assert [[type(value) for value in row] for row in rows] == [[type(value) for value in row] for row in executed]
+
+
+def in_use(engine: sa.Engine) -> int:
+    """How many connections were taken from the pool and not given back."""
+    assert isinstance(engine.pool, sa.QueuePool)
+    return engine.pool.checkedout()
 
 
 def test_a_read_gives_the_rows_that_sqlalchemy_gives(shop: Shop) -> None:
@@ -48,6 +56,7 @@ def test_a_read_gives_the_rows_that_sqlalchemy_gives(shop: Shop) -> None:
         agree(shop.ordering_engine, LOAD_CUSTOMER_WITH_PRODUCTS, {"id": unknown, "products": offered, "address": None})
     agree(shop.catalog_engine, catalog.LOAD, {"id": tea})
     agree(shop.customers_engine, customers.LOAD, {"id": customer})
+    agree(shop.ordering_engine, LOG.statements.history, {"id": order, "after": 0, "until": 2})
     for key in ("the key", "another"):
         agree(shop.ordering_engine, *LOG.first_of(key))
 
@@ -58,4 +67,7 @@ def test_an_error_of_a_read_is_one_that_retries_know(shop: Shop) -> None:
     with UnitOfWork(shop.ordering_engine) as work, pytest.raises(sa.exc.OperationalError) as raised:
         work.read(LOAD, {"id": uuid4()})
     assert "no such table" in str(raised.value.orig)
+    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+        rows_of(shop.ordering_engine, LOAD, {"id": uuid4()})
+    assert in_use(shop.ordering_engine) == 0
     assert not is_transient(raised.value)
