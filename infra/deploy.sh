@@ -6,9 +6,10 @@
 #   database         migrate, then grant each identity its rights; as an administrator of the database
 #   application      package the last commit, deploy, smoke test; back to the last good package if that fails
 #
-# Without a stage: all four, in this order. Every stage may be run again. Two parts of them, for azd (azure.yaml):
+# Without a stage: all four, in this order. Every stage may be run again. Three parts of them, for azd (azure.yaml):
 #
 #   budget           print the month that the budget began with
+#   rules            stop if Service Bus keeps events away that this release takes
 #   check            smoke test of what somebody else deployed
 #
 # Needs az 2.76 or newer, signed in (az login), curl, git, unixODBC and a Python with requirements-dev.txt. Settings come
@@ -41,7 +42,7 @@ stages=("$@")
 ((${#stages[@]})) || stages=(preview infrastructure database application)
 for stage in "${stages[@]}"; do
   case $stage in
-    preview | infrastructure | database | application | budget | check) ;;
+    preview | infrastructure | database | application | budget | rules | check) ;;
     *) usage ;;
   esac
 done
@@ -246,6 +247,13 @@ smoke_test() {
   return 1
 }
 
+# Events that a subscription's rule keeps away are lost to a release that takes them: the infrastructure goes first.
+rules() {
+  local deployed
+  deployed=$(output subscriptionRules)
+  "$python" -m infra.local.rules --deployed "$deployed"
+}
+
 application() {
   local app api account container blob kept fault="does not work"
   app=$(output functionApp)
@@ -253,6 +261,8 @@ application() {
   account=$(output storageAccount)
   container=$(output releasesContainer)
   blob=(--account-name "$account" --container-name "$container" --name last-good.zip --auth-mode login)
+
+  rules
 
   say "package"
   "$python" -m infra.package "$work/new.zip"

@@ -363,3 +363,6 @@ output storageAccount string = storage.outputs.name
 
 @description('Name of the container with the last good package.')
 output releasesContainer string = storage.outputs.releasesContainer
+
+@description('What comes into each of the app\'s own subscriptions, so that no release is deployed that takes more.')
+output subscriptionRules string = serviceBus.outputs.rules

@@ -1,8 +1,8 @@
 """The rules of the app's own subscriptions in servicebus.json: they keep away what a subscription's consumers ignore.
 
-`python -m infra.local.rules` says which rules differ from the declarations of the contexts, and `--write` writes them
-there. A rule names the types of events that are ignored, not those that are wanted, so that an event of a type that no
-rule knows is delivered (ADR 40).
+`python -m infra.local.rules` says whether they differ from the declarations of the contexts, and `--write` writes them.
+A rule names the types of events that are ignored, not those that are wanted, so that an event of a type that no rule
+knows is delivered (ADR 40).
 """
 
 import argparse
@@ -103,14 +103,38 @@ def rewritten(text: str, wanted: Mapping[Subscription, Sequence[str]]) -> str:
     return text
 
 
+def lost(deployed: str, wanted: Mapping[Subscription, Sequence[str]]) -> Sequence[str]:
+    """Give the events that deployed rules keep away from a consumer that takes them.
+
+    Args:
+        deployed: the output `subscriptionRules` of infra/main.bicep.
+        wanted: what consumers ignore.
+    """
+    found = []
+    for each in deployed.split("; "):
+        path, _, text = each.partition("=")
+        topic, _, subscription = path.partition("/")
+        ignores = wanted.get((topic, subscription))  # None: nothing consumes it any more
+        if ignores is not None:
+            found += [f"{type_} from {path}" for type_ in kept_away(text) if type_ not in ignores]
+    return found
+
+
 def main(arguments: Sequence[str]) -> int:
     """Compare the rules, or write them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into servicebus.json")
-    write = parser.parse_args(arguments).write
+    do = parser.add_mutually_exclusive_group()
+    do.add_argument("--write", action="store_true", help="write them into servicebus.json")
+    do.add_argument("--deployed", metavar="RULES", help="fail if these of Azure keep away what a consumer takes")
+    given = parser.parse_args(arguments)
+    if given.deployed is not None:
+        if away := ", ".join(lost(given.deployed, declared())):
+            complain(f"Service Bus keeps away what this release takes: {away}. The infrastructure comes first.")
+            return 1
+        return 0
     before = FILE.read_text(encoding="utf-8")
     after = rewritten(before, declared())
-    if write:
+    if given.write:
         FILE.write_text(after, encoding="utf-8")
     elif after != before:
         complain(f"{FILE.name} has other rules than the contexts declare: {WRITE}")

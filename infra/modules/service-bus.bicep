@@ -1,7 +1,7 @@
 // Service Bus: the way of events. Its topics are those of the laptop: infra/local/servicebus.json is the one list.
 
 import { tagValues } from 'types.bicep'
-import { isOfAnother, subscriber, topicDefinition } from 'topic.bicep'
+import { expressionOf, isOfAnother, subscriber, topicDefinition } from 'topic.bicep'
 
 @description('Name of the namespace, unique in Azure.')
 param name string
@@ -44,6 +44,15 @@ var laptops subscriber[] = flatten(map(
     })
 ))
 
+var rules = flatten(map(
+  topics,
+  topic =>
+    map(
+      filter(topic.Subscriptions, each => !isOfAnother(each)),
+      each => '${topic.Name}/${each.Name}=${expressionOf(each)}'
+    )
+))
+
 resource namespace 'Microsoft.ServiceBus/namespaces@2026-01-01' = {
   name: name
   location: location
@@ -82,3 +91,6 @@ output id string = namespace.id
 
 @description('Host name of the namespace.')
 output hostName string = '${namespace.name}.servicebus.windows.net'
+
+@description('What comes into each subscription of the system itself: TOPIC/SUBSCRIPTION=CONDITION; ...')
+output rules string = join(rules, '; ')

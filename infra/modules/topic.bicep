@@ -85,6 +85,11 @@ func isOfAnother(subscription subscriptionDefinition) bool =>
   contains(map(subscription.Rules, rule => rule.Properties.FilterType), 'Correlation')
 
 @export()
+@description('The condition for coming into a subscription of the system itself.')
+func expressionOf(own subscriptionDefinition) string =>
+  empty(own.Rules) ? '1=1' : own.Rules[0].Properties.SqlFilter.SqlExpression
+
+@export()
 @description('Another system that listens to a topic.')
 @sealed()
 type subscriber = {
@@ -163,7 +168,7 @@ resource taken 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-
     name: '$Default'
     properties: {
       filterType: 'SqlFilter'
-      sqlFilter: { sqlExpression: empty(own.Rules) ? '1=1' : own.Rules[0].Properties.SqlFilter.SqlExpression }
+      sqlFilter: { sqlExpression: expressionOf(own) }
     }
   }
 ]

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.infra.snapshots import DEV
+
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("az_stand_in.py")
 NOW = f"{datetime.now(UTC):%Y-%m}-01"
@@ -28,6 +30,8 @@ LOOKED_UP = {
     *("account get-access-token", "account show", "group exists", "deployment group show", "functionapp function list"),
     *("storage blob exists", "storage blob download", "rest"),
 }
+RULES = DEV.outputs["subscriptionRules"]
+EVERYTHING = "order-events/order-views=1=1"
 FUNCTIONS = "get_order project_order relay_order_events"
 NO_ROLE_YET = "ERROR: \nYou do not have the required permissions needed to perform this operation.\nDepending on ..."
 NO_STORAGE_YET = (
@@ -161,10 +165,11 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
         (tmp_path / "bin").mkdir()
         executable(tmp_path / "bin" / "az", f'exec "{sys.executable}" -I -S "{STAND_IN}" "$@"')
         # granting takes Azure SQL; it is taken down instead, and migrations go to a SQLite file. Finding a package's
-        # functions takes seconds, and test_package.py sees that done
+        # functions takes seconds, and test_package.py sees that done; so does a look at rules that keep nothing away
         executable(
             tmp_path / "bin" / "python",
             f'case "$*" in "-m infra.functions "*) tr " " "\\n" <<<"{FUNCTIONS}"; exit ;; esac\n'
+            f'[[ "$*" != *" {EVERYTHING}" ]] || exit 0\n'
             f'echo "$* to ${{SqlConnection:-}} as ${{AZURE_TOKEN_CREDENTIALS:-}}" >>"{tmp_path}/python.log"\n'
             f'[[ "$*" == "-m infra.sql.access "* ]] || exec "{sys.executable}" "$@"',
         )
@@ -174,6 +179,7 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
             "sqlUrl": f"sqlite:///{tmp_path}/tandem.db",
             "storageAccount": "sttandem",
             "releasesContainer": "releases",
+            "subscriptionRules": EVERYTHING,
             **USERS,
         }
         for name in ("outputs.json", "all-outputs.json"):
@@ -264,6 +270,24 @@ def test_what_it_publishes_is_the_package(azure: Azure) -> None:
     azure.deploy("dev", "application")
     with zipfile.ZipFile(azure.state / "deployed.zip") as package:
         assert {"function_app.py", "host.json", "requirements.txt"} < set(package.namelist())
+
+
+@pytest.mark.parametrize("stage", ["application", "rules"])
+def test_a_release_that_takes_what_a_deployed_rule_keeps_away_is_not_published(azure: Azure, stage: str) -> None:
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    narrow = RULES.replace("'StockNotKeptV1'", "'StockNotKeptV1', 'ProductRenamedV1'")
+    (azure.state / "outputs.json").write_text(json.dumps({**outputs, "subscriptionRules": narrow}))
+    ran = azure.deploy("dev", stage)
+    assert ran.returncode == 1
+    assert "keeps away what this release takes: ProductRenamedV1 from product-events/product-views." in ran.stderr
+    assert azure.commands() == []
+
+
+def test_a_release_that_ignores_more_than_a_deployed_rule_keeps_away_is_published(azure: Azure) -> None:
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    wide = "; ".join(f"{each.partition('=')[0]}=1=1" for each in RULES.split("; "))
+    (azure.state / "outputs.json").write_text(json.dumps({**outputs, "subscriptionRules": wide}))
+    assert azure.deploy("dev", "rules").returncode == 0
 
 
 def test_a_package_that_fails_its_smoke_test_gives_way_to_the_last_good_one(azure: Azure) -> None:
