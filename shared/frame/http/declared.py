@@ -1,6 +1,6 @@
 """A context's declaration as Azure Functions: a route for each command and query, a trigger for each subscription."""
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
@@ -58,8 +58,11 @@ def _serve_command(api: Api, writes: WriteSide, route: CommandRoute) -> None:
 
 def _created(created_at: Created, call: CommandCall[Input], accepted: Accepted) -> func.HttpResponse:
     answer = created_at.answer(accepted.aggregate_id, call.command, call.metadata)
-    fields = {to_camel(field): value for model in (call.command, answer) for field, value in model}
+    fields = {_camel(field): value for model in (call.command, answer) for field, value in model}
     return created(accepted, answer, f"{PREFIX}/{created_at.location.format_map(fields)}")
+
+
+_camel = cache(to_camel)
 
 
 def _serve_query(api: Api, route: QueryRoute) -> None:

@@ -1,8 +1,9 @@
 """Fingerprints of commands. They tell whether two requests with one Idempotency-Key are the same command."""
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pydantic_core
@@ -51,11 +52,11 @@ def _values(value: Any) -> Any:
     match value:
         case BaseModel():
             return {
-                name: _values(getattr(value, name))
-                for name, field in sorted(type(value).model_fields.items())
+                name: _values(given)
+                for name, default, is_made_up in _fields(type(value))
                 # without ids that the server made up, and without defaults: a new field must not change an old command
-                if not (name not in value.model_fields_set and field.default_factory is not None)
-                and getattr(value, name) != field.default
+                if (given := getattr(value, name)) != default
+                and not (is_made_up and name not in value.model_fields_set)
             }
         case list():
             return [_values(entry) for entry in value]
@@ -64,6 +65,13 @@ def _values(value: Any) -> Any:
             return plain.rstrip("0").rstrip(".") if "." in plain else plain
         case _:
             return value
+
+
+@cache
+def _fields(model: type[BaseModel]) -> Sequence[tuple[str, Any, bool]]:
+    """Give a model's fields in the order of their names, with their defaults, and whether one is made for each."""
+    fields = sorted(model.model_fields.items())
+    return [(name, field.default, field.default_factory is not None) for name, field in fields]
 
 
 def _with_floats(value: Any) -> Any:
