@@ -67,7 +67,7 @@ def test_an_error_of_a_read_is_one_that_retries_know(shop: Shop) -> None:
     with UnitOfWork(shop.ordering_engine) as work, pytest.raises(sa.exc.OperationalError) as raised:
         work.read(LOAD, {"id": uuid4()})
     assert "no such table" in str(raised.value.orig)
-    with pytest.raises(sa.exc.OperationalError, match="no such table"):
+    with pytest.raises(sa.exc.OperationalError, match="no such table") as kept:  # and with it, what was in its reach
         rows_of(shop.ordering_engine, LOAD, {"id": uuid4()})
-    assert in_use(shop.ordering_engine) == 0
+    assert in_use(shop.ordering_engine) == 0, kept
     assert not is_transient(raised.value)
