@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from tests.support.counting import hearing_units_of_work, is_alone, is_batch, is_request, writes
+from tests.support.counting import hearing_sessions, is_alone, is_batch, is_request, writes
 
 SETTING = "BENCH_DELAY"
 """The environment variable that names the file."""
@@ -28,7 +28,7 @@ CHUNK = 65_536
 
 _SECONDS = struct.Struct("d")
 _HEARING = ExitStack()
-"""Units of work are heard of for as long as the process lives."""
+"""Sessions are heard of for as long as the process lives."""
 
 
 class Delay:
@@ -77,13 +77,13 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: 
         else:
             time.sleep(delay.seconds)
 
-    def of_unit(used: sa.Engine) -> None:
+    def beneath(used: sa.Engine) -> None:
         if isinstance(engines, type) or used.pool is engines.pool:
             time.sleep(delay.seconds)
 
     _pay_when_given_back(engines, delay)
     _each_request(engines, round_trip)
-    _HEARING.enter_context(hearing_units_of_work(of_unit))
+    _HEARING.enter_context(hearing_sessions(beneath))
 
 
 def _pay_when_given_back(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:

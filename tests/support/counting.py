@@ -1,17 +1,15 @@
 """Round trips, counted where they leave this process: SQL statements and commits, requests for Cosmos documents."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 from unittest import mock
 
 import aiohttp
 import sqlalchemy as sa
 
 from shared.frame.sql.sqlite import Session
-from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.frame.write_side.writes import Row
 
 MILLI = 1_000
 """Request units are counted in thousandths, so that they add up exactly."""
@@ -46,22 +44,23 @@ def is_batch(connection: sa.Connection) -> bool:
 
 
 @contextmanager
-def hearing_units_of_work(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
-    """Hear of each request of a unit of work on SQLite, which SQLAlchemy has no events for."""
-    read, run = UnitOfWork.read, UnitOfWork._run
+def hearing_sessions(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
+    """Hear of each request that goes to SQLite beneath SQLAlchemy, which has no events for it: reads, transactions."""
+    cursor, transaction = Session.cursor, Session.transaction
 
-    def reading(work: UnitOfWork, statement: sa.Select[Any], parameters: Row) -> Sequence[sa.Row[Any]]:
-        if work._engine.dialect.name == "sqlite":
-            hear(work._engine)
-        return read(work, statement, parameters)
+    def reading(session: Session) -> sqlite3.Cursor:
+        hear(session._engine)
+        return cursor(session)
 
-    def running(work: UnitOfWork, sqlite: Session, gathered: Sequence[Any]) -> None:
+    @contextmanager
+    def writing(session: Session) -> Iterator[sqlite3.Cursor]:
         try:
-            run(work, sqlite, gathered)
+            with transaction(session) as writes:
+                yield writes
         finally:
-            hear(work._engine)  # after it has let other transactions write
+            hear(session._engine)  # after others may write again
 
-    with mock.patch.object(UnitOfWork, "read", reading), mock.patch.object(UnitOfWork, "_run", running):
+    with mock.patch.object(Session, "cursor", reading), mock.patch.object(Session, "transaction", writing):
         yield
 
 
@@ -75,13 +74,13 @@ def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
     def begin(connection: sa.Connection) -> None:
         counts["sql_requests"] += is_batch(connection)
 
-    def of_unit(used: sa.Engine) -> None:
+    def beneath(used: sa.Engine) -> None:
         counts["sql_requests"] += used.pool is engine.pool
 
     sa.event.listen(engine, "before_cursor_execute", statement)
     sa.event.listen(engine, "begin", begin)
     try:
-        with hearing_units_of_work(of_unit):
+        with hearing_sessions(beneath):
             yield
     finally:
         sa.event.remove(engine, "before_cursor_execute", statement)
