@@ -21,6 +21,7 @@ from shared.frame.write_side.event_log import EventLog, envelope_of
 from shared.ordering import tables as ordering
 from shared.payments import tables as payments
 from tests.e2e.api import Api, eventually
+from tests.support.rules import lets_in
 from tests.support.stack import Stack, running_stack
 
 SOON = {"WatchSchedule": "* * * * * *"}
@@ -150,9 +151,14 @@ def given_up(stack: Stack, old: Mapping[str, list[Envelope]]) -> None:
     with ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client:
         for topic, subscription in SUBSCRIPTIONS.items():
             with client.get_subscription_receiver(topic, subscription) as receiver:
-                for _ in old[topic]:
+                for _ in let_in(topic, old[topic]):
                     [message] = receiver.receive_messages(1, max_wait_time=30)
                     receiver.dead_letter_message(message, reason="of old")
+
+
+def let_in(topic: str, envelopes: list[Envelope]) -> list[Envelope]:
+    """Those that come into the topic's subscription."""
+    return [envelope for envelope in envelopes if lets_in(topic, SUBSCRIPTIONS[topic], envelope.type)]
 
 
 def counted(api: Api) -> int:
@@ -187,7 +193,7 @@ def test_no_byte_of_an_erased_customer_is_in_any_file(tmp_path: Path) -> None:
         assert api.post(f"/orders/{orders[2]}/refund", {"reason": GIVEN_BACK_LATER}).status_code == 204
         payment_is(api, orders[2], customer_id, 10)
 
-        assert counted(api) == sum(map(len, old.values()))
+        assert counted(api) == sum(len(let_in(topic, envelopes)) for topic, envelopes in old.items())
         for topic, subscription in SUBSCRIPTIONS.items():
             replayed = api.post("/ops/dead-letters/replay", {"subscription": f"{topic}/{subscription}"})
             assert {item["result"] for item in replayed.json()["items"]} == {"replayed"}, replayed.text

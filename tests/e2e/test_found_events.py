@@ -58,11 +58,23 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
         eventually(lambda: types()[1:] == ["StockNotKeptV1"], "what the catalogue says to that is found as well")
         whole = found(api, of)
         assert (whole["kind"], whole["events"][0]) == ("other", last), of
-    deliveries = f"/ops/deliveries?eventId={last['eventId']}"
-    eventually(lambda: api.read(deliveries)["items"], "its deliveries are noted", NOTED_WITHIN)
-    noted = {each["subscription"]: each for each in api.read(deliveries)["items"]}
-    assert noted["order-events/order-views"]["requestUnits"] >= 10
-    assert noted["order-events/order-views"]["attempt"] == 1
+
+
+def test_an_event_is_delivered_to_those_who_take_it_and_to_nobody_else(api: Api) -> None:
+    customer_id, product_id = api.customer(), api.product()
+    order_id = api.order(customer_id, product_id)
+    assert api.post(f"/orders/{order_id}/submit").status_code == 204
+    created, submitted = found(api, order_id)["events"]
+
+    def deliveries(event: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return {each["subscription"]: each for each in api.read("/ops/deliveries", eventId=event["eventId"])["items"]}
+
+    takers = {"order-events/order-views", "order-events/fulfilment", "order-events/catalog"}
+    eventually(lambda: deliveries(submitted).keys() == takers, "its deliveries are noted", NOTED_WITHIN)
+    [(subscription, delivery)] = deliveries(created).items()
+    assert subscription == "order-events/order-views", "one function runs for an order that is only created"
+    assert (delivery["attempt"], delivery["error"]) == (1, None)
+    assert delivery["requestUnits"] >= 10
 
 
 def test_where_a_document_is_read_is_an_operation_that_shows_it(api: Api) -> None:

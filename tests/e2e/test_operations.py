@@ -117,7 +117,7 @@ def calling(operator: Operator) -> None:
 
 
 JUNK_IS_FOR = ("fulfil_orders", "follow_orders", "follow_fulfilment")
-"""Who follows all of a topic, beside the read model."""
+"""Who gets what no rule knows, beside the read model."""
 
 
 def dead_letters(operator: Operator) -> None:

@@ -65,7 +65,7 @@ def document(contexts: Iterable[AnyContext]) -> Schema:
         "info": INFO,
         "defaultContentType": CONTENT_TYPE,
         "channels": {context.topic: _channel(context, contexts) for context in contexts},
-        "operations": dict(chain(map(_publishes, contexts), *map(_receives, contexts))),
+        "operations": dict(chain(map(_publishes, contexts), *(_receives(each, contexts) for each in contexts))),
         "components": {
             "messages": {name: _message(name) for context in contexts for name in context.log.codec.names},
             "schemas": _schemas(contexts),
@@ -99,12 +99,16 @@ def _publishes(context: AnyContext) -> tuple[str, Schema]:
     }
 
 
-def _receives(context: AnyContext) -> Iterable[tuple[str, Schema]]:
+def _receives(context: AnyContext, contexts: Sequence[AnyContext]) -> Iterable[tuple[str, Schema]]:
+    codecs = {each.topic: each.log.codec for each in contexts}
     for consumer in context.consumers:
+        written = set(codecs[consumer.topic].written)
+        taken = (name for name in codecs[consumer.topic].names if name not in written or consumer.takes(name))
         described = {
             "action": "receive",
             "summary": f"Takes the events of {consumer.topic} in.",
             "channel": {"$ref": f"#/channels/{consumer.topic}"},
+            "messages": [{"$ref": f"#/channels/{consumer.topic}/messages/{name}"} for name in taken],
             "x-subscription": consumer.subscription,
         }
         yield consumer.name, described

@@ -12,7 +12,7 @@ from shared.frame.http.openapi import SCHEMAS, Untitled
 from tests.support.app import app_globals
 from tests.support.clients import node_modules
 from tests.support.compatibility import incompatibilities
-from tests.support.rules import is_own
+from tests.support.rules import is_own, lets_in
 from tests.support.stack import ROOT
 
 HERE = Path(__file__).parent
@@ -88,13 +88,23 @@ def test_channels_and_subscriptions_are_those_of_the_engine(described: Json) -> 
     }
 
 
+def test_what_a_consumer_receives_is_what_its_rule_lets_in(described: Json) -> None:
+    received = [each for each in described["operations"].values() if each["action"] == "receive"]
+    assert len(received) > 8
+    for operation in received:
+        topic = operation["channel"]["$ref"].rpartition("/")[2]
+        messages = [each["$ref"].rpartition("/")[2] for each in operation["messages"]]
+        names = described["channels"][topic]["messages"]
+        assert messages == [name for name in names if lets_in(topic, operation["x-subscription"], name)]
+
+
 def test_two_contexts_cannot_have_different_things_of_one_name() -> None:
     contexts = app_globals()["contexts"]
     codec = contexts[1].log.codec
     schemas = codec.schemas(SCHEMAS, Untitled)
 
     class Other:
-        names = codec.names
+        names = written = codec.names
 
         @staticmethod
         def schemas(*_: Any) -> Json:
