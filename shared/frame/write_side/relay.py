@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -90,8 +90,7 @@ class Relay[Event]:
         """
         published, settled = 0, Settled()
         while histories := again_if_lost(partial(self._claim, settled)):
-            at_once = self._senders.map if len(histories) > 1 else map
-            outcomes = list(at_once(self._send, histories.values()))
+            outcomes = self._sent(histories.values())
             settled = self._settled(histories, outcomes)
             published += len(settled.published)
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
@@ -115,11 +114,20 @@ class Relay[Event]:
             history.sort(key=lambda event: event[1].version)  # one insert may number its rows in any order
         return histories
 
-    def _send(self, history: Iterable[tuple[int, Envelope]]) -> Exception | None:
+    def _sent(self, histories: Collection[Iterable[tuple[int, Envelope]]]) -> Sequence[Exception | None]:
+        """Send what was claimed, and give the error of each; once the topic cannot be reached, no other is tried."""
+        unreachable: list[TopicUnreachable] = []
+        at_once = self._senders.map if len(histories) > 1 else map
+        return list(at_once(partial(self._send, unreachable), histories))
+
+    def _send(self, unreachable: list[TopicUnreachable], history: Iterable[tuple[int, Envelope]]) -> Exception | None:
+        if unreachable:
+            return unreachable[0]  # each try may take as long as the topic's time-out
         envelopes = [envelope for _, envelope in history]
         try:
             self._topic.send([self._log.codec.without_personal(envelope, WITHHELD) for envelope in envelopes])
         except TopicUnreachable as error:
+            unreachable.append(error)
             return error
         except Exception as error:
             # events that cannot be sent stay in the outbox, are reported, and block no other aggregate

@@ -274,11 +274,32 @@ def test_events_that_one_insert_has_numbered_in_another_order_are_sent_in_their_
     assert topic.versions() == {ada: [1, 2, 3]}
 
 
+def test_a_topic_that_cannot_be_reached_is_not_tried_for_all_that_is_claimed(shop: Shop, clock: Clock) -> None:
+    for _ in range(3 * SENDERS):
+        history(shop, 1)
+    tried: list[UUID] = []
+    all_try = threading.Barrier(SENDERS)
+
+    def fail(envelopes: Sequence[Envelope]) -> Exception:
+        tried.append(envelopes[0].aggregate_id)
+        all_try.wait(10)
+        return TopicUnreachable("away")
+
+    with pytest.raises(TopicUnreachable, match="away"):
+        relay(shop, KeptTopic(fail), clock).run()
+    assert len(tried) == SENDERS
+    assert len(unpublished(shop)) == 3 * SENDERS
+
+
 def test_what_was_sent_before_an_outage_began_is_not_sent_again(shop: Shop, clock: Clock) -> None:
     ada, bob = history(shop, 2), history(shop, 1)
+    ada_has_begun = threading.Event()
 
     def fail(envelopes: Sequence[Envelope]) -> Exception | None:
-        return TopicUnreachable("away") if envelopes[0].aggregate_id == bob else None
+        if envelopes[0].aggregate_id == ada:
+            ada_has_begun.set()
+            return None
+        return TopicUnreachable("away") if ada_has_begun.wait(10) else None
 
     topic = KeptTopic(fail)
     with pytest.raises(TopicUnreachable):
