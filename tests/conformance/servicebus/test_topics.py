@@ -21,7 +21,7 @@ async def test_subscriptions_get_what_their_rules_let_in(client: ServiceBusClien
     async with client.get_topic_sender("orders") as sender:
         await sender.send_messages(messages)
         await sender.send_messages(messages[0])  # a duplicate, for every subscription
-    expected = {"all": "1234567", "confirmed": "23", "large": "13"}
+    expected = {"all": "1234567", "confirmed": "23", "large": "13", "not-ignored": "47"}
     for subscription, wanted in expected.items():
         async with client.get_subscription_receiver("orders", subscription) as receiver:
             received = await receive(receiver, len(wanted))
