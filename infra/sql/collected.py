@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from infra.sql.tsql import PARTS, entry, statements
+from shared.frame.sql.sqlite import Question
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import UnitOfWork, batch
 from shared.frame.write_side.writes import Row
@@ -30,7 +31,7 @@ def listen() -> None:
         notes = _Notes(Path(folder, f"{os.getpid()}.jsonl"))
         sa.event.listen(sa.Engine, "before_execute", notes.statement)
         _before(UnitOfWork, "commit", notes.unit)
-        _before(UnitOfWork, "read", notes.read)
+        _before(Question, "rows", notes.question)
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
@@ -86,9 +87,9 @@ class _Notes:
         note = entry(name or _caller(), statement, parameters.keys())
         self._write(note | {"uses": [name] if name else []})
 
-    def read(self, _work: UnitOfWork, statement: sa.Select[Any], parameters: Row) -> None:
-        """Note what a unit of work reads, which SQLite's driver gets past SQLAlchemy."""
-        self.statement(None, statement, None, parameters, None)
+    def question(self, question: Question, _cursor: object, parameters: Row) -> None:
+        """Note what SQLite's driver gets past SQLAlchemy."""
+        self.statement(None, question.statement, None, parameters, None)
 
     def unit(self, work: UnitOfWork) -> None:
         """Note a unit of work as the batch that Azure SQL gets."""

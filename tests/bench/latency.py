@@ -12,14 +12,14 @@ import asyncio
 import os
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
 
-from tests.support.counting import hearing_sessions, is_alone, is_batch, is_request, writes
+from tests.support.counting import hearing_requests, writes
 
 SETTING = "BENCH_DELAY"
 """The environment variable that names the file."""
@@ -28,7 +28,7 @@ CHUNK = 65_536
 
 _SECONDS = struct.Struct("d")
 _HEARING = ExitStack()
-"""Sessions are heard of for as long as the process lives."""
+"""What is heard of, for as long as the process lives."""
 
 
 class Delay:
@@ -70,20 +70,19 @@ def delay_engines(engines: sa.Engine | type[sa.Engine], delay: Delay, *, alone: 
         alone: nobody else waits for SQLite's lock, so that each request is waited for where it is sent.
     """
 
-    def round_trip(connection: sa.Connection) -> None:
-        driver: Any = connection.connection.driver_connection
-        if not alone and (writes(connection) or driver.in_transaction):
+    def round_trip(_engine: sa.Engine, connection: sa.Connection | None) -> None:
+        if connection is not None and not alone and _holds_lock(connection):
             connection.info["owed"] = connection.info.get("owed", 0) + 1
         else:
             time.sleep(delay.seconds)
 
-    def beneath(used: sa.Engine) -> None:
-        if isinstance(engines, type) or used.pool is engines.pool:
-            time.sleep(delay.seconds)
-
     _pay_when_given_back(engines, delay)
-    _each_request(engines, round_trip)
-    _HEARING.enter_context(hearing_sessions(beneath))
+    _HEARING.enter_context(hearing_requests(engines, round_trip))
+
+
+def _holds_lock(connection: sa.Connection) -> bool:
+    driver: Any = connection.connection.driver_connection
+    return writes(connection) or driver.in_transaction
 
 
 def _pay_when_given_back(engines: sa.Engine | type[sa.Engine], delay: Delay) -> None:
@@ -98,23 +97,6 @@ def _pay_when_given_back(engines: sa.Engine | type[sa.Engine], delay: Delay) -> 
         if connection.engine.pool not in met:
             met.add(connection.engine.pool)
             sa.event.listen(connection.engine.pool, "checkin", pay)
-
-
-def _each_request(engines: sa.Engine | type[sa.Engine], hear: Callable[[sa.Connection], None]) -> None:
-    @sa.event.listens_for(engines, "before_cursor_execute")
-    def _statement(connection: sa.Connection, *_: object) -> None:
-        if is_request(connection):
-            hear(connection)
-
-    @sa.event.listens_for(engines, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        if is_batch(connection):
-            hear(connection)
-
-    @sa.event.listens_for(engines, "commit")
-    def _commit(connection: sa.Connection) -> None:
-        if is_alone(connection):
-            hear(connection)
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import sqlite3
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -163,17 +163,21 @@ class _FaultyConnection:
         self._transaction = ExitStack()
         self._writes: sqlite3.Cursor | None = None
 
-    def cursor(self) -> "sqlite3.Cursor | _FaultyConnection":
-        """Give the cursor of the transaction that has begun, or one for reading, which begins it as well."""
-        return self._writes or self
+    @property
+    def driver_connection(self) -> "_FaultyConnection":
+        """Give what begins a transaction."""
+        return self
 
-    def execute(self, text: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        """Begin a transaction, or read outside of one."""
-        if text == BEGIN:
-            self._writes = sqlite_cursor(self._transaction.enter_context(self._engine.begin()))
-            return self._writes
-        self._engine.begin_reading()
-        return cast("sqlite3.Cursor", self._reads.cursor().execute(text, values))
+    def execute(self, text: str) -> None:
+        """Begin a transaction."""
+        assert text == BEGIN
+        self._writes = sqlite_cursor(self._transaction.enter_context(self._engine.begin()))
+
+    def cursor(self) -> sqlite3.Cursor:
+        """Give the cursor of the transaction that has begun, or one for a read, which may fail."""
+        if self._writes is None:
+            self._engine.begin_reading()
+        return self._writes or cast("sqlite3.Cursor", self._reads.cursor())
 
     def commit(self) -> None:
         """Commit; it may fail before and after."""

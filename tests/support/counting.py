@@ -19,15 +19,6 @@ STATEMENT_BY_STATEMENT = "statement_by_statement"
 """Execution option of a transaction that sends each statement, and its COMMIT, on its own, as SQLAlchemy does."""
 
 
-def is_request(connection: sa.Connection) -> bool:
-    """Whether a statement of SQLAlchemy's is a request where the database is Azure SQL.
-
-    There each statement is one. What a relay claims is one batch; on SQLite it is several statements, and the begin of
-    their transaction stands for all of them.
-    """
-    return connection.dialect.name != "sqlite" or not writes(connection) or is_alone(connection)
-
-
 def is_alone(connection: sa.Connection) -> bool:
     """Whether each statement of a transaction is a request, and its COMMIT."""
     return bool(connection.get_execution_options().get(STATEMENT_BY_STATEMENT))
@@ -38,19 +29,57 @@ def writes(connection: sa.Connection) -> bool:
     return bool(connection.info.get("has_turn"))
 
 
-def is_batch(connection: sa.Connection) -> bool:
-    """Whether the transaction that has begun would be one request."""
-    return connection.dialect.name == "sqlite" and writes(connection) and not is_alone(connection)
+type Hear = Callable[[sa.Engine, sa.Connection | None], None]
+"""Hears of a request to the database: of which engine, and on which connection of SQLAlchemy's, if on one."""
 
 
 @contextmanager
-def hearing_sessions(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
-    """Hear of each request that goes to SQLite beneath SQLAlchemy, which has no events for it: reads, transactions."""
+def hearing_requests(engines: sa.Engine | type[sa.Engine], hear: Hear) -> Iterator[None]:
+    """Hear of each request that Azure SQL would get.
+
+    There each statement is one. What a unit of work writes, or a relay claims, is one batch; on SQLite it is several
+    statements, and the end of their transaction stands for all of them.
+    """
+
+    def is_batch(connection: sa.Connection) -> bool:
+        return connection.dialect.name == "sqlite" and writes(connection) and not is_alone(connection)
+
+    def statement(connection: sa.Connection, *_: object) -> None:
+        if not is_batch(connection):
+            hear(connection.engine, connection)
+
+    def commit(connection: sa.Connection) -> None:
+        if is_alone(connection) or is_batch(connection):
+            hear(connection.engine, connection)
+
+    def rollback(connection: sa.Connection) -> None:
+        if is_batch(connection):
+            hear(connection.engine, connection)
+
+    listeners = {"before_cursor_execute": statement, "commit": commit, "rollback": rollback}
+    for name, listener in listeners.items():
+        sa.event.listen(engines, name, listener)
+    try:
+        with _hearing_sessions(engines, hear):
+            yield
+    finally:
+        for name, listener in listeners.items():
+            sa.event.remove(engines, name, listener)
+
+
+@contextmanager
+def _hearing_sessions(engines: sa.Engine | type[sa.Engine], hear: Hear) -> Iterator[None]:
+    """Hear of reads and transactions beneath SQLAlchemy, which has no events for them."""
     cursor, transaction = Session.cursor, Session.transaction
 
+    def heard(session: Session) -> None:
+        if isinstance(engines, type) or session._engine.pool is engines.pool:
+            hear(session._engine, None)
+
     def reading(session: Session) -> sqlite3.Cursor:
-        hear(session._engine)
-        return cursor(session)
+        found = cursor(session)
+        heard(session)
+        return found
 
     @contextmanager
     def writing(session: Session) -> Iterator[sqlite3.Cursor]:
@@ -58,7 +87,7 @@ def hearing_sessions(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
             with transaction(session) as writes:
                 yield writes
         finally:
-            hear(session._engine)  # after others may write again
+            heard(session)  # after others may write again
 
     with mock.patch.object(Session, "cursor", reading), mock.patch.object(Session, "transaction", writing):
         yield
@@ -68,23 +97,11 @@ def hearing_sessions(hear: Callable[[sa.Engine], None]) -> Iterator[None]:
 def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
     """Count requests to the database (`sql_requests`), as Azure SQL gets them."""
 
-    def statement(connection: sa.Connection, *_: object) -> None:
-        counts["sql_requests"] += is_request(connection)
+    def count(*_: object) -> None:
+        counts["sql_requests"] += 1
 
-    def begin(connection: sa.Connection) -> None:
-        counts["sql_requests"] += is_batch(connection)
-
-    def beneath(used: sa.Engine) -> None:
-        counts["sql_requests"] += used.pool is engine.pool
-
-    sa.event.listen(engine, "before_cursor_execute", statement)
-    sa.event.listen(engine, "begin", begin)
-    try:
-        with hearing_sessions(beneath):
-            yield
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", statement)
-        sa.event.remove(engine, "begin", begin)
+    with hearing_requests(engine, count):
+        yield
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
 
     @sa.event.listens_for(engine, "checkout")
     def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
-        # SQLite goes on using a deleted file, and all writes to it would be lost with the process
+        # SQLite goes on using a deleted file, and all later writes would be lost with the process
         if record.info["files"] != _files(files):
             raise sa.exc.DisconnectionError("another file has the name of the database")
 

@@ -5,7 +5,7 @@ Executing through SQLAlchemy costs several times as much. Its pool gives the con
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from typing import Any, cast
 
@@ -60,6 +60,7 @@ class Question(Prepared):
 
     def __init__(self, statement: GivesRows) -> None:
         super().__init__(statement)
+        self.statement = statement
         columns = list(statement.exported_columns)
         self._names = SimpleResultMetaData([str(column.key) for column in columns])
         self._results: Sequence[_Convert | None] = [_result(column.type) for column in columns]
@@ -137,7 +138,8 @@ class Session:
             except sqlite3.Error as error:
                 raise operational("COMMIT", error) from error
         except BaseException:
-            connection.rollback()
+            with suppress(sqlite3.Error):  # the first error is the one to tell; the pool rolls back once more
+                connection.rollback()
             raise
         finally:
             end_turn(connection.info)
@@ -168,8 +170,9 @@ def begin_writing(connection: sa.PoolProxiedConnection) -> None:
     turn = connection.info.get("turn")
     if turn is not None and not connection.info.get("has_turn"):
         connection.info["has_turn"] = turn.acquire(timeout=BUSY_TIMEOUT)
+    driver = cast("sqlite3.Connection", connection.driver_connection)
     try:
-        connection.cursor().execute(BEGIN)
+        driver.execute(BEGIN)
     except sqlite3.Error as error:
         raise operational(BEGIN, error) from error
 

@@ -115,24 +115,25 @@ class Relay[Event]:
         return histories
 
     def _sent(self, histories: Collection[Iterable[tuple[int, Envelope]]]) -> Sequence[Exception | None]:
-        """Send what was claimed, and give the error of each; once the topic cannot be reached, no other is tried."""
-        unreachable: list[TopicUnreachable] = []
+        """Send what was claimed, and give the error of each; if the topic cannot be reached, not all are tried."""
+        reached: list[bool] = []
         at_once = self._senders.map if len(histories) > 1 else map
-        return list(at_once(partial(self._send, unreachable), histories))
+        return list(at_once(partial(self._send, reached), histories))
 
-    def _send(self, unreachable: list[TopicUnreachable], history: Iterable[tuple[int, Envelope]]) -> Exception | None:
-        if unreachable:
-            return unreachable[0]  # each try may take as long as the topic's time-out
+    def _send(self, reached: list[bool], history: Iterable[tuple[int, Envelope]]) -> Exception | None:
+        if len(reached) >= SENDERS and not any(reached):
+            return TopicUnreachable("others were tried in vain")  # each try may take as long as the topic's time-out
         envelopes = [envelope for _, envelope in history]
         try:
             self._topic.send([self._log.codec.without_personal(envelope, WITHHELD) for envelope in envelopes])
         except TopicUnreachable as error:
-            unreachable.append(error)
+            reached.append(False)
             return error
         except Exception as error:
             # events that cannot be sent stay in the outbox, are reported, and block no other aggregate
             logger.exception("cannot publish %s of %s", envelopes[0].type, envelopes[0].aggregate_id)
             return error
+        reached.append(True)
         return None
 
     def _settled(

@@ -97,9 +97,11 @@ class UnitOfWork:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._give_back()
-        for place in self._in_line:
-            place.leave()
+        try:
+            self._give_back()
+        finally:
+            for place in self._in_line:
+                place.leave()
 
     def stand_in_line(self, *aggregate_ids: UUID) -> None:
         """Wait until earlier work of this process on the same aggregates is done.
@@ -130,7 +132,9 @@ class UnitOfWork:
             with self._connect() as connection:
                 return connection.execute(statement, parameters).all()
         self._require_time(CONNECTING)
-        return question(statement).rows(self._sqlite.cursor(), parameters)
+        cursor = self._sqlite.cursor()
+        self._require_time(TIMEOUTS)
+        return question(statement).rows(cursor, parameters)
 
     def require(self, check: Check, rows: Sequence[Row], otherwise: Exception | None = None) -> None:
         """Let the commit write only if each of these rows is found, such as one that was read.

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
-from shared.frame.sql import engines
+from shared.frame.sql import engines, sqlite
 from shared.frame.sql.engines import Compaction, sql_engine
 
 WORD = b"Ockham-under-Secret"
@@ -26,7 +26,8 @@ ROWS = 3_000
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    monkeypatch.setattr(engines, "BUSY_TIMEOUT", 0.1)
+    for module in (engines, sqlite):
+        monkeypatch.setattr(module, "BUSY_TIMEOUT", 0.1)
     engine = sql_engine(f"sqlite:///{tmp_path}/shop.db", "ordering")
     TABLE.metadata.create_all(engine)
     yield engine
