@@ -294,6 +294,7 @@ application() {
   say "the new package $fault: back to the last good one" >&2
   if publish "$work/last-good.zip" && smoke_test "$work/last-good.zip"; then
     say "the last good package works again; the new one was not deployed" >&2
+    say "events that only the new one ignores are kept away from it now (docs/adr/0040): if there are any, run the stage infrastructure of its release" >&2
   else
     say "the last good package does not work either" >&2
   fi

@@ -9,6 +9,7 @@ import argparse
 import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from infra.local.screen import command, complain
 from shared.contexts import CONTEXTS
 from shared.frame.app import App
 from shared.frame.context import Context
+from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
 
@@ -51,11 +53,13 @@ def ignored(contexts: Iterable[Context[Any]]) -> Mapping[Subscription, Sequence[
     Events of earlier versions are always delivered: nobody writes them any more but a release that is being replaced.
     """
     contexts = list(contexts)
+    consumers = defaultdict[Subscription, list[Consumer]](list)
+    for each in (consumer for context in contexts for consumer in context.consumers):
+        consumers[each.topic, each.subscription].append(each)
     written = {context.topic: list(context.log.codec.written) for context in contexts}
     return {
-        (each.topic, each.subscription): [type_ for type_ in written[each.topic] if not each.takes(type_)]
-        for context in contexts
-        for each in context.consumers
+        subscription: [type_ for type_ in written[subscription[0]] if not any(each.takes(type_) for each in sharing)]
+        for subscription, sharing in consumers.items()
     }
 
 
@@ -91,12 +95,14 @@ def rewritten(text: str, wanted: Mapping[Subscription, Sequence[str]]) -> str:
     Raises:
         ValueError: the file lacks a subscription.
     """
+    [namespace] = json.loads(text)["UserConfig"]["Namespaces"]
+    found = {(topic["Name"], each["Name"]) for topic in namespace["Topics"] for each in topic["Subscriptions"]}
+    for topic, subscription in wanted.keys() - found:
+        raise ValueError(f"{FILE.name} has no subscription {topic}/{subscription}")
     for (topic, subscription), types in wanted.items():
         at = 0
         for part in (f'"Name": "{topic}"', f'"Name": "{subscription}"', '"Rules": '):
-            at = text.find(part, at) + len(part)
-            if at < len(part):
-                raise ValueError(f"{FILE.name} has no subscription {topic}/{subscription}")
+            at = text.index(part, at) + len(part)
         _, end = json.JSONDecoder().raw_decode(text, at)
         rules = _RULES.format(json.dumps(expression(types))) if types else "[]"
         text = text[:at] + rules + text[end:]

@@ -79,9 +79,11 @@ def test_rules_are_written_and_taken_away_and_all_else_stays() -> None:
     assert rewritten(bare, wanted) == text
 
 
-def test_a_subscription_that_the_file_lacks_is_named() -> None:
-    with pytest.raises(ValueError, match="no subscription order-events/parcels"):
-        rewritten(FILE.read_text(encoding="utf-8"), {("order-events", "parcels"): ()})
+@pytest.mark.parametrize("subscription", ["parcels", "ordering"])
+def test_a_subscription_that_the_file_lacks_is_named(subscription: str) -> None:
+    """The second one is there, but of other topics."""
+    with pytest.raises(ValueError, match=f"no subscription order-events/{subscription}"):
+        rewritten(FILE.read_text(encoding="utf-8"), {("order-events", subscription): ()})
 
 
 @pytest.fixture(scope="module")

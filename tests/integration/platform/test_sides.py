@@ -1,8 +1,9 @@
 """The query side reads SQL through an engine of its own, which cannot write; Azure grants it what it reads there."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,6 +22,8 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.sql.engines import context_engine, query_engine
+from shared.frame.sql.reading import rows_of
+from shared.frame.write_side import event_log
 from shared.frame.write_side.held import page_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.tables import LOG as ORDERING
@@ -44,6 +47,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     tables: set[str] = set()
     engines: list[sa.Engine] = []
 
+    def note(statement: sa.ClauseElement) -> None:
+        found = visitors.iterate(statement)
+        tables.update(element.fullname for element in found if isinstance(element, sa.Table))
+
     def writing(settings: Settings, schema: str) -> sa.Engine:
         engines.append(context_engine(settings, schema))
         return engines[-1]
@@ -52,14 +59,18 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
         engines.append(query_engine(settings, schema))
 
         @sa.event.listens_for(engines[-1], "before_execute")
-        def _note(_connection: object, statement: sa.ClauseElement, *_: object) -> None:
-            found = visitors.iterate(statement)
-            tables.update(element.fullname for element in found if isinstance(element, sa.Table))
+        def _executed(_connection: object, statement: sa.ClauseElement, *_: object) -> None:
+            note(statement)
 
         return engines[-1]
 
+    def asked(engine: sa.Engine, statement: sa.Select[Any], parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
+        note(statement)  # it goes past SQLAlchemy's events
+        return rows_of(engine, statement, parameters)
+
     monkeypatch.setattr("shared.frame.app.context_engine", writing)
     monkeypatch.setattr("shared.frame.app.query_engine", reading)
+    monkeypatch.setattr(event_log, "rows_of", asked)
     yield tables
     for engine in engines:
         engine.dispose()
