@@ -1,12 +1,14 @@
 """A unit of work on SQLite has one connection of the pool, for as long as it needs it, and lets others write soon."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side.lines import Lines
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
@@ -51,6 +53,24 @@ def test_who_stands_in_line_has_no_connection(shop: Shop) -> None:
         work.read(LOAD, {"id": order_id})
         assert in_use(shop) == 1
     assert in_use(shop) == 0
+
+
+def test_a_database_file_that_was_replaced_is_not_used_any_more(tmp_path: Path) -> None:
+    """SQLite would go on with the file that it has open, and what it writes would be gone with the process."""
+    table = sa.Table("notes", sa.MetaData(schema="ordering"), sa.Column("note", sa.Unicode(10), primary_key=True))
+    engines = [sql_engine(f"sqlite:///{tmp_path / name}", "ordering") for name in ("shop.db", "other.db")]
+    for engine, note in zip(engines, ("old", "new"), strict=True):
+        table.metadata.create_all(engine)
+        with engine.begin() as connection:
+            connection.execute(sa.insert(table), {"note": note})
+    engine, other = engines
+    other.dispose()
+    (tmp_path / "other.ordering.db").replace(tmp_path / "shop.ordering.db")
+    for left in ("wal", "shm"):
+        (tmp_path / f"shop.ordering.db-{left}").unlink()
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(table)).scalars().all() == ["new"]
+    engine.dispose()
 
 
 def test_a_commit_that_fails_gives_its_connection_back_and_lets_others_write(shop: Shop) -> None:
