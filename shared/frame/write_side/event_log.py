@@ -5,6 +5,7 @@ makes commands idempotent: a command's answer follows from its events.
 """
 
 import json
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata, Recorded
 from shared.frame.sql.columns import JsonText, UtcDateTime, exact_text, in_ids
 from shared.frame.sql.reading import rows_of
-from shared.frame.sql.sqlite import question, sqlite_cursor
+from shared.frame.sql.sqlite import operational, question, sqlite_cursor
 from shared.frame.write_side.log_search import among_newest, of_aggregate, of_command
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Row, Write, insert, written
@@ -421,8 +422,11 @@ class EventLog[Event]:
             connection.execute(self.statements.settle_at_once, {"rows": self._settling(settled)}).close()
             return
         cursor = sqlite_cursor(connection)
-        self.statements.mark_published.run(cursor, settled.published_rows)
-        self.statements.release.run(cursor, settled.released_rows)
+        try:
+            self.statements.mark_published.run(cursor, settled.published_rows)
+            self.statements.release.run(cursor, settled.released_rows)
+        except sqlite3.Error as error:
+            raise operational("settling claimed events", error) from error
 
     def _settling(self, settled: Settled) -> str:
         published = self.statements.mark_published.as_json(settled.published_rows)

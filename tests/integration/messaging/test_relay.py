@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import sqlite3
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Envelope, Metadata
-from shared.frame.write_side.event_log import AT_ONCE, EventLog
+from shared.frame.write_side.event_log import AT_ONCE, EventLog, Settled
 from shared.frame.write_side.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
@@ -264,6 +265,21 @@ def test_an_outage_is_reported_when_the_database_goes_too_and_the_claim_runs_out
     clock.move(CLAIM + timedelta(seconds=1))
     assert relay(shop, topic, clock).run() == 2
     assert topic.versions() == {ada: [1, 2]}
+
+
+def test_an_outage_is_reported_when_what_came_of_it_cannot_be_written_down(shop: Shop, clock: Clock) -> None:
+    """SQLite's driver fails beneath SQLAlchemy, which is no other error to those who know SQLAlchemy's."""
+    history(shop, 1)
+    full = mock.Mock(side_effect=[True, sqlite3.OperationalError("database or disk is full")])
+    topic = KeptTopic(lambda _: TopicUnreachable("away"))
+    with mock.patch.object(LOG.statements.release, "run", full), pytest.raises(TopicUnreachable, match="away"):
+        relay(shop, topic, clock).run()
+    with (
+        mock.patch.object(LOG.statements.release, "run", side_effect=sqlite3.OperationalError("disk is full")),
+        shop.customers_engine.begin() as connection,
+        pytest.raises(sa.exc.OperationalError),
+    ):
+        LOG.settle(connection, Settled())
 
 
 def test_events_that_one_insert_has_numbered_in_another_order_are_sent_in_their_own(shop: Shop, clock: Clock) -> None:
