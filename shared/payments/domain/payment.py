@@ -141,9 +141,11 @@ class Payment(Aggregate[PaymentEvent]):
 
     def request_void(self) -> None:
         """Request that nothing be captured; possible until the capture is requested."""
+        if self.void_requested:
+            return
         if self.capture_requested or self.status is PaymentStatus.CAPTURED:
             raise self._forbids("voided", "not captured")
-        if self.status not in (PaymentStatus.VOIDED, PaymentStatus.LAPSED) and not self.void_requested:
+        if self.status not in _ENDED:
             self._record_step(PaymentVoidRequestedV1(self.order_id))
 
     def request_refund(self, refund_id: UUID, amount: Decimal | None = None, reason: str | None = None) -> None:
@@ -216,20 +218,21 @@ class Payment(Aggregate[PaymentEvent]):
         """Record an outcome at the provider; a known or outdated outcome changes nothing.
 
         An outcome may come by a webhook and by a call, twice, and late. After a decline the cardholder's browser may
-        try another card with the same client secret.
+        try another card with the same client secret. The shop may capture in the provider's dashboard: that is recorded
+        once a capture or a void was requested, and the refund of a cancelled order follows from it.
         """
         money = self.amount
         is_open = self.status is PaymentStatus.DECLINED and not self.void_requested
         match outcome:
-            case Held() if self.status in _TRIED or is_open:
+            case Taken() if (self.capture_requested or self.void_requested) and self.status not in _ENDED:
+                self._record_step(PaymentCapturedV1(self.order_id, money.currency, money.amount))
+            case Held() | Taken() if self.status in _TRIED or is_open:
                 self._record_step(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
             case ActionRequired() if self.status is PaymentStatus.REQUESTED or is_open:
                 self._record_step(PaymentActionRequiredV1(self.order_id, self.attempt))
             case Declined() if self.status in _TRIED and not self.void_requested:
                 self._record_step(PaymentDeclinedV1(self.order_id, self.attempt, outcome.reason))
-            case Taken() if self.capture_requested and self.status is PaymentStatus.AUTHORISED:
-                self._record_step(PaymentCapturedV1(self.order_id, money.currency, money.amount))
-            case Gone() if self.status not in (PaymentStatus.CAPTURED, PaymentStatus.VOIDED, PaymentStatus.LAPSED):
+            case Gone() if self.status not in _ENDED:
                 ended = PaymentVoidedV1 if self.void_requested else PaymentLapsedV1
                 self._record_step(ended(self.order_id))
             case _:
@@ -243,7 +246,7 @@ class Payment(Aggregate[PaymentEvent]):
             self._record_step(PaymentRefundedV1(self.order_id, refund_id, money.currency, money.amount, refunded))
 
     def _forbids(self, done: str, allowed: str) -> PaymentStatusForbids:
-        status = "being voided" if self.void_requested else self.status
+        status = "being voided" if self.void_requested and self.status not in _ENDED else self.status
         return PaymentStatusForbids(
             f"The payment of order {self.order_id} is {status}; only one that is {allowed} can be {done}."
         )
@@ -287,3 +290,6 @@ class Payment(Aggregate[PaymentEvent]):
 
 _TRIED = (PaymentStatus.REQUESTED, PaymentStatus.ACTION_REQUIRED)
 """The statuses in which the provider's answer is awaited."""
+
+_ENDED = (PaymentStatus.CAPTURED, PaymentStatus.LAPSED, PaymentStatus.VOIDED)
+"""The statuses in which nothing is held any more."""

@@ -453,9 +453,12 @@ async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(p
     assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
 
 
+def stripe_of(pay: Paying) -> stripe.StripeClient:
+    return stripe.StripeClient(pay.engine.key, base_addresses={"api": pay.engine.url})
+
+
 def refunds_of(pay: Paying, payment: Payment) -> list[stripe.Refund]:
-    client = stripe.StripeClient(pay.engine.key, base_addresses={"api": pay.engine.url})
-    return client.v1.refunds.list({"payment_intent": payment.reference or ""}).data
+    return stripe_of(pay).v1.refunds.list({"payment_intent": payment.reference or ""}).data
 
 
 @pytest.mark.parametrize("heard", ["webhook", "timer"])
@@ -482,6 +485,28 @@ async def test_a_refund_is_recorded_when_it_was_made_and_made_again_when_it_has_
     assert str(pay.payment(order_id).refunded) == "9.80"
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980)]
     assert len(refunds_of(pay, pay.payment(order_id))) == 2
+
+
+@pytest.mark.parametrize("heard", ["delivery", "webhook", "timer"])
+async def test_what_was_captured_at_the_provider_before_the_order_was_cancelled_is_given_back(
+    pay: Paying, heard: str
+) -> None:
+    order_id = await pay.authorisation()
+    stripe_of(pay).v1.payment_intents.capture(str(pay.payment(order_id).reference))  # as the shop may in its dashboard
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED  # nobody has asked for it here
+    await pay.ask(VoidAskedV1(order_id))
+    match heard:
+        case "delivery":
+            await pay.deliver(order_id)
+        case "webhook":
+            pay.hear(*pay.webhook(order_id))
+        case _:
+            await tick(pay)
+    assert (pay.payment(order_id).status, pay.payment(order_id).due) == (PaymentStatus.CAPTURED, None)
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    assert str((await pay.deliver(order_id)).refunded) == "49.80"
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 4980)]
 
 
 async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(

@@ -131,6 +131,11 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Confirm(), Capture(), Refund()],
         "nothing",
     ),
+    "cancelled, and was captured by the shop at the provider": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, TAKEN],
+        [Authorise(1), Confirm(), Void(), Refund()],
+        "the refund",
+    ),
     "stock that is lost while it is authorised": (
         [PAID, COMPLETE, AWAITED, HELD],
         [Authorise(1)],

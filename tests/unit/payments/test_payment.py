@@ -197,6 +197,30 @@ def test_what_is_to_be_captured_is_not_voided_but_refunded_later() -> None:
     assert str(payment.left) == "0.00"
 
 
+@pytest.mark.parametrize("state", ["requested", "actionRequired", "authorised", "declined"])
+def test_what_the_shop_took_at_the_provider_before_the_void_is_captured_and_given_back(state: str) -> None:
+    payment = STATES[state]()
+    payment.request_void()
+    payment.settle(Taken())
+    payment.request_void()  # the order's request may come again
+    assert (payment.status, due(payment)) == (PaymentStatus.CAPTURED, None)
+    refund = uuid4()
+    payment.request_refund(refund)
+    assert due(payment) == Refund(refund, AMOUNT)
+
+
+@pytest.mark.parametrize("state", ["requested", "actionRequired", "declined"])
+def test_what_the_shop_took_at_the_provider_unasked_was_held_for_it_and_is_captured_when_it_is_asked_for(
+    state: str,
+) -> None:
+    payment = STATES[state]()
+    payment.settle(Taken())
+    assert (payment.status, due(payment)) == (PaymentStatus.AUTHORISED, None)
+    payment.request_capture()
+    payment.settle(Taken())
+    assert payment.status is PaymentStatus.CAPTURED
+
+
 def test_a_payment_that_is_unknown_to_the_provider_is_made_known_to_be_voided() -> None:
     payment = Payment.request(ORDER, CUSTOMER, AMOUNT, "pm_1")
     payment.request_void()
