@@ -9,8 +9,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, copy_context
 from uuid import UUID
 
 from shared.frame.sql.engines import POOL_SIZE
@@ -64,15 +64,20 @@ class ConcurrencyLimit:
                 raise self._overloaded() from None
             raise
         loop = asyncio.get_running_loop()
-        running = self._threads.submit(copy_context().run, work)
 
         def end() -> None:
             self._free.release()
             self._end(owner)
 
+        turn = Future[Result]()
         # only when the work has ended, even if its caller is gone: it still has a thread and a connection
-        running.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
-        return await asyncio.wrap_future(running)
+        turn.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
+        try:
+            self._threads.submit(_do, turn, copy_context(), work)
+        except RuntimeError as error:  # no thread can be started, but the work is in the pool's queue
+            if turn.cancel():
+                raise self._overloaded() from error
+        return await asyncio.wrap_future(turn)
 
     def _end(self, owner: UUID | None) -> None:
         self._owned[owner] -= 1
@@ -81,6 +86,15 @@ class ConcurrencyLimit:
 
     def _overloaded(self) -> Unavailable:
         return Unavailable("overloaded", f"There are more {self._kind} than can be carried out at the moment.")
+
+
+def _do[Result](turn: Future[Result], context: Context, work: Callable[[], Result]) -> None:
+    if not turn.set_running_or_notify_cancel():
+        return  # its caller has gone, or was told that it will not begin
+    try:
+        turn.set_result(context.run(work))
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is the caller's
+        turn.set_exception(error)
 
 
 class FairConcurrencyLimit(ConcurrencyLimit):

@@ -3,8 +3,10 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
@@ -105,6 +107,30 @@ async def test_work_that_fails_gives_its_place_back() -> None:
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             await turns.take(lambda: 1 // 0)
+
+
+async def test_work_for_which_no_thread_can_be_started_is_refused_and_gives_its_place_and_share_back() -> None:
+    turns, owner, begun = ConcurrencyLimit(at_once=2), uuid4(), threading.Event()
+    with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+        for _ in range(2 * SHARE):
+            with pytest.raises(Unavailable) as refused:
+                await turns.take(begun.set, owner=owner)
+            assert refused.value.code == "overloaded"
+    assert await turns.take(lambda: "done", owner=owner) == "done"
+    assert not begun.is_set(), "what was refused does not begin later"
+
+
+async def test_work_that_is_under_way_when_a_thread_cannot_be_started_for_it_is_waited_for() -> None:
+    """Another thread has taken it out of the queue meanwhile."""
+    turns = ConcurrencyLimit(at_once=2)
+    real = ThreadPoolExecutor.submit
+
+    def begun_all_the_same(*arguments: Any) -> None:
+        real(*arguments).result(60)
+        raise RuntimeError("can't start new thread")
+
+    with mock.patch.object(ThreadPoolExecutor, "submit", begun_all_the_same):
+        assert await turns.take(lambda: "done") == "done"
 
 
 async def test_work_is_done_in_the_context_of_its_caller() -> None:
