@@ -75,9 +75,12 @@ class KeptCursors:
             cursor.close()
 
     def close(self) -> None:
-        """Close the connection; its cursors close with it."""
-        self.kept.clear()
+        """Close the connection; its cursors close with it.
+
+        One that closes before it sends a request to give up what it has prepared, and waits for the answer.
+        """
         self.connection.close()
+        self.kept.clear()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)

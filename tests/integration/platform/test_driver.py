@@ -385,6 +385,47 @@ def test_a_time_out_costs_its_own_connection_and_no_other(server: Server, engine
     assert server.connections == logins + 1
 
 
+NUMBERS = sa.text("SELECT n FROM numbers").columns(sa.column("n", sa.Integer))
+THREE = Rows([("n", "int")], [[1], [2], [3]])
+
+
+def numbers(request: Request) -> Answers:
+    """Answer NUMBERS with three rows."""
+    return THREE if "numbers" in request.text and not request.prepares else None
+
+
+def fill(engine: sa.Engine, cursors: int) -> None:
+    """Let a connection keep so many cursors, each with a prepared statement."""
+    with engine.connect() as connection:
+        for number in range(cursors):
+            connection.execute(sa.text(f"SELECT {number} AS n WHERE 1 = :one"), {"one": 1}).close()
+
+
+def test_a_connection_whose_life_is_over_closes_without_a_word(
+    server: Server, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Giving up what each cursor has prepared would be a request for each, within the next command."""
+    server.answer = numbers
+    fill(engine, 20)
+    server.forget()
+    monkeypatch.setattr(engine.pool, "_recycle", 0)
+    with engine.connect() as connection:
+        assert connection.execute(NUMBERS).scalars().all() == [1, 2, 3]
+    assert sent(server) == ["login", "batch"]
+
+
+def test_a_connection_that_has_fallen_silent_closes_at_once(
+    server: Server, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(engine, 20)
+    server.answer = lambda request: Silence() if request.prepares else None
+    monkeypatch.setattr(engine.pool, "_recycle", 0)
+    begin = time.monotonic()
+    with engine.connect():
+        pass
+    assert time.monotonic() - begin < 2
+
+
 # how long a command takes at most
 
 
