@@ -278,9 +278,12 @@ def _send_each_alone(engine: sa.Engine, null: object) -> None:
         cursor.timeout = connection.get_execution_options().get("statement_timeout", STATEMENT_TIMEOUT)
 
     @sa.event.listens_for(engine, "checkin")
-    def _come_back(connection: Any, _record: Any) -> None:
+    def _come_back(connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
         if isinstance(connection, KeptCursors):
-            connection.come_back()
+            try:
+                connection.come_back()
+            except dialect.loaded_dbapi.Error as error:
+                record.invalidate(error)  # raised from here, it would cost the connection's place in the pool
 
     @sa.event.listens_for(engine, "do_setinputsizes")
     def _declare(sizes: dict[Any, Any], *_: Any) -> None:

@@ -426,6 +426,20 @@ def test_a_connection_that_has_fallen_silent_closes_at_once(
     assert time.monotonic() - begin < 2
 
 
+def test_results_that_cannot_be_read_to_their_end_cost_the_connection_and_not_its_place_in_the_pool(
+    server: Server, engine: sa.Engine
+) -> None:
+    server.answer = lambda request: [THREE, Silence()] if "numbers" in request.text else None
+    for _ in range(3):
+        with engine.connect() as connection:
+            assert connection.execute(NUMBERS).fetchone() == (1,)
+            server.end_connections()
+        assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # the pool is a QueuePool
+    server.answer = numbers
+    with engine.connect() as connection:
+        assert connection.execute(NUMBERS).scalars().all() == [1, 2, 3]
+
+
 # how long a command takes at most
 
 
