@@ -22,8 +22,7 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 """Connection attribute of the ODBC driver that takes an access token (msodbcsql.h)."""
 
 POOL_SIZE = 16
-POOL_TIMEOUT = 5
-"""Seconds that a request waits for a connection before it is refused, and may be sent again."""
+"""Connections of a process to a database, for all of its threads."""
 
 SQLITE_CACHE = 256
 """KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
@@ -34,7 +33,8 @@ command's statements have only the time that is left until its deadline. A reque
 all ends after three times as long (shared/frame/write_side/unit_of_work.py)."""
 
 POOL_TIMEOUT, LOGIN_TIMEOUT = 2, 2
-"""Seconds that a request to Azure SQL waits for a connection of the pool, and that a new one may take."""
+"""Seconds that a request waits for a connection of the pool before it is refused, and that a new one to Azure SQL may
+take to log in."""
 
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
