@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import Context, copy_context
 from uuid import UUID
 
@@ -54,35 +55,36 @@ class ConcurrencyLimit:
         """
         if owner is not None and self._owned[owner] >= SHARE:
             raise self._overloaded()
-        self._owned[owner] += 1
+        with ExitStack() as held:
+            self._owned[owner] += 1
+            held.callback(_one_less, self._owned, owner)
+            return await self._take(work, self._max_wait if max_wait is None else max_wait, held)
+
+    async def _take[Result](self, work: Callable[[], Result], max_wait: float, held: ExitStack) -> Result:
+        """Do the work when it is its turn.
+
+        Args:
+            work: what to do.
+            max_wait: seconds that it waits for its turn.
+            held: gives back what the work has been given. It is taken over before the work is given to a thread.
+        """
         try:
-            async with asyncio.timeout(self._max_wait if max_wait is None else max_wait):
+            async with asyncio.timeout(max_wait):
                 await self._free.acquire()
-        except BaseException as error:
-            self._end(owner)
-            if isinstance(error, TimeoutError):
-                raise self._overloaded() from None
-            raise
+        except TimeoutError:
+            raise self._overloaded() from None
+        held.callback(self._free.release)
         loop = asyncio.get_running_loop()
-
-        def end() -> None:
-            self._free.release()
-            self._end(owner)
-
         turn = Future[Result]()
         # only when the work has ended, even if its caller is gone: it still has a thread and a connection
-        turn.add_done_callback(lambda _: loop.call_soon_threadsafe(end))
+        give_back = held.pop_all().close
+        turn.add_done_callback(lambda _: loop.call_soon_threadsafe(give_back))
         try:
             self._threads.submit(_do, turn, copy_context(), work)
         except RuntimeError as error:  # no thread can be started, but the work is in the pool's queue
             if turn.cancel():
                 raise self._overloaded() from error
         return await asyncio.wrap_future(turn)
-
-    def _end(self, owner: UUID | None) -> None:
-        self._owned[owner] -= 1
-        if not self._owned[owner]:
-            del self._owned[owner]
 
     def _overloaded(self) -> Unavailable:
         return Unavailable("overloaded", f"There are more {self._kind} than can be carried out at the moment.")
@@ -119,20 +121,26 @@ class FairConcurrencyLimit(ConcurrencyLimit):
         """
         if self._here[caller] >= self._places - self._here.total():
             raise self._overloaded()
-        self._here[caller] += 1
-        line = self._lines.setdefault(caller, asyncio.Lock())
-        begin = time.monotonic()
-        try:
+        with ExitStack() as held:
+            self._here[caller] += 1
+            held.callback(self._leave, caller)
+            line = self._lines.setdefault(caller, asyncio.Lock())
+            begin = time.monotonic()
             try:
                 async with asyncio.timeout(self._max_wait):
                     await line.acquire()
             except TimeoutError:
                 raise self._overloaded() from None
-            try:
-                return await self.take(work, begin + self._max_wait - time.monotonic())
-            finally:
-                line.release()
-        finally:
-            self._here[caller] -= 1
-            if not self._here[caller]:
-                del self._here[caller], self._lines[caller]
+            held.callback(line.release)
+            return await self._take(work, begin + self._max_wait - time.monotonic(), held)
+
+    def _leave(self, caller: UUID | None) -> None:
+        _one_less(self._here, caller)
+        if caller not in self._here:
+            del self._lines[caller]
+
+
+def _one_less(counted: Counter[UUID | None], who: UUID | None) -> None:
+    counted[who] -= 1
+    if not counted[who]:
+        del counted[who]

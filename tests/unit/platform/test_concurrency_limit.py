@@ -4,10 +4,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import Any
 from unittest import mock
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -175,12 +176,12 @@ async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_t
 
 
 async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left() -> None:
-    left: list[float | None] = []
+    left: list[float] = []
 
     class Noting(FairConcurrencyLimit):
-        async def take(self, work: Callable[[], Any], max_wait: float | None = None, owner: UUID | None = None) -> Any:
+        async def _take(self, work: Callable[[], Any], max_wait: float, held: ExitStack) -> Any:
             left.append(max_wait)
-            return await super().take(work, max_wait, owner)
+            return await super()._take(work, max_wait, held)
 
     turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), uuid4()
     tasks = [asyncio.create_task(turns.take_for(caller, work)) for work in (go_on.wait, go_on.is_set)]
@@ -188,7 +189,6 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
     go_on.set()
     assert await asyncio.gather(*tasks) == [True, True]
     _, second = left
-    assert second is not None
     assert second < 29.95
 
 
@@ -204,3 +204,28 @@ async def test_work_does_not_begin_once_its_caller_has_gone() -> None:
     await first
     assert await turns.take_for(caller, lambda: True)
     assert not begun.is_set()
+
+
+async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_until_it_has_ended() -> None:
+    turns, go_on = FairConcurrencyLimit(at_once=2, places=4), threading.Event()
+    caller, running = uuid4(), threading.Semaphore(0)
+
+    def work() -> bool:
+        running.release()
+        return go_on.wait(60)
+
+    left = asyncio.create_task(turns.take_for(caller, work))
+    await asyncio.to_thread(running.acquire, timeout=60)
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await left
+    behind = asyncio.create_task(turns.take_for(caller, work))
+    await asyncio.sleep(0)  # it takes its place, and stands behind what runs
+    with pytest.raises(Unavailable):
+        await turns.take_for(caller, work)
+    assert await turns.take_for(uuid4(), lambda: "at once") == "at once"
+    assert not running.acquire(blocking=False)
+    go_on.set()
+    assert await behind
+    assert not turns._here
+    assert not turns._lines
