@@ -15,9 +15,10 @@ TRANSIENT = frozenset(
 ended), deadlock (1205), a lock that was not granted (1222), an aborted transaction (3930), failover (40613),
 throttling (40501, 49918 to 49920). From Microsoft's list of transient errors, and 596, 1204, 1205, 1222 and 3930."""
 
-LOST = frozenset({"08001", "08003", "08007", "08S01", "08S02", "HY010", "IMC06"})
+LOST = frozenset("08001 08003 08007 08S01 08S02 HY010 IMC01 IMC02 IMC03 IMC04 IMC05 IMC06 IMC07".split())
 """SQLSTATEs of an unreachable server or a broken connection; the driver gives these no number of Azure's. If it broke
-during a COMMIT, the outcome is unknown."""
+during a COMMIT, the outcome is unknown. IMC01 to IMC07 say why an idle session could not be resumed, and are the
+driver's own; SQLAlchemy does not know them."""
 
 TIMED_OUT = frozenset({"HYT00", "HYT01"})
 """SQLSTATEs of a statement, or a login, that was not answered in time."""

@@ -18,7 +18,7 @@ from shared.catalog.tables import LOG as CATALOG
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.engines import sql_engine
-from shared.frame.sql.errors import TRANSIENT, error_number, is_lost, is_transient
+from shared.frame.sql.errors import TRANSIENT, error_number, is_lost, is_transient, sqlstate
 from shared.frame.sql.odbc import KEPT, _Cursor
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side import commands
@@ -36,7 +36,20 @@ from tests.support.counting import counting_sql
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
 from tests.support.shop import SHIPPING
-from tests.support.tds import Answer, Answers, Cut, Done, Error, Request, Reset, Rows, Server, Silence, tds_server
+from tests.support.tds import (
+    Answer,
+    Answers,
+    Cut,
+    Done,
+    Error,
+    Request,
+    Reset,
+    Rows,
+    Server,
+    Silence,
+    ordinary,
+    tds_server,
+)
 from tests.support.topic import KeptTopic
 
 pytestmark = [needs_unixodbc, needs_driver]
@@ -67,6 +80,9 @@ OUTCOME = [
     ("command_fingerprint", "binary(32)"),
     ("version", "bigint"),
 ]
+RESUMABLE = 0.05
+"""Seconds after which the driver looks whether a connection still stands before it uses it; it took 3 to 10 ms."""
+
 WRITTEN = Done(None)
 NOTHING = Rows([("nothing", "int")])
 NO_EVENTS = Rows([(column.name, "int") for column in LOG.table.columns])
@@ -323,11 +339,14 @@ def test_a_connection_that_breaks_may_be_tried_again(answer: Answer, server: Ser
     assert is_transient(raised(server, engine, answer))
 
 
-@pytest.mark.parametrize("state", "08001 08003 08007 08S01 08S02 HY010 HYT00 HYT01 IMC06".split())
+IMC = [f"IMC0{number}" for number in range(1, 8)]
+
+
+@pytest.mark.parametrize("state", ["08001", "08003", "08007", "08S01", "08S02", "HY010", "HYT00", "HYT01", *IMC])
 def test_each_state_of_a_link_that_broke_or_was_silent_costs_its_connection(
     state: str, server: Server, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not each can be had from the driver: IMC06 is what it says where a session cannot be taken up again."""
+    """Not each can be had from the driver: of what it says of a session that cannot be resumed (IMC), only IMC06 is."""
     error = engine.dialect.dbapi.OperationalError(state, f"[{state}] [Microsoft][ODBC Driver 18 for SQL Server]")  # type: ignore[union-attr]  # pyodbc
 
     def fail(*_: object) -> None:
@@ -367,6 +386,31 @@ def test_connections_that_were_lost_while_idle_are_made_anew(
         assert read_from(engine, LOG.newest) == 0
         server.end_connections()
         assert orders.run(create_order, create(), Metadata()).version == 1
+
+
+@pytest.mark.parametrize(
+    ("login", "state"),
+    [(Error(40613, severity=14), "08S01"), (Error(18456, severity=14), "08S01"), (Silence(), "HYT00")],
+    ids=["fails over", "refuses the token", "silent"],
+)
+def test_a_lost_session_that_is_not_resumed_may_be_tried_again_and_costs_its_connection(
+    login: Answer, state: str, server: Server, engine: sa.Engine
+) -> None:
+    with engine.connect() as connection:
+        time.sleep(RESUMABLE)
+        server.answer = lambda request: login if request.kind == "login" else None
+        server.end_connections()
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            connection.execution_options(statement_timeout=1).execute(sa.select(sa.literal(1)))
+    assert sqlstate(caught.value) == state
+    assert is_transient(caught.value)
+    assert caught.value.connection_invalidated
+    assert [request.login.resumes for request in server.requests if request.login] == [True]
+    server.answer = ordinary
+    server.forget()
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+    assert [request.login.resumes for request in server.requests if request.login] == [False]
 
 
 def test_a_time_out_costs_its_own_connection_and_no_other(server: Server, engine: sa.Engine) -> None:
