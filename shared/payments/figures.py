@@ -11,7 +11,7 @@ from shared.payments.events import PaymentDeclinedV1, PaymentEvent
 from shared.payments.tables import PAYMENTS
 
 STEPS = Figure("tandem.payment.steps", "{step}", "What the provider did, by the event that says so")
-ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do, for it was away")
+ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do: away, or refused")
 OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
 
 OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(

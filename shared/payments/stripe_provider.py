@@ -24,6 +24,7 @@ from shared.payments.domain.provider import (
     PaymentProvider,
     Pending,
     ProviderUnavailable,
+    StepRefused,
     Taken,
 )
 from shared.payments.events import DeclineReason
@@ -265,18 +266,18 @@ class _UsedUp(ProviderUnavailable):
     """Stripe's stored answer to the key is a 500, and will stay so."""
 
 
-class _WrongState(ProviderUnavailable):
+class _WrongState(StepRefused):
     """The intent is not in the state that the request needs."""
 
 
-class _Refused(ProviderUnavailable):
+class _Refused(StepRefused):
     """The card, the token or the amount is refused: a retry cannot change it, and another token may.
 
     Stripe gives many such refusals no code of their own, as that of a token that was used before.
     """
 
-    def __init__(self, declined: Declined, code: str | None) -> None:
-        super().__init__(f"the provider refused the request: {code}")
+    def __init__(self, declined: Declined, refusal: str) -> None:
+        super().__init__(refusal)
         self.declined = declined
 
 
@@ -289,19 +290,24 @@ def _unavailable() -> Iterator[None]:
         yield
     except stripe.CardError as error:
         reason = _reason(error.code, getattr(error.error, "decline_code", None))
-        raise _Refused(Declined(reason), error.code) from None
+        raise _Refused(Declined(reason), _refusal(error)) from None
     except stripe.InvalidRequestError as error:
         if error.code == "payment_intent_unexpected_state":
-            raise _WrongState("the payment is in another state there") from None
+            raise _WrongState(_refusal(error)) from None
         if error.http_status == BAD_REQUEST:
-            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED), error.code) from None
-        raise ProviderUnavailable(f"the provider refused the request: {error.code}") from None
+            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED), _refusal(error)) from None
+        raise StepRefused(_refusal(error)) from None
     except stripe.APIError as error:
         if error.http_status == SERVER_ERROR and (error.headers or {}).get(REPLAYED) == "true":
             raise _UsedUp("the provider failed") from None
         raise ProviderUnavailable(f"the provider answered {error.http_status}") from None
     except stripe.StripeError as error:
         raise ProviderUnavailable(f"the provider did not answer: {type(error).__name__}") from None
+
+
+def _refusal(error: "stripe.StripeError") -> str:
+    """Name the code, and the request, under which the dashboard has the rest."""
+    return f"the provider refused the request: {error.code or 'no code'} ({error.request_id})"
 
 
 def _found(intent: Any) -> Outcome | None:

@@ -21,8 +21,8 @@ from shared.frame.platform.threads import Threads
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.inbox import caused_by
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
-from shared.payments.domain.payment import Look, Payment, PaymentStatus
-from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUnavailable
+from shared.payments.domain.payment import Look, Payment, PaymentStatus, Step
+from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUnavailable, StepRefused
 from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
@@ -44,6 +44,9 @@ PAGE = 20
 
 SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
 """The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
+
+REFUNDING = 20.0
+"""Seconds after which no further refund of one payment is begun: the timer tries the rest."""
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +70,17 @@ class Performing:
     async def after(self, recorded: Recorded[PaymentEvent]) -> None:
         """Do the step that an event made due. If the payment has a later event, that event's delivery does it.
 
+        Only a provider that is away is waited for. A bank may take days for a refund, and a person may have to mend
+        what is refused: a delivery that waited would keep its place from payments that can be made.
+
         Raises:
             ProviderUnavailable: the provider is away; the delivery waits.
         """
         envelope = recorded.envelope
         try:
             await _CALLING.run(self.perform, envelope.aggregate_id, envelope.version)
+        except (Pending, StepRefused):
+            pass  # the timer looks at it
         except ProviderUnavailable:
             if datetime.now(UTC) - envelope.occurred_at < DELIVERED_FOR:
                 raise
@@ -88,7 +96,7 @@ class Performing:
         """
         order_id = self.provider.told(body, signature)
         if order_id is not None:
-            with suppress(Pending):  # another webhook will come
+            with suppress(Pending, StepRefused):  # sent again, this webhook would change neither
                 self.perform(order_id, look=True)
 
     async def look_after_payments(self) -> None:
@@ -103,7 +111,7 @@ class Performing:
                 break
 
     def perform(self, order_id: UUID, version: int | None = None, *, look: bool = False) -> None:
-        """Do the due step of one payment, if there is such a payment.
+        """Do what is due of one payment, if there is such a payment.
 
         Args:
             order_id: the payment's order.
@@ -111,25 +119,38 @@ class Performing:
             look: ask the provider for the state even if no step is due.
 
         Raises:
-            ProviderUnavailable: nothing has changed.
+            ProviderUnavailable: the step was not done, or not every refund.
         """
         payment = payment_as_stored(self.engine, order_id)
         if payment is None or version not in {None, payment.version}:
             return
-        step = payment.due
-        if step is None and look and payment.reference is not None:
-            step = Look(payment.attempt)
-        if step is None:
-            return
-        try:
-            perform(payment, step, self.provider)
-        except Pending:
-            raise
-        except ProviderUnavailable:
-            count_failed(type(step).__name__)
-            raise
+        steps = payment.all_due
+        if not steps and look and payment.reference is not None:
+            steps = [Look(payment.attempt)]
+        failed = self._do(payment, steps)
         if payment.pending_events:
             self._record(payment)
+        if failed is not None:
+            raise failed
+
+    def _do(self, payment: Payment, steps: Sequence[Step]) -> ProviderUnavailable | None:
+        """Do steps until the provider is away, and give a failure: what it refuses keeps no other step waiting."""
+        until, failed = time.monotonic() + REFUNDING, None
+        for step in steps:
+            if time.monotonic() > until:
+                break
+            name = type(step).__name__
+            try:
+                perform(payment, step, self.provider)
+            except ProviderUnavailable as error:  # which names neither a card nor a person (stripe_provider.py)
+                level = logging.INFO if isinstance(error, Pending) else logging.WARNING
+                logger.log(level, "%s of order %s is not done: %s", name, payment.order_id, error)
+                failed = error
+                if not isinstance(error, Pending):
+                    count_failed(name)
+                if not isinstance(error, Pending | StepRefused):
+                    break
+        return failed
 
     def _record(self, payment: Payment) -> None:
         """Save the outcome, unless the payment has changed meanwhile: then the delivery of that event looks again."""

@@ -4,6 +4,7 @@ A request is recorded before the provider is called, and the outcome after that.
 payment still says which step is due, and the call to the provider can be repeated.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -189,6 +190,13 @@ class Payment(Aggregate[PaymentEvent]):
         """The refunded amount."""
         done = sum((money.amount for id_, money in self.refunds.items() if id_ not in self.refunds_due), Decimal(0))
         return Money(done, self.amount.currency)
+
+    @property
+    def all_due(self) -> Sequence[Step]:
+        """All steps that are due: the next one, or each refund, for none has to wait for another."""
+        if self.status is PaymentStatus.CAPTURED:
+            return [Refund(id_, money) for id_, money in self.refunds_due.items()]
+        return [] if self.due is None else [self.due]
 
     @property
     def due(self) -> Step | None:

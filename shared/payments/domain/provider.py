@@ -17,7 +17,11 @@ class ProviderUnavailable(Unavailable):
 
 
 class Pending(ProviderUnavailable):
-    """The provider has begun the step, and tells by a webhook when it is done."""
+    """The provider has begun the step, and tells by a webhook when it is done, which may take days."""
+
+
+class StepRefused(ProviderUnavailable):
+    """The provider refuses the step as things are, and may refuse it for good."""
 
 
 class NotFromProvider(NotSigned):

@@ -473,8 +473,8 @@ async def test_a_refund_is_recorded_when_it_was_made_and_made_again_when_it_has_
     order_id = await pay.captured("pm_card_pendingRefund")
     await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
     for _ in range(2):
-        with pytest.raises(ProviderUnavailable, match="pending"):
-            await pay.deliver(order_id)
+        await pay.deliver(order_id)  # which waits for no bank: the webhook or the timer tells
+    assert pay.payment(order_id).refunded.amount == 0
     [newest] = refunds_of(pay, pay.payment(order_id))
     pay.engine.end_refund(newest.id, successful=False)
     await hear()
@@ -485,6 +485,42 @@ async def test_a_refund_is_recorded_when_it_was_made_and_made_again_when_it_has_
     assert str(pay.payment(order_id).refunded) == "9.80"
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 980)]
     assert len(refunds_of(pay, pay.payment(order_id))) == 2
+
+
+@pytest.mark.parametrize("heard", ["delivery", "webhook", "timer"])
+async def test_a_refund_that_is_refused_for_good_keeps_no_other_waiting_and_is_told_of(
+    pay: Paying, heard: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def hear() -> None:
+        match heard:
+            case "delivery":
+                await pay.deliver(order_id)
+            case "webhook":
+                pay.hear(*pay.webhook(order_id))
+            case _:
+                await tick(pay)
+
+    order_id = await pay.captured()
+    intent = str(pay.payment(order_id).reference)
+    stripe_of(pay).v1.refunds.create({"payment_intent": intent, "amount": 4000})  # as the shop may in its dashboard
+    refused, made = uuid4(), uuid4()
+    await pay.ask(RefundAskedV1(order_id, refused, Decimal("10.00"), "EUR"))
+    await pay.ask(RefundAskedV1(order_id, made, Decimal("9.80"), "EUR"))
+    await hear()
+    assert list(pay.payment(order_id).refunds_due) == [refused]
+    refusal = f"Refund of order {order_id} is not done: the provider refused the request:"
+    assert caplog.messages.count(f"{refusal} no code (req_local)") == 1
+    await hear()  # all of it is given back now
+    assert f"{refusal} charge_already_refunded (req_local)" in caplog.messages
+    assert pay.moved(order_id)[2:] == [("refunded", 4000), ("refunded", 980)]
+
+
+async def test_a_refund_that_waits_for_its_bank_keeps_no_other_waiting(pay: Paying) -> None:
+    order_id = await pay.captured("pm_card_pendingRefund")
+    for _ in range(2):
+        await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    await pay.deliver(order_id)
+    assert [refund.status for refund in refunds_of(pay, pay.payment(order_id))] == ["pending", "pending"]
 
 
 @pytest.mark.parametrize("heard", ["delivery", "webhook", "timer"])
