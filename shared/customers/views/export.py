@@ -46,7 +46,8 @@ class CustomerExport(Answer):
 class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """All data of a customer: every event of theirs, their orders, payments and ratings, from the log.
 
-    All other data of the customer is made from these events. A page has fewer events if they are long.
+    All other data of the customer is made from these events. A page has fewer events, or none, if they are long or
+    take long to read; `next` tells whether there are more.
     """
 
     customer_id: OwnerId
@@ -78,7 +79,7 @@ class Exports:
 
         def read() -> CustomerExport:
             page, last = page_of(self._held, query.customer_id, after, query.take)
-            if not page and after is None:
+            if not page and after is None and last is None:
                 raise CustomerNotFound(f"There is no customer {query.customer_id}.")
             return CustomerExport(
                 customer_id=query.customer_id,

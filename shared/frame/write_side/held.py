@@ -5,7 +5,8 @@ aggregates again, so a forged place cannot lead to another owner's data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any, Self
 from uuid import UUID
 
@@ -18,7 +19,11 @@ from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 from shared.kernel.refusals import InputError, Invalid
 
 MOST, CHARACTERS = 500, 1_000_000
-"""Events, and bytes of payloads, in one page; a page has at least one event."""
+"""Events, and bytes of payloads, in one page; a single event may have more."""
+
+SECONDS = 2.0
+"""Seconds after which a page ends before its next statement, even without an event, if the next page begins elsewhere
+than this one. A statement itself has `LONGEST_TIMEOUT`."""
 
 AT_ONCE = 50
 """Events that are read at once: of those with a hundred lines, 5 MB."""
@@ -112,8 +117,12 @@ def page_of(
         wrong = "should be the `next` of a page of this very list"
         raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
     page: list[HeldEvent] = []
-    characters, last = 0, after
+    characters, last, end = 0, after, monotonic() + SECONDS
     for event, place in _events(held, owner_id, after):
+        if event is None:
+            if place != after and monotonic() >= end:
+                return page, place
+            continue
         if page and (len(page) == most or characters >= CHARACTERS):
             return page, last
         page.append(event)
@@ -122,20 +131,26 @@ def page_of(
     return page, None
 
 
-def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent, Place]]:
-    """Read an owner's events one after the other, each with the place after it."""
+def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent | None, Place]]:
+    """Read an owner's events one after the other, each with the place after it; None before each statement."""
     start = 0 if after is None else [each.context for each in held].index(after.context)
     for number, each in enumerate(held[start:]):
         place = after if after is not None and number == 0 else Place(each.context)
+        yield None, place
         while aggregates := _aggregates(each, owner_id, place.done):
             for aggregate_id in aggregates:
                 for stream in _streams(each, aggregate_id, place.begun):
-                    version = place.version if stream == place.begun else 0
-                    while history := _history(each, stream, version):
+                    begun = Place(each.context, place.done, stream, place.version if stream == place.begun else 0)
+                    yield None, begun
+                    while history := _history(each, stream, begun.version):
                         for recorded in history:
-                            version = recorded.envelope.version
-                            yield HeldEvent(each.context, recorded), Place(each.context, place.done, stream, version)
+                            begun = replace(begun, version=recorded.envelope.version)
+                            yield HeldEvent(each.context, recorded), begun
+                        if len(history) < AT_ONCE:
+                            break
+                        yield None, begun
                 place = Place(each.context, aggregate_id)
+            yield None, place
 
 
 def _aggregates(held: Held, owner_id: UUID, after: UUID) -> Sequence[UUID]:

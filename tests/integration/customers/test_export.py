@@ -4,6 +4,7 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from infra.local.new_context import LONGEST, Named
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
@@ -88,6 +89,37 @@ def test_a_page_ends_early_where_its_events_are_long(
         pages.append(read(exports, ada[0], pages[-1].next))
     assert [len(page.items) for page in pages] == [1] * len(ada[1])
     assert {str(page.items[0].data["name"]) for page in pages if "name" in page.items[0].data} == {"Ada", "Ada K."}
+
+
+@pytest.mark.parametrize("statement", [0.5, 1, 3])
+def test_a_page_ends_early_where_the_store_is_slow_and_nothing_is_missing_or_told_twice(
+    statement: float,
+    shop: Shop,
+    exports: Exports,
+    ada: tuple[UUID, set[tuple[UUID, int]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    customer_id, happened = ada
+    now = [0.0]
+    monkeypatch.setattr(held, "monotonic", lambda: now[0])
+
+    def takes_long(*_: object) -> None:
+        now[0] += statement
+
+    for each in shop.wired()["customers"].app.held:
+        sa.event.listen(each.reader, "before_cursor_execute", takes_long)
+    pages = [read(exports, customer_id)]
+    lasted = [now[0]]
+    while (cursor := pages[-1].next) is not None:
+        begin = now[0]
+        pages.append(read(exports, customer_id, cursor))
+        lasted.append(now[0] - begin)
+    told = [(item.subject, item.version) for page in pages for item in page.items]
+    assert len(told) == len(set(told))
+    assert set(told) == happened
+    assert len(pages) > 1
+    # one statement may run when the time is over; and no page is shorter than the two that find an event
+    assert max(lasted) <= max(held.SECONDS + statement, 2 * statement)
 
 
 def test_no_cursor_leads_to_what_is_another_s(shop: Shop, exports: Exports) -> None:
