@@ -37,7 +37,7 @@ param scale = {
 // look wakes it up, the second finds it awake.
 param relaySchedule = '0 0,5 6 * * *'
 param watchSchedule = '0 6 6 * * *'
-param relaySilence = 1560 // 26 hours
+param timerSilence = 1560 // 26 hours
 
 param updateStrategy = 'Recreate'
 param zoneRedundant = false

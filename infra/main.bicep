@@ -52,8 +52,8 @@ param watchSchedule string
 @description('Hours within which the erasure of a customer can be withdrawn.')
 param erasureGraceHours int = 72
 
-@description('Minutes within which every relay must have run, before an alert says that one is silent.')
-param relaySilence int
+@description('Minutes within which every piece of the timers\' work must have been done, before an alert says that it is silent.')
+param timerSilence int
 
 @description('How a new package takes the old one\'s place: all at once, which ends what is running, or instance by instance.')
 param updateStrategy 'Recreate' | 'RollingUpdate'
@@ -316,7 +316,7 @@ module alerts 'modules/alerts.bicep' = {
     cosmosId: cosmos.outputs.id
     databaseId: sql.outputs.databaseId
     backlog: alertBacklog
-    relaySilence: relaySilence
+    timerSilence: timerSilence
     logFrequency: alertLogFrequency
   }
 }

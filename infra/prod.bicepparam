@@ -47,7 +47,7 @@ param scale = {
 
 param relaySchedule = '*/10 * * * * *'
 param watchSchedule = '0 * * * * *'
-param relaySilence = 15
+param timerSilence = 15
 
 param updateStrategy = 'RollingUpdate'
 param zoneRedundant = true

@@ -30,10 +30,10 @@ param databaseId string
 @minValue(1)
 param backlog int
 
-@description('Minutes within which every relay must have run: some times what lies between two of its runs.')
+@description('Minutes within which every piece of the timers\' work must have been done: some times what lies between two runs.')
 @minValue(5)
 @maxValue(2000)
-param relaySilence int
+param timerSilence int
 
 @description('How often logs are asked; an alert that asks every five minutes costs three times as much as one that asks every quarter of an hour.')
 param logFrequency 'PT5M' | 'PT15M'
@@ -133,6 +133,16 @@ resource metricAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   }
 ]
 
+// the names under which relay_events counts its work: those that should be counted, not those that lately were, which
+// after two days of silence are none
+var relayed = concat(
+  map(
+    loadJsonContent('../local/servicebus.json').UserConfig.Namespaces[0].Topics,
+    topic => 'the relay of ${topic.Name}'
+  ),
+  ['deadlines', 'waiting orders']
+)
+
 var queries = [
   {
     name: 'unpublished-events'
@@ -145,11 +155,9 @@ var queries = [
   }
   {
     name: 'silent-relay'
-    description: 'A relay did not run, or could not look into its outbox: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
+    description: 'A relay, or what runs beside it, did not run or fails: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
     severity: 1
-    // each tells what it leaves, whenever it has run; one that has never run, before the first deployment of
-    // the app, is not silent yet
-    query: 'AppMetrics | where Name == "tandem.outbox.unpublished" | summarize Last = max(TimeGenerated) by Context = tostring(Properties["tandem.context"]) | summarize Silent = countif(Last < ago(${relaySilence}m))'
+    query: 'AppMetrics | where Name == "tandem.work.done" and TimeGenerated > ago(${timerSilence}m) | extend Work = tostring(Properties["tandem.work"]) | where Work in ("${join(relayed, '", "')}") | distinct Work | summarize Silent = ${length(relayed)} - count()'
     measure: 'Silent'
     threshold: 0
     range: 'P2D'

@@ -13,6 +13,7 @@ from typing import Protocol
 import azure.functions as func
 
 from shared.frame.messaging.retries import tell
+from shared.frame.platform import telemetry
 from shared.frame.platform.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,7 @@ async def beside_one_another(pieces: Mapping[str, Callable[[], Awaitable[None]]]
         except Exception as error:  # noqa: BLE001  # whatever it is, the others are done
             tell(logger, error, f"{name} failed, and is tried again at the next tick")
             return False
+        telemetry.work_done(name)
         return True
 
     ended = await asyncio.gather(*(done(name, do) for name, do in pieces.items()))

@@ -25,6 +25,7 @@ class Observed:
         self.tracers = TracerProvider(shutdown_on_exit=False)
         self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
         self.meters = MeterProvider([self._reader], shutdown_on_exit=False)
+        self._told: dict[str, dict[frozenset[object], Point]] = {}  # a gauge is told once, whoever asks for what
 
     def spans(self, trace_id: str | None = None) -> list[ReadableSpan]:
         """The spans that have ended, in the order in which they did; of one trace, or all."""
@@ -32,16 +33,20 @@ class Observed:
 
     def points(self, metric: str) -> list[Point]:
         """The points of a metric, one for each set of attributes."""
-        data = self._reader.get_metrics_data()
-        return [
-            point
-            for resource in (data.resource_metrics if data else ())
-            for scope in resource.scope_metrics
-            for each in scope.metrics
-            if each.name == metric
-            for point in each.data.data_points
-            if isinstance(point, NumberDataPoint | HistogramDataPoint)
-        ]
+        for name, point in exported(self._reader):
+            self._told.setdefault(name, {})[frozenset((point.attributes or {}).items())] = point
+        return list(self._told.get(metric, {}).values())
+
+
+def exported(reader: InMemoryMetricReader) -> Iterator[tuple[str, Point]]:
+    """What a reader collects now: each point, with its metric's name."""
+    data = reader.get_metrics_data()
+    for resource in data.resource_metrics if data else ():
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                for point in metric.data.data_points:
+                    if isinstance(point, NumberDataPoint | HistogramDataPoint):
+                        yield metric.name, point
 
 
 def trace_of(span: ReadableSpan) -> str:

@@ -4,6 +4,7 @@ Names and attributes follow OpenTelemetry's conventions where there is one. With
 and metrics are dropped, and the caller's traceparent is passed on unchanged.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 from azure.core.pipeline import PipelineResponse
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -46,12 +47,35 @@ class Figure:
     description: str
 
 
+class Gauge:
+    """Exports a value once for each time that it was measured: what is not measured any more falls silent.
+
+    OpenTelemetry's own gauge repeats its last value for as long as the process lives. So an alarm would never end after
+    the timer has moved to another instance, and none would begin when nobody measures any more.
+    """
+
+    def __init__(self, meter: Meter, name: str, unit: str, description: str) -> None:
+        self._measured: dict[frozenset[tuple[str, str]], float] = {}
+        self._changing = threading.Lock()
+        meter.create_observable_gauge(name, [self._export], unit, description)
+
+    def set(self, value: float, attributes: Mapping[str, str]) -> None:
+        """Keep a value until the next export; a later one with the same attributes replaces it."""
+        with self._changing:
+            self._measured[frozenset(attributes.items())] = value
+
+    def _export(self, _: CallbackOptions) -> list[Observation]:
+        with self._changing:
+            measured, self._measured = self._measured, {}
+        return [Observation(value, dict(attributes)) for attributes, value in measured.items()]
+
+
 class Instruments:
     """The metrics."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._gauges: dict[Figure, metrics._Gauge] = {}
+        self._gauges: dict[Figure, Gauge] = {}
         self._counters: dict[Figure, metrics.Counter] = {}
 
         def seconds(name: str, description: str) -> metrics.Histogram:
@@ -63,32 +87,44 @@ class Instruments:
         self.projection_lag = seconds(
             "tandem.projection.lag", "Time from an event until a subscription has taken it in"
         )
-        self.outbox_unpublished = meter.create_gauge(
-            "tandem.outbox.unpublished", unit="{event}", description="Events that a relay left in the outbox"
+        self.outbox_unpublished = Gauge(
+            meter, "tandem.outbox.unpublished", unit="{event}", description="Events that a relay left in the outbox"
         )
-        self.outbox_oldest = meter.create_gauge(
-            "tandem.outbox.oldest", unit="s", description="Age of the oldest event that a relay left; 0: it left none"
+        self.outbox_oldest = Gauge(
+            meter,
+            "tandem.outbox.oldest",
+            unit="s",
+            description="Age of the oldest event that a relay left; 0: it left none",
         )
-        self.dead_letters = meter.create_gauge(
-            "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
+        self.dead_letters = Gauge(
+            meter, "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
         )
-        self.view_wrong = meter.create_gauge(
-            "tandem.view.wrong", unit="1", description="1: what a view serves is empty, missing or unreadable; or 0"
+        self.work_done = meter.create_counter(
+            "tandem.work.done", unit="{run}", description="Runs of a timer's piece of work that ended well"
         )
-        self.view_unapplied = meter.create_gauge(
-            "tandem.view.unapplied", unit="{event}", description="Events of over a minute ago that a view does not show"
+        self.view_wrong = Gauge(
+            meter,
+            "tandem.view.wrong",
+            unit="1",
+            description="1: what a view serves is empty, missing or unreadable; or 0",
         )
-        self.view_differences = meter.create_gauge(
-            "tandem.view.differences", unit="{document}", description="Documents that the last check found wrong"
+        self.view_unapplied = Gauge(
+            meter,
+            "tandem.view.unapplied",
+            unit="{event}",
+            description="Events of over a minute ago that a view does not show",
+        )
+        self.view_differences = Gauge(
+            meter, "tandem.view.differences", unit="{document}", description="Documents that the last check found wrong"
         )
         self.request_units = meter.create_histogram(
             "tandem.cosmos.request_units", unit="{request_unit}", description="What a request cost Cosmos DB"
         )
 
-    def gauge(self, figure: Figure) -> metrics._Gauge:
+    def gauge(self, figure: Figure) -> Gauge:
         """Give the gauge of a context's metric."""
         if figure not in self._gauges:
-            self._gauges[figure] = self._meter.create_gauge(figure.name, figure.unit, figure.description)
+            self._gauges[figure] = Gauge(self._meter, figure.name, figure.unit, figure.description)
         return self._gauges[figure]
 
     def counter(self, figure: Figure) -> metrics.Counter:
@@ -212,6 +248,11 @@ def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
     instruments.outbox_unpublished.set(unpublished, {"tandem.context": context})
     instruments.outbox_oldest.set(max(age, 0), {"tandem.context": context})
+
+
+def work_done(name: str) -> None:
+    """Count that a timer has done a piece of its work; alarms compare who is counted with who should be."""
+    instruments.work_done.add(1, {"tandem.work": name})
 
 
 def dead_letters(topic: str, subscription: str, count: int) -> None:

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, NumberDataPoint
+from azure.monitor.opentelemetry.exporter.export.metrics._exporter import APPLICATION_INSIGHTS_METRIC_TEMPORALITIES
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
 from opentelemetry.trace import SpanKind, StatusCode
 
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
 from shared.kernel.refusals import NotFound
-from tests.support.telemetry import Observed, observing, parent_of, trace_of, traceparent_of, written
+from tests.support.telemetry import Observed, exported, observing, parent_of, trace_of, traceparent_of, written
 
 REQUEST = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 HOST = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
@@ -155,7 +157,7 @@ def test_an_event_is_taken_in_in_the_trace_of_its_command_whatever_the_host_does
     link: str | None,
 ) -> None:
     with telemetry.processing("teapot-events", "kitchen", envelope(event), sent, invocation):
-        pass
+        telemetry.work_done("the relay of orders")
     [span] = observed.spans()
     assert (span.name, span.kind, parent_of(span)) == ("process teapot-events", SpanKind.CONSUMER, parent)
     assert [written(each.context) for each in span.links] == ([link] if link else [])
@@ -200,6 +202,35 @@ def test_the_outbox_is_told_by_context(observed: Observed) -> None:
     ages = told("tandem.outbox.oldest")
     assert ages["cellar"] == 0
     assert 120 <= ages["kitchen"] < 130
+
+
+def test_what_is_measured_once_is_exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Azure Monitor's exporter collects it: what repeats itself looks alive, and keeps an alarm from ending."""
+    reader = InMemoryMetricReader(cast("dict[type, Any]", APPLICATION_INSIGHTS_METRIC_TEMPORALITIES))
+    meter = MeterProvider([reader], shutdown_on_exit=False).get_meter(telemetry.NAME)
+    monkeypatch.setattr(telemetry, "instruments", telemetry.Instruments(meter))
+    one = telemetry.Figure("tandem.kitchen.orders", "{order}", "Orders")
+
+    def measure(value: int) -> None:
+        telemetry.outbox("kitchen", value, None)
+        telemetry.outbox("cellar", value, None)
+        telemetry.dead_letters("topic", "subscription", value)
+        telemetry.view_presence("orders", wrong=False)
+        telemetry.view_truth("orders", value, value)
+        telemetry.figures("kitchen", {one: value})
+        telemetry.count(telemetry.Figure("tandem.kitchen.calls", "{call}", "Calls"), {"tandem.step": "call"})
+        telemetry.work_done("the relay of orders")
+        telemetry.instruments.request_units.record(value)
+
+    measure(6)
+    measure(7)
+    names = [name for name, _ in exported(reader)]
+    assert len(names) == len(set(names)) + 2, "each, and two of the outboxes' for both contexts"
+    assert list(exported(reader)) == []
+    measure(8)
+    values = {name: point.value for name, point in exported(reader) if isinstance(point, NumberDataPoint)}
+    assert values["tandem.outbox.unpublished"] == values["tandem.kitchen.orders"] == 8
+    assert list(exported(reader)) == []
 
 
 def test_an_answer_without_a_charge_is_not_counted(observed: Observed) -> None:

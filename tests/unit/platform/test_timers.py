@@ -11,6 +11,7 @@ import pytest
 from shared.frame.http.api import Api
 from shared.frame.platform.threads import Threads
 from shared.frame.timers import SomeFailed, timers
+from tests.support.telemetry import observing
 
 
 def invocation() -> func.Context:
@@ -111,6 +112,24 @@ async def test_all_that_failed_are_named() -> None:
 
     with pytest.raises(SomeFailed, match=r"^the relay of orders, the relay of products$"):
         await function(apis_of(orders=fails, products=fails), "relay_events")(None, invocation())
+
+
+async def test_what_was_done_is_counted_and_what_failed_is_not() -> None:
+    def fails() -> None:
+        raise LookupError
+
+    api = Api("operations")
+
+    @api.watch
+    async def looks() -> None:
+        pass
+
+    with observing() as observed:
+        with pytest.raises(SomeFailed):
+            await function(apis_of(orders=fails, products=print), "relay_events")(None, invocation())
+        await function([api], "keep_watch")(None)
+    done = [(point.attributes or {})["tandem.work"] for point in observed.points("tandem.work.done")]
+    assert sorted(map(str, done)) == ["looks", "the relay of products"]
 
 
 async def test_what_failed_at_one_tick_is_done_at_the_next() -> None:

@@ -1,0 +1,91 @@
+"""Each alarm's query, run over rows like those that the workspace gets: when it fires, and when it does not.
+
+DuckDB runs the queries, by duckdb-kql. That the workspace takes them is tested in test_queries.py.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import duckdb_kql
+import pytest
+
+from tests.infra.snapshots import PROD, SNAPSHOTS, Snapshot
+from tests.support.app import app_globals
+
+APIS = app_globals()["apis"]
+SWEEPS = {name for api in APIS for name in api.sweeps}
+DAYS = {"P2D": timedelta(days=2), "PT15M": timedelta(minutes=15)}
+
+
+class Workspace:
+    """The tables that the alarms ask, as far as they ask them."""
+
+    def __init__(self) -> None:
+        self._database = duckdb_kql.connect()
+        self._database.execute(
+            "CREATE TABLE AppMetrics (TimeGenerated TIMESTAMP, Name VARCHAR, Properties JSON, Max DOUBLE, Sum DOUBLE)"
+        )
+        self._now = datetime.now(UTC).replace(tzinfo=None)
+
+    def measured(self, metric: str, ago: timedelta, attributes: dict[str, str], value: float = 1) -> None:
+        """Add the row of a metric."""
+        row = [self._now - ago, metric, json.dumps(attributes), value, value]
+        self._database.execute("INSERT INTO AppMetrics VALUES (?, ?, ?, ?, ?)", row)
+
+    def did(self, work: Iterable[str], ago: timedelta) -> None:
+        """Add the rows of timers' work that ended well."""
+        for name in work:
+            self.measured("tandem.work.done", ago, {"tandem.work": name})
+
+    def fires(self, environment: Snapshot, alarm: str) -> bool:
+        """Whether the alarm's rule finds itself broken now: over the time that it looks at, as Azure Monitor does."""
+        rule = environment.alarms()[alarm]["properties"]
+        [criterion] = rule["criteria"]["allOf"]
+        assert (criterion["operator"], criterion["timeAggregation"]) == ("GreaterThan", "Maximum")
+        since = self._now - DAYS[rule.get("overrideQueryTimeRange") or rule["windowSize"]]
+        lately = rf"\g<0> | where TimeGenerated > datetime({since.isoformat()})"
+        query = re.sub(r"^App\w+", lately, criterion["query"])
+        column = criterion["metricMeasureColumn"]
+        values = [row[0] for row in duckdb_kql.kql(self._database, f"{query} | project {column}").fetchall()]
+        return any(value is not None and value > criterion["threshold"] for value in values)
+
+
+@pytest.fixture
+def workspace() -> Workspace:
+    return Workspace()
+
+
+def between_runs(environment: Snapshot) -> timedelta:
+    return timedelta(minutes=1) if environment is PROD else timedelta(days=1)
+
+
+@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
+def test_relays_that_run_are_not_silent(workspace: Workspace, environment: Snapshot) -> None:
+    workspace.did(SWEEPS, between_runs(environment))
+    assert not workspace.fires(environment, "silent-relay")
+
+
+@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
+@pytest.mark.parametrize("one", sorted(SWEEPS))
+def test_one_that_is_silent_for_days_is_missed(workspace: Workspace, environment: Snapshot, one: str) -> None:
+    workspace.did(SWEEPS, timedelta(days=3))
+    workspace.did(SWEEPS - {one}, between_runs(environment))
+    assert workspace.fires(environment, "silent-relay")
+
+
+@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
+def test_when_all_are_silent_for_days_nobody_is_told_that_it_is_over(
+    workspace: Workspace, environment: Snapshot
+) -> None:
+    workspace.did(SWEEPS, timedelta(days=3))
+    assert workspace.fires(environment, "silent-relay")
+
+
+def test_what_another_instance_did_before_counts_once(workspace: Workspace) -> None:
+    for minutes in range(10):
+        workspace.did(SWEEPS - {"deadlines"}, timedelta(minutes=minutes))
+    assert workspace.fires(PROD, "silent-relay")
+    workspace.did({"deadlines"}, timedelta(minutes=1))
+    assert not workspace.fires(PROD, "silent-relay")
