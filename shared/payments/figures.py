@@ -1,11 +1,12 @@
 """Metrics of payments, beside those that every context has; see docs/telemetry.md."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from shared.frame.platform.telemetry import Figure, count
+from shared.frame.sql.columns import UtcDateTime
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.events import PaymentDeclinedV1, PaymentEvent
 from shared.payments.tables import PAYMENTS
@@ -13,6 +14,9 @@ from shared.payments.tables import PAYMENTS
 STEPS = Figure("tandem.payment.steps", "{step}", "What the provider did, by the event that says so")
 ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do: away, or refused")
 OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
+
+PENDING_FOR = timedelta(days=14)
+"""How long a bank may take for a refund; the slow ones take ten working days."""
 
 OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
     PAYMENTS.c.look_at.is_not(None),
@@ -23,8 +27,15 @@ OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
         PAYMENTS.c.capture_requested,
         PAYMENTS.c.void_requested,
     ),
+    sa.or_(
+        PAYMENTS.c.pending == sa.literal_column("0"),
+        PAYMENTS.c.changed_at < sa.bindparam("pending_before", type_=UtcDateTime),
+    ),
 )
-"""Payments that wait for a cardholder, or for the shipment, do not count, unless a capture or a void was requested."""
+"""Payments that wait for a cardholder, or for the shipment, do not count, unless a capture or a void was requested.
+
+Nor do refunds that only a bank has yet to carry out, for PENDING_FOR.
+"""
 
 
 def count_done(event: PaymentEvent) -> None:
@@ -40,6 +51,7 @@ def count_failed(step: str) -> None:
 
 def payment_figures(connection: sa.Connection) -> Mapping[Figure, float]:
     """Read them: one look at an index of what is due."""
-    since: datetime | None = connection.execute(OLDEST_DUE).scalar()
-    age = 0.0 if since is None else (datetime.now(UTC) - since).total_seconds()
+    now = datetime.now(UTC)
+    since: datetime | None = connection.execute(OLDEST_DUE, {"pending_before": now - PENDING_FOR}).scalar()
+    age = 0.0 if since is None else (now - since).total_seconds()
     return {OLDEST: max(age, 0.0)}

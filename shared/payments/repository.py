@@ -50,6 +50,7 @@ UPDATE = Write(
             PAYMENTS.c.changed_at,
             PAYMENTS.c.look_at,
             PAYMENTS.c.erased,
+            PAYMENTS.c.pending,
         )
     )
 )
@@ -64,6 +65,11 @@ LOOK_LATER = Write(
     sa.update(PAYMENTS)
     .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
     .values(by_name(PAYMENTS.c.look_at))
+)
+NOTE_PENDING = Write(
+    sa.update(PAYMENTS)
+    .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
+    .values(by_name(PAYMENTS.c.pending))
 )
 TO_LOOK_AT = (
     sa.select(
@@ -130,6 +136,7 @@ class Payments(Repository[Payment]):
             "void_requested": payment.void_requested,
             "look_at": self._look_at(payment),
             "erased": payment.erased,
+            "pending": False,  # until the provider is asked again
         }
 
     def _look_at(self, payment: Payment) -> datetime | None:

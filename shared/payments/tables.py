@@ -31,8 +31,12 @@ PAYMENTS = sa.Table(
     sa.Column("changed_at", UtcDateTime, nullable=False),
     sa.Column("look_at", UtcDateTime),
     sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
+    sa.Column("pending", sa.Boolean, nullable=False, server_default="0"),
 )
-"""One row for each payment; at `look_at` the timer looks whether the due step was done, or the amount is still held."""
+"""One row for each payment; at `look_at` the timer looks whether the due step was done, or the amount is still held.
+
+`pending` tells that the provider has begun all that is due, as it said at the last look.
+"""
 
 _IS_DUE = sa.text("look_at IS NOT NULL")
 sa.Index("ix_payments_look_at", PAYMENTS.c.look_at, mssql_where=_IS_DUE, sqlite_where=_IS_DUE)

@@ -26,7 +26,14 @@ from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUn
 from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
-from shared.payments.repository import HELD_LOOKED_AT_AFTER, LOOK_LATER, TO_LOOK_AT, Payments, payment_as_stored
+from shared.payments.repository import (
+    HELD_LOOKED_AT_AFTER,
+    LOOK_LATER,
+    NOTE_PENDING,
+    TO_LOOK_AT,
+    Payments,
+    payment_as_stored,
+)
 from shared.payments.tables import LOG
 
 AT_ONCE = 4
@@ -130,12 +137,18 @@ class Performing:
         failed = self._do(payment, steps)
         if payment.pending_events:
             self._record(payment)
+        elif isinstance(failed, Pending | StepRefused):
+            self._note(payment, pending=isinstance(failed, Pending))
         if failed is not None:
             raise failed
 
     def _do(self, payment: Payment, steps: Sequence[Step]) -> ProviderUnavailable | None:
-        """Do steps until the provider is away, and give a failure: what it refuses keeps no other step waiting."""
-        until, failed = time.monotonic() + REFUNDING, None
+        """Do steps until the provider is away: what it refuses keeps no other step waiting.
+
+        Gives a failure, which is Pending only if all are.
+        """
+        until = time.monotonic() + REFUNDING
+        failed: ProviderUnavailable | None = None
         for step in steps:
             if time.monotonic() > until:
                 break
@@ -145,7 +158,8 @@ class Performing:
             except ProviderUnavailable as error:  # which names neither a card nor a person (stripe_provider.py)
                 level = logging.INFO if isinstance(error, Pending) else logging.WARNING
                 logger.log(level, "%s of order %s is not done: %s", name, payment.order_id, error)
-                failed = error
+                if failed is None or not isinstance(error, Pending):
+                    failed = error
                 if not isinstance(error, Pending):
                     count_failed(name)
                 if not isinstance(error, Pending | StepRefused):
@@ -165,6 +179,13 @@ class Performing:
         self.committed()
         for event in payment.pending_events:
             count_done(event)
+
+    def _note(self, payment: Payment, *, pending: bool) -> None:
+        """Note whether only a bank is waited for; what has changed meanwhile is looked at again."""
+        with suppress(LostRace), UnitOfWork(self.engine) as work:
+            keys = {"id": payment.order_id, "loaded_version": payment.version}
+            work.write(NOTE_PENDING, [keys | {"pending": pending}])
+            work.commit()
 
     def _try(self, order_id: UUID) -> bool:
         """Do a due step, or look; whatever goes wrong with one payment holds up no other."""

@@ -1,14 +1,17 @@
 """What operators are told of payments turns when it does, and turns back."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
-from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, VoidAskedV1
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1, VoidAskedV1
 from shared.payments.domain.provider import ProviderUnavailable
-from shared.payments.figures import OLDEST
-from tests.integration.payments.test_context import Paying, engine, pay, without_provider
+from shared.payments.figures import OLDEST, PENDING_FOR
+from shared.payments.tables import PAYMENTS
+from tests.integration.payments.test_context import Paying, engine, pay, stripe_of, without_provider
 from tests.support.telemetry import observing
 
 __all__ = ["engine", "pay"]
@@ -33,6 +36,26 @@ async def test_what_waits_for_a_cardholder_or_for_the_shipment_counts_only_when_
         assert await oldest(pay) > 0
         await pay.deliver(asked.order_id)
         assert await oldest(pay) == 0
+
+
+async def test_a_refund_that_only_a_bank_has_yet_to_carry_out_counts_when_it_takes_too_long(pay: Paying) -> None:
+    order_id = await pay.captured("pm_card_pendingRefund")
+    await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    assert await oldest(pay) > 0
+    await pay.deliver(order_id)
+    assert await oldest(pay) == 0
+    intent = str(pay.payment(order_id).reference)
+    stripe_of(pay).v1.refunds.create({"payment_intent": intent})  # all the rest, as the shop may in its dashboard
+    await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    await pay.deliver(order_id)
+    assert await oldest(pay) > 0  # one is pending, and one is refused
+    other = await pay.captured("pm_card_pendingRefund")
+    await pay.ask(RefundAskedV1(other, uuid4(), None, None))
+    await pay.deliver(other)
+    with pay.shop.payments_engine.begin() as connection:
+        long_ago = datetime.now(UTC) - PENDING_FOR - timedelta(hours=1)
+        connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.order_id == other).values(changed_at=long_ago))
+    assert await oldest(pay) > PENDING_FOR.total_seconds()
 
 
 async def test_it_is_told_since_when_a_step_waits_and_what_waits_for_a_cardholder_does_not_count(pay: Paying) -> None:
