@@ -31,7 +31,7 @@ class Outbox:
         self._log = log
         self._context = context
         self._topic = topic
-        self._publisher = Publisher(self.publish, context)
+        self._publisher = Publisher(self._keep_up, context)
         self._connecting = threading.Lock()
 
     def publish(self, until: datetime | None = None) -> int:
@@ -43,17 +43,21 @@ class Outbox:
     def sweep(self) -> None:
         """Publish what earlier runs have left, for the timer, and record what is left now; an outage is no error.
 
-        What takes longer than `SWEEP` is left to the publisher.
+        What takes longer than `SWEEP`, or cannot be published now, is left to the publisher.
         """
-        until = datetime.now(UTC) + SWEEP
+        began = datetime.now(UTC)
+        until = began + SWEEP
         try:
             left = self.publish(until)
-        except TopicUnreachable as error:
+        except Exception as error:
+            self.wake()  # the timer may come once a day
+            if not isinstance(error, TopicUnreachable):
+                raise
             logger.warning("%s: publishing waits: %s", self._context, error)
         else:
             if left:
                 logger.info("%s: the relay sent %s events", self._context, left)
-            if datetime.now(UTC) >= until:
+            if datetime.now(UTC) >= until or self._relay.again_in(since=began) is not None:
                 self.wake()
         finally:
             telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
@@ -61,6 +65,11 @@ class Outbox:
     def wake(self) -> None:
         """Publish soon, on another thread."""
         self._publisher.wake()
+
+    def _keep_up(self) -> timedelta | None:
+        began = datetime.now(UTC)
+        self.publish()
+        return self._relay.again_in(since=began)
 
     @cached_property
     def _relay(self) -> Relay[Any]:

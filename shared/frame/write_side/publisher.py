@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 from shared.frame.write_side.relay import TopicUnreachable
 
@@ -19,7 +20,13 @@ class Publisher:
     It only makes publishing prompt. Nothing is lost when it dies: the outbox holds what is unpublished.
     """
 
-    def __init__(self, relay: Callable[[], int], name: str) -> None:
+    def __init__(self, relay: Callable[[], timedelta | None], name: str) -> None:
+        """Prepare; the first commit starts the thread.
+
+        Args:
+            relay: publishes, and gives the time after which it is to run again without a commit; None: it need not.
+            name: the context's.
+        """
         self._relay = relay
         self._name = name
         self._woken = threading.Event()
@@ -36,12 +43,12 @@ class Publisher:
                     self._thread.start()
 
     def _run(self) -> None:
-        failing = False
+        failing, again_in = False, None
         while True:
-            self._woken.wait()
+            self._woken.wait(None if again_in is None else again_in.total_seconds())
             self._woken.clear()
             try:
-                self._relay()
+                again_in = self._relay()
                 failing = False
             except Exception as error:
                 if not failing:

@@ -1,10 +1,11 @@
 """The relay: publishes the outbox's events in order, and never gives an event up."""
 
 import logging
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -77,6 +78,8 @@ class Relay[Event]:
         self._topic = topic
         self._clock = clock
         self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
+        self._held_until = datetime.min.replace(tzinfo=UTC)
+        self._holding = threading.Lock()
 
     def run(self, until: datetime | None = None) -> int:
         """Publish until no event is left that may be published now, and give the number of published events.
@@ -88,6 +91,23 @@ class Relay[Event]:
         Raises:
             TopicUnreachable: the other events stay in the outbox, and may be claimed again at once.
         """
+        with self._held_if_it_fails():
+            return self._publish(until)
+
+    def again_in(self, since: datetime) -> timedelta | None:
+        """Give the time until events can be claimed again that runs of this relay hold, or have set back.
+
+        Without it, they would wait for whatever run comes next: a commit's, or the timer's.
+
+        Args:
+            since: when the last run began; what was free by then, it has claimed.
+
+        Returns:
+            The time until all of them can be claimed; None: there are none.
+        """
+        return max(self._held_until - self._clock(), timedelta()) if self._held_until >= since else None
+
+    def _publish(self, until: datetime | None) -> int:
         published, settled = 0, Settled()
         while histories := again_if_lost(partial(self._claim, settled)):
             outcomes = self._sent(histories.values())
@@ -96,8 +116,7 @@ class Relay[Event]:
             unreachable = next((error for error in outcomes if isinstance(error, TopicUnreachable)), None)
             time_is_up = until is not None and self._clock() >= until
             if time_is_up or unreachable is not None:
-                with suppress(sa.exc.DBAPIError), self._engine.begin() as connection:  # else the claims run out
-                    self._log.settle(connection, settled)
+                self._settle(settled)
             if unreachable is not None:
                 raise unreachable
             if time_is_up:
@@ -107,12 +126,29 @@ class Relay[Event]:
     def _claim(self, settled: Settled) -> dict[UUID, list[tuple[int, Envelope]]]:
         now = self._clock()
         histories: dict[UUID, list[tuple[int, Envelope]]] = defaultdict(list)
-        with self._engine.begin() as connection:
+        # the claim may have been made although its answer is lost, and a second try finds nothing free
+        with self._held_if_it_fails(), self._engine.begin() as connection:
             for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS, settled):
                 histories[envelope.aggregate_id].append((sequence, envelope))
         for history in histories.values():
             history.sort(key=lambda event: event[1].version)  # one insert may number its rows in any order
         return histories
+
+    def _settle(self, settled: Settled) -> None:
+        with suppress(sa.exc.SQLAlchemyError), self._held_if_it_fails(), self._engine.begin() as connection:
+            self._log.settle(connection, settled)  # else the claims run out
+
+    @contextmanager
+    def _held_if_it_fails(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._hold(self._clock() + CLAIM)
+            raise
+
+    def _hold(self, until: datetime) -> None:
+        with self._holding:  # the timer's run may end at the same time as the publisher's
+            self._held_until = max(self._held_until, until)
 
     def _sent(self, histories: Collection[Iterable[tuple[int, Envelope]]]) -> Sequence[Exception | None]:
         """Send what was claimed, and give the error of each; if the topic cannot be reached, not all are tried."""
@@ -146,5 +182,7 @@ class Relay[Event]:
             if error is None:
                 sent += [sequence for sequence, _ in history]
             else:
-                released.append((history[0][0], now if isinstance(error, TopicUnreachable) else now + SETBACK))
+                again_at = now if isinstance(error, TopicUnreachable) else now + SETBACK
+                released.append((history[0][0], again_at))
+                self._hold(again_at)
         return Settled(sent, now, released)

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Envelope, Metadata
-from shared.frame.write_side.event_log import AT_ONCE, EventLog, Settled
+from shared.frame.write_side.event_log import AT_ONCE, Settled
 from shared.frame.write_side.relay import CLAIM, HEADS, SENDERS, SETBACK, Relay, Topic, TopicUnreachable
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.support.shop import Shop, rows
@@ -256,12 +256,28 @@ def test_an_outage_is_reported_and_keeps_everything_free_to_be_sent_at_once_when
     assert topic.versions() == {ada: [1, 2], bob: [1]}
 
 
-def test_an_outage_is_reported_when_the_database_goes_too_and_the_claim_runs_out(shop: Shop, clock: Clock) -> None:
-    ada, topic = history(shop, 2), KeptTopic(lambda _: TopicUnreachable("away"))
-    gone = sa.exc.OperationalError("", {}, Exception("gone"))
-    with mock.patch.object(EventLog, "settle", side_effect=[None, gone]), pytest.raises(TopicUnreachable, match="away"):
-        relay(shop, topic, clock).run()
+@pytest.mark.parametrize(
+    "gone",
+    [sa.exc.OperationalError("", {}, Exception("gone")), sa.exc.TimeoutError("no connection was free")],
+    ids=["gone", "pool-empty"],
+)
+def test_an_outage_is_reported_when_the_database_goes_too_and_the_claim_runs_out(
+    shop: Shop, clock: Clock, gone: Exception
+) -> None:
+    ada, database = history(shop, 2), mock.patch.object(sa.Engine, "begin", side_effect=gone)
+
+    def fail(_: Sequence[Envelope]) -> Exception:
+        database.start()
+        return TopicUnreachable("away")
+
+    topic = KeptTopic(fail)
+    try:
+        with pytest.raises(TopicUnreachable, match="away"):
+            relay(shop, topic, clock).run()
+    finally:
+        database.stop()
     topic.fail = lambda _: None
+    assert relay(shop, topic, clock).run() == 0, "the claim holds"
     clock.move(CLAIM + timedelta(seconds=1))
     assert relay(shop, topic, clock).run() == 2
     assert topic.versions() == {ada: [1, 2]}
@@ -387,3 +403,48 @@ def test_a_new_event_behind_those_that_cannot_be_sent_waits_for_them(shop: Shop,
     clock.move(SETBACK + timedelta(microseconds=1))
     assert relay(shop, topic, clock).run() == 2
     assert topic.versions() == {poisoned: [1, 2]}
+
+
+def test_a_relay_tells_when_to_run_again_for_what_it_could_not_send_and_what_it_may_still_hold(
+    shop: Shop, clock: Clock
+) -> None:
+    history(shop, 1)
+    errors: list[Exception] = [ValueError("too large"), TopicUnreachable("away")]
+    ours, began = relay(shop, KeptTopic(lambda _: errors.pop(0) if errors else None), clock), clock.now
+    assert ours.again_in(since=began) is None, "it has not run"
+    ours.run()
+    assert ours.again_in(since=began) == SETBACK
+
+    clock.move(SETBACK + timedelta(seconds=1))
+    assert ours.again_in(since=began) == timedelta(), "it is late"
+    began = clock.now
+    with pytest.raises(TopicUnreachable):
+        ours.run()
+    assert ours.again_in(since=began) == CLAIM
+
+    clock.move(timedelta(seconds=1))
+    assert ours.run() == 1
+    assert ours.again_in(since=began) == CLAIM - timedelta(seconds=1), "a run that finds nothing free forgets nothing"
+    clock.move(CLAIM)
+    assert ours.again_in(since=clock.now) is None
+
+
+def test_a_relay_whose_time_is_up_tells_when_to_run_again_if_it_could_not_note_what_it_sent(
+    shop: Shop, clock: Clock
+) -> None:
+    history(shop, 1)
+    database = mock.patch.object(sa.Engine, "begin", side_effect=sa.exc.TimeoutError("no connection was free"))
+
+    def go(_: Sequence[Envelope]) -> None:
+        database.start()
+
+    topic = KeptTopic(go)
+    ours = relay(shop, topic, clock)
+    try:
+        assert ours.run(until=clock.now) == 1
+    finally:
+        database.stop()
+    assert ours.again_in(since=clock.now) == CLAIM
+    topic.fail = lambda _: None
+    clock.move(CLAIM + timedelta(seconds=1))
+    assert ours.run() == 1

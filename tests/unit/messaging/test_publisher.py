@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -16,23 +17,27 @@ LONG = 10.0
 
 
 class Runs:
-    """A relay whose runs a test watches; each ends as the next entry of `ends` says, and well when there is none."""
+    """A relay whose runs a test watches; each ends as the next entry of `ends` says, and well when there is none.
 
-    def __init__(self, *ends: Exception | None) -> None:
+    A run that ends with a time asks for another one after it.
+    """
+
+    def __init__(self, *ends: Exception | timedelta | None) -> None:
         self.ends = list(ends)
         self.begun = threading.Semaphore(0)
         self.go_on = threading.Event()
         self.go_on.set()
         self.at: list[float] = []
 
-    def __call__(self) -> int:
+    def __call__(self) -> timedelta | None:
         """Run once."""
         self.at.append(time.monotonic())
         self.begun.release()
         self.go_on.wait(LONG)
-        if self.ends and (error := self.ends.pop(0)):
-            raise error
-        return 0
+        end = self.ends.pop(0) if self.ends else None
+        if isinstance(end, Exception):
+            raise end
+        return end
 
     def came(self) -> bool:
         """Wait for the next run to begin."""
@@ -90,6 +95,24 @@ def test_a_run_that_fails_is_tried_again_after_a_pause_without_another_commit(er
     for _ in range(3):
         assert runs.came()
     assert min(later - earlier for earlier, later in zip(runs.at, runs.at[1:], strict=False)) >= 0.05
+
+
+def test_a_run_that_leaves_something_for_later_is_followed_by_another_one_without_a_commit() -> None:
+    runs = Runs(timedelta(seconds=0.1), timedelta(), None)
+    Publisher(runs, "orders").wake()
+    for _ in range(3):
+        assert runs.came()
+    assert runs.at[1] - runs.at[0] >= 0.1
+    assert not runs.begun.acquire(timeout=0.2), "the last run has left nothing"
+
+
+def test_a_commit_does_not_wait_for_what_was_left_for_later() -> None:
+    runs = Runs(timedelta(hours=1))
+    ours = Publisher(runs, "orders")
+    ours.wake()
+    assert runs.came()
+    ours.wake()
+    assert runs.came()
 
 
 def test_a_publisher_lives_on_after_errors_and_publishes_what_is_committed_later() -> None:
