@@ -34,13 +34,21 @@ class Publisher:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """Tell the publisher that something was committed; returns at once."""
+        """Tell the publisher that something was committed; returns at once, and never fails what was committed."""
         self._woken.set()
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name=f"publisher-{self._name}", daemon=True)
-                    self._thread.start()
+                    self._start()
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name=f"publisher-{self._name}", daemon=True)
+        try:
+            thread.start()
+        except Exception:  # the system has no thread to spare; the next commit tries again
+            logger.warning("%s: publishing waits for a thread", self._name, exc_info=True)
+        else:
+            self._thread = thread
 
     def _run(self) -> None:
         failing, again_in = False, None

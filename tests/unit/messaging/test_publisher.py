@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from unittest import mock
 
 import pytest
 
@@ -86,6 +87,18 @@ def test_whoever_wakes_it_waits_for_nothing() -> None:
         ours.wake()
     assert time.monotonic() - began < LONG / 2
     runs.go_on.set()
+
+
+def test_a_publisher_whose_thread_cannot_be_started_fails_no_commit_and_is_started_by_the_next_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs = Runs()
+    ours = Publisher(runs, "orders")
+    with mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+        ours.wake()
+    assert "orders: publishing waits for a thread" in caplog.text
+    ours.wake()
+    assert runs.came()
 
 
 @pytest.mark.parametrize("error", [TopicUnreachable("away"), ValueError("a bug"), OSError("broken")], ids=repr)
