@@ -197,7 +197,7 @@ class Context[Event]:
     def _let_project(self, trigger: str, subscription: str, kinds: Kinds, take_in: TakeIn[Event]) -> None:
         """Add a read model to those that a subscription's events reach, if it shows their kinds."""
         sharing = self._projected_by.setdefault(trigger, [])
-        sharing.append((kinds, take_in))
+        sharing.append((kinds.stored_by(self.log.codec), take_in))
         if len(sharing) > 1:
             return
 
@@ -261,22 +261,24 @@ class Context[Event]:
             handler: changes SQL, once for each event, in the transaction that records the event in the inbox. Its other
             parameters are the unit of work or repositories; saving an aggregate adds events to this context's log.
             then: changes read models afterwards; it is safe to repeat.
-            kinds: the events that the handler takes, in today's versions; all others are ignored.
+            kinds: the events that the handler takes, in whatever version; all others are ignored.
         """
         inbox = self.inbox
         if inbox is None:
             raise ValueError(f"{self.name} has no inbox to note the events of {topic} in")
 
+        taken = kinds.stored_by(codec)
+
         async def consume(envelope: Envelope) -> None:
             recorded = codec.open(envelope)
-            if type(recorded.event).__name__ not in kinds:
+            if envelope.type not in taken:
                 return
             recorded = await self.app.published[topic].whole(recorded, codec)
             await DELIVERY.run(self.writes.follow, inbox, handler, recorded)
             if then is not None:
                 await then(recorded)
 
-        self.consumers.append(Consumer(trigger, topic, subscription, consume, kinds.__contains__))
+        self.consumers.append(Consumer(trigger, topic, subscription, consume, taken.__contains__))
 
     def acts(self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]) -> None:
         """Declare an action outside the context that follows its own events, such as a call of another system.

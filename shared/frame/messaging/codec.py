@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic.alias_generators import to_camel
@@ -50,8 +50,13 @@ class EventCodec[Event]:
 
         Args:
             types: the events that are written today.
-            upcasts: by an earlier type, the function that makes an event of today of it.
+            upcasts: by an earlier type, the function that makes an event of today of it. Its annotation says which.
+
+        Raises:
+            TypeError: an upcast does not say which event it makes.
         """
+        self.read_as = {kind.__name__: _made_by(upcast) for kind, upcast in (upcasts or {}).items()}
+        """The type of today that each earlier type is read as."""
         self._upcasts = {kind.__name__: upcast for kind, upcast in (upcasts or {}).items()}
         self._types: dict[str, type[Any]] = {kind.__name__: kind for kind in (*types, *(upcasts or ()))}
 
@@ -133,6 +138,13 @@ class EventCodec[Event]:
             raise UnfitPayload(envelope.type, error) from None
         upcast = self._upcasts.get(envelope.type)
         return Recorded(envelope, event if upcast is None else upcast(event))
+
+
+def _made_by(upcast: Callable[[Any], Any]) -> str:
+    made = get_type_hints(upcast).get("return")
+    if not isinstance(made, type):
+        raise TypeError(f"The upcast {upcast.__qualname__} does not say by its annotation which event it makes.")
+    return made.__name__
 
 
 def _replace(data: Any, path: Sequence[str], word: str | None) -> None:

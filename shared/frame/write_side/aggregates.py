@@ -41,7 +41,7 @@ class Aggregates[Event]:
         self.log = log
         table, first = log.table, log.table.alias("first")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
-        meant = kinds.conditions(table.c.type)
+        meant = kinds.stored_by(log.codec).conditions(table.c.type)
         is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
         self.newest_of_all = sa.select(sa.func.max(table.c.sequence)).where(*meant)
         self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)

@@ -1,15 +1,18 @@
 """Kinds of events: they choose the events that a read model shows, or that a consumer takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import sqlalchemy as sa
+
+from shared.frame.messaging.codec import EventCodec
 
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
     """Kinds of events by the names of their classes: only these, or all but these.
 
+    A kind is named by the class that is written today. `stored_by` adds its earlier versions.
     Kinds that a newer release adds are among `all_but`. A read model that does not show them is reported as behind.
     """
 
@@ -25,6 +28,17 @@ class Kinds:
     def all_but(cls, *kinds: type[Any]) -> Self:
         """Choose all but these."""
         return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=True)
+
+    def stored_by(self, codec: EventCodec[Any]) -> Self:
+        """Add the earlier versions that are read as one of the kinds: a log has events of before.
+
+        Raises:
+            ValueError: a kind is itself an earlier version, so no event that is written today would be of this kind.
+        """
+        if stale := sorted(self.names & codec.read_as.keys()):
+            raise ValueError(f"{stale[0]} is not written any more: name {codec.read_as[stale[0]]} in its place.")
+        earlier = {name for name, today in codec.read_as.items() if today in self.names}
+        return replace(self, names=self.names | earlier)
 
     def __contains__(self, name: str) -> bool:
         return (name in self.names) is not self.are_left_out
