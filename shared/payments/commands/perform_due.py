@@ -37,7 +37,8 @@ from shared.payments.repository import (
 from shared.payments.tables import LOG
 
 AT_ONCE = 4
-"""Threads for calls of the provider, and so the calls at a time; no other work uses them."""
+"""Threads on which steps are done, and so the steps at a time. Webhooks, and payers who read, ask the provider on other
+threads: HEARD_AT_ONCE (api.py) and AT_ONCE (order_payment.py)."""
 
 DELIVERED_FOR = timedelta(minutes=40)
 """How long deliveries wait for a provider that is away; ten deliveries could wait for 50 minutes. After this time they
