@@ -13,14 +13,17 @@ from shared.frame.read_side.read_your_writes import Wait
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.kernel.money import Money
 from shared.payments.domain.errors import PaymentNotFound
-from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.payment import Payment, PaymentStatus
 from shared.payments.domain.provider import PaymentProvider
 from shared.payments.events import DeclineReason
 from shared.payments.repository import payment_as_stored
 from shared.story import CUSTOMER_ID, ORDER_ID
 
 AT_ONCE, PLACES = 4, 64
-"""Payments that one process reads at once, and the most requests for them that may run or wait."""
+"""Payments that one process reads at once, and the most requests for them that may run or wait.
+
+As many may ask the provider at once, apart from the reads: it may take seconds, and the tables do not.
+"""
 
 
 class OrderPayment(Answer):
@@ -50,12 +53,13 @@ class ReadPayment(QueryInput, json_schema_extra=example(orderId=ORDER_ID, custom
 
 
 class OrderPayments:
-    """Reads payments, within a concurrency limit that is fair to callers."""
+    """Reads payments, within concurrency limits that are fair to callers."""
 
     def __init__(self, reader: sa.Engine, provider: PaymentProvider) -> None:
         self._reader = reader
         self._provider = provider
         self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of payments")
+        self._asking = FairConcurrencyLimit(AT_ONCE, PLACES, kind="questions to the payment provider")
 
     async def read_payment(self, query: ReadPayment, wait: Wait) -> tuple[OrderPayment, str]:
         """Read a payment and the etag.
@@ -65,25 +69,23 @@ class OrderPayments:
             ProviderUnavailable: the provider cannot be asked for the client secret now.
             Unavailable: the request did not have its turn in time.
         """
+        payment = await self._turns.take_for(wait.caller, lambda: payment_as_stored(self._reader, query.order_id))
+        if payment is None or payment.customer_id != query.customer_id:
+            raise PaymentNotFound(f"There is no payment {query.order_id}.")
+        shown = OrderPayment(
+            status=payment.status,
+            currency=payment.amount.currency,
+            amount=str(Money(payment.amount.amount, payment.amount.currency)),
+            refunded=str(payment.refunded),
+            attempt=payment.attempt,
+            decline_reason=payment.decline_reason,
+            client_secret=await self._secret(payment) if wait.caller == payment.customer_id else None,
+            version=payment.version,
+        )
+        return shown, etags.of_version(payment.version)
 
-        def read() -> tuple[OrderPayment, str]:
-            payment = payment_as_stored(self._reader, query.order_id)
-            if payment is None or payment.customer_id != query.customer_id:
-                raise PaymentNotFound(f"There is no payment {query.order_id}.")
-            secret = None
-            is_theirs = wait.caller == payment.customer_id
-            if is_theirs and payment.status is PaymentStatus.ACTION_REQUIRED and payment.reference is not None:
-                secret = self._provider.client_secret(payment.reference)
-            shown = OrderPayment(
-                status=payment.status,
-                currency=payment.amount.currency,
-                amount=str(Money(payment.amount.amount, payment.amount.currency)),
-                refunded=str(payment.refunded),
-                attempt=payment.attempt,
-                decline_reason=payment.decline_reason,
-                client_secret=secret,
-                version=payment.version,
-            )
-            return shown, etags.of_version(payment.version)
-
-        return await self._turns.take_for(wait.caller, read)
+    async def _secret(self, payment: Payment) -> str | None:
+        reference = payment.reference
+        if payment.status is not PaymentStatus.ACTION_REQUIRED or reference is None:
+            return None
+        return await self._asking.take_for(payment.customer_id, lambda: self._provider.client_secret(reference))

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 import stripe
 
-from infra.local.payments.running import Engine, running
+from infra.local.payments.running import TIMEOUT, Engine, running
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.messaging.retries import is_away
 from shared.frame.read_side.read_your_writes import NO_WAIT, Wait
@@ -44,7 +44,7 @@ from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.repository import HELD_LOOKED_AT_AFTER, payment_as_stored
 from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import LOG, METADATA, PAYMENTS
-from shared.payments.views.order_payment import OrderPayment, OrderPayments, ReadPayment
+from shared.payments.views.order_payment import AT_ONCE, OrderPayment, OrderPayments, ReadPayment
 from tests.support.fulfilment import envelope_of
 from tests.support.shop import Shop, rows, running_shop
 
@@ -371,6 +371,26 @@ async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: 
     for _ in range(2):
         pay.hear(*pay.webhook(order_id))  # late, and about what is over
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
+
+
+async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is_read_from_the_tables(
+    pay: Paying,
+) -> None:
+    asking = [pay.payment(await pay.authorisation("pm_card_authenticationRequired")) for _ in range(AT_ONCE)]
+    other = await pay.authorisation()
+    for each in asking:
+        pay.engine.expect("slow", f"/{each.reference}", seconds=3)
+    asked = [
+        asyncio.create_task(pay.read(each.order_id, each.customer_id, Wait(time.monotonic() + 5, each.customer_id)))
+        for each in asking
+    ]
+    async with asyncio.timeout(TIMEOUT):
+        while pay.engine.faults():  # noqa: ASYNC110  # until the provider, another process, has all questions
+            await asyncio.sleep(0.01)
+    read = asyncio.create_task(pay.read(other, pay.payment(other).customer_id))
+    first, _ = await asyncio.wait({read, *asked}, return_when=asyncio.FIRST_COMPLETED)
+    assert first == {read}
+    assert all(shown.client_secret for shown in await asyncio.gather(*asked))
 
 
 async def test_another_card_that_the_browser_tries_with_the_same_secret_pays(pay: Paying) -> None:
