@@ -1,5 +1,6 @@
 """Scripts and pipelines are well formed, and name only what exists."""
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -164,12 +165,58 @@ def test_both_nightly_pipelines_run_the_same_on_the_emulators_and_on_sql_server(
         assert re.findall(r"(?:run|bash): (infra/.*)", pipeline.read_text(encoding="utf-8")) == [
             "infra/local/on_emulators.sh"
         ]
+    ran = {path.relative_to(ROOT).parts[2] for path in on_sql_server() if "integration" in path.parts}
+    assert ran >= {"ordering", "catalog", "customers", "payments", "messaging", "operations"}
+
+
+def on_sql_server() -> list[Path]:
+    """The test files that the nightly run has on SQL Server, without those of the other stores."""
     script = (ROOT / "infra" / "local" / "on_emulators.sh").read_text(encoding="utf-8")
-    assert set(re.findall(r"tests/\S+", script)) >= {"tests/conformance"} | {
-        f"tests/integration/{folder}" for folder in ("ordering", "catalog", "customers", "messaging", "operations")
-    }
-    for path in re.findall(r"(?<!\./)\btests/\S+", script):
-        assert (ROOT / path).exists(), path
+    named = [ROOT / path for path in re.findall(r"(?<!\./)\btests/\S+", script)]
+    assert ROOT / "tests" / "conformance" in named
+    for path in named:
+        assert path.exists(), path
+    files = (file for path in named for file in (path.rglob("test_*.py") if path.is_dir() else [path]))
+    return [file for file in files if file.parent.name not in {"cosmos", "servicebus"} and file.suffix == ".py"]
+
+
+ALTERS = r"DropTable|\b(ALTER|CREATE|DROP) \{?\w"
+SQLITES = r"\bsqlite3\b|EXPLAIN QUERY PLAN|PRAGMA"
+
+
+def not_for_a_server(source: str) -> list[str]:
+    """The functions of a test file that work on SQLite alone, or alter a server's schema, and do not say so."""
+    if re.search(r"^pytestmark = needs_sqlite", source, re.MULTILINE):
+        return []
+    bad = re.compile(SQLITES if "unmigrated_database(" in source else f"{ALTERS}|{SQLITES}")
+    return [
+        each.name
+        for each in ast.parse(source).body
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if bad.search(ast.unparse(each)) and not any("needs_sqlite" in ast.unparse(it) for it in each.decorator_list)
+    ]
+
+
+@pytest.mark.parametrize("file", on_sql_server(), ids=lambda file: str(file.relative_to(ROOT / "tests")))
+def test_what_works_on_sqlite_alone_is_not_tried_on_sql_server(file: Path) -> None:
+    assert not_for_a_server(file.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "connection.execute(sa.schema.DropTable(ORDERS))",
+        "connection.exec_driver_sql('ALTER TABLE ordering.orders DROP COLUMN status')",
+        "connection.exec_driver_sql(f'CREATE {there}')",
+        "connection.exec_driver_sql(f'EXPLAIN QUERY PLAN {statement}')",
+        "failing = mock.Mock(side_effect=sqlite3.OperationalError('full'))",
+    ],
+)
+def test_a_test_that_works_on_sqlite_alone_is_noticed_and_may_say_so(line: str) -> None:
+    test = f"def test_it(connection):\n    {line}\n"
+    assert not_for_a_server(test) == ["test_it"]
+    assert not_for_a_server(f"@needs_sqlite('why')\n{test}") == []
+    assert not_for_a_server(f"pytestmark = needs_sqlite('why')\n{test}") == []
 
 
 def test_both_pipelines_deploy_with_the_script_in_its_own_order() -> None:

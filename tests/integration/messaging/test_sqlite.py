@@ -17,6 +17,7 @@ from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.repository import LOAD, LOAD_CUSTOMER_WITH_PRODUCTS, LOAD_WITH_PRODUCT
 from shared.ordering.tables import LOG, ORDERS
+from tests.support.database import needs_sqlite
 from tests.support.shop import Shop, running_shop
 
 
@@ -61,6 +62,7 @@ def test_a_read_gives_the_rows_that_sqlalchemy_gives(shop: Shop) -> None:
         agree(shop.ordering_engine, *LOG.first_of(key))
 
 
+@needs_sqlite("drops a table, which on a server belongs to all tests")
 def test_an_error_of_a_read_is_one_that_retries_know(shop: Shop) -> None:
     with shop.ordering_engine.begin() as connection:
         connection.execute(sa.schema.DropTable(ORDERS))
