@@ -133,14 +133,17 @@ resource metricAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
   }
 ]
 
-// the names under which relay_events counts its work: those that should be counted, not those that lately were, which
-// after two days of silence are none
-var relayed = concat(
+// The names of the timers' work: what should be counted, not what lately was, which after two days of silence is nothing.
+// One rule for both timers, for each costs the same.
+var work = concat(
   map(
     loadJsonContent('../local/servicebus.json').UserConfig.Namespaces[0].Topics,
     topic => 'the relay of ${topic.Name}'
   ),
-  ['deadlines', 'waiting orders']
+  ['deadlines', 'waiting orders'],
+  ['continue_rebuilds', 'watch_projections', 'watch_dead_letters', 'look_after_payments'],
+  ['erase_customers', 'erase_orders', 'forget_erased'],
+  ['catalog figures', 'ordering figures', 'payments figures']
 )
 
 var queries = [
@@ -154,10 +157,10 @@ var queries = [
     range: null
   }
   {
-    name: 'silent-relay'
-    description: 'A relay, or what runs beside it, did not run or fails: what a crash left in the outbox stays there. What to do: docs/operations.md#silent-relay'
+    name: 'silent-timer'
+    description: 'A piece of a timer\'s work is not done, or fails each time: what a crash left in an outbox stays there, or nobody looks after read models, payments and erasures, and other alarms have nothing to go by. What to do: docs/operations.md#silent-timer'
     severity: 1
-    query: 'AppMetrics | where Name == "tandem.work.done" and TimeGenerated > ago(${timerSilence}m) | extend Work = tostring(Properties["tandem.work"]) | where Work in ("${join(relayed, '", "')}") | distinct Work | summarize Silent = ${length(relayed)} - count()'
+    query: 'AppMetrics | where Name == "tandem.work.done" and TimeGenerated > ago(${timerSilence}m) | extend Work = tostring(Properties["tandem.work"]) | where Work in ("${join(work, '", "')}") | distinct Work | summarize Silent = ${length(work)} - count()'
     measure: 'Silent'
     threshold: 0
     range: 'P2D'

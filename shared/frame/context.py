@@ -330,12 +330,12 @@ class Context[Event]:
         self.chores[name] = work
 
     def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
-        """Declare metrics that are read from the context's tables, as often as WatchSchedule says."""
+        """Declare the metrics that are read from the context's tables, as often as WatchSchedule says."""
 
         async def tell() -> None:
             figures(self.name, await REBUILDING.run(read_from, self.reader, read))
 
-        self.watches[f"{self.name} figures {len(self.watches)}"] = tell
+        self.watches[f"{self.name} figures"] = tell
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.

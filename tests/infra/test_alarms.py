@@ -16,6 +16,23 @@ from tests.support.app import app_globals
 
 APIS = app_globals()["apis"]
 SWEEPS = {name for api in APIS for name in api.sweeps}
+WATCHES = {name for api in APIS for name in api.watches}
+WORK = SWEEPS | WATCHES
+"""All that the timers of the app do."""
+
+GAUGES = {
+    "tandem.outbox.oldest": {name for name in SWEEPS if name.startswith("the relay of ")},
+    "tandem.view.wrong": {"watch_projections"},
+    "tandem.view.differences": {"watch_projections"},
+    "tandem.stock.oldest_waiting": {"catalog figures"},
+    "tandem.fulfilment.overdue": {"ordering figures"},
+    "tandem.payment.oldest_due": {"payments figures"},
+}
+"""Who measures what alarms go by."""
+
+COUNTERS = {"tandem.payment.provider_errors", "tandem.work.done"}
+"""What they count: none is nothing to be alarmed by, or is the alarm."""
+
 DAYS = {"P2D": timedelta(days=2), "PT15M": timedelta(minutes=15)}
 
 
@@ -52,6 +69,12 @@ class Workspace:
         return any(value is not None and value > criterion["threshold"] for value in values)
 
 
+def queries_of(environment: Snapshot) -> dict[str, str]:
+    """The query of each alarm that asks the workspace."""
+    rules = {name: rule["properties"]["criteria"]["allOf"] for name, rule in environment.alarms().items()}
+    return {name: criterion["query"] for name, [criterion] in rules.items() if "query" in criterion}
+
+
 @pytest.fixture
 def workspace() -> Workspace:
     return Workspace()
@@ -61,31 +84,47 @@ def between_runs(environment: Snapshot) -> timedelta:
     return timedelta(minutes=1) if environment is PROD else timedelta(days=1)
 
 
-@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
-def test_relays_that_run_are_not_silent(workspace: Workspace, environment: Snapshot) -> None:
-    workspace.did(SWEEPS, between_runs(environment))
-    assert not workspace.fires(environment, "silent-relay")
+everywhere = pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
 
 
-@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
-@pytest.mark.parametrize("one", sorted(SWEEPS))
-def test_one_that_is_silent_for_days_is_missed(workspace: Workspace, environment: Snapshot, one: str) -> None:
-    workspace.did(SWEEPS, timedelta(days=3))
-    workspace.did(SWEEPS - {one}, between_runs(environment))
-    assert workspace.fires(environment, "silent-relay")
+@everywhere
+def test_timers_that_run_are_not_silent(workspace: Workspace, environment: Snapshot) -> None:
+    workspace.did(WORK, between_runs(environment))
+    assert not workspace.fires(environment, "silent-timer")
 
 
-@pytest.mark.parametrize("environment", SNAPSHOTS.values(), ids=SNAPSHOTS)
+@everywhere
+@pytest.mark.parametrize("one", sorted(WORK))
+def test_work_that_is_not_done_for_days_is_missed(workspace: Workspace, environment: Snapshot, one: str) -> None:
+    workspace.did(WORK, timedelta(days=3))
+    workspace.did(WORK - {one}, between_runs(environment))
+    assert workspace.fires(environment, "silent-timer")
+
+
+@everywhere
 def test_when_all_are_silent_for_days_nobody_is_told_that_it_is_over(
     workspace: Workspace, environment: Snapshot
 ) -> None:
-    workspace.did(SWEEPS, timedelta(days=3))
-    assert workspace.fires(environment, "silent-relay")
+    workspace.did(WORK, timedelta(days=3))
+    assert workspace.fires(environment, "silent-timer")
+
+
+def test_whoever_measures_what_an_alarm_goes_by_is_missed_when_it_does_not() -> None:
+    for environment in SNAPSHOTS.values():
+        queries = queries_of(environment)
+        asked = {name for query in queries.values() for name in re.findall(r'"(tandem\.[\w.]+)"', query)} - {
+            "tandem.work"
+        }
+        assert asked == GAUGES.keys() | COUNTERS
+        missed = set(re.findall(r'"([^"]+)"', queries["silent-timer"]))
+        for measured_by in GAUGES.values():
+            assert measured_by
+            assert measured_by <= missed
 
 
 def test_what_another_instance_did_before_counts_once(workspace: Workspace) -> None:
     for minutes in range(10):
-        workspace.did(SWEEPS - {"deadlines"}, timedelta(minutes=minutes))
-    assert workspace.fires(PROD, "silent-relay")
+        workspace.did(WORK - {"deadlines"}, timedelta(minutes=minutes))
+    assert workspace.fires(PROD, "silent-timer")
     workspace.did({"deadlines"}, timedelta(minutes=1))
-    assert not workspace.fires(PROD, "silent-relay")
+    assert not workspace.fires(PROD, "silent-timer")

@@ -40,6 +40,7 @@ from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.presence import wrong_with
 from shared.frame.read_side.rebuildable import Difference, View
 from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.timers import SomeFailed
 
 logger = logging.getLogger(__name__)
 
@@ -144,12 +145,15 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
 
     @api.watch
     async def watch_projections() -> None:
-        until = time.time() + WATCHES_FOR
+        until, failed = time.time() + WATCHES_FOR, []
         for view in named.values():
             try:
                 await watch(view, read_models, until)
             except Exception as error:  # noqa: BLE001  # of a newer event, say: no reason not to watch the others
                 tell(logger, error, f"{view.name} cannot be held against the log")
+                failed.append(view.name)
+        if failed:
+            raise SomeFailed(", ".join(failed))
 
 
 async def _carry_on(rebuilding: Rebuilding) -> None:

@@ -16,6 +16,7 @@ from shared.frame.platform.settings import Settings
 from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.view_state import CONTROL
+from shared.frame.timers import SomeFailed
 from tests.integration.operations.conftest import LiveShop
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ async def test_a_view_that_cannot_be_looked_at_keeps_no_other_from_being_watched
     watch = watches(live)["watch_projections"]
     with monkeypatch.context() as breaking:
         breaking.setattr(live.orders_view.source, "newest", broken)
-        await watch()
+        with pytest.raises(SomeFailed, match=r"^orders$"):  # so that an alarm says who is not watched any more
+            await watch()
     assert await mark(live, live.products_view)
     assert not await mark(live, live.orders_view)
     assert "orders cannot be held against the log" in caplog.text
@@ -88,7 +90,7 @@ async def test_a_rebuild_that_fails_holds_up_no_other_and_goes_on_at_the_next_ti
 
 
 async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:
-    """It has been told already; the alert on failing watches is for what nobody knows."""
+    """It has been told already; the alarm silent-timer is for what nobody knows."""
     settings = Settings(sql=live.shop.url, cosmos="", service_bus=NOWHERE)
     wired = App(settings, live.read_models)
     api = operations(wired, [declare(wired) for declare in CONTEXTS])

@@ -18,7 +18,7 @@ __all__ = ["engine", "pay"]
 
 
 async def oldest(pay: Paying) -> float:
-    tell = pay.shop.wired()["payments"].watches["payments figures 1"]
+    tell = pay.shop.wired()["payments"].watches["payments figures"]
     with observing() as observed:
         await tell()
         [point] = observed.points(OLDEST.name)
