@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
+import uvicorn.loops.auto
 from rich.console import Console
 
 from infra.local.screen import command
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a function app's clients are never closed
     sizes = SMOKE if options.smoke else QUICK if options.quick else FULL
     console, progress = Console(highlight=False), Console(stderr=True, highlight=False)
-    rows = asyncio.run(_measure(options.only or list(SECTIONS), sizes, progress))
+    with asyncio.Runner(loop_factory=uvicorn.loops.auto.auto_loop_factory()) as runner:  # the worker's loop
+        rows = runner.run(_measure(options.only or list(SECTIONS), sizes, progress))
     if options.markdown:
         print(markdown(rows), end="")  # noqa: T201  # as it is, for a file
     else:

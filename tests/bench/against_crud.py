@@ -7,7 +7,7 @@ import random
 import time
 
 from tests.bench.load import ask
-from tests.bench.place import OPEN_WITH, Place
+from tests.bench.place import Place
 from tests.bench.rounds import Spread
 from tests.bench.rows import Goal, Row
 from tests.bench.services import Service, crud
@@ -23,7 +23,7 @@ async def measure(place: Place, sizes: Sizes) -> list[Row]:
     delay, clients, rows = place.delay, max(sizes.clients), []
     ours = await place.tandem()
     async with crud(place.folder / "crud", delay) as theirs:
-        await theirs.open(OPEN_WITH)
+        await theirs.open()
         for seconds in sizes.peer_delays:
             for writes in sizes.writes:
                 throughputs: dict[str, list[float]] = {"ours": [], "theirs": []}

@@ -107,7 +107,7 @@ class Bench:
 
     async def open(self) -> None:
         """Have customers and products, of which there is enough."""
-        await self._service.open(0)
+        await self._service.open()
 
     async def _buy(self, phase: Phase, number: int) -> None:
         service, order_id = self._service, str(uuid4())

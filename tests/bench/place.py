@@ -22,9 +22,6 @@ from tests.bench.services import Service, tandem
 from tests.support.database import sqlite_database
 from tests.support.shop import Shop, shop_at
 
-OPEN_WITH = 20
-"""Orders of the whole Tandem."""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -55,7 +52,7 @@ class Place:
         self.delay.set(0)
         if not self._services:
             service = await self._stack.enter_async_context(tandem(self.folder / "tandem", self.delay))
-            await service.open(OPEN_WITH)
+            await service.open()
             self._services.append(service)
         return self._services[0]
 

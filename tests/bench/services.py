@@ -4,6 +4,7 @@ What is sent to Tandem and to its peer is the same; only what Tandem must be tol
 """
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -13,21 +14,26 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aiohttp
 
 from infra.local import issuer
+from infra.local.containers import TOPOLOGY, create
 from infra.sql.migrate import migrate
 from shared.roles import Role
-from tests.bench.engines import ROOT, engines, settings
-from tests.bench.latency import SETTING, Delay, delayed_door
+from tests.bench.engines import ROOT, settings
+from tests.bench.latency import SETTING, Delay
 from tests.bench.load import Request, Unexpected, ask, send, session
+from tests.support.cosmos import KEY
 from tests.support.host import HostProcess, started_host
+from tests.support.servicebus import running_servicebus
 
-CUSTOMERS, PRODUCTS = 10, 20
+CUSTOMERS, PRODUCTS = 200, 20
+"""So a customer has some sixty orders when a whole run ends; the watch of the read models reads all of a customer's."""
 ADDRESS = {"street": "Hauptstraße 1", "city": "Köln", "postalCode": "50667"}
+AT_ONCE = 10
+"""Requests that ask whether what was made at first can be read."""
 PATIENT = {"Prefer": "wait=30"}
 """Lets a query wait for its read model as long as it may."""
 CATCHES_UP_WITHIN = 120.0
@@ -62,8 +68,8 @@ class Service:
     products: Sequence[str] = field(default_factory=lambda: [str(uuid4()) for _ in range(PRODUCTS)])
     orders: list[Made] = field(default_factory=list)
 
-    async def open(self, orders: int) -> None:
-        """Have customers, products, and orders that can be read."""
+    async def open(self) -> None:
+        """Have customers and products, and an order of each customer that can be read."""
         async with session(1) as http:
             for id_ in self.customers:
                 body = {"customerId": id_, "name": "Ada Lovelace", "email": f"{id_}@example.com"}
@@ -72,9 +78,9 @@ class Service:
                 body = {"productId": id_, "name": "Teapot", "unitPrice": "24.90", "currency": "EUR"}
                 category = {"category": "kitchen"} if self.has_read_models else {}
                 await send(http, "POST", f"{self.base_url}/products", self.headers, body | category)
-            for number in range(max(orders, PRODUCTS)):
+            for number in range(CUSTOMERS):
                 await eventually(self.write(number), http)
-        await self.settle(CUSTOMERS)
+        await self.settle(AT_ONCE)
 
     def write(self, number: int) -> Request:
         """Make an order; the number says whose and of what."""
@@ -120,39 +126,38 @@ async def tandem(folder: Path, delay: Delay) -> AsyncIterator[Service]:
     """Run Tandem: its engines, and the host with its SQL and its Cosmos DB behind the delay."""
     folder.mkdir()  # noqa: ASYNC240  # nothing else runs yet
     with ExitStack() as stack:
-        cosmos, service_bus = stack.enter_context(engines())
+        service_bus = stack.enter_context(running_servicebus())
+        engine = stack.enter_context(_child(folder, delay, "slow_cosmos", "--port", "0", "--data", ":memory:"))
+        address = await asyncio.to_thread(engine.wait_for_log, r"listening on (\S+)")
+        cosmos = f"AccountEndpoint=http://{address[1]}/;AccountKey={KEY};"
+        create(cosmos, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
         sql = f"sqlite:///{folder / 'tandem.db'}"
         migrate(sql)
-        port = urlsplit(cosmos.split("=", 1)[1].split(";")[0]).port or 0
-        async with delayed_door(port, delay) as door:
-            environment = settings(sql, cosmos.replace(f":{port}", f":{door}"), service_bus)
-            environment |= {SETTING: str(delay.file)}
-            key = issuer.make_key(folder)
-            arguments = ("--issuer-key", str(key))
-            host = stack.enter_context(started_host(ROOT, environment, *arguments, module="tests.bench.slow_host"))
-            url = await asyncio.to_thread(host.wait_for_log, r"listening on (http://\S+)")
-            token = issuer.issue(issuer.key_of(folder), Role)
-            yield Service(f"{url[1]}/api", has_read_models=True, headers={"Authorization": f"Bearer {token}"})
+        environment = settings(sql, cosmos, service_bus) | {SETTING: str(delay.file)}
+        arguments = ("--issuer-key", str(issuer.make_key(folder)))
+        host = stack.enter_context(started_host(ROOT, environment, *arguments, module="tests.bench.slow_host"))
+        url = await asyncio.to_thread(host.wait_for_log, r"listening on (http://\S+)")
+        token = issuer.issue(issuer.key_of(folder), Role)
+        yield Service(f"{url[1]}/api", has_read_models=True, headers={"Authorization": f"Bearer {token}"})
 
 
 @asynccontextmanager
 async def crud(folder: Path, delay: Delay) -> AsyncIterator[Service]:
     """Run the CRUD service, with its SQL behind the delay."""
     folder.mkdir()  # noqa: ASYNC240  # nothing else runs yet
-    with _crud_process(folder, delay) as process:
+    with _child(folder, delay, "peers.crud", "--database", str(folder / "crud.db")) as process:
         url = await asyncio.to_thread(process.wait_for_log, r"listening on (http://\S+)")
         yield Service(url[1], has_read_models=False)
 
 
 @contextmanager
-def _crud_process(folder: Path, delay: Delay) -> Iterator[HostProcess]:
-    command = [sys.executable, "-m", "infra.local.child", "tests.bench.peers.crud"]
-    command += ["--database", str(folder / "crud.db")]
-    said = folder / "crud.log"
+def _child(folder: Path, delay: Delay, module: str, *arguments: str) -> Iterator[HostProcess]:
+    """Run a module of the bench with this delay, its log in the folder, until the block ends."""
+    said = folder / f"{module}.log"
     with (
         said.open("wb") as log,
         subprocess.Popen(
-            command,
+            [sys.executable, "-m", "infra.local.child", f"tests.bench.{module}", *arguments],
             cwd=ROOT,
             env={**os.environ, SETTING: str(delay.file)},
             stdin=subprocess.PIPE,
