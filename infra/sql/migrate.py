@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import stamina
 from alembic import command
 from alembic.config import Config
+from alembic.script.revision import ResolutionError
 from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 
@@ -100,13 +101,17 @@ def migrate(url: str) -> None:
     """Apply every migration that the database lacks: all of them, or after an error none.
 
     Raises:
-        WrongDatabaseError: another release has migrated it, or tables are gone that migrations made.
+        WrongDatabaseError: another release has migrated it, its own note of its version is not what Alembic expects, or
+            tables are gone that migrations made.
     """
     for attempt in attempts():
         with attempt:
             try:
                 command.upgrade(alembic_config(url), "head")
-            except CommandError as error:  # it names the revision that this release does not know
+            except CommandError as error:
+                if not isinstance(error.__cause__, ResolutionError):
+                    raise WrongDatabaseError(f"The database was not migrated, and is as it was: {error}") from error
+                # it names the revision that this release does not know
                 raise WrongDatabaseError(
                     f"The database was migrated by a later release ({error}): start that release, or restore the "
                     "database of before."

@@ -8,13 +8,22 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.script import ScriptDirectory
 
-from infra.sql.migrate import LOCK, alembic_config, attempts, migration_engine, take_turn
+from infra.sql.migrate import (
+    LOCK,
+    WrongDatabaseError,
+    alembic_config,
+    attempts,
+    migrate,
+    migration_engine,
+    take_turn,
+)
 from shared.frame.sql.errors import is_transient
-from tests.support.database import unmigrated_database
+from tests.support.database import sqlite_database, unmigrated_database
 from tests.support.odbc import needs_driver, needs_unixodbc
-from tests.support.tds import Error, tds_server
+from tests.support.tds import Answering, Answers, Done, Error, Request, Rows, tds_server
 
 ROOT = Path(__file__).parents[2]
 HEADS = sa.text("SELECT version_num FROM dbo.alembic_version")
@@ -115,3 +124,55 @@ def test_on_azure_sql_a_migration_waits_for_an_exclusive_lock_that_its_transacti
     take_turn(connection)  # type: ignore[arg-type]  # stands in for a connection
     assert connection.executed == [LOCK]
     assert "@LockMode = 'Exclusive', @LockOwner = 'Transaction'" in LOCK
+
+
+def noted(version: str, *, changed: int) -> Answering:
+    """Answer as a database that has noted a version, and of whose note so many rows are changed."""
+
+    def answer(request: Request) -> Answers:
+        if "UPDATE dbo.alembic_version" in request.text and not request.prepares:
+            return Done(changed)
+        if "sys.objects.name" in request.text and not request.prepares:
+            return Rows([("name", "nvarchar(128)")], [["alembic_version"]])
+        if "SELECT dbo.alembic_version" in request.text and not request.prepares:
+            return Rows([("version_num", "nvarchar(32)")], [[version]])
+        return None
+
+    return answer
+
+
+@needs_unixodbc
+@needs_driver
+def test_whoever_has_taken_their_turn_on_azure_sql_has_the_rows_counted_that_a_migration_changes() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    [*_, second, newest] = reversed(list(scripts.walk_revisions()))
+    with tds_server(noted(second.revision, changed=1)) as server:
+        command.stamp(alembic_config(server.url), newest.revision)
+    turn, update = (
+        next(number for number, request in enumerate(server.requests) if text in request.text)
+        for text in ("sp_getapplock", "UPDATE dbo.alembic_version")
+    )
+    assert turn < update
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_version_that_cannot_be_noted_is_no_later_release() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config(""))
+    [*_, second, _] = reversed(list(scripts.walk_revisions()))
+    with (
+        tds_server(noted(second.revision, changed=2)) as server,
+        pytest.raises(WrongDatabaseError, match=r"not migrated, and is as it was: .* match one row") as told,
+    ):
+        migrate(server.url)
+    assert "later release" not in str(told.value)
+
+
+def test_a_database_of_a_later_release_is_told_from_others(tmp_path: Path) -> None:
+    url = sqlite_database(tmp_path)
+    engine = migration_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE dbo.alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(WrongDatabaseError, match=r"later release .*'9999'"):
+        migrate(url)

@@ -242,6 +242,21 @@ def test_row_counts_arrive_and_none_is_none(server: Server) -> None:
         assert connection.execute(UPDATE, 1).rowcount == 0  # the server's own answer
 
 
+def test_a_batch_that_ends_the_counting_ends_it_for_all_that_follow_and_a_procedure_for_itself_alone(
+    server: Server,
+) -> None:
+    server.answer = lambda request: Done(1) if "orders" in request.text and not request.prepares else None
+    with connect(server) as connection:
+        assert connection.execute(f"SET XACT_ABORT, NOCOUNT ON; {UPDATE}", 1).rowcount == -1
+        assert connection.execute(UPDATE, 1).rowcount == 1
+        connection.execute("SET NOCOUNT, XACT_ABORT ON")
+        assert connection.execute(UPDATE, 1).rowcount == -1
+        connection.execute("set nocount off")
+        assert connection.execute(UPDATE, 1).rowcount == 1
+    with connect(server) as connection:
+        assert connection.execute(UPDATE, 1).rowcount == 1
+
+
 @pytest.mark.parametrize(
     ("number", "severity", "kind", "state"),
     [

@@ -1,6 +1,7 @@
 """One client's session: its requests, told to the test, and the answers, written."""
 
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,10 +15,11 @@ _VERSION, _ENCRYPTION, _TOKEN_WANTED = 0, 1, 6
 _ENCRYPTION_NOT_SUPPORTED = b"\x02"
 _FATAL = 20
 """From this severity on an error ends its connection."""
+_NOCOUNT = re.compile(r"\bSET\s+(?:\w+\s*,\s*)*NOCOUNT\s*(?:,\s*\w+\s*)*\b(ON|OFF)\b", re.IGNORECASE)
 
 
 class Session:
-    """What a server keeps of a connection: what is prepared on it, and whether a transaction is open."""
+    """What a server keeps of a connection: what is prepared, whether a transaction is open, and rows are counted."""
 
     def __init__(
         self, number: int, connection: Connection, hear: Callable[[Request], Answers], *, recovers: bool
@@ -31,6 +33,7 @@ class Session:
         self._transactions = itertools.count(1)
         self._transaction: bytes | None = None
         self._silence: Silence | None = None
+        self._counts = True
 
     def serve(self) -> None:
         """Answer one message after the other.
@@ -129,13 +132,15 @@ class Session:
             more: whether another procedure's answer follows in the same message.
         """
         answers = _several(self._hear(request))
+        counts = self._counts_in(request)
         self._silence = None
         statement = tokens.DONE_INSIDE if end else tokens.DONE
         data = b""
         for index, answer in enumerate(answers):
             if isinstance(answer, Done | Rows | Error):
                 last = index == len(answers) - 1
-                data += self._result(answer, statement, effect if last else b"", more=bool(end) or not last)
+                told = answer if counts or not isinstance(answer, Done) else Done(None)
+                data += self._result(told, statement, effect if last else b"", more=bool(end) or not last)
                 continue
             if data:
                 self._connection.write(data, last=False)
@@ -155,6 +160,16 @@ class Session:
         self._connection.write(data, last=not more)
         if any(isinstance(each, Error) and (each.severity >= _FATAL or request.kind == "login") for each in answers):
             self._connection.end("FIN")
+
+    def _counts_in(self, request: Request) -> bool:
+        """Tell whether rows are counted; a batch may say so for all that follows, a procedure for itself alone."""
+        if request.resets:
+            self._counts = True
+        said = [] if request.prepares else _NOCOUNT.findall(request.text)
+        counts = said[-1].upper() == "OFF" if said else self._counts
+        if request.kind == "batch":
+            self._counts = counts
+        return counts
 
     def _result(self, answer: Done | Rows | Error, token: int, effect: bytes, *, more: bool) -> bytes:
         status = tokens.MORE * more | self._open
