@@ -185,10 +185,10 @@ var queries = [
   }
   {
     name: 'overdue-deadlines'
-    description: 'Deadlines of orders have passed and are not acted on. What to do: docs/operations.md#overdue-deadlines'
+    description: 'Deadlines of orders, or appointments to erase a customer, have passed and are not acted on. What to do: docs/operations.md#overdue-deadlines'
     severity: 2
-    query: 'AppMetrics | where Name == "tandem.fulfilment.overdue" | summarize Orders = max(Max)'
-    measure: 'Orders'
+    query: 'AppMetrics | where Name in ("tandem.fulfilment.overdue", "tandem.erasure.overdue") | summarize Overdue = max(Max)'
+    measure: 'Overdue'
     threshold: 0
     range: null
   }

@@ -26,6 +26,7 @@ GAUGES = {
     "tandem.view.differences": {"watch_projections"},
     "tandem.stock.oldest_waiting": {"catalog figures"},
     "tandem.fulfilment.overdue": {"ordering figures"},
+    "tandem.erasure.overdue": {"erase_customers"},
     "tandem.payment.oldest_due": {"payments figures"},
 }
 """Who measures what alarms go by."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Annotated
 from uuid import UUID
 
@@ -16,10 +17,13 @@ import sqlalchemy as sa
 from pydantic import StringConstraints
 
 from shared.customers.domain.errors import ErasureNotAsked, OrdersAreOpen
+from shared.customers.figures import LATE, OVERDUE
 from shared.customers.repository import COUNT_ERASED, Customers, due_erasures
+from shared.customers.tables import SCHEMA
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Text
+from shared.frame.platform.telemetry import figures
 from shared.frame.sql.engines import Compaction
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.held import Held, is_busy
@@ -31,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 WORKS_FOR = 20.0
 """Seconds after which a tick begins no other erasure."""
+
+COUNTS_FOR = 5.0
+"""Seconds after which a tick looks at no other erasure that is overdue."""
 
 
 class EraseCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, reason="Asked for it by letter")):
@@ -87,7 +94,7 @@ class Erasures:
     def keep_all(self, reader: sa.Engine, writes: WriteSide) -> None:
         """Erase all customers whose grace period is over; the next tick tries those again who could not be erased.
 
-        It may stop anywhere: the next tick finds the customers that are left.
+        It may stop anywhere: the next tick finds the customers that are left. It tells how many are overdue.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
@@ -98,7 +105,14 @@ class Erasures:
             if time.monotonic() > until:
                 break
             self._keep(customer_id, writes)
+        figures(SCHEMA, {OVERDUE: self._overdue(reader)})
         self._compaction.run(reader)
+
+    def _overdue(self, reader: sa.Engine) -> int:
+        """Count, after the attempt to erase them, who should have been erased and has no open orders."""
+        until = time.monotonic() + COUNTS_FOR
+        late = takewhile(lambda _: time.monotonic() < until, due_erasures(reader, datetime.now(UTC) - LATE))
+        return sum(not is_busy(self._held, customer_id) for customer_id in late)
 
     def _keep(self, customer_id: UUID, writes: WriteSide) -> None:
         try:

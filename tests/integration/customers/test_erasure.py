@@ -28,6 +28,7 @@ from shared.customers.domain.errors import (
     ErasureNotAsked,
     OrdersAreOpen,
 )
+from shared.customers.figures import OVERDUE
 from shared.customers.views.profile import Profiles, ReadProfile
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.read_your_writes import NO_WAIT
@@ -47,6 +48,7 @@ from shared.ordering.views.order_details import ReadOrder
 from shared.ordering.views.order_history import read_order_of_the_past
 from tests.support.delivery import Delivery
 from tests.support.shop import Shop, rows, shop_at
+from tests.support.telemetry import observing
 
 OWN = (
     "Ada Byron-King",
@@ -287,6 +289,31 @@ def test_a_customer_who_cannot_be_erased_does_not_stop_the_others(
     assert left(caplog.text) == []
     erasures.keep_all(shop.customers_engine, shop.customers)
     assert {row["name"] for row in rows(shop.customers_engine, customers.CUSTOMERS)} == {"erased"}
+
+
+def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_it_up(shop: Shop) -> None:
+    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
+    late, now = Erasures([held], -timedelta(hours=2)), Erasures([held], timedelta())
+
+    def overdue() -> float:
+        with observing() as observed:
+            late.keep_all(shop.customers_engine, shop.customers)
+            [point] = observed.points(OVERDUE.name)
+        assert point.attributes == {"tandem.context": "customers"}
+        return float(point.value)  # type: ignore[union-attr]  # it is a gauge
+
+    assert overdue() == 0
+    stuck, due, busy = (register(shop, email, email) for email in ("a@b.example", "c@d.example", "e@f.example"))
+    ask(shop, late, stuck)
+    ask(shop, now, due)
+    ask(shop, late, busy)
+    order_at_hers(shop, busy)
+    engine, log = shop.customers_engine, customers.LOG
+    with of_a_newer_release(engine, log, stuck), of_a_newer_release(engine, log, due):
+        assert overdue() == 1
+    assert overdue() == 0
+    erased = {row["customer_id"]: row["erased"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
+    assert erased == {stuck: True, due: True, busy: False}
 
 
 def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None:
