@@ -5,9 +5,11 @@ A write makes an order of ten lines, a read shows one. Tandem's time runs until 
 
 import random
 import time
+from collections import Counter
 
 from tests.bench.load import ask
 from tests.bench.place import Place
+from tests.bench.processors import PARTS, PEER, a_request, taken
 from tests.bench.rounds import Spread
 from tests.bench.rows import Goal, Row
 from tests.bench.services import Service, crud
@@ -24,23 +26,31 @@ async def measure(place: Place, sizes: Sizes) -> list[Row]:
     ours = await place.tandem()
     async with crud(place.folder / "crud", delay) as theirs:
         await theirs.open()
+        sides = {"ours": (ours, PARTS), "theirs": (theirs, PEER)}
         for seconds in sizes.peer_delays:
             for writes in sizes.writes:
-                throughputs: dict[str, list[float]] = {"ours": [], "theirs": []}
+                throughputs: dict[str, list[float]] = {side: [] for side in sides}
+                spent: dict[str, Counter[str]] = {side: Counter() for side in sides}
                 for number in range(sizes.peer_rounds):
                     delay.set(seconds)
-                    for side, service in (("ours", ours), ("theirs", theirs)):
+                    for side, (service, parts) in sides.items():
+                        before = taken(parts)
                         throughputs[side].append(
                             await _throughput(service, writes, clients, sizes.peer_requests, number)
                         )
+                        spent[side] += taken(parts) - before
                 ratios = [a / b for a, b in zip(throughputs["ours"], throughputs["theirs"], strict=True)]
+                a_second = " / ".join(f"{Spread.of(each).median:.0f} a second" for each in throughputs.values())
+                processors = " / ".join(
+                    a_request(each, sizes.peer_rounds * sizes.peer_requests) for each in spent.values()
+                )
                 rows.append(
                     Row(
                         SECTION,
                         f"{100 - writes}/{writes} reads/writes, {clients} clients, stores {seconds * 1000:g} ms away",
                         Spread.of(ratios),
                         goal=GOALS.get(writes),
-                        context=" / ".join(f"{Spread.of(each).median:.0f} a second" for each in throughputs.values()),
+                        context=f"{a_second}; a request takes a processor {processors}",
                     )
                 )
     return rows
