@@ -82,6 +82,7 @@ def ordering(app: App) -> Context[OrderEvent]:
     patience = {
         Deadline.STOCK: timedelta(days=app.positive_setting("StockDeadlineDays", 14)),
         Deadline.PAYMENT: timedelta(hours=app.positive_setting("PaymentDeadlineHours", 24)),
+        Deadline.CONFIRMATION: timedelta(days=app.positive_setting("ConfirmationDeadlineDays", 14)),
     }
     fulfilling = Fulfilling(patience)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)

@@ -43,7 +43,13 @@ TURNS = 400
 """How long the shop stays open for consumers when its clients have gone."""
 
 
-FULFILLING = Fulfilling({Deadline.STOCK: timedelta(days=14), Deadline.PAYMENT: timedelta(hours=24)})
+FULFILLING = Fulfilling(
+    {
+        Deadline.STOCK: timedelta(days=14),
+        Deadline.PAYMENT: timedelta(hours=24),
+        Deadline.CONFIRMATION: timedelta(days=14),
+    }
+)
 
 
 class OneThread(Executor):

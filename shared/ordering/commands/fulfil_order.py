@@ -75,6 +75,7 @@ FOLLOWED = Kinds.only(
 LATE = {
     Deadline.STOCK: "Its items were not there in time.",
     Deadline.PAYMENT: "It was not paid in time.",
+    Deadline.CONFIRMATION: "The shop did not confirm it in time.",
 }
 """The reasons for cancelling an order that has waited too long."""
 

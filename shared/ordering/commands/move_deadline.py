@@ -11,7 +11,10 @@ from shared.story import ORDER_ID
 
 
 class MoveDeadline(Input, json_schema_extra=example(orderId=ORDER_ID, at="2026-12-24T12:00:00Z")):
-    """Move the deadline of an order that waits for stock or its payment; it is cancelled then, if it still waits."""
+    """Move the deadline of an order that waits for stock, its payment or its confirmation.
+
+    It is cancelled then, if it still waits.
+    """
 
     order_id: Id
     at: Moment
@@ -27,7 +30,7 @@ def move_deadline(command: MoveDeadline, fulfilments: Fulfilments) -> Accepted:
     process = fulfilments.find(command.order_id)
     if process is None:
         raise ProcessNotFound(f"There is no fulfilment of an order {command.order_id}.")
-    if process.due_at is None:
+    if process.facts.deadline is None:
         raise NoDeadline(f"Order {command.order_id} waits for {process.facts.waits_for}, and has no deadline.")
     step = Step(fulfilments.at, f"deadline moved to {command.at.isoformat(timespec='seconds')}")
     moved = replace(process, version=process.version + 1, due_at=command.at, steps=[*process.steps, step])

@@ -53,10 +53,11 @@ An attempt that was declined may still be authorised: the cardholder's browser t
 
 
 class Deadline(StrEnum):
-    """The things for which an order waits only until a deadline."""
+    """The things for which an order waits only until a deadline, so that none holds its pieces for ever."""
 
     STOCK = "stock"
     PAYMENT = "payment"
+    CONFIRMATION = "confirmation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,9 @@ class Fulfilment:
             return None
         if not self.stock:
             return Deadline.STOCK
-        return Deadline.PAYMENT if self.paid and self.payment in _UNPAID else None
+        if not self.paid:
+            return Deadline.CONFIRMATION
+        return Deadline.PAYMENT if self.payment in _UNPAID else None
 
     @property
     def ended(self) -> bool:

@@ -62,7 +62,13 @@ from tests.support.shop import Shop, rows
 from tests.support.stack import ROOT
 from tests.support.telemetry import observing
 
-FULFILLING = Fulfilling({Deadline.STOCK: timedelta(days=14), Deadline.PAYMENT: timedelta(hours=24)})
+FULFILLING = Fulfilling(
+    {
+        Deadline.STOCK: timedelta(days=14),
+        Deadline.PAYMENT: timedelta(hours=24),
+        Deadline.CONFIRMATION: timedelta(days=14),
+    }
+)
 CARD = "pm_card_visa"
 OPERATIONS = ROOT / "docs" / "operations.md"
 
@@ -229,9 +235,9 @@ def requested(way: Way, attempt: int = 1) -> PaymentRequestedV1:
 
 def test_an_order_on_account_is_confirmed_by_the_shop(shop: Shop) -> None:
     way = submitted(shop, paid=False)
-    assert (way.waits_for, way.process.due_at, way.order.status) == ("the confirmation", None, OrderStatus.SUBMITTED)
+    assert (way.waits_for, way.order.status) == ("the confirmation", OrderStatus.SUBMITTED)
     way.confirm()
-    assert way.waits_for == "the shipment"
+    assert (way.waits_for, way.process.due_at) == ("the shipment", None)
     way.complete()
     assert (way.waits_for, way.asked) == ("nothing", [])
 
@@ -427,6 +433,30 @@ def test_an_order_that_waits_too_long_for_stock_is_cancelled_once_by_two_timers_
         assert cancelled.actor == ACTOR
 
 
+def test_an_order_on_account_that_is_never_confirmed_gives_its_pieces_back(shop: Shop) -> None:
+    product_id = kept(shop, 5)
+    way = submitted(shop, product_id, paid=False, quantity=5)
+    next_one = submitted(shop, product_id, paid=False)
+    assert (way.waits_for, next_one.waits_for) == ("the confirmation", "stock")
+    due = way.process.due_at
+    assert due is not None
+    way.timer(due)
+    way.news.deliver()
+    assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.CONFIRMATION])
+    assert (way.waits_for, next_one.waits_for) == ("nothing", "the confirmation")
+
+
+def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_one(shop: Shop) -> None:
+    way = submitted(shop, paid=False)
+    at = datetime.now(UTC) + timedelta(days=3)
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(ordering.FULFILMENTS).values(due_at=None, deadline=None))
+    way.move(at)
+    assert way.process.due_at == at
+    way.timer(at)
+    assert way.order.status is OrderStatus.CANCELLED
+
+
 def test_an_order_that_is_not_paid_in_time_is_cancelled_and_its_payment_voided(shop: Shop) -> None:
     way = submitted(shop)
     way.pay(declined(way))
@@ -480,7 +510,8 @@ def test_a_deadline_that_was_moved_while_a_timer_had_found_it_does_not_act(shop:
 
 def test_only_a_deadline_that_runs_is_moved(shop: Shop) -> None:
     way = submitted(shop, paid=False)
-    with pytest.raises(NoDeadline, match="the confirmation"):
+    way.confirm()
+    with pytest.raises(NoDeadline, match="the shipment"):
         way.move(datetime.now(UTC))
     with pytest.raises(ProcessNotFound):
         Way(shop, uuid4()).move(datetime.now(UTC))

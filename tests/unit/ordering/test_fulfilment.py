@@ -44,7 +44,7 @@ ASKED, ACTION, DECLINED, HELD, TAKEN, LAPSED, VOIDED, REFUNDED = (
 CONFIRMED, COMPLETED, CANCELLED = (
     OrderNews(fact) for fact in (OrderFact.CONFIRMED, OrderFact.COMPLETED, OrderFact.CANCELLED)
 )
-NO_STOCK, NO_PAYMENT = DeadlinePassed(Deadline.STOCK), DeadlinePassed(Deadline.PAYMENT)
+NO_STOCK, NO_PAYMENT, NO_CONFIRMATION = (DeadlinePassed(deadline) for deadline in Deadline)
 SECOND = [payment(fact, 2) for fact in (PaymentFact.DECLINED, PaymentFact.AUTHORISED, PaymentFact.CAPTURED)]
 EVERY: list[News] = [
     *(PAID, COMPLETE, AWAITED),
@@ -52,7 +52,7 @@ EVERY: list[News] = [
     TokenGiven(2),
     *SECOND,
     *(CONFIRMED, COMPLETED, CANCELLED, AllShipped()),
-    *(NO_STOCK, NO_PAYMENT),
+    *(NO_STOCK, NO_PAYMENT, NO_CONFIRMATION),
 ]
 
 
@@ -69,6 +69,11 @@ def play(*news: News) -> tuple[Fulfilment, list[Ask]]:
 WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
     "on account": ([ON_ACCOUNT, COMPLETE, CONFIRMED, AllShipped(), COMPLETED], [], "nothing"),
     "on account, not confirmed yet": ([ON_ACCOUNT, COMPLETE], [], "the confirmation"),
+    "on account, and never confirmed": (
+        [ON_ACCOUNT, COMPLETE, NO_CONFIRMATION, CANCELLED],
+        [Cancel(Deadline.CONFIRMATION)],
+        "nothing",
+    ),
     "paid, of what is there": (
         [PAID, COMPLETE, ASKED, HELD, CONFIRMED, AllShipped(), COMPLETED, TAKEN],
         [Authorise(1), Confirm(), Capture()],
@@ -245,16 +250,18 @@ def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -
         if state.deadline is not None:
             assert state.order is OrderFact.SUBMITTED
             assert state.waits_for in {
-                *("stock", "the authorisation", "the customer"),
+                *("stock", "the authorisation", "the customer", "the confirmation"),
                 "the shop: what was held has lapsed",
             }
 
 
-def test_a_submitted_order_that_is_not_paid_has_a_deadline() -> None:
+def test_a_submitted_order_whose_payment_is_not_held_has_a_deadline() -> None:
+    """Else it would hold its pieces for ever, at no cost to whoever submitted it."""
     held = {PaymentFact.AUTHORISED, PaymentFact.CAPTURED, PaymentFact.VOIDED, PaymentFact.REFUNDED}
     for state in reachable():
         is_cancelled = any(isinstance(ask, Cancel) for ask in state.asked)
-        if state.order is OrderFact.SUBMITTED and state.paid and state.payment not in held and not is_cancelled:
+        is_held = state.paid and state.payment in held
+        if state.order is OrderFact.SUBMITTED and state.paid is not None and not is_held and not is_cancelled:
             assert state.deadline is not None, state
 
 
