@@ -25,7 +25,7 @@ from shared.customers import tables as customers
 from shared.frame.operations import tables as operations
 from shared.frame.platform.identity import credential
 from shared.frame.sql.engines import Credential, sql_engine
-from shared.frame.sql.errors import error_number, is_transient
+from shared.frame.sql.errors import NO_TOKEN, error_number, is_transient, sqlstate
 from shared.ordering import tables as ordering
 from shared.payments import tables as payments
 
@@ -86,6 +86,8 @@ class WrongDatabaseError(Exception):
 
 def passes(error: Exception) -> bool:
     """Whether a deployment may try again: also what a running system is not to wait for; says what it waits for."""
+    if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) == NO_TOKEN:
+        return False  # nobody has signed in here
     waits = is_transient(error) or (isinstance(error, sa.exc.DBAPIError) and error_number(error) == NOT_LET_IN)
     if waits:
         print(f"Not yet, once more in a moment: {str(error).splitlines()[0]}", file=sys.stderr)

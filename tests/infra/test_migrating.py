@@ -22,6 +22,7 @@ from infra.sql.migrate import (
 )
 from shared.frame.sql.errors import is_transient
 from tests.support.database import sqlite_database, unmigrated_database
+from tests.support.listeners import silent
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Answering, Answers, Done, Error, Request, Rows, tds_server
 
@@ -61,6 +62,32 @@ def test_several_runs_at_once_migrate_once(url: str, migrating: list[subprocess.
     with engine.connect() as connection:
         assert connection.execute(HEADS).scalars().all() == ScriptDirectory.from_config(alembic_config(url)).get_heads()
     engine.dispose()
+
+
+@needs_unixodbc
+@needs_driver
+def test_who_has_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
+    with tds_server() as server, silent() as port:
+        ran = subprocess.run(
+            [sys.executable, "-m", "infra.sql.migrate"],
+            cwd=ROOT,
+            env={
+                "PATH": str(tmp_path),  # has no az
+                "HOME": str(tmp_path),
+                "SqlConnection": server.url_for_token,
+                "IDENTITY_ENDPOINT": f"http://127.0.0.1:{port}",
+                "IDENTITY_HEADER": "header",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert ran.returncode == 1
+    assert "The database was not migrated, and is as it was: " in ran.stderr
+    assert "no access token" in ran.stderr
+    assert "Not yet" not in ran.stderr
+    assert server.requests == []
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:

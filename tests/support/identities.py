@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -37,9 +37,11 @@ class IdentityEndpoint:
     Attributes:
         url: its address.
         asked: who was asked for what, by client id and resource; the n-th time it gave the token `token-n`.
+        fault: what it does in place of answering.
     """
 
     url: str = ""
+    fault: Callable[[BaseHTTPRequestHandler], None] | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -56,6 +58,9 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
             asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
             assert self.headers["X-IDENTITY-HEADER"] == "header"
             endpoint.asked.append((asked["client_id"], asked["resource"]))
+            if endpoint.fault is not None:
+                endpoint.fault(self)
+                return
             token = {
                 "access_token": f"token-{len(endpoint.asked)}",
                 "expires_on": str(int(time.time() + TOKEN_LIFE)),

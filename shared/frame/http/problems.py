@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import azure.functions as func
 import sqlalchemy as sa
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
@@ -66,6 +66,10 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
             return _later(_unavailable(error))
         case ResourceNotFoundError():  # a missing document is None, so this is the container
             return _later(Unavailable("read-models-unavailable", "A container of the read models is missing."))
+        case ClientAuthenticationError():  # no access token; where the store itself refuses one, it is another error
+            return _later(
+                Unavailable("read-models-unavailable", "There is no access to the read models at the moment.")
+            )
         case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
             pass
         case UnreadableShape():

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import stamina
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -77,7 +77,7 @@ def _first_line(error: Exception) -> str:
 
 def is_away(error: Exception) -> bool:
     """Whether an error means that a store is away, and not that the work is impossible."""
-    if isinstance(error, HttpResponseError):
+    if isinstance(error, HttpResponseError) and not isinstance(error, ClientAuthenticationError):  # that: no token
         return error.status_code in AWAY
     return (
         isinstance(error, AzureError | PoolTimeoutError | OSError | Unavailable)

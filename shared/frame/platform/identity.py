@@ -10,8 +10,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from azure.identity import DefaultAzureCredential
     from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCredential
+
+TOKEN_TIMEOUTS: Mapping[str, int] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 0}
+"""Seconds that a token's source has to be reached and to answer; in Azure it is beside the app. azure-identity would
+give it five minutes for each, and try eleven times. Callers try again, and know how much time is left."""
 
 
 @cache
@@ -19,7 +25,7 @@ def credential(client_id: str | None) -> DefaultAzureCredential:
     """Give the credential of the user-assigned identity with this client id; it caches its tokens."""
     from azure.identity import DefaultAzureCredential  # noqa: PLC0415  # see above
 
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
+    return DefaultAzureCredential(managed_identity_client_id=client_id, **TOKEN_TIMEOUTS)
 
 
 @cache
@@ -27,4 +33,4 @@ def async_credential(client_id: str | None) -> AsyncDefaultAzureCredential:
     """Give the same credential for asynchronous clients."""
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415  # see above
 
-    return DefaultAzureCredential(managed_identity_client_id=client_id)
+    return DefaultAzureCredential(managed_identity_client_id=client_id, **TOKEN_TIMEOUTS)

@@ -3,16 +3,18 @@
 import sqlite3
 import struct
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from azure.core.exceptions import AzureError
 from sqlalchemy.engine import URL, make_url
 
 from shared.frame.platform.identity import credential
 from shared.frame.platform.settings import Settings
-from shared.frame.sql.errors import LOST, TIMED_OUT, sqlstate, withhold_values
+from shared.frame.sql.errors import LOST, NO_TOKEN, TIMED_OUT, sqlstate, withhold_values
 from shared.frame.sql.odbc import KeptCursors, declared
 from shared.frame.sql.reading import read_from
 from shared.frame.sql.sqlite import BUSY_TIMEOUT, begin_writing, end_turn
@@ -32,9 +34,11 @@ STATEMENT_TIMEOUT = 10
 command's statements have only the time that is left until its deadline. A request to a server that does not answer at
 all ends after three times as long (shared/frame/write_side/unit_of_work.py)."""
 
-POOL_TIMEOUT, LOGIN_TIMEOUT = 2, 2
-"""Seconds that a request waits for a connection of the pool before it is refused, and that a new one to Azure SQL may
-take to log in."""
+POOL_TIMEOUT = 2
+"""Seconds that a request waits for a connection of the pool before it is refused."""
+
+SIGN_IN_TIMEOUT, LOGIN_TIMEOUT = 3, 2
+"""Seconds that a new connection to Azure SQL may take with its access token, and that the login has of them at most."""
 
 CONNECTION_LIFE = 1_800
 """Seconds until a pooled connection is replaced: its token lives an hour, and is checked only when it connects."""
@@ -250,7 +254,15 @@ def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool)
         def _sign_in(_dialect: Any, _record: Any, arguments: list[Any], parameters: dict[str, Any]) -> None:
             # the driver refuses a token beside any other way to sign in (FA005), and SQLAlchemy adds one
             arguments[0] = arguments[0].replace(";Trusted_Connection=Yes", "")
-            parameters["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: packed(credential.get_token(TOKEN_SCOPE).token)}
+            began = time.monotonic()
+            try:
+                token = credential.get_token(TOKEN_SCOPE).token
+            except (AzureError, ValueError) as error:  # ValueError: the token's source did not answer with JSON
+                raise pyodbc.OperationalError(NO_TOKEN, f"[{NO_TOKEN}] no access token: {error}") from error
+            parameters["attrs_before"] = {SQL_COPT_SS_ACCESS_TOKEN: packed(token)}
+            if not for_migrations:  # they have time, and az on a laptop takes long
+                left = int(SIGN_IN_TIMEOUT - (time.monotonic() - began))
+                parameters["timeout"] = max(1, min(left, LOGIN_TIMEOUT))  # 0 would be for ever
 
     @sa.event.listens_for(engine, "handle_error")
     def _keep_the_others(context: sa.engine.ExceptionContext) -> None:

@@ -23,6 +23,13 @@ driver's own; SQLAlchemy does not know them."""
 TIMED_OUT = frozenset({"HYT00", "HYT01"})
 """SQLSTATEs of a statement, or a login, that was not answered in time."""
 
+NO_TOKEN = "TOKEN"  # noqa: S105  # a state
+"""Our own SQLSTATE of a connection for which there was no access token; SQL leaves states from I on to implementations.
+It is not LOST: nothing is known of the database, or of other connections."""
+
+PASSING = LOST | TIMED_OUT | {NO_TOKEN}
+"""SQLSTATEs of what a new transaction may not meet again."""
+
 FULL = frozenset(map(int, "1101 1105 9002 40544 40549 40550 40551 40552 40553".split()))
 """Azure SQL's numbers of a database that has no room for writes: no page left (1101), files full (1105), log full
 (9002), quota used up (40544), or the session used more than its share of the log, tempdb, locks or memory (40549 to
@@ -44,7 +51,7 @@ def is_transient(error: BaseException) -> bool:
         return True  # an engine's first connection was lost while SQLAlchemy queried the server's version
     if not isinstance(error, sa.exc.DBAPIError):
         return False
-    if error.connection_invalidated or error_number(error) in TRANSIENT or sqlstate(error) in LOST | TIMED_OUT:
+    if error.connection_invalidated or error_number(error) in TRANSIENT or sqlstate(error) in PASSING:
         return True
     return "database is locked" in str(error.orig)
 

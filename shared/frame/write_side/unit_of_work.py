@@ -14,6 +14,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.frame.sql.engines import POOL_TIMEOUT, SIGN_IN_TIMEOUT
 from shared.frame.sql.sqlite import Session, operational, question
 from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
@@ -25,8 +26,8 @@ TIMEOUTS = 3
 """A request to a silent server lasts this many time-outs: the driver waits one for the answer, and two for the answer
 to its ATTENTION. Measured with Microsoft's driver 18.6."""
 
-CONNECTING = 4
-"""Seconds that getting a connection may take: waiting for the pool, and logging in (shared/frame/sql/engines.py)."""
+CONNECTING = POOL_TIMEOUT + SIGN_IN_TIMEOUT
+"""Seconds that getting a connection may take."""
 
 LONGEST_TIMEOUT = 3
 """Seconds after which a statement of a unit with a deadline is given up; whole ones, for ODBC counts in them."""

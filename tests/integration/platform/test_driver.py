@@ -6,9 +6,8 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -26,12 +25,13 @@ from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog, Settled
 from shared.frame.write_side.relay import Relay
 from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
-from shared.ordering.commands.create_order import CreateOrder, Item, create_order
+from shared.ordering.commands.create_order import Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.repository import LOAD
 from shared.ordering.tables import LOG, ORDERS
 from shared.ordering.tables import LOG as ORDERING
+from tests.support.azure_sql import NO_EVENTS, PRODUCT, WRITTEN, Azure, conflict, create
 from tests.support.counting import counting_sql
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
@@ -40,7 +40,6 @@ from tests.support.tds import (
     Answer,
     Answers,
     Cut,
-    Done,
     Error,
     Request,
     Reset,
@@ -54,62 +53,8 @@ from tests.support.topic import KeptTopic
 
 pytestmark = [needs_unixodbc, needs_driver]
 
-CUSTOMER, PRODUCT = uuid4(), uuid4()
-OFFER = Rows(
-    [
-        ("name", "nvarchar(400)"),
-        ("name_version", "bigint"),
-        ("erasure", "int"),
-        ("street", "nvarchar(400)"),
-        ("city", "nvarchar(200)"),
-        ("postal_code", "nvarchar(40)"),
-        ("region", "nvarchar(200)"),
-        ("country", "nvarchar(2)"),
-        ("offer_id", "uniqueidentifier"),
-        ("offer_name", "nvarchar(400)"),
-        ("offer_version", "bigint"),
-        ("offer_price", "decimal(19,4)"),
-        ("offer_currency", "nvarchar(3)"),
-        ("offer_price_version", "bigint"),
-    ],
-    [["Ada", 1, 0, None, None, None, None, None, PRODUCT, "Tea ☕", 1, Decimal("12.5000"), "EUR", 1]],
-)
-OUTCOME = [
-    ("step", "int"),
-    ("aggregate_id", "uniqueidentifier"),
-    ("command_fingerprint", "binary(32)"),
-    ("version", "bigint"),
-]
 RESUMABLE = 0.05
 """Seconds after which the driver looks whether a connection still stands before it uses it; it took 3 to 10 ms."""
-
-WRITTEN = Done(None)
-NOTHING = Rows([("nothing", "int")])
-NO_EVENTS = Rows([(column.name, "int") for column in LOG.table.columns])
-
-
-def conflict(step: int, first: tuple[UUID, bytes, int] | None = None) -> Answer:
-    """What the batch answers that has met a conflict in this step."""
-    return Rows(OUTCOME, [[step, *(first or (None, None, None))]])
-
-
-class Azure:
-    """Answers loads with one offer, and batches with what a test wants, one after the other; then they are written."""
-
-    def __init__(self, *outcomes: Answers) -> None:
-        self.outcomes = list(outcomes)
-
-    def __call__(self, request: Request) -> Answers:
-        """Answer a request."""
-        if request.prepares:
-            return None
-        if "BEGIN TRANSACTION" in request.text:
-            return self.outcomes.pop(0) if self.outcomes else WRITTEN
-        if "offer_id" in request.text:
-            return OFFER
-        if "@claimed" in request.text:
-            return NO_EVENTS
-        return NOTHING if "FROM ordering." in request.text else None
 
 
 @pytest.fixture
@@ -131,11 +76,6 @@ def engine(server: Server) -> Iterator[sa.Engine]:
 @pytest.fixture
 def orders(engine: sa.Engine) -> WriteSide:
     return WriteSide(engine, LOG, committed=lambda: None)
-
-
-def create(order_id: UUID | None = None) -> CreateOrder:
-    items = [Item(product_id=PRODUCT, quantity=2)]
-    return CreateOrder(order_id=order_id or uuid4(), customer_id=CUSTOMER, items=items, shipping_address=SHIPPING)
 
 
 def sent(server: Server) -> list[str]:
@@ -488,16 +428,23 @@ def test_results_that_cannot_be_read_to_their_end_cost_the_connection_and_not_it
 
 
 @pytest.mark.parametrize("silent_at", ["offer_id", "BEGIN TRANSACTION"])
+@pytest.mark.parametrize(("deadline", "least"), [(CONNECTING + 3.5, 2.5), (commands.DEADLINE, 8.5)])
 def test_a_command_ends_by_its_deadline_though_the_server_is_silent(
-    silent_at: str, server: Server, orders: WriteSide, monkeypatch: pytest.MonkeyPatch
+    silent_at: str,
+    deadline: float,
+    least: float,
+    server: Server,
+    orders: WriteSide,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(commands, "DEADLINE", 4.5)
+    """Three times its statement's time-out: one second where there is little time, or three."""
+    monkeypatch.setattr(commands, "DEADLINE", deadline)
     azure = Azure()
     server.answer = lambda request: Silence() if silent_at in request.text and not request.prepares else azure(request)
     begin = time.monotonic()
     with pytest.raises((OutOfTime, sa.exc.DBAPIError)):
         orders.run(create_order, create(), Metadata())
-    assert 2.5 < time.monotonic() - begin < 7  # nine, if a statement had three seconds
+    assert least < time.monotonic() - begin < deadline
 
 
 def at(port: int) -> str:
@@ -509,13 +456,13 @@ def at(port: int) -> str:
 def test_a_command_ends_by_its_deadline_though_nobody_can_be_logged_in(
     listening: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "DEADLINE", 4.5)
+    monkeypatch.setattr(commands, "DEADLINE", deadline := CONNECTING + 2.5)
     with listening() as port:
         engine = sql_engine(at(port), "ordering")
         begin = time.monotonic()
         with pytest.raises((OutOfTime, sa.exc.DBAPIError)):
             WriteSide(engine, LOG, lambda: None).run(create_order, create(), Metadata())
-        assert time.monotonic() - begin < 7
+        assert time.monotonic() - begin < deadline
         engine.dispose()
 
 
@@ -547,7 +494,7 @@ def test_a_command_whose_connection_came_too_late_sends_nothing_and_gives_it_bac
 ) -> None:
     @sa.event.listens_for(engine, "checkout")
     def _late(*_: object) -> None:
-        time.sleep(1.5)
+        time.sleep(CONNECTING - 2.5)
 
     kept = []  # for what is gone gives its connection back in any case
     for _ in range(2):

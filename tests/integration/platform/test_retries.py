@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 import stamina
-from azure.core.exceptions import ServiceRequestError
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.frame.messaging.retries import is_away, pause_after, with_retries
@@ -25,6 +25,7 @@ def database(text: str) -> sa.exc.OperationalError:
 AWAY = [
     *(cosmos(status) for status in (408, 429, 449, 503)),
     ServiceRequestError("refused"),
+    ClientAuthenticationError("no token"),
     ConnectionRefusedError(),
     sa.exc.TimeoutError("the pool is empty"),
     database("[HY000] failover (40613) (SQLExecute)"),

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import sqlalchemy as sa
-from azure.core.exceptions import HttpResponseError, ServiceRequestError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
@@ -66,6 +66,7 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (http_error(408), "read-models-unavailable"),
         (http_error(449), "read-models-unavailable"),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
+        (ClientAuthenticationError("no token"), "read-models-unavailable"),
         (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
         (UnreadableShape("of another release"), "unreadable-shape"),
     ],
