@@ -69,7 +69,7 @@ def run(root: Path, line: str) -> None:
     match shlex.split(line):
         case ["python3", "dev.py", "snapshot"]:
             snapshotted(root)
-        case ["python", "-m", *module]:
+        case [".venv/bin/python", "-m", *module]:
             ran(root, "-m", *module)
         case ["python3", "dev.py", "check"]:
             checked(root, "suppliers")
@@ -99,3 +99,9 @@ def test_a_command_a_view_and_a_version_of_an_event_are_added_as_the_page_says(r
             refused = client.post(f"{supplier}/close", json={"reason": "again"})
             assert (refused.status_code, refused.json()["type"]) == (409, "urn:tandem:problem:supplier-already-closed")
             assert "SupplierRenamedV2" in client.get("/asyncapi.json").text
+
+
+def test_modules_are_run_by_the_repository_s_own_python() -> None:
+    page = "".join(SECTIONS)
+    assert ".venv/bin/python -m " in page
+    assert not re.findall(r".*(?<!\.venv/bin/)\bpython3? -m .*", page)

@@ -1,6 +1,7 @@
 """Personal fields are marked where they are declared; a field that looks like one and is not marked is found here."""
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from uuid import UUID
 import pytest
 from pydantic import AwareDatetime, BaseModel
 
+from shared.frame.messaging.codec import EventCodec
 from shared.frame.platform.input import Input
 from shared.kernel.personal import PERSONAL, Field, Personal, fields_of, personal_fields
 from tests.support.app import app_globals
@@ -51,6 +53,9 @@ NOT_PERSONAL = {
 }
 """Fields that say nothing of a person, by why: the class that declares the field, and its name."""
 
+NOT_ERASED: dict[str, str] = {}
+"""Contexts whose events say something of a person and are kept nevertheless: why, and for how long."""
+
 KNOWN = {name for names in NOT_PERSONAL.values() for name in names.split()}
 
 
@@ -88,6 +93,42 @@ def test_all_fields_of_events_and_inputs_are_marked_as_personal_or_known_not_to_
     assert len(classes) > 20
     found = [name for kind in classes for name in _unmarked(kind)]
     assert found == [], "mark it Annotated[..., PERSONAL] (shared/kernel/personal.py), or name it in NOT_PERSONAL"
+
+
+def _forgotten(codecs: Mapping[str, EventCodec[Any]], held: Collection[str]) -> Sequence[str]:
+    """Name the contexts that say something of a person, and export nothing of it, or have no event of an erasure."""
+
+    def erases(codec: EventCodec[Any]) -> bool:
+        return any(re.search(r"ErasedV\d+$", name) for name in codec.written)
+
+    says_something = [name for name, codec in codecs.items() if any(map(codec.says_something_personal, codec.names))]
+    return [name for name in says_something if name not in held or not erases(codecs[name])]
+
+
+def test_what_a_context_says_of_a_person_is_exported_and_erased_or_there_is_a_reason_why_not() -> None:
+    contexts = app_globals()["contexts"]
+    codecs = {each.name: each.log.codec for each in contexts}
+    held = {each.context for context in contexts for each in context.app.held}
+    told = "Declare `holds` and follow the erasure, or say in NOT_ERASED why not (docs/extending.md, Personal data)"
+    assert set(_forgotten(codecs, held)) == NOT_ERASED.keys(), told
+
+
+def test_a_context_that_exports_or_erases_nothing_of_what_it_says_of_a_person_is_found() -> None:
+    @dataclass
+    class ParcelSentV1:
+        to: Personal
+
+    @dataclass
+    class ParcelErasedV1:
+        parcel_id: UUID
+
+    codecs = {
+        "silent": EventCodec[Any]([ParcelErasedV1]),
+        "forgetful": EventCodec[Any]([ParcelSentV1, ParcelErasedV1]),
+        "lasting": EventCodec[Any]([ParcelSentV1]),
+        "careful": EventCodec[Any]([ParcelSentV1, ParcelErasedV1]),
+    }
+    assert _forgotten(codecs, {"lasting", "careful"}) == ["forgetful", "lasting"]
 
 
 def test_what_is_known_not_to_be_personal_is_there() -> None:
