@@ -13,6 +13,7 @@ from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views.product_details import ReadProduct, read_product
 from shared.frame.platform.input import After
 from shared.frame.read_side.generations import Served
+from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.read_your_writes import Wait, read_at_least, wait_for
 from shared.kernel.refusals import Unavailable
 from shared.ordering.domain.errors import OrderNotFound
@@ -57,7 +58,7 @@ class Reader:
             self._scheduler.pause()
             try:
                 self._scheduler.work(self._look())
-            except (Unavailable, CosmosHttpResponseError, TimeoutError, sa.exc.OperationalError):
+            except (Unavailable, StillFolding, CosmosHttpResponseError, TimeoutError, sa.exc.OperationalError):
                 continue  # the answer is a 503
             except Crash:
                 self._process = self._start()

@@ -61,6 +61,7 @@ def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
         mock.patch("shared.frame.messaging.envelope.datetime", clock),
         mock.patch("shared.frame.write_side.inbox.datetime", clock),
         mock.patch("shared.frame.read_side.past.time", monotonic),
+        mock.patch("shared.ordering.views.order_history.time", monotonic),
         mock.patch("shared.frame.read_side.read_your_writes.time", monotonic),
         mock.patch("shared.frame.write_side.commands.time", monotonic),
         mock.patch("shared.frame.write_side.unit_of_work.time", monotonic),
