@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from shared.frame.platform.callers import Owners
 from shared.frame.platform.settings import Settings
+from shared.frame.platform.shares import Shares
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import Generations
 from shared.frame.sql.engines import context_engine, query_engine
@@ -17,6 +18,11 @@ from shared.frame.write_side.outbox import Outbox
 if TYPE_CHECKING:
     from shared.frame.write_side.held import Held
     from shared.frame.write_side.published import Published
+
+
+READ_AT_ONCE = 16
+"""Queries of one owner that one process answers at a time, in all contexts together. Most of them wait for a store: one
+owner who reads in a loop could fill the host, and spend the request units that everybody reads with."""
 
 
 class Publishes(Protocol):
@@ -36,6 +42,7 @@ class App:
         settings: where the stores and the topics are.
         read_models: the database of read models.
         owners: callers who act for themselves; None if the app has none.
+        reads: the owners' shares in queries.
         lines: the waiting lines of commands on one aggregate; None: each context makes its own.
         erasure_grace: how long an erasure can be withdrawn.
         published: the log in which a topic's events can be read, by the topic's name.
@@ -48,6 +55,7 @@ class App:
         self.settings = settings
         self.read_models = read_models
         self.owners = owners
+        self.reads = Shares(READ_AT_ONCE, "queries")
         self.lines = lines
         self.erasure_grace = settings.erasure_grace
         self.published: dict[str, Published] = {}

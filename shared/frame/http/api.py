@@ -17,6 +17,7 @@ from shared.frame.platform.callers import OPEN, Owners
 from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.output import Answer
+from shared.frame.platform.shares import Shares
 from shared.frame.routes import Hook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
 
@@ -79,7 +80,14 @@ class Operation:
 class Api:
     """The routes and subscriptions of one context, and what it does from time to time."""
 
-    def __init__(self, tag: str, owners: Owners | None = None) -> None:
+    def __init__(self, tag: str, owners: Owners | None = None, reads: Shares | None = None) -> None:
+        """Prepare.
+
+        Args:
+            tag: the context's name.
+            owners: callers who act for themselves; None if there are none.
+            reads: their shares in queries, which all contexts have in common; None: there are none.
+        """
         self.owners = owners
         self.blueprint = func.Blueprint()
         self.operations: list[Operation] = []
@@ -88,6 +96,7 @@ class Api:
         self.watches: dict[str, Callable[[], Awaitable[None]]] = {}
         self._tag = tag
         self._turns = ConcurrencyLimit()
+        self._reads = reads
 
     def command(
         self,
@@ -164,7 +173,7 @@ class Api:
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
             return self._serve(
-                trigger,
+                trigger if self._reads is None or not own else self._within(self._reads, trigger),
                 Operation(
                     name=trigger.__name__,
                     method="GET",
@@ -259,6 +268,20 @@ class Api:
         """Register work that is done from time to time on the event loop; one timer carries out all such work."""
         self.watches[watch.__name__] = watch
         return watch
+
+    def _within(self, shares: Shares, trigger: QueryTrigger) -> QueryTrigger:
+        @functools.wraps(trigger)
+        async def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            owner = self.owners.reach(caller_of(req)) if self.owners else None
+            if owner is None:
+                return await trigger(req, context)
+            shares.take(owner)
+            try:
+                return await trigger(req, context)
+            finally:
+                shares.give_back(owner)
+
+        return answer
 
     def _serve(self, trigger: QueryTrigger, operation: Operation) -> QueryTrigger:
         @functools.wraps(trigger)

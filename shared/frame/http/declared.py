@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def declared(context: Context[Any]) -> Api:
     """Make functions of all that a context declares; nothing connects yet."""
-    api = Api(context.name, context.app.owners)
+    api = Api(context.name, context.app.owners, context.app.reads)
     for command in context.commands:
         _serve_command(api, context.writes, command)
     for query in context.queries:

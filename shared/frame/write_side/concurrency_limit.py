@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from contextvars import Context, copy_context
 from uuid import UUID
 
+from shared.frame.platform.shares import Shares, overloaded
 from shared.frame.sql.engines import POOL_SIZE
-from shared.kernel.refusals import Unavailable
 
 AT_ONCE = POOL_SIZE - 4
 """Commands under way in one process; the relay, the projections and the health checks use the other connections."""
@@ -36,7 +36,7 @@ class ConcurrencyLimit:
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=kind)
         self._max_wait = max_wait
         self._kind = kind
-        self._owned = Counter[UUID | None]()
+        self._shares = Shares(SHARE, kind)
 
     async def take[Result](
         self, work: Callable[[], Result], max_wait: float | None = None, owner: UUID | None = None
@@ -53,11 +53,10 @@ class ConcurrencyLimit:
                 `overloaded`).
             Exception: the work failed.
         """
-        if owner is not None and self._owned[owner] >= SHARE:
-            raise self._overloaded()
         with ExitStack() as held:
-            self._owned[owner] += 1
-            held.callback(_one_less, self._owned, owner)
+            if owner is not None:
+                self._shares.take(owner)
+                held.callback(self._shares.give_back, owner)
             return await self._take(work, self._max_wait if max_wait is None else max_wait, held)
 
     async def _take[Result](self, work: Callable[[], Result], max_wait: float, held: ExitStack) -> Result:
@@ -72,7 +71,7 @@ class ConcurrencyLimit:
             async with asyncio.timeout(max_wait):
                 await self._free.acquire()
         except TimeoutError:
-            raise self._overloaded() from None
+            raise overloaded(self._kind) from None
         held.callback(self._free.release)
         loop = asyncio.get_running_loop()
         turn = Future[Result]()
@@ -83,11 +82,8 @@ class ConcurrencyLimit:
             self._threads.submit(_do, turn, copy_context(), work)
         except RuntimeError as error:  # no thread can be started, but the work is in the pool's queue
             if turn.cancel():
-                raise self._overloaded() from error
+                raise overloaded(self._kind) from error
         return await asyncio.wrap_future(turn)
-
-    def _overloaded(self) -> Unavailable:
-        return Unavailable("overloaded", f"There are more {self._kind} than can be carried out at the moment.")
 
 
 def _do[Result](turn: Future[Result], context: Context, work: Callable[[], Result]) -> None:
@@ -120,7 +116,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
             Exception: the work failed.
         """
         if self._here[caller] >= self._places - self._here.total():
-            raise self._overloaded()
+            raise overloaded(self._kind)
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
@@ -130,17 +126,11 @@ class FairConcurrencyLimit(ConcurrencyLimit):
                 async with asyncio.timeout(self._max_wait):
                     await line.acquire()
             except TimeoutError:
-                raise self._overloaded() from None
+                raise overloaded(self._kind) from None
             held.callback(line.release)
             return await self._take(work, begin + self._max_wait - time.monotonic(), held)
 
     def _leave(self, caller: UUID | None) -> None:
-        _one_less(self._here, caller)
-        if caller not in self._here:
-            del self._lines[caller]
-
-
-def _one_less(counted: Counter[UUID | None], who: UUID | None) -> None:
-    counted[who] -= 1
-    if not counted[who]:
-        del counted[who]
+        self._here[caller] -= 1
+        if not self._here[caller]:
+            del self._here[caller], self._lines[caller]
