@@ -24,10 +24,11 @@ from infra.local import screen
 from infra.sql.access import User, access_script
 from infra.sql.migrate import LOCK, migration_script
 from shared.frame.read_side.past import Past
+from shared.frame.sql.azure_sql import azure_sql_dialect
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import Planned, batch
-from shared.frame.write_side.writes import Step, azure_sql_dialect
+from shared.frame.write_side.writes import Step
 
 MSSQL = azure_sql_dialect("qmark")
 

@@ -37,7 +37,7 @@ def watched_shop(url: str) -> Iterator[tuple[Shop, Watch]]:
         return
     with tapped(url) as (through, tap), shop_at(through) as shop:
         with shop.ordering_engine.connect():
-            pass  # a first connection asks the server what it is
+            pass  # pyodbc asks once in a process how long texts may be
         yield shop, lambda: _watch(shop, tap)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 
 from shared.frame.platform.identity import credential
 from shared.frame.platform.settings import Settings
+from shared.frame.sql.azure_sql import tell_of_azure_sql
 from shared.frame.sql.errors import LOST, NO_TOKEN, TIMED_OUT, sqlstate, withhold_values
 from shared.frame.sql.odbc import KeptCursors, declared
 from shared.frame.sql.reading import read_from
@@ -280,8 +281,9 @@ def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool)
 
 
 def _send_each_alone(engine: sa.Engine, null: object) -> None:
-    """Send each statement as one request, with its own time-out and declared parameters."""
+    """Send each statement as one request, with its own time-out and declared parameters, and nothing else."""
     dialect: Any = engine.dialect
+    tell_of_azure_sql(dialect)
     connect = dialect.connect
     dialect.connect = lambda *address, **options: KeptCursors(connect(*address, **options), null, LOGIN_TIMEOUT)
 

@@ -57,8 +57,7 @@ class KeptCursors:
 
         Args:
             connection: pyodbc's.
-            timeout: seconds for statements without a time-out of their own, such as SQLAlchemy's first queries of a
-            server.
+            timeout: seconds for statements without a time-out of their own.
             null: pyodbc's null, which takes the declared type; for None pyodbc asks the server all the same.
         """
         connection.maxwrite = MAX_WRITE

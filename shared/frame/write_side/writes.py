@@ -16,10 +16,10 @@ from typing import Any, cast, override
 from uuid import UUID
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.mssql.pyodbc import MSDialect_pyodbc
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
 
+from shared.frame.sql.azure_sql import azure_sql_dialect
 from shared.frame.sql.columns import JsonText
 from shared.frame.sql.sqlite import DIALECT, Prepared
 
@@ -27,19 +27,6 @@ type Row = Mapping[str, Any]
 
 type Key = tuple[Any, ...]
 """Identifies the row of a table that an update changes."""
-
-
-def azure_sql_dialect(paramstyle: str) -> MSDialect_pyodbc:
-    """Make the dialect that writes T-SQL for Azure SQL, without a connection.
-
-    SQLAlchemy writes other T-SQL for servers whose version it does not know; Azure SQL's version is 12.0.2000.8.
-    """
-    # SQLAlchemy has not annotated its dialects
-    dialect: Any = MSDialect_pyodbc(paramstyle=paramstyle)  # type: ignore[no-untyped-call]
-    dialect.server_version_info = (12, 0, 2000, 8)
-    dialect._setup_version_attributes()  # noqa: SLF001  # what connecting would do
-    return cast("MSDialect_pyodbc", dialect)
-
 
 AZURE_SQL = azure_sql_dialect("named")
 

@@ -5,6 +5,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -67,8 +68,7 @@ def server() -> Iterator[Server]:
 def engine(server: Server) -> Iterator[sa.Engine]:
     engine = sql_engine(server.url, "ordering")
     with engine.connect():
-        pass  # SQLAlchemy asks a new server for its version and the like
-    server.forget()
+        server.forget()
     yield engine
     engine.dispose()
 
@@ -466,17 +466,32 @@ def test_a_command_ends_by_its_deadline_though_nobody_can_be_logged_in(
         engine.dispose()
 
 
+def test_nothing_is_asked_of_a_new_server(server: Server) -> None:
+    engine = sql_engine(server.url, "ordering")
+    for _ in range(2):
+        read_from(engine, LOG.newest)
+        engine.dispose()
+    asked = [name for name in sent(server) if name != "sp_datatype_info_100"]  # pyodbc asks it once in a process
+    assert asked == ["login", "batch"] * 2
+
+
 def test_a_server_that_falls_silent_right_after_the_login_holds_nobody_up(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.frame.sql.engines.LOGIN_TIMEOUT", 1)
+    """SQLAlchemy would ask it first, and let the others wait until it has answered, one after the other."""
+    monkeypatch.setattr(commands, "DEADLINE", deadline := CONNECTING + 3.5)
     server.answer = lambda request: None if request.kind == "login" or "datatype" in request.procedure else Silence()
     engine = sql_engine(server.url, "ordering")
-    begin = time.monotonic()
-    with pytest.raises(sa.exc.SQLAlchemyError) as caught:
-        engine.connect()
-    assert is_transient(caught.value)
-    assert time.monotonic() - begin < 8  # three times the second, or for ever
+    orders = WriteSide(engine, LOG, lambda: None)
+
+    def seconds(_: int) -> float:
+        begin = time.monotonic()
+        with pytest.raises((OutOfTime, sa.exc.DBAPIError)):
+            orders.run(create_order, create(), Metadata())
+        return time.monotonic() - begin
+
+    with ThreadPoolExecutor(4) as threads:
+        assert max(threads.map(seconds, range(4))) < deadline
     engine.dispose()
 
 
