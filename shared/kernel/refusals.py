@@ -71,3 +71,10 @@ class Unavailable(Refusal):
         super().__init__(detail)
         self.code = code
         self.retry_after = retry_after
+
+
+class TooSoon(Unavailable):
+    """The caller is why: their own other requests are in the way, or what they ask for has not come yet (HTTP 503).
+
+    Others notice nothing, and so it is no failure that an operator should hear of.
+    """

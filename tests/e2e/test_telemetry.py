@@ -20,7 +20,7 @@ class Span(NamedTuple):
 
 
 def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
-    trace_id, caller = secrets.token_hex(16), secrets.token_hex(8)
+    trace_id, soon_id, caller = secrets.token_hex(16), secrets.token_hex(16), secrets.token_hex(8)
     logged = {"AzureFunctionsJobHost__logging__logLevel__host.traces": "Debug"}
     with ingestion() as server:
         told = settings(server.connection_string, tmp_path) | logged
@@ -28,7 +28,15 @@ def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
             customer_id, product_id = api.customer(), api.product()
             traceparent = f"00-{trace_id}-{caller}-01"
             created = api.post("/orders", order_body(customer_id, product_id), traceparent=traceparent)
-            api.details(created.json()["orderId"], customer_id)
+            order_id = created.json()["orderId"]
+            api.details(order_id, customer_id)
+            early = api.get(
+                f"/orders/{order_id}",
+                {"traceparent": f"00-{soon_id}-{caller}-01", "Prefer": "wait=0"},
+                customerId=customer_id,
+                minVersion=99,
+            )
+            assert early.status_code == 503
             # the host's own spans, which it does not export: measured on the real one, they stand between a caller or a
             # message and the app's span
             logged_spans = rf"host.traces 00-{trace_id}-(\w+)-01 under 00-{trace_id}-(\w+)-01"
@@ -55,3 +63,13 @@ def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
         assert above[processing.parent] == sending.id
         assert processing.links == [sending.id]
         eventually(lambda: "tandem.projection.lag" in server.metrics(), "metrics have arrived")
+
+        def told_of_it() -> list[str]:
+            return [
+                item["data"]["baseData"]["message"]
+                for item in server.of("MessageData")
+                if item["tags"].get("ai.operation.id") == soon_id
+            ]
+
+        # by which the alarm server-errors knows the request
+        eventually(lambda: told_of_it() == ["asked too soon: read-model-behind"], "its log line is of its trace")

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import duckdb_kql
 import pytest
@@ -34,7 +35,7 @@ GAUGES = {
 COUNTERS = {"tandem.payment.provider_errors", "tandem.work.done"}
 """What they count: none is nothing to be alarmed by, or is the alarm."""
 
-DAYS = {"P2D": timedelta(days=2), "PT15M": timedelta(minutes=15)}
+RANGES = {"P2D": timedelta(days=2), "PT20M": timedelta(minutes=20), "PT15M": timedelta(minutes=15)}
 
 
 class Workspace:
@@ -45,6 +46,10 @@ class Workspace:
         self._database.execute(
             "CREATE TABLE AppMetrics (TimeGenerated TIMESTAMP, Name VARCHAR, Properties JSON, Max DOUBLE, Sum DOUBLE)"
         )
+        self._database.execute(
+            "CREATE TABLE AppRequests (TimeGenerated TIMESTAMP, Name VARCHAR, ResultCode VARCHAR, OperationId VARCHAR)"
+        )
+        self._database.execute("CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR, OperationId VARCHAR)")
         self._now = datetime.now(UTC).replace(tzinfo=None)
 
     def measured(self, metric: str, ago: timedelta, attributes: dict[str, str], value: float = 1) -> None:
@@ -57,14 +62,22 @@ class Workspace:
         for name in work:
             self.measured("tandem.work.done", ago, {"tandem.work": name})
 
+    def answered(self, status: int, ago: timedelta, logged: str | None = None) -> None:
+        """Add the row of a request, and of what the app logged of it."""
+        operation = uuid4().hex
+        row = [self._now - ago, "get_order", str(status), operation]
+        self._database.execute("INSERT INTO AppRequests VALUES (?, ?, ?, ?)", row)
+        if logged is not None:
+            self._database.execute("INSERT INTO AppTraces VALUES (?, ?, ?)", [self._now - ago, logged, operation])
+
     def fires(self, environment: Snapshot, alarm: str) -> bool:
         """Whether the alarm's rule finds itself broken now: over the time that it looks at, as Azure Monitor does."""
         rule = environment.alarms()[alarm]["properties"]
         [criterion] = rule["criteria"]["allOf"]
         assert (criterion["operator"], criterion["timeAggregation"]) == ("GreaterThan", "Maximum")
-        since = self._now - DAYS[rule.get("overrideQueryTimeRange") or rule["windowSize"]]
+        since = self._now - RANGES[rule.get("overrideQueryTimeRange") or rule["windowSize"]]
         lately = rf"\g<0> | where TimeGenerated > datetime({since.isoformat()})"
-        query = re.sub(r"^App\w+", lately, criterion["query"])
+        query = re.sub(r"\bApp\w+(?= \|)", lately, criterion["query"])
         column = criterion["metricMeasureColumn"]
         values = [row[0] for row in duckdb_kql.kql(self._database, f"{query} | project {column}").fetchall()]
         return any(value is not None and value > criterion["threshold"] for value in values)
@@ -129,3 +142,28 @@ def test_what_another_instance_did_before_counts_once(workspace: Workspace) -> N
     assert workspace.fires(PROD, "silent-timer")
     workspace.did({"deadlines"}, timedelta(minutes=1))
     assert not workspace.fires(PROD, "silent-timer")
+
+
+FIVE = timedelta(minutes=5)
+
+
+def test_what_a_caller_does_to_themselves_is_no_error_of_the_servers(workspace: Workspace) -> None:
+    """Else a customer's own fourth command at a time, eleven times, wakes somebody."""
+    for code in ("overloaded", "read-model-behind") * 50:
+        workspace.answered(503, FIVE, f"asked too soon: {code}")
+    for _ in range(10):
+        workspace.answered(503, FIVE)
+    assert not workspace.fires(PROD, "server-errors")
+    workspace.answered(500, FIVE, "a request failed")
+    assert workspace.fires(PROD, "server-errors")
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_errors_of_the_servers_are_told_of_when_both_tables_have_had_time(workspace: Workspace, status: int) -> None:
+    for _ in range(11):
+        workspace.answered(status, timedelta(minutes=2))
+        workspace.answered(404, FIVE)
+    assert not workspace.fires(PROD, "server-errors")
+    for _ in range(11):
+        workspace.answered(status, timedelta(minutes=17))
+    assert workspace.fires(PROD, "server-errors")

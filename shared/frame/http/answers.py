@@ -1,5 +1,6 @@
 """The answers that triggers give: statuses, headers and bodies that all routes write alike."""
 
+import logging
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,6 +17,10 @@ from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform import telemetry
 from shared.frame.platform.input import QueryInput
 from shared.frame.platform.output import Answer
+from shared.frame.read_side.past import StillFolding
+from shared.kernel.refusals import TooSoon
+
+logger = logging.getLogger(__name__)
 
 JSON = "application/json"
 
@@ -92,6 +97,8 @@ def finished(response: func.HttpResponse, req: func.HttpRequest, context: func.C
 def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer an error as problem details."""
     problem = problem_of(error)
+    if isinstance(error, TooSoon | StillFolding):
+        logger.info("asked too soon: %s", problem.code)  # the alarm on 5xx leaves out the requests that say so
     telemetry.problem(problem.status, problem.code)
     return finished(render(problem, _instance(req), correlation_id(req, context)), req, context)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from uuid import UUID
 
-from shared.kernel.refusals import Unavailable
+from shared.kernel.refusals import TooSoon, Unavailable
 
 
 class Shares:
@@ -24,10 +24,10 @@ class Shares:
         """Count one more piece of an owner's work, until `give_back`.
 
         Raises:
-            Unavailable: the owner's share is used up (503 `overloaded`).
+            TooSoon: the owner's share is used up (503 `overloaded`).
         """
         if self._taken[owner] >= self._each:
-            raise overloaded(self._kind)
+            raise too_soon(self._kind)
         self._taken[owner] += 1
 
     def give_back(self, owner: UUID) -> None:
@@ -39,4 +39,13 @@ class Shares:
 
 def overloaded(kind: str) -> Unavailable:
     """Make the refusal of work for which there is no room now; the work has not begun, and may be sent again."""
-    return Unavailable("overloaded", f"There are more {kind} than can be carried out at the moment.")
+    return Unavailable(*_no_room(kind))
+
+
+def too_soon(kind: str) -> TooSoon:
+    """Make the same refusal for whose own work is in the way, and nobody else's."""
+    return TooSoon(*_no_room(kind))
+
+
+def _no_room(kind: str) -> tuple[str, str]:
+    return "overloaded", f"There are more {kind} than can be carried out at the moment."

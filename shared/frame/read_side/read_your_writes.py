@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side.container import Container, is_without_container
-from shared.kernel.refusals import Unavailable
+from shared.kernel.refusals import TooSoon
 
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between two reads; each pause is twice the one before. A point read is the cheapest request there is."""
@@ -234,6 +234,6 @@ def _version(document: Document | None, counter: str) -> int:
     return int(document[counter]) if document else 0
 
 
-def _behind(document: Document | None, counter: str, version: int, why: str = "") -> Unavailable:
+def _behind(document: Document | None, counter: str, version: int, why: str = "") -> TooSoon:
     detail = f"The read model is at version {_version(document, counter)}; version {version} has not arrived yet.{why}"
-    return Unavailable("read-model-behind", detail)
+    return TooSoon("read-model-behind", detail)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from contextvars import Context, copy_context
 from uuid import UUID
 
-from shared.frame.platform.shares import Shares, overloaded
+from shared.frame.platform.shares import Shares, overloaded, too_soon
 from shared.frame.sql.engines import POOL_SIZE
 
 AT_ONCE = POOL_SIZE - 4
@@ -116,7 +116,8 @@ class FairConcurrencyLimit(ConcurrencyLimit):
             Exception: the work failed.
         """
         if self._here[caller] >= self._places - self._here.total():
-            raise overloaded(self._kind)
+            is_alone = self._here[caller] == self._here.total()
+            raise too_soon(self._kind) if is_alone else overloaded(self._kind)
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
@@ -126,7 +127,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
                 async with asyncio.timeout(self._max_wait):
                     await line.acquire()
             except TimeoutError:
-                raise overloaded(self._kind) from None
+                raise too_soon(self._kind) from None
             held.callback(line.release)
             return await self._take(work, begin + self._max_wait - time.monotonic(), held)
 

@@ -17,7 +17,7 @@ from shared.frame.platform.input import After
 from shared.frame.read_side import read_your_writes
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
-from shared.kernel.refusals import Unavailable
+from shared.kernel.refusals import TooSoon, Unavailable
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 
@@ -62,6 +62,7 @@ async def refused(task: asyncio.Task[Any]) -> Unavailable:
     with pytest.raises(Unavailable) as caught:
         await task
     assert (caught.value.code, caught.value.retry_after) == ("read-model-behind", 1)
+    assert isinstance(caught.value, TooSoon), "others notice nothing"
     return caught.value
 
 

@@ -14,8 +14,9 @@ from shared.frame.http.requests import QueryCall
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import QueryInput
 from shared.frame.platform.output import Answer
+from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.kernel.refusals import NotFound
+from shared.kernel.refusals import NotFound, TooSoon, Unavailable
 
 ACCEPTED = Accepted(UUID(int=7), 3)
 CONTEXT = cast("func.Context", SimpleNamespace(trace_context=SimpleNamespace(trace_parent=None), invocation_id="one"))
@@ -91,3 +92,10 @@ def test_an_error_names_the_path_that_was_asked_for_and_the_conversation(url: st
     said = json.loads(answer.get_body())
     assert (answer.status_code, said["instance"], said["correlationId"]) == (404, instance, "talk")
     assert (answer.headers["X-Correlation-Id"], answer.headers["X-Content-Type-Options"]) == ("talk", "nosniff")
+
+
+def test_a_refusal_that_its_caller_alone_is_the_reason_for_says_so_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "shared")
+    for error in (Unavailable("overloaded", "Much."), TooSoon("overloaded", "Yours."), StillFolding()):
+        assert failed(error, asked(), CONTEXT).status_code == 503
+    assert caplog.messages == ["asked too soon: overloaded"] * 2

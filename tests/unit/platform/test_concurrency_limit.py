@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from shared.frame.write_side.concurrency_limit import SHARE, ConcurrencyLimit, FairConcurrencyLimit
-from shared.kernel.refusals import Unavailable
+from shared.kernel.refusals import TooSoon, Unavailable
 
 CALLER: ContextVar[str] = ContextVar("CALLER")
 
@@ -25,6 +25,7 @@ async def test_work_that_finds_no_place_in_time_is_told_when_to_come_back_and_ha
     with pytest.raises(Unavailable, match="more commands than") as refused:
         await turns.take(begun.set)
     assert (refused.value.code, refused.value.retry_after) == ("overloaded", 1)
+    assert not isinstance(refused.value, TooSoon), "others are in the way"
     assert not begun.is_set()
     go_on.set()
     assert await first
@@ -56,7 +57,7 @@ async def test_an_owner_has_a_share_and_what_is_over_it_is_refused_at_once_while
     running = [asyncio.create_task(turns.take(go_on.wait, owner=one)) for _ in range(SHARE)]
     await asyncio.sleep(0)  # they take their places
     for _ in range(100):
-        with pytest.raises(Unavailable):
+        with pytest.raises(TooSoon):  # others notice nothing
             await turns.take(go_on.is_set, owner=one)
     assert await turns.take(go_on.is_set, owner=another) is False
     assert await turns.take(go_on.is_set) is False
@@ -229,3 +230,33 @@ async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_
     assert await behind
     assert not turns._here
     assert not turns._lines
+
+
+async def test_a_caller_who_is_alone_with_too_much_work_is_told_so_and_not_one_who_meets_others() -> None:
+    turns, go_on, one, other = (
+        FairConcurrencyLimit(at_once=1, places=4, max_wait=60),
+        threading.Event(),
+        uuid4(),
+        uuid4(),
+    )
+    waiting = [asyncio.create_task(turns.take_for(one, go_on.wait)) for _ in range(2)]
+    await asyncio.sleep(0)  # they take their places: half of them
+    with pytest.raises(TooSoon):
+        await turns.take_for(one, go_on.is_set)
+    waiting.append(asyncio.create_task(turns.take_for(other, go_on.wait)))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await turns.take_for(other, go_on.is_set)
+    assert not isinstance(refused.value, TooSoon)
+    go_on.set()
+    assert all(await asyncio.gather(*waiting))
+
+
+async def test_a_caller_whose_own_work_is_in_the_way_for_too_long_is_told_so() -> None:
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=9, max_wait=0.01), threading.Event(), uuid4()
+    first = asyncio.create_task(turns.take_for(one, go_on.wait))
+    await asyncio.sleep(0)
+    with pytest.raises(TooSoon):
+        await turns.take_for(one, go_on.is_set)
+    go_on.set()
+    assert await first

@@ -31,7 +31,10 @@ def context() -> Any:
     return SimpleNamespace(invocation_id="i-1", trace_context=trace, thread_local_storage=threading.local())
 
 
-async def test_a_customer_who_sends_many_commands_at_once_leaves_others_their_turns() -> None:
+async def test_a_customer_who_sends_many_commands_at_once_leaves_others_their_turns(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "shared")
     api, go_on = Api("things", CUSTOMERS), threading.Event()
 
     @api.command("POST", "things", Wait, role=Role.ORDERS_WRITE, own=True)
@@ -54,6 +57,7 @@ async def test_a_customer_who_sends_many_commands_at_once_leaves_others_their_tu
     many = [asyncio.create_task(send(customer(greedy), waits=True)) for _ in range(AT_ONCE)]
     refused = [await each for each in asyncio.as_completed(many[SHARE:])]
     assert refused == [503] * (AT_ONCE - SHARE), "at once, and not when their time is up"
+    assert caplog.messages == ["asked too soon: overloaded"] * (AT_ONCE - SHARE), "by which the alarm leaves them out"
     assert await send(customer(uuid4()), waits=False) == 204
     assert await send(principals.shop(), waits=False) == 204
     go_on.set()
@@ -95,7 +99,10 @@ class Reading:
         return answer
 
 
-async def test_a_customer_who_reads_more_than_their_share_is_refused_at_once_while_others_read() -> None:
+async def test_a_customer_who_reads_more_than_their_share_is_refused_at_once_while_others_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "shared")
     reading, greedy = Reading(), principals.customer(uuid4())
     waiting = [
         asyncio.create_task(reading.read(greedy, of, waits="yes"))
@@ -108,6 +115,7 @@ async def test_a_customer_who_reads_more_than_their_share_is_refused_at_once_whi
         refused = await reading.read(greedy, of)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
         assert b"urn:tandem:problem:overloaded" in refused.get_body()
+    assert caplog.messages == ["asked too soon: overloaded"] * 2
     assert reading.begun == READ_AT_ONCE, "a refused query reads nothing"
     assert (await reading.read(principals.customer(uuid4()))).status_code == 200
     reading.go_on.set()
