@@ -54,7 +54,7 @@ SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
 """The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
 
 REFUNDING = 20.0
-"""Seconds after which no further refund of one payment is begun: the timer tries the rest."""
+"""Seconds after which one payment's refunds that come to nothing have had their time: other payments need the thread."""
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ class Performing:
             look: ask the provider for the state even if no step is due.
 
         Raises:
-            ProviderUnavailable: the step was not done, or not every refund.
+            ProviderUnavailable: no step was done.
         """
         payment = payment_as_stored(self.engine, order_id)
         if payment is None or version not in {None, payment.version}:
@@ -135,36 +135,37 @@ class Performing:
         steps = payment.all_due
         if not steps and look and payment.reference is not None:
             steps = [Look(payment.attempt)]
-        failed = self._do(payment, steps)
-        if payment.pending_events:
-            self._record(payment)
-        elif isinstance(failed, Pending | StepRefused):
+        failed = self._do_one(payment, steps)
+        if isinstance(failed, Pending | StepRefused):
             self._note(payment, pending=isinstance(failed, Pending))
         if failed is not None:
             raise failed
+        if payment.pending_events:
+            self._record(payment)
 
-    def _do(self, payment: Payment, steps: Sequence[Step]) -> ProviderUnavailable | None:
-        """Do steps until the provider is away: what it refuses keeps no other step waiting.
+    def _do_one(self, payment: Payment, steps: Sequence[Step]) -> ProviderUnavailable | None:
+        """Do the first step that can be done; the delivery of its event does the next one.
 
-        Gives a failure, which is Pending only if all are.
+        What the provider refuses, or has begun, keeps no other step waiting. Gives a failure if no step was done, which
+        is Pending only if all are.
         """
         until = time.monotonic() + REFUNDING
         failed: ProviderUnavailable | None = None
         for step in steps:
-            if time.monotonic() > until:
-                break
             name = type(step).__name__
             try:
                 perform(payment, step, self.provider)
             except ProviderUnavailable as error:  # which names neither a card nor a person (stripe_provider.py)
                 level = logging.INFO if isinstance(error, Pending) else logging.WARNING
                 logger.log(level, "%s of order %s is not done: %s", name, payment.order_id, error)
-                if failed is None or not isinstance(error, Pending):
-                    failed = error
                 if not isinstance(error, Pending):
                     count_failed(name)
-                if not isinstance(error, Pending | StepRefused):
+                    failed = error
+                failed = failed or error
+                if not isinstance(error, Pending | StepRefused) or time.monotonic() > until:
                     break
+            else:
+                return None
         return failed
 
     def _record(self, payment: Payment) -> None:

@@ -535,6 +535,16 @@ async def test_a_refund_that_is_refused_for_good_keeps_no_other_waiting_and_is_t
     assert pay.moved(order_id)[2:] == [("refunded", 4000), ("refunded", 980)]
 
 
+async def test_each_refund_is_recorded_by_itself_before_the_next_one_is_made(pay: Paying) -> None:
+    order_id = await pay.captured()
+    for _ in range(2):
+        await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal("9.80"), "EUR"))
+    pay.performing.perform(order_id)
+    assert str(pay.payment(order_id).refunded) == "9.80"
+    assert pay.moved(order_id)[2:] == [("refunded", 980)]
+    assert str((await pay.deliver(order_id)).refunded) == "19.60"
+
+
 async def test_a_refund_that_waits_for_its_bank_keeps_no_other_waiting(pay: Paying) -> None:
     order_id = await pay.captured("pm_card_pendingRefund")
     for _ in range(2):
