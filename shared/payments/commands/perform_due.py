@@ -54,7 +54,7 @@ SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
 """The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
 
 REFUNDING = 20.0
-"""Seconds after which one payment's refunds that come to nothing have had their time: other payments need the thread."""
+"""Seconds for which refunds of one payment may come to nothing in a row: other payments need the thread."""
 
 logger = logging.getLogger(__name__)
 
