@@ -18,8 +18,9 @@ DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
 
 BEGIN = "BEGIN IMMEDIATE"
 
-BUSY_TIMEOUT = 3
-"""Seconds that a transaction waits for its turn to write; then the caller tries again."""
+BUSY_TIMEOUT = 2.5
+"""Seconds that a transaction waits for its turn to write, first among this process's and then for other processes; then
+the caller tries again. Both together are not more than a unit of work reckons with (CONNECTING)."""
 
 _KEPT_IDS = 1_024
 """Ids of a column that are cached by their text."""

@@ -74,9 +74,12 @@ class WriteSide:
         Raises:
             Refusal: the command is refused, and has changed nothing.
             KeyReused: another command was accepted under this key.
-            LostRace: other commands won every race until the deadline; nothing has changed.
-            OutOfTime: the deadline came before the database answered; as far as is known, nothing has changed.
+            LostRace: other commands won every race until the deadline.
+            OutOfTime: the deadline came before the database answered.
             sqlalchemy.exc.DBAPIError: the database did not answer, or failed, until the deadline.
+
+        After each of these three nothing has changed as far as is known: the answer to a commit may have been lost, and
+        then no time left to look for it. The same command tells it, sent again.
         """
         return telemetry.command(
             type(command).__name__, metadata, lambda traced: self._carry_out(handler, command, traced)

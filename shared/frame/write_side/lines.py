@@ -18,9 +18,9 @@ class Place:
         """Leave the line, so that the next place is served."""
         self._lines.leave(self._key, self)
 
-    def wait(self, seconds: float | None) -> bool:
+    def wait(self, seconds: float) -> bool:
         """Wait to be served; False if the time ran out before."""
-        return self._served.acquire(timeout=-1 if seconds is None else max(0.0, seconds))
+        return self._served.acquire(timeout=max(0.0, seconds))
 
     def serve(self) -> None:
         """Serve this place."""
@@ -34,7 +34,7 @@ class Lines:
         self._lines: dict[Hashable, deque[Place]] = {}
         self._lock = threading.Lock()
 
-    def stand(self, key: Hashable, seconds: float | None) -> Place | None:
+    def stand(self, key: Hashable, seconds: float) -> Place | None:
         """Take a place and wait until it is served; after so many seconds give it up, and answer None."""
         place = Place(self, key)
         with self._lock:

@@ -27,7 +27,10 @@ TIMEOUTS = 3
 to its ATTENTION. Measured with Microsoft's driver 18.6."""
 
 CONNECTING = POOL_TIMEOUT + SIGN_IN_TIMEOUT
-"""Seconds that getting a connection may take."""
+"""Seconds that getting a connection may take or, on SQLite, its turn to write."""
+
+LONGEST_IN_LINE = 60
+"""Seconds for which work without a deadline stands in line; each that is before it has a bound of its own."""
 
 LONGEST_TIMEOUT = 3
 """Seconds after which a statement of a unit with a deadline is given up; whole ones, for ODBC counts in them."""
@@ -117,8 +120,7 @@ class UnitOfWork:
             return
         self._give_back()  # or those who wait could hold the connections that the first in line needs
         for aggregate_id in sorted(set(aggregate_ids)):
-            left = None if self._until is None else self._left() - CONNECTING
-            place = self._lines.stand(aggregate_id, left)
+            place = self._lines.stand(aggregate_id, min(LONGEST_IN_LINE, self._left() - CONNECTING))
             if place is None:
                 raise LostRace
             self._in_line.append(place)
@@ -199,6 +201,7 @@ class UnitOfWork:
         if self._sqlite is None:
             self._send(gathered)
             return
+        self._require_time(CONNECTING)
         try:
             self._run(self._sqlite, gathered)
         finally:

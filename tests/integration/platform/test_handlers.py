@@ -17,7 +17,7 @@ from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
 from shared.frame.write_side.lines import Lines, Place
-from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, UnitOfWork
+from shared.frame.write_side.unit_of_work import CONNECTING, LONGEST_IN_LINE, LostRace, UnitOfWork
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
 from shared.ordering.tables import LOG as ORDERING
@@ -94,7 +94,7 @@ class NotedLines(Lines):
         self.stood: list[Hashable] = []
 
     @override
-    def stand(self, key: Hashable, seconds: float | None) -> Place | None:
+    def stand(self, key: Hashable, seconds: float) -> Place | None:
         self.stood.append(key)
         return super().stand(key, seconds)
 
@@ -110,7 +110,9 @@ def test_all_stand_in_line_for_several_things_in_the_same_order() -> None:
         assert lines.stood == [low, high]
 
 
-def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_until_it_is_served() -> None:
+def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_for_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lines, wanted = Lines(), uuid4()
     engine = sa.create_engine("sqlite://")  # nothing is read
     served = lines.stand(wanted, 0)
@@ -130,6 +132,12 @@ def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_un
             waiting.result(0.1)
         served.leave()
         waiting.result(10)
+
+    assert LONGEST_IN_LINE == 60
+    monkeypatch.setattr("shared.frame.write_side.unit_of_work.LONGEST_IN_LINE", 0.05)
+    assert lines.stand(wanted, 0) is not None
+    with ThreadPoolExecutor(1) as pool, pytest.raises(LostRace):
+        pool.submit(wait).result(10)
 
 
 def cancel_all(recorded: Recorded[CustomerEvent], orders: Orders, work: UnitOfWork) -> None:

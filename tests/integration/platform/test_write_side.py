@@ -304,6 +304,18 @@ def test_an_error_of_azure_sql_that_passes_undoes_the_transaction_and_another_on
     assert failed == list(orders_by_number)
 
 
+def test_what_has_no_time_for_its_turn_to_write_does_not_wait_for_it(shop: Shop) -> None:
+    order_id = shop.order(shop.product())
+    order = Orders(UnitOfWork(shop.ordering_engine), Metadata()).load(order_id)
+    order.submit()
+    before = everything(shop)
+    with UnitOfWork(shop.ordering_engine, until=time.monotonic() + CONNECTING - 0.1) as work:
+        Orders(work, Metadata()).save(order)
+        with pytest.raises(OutOfTime):
+            work.commit()
+    assert everything(shop) == before
+
+
 def test_a_race_that_is_always_lost_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "DEADLINE", CONNECTING + 0.2)
     tries = []

@@ -8,7 +8,7 @@ from shared.frame.write_side.lines import Lines
 
 def test_who_comes_first_is_served_first() -> None:
     lines, served = Lines(), list[int]()
-    first = lines.stand("order", None)
+    first = lines.stand("order", 0)
     assert first is not None
 
     def wait(number: int) -> None:
@@ -30,13 +30,13 @@ def test_who_comes_first_is_served_first() -> None:
 
 def test_nobody_waits_for_another_thing() -> None:
     lines = Lines()
-    assert lines.stand("one", None) is not None
+    assert lines.stand("one", 0) is not None
     assert lines.stand("other", 0) is not None
 
 
 def test_who_has_waited_long_enough_steps_out_and_holds_nobody_up() -> None:
     lines = Lines()
-    first = lines.stand("order", None)
+    first = lines.stand("order", 0)
     assert first is not None
     assert lines.stand("order", 0.01) is None
     first.leave()
