@@ -40,6 +40,7 @@ class Operator:
         """Run the next block, with these names replaced, to this exit code; what each of its requests answered."""
         _, functions, *_ = PAGE["How to call"].blocks("sh")
         login = f"api={self.stack.base_url}/api token={self.stack.token('Ops', 'Orders.Read')}\n"
+        login += f"keeper={self.stack.token('Catalog.Read', 'Inventory.Write')}\n"
         script = "set -euo pipefail\n" + login + functions + self.section.blocks("sh")[self.done]
         self.done += 1
         script = script.replace("http://127.0.0.1:7071", self.stack.base_url)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.sql.access import COMMAND_SIDE
 from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
 from tests.support.pages import Section, sections
@@ -116,3 +117,15 @@ def test_azd_deploys_by_the_same_parameters_and_zips_the_folder_that_the_package
     assert (ROOT / path[0] / f"{module[0]}.bicepparam").exists()
     assert f"--unpacked {project[0]} " in HOOKS
     assert f"deploy.sh {module[0]} " in HOOKS
+
+
+def test_what_can_be_changed_of_an_event_is_what_the_database_lets_be_changed() -> None:
+    said = re.search(r"of an event only the\s(.*?)can be changed", SECTIONS["Who may do what"].text, re.DOTALL)
+    assert said
+    logs = {rights for table, rights in COMMAND_SIDE.items() if table.endswith(".event_log")}
+    for rights in logs:
+        granted = re.search(r"UPDATE \((.*)\)", rights)
+        assert granted
+        assert set(re.findall(r"`(\w+)`", said[1])) == set(granted[1].split(", "))
+    assert logs
+    assert not any("DELETE" in rights for rights in logs)

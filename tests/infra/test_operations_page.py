@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.frame.messaging.codec import UnknownEventType
+from shared.frame.messaging.topics import EventTooLarge
 from tests.infra.snapshots import PROD as PROD_SNAPSHOT
 from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
@@ -110,3 +112,30 @@ def test_it_knows_every_read_model_and_no_other() -> None:
     named = SECTIONS["A read model is wrong or lost"].text.partition("What follows says")[0]
     declared = {name for context in app_globals()["contexts"] for name in context.read_models}
     assert set(re.findall(r"`(\w+)`", named)) == declared
+
+
+def test_what_runs_anywhere_leaves_the_tokens_that_whoever_calls_has() -> None:
+    """A laptop's token that a block leaves in a shell which calls Azure is a 401 for each call after it."""
+    laptop, functions, _ = SECTIONS["How to call"].blocks("sh")
+    [azure] = SECTIONS["How to call"].blocks("azurecli")
+    names = set(re.findall(r"^(\w+)=", laptop, re.MULTILINE))
+    assert names == {"api", "token", "keeper"}
+    assert names <= set(re.findall(r"(?:^| )(\w+)=", azure, re.MULTILINE)), "each has a twin in Azure"
+    others = [block for section in SECTIONS.values() for block in section.blocks("sh") if block != laptop]
+    assert functions in others
+    for block in others:
+        assert not names & set(re.findall(r"\b(\w+)=", block)), block
+        assert "dev.py token" not in block
+
+
+def test_the_only_rows_that_may_be_changed_by_hand_are_a_caches() -> None:
+    changed = re.findall(r"\b(?:DELETE FROM|UPDATE|INSERT INTO) (\w+\.\w+)", PAGE)
+    assert changed == ["ordering.snapshots"]
+    assert "[server-errors](#server-errors)" in SECTIONS["What is safe"].text
+    assert "as an administrator of the database" in SECTIONS["server-errors"].text
+
+
+def test_whoever_finds_events_that_cannot_be_published_is_told_of_each_reason_that_is_ours() -> None:
+    mend = SECTIONS["unpublished-events"].text.partition("**Mend**")[2]
+    for reason in (UnknownEventType, EventTooLarge):
+        assert f"- `{reason.__name__}`:" in mend
