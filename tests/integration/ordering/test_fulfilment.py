@@ -433,6 +433,17 @@ def test_an_order_that_waits_too_long_for_stock_is_cancelled_once_by_two_timers_
         assert cancelled.actor == ACTOR
 
 
+def test_a_cancelled_order_whose_payment_the_shop_took_at_the_provider_is_given_it_back(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    way.cancel()
+    way.pay(taken(way))
+    assert way.asked == ["AuthorisationAskedV1", "VoidAskedV1", "RefundAskedV1"]
+    assert way.waits_for == "the refund"
+    way.pay(PaymentRefundedV1(way.order_id, uuid4(), "EUR", way.order.total, way.order.total))
+    assert way.waits_for == "nothing"
+
+
 def test_an_order_on_account_that_is_never_confirmed_gives_its_pieces_back(shop: Shop) -> None:
     product_id = kept(shop, 5)
     way = submitted(shop, product_id, paid=False, quantity=5)
