@@ -58,7 +58,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         findings.append(f"TANDEM_NO_SKIPS=1: {skipped} skipped, and that is a failure here")
     if _is_whole(session.config):
         folder = Path(os.environ[collected.SETTING])
-        findings += [f"no test has executed {name}" for name in collected.never_executed(folder)]
+        findings += collected.left_out(folder)
         findings += tsql_check(collected.entries(folder))
     if findings:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -76,7 +76,7 @@ def _tsql() -> int:
 def tsql_check(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Check collected statements (infra/sql/collected.py) with tsql-check, if it is installed; give its findings."""
     checker = _checker()
-    if checker is None:
+    if checker is None or not entries:
         return []
     with tempfile.TemporaryDirectory() as folder:
         statements = Path(folder, "statements.json")

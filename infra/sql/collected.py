@@ -23,6 +23,9 @@ from shared.frame.write_side.writes import Row
 SETTING = "COLLECT_STATEMENTS"
 PRODUCT = str(Path(__file__).parents[2] / "shared") + os.sep
 
+MADE_ANEW = [f"frame/write_side/aggregates.py:{name}" for name in ("count", "newest", "lengths", "firsts", "changed")]
+"""Functions of the product whose statements are made for each reader, and so have no name of their own."""
+
 
 def listen() -> None:
     """Note from now on what this process executes, if the environment asks for it."""
@@ -37,23 +40,25 @@ def listen() -> None:
 def entries(folder: Path) -> list[dict[str, Any]]:
     """Give the distinct statements that all processes have noted, for tsql-check."""
     found: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.glob("*.jsonl")):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            noted = json.loads(line)
-            found.setdefault(noted["sql"], noted)
+    for noted in _noted(folder):
+        found.setdefault(noted["sql"], noted)
     return list(found.values())
 
 
-def never_executed(folder: Path) -> list[str]:
-    """Name the statement constants that no process has executed."""
-    used: set[str] = set()
-    for file in folder.glob("*.jsonl"):
-        for line in file.read_text(encoding="utf-8").splitlines():
-            used.update(json.loads(line)["uses"])
+def left_out(folder: Path) -> list[str]:
+    """Say which statements of the product no process has executed."""
+    notes = list(_noted(folder))
+    if not notes:
+        return ["no statement has been collected at all"]
+    used = {name for noted in notes for name in (noted["name"], *noted["uses"])}
     of_logs = {name.partition(".LOG.")[2] for name in used}  # each log has all of them, and need not use all
-    return [
-        name for name, _ in statements() if name not in used and (name.partition(".LOG.")[2] or name) not in of_logs
-    ]
+    constants = (name for name, _ in statements() if (name.partition(".LOG.")[2] or name) not in of_logs)
+    return [f"no test has executed {name}" for name in (*constants, *MADE_ANEW) if name not in used]
+
+
+def _noted(folder: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(folder.glob("*.jsonl")):
+        yield from map(json.loads, file.read_text(encoding="utf-8").splitlines())
 
 
 def _before(owner: type, name: str, note: Callable[..., None]) -> None:

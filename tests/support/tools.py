@@ -13,6 +13,7 @@ NEEDED = {
     "tests/conformance/servicebus/test_javascript.py": ("npm",),
     "tests/conformance/servicebus/test_crowd.py": ("npm",),
     "tests/unit/platform/test_asyncapi.py": ("npm",),
+    "tests/infra/test_tsql_check.py": ("tsql-check",),
     "tests/e2e/console": ("npm", "chromium"),
 }
 """By test file, or a folder of them. Where a program is not on this computer they are left out, and the run says so."""
