@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, override
 
+from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusMessageBatch, ServiceBusSender
 from azure.servicebus.exceptions import (
     MessageSizeExceededError,
@@ -15,6 +16,7 @@ from azure.servicebus.exceptions import (
     ServiceBusAuthorizationError,
     ServiceBusCommunicationError,
     ServiceBusConnectionError,
+    ServiceBusError,
     ServiceBusQuotaExceededError,
     ServiceBusServerBusyError,
 )
@@ -86,11 +88,10 @@ class ServiceBusTopic(Topic):
             else:
                 for batch in _batches(sender, messages):
                     sender.send_messages(batch)
-        except UNREACHABLE as error:
+        except BaseException as error:
             sender.close()
-            raise TopicUnreachable(f"topic {self._topic}: {error}") from error
-        except BaseException:
-            sender.close()
+            if _is_unreachable(error):
+                raise TopicUnreachable(f"topic {self._topic}: {error}") from error
             raise
         self._idle.put(sender)
 
@@ -99,6 +100,13 @@ class ServiceBusTopic(Topic):
             return self._idle.get_nowait()
         except Empty:
             return self._client.get_topic_sender(self._topic)
+
+
+def _is_unreachable(error: BaseException) -> bool:
+    # an error that is not Service Bus's is within its most general one: azure-identity's, when there is no access token
+    return isinstance(error, UNREACHABLE) or (
+        isinstance(error, ServiceBusError) and isinstance(error.inner_exception, AzureError)
+    )
 
 
 def _surely_fits(message: ServiceBusMessage) -> bool:

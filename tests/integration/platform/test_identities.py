@@ -7,8 +7,9 @@ does beside an app in Azure, and the engines stand behind TLS, without which a c
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ from shared.frame.sql.engines import (
     context_engine,
     query_engine,
 )
+from shared.frame.write_side.relay import TopicUnreachable
 from tests.support.identities import (
     TOKEN_LIFE,
     Certificate,
@@ -135,6 +137,30 @@ async def test_topics_are_reached_as_the_command_side_whose_token_is_renewed(
                 pass_time(later)
             await asyncio.to_thread(topic._client.close)
     assert endpoint.asked == [(COMMANDS, "https://servicebus.azure.net/")] * 2
+
+
+def hang_up(_asking: BaseHTTPRequestHandler) -> None:
+    """Answer nothing, and end the connection."""
+
+
+@pytest.mark.parametrize("given", [(), ("https://database.windows.net/.default",)], ids=["no token", "another token"])
+async def test_a_topic_for_which_nobody_gives_a_token_cannot_be_reached(
+    given: Sequence[str], endpoint: IdentityEndpoint, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that cannot be sent would be set back, and told as one that is wrong itself."""
+    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
+    for scope in given:
+        identity.credential(COMMANDS).get_token(scope)
+    with running_engine() as engine:
+        async with tls_in_front_of(engine.port, certificate, bytearray()) as port:
+            monkeypatch.setattr(amqp, "SECURE_PORT", port)
+            topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
+            endpoint.fault = hang_up
+            with pytest.raises(TopicUnreachable):
+                await asyncio.to_thread(topic.send, [an_event()])
+            endpoint.fault = None
+            await asyncio.to_thread(topic.send, [an_event()])
+            await asyncio.to_thread(topic._client.close)
 
 
 class Connection:
