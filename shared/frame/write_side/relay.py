@@ -103,9 +103,12 @@ class Relay[Event]:
             since: when the last run began; what was free by then, it has claimed.
 
         Returns:
-            The time until all of them can be claimed; None: there are none.
+            The time until all of them can be claimed, at most `CLAIM`, for the clock may have been wrong; None: there are
+            none.
         """
-        return max(self._held_until - self._clock(), timedelta()) if self._held_until >= since else None
+        if self._held_until < since:
+            return None
+        return min(max(self._held_until - self._clock(), timedelta()), CLAIM)
 
     def _publish(self, until: datetime | None) -> int:
         published, settled = 0, Settled()

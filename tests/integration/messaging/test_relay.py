@@ -434,6 +434,16 @@ def test_a_relay_tells_when_to_run_again_for_what_it_could_not_send_and_what_it_
     assert ours.again_in(since=clock.now) is None
 
 
+def test_a_clock_that_was_wrong_puts_off_the_next_run_no_longer_than_a_claim_lasts(shop: Shop, clock: Clock) -> None:
+    history(shop, 1)
+    ours, began = relay(shop, KeptTopic(lambda _: TopicUnreachable("away")), clock), clock.now
+    clock.move(timedelta(hours=1))
+    with pytest.raises(TopicUnreachable):
+        ours.run()
+    clock.now = began
+    assert ours.again_in(since=began) == CLAIM
+
+
 def test_a_relay_whose_time_is_up_tells_when_to_run_again_if_it_could_not_note_what_it_sent(
     shop: Shop, clock: Clock
 ) -> None:
