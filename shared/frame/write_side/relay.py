@@ -103,8 +103,8 @@ class Relay[Event]:
             since: when the last run began; what was free by then, it has claimed.
 
         Returns:
-            The time until all of them can be claimed, at most `CLAIM`, for the clock may have been wrong; None: there are
-            none.
+            The time until all of them can be claimed, but at most `CLAIM`, for the clock may have been wrong; None if
+            there are none.
         """
         if self._held_until < since:
             return None
