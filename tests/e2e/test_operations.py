@@ -342,8 +342,9 @@ def waiting_payments(operator: Operator) -> None:
     try:
         order_id, customer_id = pays(operator.api, "pm_card_visa")
         names = {"ORDER_ID": order_id, "CUSTOMER_ID": customer_id}
-        listed, payment = operator.next(**names)
-        assert (waited_for(listed, order_id), payment["status"]) == ("the authorisation", "requested")
+        [payment] = operator.next(**names)
+        assert waited_for(operator.api.read("/ops/processes", take=100), order_id) == "the authorisation"
+        assert payment["status"] == "requested"
     finally:
         provider.heal()
     assert operator.next() == []
