@@ -25,6 +25,8 @@ class Publisher:
 
         Args:
             relay: publishes, and gives the time after which it is to run again without a commit; None: it need not.
+            Each such run that is followed by another one doubles the time: an event that can never be sent would
+            otherwise keep a database awake that pauses when nobody uses it.
             name: the context's.
         """
         self._relay = relay
@@ -51,12 +53,13 @@ class Publisher:
             self._thread = thread
 
     def _run(self) -> None:
-        failing, again_in = False, None
+        failing, pause = False, None
         while True:
-            self._woken.wait(None if again_in is None else again_in.total_seconds())
+            woken = self._woken.wait(None if pause is None else pause.total_seconds())
             self._woken.clear()
             try:
                 again_in = self._relay()
+                pause = again_in if woken or pause is None or again_in is None else max(again_in, 2 * pause)
                 failing = False
             except Exception as error:
                 if not failing:

@@ -119,6 +119,19 @@ def test_a_run_that_leaves_something_for_later_is_followed_by_another_one_withou
     assert not runs.begun.acquire(timeout=0.2), "the last run has left nothing"
 
 
+def test_what_is_left_again_and_again_is_tried_at_ever_longer_intervals_until_a_commit() -> None:
+    moment = timedelta(seconds=0.05)
+    runs = Runs(*[moment] * 5)
+    ours = Publisher(runs, "orders")
+    ours.wake()
+    for _ in range(4):
+        assert runs.came()
+    pauses = [later - earlier for earlier, later in zip(runs.at, runs.at[1:], strict=False)]
+    assert all(pause >= 0.05 * 2**doubled for doubled, pause in enumerate(pauses)), pauses
+    ours.wake()
+    assert runs.came(), "a commit waits for no pause"
+
+
 def test_a_commit_does_not_wait_for_what_was_left_for_later() -> None:
     runs = Runs(timedelta(hours=1))
     ours = Publisher(runs, "orders")
