@@ -134,7 +134,7 @@ resource metricAlert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
 ]
 
 // The names of the timers' work: what should be counted, not what lately was, which after two days of silence is nothing.
-// One rule for both timers, for each costs the same. An app whose first request is younger than that has had no time to be silent.
+// One rule for both timers, for each costs the same.
 var work = concat(
   map(
     loadJsonContent('../local/servicebus.json').UserConfig.Namespaces[0].Topics,
@@ -163,7 +163,7 @@ var queries = [
     name: 'silent-timer'
     description: 'A piece of a timer\'s work is not done, or fails each time: what a crash left in an outbox stays there, or nobody looks after read models, payments and erasures, and other alarms have nothing to go by. What to do: docs/operations.md#silent-timer'
     severity: 1
-    query: 'let begun = toscalar(AppRequests | summarize min(TimeGenerated)); AppMetrics | where Name == "tandem.work.done" and TimeGenerated > ago(${timerSilence}m) | extend Work = tostring(Properties["tandem.work"]) | where Work in ("${join(work, '", "')}") | distinct Work | summarize Silent = iff(begun > ago(${timerSilence}m), 0, ${length(work)} - count())'
+    query: 'AppMetrics | where Name == "tandem.work.done" and TimeGenerated > ago(${timerSilence}m) | extend Work = tostring(Properties["tandem.work"]) | where Work in ("${join(work, '", "')}") | distinct Work | summarize Silent = ${length(work)} - count()'
     measure: 'Silent'
     threshold: 0
     range: 'P2D'
