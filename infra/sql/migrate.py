@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +24,6 @@ from sqlalchemy.engine import make_url
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
 from shared.frame.operations import tables as operations
-from shared.frame.platform.identity import credential
 from shared.frame.sql.engines import Credential, sql_engine
 from shared.frame.sql.errors import NO_TOKEN, error_number, is_transient, sqlstate
 from shared.ordering import tables as ordering
@@ -63,7 +63,15 @@ def _administrator(url: str) -> Credential | None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" or parsed.username is not None or "authentication" in parsed.query:
         return None
-    return credential(os.environ.get("AZURE_CLIENT_ID"))
+    return _signed_in()
+
+
+@cache
+def _signed_in() -> Credential:
+    """Give the credential of whoever runs this, as patient as azure-identity makes it: Entra itself may be asked."""
+    from azure.identity import DefaultAzureCredential  # noqa: PLC0415  # takes long, and SQLite needs none
+
+    return DefaultAzureCredential()
 
 
 def take_turn(connection: sa.Connection) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from alembic.script import ScriptDirectory
 from infra.sql.migrate import (
     LOCK,
     WrongDatabaseError,
+    _signed_in,
     alembic_config,
     attempts,
     migrate,
@@ -22,7 +24,7 @@ from infra.sql.migrate import (
 )
 from shared.frame.sql.errors import is_transient
 from tests.support.database import sqlite_database, unmigrated_database
-from tests.support.listeners import silent
+from tests.support.identities import identity_endpoint
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Answering, Answers, Done, Error, Request, Rows, tds_server
 
@@ -67,7 +69,7 @@ def test_several_runs_at_once_migrate_once(url: str, migrating: list[subprocess.
 @needs_unixodbc
 @needs_driver
 def test_who_has_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
-    with tds_server() as server, silent() as port:
+    with tds_server() as server:
         ran = subprocess.run(
             [sys.executable, "-m", "infra.sql.migrate"],
             cwd=ROOT,
@@ -75,8 +77,7 @@ def test_who_has_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
                 "PATH": str(tmp_path),  # has no az
                 "HOME": str(tmp_path),
                 "SqlConnection": server.url_for_token,
-                "IDENTITY_ENDPOINT": f"http://127.0.0.1:{port}",
-                "IDENTITY_HEADER": "header",
+                "AZURE_TOKEN_CREDENTIALS": "dev",  # a virtual machine may have an identity
             },
             capture_output=True,
             text=True,
@@ -88,6 +89,28 @@ def test_who_has_not_signed_in_is_told_so_at_once(tmp_path: Path) -> None:
     assert "no access token" in ran.stderr
     assert "Not yet" not in ran.stderr
     assert server.requests == []
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_sign_in_that_goes_wrong_once_is_no_failed_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where migrations run, Entra itself may be asked for the token, and nobody waits for them as for a command."""
+
+    def once(_asking: BaseHTTPRequestHandler) -> None:
+        endpoint.fault = None
+
+    with tds_server() as server, identity_endpoint() as endpoint:
+        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        monkeypatch.setenv("AZURE_CLIENT_ID", "administrator")
+        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")
+        endpoint.fault = once
+        _signed_in.cache_clear()
+        engine = migration_engine(server.url_for_token)
+        engine.connect().close()
+        engine.dispose()
+        _signed_in.cache_clear()
+    assert len(endpoint.asked) == 2
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(url: str) -> None:

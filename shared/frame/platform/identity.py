@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 TOKEN_TIMEOUTS: Mapping[str, int] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 0}
 """Seconds that a token's source has to be reached and to answer; in Azure it is beside the app. azure-identity would
-give it five minutes for each, and try eleven times. Callers try again, and know how much time is left."""
+give it five minutes for each, and try eleven times. Callers try again, and know how much time is left; migrations,
+which do not, leave it that patience (infra/sql/migrate.py)."""
 
 
 @cache
