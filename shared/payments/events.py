@@ -81,7 +81,7 @@ class PaymentCaptureRequestedV1:
 
 @dataclass(frozen=True, slots=True)
 class PaymentCapturedV1:
-    """The authorised amount was captured."""
+    """The authorised amount was captured, or a part of it, for the shop may take less in the provider's dashboard."""
 
     order_id: UUID
     currency: str
@@ -129,7 +129,7 @@ class PaymentRefundedV1:
     """A refund was made.
 
     Attributes:
-        refunded: the sum of all refunds so far.
+        refunded: the sum of all refunds so far, and of what was not captured.
     """
 
     order_id: UUID

@@ -15,7 +15,7 @@ from shared.frame.write_side.writes import Write, by_name, insert
 from shared.kernel.money import Money
 from shared.payments.domain.errors import PaymentNotFound
 from shared.payments.domain.payment import Payment, PaymentStatus
-from shared.payments.events import DeclineReason, PaymentRefundedV1, PaymentRefundRequestedV1
+from shared.payments.events import DeclineReason, PaymentCapturedV1, PaymentRefundedV1, PaymentRefundRequestedV1
 from shared.payments.tables import LOG, PAYMENTS, REFUNDS
 
 LOOKED_AT_AFTER = timedelta(seconds=30)
@@ -151,6 +151,9 @@ class Payments(Repository[Payment]):
                 case PaymentRefundRequestedV1():
                     ids = {"order_id": payment.order_id, "refund_id": event.refund_id}
                     self._work.write(INSERT_REFUND, [ids | {"place": place, "amount": event.amount, "made": False}])
+                case PaymentCapturedV1() if payment.order_id in payment.refunds:  # less than was authorised
+                    row = {"order_id": payment.order_id, "refund_id": payment.order_id, "place": place, "made": True}
+                    self._work.write(INSERT_REFUND, [row | {"amount": payment.amount.amount - event.amount}])
                 case PaymentRefundedV1():
                     row = {"id": payment.order_id, "of_refund": event.refund_id, "made": True}
                     self._work.write(MARK_MADE, [row], must_find=True)

@@ -10,6 +10,7 @@ step. Stripe keeps a key with its answer, even if that is a 500: once it repeats
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, override
 from uuid import UUID
 
@@ -316,7 +317,7 @@ def _found(intent: Any) -> Outcome | None:
         case "requires_capture":
             return Held()
         case "succeeded":
-            return Taken()
+            return Taken(money(intent.amount_received, intent.currency.upper()))
         case "canceled":
             return Gone()
         case "requires_action":
@@ -360,3 +361,12 @@ def units(money: Money) -> int:
     if whole != whole.to_integral_value() or whole < 1:
         raise NotPayable(f"{money} {money.currency} is nothing, or has more digits than the provider takes")
     return int(whole)
+
+
+def money(units: int, currency: str) -> Money:
+    """Give the amount of so many of Stripe's smallest units."""
+    if currency in NO_DIGITS:
+        return Money(Decimal(units), currency)
+    if currency in AS_TWO_DIGITS:
+        return Money(Decimal(units).scaleb(-2), currency)
+    return Money.from_minor(units, currency)

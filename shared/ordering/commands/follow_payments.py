@@ -51,7 +51,7 @@ def follow_payment(recorded: Recorded[PaymentEvent], orders: Orders) -> None:  #
         case PaymentDeclinedV1():
             status, attempt = OrderPaymentStatus.DECLINED, event.attempt
         case PaymentCapturedV1():
-            status = OrderPaymentStatus.CAPTURED
+            status, refunded = OrderPaymentStatus.CAPTURED, order.total - event.amount  # as PaymentRefundedV1.refunded
         case PaymentLapsedV1():
             status = OrderPaymentStatus.LAPSED
         case PaymentVoidedV1():

@@ -69,7 +69,7 @@ class OrderPayment:
 
     Attributes:
         attempt: how many tokens the customer has given.
-        refunded: the refunded amount, in major units.
+        refunded: the refunded amount, and what was not captured of the payment, in major units.
     """
 
     version: int

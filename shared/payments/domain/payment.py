@@ -187,7 +187,7 @@ class Payment(Aggregate[PaymentEvent]):
 
     @property
     def refunded(self) -> Money:
-        """The refunded amount."""
+        """The refunded amount, and what was not captured of the payment."""
         done = sum((money.amount for id_, money in self.refunds.items() if id_ not in self.refunds_due), Decimal(0))
         return Money(done, self.amount.currency)
 
@@ -227,13 +227,14 @@ class Payment(Aggregate[PaymentEvent]):
 
         An outcome may come by a webhook and by a call, twice, and late. After a decline the cardholder's browser may
         try another card with the same client secret. The shop may capture in the provider's dashboard: that is recorded
-        once a capture or a void was requested, and the refund of a cancelled order follows from it.
+        once a capture or a void was requested, and the refund of a cancelled order follows from it. If the shop takes
+        less there, the payer has the rest back already, like a refund under the order's own id.
         """
         money = self.amount
         is_open = self.status is PaymentStatus.DECLINED and not self.void_requested
         match outcome:
             case Taken() if (self.capture_requested or self.void_requested) and self.status not in _ENDED:
-                self._record_step(PaymentCapturedV1(self.order_id, money.currency, money.amount))
+                self._record_step(PaymentCapturedV1(self.order_id, outcome.amount.currency, outcome.amount.amount))
             case Held() | Taken() if self.status in _TRIED or is_open:
                 self._record_step(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
             case ActionRequired() if self.status is PaymentStatus.REQUESTED or is_open:
@@ -279,6 +280,8 @@ class Payment(Aggregate[PaymentEvent]):
                 self.capture_requested = True
             case PaymentCapturedV1():
                 self.status = PaymentStatus.CAPTURED
+                if event.amount < self.amount.amount:  # what was not taken counts as given back
+                    self.refunds[self.order_id] = Money(self.amount.amount - event.amount, event.currency)
             case PaymentLapsedV1():
                 self.status = PaymentStatus.LAPSED
             case PaymentVoidRequestedV1():

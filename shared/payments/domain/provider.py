@@ -35,7 +35,9 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The amount is captured."""
+    """An amount is captured: the payment's, or less, for the shop may take less in the provider's dashboard."""
+
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)

@@ -371,6 +371,19 @@ def test_refunds_are_shown_in_parts_and_late_news_of_the_payment_says_nothing(sh
     assert (way.order.payment.status, way.order.payment.refunded) == ("refunded", total)
 
 
+def test_a_cancelled_order_of_which_the_shop_took_a_part_ends_when_that_is_given_back(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    way.cancel()
+    part, total = Decimal("2.50"), way.order.total
+    way.pay(PaymentCapturedV1(way.order_id, "EUR", part))
+    assert way.order.payment is not None
+    assert (way.order.payment.status, way.order.payment.refunded) == ("captured", total - part)
+    assert (way.asked[-1], way.waits_for) == ("RefundAskedV1", "the refund")
+    way.pay(PaymentRefundedV1(way.order_id, uuid4(), "EUR", part, total))
+    assert (way.order.payment.refunded, way.waits_for) == (total, "nothing")
+
+
 def test_an_order_on_account_takes_no_news_of_a_payment(shop: Shop) -> None:
     way = submitted(shop, paid=False)
     version = way.order.version

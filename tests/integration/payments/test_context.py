@@ -575,6 +575,25 @@ async def test_what_was_captured_at_the_provider_before_the_order_was_cancelled_
     assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980), ("refunded", 4980)]
 
 
+@pytest.mark.parametrize("part", [None, Decimal("9.80")])
+async def test_of_a_part_that_was_captured_at_the_provider_no_more_than_that_is_given_back(
+    pay: Paying, part: Decimal | None
+) -> None:
+    order_id = await pay.authorisation()
+    intent = str(pay.payment(order_id).reference)
+    stripe_of(pay).v1.payment_intents.capture(intent, {"amount_to_capture": 2000})  # as the shop may in its dashboard
+    await pay.ask(VoidAskedV1(order_id))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, str(payment.refunded), str(payment.left)) == (PaymentStatus.CAPTURED, "29.80", "20.00")
+    if part:
+        await pay.ask(RefundAskedV1(order_id, uuid4(), part, "EUR"))
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    payment = await pay.deliver(order_id)
+    assert (payment.due, str(payment.refunded), str(payment.left)) == (None, "49.80", "0.00")
+    assert pay.moved(order_id)[:2] == [("authorised", 4980), ("captured", 2000)]
+    assert sum(amount for kind, amount in pay.moved(order_id) if kind == "refunded") == 2000
+
+
 async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
     pay: Paying, caplog: pytest.LogCaptureFixture
 ) -> None:

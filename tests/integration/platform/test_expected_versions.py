@@ -125,7 +125,7 @@ def paid(shop: Shop, outcome: Declined | Held) -> UUID:
     payment.settle(outcome)
     if isinstance(outcome, Held):
         payment.request_capture()
-        payment.settle(Taken())
+        payment.settle(Taken(payment.amount))
     with UnitOfWork(shop.payments_engine) as work:
         Payments(work, Metadata()).save(payment)
         work.commit()

@@ -86,7 +86,7 @@ PAYMENT_WAY: Mapping[str, Callable[[Payment], None]] = {
     "asked": lambda payment: payment.settle(ActionRequired()),
     "retried": lambda payment: payment.try_another("pm_2"),
     "capturing": lambda payment: payment.request_capture(),
-    "captured": lambda payment: payment.settle(Taken()),
+    "captured": lambda payment: payment.settle(Taken(payment.amount)),
     "voiding": lambda payment: payment.request_void(),
     "gone": lambda payment: payment.settle(Gone()),
     "partly": lambda payment: payment.request_refund(PART, Decimal("2.50")),

@@ -45,7 +45,7 @@ def settled(outcome: Outcome) -> Payment:
 def captured() -> Payment:
     payment = settled(Held())
     payment.request_capture()
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     return payment
 
 
@@ -112,7 +112,7 @@ def test_each_verb_is_taken_in_its_states_and_refused_in_all_others(state: str, 
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("outcome", [Held(), Taken(), POOR, ActionRequired(), Gone(), None], ids=str)
+@pytest.mark.parametrize("outcome", [Held(), Taken(AMOUNT), POOR, ActionRequired(), Gone(), None], ids=str)
 def test_the_providers_word_is_taken_in_once_and_never_refused(state: str, outcome: Outcome | None) -> None:
     payment = STATES[state]()
     payment.settle(outcome)
@@ -159,7 +159,7 @@ def test_what_is_due_follows_the_payments_way() -> None:
     assert due(payment) is None
     payment.request_capture()
     assert due(payment) == Capture()
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     assert due(payment) is None
     refund = uuid4()
     payment.request_refund(refund, Decimal(10))
@@ -192,7 +192,7 @@ def test_what_is_to_be_captured_is_not_voided_but_refunded_later() -> None:
     payment = settled(Held())
     payment.request_capture()
     refused(payment, VERBS["void"], PaymentStatusForbids)
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     payment.request_refund(uuid4())
     assert str(payment.left) == "0.00"
 
@@ -201,7 +201,7 @@ def test_what_is_to_be_captured_is_not_voided_but_refunded_later() -> None:
 def test_what_the_shop_took_at_the_provider_before_the_void_is_captured_and_given_back(state: str) -> None:
     payment = STATES[state]()
     payment.request_void()
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     payment.request_void()  # the order's request may come again
     assert (payment.status, due(payment)) == (PaymentStatus.CAPTURED, None)
     refund = uuid4()
@@ -214,10 +214,10 @@ def test_what_the_shop_took_at_the_provider_unasked_was_held_for_it_and_is_captu
     state: str,
 ) -> None:
     payment = STATES[state]()
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     assert (payment.status, due(payment)) == (PaymentStatus.AUTHORISED, None)
     payment.request_capture()
-    payment.settle(Taken())
+    payment.settle(Taken(AMOUNT))
     assert payment.status is PaymentStatus.CAPTURED
 
 

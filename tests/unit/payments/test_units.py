@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from shared.kernel.money import CURRENCIES, Money
-from shared.payments.stripe_provider import NO_DIGITS, NotPayable, units
+from shared.payments.stripe_provider import NO_DIGITS, NotPayable, money, units
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,7 @@ from shared.payments.stripe_provider import NO_DIGITS, NotPayable, units
 )
 def test_an_amount_is_what_stripe_takes_it_for(amount: str, currency: str, expected: int) -> None:
     assert units(Money(Decimal(amount), currency)) == expected
+    assert money(expected, currency) == Money(Decimal(amount), currency)
 
 
 @pytest.mark.parametrize(("amount", "currency"), [("1.234", "KWD"), ("5.50", "MGA"), ("0.00", "EUR")])
