@@ -74,7 +74,8 @@ class Unavailable(Refusal):
 
 
 class TooSoon(Unavailable):
-    """The caller is why: their own other requests are in the way, or what they ask for has not come yet (HTTP 503).
+    """The caller alone is why: their share is used up, or they ask for what was never written (HTTP 503).
 
-    Others notice nothing, and so it is no failure that an operator should hear of.
+    Others notice nothing, and so it is no failure that an operator should hear of. What may as well be a store that is
+    slow, a projection that is late, or other callers, is `Unavailable`.
     """

@@ -32,9 +32,9 @@ def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
             api.details(order_id, customer_id)
             early = api.get(
                 f"/orders/{order_id}",
-                {"traceparent": f"00-{soon_id}-{caller}-01", "Prefer": "wait=0"},
+                {"traceparent": f"00-{soon_id}-{caller}-01"},
                 customerId=customer_id,
-                minVersion=99,
+                minVersion=999,
             )
             assert early.status_code == 503
             # the host's own spans, which it does not export: measured on the real one, they stand between a caller or a

@@ -27,7 +27,8 @@ class Shares:
             TooSoon: the owner's share is used up (503 `overloaded`).
         """
         if self._taken[owner] >= self._each:
-            raise too_soon(self._kind)
+            refusal = overloaded(self._kind)
+            raise TooSoon(refusal.code, refusal.detail)
         self._taken[owner] += 1
 
     def give_back(self, owner: UUID) -> None:
@@ -39,13 +40,4 @@ class Shares:
 
 def overloaded(kind: str) -> Unavailable:
     """Make the refusal of work for which there is no room now; the work has not begun, and may be sent again."""
-    return Unavailable(*_no_room(kind))
-
-
-def too_soon(kind: str) -> TooSoon:
-    """Make the same refusal for whose own work is in the way, and nobody else's."""
-    return TooSoon(*_no_room(kind))
-
-
-def _no_room(kind: str) -> tuple[str, str]:
-    return "overloaded", f"There are more {kind} than can be carried out at the moment."
+    return Unavailable("overloaded", f"There are more {kind} than can be carried out at the moment.")

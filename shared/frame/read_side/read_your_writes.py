@@ -19,7 +19,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side.container import Container, is_without_container
-from shared.kernel.refusals import TooSoon
+from shared.kernel.refusals import TooSoon, Unavailable
 
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
 """Seconds between two reads; each pause is twice the one before. A point read is the cheapest request there is."""
@@ -105,8 +105,8 @@ async def read_at_least(
         counter: the property that counts the versions.
 
     Raises:
-        Unavailable: the document did not reach the version in time, or cannot, or too many queries wait already (503
-        `read-model-behind`).
+        TooSoon: the log is far from the version (503 `read-model-behind`).
+        Unavailable: the document did not reach the version in time, or too many queries wait already (the same).
     """
     document = await point_read(container, document_id, partition_key)
     if version is None or _version(document, counter) >= version:
@@ -122,7 +122,8 @@ async def read_at_least(
                     if wait.logged is not None and version - _version(document, counter) > FAR:
                         logged = await watch.logged(wait.logged)
                         if version - logged > FAR:
-                            raise _behind(document, counter, version, f" The log is at version {logged}.")
+                            said = _behind(document, counter, version)
+                            raise TooSoon(said.code, f"{said.detail} The log is at version {logged}.")
                     while _version(document, counter) < version:
                         document = await watch.look()
             except TimeoutError:
@@ -234,6 +235,6 @@ def _version(document: Document | None, counter: str) -> int:
     return int(document[counter]) if document else 0
 
 
-def _behind(document: Document | None, counter: str, version: int, why: str = "") -> TooSoon:
-    detail = f"The read model is at version {_version(document, counter)}; version {version} has not arrived yet.{why}"
-    return TooSoon("read-model-behind", detail)
+def _behind(document: Document | None, counter: str, version: int) -> Unavailable:
+    detail = f"The read model is at version {_version(document, counter)}; version {version} has not arrived yet."
+    return Unavailable("read-model-behind", detail)

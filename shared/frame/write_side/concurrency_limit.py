@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from contextvars import Context, copy_context
 from uuid import UUID
 
-from shared.frame.platform.shares import Shares, overloaded, too_soon
+from shared.frame.platform.shares import Shares, overloaded
 from shared.frame.sql.engines import POOL_SIZE
 
 AT_ONCE = POOL_SIZE - 4
@@ -49,8 +49,8 @@ class ConcurrencyLimit:
             owner: who acts for themselves, and has no more than `SHARE`; None: nobody does.
 
         Raises:
-            Unavailable: the work did not have its turn in time, or the owner's share is used up; it has not begun (503
-                `overloaded`).
+            TooSoon: the owner's share is used up (503 `overloaded`).
+            Unavailable: the work did not have its turn in time; it has not begun (the same).
             Exception: the work failed.
         """
         with ExitStack() as held:
@@ -116,8 +116,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
             Exception: the work failed.
         """
         if self._here[caller] >= self._places - self._here.total():
-            is_alone = self._here[caller] == self._here.total()
-            raise too_soon(self._kind) if is_alone else overloaded(self._kind)
+            raise overloaded(self._kind)
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
@@ -127,7 +126,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
                 async with asyncio.timeout(self._max_wait):
                     await line.acquire()
             except TimeoutError:
-                raise too_soon(self._kind) from None
+                raise overloaded(self._kind) from None  # perhaps the database hangs, and nobody else asks it
             held.callback(line.release)
             return await self._take(work, begin + self._max_wait - time.monotonic(), held)
 

@@ -58,11 +58,12 @@ async def gone_afterwards(*tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
         assert not read_your_writes._waiting, "whoever stops waiting gives the place back"
 
 
-async def refused(task: asyncio.Task[Any]) -> Unavailable:
+async def refused(task: asyncio.Task[Any], *, too_soon: bool = False) -> Unavailable:
+    """Give the refusal of a query; only one that asks for what was never written is why itself."""
     with pytest.raises(Unavailable) as caught:
         await task
     assert (caught.value.code, caught.value.retry_after) == ("read-model-behind", 1)
-    assert isinstance(caught.value, TooSoon), "others notice nothing"
+    assert isinstance(caught.value, TooSoon) == too_soon
     return caught.value
 
 
@@ -159,7 +160,7 @@ async def test_a_version_that_the_log_is_far_from_is_told_at_once_and_the_log_is
     tasks = [waiting(documents, "d", 999_999, wait_for(30, uuid4(), logged)) for _ in range(6)]
     async with gone_afterwards(*tasks), asyncio.timeout(5):
         for task in tasks:
-            assert "log is at version 5" in (await refused(task)).detail
+            assert "log is at version 5" in (await refused(task, too_soon=True)).detail
     assert asked == [("d", "p")]
 
 
@@ -172,6 +173,24 @@ async def test_a_version_that_the_log_has_is_waited_for_however_far_the_document
         assert not task.done()
         documents.versions["d"] = 10_000
         assert await task == {"version": 10_000}
+
+
+@pytest.mark.parametrize("missing", [1, FAR + 1])
+async def test_a_version_that_the_log_has_and_the_document_lacks_is_not_asked_for_too_soon(missing: int) -> None:
+    """The projection is late, perhaps for everybody."""
+    documents = Documents()
+    documents.versions["d"] = 3
+    late = waiting(documents, "d", 3 + missing, wait_for(0.1, uuid4(), lambda *_: 3 + missing))
+    async with gone_afterwards(late):
+        await refused(late)
+
+
+async def test_who_finds_no_place_because_of_others_does_not_ask_too_soon() -> None:
+    documents = Documents()
+    others = [waiting(documents, f"{n}", 2, wait_for(30, uuid4())) for n in range(WAITING_AT_ONCE)]
+    async with gone_afterwards(*others):
+        await until_all_wait(WAITING_AT_ONCE)
+        await refused(waiting(documents, "d", 2, wait_for(30, uuid4())))
 
 
 async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_the_log() -> None:
