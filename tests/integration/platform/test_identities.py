@@ -58,6 +58,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
     with identity_endpoint() as endpoint:
         monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
         monkeypatch.setenv("IDENTITY_HEADER", "header")
+        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")  # not who signed in with az
         identity.credential.cache_clear()
         identity.async_credential.cache_clear()
         yield endpoint
