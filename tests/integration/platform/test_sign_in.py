@@ -16,6 +16,7 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.messaging.retries import is_away
 from shared.frame.platform import identity
 from shared.frame.platform.settings import Settings
+from shared.frame.sql import engines
 from shared.frame.sql.engines import LOGIN_TIMEOUT, SIGN_IN_TIMEOUT, context_engine
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side import commands
@@ -139,15 +140,29 @@ def test_a_command_ends_by_its_deadline_though_nobody_gives_it_a_token(
         over.set()
 
 
-def test_a_token_that_came_late_leaves_the_login_less_time(endpoint: IdentityEndpoint, engine: sa.Engine) -> None:
-    logins: list[int] = []
+class Clock:
+    """The time, as far as a new connection looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Tell it."""
+        return self.now
+
+
+def test_a_token_that_came_late_leaves_the_login_less_time(
+    endpoint: IdentityEndpoint, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, logins = Clock(), list[int]()
+    monkeypatch.setattr(engines, "time", clock)
 
     @sa.event.listens_for(engine, "do_connect")
     def _look(_dialect: object, _record: object, _arguments: object, parameters: dict[str, int]) -> None:
         logins.append(parameters["timeout"])
 
     def late(asking: BaseHTTPRequestHandler) -> None:
-        time.sleep(SIGN_IN_TIMEOUT - LOGIN_TIMEOUT + 0.1)
+        clock.now += SIGN_IN_TIMEOUT - LOGIN_TIMEOUT + 0.1
         endpoint.fault = None
         type(asking).do_GET(asking)  # type: ignore[attr-defined]  # of the endpoint's own handler
 
