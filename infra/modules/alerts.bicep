@@ -188,9 +188,9 @@ var queries = [
   }
   {
     name: 'overdue-deadlines'
-    description: 'Deadlines of orders, or appointments to erase a customer, have passed and are not acted on. What to do: docs/operations.md#overdue-deadlines'
+    description: 'Deadlines of orders have passed and are not acted on, or a customer or an order is not erased. What to do: docs/operations.md#overdue-deadlines'
     severity: 2
-    query: 'AppMetrics | where Name in ("tandem.fulfilment.overdue", "tandem.erasure.overdue") | summarize Overdue = max(Max)'
+    query: 'AppMetrics | where Name in ("tandem.fulfilment.overdue", "tandem.erasure.overdue", "tandem.erasure.unerased") | summarize Overdue = max(Max)'
     measure: 'Overdue'
     threshold: 0
     range: turns

@@ -29,7 +29,7 @@ from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
-from shared.ordering.figures import fulfilment_figures
+from shared.ordering.figures import ordering_figures
 from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
@@ -133,7 +133,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         kinds=follow_payments.FOLLOWED,
     )
     context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
-    context.tells(fulfilment_figures)
+    context.tells(ordering_figures)
     processes = Processes(context.reader)
     context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
     context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)

@@ -6,12 +6,14 @@ name was committed before the copy changed; a later order has the new name.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.frame.sql.columns import UtcDateTime
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
 from shared.kernel.personal import ERASED
@@ -47,6 +49,7 @@ ERASE_CUSTOMER = Write(
         name=sa.bindparam("new_name", type_=CUSTOMERS.c.name.type),
         name_version=_VERSION,
         erasure=sa.literal_column("1"),
+        erasing_since=sa.bindparam("since", type_=UtcDateTime),
     )
 )
 BLANK_ADDRESSES = Write(
@@ -155,7 +158,8 @@ class ReferenceData:
     def add_customer(self, customer_id: UUID, name: str, version: int) -> None:
         """Copy a new customer."""
         row = {"customer_id": customer_id, "name": name, "name_version": version}
-        self._work.write(INSERT_CUSTOMER, [row | {"default_address_id": None, "default_version": 0, "erasure": 0}])
+        of_a_new_one = {"default_address_id": None, "default_version": 0, "erasure": 0, "erasing_since": None}
+        self._work.write(INSERT_CUSTOMER, [row | of_a_new_one])
 
     def rename_customer(self, customer_id: UUID, name: str, version: int) -> None:
         """Take over a customer's new name. Committing raises NotCopiedYet if the customer is unknown."""
@@ -166,7 +170,7 @@ class ReferenceData:
 
         Committing raises NotCopiedYet if the customer is unknown.
         """
-        self._update(ERASE_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=ERASED)
+        self._update(ERASE_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=ERASED, since=datetime.now(UTC))
         self._work.write(BLANK_ADDRESSES, [{"id": customer_id}])
 
     def add_address(self, customer_id: UUID, address_id: UUID, address: Address, version: int) -> None:

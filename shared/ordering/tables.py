@@ -77,8 +77,9 @@ CUSTOMERS = sa.Table(
     sa.Column("default_address_id", sa.Uuid),
     sa.Column("default_version", sa.BigInteger, nullable=False),
     sa.Column("erasure", sa.SmallInteger, nullable=False, server_default="0"),
+    sa.Column("erasing_since", UtcDateTime),
 )
-"""`erasure`: 0: none; 1: orders are being erased; 2: done."""
+"""`erasure`: 0: none; 1: orders are being erased; 2: done. `erasing_since` is null if it began before the column."""
 sa.Index(
     "ix_customers_erasure",
     CUSTOMERS.c.erasure,

@@ -29,6 +29,7 @@ GAUGES = {
     "tandem.stock.oldest_waiting": {"catalog figures"},
     "tandem.fulfilment.overdue": {"ordering figures"},
     "tandem.erasure.overdue": {"erase_customers"},
+    "tandem.erasure.unerased": {"ordering figures"},
     "tandem.payment.oldest_due": {"payments figures"},
 }
 """Who measures what alarms go by."""

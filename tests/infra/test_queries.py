@@ -18,7 +18,7 @@ from shared.catalog.figures import OLDEST, RESERVED, WAITING
 from shared.customers import figures as erasures
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
-from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
+from shared.ordering.figures import OLDEST_UNPAID, OVERDUE, UNERASED
 from shared.payments import figures as payments
 from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
@@ -131,7 +131,7 @@ def sent() -> dict[str, set[str]]:
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", 0, 0)
         telemetry.figures("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))
-        telemetry.figures("ordering", dict.fromkeys((OVERDUE, OLDEST_UNPAID), 1))
+        telemetry.figures("ordering", dict.fromkeys((OVERDUE, OLDEST_UNPAID, UNERASED), 1))
         telemetry.figures("customers", {erasures.OVERDUE: 0})
         telemetry.figures("payments", {payments.OLDEST: 1})
         payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))

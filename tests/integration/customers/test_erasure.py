@@ -43,6 +43,7 @@ from shared.ordering.commands import erase_orders as erasing
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.create_order import CreateOrder, ShippingAddress, create_order
 from shared.ordering.commands.erase_orders import erase_orders
+from shared.ordering.figures import UNERASED
 from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
 from shared.ordering.views.order_details import ReadOrder
 from shared.ordering.views.order_history import read_order_of_the_past
@@ -314,6 +315,44 @@ def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_
     assert overdue() == 0
     erased = {row["customer_id"]: row["erased"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert erased == {stuck: True, due: True, busy: False}
+
+
+def put_back(shop: Shop, column: sa.Column[datetime], age: timedelta = timedelta(days=99)) -> None:
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(column.table).values({column.name: datetime.now(UTC) - age}))
+
+
+async def test_a_closed_order_that_is_not_erased_is_told_of_after_an_hour(shop: Shop, erasures: Erasures) -> None:
+    [watch] = shop.wired()["ordering"].watches.values()
+
+    async def told(later: timedelta = timedelta()) -> float:
+        with observing() as observed, mock.patch("shared.ordering.figures.datetime") as clock:
+            clock.now.return_value = datetime.now(UTC) + later
+            await watch()
+            [point] = observed.points(UNERASED.name)
+        return float(point.value)  # type: ignore[union-attr]  # it is a gauge
+
+    stuck, waiting = register(shop), register(shop, "other", "other@example.org")
+    order_id = order_at_hers(shop, stuck)
+    cancel(shop, order_id)
+    for customer_id in (stuck, waiting):
+        erase(shop, erasures, customer_id)
+    order_at_hers(shop, waiting)  # ordering has not heard of it yet
+    assert await told(timedelta(hours=2)) == 0, "nobody has told ordering"
+    for customer_id in (stuck, waiting):
+        shop.follow_customer(customer_id)
+    soon, late = timedelta(minutes=59), timedelta(minutes=61)
+    with of_a_newer_release(shop.ordering_engine, ordering.LOG, order_id):
+        tick(shop)
+        assert (await told(soon), await told(late)) == (0, 1)
+        put_back(shop, ordering.ORDERS.c.changed_at)
+        assert (await told(soon), await told(late)) == (0, 1), "the erasure has just begun"
+        put_back(shop, ordering.CUSTOMERS.c.erasing_since)
+        assert await told() == 1
+        put_back(shop, ordering.ORDERS.c.changed_at, timedelta())
+        assert (await told(soon), await told(late)) == (0, 1), "the order was just closed"
+    tick(shop)
+    assert await told(late) == 0
 
 
 def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None:
