@@ -56,8 +56,9 @@ UPDATE = Write(
 
 SHAPES = Shapes(
     what="What is known of an order's fulfilment",
-    today=1,
+    today=2,  # an order may be cancelled because it was not confirmed in time
     mend="Go on with the release that wrote it.",
+    upcasts={1: dict},
 )
 STEPS = 40
 """The number of last steps that are kept for one order."""
@@ -160,7 +161,7 @@ def _written(process: Process) -> str:
     facts = process.facts
     return json.dumps(
         {
-            "shape": SHAPES.today,
+            "shape": _shape(facts),
             "order": facts.order.name.lower(),
             "paid": facts.paid,
             "stock": facts.stock,
@@ -174,6 +175,11 @@ def _written(process: Process) -> str:
             "steps": [[step.at.astimezone(UTC).isoformat(), step.what] for step in process.steps[-STEPS:]],
         }
     )
+
+
+def _shape(facts: Fulfilment) -> int:
+    """Give the first shape that has all of the facts: the release before reads what it could have written."""
+    return 2 if Cancel(Deadline.CONFIRMATION) in facts.asked else 1
 
 
 def process_of(row: sa.Row[Any]) -> Process:

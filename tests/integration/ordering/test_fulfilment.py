@@ -1,11 +1,14 @@
 """The fulfilment of an order, from its submission to its end: news in any order, and deadlines that act once."""
 
+import json
 import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -24,6 +27,7 @@ from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.event_log import envelope_of
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.kernel.refusals import Invalid
+from shared.ordering import fulfilments
 from shared.ordering import tables as ordering
 from shared.ordering.commands.act_on_deadlines import ACTOR, Deadlines
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
@@ -468,6 +472,41 @@ def test_an_order_on_account_that_is_never_confirmed_gives_its_pieces_back(shop:
     way.news.deliver()
     assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.CONFIRMATION])
     assert (way.waits_for, next_one.waits_for) == ("nothing", "the confirmation")
+
+
+def facts_of(way: Way) -> dict[str, Any]:
+    with way.shop.ordering_engine.connect() as connection:
+        table = ordering.FULFILMENTS
+        facts: dict[str, Any] = json.loads(
+            connection.execute(sa.select(table.c.facts).where(table.c.order_id == way.order_id)).scalar_one()
+        )
+        return facts
+
+
+def test_only_what_the_release_before_knows_is_written_in_its_shape(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Before(StrEnum):
+        STOCK = "stock"
+        PAYMENT = "payment"
+
+    ways = {
+        "confirmation": submitted(shop, paid=False),
+        "payment": submitted(shop),
+        "stock": submitted(shop, kept(shop, 0)),
+    }
+    due = ways["stock"].process.due_at
+    assert due is not None
+    ways["stock"].timer(due)  # and so the others', which are due before
+    for deadline, way in ways.items():
+        assert ["Cancel", deadline] in facts_of(way)["asks"]
+    waiting = submitted(shop, paid=False)
+    monkeypatch.setattr(fulfilments, "Deadline", Before)
+    monkeypatch.setattr(fulfilments, "SHAPES", replace(fulfilments.SHAPES, today=1, upcasts={}))
+    for way in (ways["payment"], ways["stock"], waiting):
+        assert way.process.order_id == way.order_id
+    with pytest.raises(UnreadableShape, match="is in shape 2, and this release reads 1"):
+        _ = ways["confirmation"].process
 
 
 def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_one(shop: Shop) -> None:
