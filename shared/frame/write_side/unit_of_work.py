@@ -115,12 +115,15 @@ class UnitOfWork:
 
         Raises:
             LostRace: the earlier work was not done in time.
+            TimeoutError: nor did work without a deadline get its turn; those in front wait for a silent database.
         """
         if self._lines is None or self._in_line:
             return
         self._give_back()  # or those who wait could hold the connections that the first in line needs
         for aggregate_id in sorted(set(aggregate_ids)):
             place = self._lines.stand(aggregate_id, min(LONGEST_IN_LINE, self._left() - CONNECTING))
+            if place is None and self._until is None:
+                raise TimeoutError(f"others have worked on {aggregate_id} for {LONGEST_IN_LINE} seconds")
             if place is None:
                 raise LostRace
             self._in_line.append(place)

@@ -1,5 +1,6 @@
 """A handler names what it decides on: repositories, or the unit of work. Events that it follows lead to events."""
 
+import asyncio
 import time
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,8 @@ from shared.catalog.tables import LOG as CATALOG
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
+from shared.frame.messaging.retries import with_retries
+from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.unit_of_work import CONNECTING, LONGEST_IN_LINE, LostRace, UnitOfWork
 from shared.ordering.repository import Orders
@@ -136,7 +139,7 @@ def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_fo
     assert LONGEST_IN_LINE == 60
     monkeypatch.setattr("shared.frame.write_side.unit_of_work.LONGEST_IN_LINE", 0.05)
     assert lines.stand(wanted, 0) is not None
-    with ThreadPoolExecutor(1) as pool, pytest.raises(LostRace):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(TimeoutError, match="others have worked"):
         pool.submit(wait).result(10)
 
 
@@ -192,5 +195,30 @@ def test_a_follower_that_lost_a_race_decides_again(shop: Shop) -> None:
         cancel_all(recorded, orders, work)
 
     shop.ordering.follow(INBOX, overtaken_once, registered(shop, customer_id))
+    with shop.ordering_engine.connect() as connection:
+        assert ORDERING.version(connection, order_id) == 2
+
+
+async def test_a_delivery_that_never_got_its_turn_waits_for_it_and_is_no_failed_one(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in front wait for a silent database; ten deliveries of a minute each would make a dead letter."""
+    customer_id = shop.customer()
+    order_id = shop.order(shop.product(), customer_id=customer_id)
+    forget(shop)
+    recorded, lines = registered(shop, customer_id), NotedLines()
+    ordering = WriteSide(shop.ordering_engine, ORDERING, committed=lambda: None, lines=lines)
+    monkeypatch.setattr("shared.frame.write_side.unit_of_work.LONGEST_IN_LINE", 0.01)
+    monkeypatch.setattr("shared.frame.write_side.commands.DEADLINE", 0.005)
+    served = lines.stand(order_id, 0)
+    assert served is not None
+
+    async def consume() -> None:
+        if len(lines.stood) == 2:
+            served.leave()
+        await asyncio.to_thread(ordering.follow, INBOX, cancel_all, recorded)
+
+    await with_retries(consume)
+    assert lines.stood == [order_id] * 3
     with shop.ordering_engine.connect() as connection:
         assert ORDERING.version(connection, order_id) == 2
