@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -119,7 +120,7 @@ class Api:
             # an answer that ends before its promised length is a lost connection to the client
             return Response(b"", headers={"Content-Length": "1"})
         self._wake()
-        return JSONResponse(body, status, {"Request-Id": "req_local", **headers})
+        return JSONResponse(body, status, {"Request-Id": f"req_{secrets.token_hex(7)}", **headers})
 
     def _once(self, request: Request, body: bytes, act: Callable[[], Json]) -> tuple[int, Json, dict[str, str]]:
         """Carry a request out, or give its key's first answer again, even a decline or a 500.

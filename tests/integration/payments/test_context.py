@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from uuid import UUID, uuid4
 
+import duckdb_kql
 import pytest
 import sqlalchemy as sa
 import stripe
@@ -46,9 +47,12 @@ from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import LOG, METADATA, PAYMENTS
 from shared.payments.views.order_payment import AT_ONCE, OrderPayment, OrderPayments, ReadPayment
 from tests.support.fulfilment import envelope_of
+from tests.support.pages import sections
 from tests.support.shop import Shop, rows, running_shop
+from tests.support.stack import ROOT
 
 AMOUNT = Decimal("49.80")
+OPERATIONS = ROOT / "docs" / "operations.md"
 NOBODY_IS_THERE = "http://127.0.0.1:1"
 
 
@@ -529,10 +533,36 @@ async def test_a_refund_that_is_refused_for_good_keeps_no_other_waiting_and_is_t
     await hear()
     assert list(pay.payment(order_id).refunds_due) == [refused]
     refusal = f"Refund of order {order_id} is not done: the provider refused the request:"
-    assert caplog.messages.count(f"{refusal} no code (req_local)") == 1
+    assert sum(line.startswith(f"{refusal} no code (req_") for line in caplog.messages) == 1
     await hear()  # all of it is given back now
-    assert f"{refusal} charge_already_refunded (req_local)" in caplog.messages
+    assert any(line.startswith(f"{refusal} charge_already_refunded (req_") for line in caplog.messages)
     assert pay.moved(order_id)[2:] == [("refunded", 4000), ("refunded", 980)]
+
+
+async def test_the_runbook_counts_what_is_refused_for_one_reason_together(
+    pay: Paying, caplog: pytest.LogCaptureFixture
+) -> None:
+    order_id = await pay.captured()
+    stripe_of(pay).v1.refunds.create({"payment_intent": str(pay.payment(order_id).reference)})
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    for _ in range(2):
+        await tick(pay)
+    lines = [line for line in caplog.messages if " is not done: " in line]
+    assert len(set(lines)) == 2, "Stripe gives each request an id"
+    database = duckdb_kql.connect()
+    database.execute("CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR)")
+    for line in lines:
+        database.execute("INSERT INTO AppTraces VALUES (?, ?)", [datetime.now(UTC).replace(tzinfo=None), line])
+    page = sections(OPERATIONS.read_text(encoding="utf-8"))
+    blocks = {each.heading: each.blocks("kusto")[0].split("\n\n") for each in page if each.blocks("kusto")}
+    why = "the provider refused the request: charge_already_refunded"
+    for heading, counted in (
+        ("payment-provider", ["Refund", why, 2]),
+        ("waiting-payments", ["Refund", str(order_id), why, 2]),
+    ):
+        [query] = [query for query in blocks[heading] if " is not done: " in query]
+        [row] = duckdb_kql.kql(database, query).fetchall()
+        assert list(row[: len(counted)]) == counted
 
 
 async def test_each_refund_is_recorded_by_itself_before_the_next_one_is_made(pay: Paying) -> None:
