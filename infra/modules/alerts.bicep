@@ -217,8 +217,9 @@ var queries = [
     name: 'server-errors'
     description: 'The API answers with 5xx. Telling a client to come back later (503) counts too, unless that client alone is why. What to do: docs/operations.md#server-errors'
     severity: 2
-    // without those that one caller causes for themselves, or anybody could raise it; both tables have had three minutes
-    query: 'AppRequests | where TimeGenerated between (ago(18m) .. ago(3m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on OperationId | summarize Failures = count()'
+    // without those that one caller causes for themselves, or anybody could raise it; both tables have had three minutes.
+    // A line is of one request: its parent is the request's span. The trace is the caller's, and may be of many requests
+    query: 'AppRequests | where TimeGenerated between (ago(18m) .. ago(3m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on $left.Id == $right.ParentId | summarize Failures = count()'
     measure: 'Failures'
     threshold: 10
     range: 'PT20M'

@@ -41,6 +41,7 @@ def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
             # message and the app's span
             logged_spans = rf"host.traces 00-{trace_id}-(\w+)-01 under 00-{trace_id}-(\w+)-01"
             above = dict(re.findall(logged_spans, stack.printed()))
+            [request] = re.findall(rf"host.traces 00-{soon_id}-(\w+)-01 under", stack.printed())
 
         def spans() -> dict[str, Span]:
             """Of this trace, by name."""
@@ -64,12 +65,12 @@ def test_an_order_is_one_trace_in_application_insights(tmp_path: Path) -> None:
         assert processing.links == [sending.id]
         eventually(lambda: "tandem.projection.lag" in server.metrics(), "metrics have arrived")
 
-        def told_of_it() -> list[str]:
+        def told_of_it() -> list[tuple[str, str]]:
             return [
-                item["data"]["baseData"]["message"]
+                (item["data"]["baseData"]["message"], item["tags"]["ai.operation.parentId"])
                 for item in server.of("MessageData")
                 if item["tags"].get("ai.operation.id") == soon_id
             ]
 
-        # by which the alarm server-errors knows the request
-        eventually(lambda: told_of_it() == ["asked too soon: read-model-behind"], "its log line is of its trace")
+        # the alarm server-errors knows the request by its span: the host sends it as the Id in AppRequests
+        eventually(lambda: told_of_it() == [("asked too soon: read-model-behind", request)], "its line hangs under it")

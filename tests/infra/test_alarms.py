@@ -5,10 +5,10 @@ DuckDB runs the queries, by duckdb-kql. That the workspace takes them is tested 
 
 import json
 import re
+import secrets
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import duckdb_kql
 import pytest
@@ -52,9 +52,12 @@ class Workspace:
             "CREATE TABLE AppMetrics (TimeGenerated TIMESTAMP, Name VARCHAR, Properties JSON, Max DOUBLE, Sum DOUBLE)"
         )
         self._database.execute(
-            "CREATE TABLE AppRequests (TimeGenerated TIMESTAMP, Name VARCHAR, ResultCode VARCHAR, OperationId VARCHAR)"
+            "CREATE TABLE AppRequests"
+            " (TimeGenerated TIMESTAMP, Id VARCHAR, Name VARCHAR, ResultCode VARCHAR, OperationId VARCHAR)"
         )
-        self._database.execute("CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR, OperationId VARCHAR)")
+        self._database.execute(
+            "CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR, OperationId VARCHAR, ParentId VARCHAR)"
+        )
         self._now = datetime.now(UTC).replace(tzinfo=None)
 
     def measured(self, metric: str, ago: timedelta, attributes: dict[str, str], value: float = 1) -> None:
@@ -67,13 +70,14 @@ class Workspace:
         for name in work:
             self.measured("tandem.work.done", ago, {"tandem.work": name})
 
-    def answered(self, status: int, ago: timedelta, logged: str | None = None) -> None:
-        """Add the row of a request, and of what the app logged of it."""
-        operation = uuid4().hex
-        row = [self._now - ago, "get_order", str(status), operation]
-        self._database.execute("INSERT INTO AppRequests VALUES (?, ?, ?, ?)", row)
+    def answered(self, status: int, ago: timedelta, logged: str | None = None, trace: str | None = None) -> None:
+        """Add the row of a request, and of what the app logged of it, in a trace of its own or the caller's."""
+        operation, span = trace or secrets.token_hex(16), secrets.token_hex(8)
+        row = [self._now - ago, span, "get_order", str(status), operation]
+        self._database.execute("INSERT INTO AppRequests VALUES (?, ?, ?, ?, ?)", row)
         if logged is not None:
-            self._database.execute("INSERT INTO AppTraces VALUES (?, ?, ?)", [self._now - ago, logged, operation])
+            line = [self._now - ago, logged, operation, span]
+            self._database.execute("INSERT INTO AppTraces VALUES (?, ?, ?, ?)", line)
 
     def fires(self, environment: Snapshot, alarm: str) -> bool:
         """Whether the alarm's rule finds itself broken now: over the time that it looks at, as Azure Monitor does."""
@@ -176,6 +180,17 @@ def test_what_a_caller_does_to_themselves_is_no_error_of_the_servers(workspace: 
         workspace.answered(503, FIVE)
     assert not workspace.fires(PROD, "server-errors")
     workspace.answered(500, FIVE, "a request failed")
+    assert workspace.fires(PROD, "server-errors")
+
+
+def test_who_asks_too_soon_hides_no_other_request_of_the_same_trace(workspace: Workspace) -> None:
+    """A page may make all of its calls under one trace, and the caller picks its id."""
+    trace = secrets.token_hex(16)
+    workspace.answered(503, FIVE, "asked too soon: overloaded", trace)
+    for _ in range(10):
+        workspace.answered(500, FIVE, "a request failed", trace)
+    assert not workspace.fires(PROD, "server-errors")
+    workspace.answered(500, FIVE, "a request failed", trace)
     assert workspace.fires(PROD, "server-errors")
 
 
