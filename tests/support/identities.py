@@ -29,6 +29,29 @@ from infra.local.containers import TOPOLOGY
 TOKEN_LIFE = 3_600
 """Seconds that a token is valid; clients ask for the next one in its last minutes."""
 
+type Fault = Callable[[BaseHTTPRequestHandler], None]
+"""What an endpoint does in place of answering."""
+
+
+def hang_up(_asking: BaseHTTPRequestHandler) -> None:
+    """Answer nothing, and end the connection."""
+
+
+def throttle(asking: BaseHTTPRequestHandler) -> None:
+    """Send it away, as one does that is asked too often."""
+    asking.send_response(429)
+    asking.send_header("Content-Type", "application/json")
+    asking.end_headers()
+    asking.wfile.write(b'{"statusCode": 429, "message": "too many requests"}')
+
+
+def show_a_page(asking: BaseHTTPRequestHandler) -> None:
+    """Answer as a proxy does whose server is gone."""
+    asking.send_response(502)
+    asking.send_header("Content-Type", "text/html")
+    asking.end_headers()
+    asking.wfile.write(b"<html>Bad Gateway</html>")
+
 
 @dataclass
 class IdentityEndpoint:
@@ -41,7 +64,7 @@ class IdentityEndpoint:
     """
 
     url: str = ""
-    fault: Callable[[BaseHTTPRequestHandler], None] | None = None
+    fault: Fault | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
 
 

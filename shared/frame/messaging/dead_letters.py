@@ -15,7 +15,7 @@ from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
 
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.topics import UNREACHABLE
+from shared.frame.messaging.topics import is_unreachable
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform.identity import async_credential
 from shared.frame.platform.settings import Settings
@@ -150,7 +150,9 @@ class DeadLetters:
                     yield queue
                 finally:
                     await queue.give_back()
-        except UNREACHABLE as error:
+        except Exception as error:
+            if not is_unreachable(error):
+                raise
             logger.warning("Service Bus does not answer: %s", error)
             raise Unavailable("service-bus-unavailable", "Service Bus does not answer at the moment.") from error
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from json import JSONDecodeError
 from queue import Empty, SimpleQueue
 from typing import Any, override
 
@@ -90,7 +91,7 @@ class ServiceBusTopic(Topic):
                     sender.send_messages(batch)
         except BaseException as error:
             sender.close()
-            if _is_unreachable(error):
+            if is_unreachable(error):
                 raise TopicUnreachable(f"topic {self._topic}: {error}") from error
             raise
         self._idle.put(sender)
@@ -102,10 +103,11 @@ class ServiceBusTopic(Topic):
             return self._client.get_topic_sender(self._topic)
 
 
-def _is_unreachable(error: BaseException) -> bool:
-    # an error that is not Service Bus's is within its most general one: azure-identity's, when there is no access token
+def is_unreachable(error: BaseException) -> bool:
+    """Whether Service Bus cannot be reached, by whatever message: also if nobody gives an access token for it."""
+    # what azure-identity raises is within Service Bus's most general error, as is what an event itself may cause
     return isinstance(error, UNREACHABLE) or (
-        isinstance(error, ServiceBusError) and isinstance(error.inner_exception, AzureError)
+        isinstance(error, ServiceBusError) and isinstance(error.inner_exception, AzureError | JSONDecodeError)
     )
 
 

@@ -9,7 +9,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +16,9 @@ import pytest
 import sqlalchemy as sa
 from azure.servicebus._pyamqp import _connection as amqp
 from azure.servicebus._pyamqp import cbs
+from azure.servicebus._pyamqp.aio import _connection_async as async_amqp
 
+from shared.frame.messaging.dead_letters import DeadLetters
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import ServiceBusTopic
 from shared.frame.platform import identity
@@ -31,13 +32,18 @@ from shared.frame.sql.engines import (
     query_engine,
 )
 from shared.frame.write_side.relay import TopicUnreachable
+from shared.kernel.refusals import Unavailable
 from tests.support.identities import (
     TOKEN_LIFE,
     Certificate,
+    Fault,
     IdentityEndpoint,
     cosmos_over_tls,
+    hang_up,
     identity_endpoint,
     make_certificate,
+    show_a_page,
+    throttle,
     tls_in_front_of,
 )
 from tests.support.odbc import needs_unixodbc
@@ -140,13 +146,15 @@ async def test_topics_are_reached_as_the_command_side_whose_token_is_renewed(
     assert endpoint.asked == [(COMMANDS, "https://servicebus.azure.net/")] * 2
 
 
-def hang_up(_asking: BaseHTTPRequestHandler) -> None:
-    """Answer nothing, and end the connection."""
-
-
 @pytest.mark.parametrize("given", [(), ("https://database.windows.net/.default",)], ids=["no token", "another token"])
+@pytest.mark.parametrize("fault", [hang_up, throttle, show_a_page])
 async def test_a_topic_for_which_nobody_gives_a_token_cannot_be_reached(
-    given: Sequence[str], endpoint: IdentityEndpoint, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+    fault: Fault,
+    given: Sequence[str],
+    endpoint: IdentityEndpoint,
+    certificate: Certificate,
+    pass_time: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An event that cannot be sent would be set back, and told as one that is wrong itself."""
     monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
@@ -156,12 +164,29 @@ async def test_a_topic_for_which_nobody_gives_a_token_cannot_be_reached(
         async with tls_in_front_of(engine.port, certificate, bytearray()) as port:
             monkeypatch.setattr(amqp, "SECURE_PORT", port)
             topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
-            endpoint.fault = hang_up
+            endpoint.fault = fault
             with pytest.raises(TopicUnreachable):
                 await asyncio.to_thread(topic.send, [an_event()])
             endpoint.fault = None
+            pass_time(61)  # for a minute MSAL repeats what a source answers that is too busy, or not there
             await asyncio.to_thread(topic.send, [an_event()])
             await asyncio.to_thread(topic._client.close)
+
+
+async def test_dead_letters_for_which_nobody_gives_a_token_are_told_as_out_of_reach(
+    endpoint: IdentityEndpoint, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
+    endpoint.fault = hang_up
+    with running_engine() as engine:
+        async with tls_in_front_of(engine.port, certificate, bytearray()) as port:
+            monkeypatch.setattr(async_amqp, "SECURE_PORT", port)
+            letters = DeadLetters(Settings.from_environment(ENVIRONMENT))
+            with pytest.raises(Unavailable, match="does not answer"):
+                async with letters.of("order-events", "order-views"):
+                    pass
+            await letters.close()
+            await identity.async_credential(VIEWS).close()
 
 
 class Connection:

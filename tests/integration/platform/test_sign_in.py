@@ -5,7 +5,7 @@ The credential is azure-identity's, over the wire: what gives out tokens goes wr
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -25,13 +25,11 @@ from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.tables import LOG
 from tests.support.azure_sql import Azure, create
-from tests.support.identities import IdentityEndpoint, identity_endpoint
+from tests.support.identities import Fault, IdentityEndpoint, hang_up, identity_endpoint, show_a_page, throttle
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Server, tds_server
 
 pytestmark = [needs_unixodbc, needs_driver]
-
-type Fault = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture
@@ -63,26 +61,6 @@ def engine(server: Server, endpoint: IdentityEndpoint) -> Iterator[sa.Engine]:  
 @pytest.fixture
 def orders(engine: sa.Engine) -> WriteSide:
     return WriteSide(engine, LOG, committed=lambda: None)
-
-
-def hang_up(_asking: BaseHTTPRequestHandler) -> None:
-    """Answer nothing, and end the connection."""
-
-
-def throttle(asking: BaseHTTPRequestHandler) -> None:
-    """Send it away, as one does that is asked too often."""
-    asking.send_response(429)
-    asking.send_header("Content-Type", "application/json")
-    asking.end_headers()
-    asking.wfile.write(b'{"statusCode": 429, "message": "too many requests"}')
-
-
-def show_a_page(asking: BaseHTTPRequestHandler) -> None:
-    """Answer as a proxy does whose server is gone."""
-    asking.send_response(502)
-    asking.send_header("Content-Type", "text/html")
-    asking.end_headers()
-    asking.wfile.write(b"<html>Bad Gateway</html>")
 
 
 def test_a_command_whose_sign_in_fails_once_is_tried_again(endpoint: IdentityEndpoint, orders: WriteSide) -> None:
