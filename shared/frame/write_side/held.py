@@ -105,6 +105,11 @@ def is_busy(held: Sequence[Held], owner_id: UUID) -> bool:
     return any(map(is_busy_in, held))
 
 
+def has_events(held: Held, aggregate_id: UUID) -> bool:
+    """Tell whether a context's log has events of an aggregate."""
+    return read_from(held.reader, lambda connection: held.log.version(_hasty(connection), aggregate_id)) > 0
+
+
 def page_of(
     held: Sequence[Held], owner_id: UUID, after: Place | None, most: int
 ) -> tuple[list[HeldEvent], Place | None]:

@@ -91,6 +91,19 @@ def test_a_page_ends_early_where_its_events_are_long(
     assert {str(page.items[0].data["name"]) for page in pages if "name" in page.items[0].data} == {"Ada", "Ada K."}
 
 
+def slow(shop: Shop, monkeypatch: pytest.MonkeyPatch, statement: float) -> list[float]:
+    """Let each statement take some seconds of a clock, and give that clock."""
+    now = [0.0]
+    monkeypatch.setattr(held, "monotonic", lambda: now[0])
+
+    def takes_long(*_: object) -> None:
+        now[0] += statement
+
+    for each in shop.wired()["customers"].app.held:
+        sa.event.listen(each.reader, "before_cursor_execute", takes_long)
+    return now
+
+
 @pytest.mark.parametrize("statement", [0.5, 1, 3])
 def test_a_page_ends_early_where_the_store_is_slow_and_nothing_is_missing_or_told_twice(
     statement: float,
@@ -100,14 +113,7 @@ def test_a_page_ends_early_where_the_store_is_slow_and_nothing_is_missing_or_tol
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     customer_id, happened = ada
-    now = [0.0]
-    monkeypatch.setattr(held, "monotonic", lambda: now[0])
-
-    def takes_long(*_: object) -> None:
-        now[0] += statement
-
-    for each in shop.wired()["customers"].app.held:
-        sa.event.listen(each.reader, "before_cursor_execute", takes_long)
+    now = slow(shop, monkeypatch, statement)
     pages = [read(exports, customer_id)]
     lasted = [now[0]]
     while (cursor := pages[-1].next) is not None:
@@ -153,5 +159,16 @@ def test_a_place_in_any_context_that_can_be_made_is_a_cursor(context: str) -> No
 
 
 def test_of_nobody_nothing_is_held(exports: Exports) -> None:
+    with pytest.raises(CustomerNotFound):
+        read(exports, uuid4())
+
+
+@pytest.mark.parametrize("statement", [0.5, 1, 3])
+def test_of_nobody_nothing_is_held_where_the_store_is_slow_either(
+    statement: float, shop: Shop, exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = shop.customer()
+    slow(shop, monkeypatch, statement)
+    assert read(exports, known).customer_id == known
     with pytest.raises(CustomerNotFound):
         read(exports, uuid4())
