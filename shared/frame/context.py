@@ -18,6 +18,7 @@ from shared.frame.messaging.envelope import Envelope, Recorded
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.names import give
 from shared.frame.platform.telemetry import Figure, figures
 from shared.frame.platform.threads import DELIVERY, REBUILDING
 from shared.frame.read_side.container import Container
@@ -133,7 +134,7 @@ class Context[Event]:
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
         """Declare work that a timer does on a thread; any number of processes may do it at the same time."""
-        self.sweeps[name] = sweep
+        give(self.sweeps, name, sweep)
 
     def read_model(
         self,
@@ -191,7 +192,7 @@ class Context[Event]:
         )
         view = View(generations, LogSource(self.reader, projection, partitions, project, derived, kinds))
         model = ReadModel(view, projection, self.reader, version_in_log or self._version_of_aggregate, read_at)
-        self.read_models[name] = model
+        give(self.read_models, name, model)
         return model
 
     def _let_project(self, trigger: str, subscription: str, kinds: Kinds, take_in: TakeIn[Event]) -> None:
@@ -297,7 +298,7 @@ class Context[Event]:
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> None:
         """Declare a check that a timer does on the event loop (WatchSchedule); it is safe to repeat."""
-        self.watches[watch.__name__] = watch
+        give(self.watches, watch.__name__, watch)
 
     def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
         """Declare a webhook: another system reports that something happened, and the context then asks that system.
@@ -327,15 +328,15 @@ class Context[Event]:
 
     def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
         """Declare long work that a timer does on a thread; it may stop anywhere, and continues at the next tick."""
-        self.chores[name] = work
+        give(self.chores, name, work)
 
     def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
-        """Declare the metrics that are read from the context's tables, as often as WatchSchedule says."""
+        """Declare the metrics that are read from the context's tables, all at once, as often as WatchSchedule says."""
 
         async def tell() -> None:
             figures(self.name, await REBUILDING.run(read_from, self.reader, read))
 
-        self.watches[f"{self.name} figures"] = tell
+        give(self.watches, f"{self.name} figures", tell)
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.

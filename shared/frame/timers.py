@@ -14,6 +14,7 @@ import azure.functions as func
 
 from shared.frame.messaging.retries import tell
 from shared.frame.platform import telemetry
+from shared.frame.platform.names import give
 from shared.frame.platform.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -39,9 +40,18 @@ class HasWork(Protocol):
 
 
 def timers(apis: Iterable[HasWork]) -> func.Blueprint:
-    """Make the timers that do all this work."""
-    sweeps = {name: sweep for api in apis for name, sweep in api.sweeps.items()}
-    watches = {name: watch for api in apis for name, watch in api.watches.items()}
+    """Make the timers that do all this work.
+
+    Raises:
+        ValueError: two pieces of work have the same name.
+    """
+    sweeps: dict[str, Callable[[], None]] = {}
+    watches: dict[str, Callable[[], Awaitable[None]]] = {}
+    for api in apis:
+        for name, sweep in api.sweeps.items():
+            give(sweeps, name, sweep)
+        for name, watch in api.watches.items():
+            give(watches, name, watch)
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")

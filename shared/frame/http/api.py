@@ -16,6 +16,7 @@ from shared.frame.messaging.subscriptions import Consumer, trigger
 from shared.frame.platform.callers import OPEN, Owners
 from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.minutes import MINUTES
+from shared.frame.platform.names import give
 from shared.frame.platform.output import Answer
 from shared.frame.platform.shares import Shares
 from shared.frame.routes import Hook
@@ -262,11 +263,11 @@ class Api:
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
         """Register work that is done from time to time on a thread; one timer carries out all such work."""
-        self.sweeps[name] = sweep
+        give(self.sweeps, name, sweep)
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Register work that is done from time to time on the event loop; one timer carries out all such work."""
-        self.watches[watch.__name__] = watch
+        give(self.watches, watch.__name__, watch)
         return watch
 
     def _within(self, shares: Shares, trigger: QueryTrigger) -> QueryTrigger:

@@ -2,14 +2,20 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import azure.functions as func
 import pytest
 
+from shared.catalog import tables
+from shared.frame.app import App
+from shared.frame.context import Context
 from shared.frame.http.api import Api
+from shared.frame.platform.settings import Settings
 from shared.frame.platform.threads import Threads
+from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.timers import SomeFailed, timers
 from tests.support.telemetry import observing
 
@@ -40,6 +46,42 @@ def apis_of(**sweeps: Any) -> list[Api]:
 def test_there_are_two_timers_whatever_the_number_of_contexts() -> None:
     names = [each.get_function_name() for each in function_app(apis_of(a=print, b=print)).get_functions()]
     assert names == ["relay_events", "keep_watch"]
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda context: context.tells(lambda _: {}),
+        lambda context: context.watch(look),
+        lambda context: context.sweep("look", print),
+        lambda context: context.from_time_to_time("look", print),
+    ],
+    ids=["tells", "watch", "sweep", "from_time_to_time"],
+)
+def test_a_context_declares_a_piece_of_work_once_so_that_none_takes_another_s_place(
+    declare: Callable[[Context[Any]], None],
+) -> None:
+    settings = Settings(sql="sqlite://", cosmos="", service_bus="")  # declaring connects to nothing
+    app = App(settings, ReadModels(settings))
+    context = Context(app, tables.SCHEMA, tables.LOG, "product-events", tables.EVERY_TABLE)
+    declare(context)
+    with pytest.raises(ValueError, match=r"^'(look|catalog figures)' is declared twice$"):
+        declare(context)
+
+
+async def look() -> None:
+    """Look."""
+
+
+def test_no_context_s_work_takes_the_place_of_another_s() -> None:
+    ours, theirs = apis_of(a=print), apis_of(a=print)
+    with pytest.raises(ValueError, match=r"^'the relay of a' is declared twice$"):
+        timers(ours + theirs)
+    ours, theirs = [Api("a")], [Api("b")]
+    for each in ours + theirs:
+        each.watch(look)
+    with pytest.raises(ValueError, match=r"^'look' is declared twice$"):
+        timers(ours + theirs)
 
 
 async def test_a_relay_that_fails_does_not_keep_the_others_from_running_and_is_told_of(
