@@ -41,8 +41,9 @@ async def test_work_whose_caller_is_gone_keeps_its_place_until_it_has_ended() ->
         return go_on.wait()
 
     first = asyncio.create_task(turns.take(work))
-    while not begun.is_set():  # noqa: ASYNC110  # a thread sets it
-        await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        while not begun.is_set():  # noqa: ASYNC110  # a thread sets it
+            await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -149,8 +150,9 @@ async def test_one_caller_has_one_turn_at_a_time_and_the_others_find_the_rest_fr
         return go_on.wait()
 
     waiting = [asyncio.create_task(turns.take_for(greedy, work)) for _ in range(10)]
-    while not begun._value:  # noqa: ASYNC110  # threads release it
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(30):
+        while not begun._value:  # noqa: ASYNC110  # threads release it
+            await asyncio.sleep(0.001)
     assert await turns.take_for(uuid4(), lambda: "at once") == "at once"
     assert begun._value == 1
     go_on.set()

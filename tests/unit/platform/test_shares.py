@@ -40,7 +40,7 @@ async def test_a_customer_who_sends_many_commands_at_once_leaves_others_their_tu
     @api.command("POST", "things", Wait, role=Role.ORDERS_WRITE, own=True)
     def post_thing(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001  # bound by name
         if req.headers["waits"] == "yes":
-            go_on.wait()
+            go_on.wait(30)
         return func.HttpResponse(status_code=204)
 
     call: Any = trigger(api.blueprint, "post_thing")
@@ -55,7 +55,7 @@ async def test_a_customer_who_sends_many_commands_at_once_leaves_others_their_tu
 
     greedy = uuid4()
     many = [asyncio.create_task(send(customer(greedy), waits=True)) for _ in range(AT_ONCE)]
-    refused = [await each for each in asyncio.as_completed(many[SHARE:])]
+    refused = [await each for each in asyncio.as_completed(many[SHARE:], timeout=30)]
     assert refused == [503] * (AT_ONCE - SHARE), "at once, and not when their time is up"
     assert caplog.messages == ["asked too soon: overloaded"] * (AT_ONCE - SHARE), "by which the alarm leaves them out"
     assert await send(customer(uuid4()), waits=False) == 204
@@ -91,6 +91,12 @@ class Reading:
 
             self._triggers[context] = trigger(api.blueprint, "get_some")
 
+    async def begins(self, queries: int) -> None:
+        """Wait until so many queries have begun; TimeoutError if they do not."""
+        async with asyncio.timeout(30):
+            while self.begun < queries:  # noqa: ASYNC110  # tasks count it
+                await asyncio.sleep(0)
+
     async def read(self, caller: dict[str, str], of: str = "things", waits: str = "no") -> func.HttpResponse:
         """Send a query, and give its answer."""
         headers = caller | {"waits": waits}
@@ -109,8 +115,7 @@ async def test_a_customer_who_reads_more_than_their_share_is_refused_at_once_whi
         for of in ("things", "parts")
         for _ in range(READ_AT_ONCE // 2)
     ]
-    while reading.begun < READ_AT_ONCE:  # noqa: ASYNC110  # tasks count it
-        await asyncio.sleep(0)
+    await reading.begins(READ_AT_ONCE)
     for of in ("things", "parts"):
         refused = await reading.read(greedy, of)
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
@@ -126,8 +131,7 @@ async def test_a_customer_who_reads_more_than_their_share_is_refused_at_once_whi
 async def test_the_shop_s_own_callers_have_no_share_in_queries() -> None:
     reading = Reading()
     many = [asyncio.create_task(reading.read(principals.shop(), waits="yes")) for _ in range(4 * READ_AT_ONCE)]
-    while reading.begun < len(many):  # noqa: ASYNC110  # tasks count it
-        await asyncio.sleep(0)
+    await reading.begins(len(many))
     reading.go_on.set()
     assert {(await each).status_code for each in many} == {200}
 
