@@ -25,8 +25,9 @@ class Consumer:
         topic: the topic.
         subscription: its subscription.
         consume: takes one event in.
-        takes: tells whether events of a type, in today's version, change anything. The subscription's rule keeps all
-            others away (infra/local/rules.py); the consumer ignores what comes in spite of it.
+        takes: tells whether events of a stored type change anything; an earlier version's does if today's does. The
+            subscription's rule keeps away what is written today and ignored (infra/local/rules.py); the consumer
+            ignores what comes in spite of it.
     """
 
     name: str
