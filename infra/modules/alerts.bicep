@@ -199,7 +199,7 @@ var queries = [
     name: 'payment-provider'
     description: 'The payment provider does not do what it is asked for: orders wait for their payment. What to do: docs/operations.md#payment-provider'
     severity: 2
-    query: 'AppMetrics | where Name == "tandem.payment.provider_errors" | summarize Calls = sum(Sum)'
+    query: 'AppMetrics | where Name == "tandem.payment.provider_errors" and tostring(Properties["error.type"]) != "refused" | summarize Calls = sum(Sum)'
     measure: 'Calls'
     threshold: 10
     range: null

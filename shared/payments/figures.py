@@ -44,9 +44,9 @@ def count_done(event: PaymentEvent) -> None:
     count(STEPS, {"tandem.event": type(event).__name__} | reason)
 
 
-def count_failed(step: str) -> None:
-    """Count a step that was not done."""
-    count(ERRORS, {"tandem.step": step})
+def count_failed(step: str, *, refused: bool) -> None:
+    """Count a step that was not done; a refused one stays due, and tells of no outage."""
+    count(ERRORS, {"tandem.step": step, "error.type": "refused" if refused else "unavailable"})
 
 
 def payment_figures(connection: sa.Connection) -> Mapping[Figure, float]:

@@ -172,6 +172,18 @@ def test_what_is_measured_once_is_seen_though_it_arrives_later_than_the_next_eva
 FIVE = timedelta(minutes=5)
 
 
+@everywhere
+def test_what_the_provider_refuses_for_good_hides_no_outage(workspace: Workspace, environment: Snapshot) -> None:
+    for _ in range(11):
+        workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Refund", "error.type": "refused"})
+    assert not workspace.fires(environment, "payment-provider")
+    for _ in range(10):
+        workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Open", "error.type": "unavailable"})
+    assert not workspace.fires(environment, "payment-provider")
+    workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Refund", "error.type": "unavailable"})
+    assert workspace.fires(environment, "payment-provider")
+
+
 def test_what_a_caller_does_to_themselves_is_no_error_of_the_servers(workspace: Workspace) -> None:
     """Else a customer's own fourth command at a time, eleven times, wakes somebody."""
     for code in ("overloaded", "read-model-behind") * 50:

@@ -135,7 +135,7 @@ def sent() -> dict[str, set[str]]:
         telemetry.figures("customers", {erasures.OVERDUE: 0})
         telemetry.figures("payments", {payments.OLDEST: 1})
         payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))
-        payments.count_failed("Capture")
+        payments.count_failed("Capture", refused=False)
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
         names = re.findall(r'"(tandem(?:\.\w+){1,2})",\s+(?:unit=)?"', "".join(SOURCES))
         return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}

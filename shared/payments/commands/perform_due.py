@@ -159,7 +159,7 @@ class Performing:
                 level = logging.INFO if isinstance(error, Pending) else logging.WARNING
                 logger.log(level, "%s of order %s is not done: %s", name, payment.order_id, error)
                 if not isinstance(error, Pending):
-                    count_failed(name)
+                    count_failed(name, refused=isinstance(error, StepRefused))
                     failed = error
                 failed = failed or error
                 if not isinstance(error, Pending | StepRefused) or time.monotonic() > until:

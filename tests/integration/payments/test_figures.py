@@ -78,8 +78,18 @@ async def test_each_step_is_counted_and_each_that_the_provider_did_not_do(pay: P
         await pay.deliver(asked.order_id)
         failed = observed.points("tandem.payment.provider_errors")
         steps = observed.points("tandem.payment.steps")
-    assert [dict(point.attributes or {}) for point in failed] == [{"tandem.step": "Open"}]
+    assert [dict(point.attributes or {}) for point in failed] == [{"tandem.step": "Open", "error.type": "unavailable"}]
     assert [dict(point.attributes or {}) for point in steps] == [
         {"tandem.event": "PaymentOpenedV1"},
         {"tandem.event": "PaymentDeclinedV1", "error.type": "declined"},
     ]
+
+
+async def test_a_step_that_the_provider_refuses_is_told_from_one_for_which_it_is_away(pay: Paying) -> None:
+    order_id = await pay.captured()
+    stripe_of(pay).v1.refunds.create({"payment_intent": str(pay.payment(order_id).reference)})
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    with observing() as observed:
+        await pay.deliver(order_id)
+        [point] = observed.points("tandem.payment.provider_errors")
+    assert dict(point.attributes or {}) == {"tandem.step": "Refund", "error.type": "refused"}
