@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from azure.identity import DefaultAzureCredential
     from azure.identity.aio import DefaultAzureCredential as AsyncDefaultAzureCredential
 
-TOKEN_TIMEOUTS: Mapping[str, int] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 0}
-"""Seconds that a token's source has to be reached and to answer; in Azure it is beside the app. azure-identity would
-give it five minutes for each, and try eleven times. Callers try again, and know how much time is left; migrations,
-which do not, leave it that patience (infra/sql/migrate.py)."""
+TOKEN_TIMEOUTS: Mapping[str, float] = {"connection_timeout": 0.5, "read_timeout": 1.5, "retry_total": 0}
+"""Seconds that a token's source has to be reached and to answer, or to go on with an answer: two, for in Azure it is
+beside the app. azure-identity would give it five minutes for each, and try eleven times. Callers try again, and know
+how much time is left; migrations, which do not, leave it that patience (infra/sql/migrate.py)."""
 
 
 @cache
