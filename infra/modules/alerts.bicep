@@ -149,6 +149,9 @@ var work = concat(
 // What is measured is there once, and arrives some minutes late: rules that ask rarely look back over two of their turns.
 var turns = logFrequency == 'PT15M' ? 'PT30M' : null
 
+// What two tables tell together is asked after five minutes, when both have it; so this begins and ends five minutes earlier.
+var errors = logFrequency == 'PT15M' ? { since: '35m', range: 'PT45M' } : { since: '20m', range: 'PT20M' }
+
 var queries = [
   {
     name: 'unpublished-events'
@@ -202,7 +205,7 @@ var queries = [
     query: 'AppMetrics | where Name == "tandem.payment.provider_errors" and tostring(Properties["error.type"]) != "refused" | summarize Calls = sum(Sum)'
     measure: 'Calls'
     threshold: 10
-    range: null
+    range: turns
   }
   {
     name: 'waiting-payments'
@@ -217,12 +220,12 @@ var queries = [
     name: 'server-errors'
     description: 'The API answers with 5xx. Telling a client to come back later (503) counts too, unless that client alone is why. What to do: docs/operations.md#server-errors'
     severity: 2
-    // without those that one caller causes for themselves, or anybody could raise it; both tables have had three minutes.
+    // without those that one caller causes for themselves, or anybody could raise it; both tables have had five minutes.
     // A line is of one request: its parent is the request's span. The trace is the caller's, and may be of many requests
-    query: 'AppRequests | where TimeGenerated between (ago(18m) .. ago(3m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on $left.Id == $right.ParentId | summarize Failures = count()'
+    query: 'AppRequests | where TimeGenerated between (ago(${errors.since}) .. ago(5m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on $left.Id == $right.ParentId | summarize Failures = count()'
     measure: 'Failures'
     threshold: 10
-    range: 'PT20M'
+    range: errors.range
   }
 ]
 
