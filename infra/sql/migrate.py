@@ -96,7 +96,9 @@ def passes(error: Exception) -> bool:
     """Whether a deployment may try again: also what a running system is not to wait for; says what it waits for."""
     if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) == NO_TOKEN:
         return False  # nobody has signed in here
-    waits = is_transient(error) or (isinstance(error, sa.exc.DBAPIError) and error_number(error) == NOT_LET_IN)
+    not_let_in = isinstance(error, sa.exc.DBAPIError) and error_number(error) == NOT_LET_IN
+    # SQLAlchemy closes the first connection if that is lost while it asks what server this is, and goes on to use it
+    waits = is_transient(error) or not_let_in or isinstance(error, sa.exc.ResourceClosedError)
     if waits:
         print(f"Not yet, once more in a moment: {str(error).splitlines()[0]}", file=sys.stderr)
     return waits

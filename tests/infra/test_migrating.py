@@ -26,7 +26,7 @@ from shared.frame.sql.errors import is_transient
 from tests.support.database import sqlite_database, unmigrated_database
 from tests.support.identities import identity_endpoint
 from tests.support.odbc import needs_driver, needs_unixodbc
-from tests.support.tds import Answering, Answers, Done, Error, Request, Rows, tds_server
+from tests.support.tds import Answering, Answers, Cut, Done, Error, Request, Rows, tds_server
 
 ROOT = Path(__file__).parents[2]
 HEADS = sa.text("SELECT version_num FROM dbo.alembic_version")
@@ -154,6 +154,23 @@ def test_a_firewall_rule_that_azure_sql_does_not_know_yet_is_waited_for_by_a_dep
     assert attempt.num == 3
     assert [is_transient(error) for error in errors] == [False, False], "a running system is not to wait for a rule"
     assert capsys.readouterr().err.count("'198.51.100.7' is not allowed") == 2
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_first_connection_that_is_lost_while_sqlalchemy_gets_to_know_it_is_no_failed_deployment() -> None:
+    lost: list[Answers] = [Cut()]
+
+    def answer(request: Request) -> Answers:
+        return lost.pop() if lost and "ProductVersion" in request.text else None
+
+    with tds_server(answer) as server:
+        engine = migration_engine(server.url)
+        for attempt in attempts():
+            with attempt:
+                engine.connect().close()
+        engine.dispose()
+    assert attempt.num == 2
 
 
 class Recorder:

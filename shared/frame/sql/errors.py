@@ -47,8 +47,6 @@ is no number (245)."""
 
 def is_transient(error: BaseException) -> bool:
     """Whether a new transaction may succeed where this one failed."""
-    if isinstance(error, sa.exc.ResourceClosedError):
-        return True  # an engine's first connection was lost while SQLAlchemy queried the server's version
     if not isinstance(error, sa.exc.DBAPIError):
         return False
     if error.connection_invalidated or error_number(error) in TRANSIENT or sqlstate(error) in PASSING:
