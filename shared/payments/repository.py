@@ -66,6 +66,7 @@ LOOK_LATER = Write(
     .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
     .values(by_name(PAYMENTS.c.look_at))
 )
+IS_PENDING = sa.select(PAYMENTS.c.pending).where(PAYMENTS.c.order_id == _ID)
 NOTE_PENDING = Write(
     sa.update(PAYMENTS)
     .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))

@@ -28,6 +28,7 @@ from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
 from shared.payments.repository import (
     HELD_LOOKED_AT_AFTER,
+    IS_PENDING,
     LOOK_LATER,
     NOTE_PENDING,
     TO_LOOK_AT,
@@ -183,7 +184,10 @@ class Performing:
             count_done(event)
 
     def _note(self, payment: Payment, *, pending: bool) -> None:
-        """Note whether only a bank is waited for; what has changed meanwhile is looked at again."""
+        """Note whether only a bank is waited for, if that is new; what has changed meanwhile is looked at again."""
+        found = read_from(self.engine, lambda asked: asked.execute(IS_PENDING, {"id": payment.order_id}).scalar_one())
+        if found == pending:
+            return
         with suppress(LostRace), UnitOfWork(self.engine) as work:
             keys = {"id": payment.order_id, "loaded_version": payment.version}
             work.write(NOTE_PENDING, [keys | {"pending": pending}])

@@ -565,6 +565,26 @@ async def test_the_runbook_counts_what_is_refused_for_one_reason_together(
         assert list(row[: len(counted)]) == counted
 
 
+async def test_a_refund_that_waits_as_before_is_looked_at_without_a_write(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, committed = UnitOfWork.commit, list[UnitOfWork]()
+
+    def counted(work: UnitOfWork) -> None:
+        committed.append(work)
+        commit(work)
+
+    order_id = await pay.captured("pm_card_pendingRefund")
+    await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
+    monkeypatch.setattr(UnitOfWork, "commit", counted)
+    for _ in range(3):
+        pay.hear(*pay.webhook(order_id))
+    assert len(committed) == 1  # that the bank is waited for
+    pay.engine.end_refund(refunds_of(pay, pay.payment(order_id))[0].id)
+    pay.hear(*pay.webhook(order_id))
+    assert len(committed) == 2
+
+
 async def test_each_refund_is_recorded_by_itself_before_the_next_one_is_made(pay: Paying) -> None:
     order_id = await pay.captured()
     for _ in range(2):
