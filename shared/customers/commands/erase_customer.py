@@ -6,10 +6,9 @@ reaches them.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import Annotated
 from uuid import UUID
 
@@ -37,7 +36,7 @@ WORKS_FOR = 20.0
 """Seconds after which a tick begins no other erasure."""
 
 COUNTS_FOR = 5.0
-"""Seconds after which a tick looks at no other erasure that is overdue."""
+"""Seconds after which a tick asks of no other customer whether an open order holds up an erasure that is overdue."""
 
 
 class EraseCustomer(Input, json_schema_extra=example(customerId=CUSTOMER_ID, reason="Asked for it by letter")):
@@ -97,30 +96,46 @@ class Erasures:
         It may stop anywhere: the next tick finds the customers that are left. It tells how many are overdue.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+            sqlalchemy.exc.SQLAlchemyError: the database does not answer, or another context's. Who was erased until
+                then is removed from the files nevertheless.
             sqlite3.OperationalError: as `compact`.
         """
         until = time.monotonic() + WORKS_FOR
+        held_up: set[UUID] = set()
         for customer_id in due_erasures(reader, datetime.now(UTC)):
             if time.monotonic() > until:
                 break
-            self._keep(customer_id, writes)
-        figures(SCHEMA, {OVERDUE: self._overdue(reader)})
+            if self._is_held_up(customer_id, writes):
+                held_up.add(customer_id)
         self._compaction.run(reader)
+        figures(SCHEMA, {OVERDUE: self._overdue(reader, held_up)})
 
-    def _overdue(self, reader: sa.Engine) -> int:
-        """Count, after the attempt to erase them, who should have been erased and has no open orders."""
-        until = time.monotonic() + COUNTS_FOR
-        late = takewhile(lambda _: time.monotonic() < until, due_erasures(reader, datetime.now(UTC) - LATE))
-        return sum(not is_busy(self._held, customer_id) for customer_id in late)
+    def _overdue(self, reader: sa.Engine, held_up: Container[UUID]) -> int:
+        """Count who should have been erased and has no open orders.
 
-    def _keep(self, customer_id: UUID, writes: WriteSide) -> None:
+        It asks of those alone whom this tick did not find held up. Where the time for that ends, the rest counts as
+        one: it is not known that nobody is overdue.
+        """
+        until, overdue = time.monotonic() + COUNTS_FOR, 0
+        for customer_id in due_erasures(reader, datetime.now(UTC) - LATE):
+            if customer_id in held_up:
+                continue
+            if time.monotonic() > until:
+                return overdue + 1
+            overdue += not is_busy(self._held, customer_id)
+        return overdue
+
+    def _is_held_up(self, customer_id: UUID, writes: WriteSide) -> bool:
+        """Erase a customer, or tell that an open order holds it up."""
         try:
             writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure"))
-        except (OrdersAreOpen, ErasureNotAsked, NotFound):
-            pass  # the customer has ordered meanwhile, or another process has withdrawn or made the erasure
+        except OrdersAreOpen:
+            return True  # the customer has ordered meanwhile
+        except (ErasureNotAsked, NotFound):
+            pass  # another process has withdrawn or made the erasure
         except Exception:  # one customer's failure must not stop the others
             logger.exception("customer %s was not erased, and is at the next tick", customer_id)
+        return False
 
     def _refuse_open_orders(self, customer_id: UUID) -> None:
         if is_busy(self._held, customer_id):

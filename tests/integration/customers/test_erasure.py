@@ -16,6 +16,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from infra.sql.migrate import CONTEXTS, migrate
 from shared.customers import tables as customers
+from shared.customers.commands import erase_customer
 from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.change_preferences import ChangePreferences, change_preferences
 from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
@@ -32,7 +33,7 @@ from shared.customers.figures import OVERDUE
 from shared.customers.views.profile import Profiles, ReadProfile
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.frame.sql import reading
+from shared.frame.sql import engines, reading
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.held import Held
@@ -315,6 +316,50 @@ def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_
     assert overdue() == 0
     erased = {row["customer_id"]: row["erased"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert erased == {stuck: True, due: True, busy: False}
+
+
+@pytest.mark.parametrize("statement", [3.0, 25.0])
+def test_those_whom_open_orders_hold_up_do_not_hide_who_is_overdue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, statement: float
+) -> None:
+    now = [0.0]
+
+    def takes_long(connection: sa.Connection, customer_id: UUID) -> bool:
+        now[0] += statement
+        return has_open_orders(connection, customer_id)
+
+    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, takes_long)
+    late = Erasures([held], -timedelta(hours=2))
+    *busy, stuck = sorted(register(shop, email, email) for email in ("a@b.example", "c@d.example", "e@f.example"))
+    for customer_id in (*busy, stuck):
+        ask(shop, late, customer_id)
+    for customer_id in busy:
+        order_at_hers(shop, customer_id)
+    monkeypatch.setattr(erase_customer, "time", mock.Mock(monotonic=lambda: now[0]))
+    with of_a_newer_release(shop.customers_engine, customers.LOG, stuck), observing() as observed:
+        late.keep_all(shop.customers_engine, shop.customers)
+        [point] = observed.points(OVERDUE.name)
+    assert point.value == 1  # type: ignore[union-attr]  # it is a gauge
+
+
+def test_a_context_that_does_not_answer_does_not_keep_the_erased_in_the_file(shop: Shop) -> None:
+    erased, unknown = register(shop, "a", "a@b.example"), register(shop, "b", "b@c.example")
+
+    def busy(_connection: sa.Connection, customer_id: UUID) -> bool:
+        if asked and customer_id == unknown:
+            raise ConnectionError
+        return False
+
+    asked = False
+    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, busy)
+    late = Erasures([held], -timedelta(hours=2))
+    for customer_id in (erased, unknown):
+        ask(shop, late, customer_id)
+    asked = True
+    with mock.patch.object(engines, "compact", wraps=engines.compact) as compact, pytest.raises(ConnectionError):
+        late.keep_all(shop.customers_engine, shop.customers)
+    compact.assert_called_once()
+    assert {row["customer_id"] for row in rows(shop.customers_engine, customers.CUSTOMERS) if row["erased"]} == {erased}
 
 
 def put_back(shop: Shop, column: sa.Column[datetime], age: timedelta = timedelta(days=99)) -> None:
