@@ -1,5 +1,6 @@
 """Stripe's REST protocol around the rules: authentication, forms, idempotency keys; and faults for tests."""
 
+import asyncio
 import hmac
 import json
 import secrets
@@ -22,8 +23,9 @@ REMEMBERED = 24 * 3600.0
 """Seconds that Stripe keeps an idempotency key at least: https://docs.stripe.com/api/idempotent_requests"""
 LONGEST_KEY = 255
 LARGEST_BODY = 64 * 1024
-FAULTS = ("slow", "fail", "lose-answer", "rate-limit", "webhook-late", "webhook-twice", "down")
-"""slow: it answers late. fail: 500, before anything is done. lose-answer: it is done, and the connection ends.
+FAULTS = ("slow", "hang", "fail", "lose-answer", "rate-limit", "webhook-late", "webhook-twice", "down")
+"""slow: it answers late. hang: it answers when all faults are cancelled.
+fail: 500, before anything is done. lose-answer: it is done, and the connection ends.
 rate-limit: 429. webhook-late, webhook-twice: by the event's type. down: 503, and nothing
 is kept of the request."""
 
@@ -44,6 +46,7 @@ class Api:
         self._wake = wake
         self._busy: set[str] = set()
         self._looking = threading.Lock()
+        self._healed = asyncio.Event()
 
     def app(self) -> Starlette:
         """Give the application."""
@@ -110,6 +113,9 @@ class Api:
         if fault("rate-limit", path) is not None:
             error = {"type": "invalid_request_error", "code": "rate_limit", "message": "Request rate limit exceeded."}
             return JSONResponse({"error": error}, 429)
+        healed = self._healed
+        if fault("hang", path) is not None:
+            await healed.wait()
         slow = fault("slow", path)
         if slow is not None:
             await run_in_threadpool(time.sleep, slow)
@@ -189,6 +195,8 @@ class Api:
     async def _set_fault(self, request: Request) -> Response:
         if request.method == "DELETE":
             self._ledger.heal()
+            self._healed.set()
+            self._healed = asyncio.Event()
             return Response(status_code=204)
         asked = json.loads(await request.body())
         if asked.get("kind") not in FAULTS:
