@@ -57,7 +57,7 @@ partitions have thousands of documents, and the comparison must not slow request
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
     """Wire up what concerns these views."""
     named = {view.name: view for view in views}
-    under_way: set[asyncio.Task[None]] = set()  # rebuilds of this process; if it dies, the timer continues them
+    under_way: set[asyncio.Task[bool]] = set()  # rebuilds of this process; if it dies, the timer continues them
 
     def view_of(name: str) -> View:
         if name not in named:
@@ -141,7 +141,9 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
 
     @api.watch
     async def continue_rebuilds() -> None:
-        await asyncio.gather(*(_carry_on(Rebuilding(read_models, view)) for view in named.values()))
+        ended = await asyncio.gather(*(_carry_on(Rebuilding(read_models, view)) for view in named.values()))
+        if failed := [name for name, well in zip(named, ended, strict=True) if not well]:
+            raise SomeFailed(", ".join(failed))
 
     @api.watch
     async def watch_projections() -> None:
@@ -156,13 +158,17 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
             raise SomeFailed(", ".join(failed))
 
 
-async def _carry_on(rebuilding: Rebuilding) -> None:
+async def _carry_on(rebuilding: Rebuilding) -> bool:
+    """Carry a view's rebuild on, and tell whether it, or that there is none, went well."""
     try:
         await rebuilding.advance(time.time() + REBUILDS_FOR)
     except UnreadableShape as error:
         logger.error("%s", error)  # noqa: TRY400  # it says all there is
     except Exception as error:  # noqa: BLE001  # whatever it is, the next tick begins where this one ended
         tell(logger, error, f"rebuilding {rebuilding.view.name} waits for the next tick")
+    else:
+        return True
+    return False
 
 
 async def watch(view: View, read_models: ReadModels, until: float) -> None:

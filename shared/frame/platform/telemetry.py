@@ -100,7 +100,7 @@ class Instruments:
             meter, "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
         )
         self.work_done = meter.create_counter(
-            "tandem.work.done", unit="{run}", description="Runs of a timer's piece of work that ended well"
+            "tandem.work.done", unit="{run}", description="Runs of a timer's piece of work that came to their end"
         )
         self.view_wrong = Gauge(
             meter,
