@@ -54,7 +54,8 @@ def every() -> list[str]:
 
 
 def run(*arguments: str | Path, cwd: Path = ROOT, notes: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), SETTING: str(notes or "")}
+    # nor does the run inside heed what this one was told by the environment
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), SETTING: str(notes or ""), "PYTEST_ADDOPTS": ""}
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
