@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.error import HTTPError
 from uuid import UUID, uuid4
 
-import duckdb_kql
 import pytest
 import sqlalchemy as sa
 import stripe
@@ -51,6 +50,7 @@ from tests.support.fulfilment import envelope_of
 from tests.support.pages import sections
 from tests.support.shop import Shop, rows, running_shop
 from tests.support.stack import ROOT
+from tests.support.traces import found
 
 AMOUNT = Decimal("49.80")
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -553,10 +553,6 @@ async def test_the_runbook_counts_what_is_refused_for_one_reason_together(
         await tick(pay)
     lines = [line for line in caplog.messages if " is not done: " in line]
     assert len(set(lines)) == 2, "Stripe gives each request an id"
-    database = duckdb_kql.connect()
-    database.execute("CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR)")
-    for line in lines:
-        database.execute("INSERT INTO AppTraces VALUES (?, ?)", [datetime.now(UTC).replace(tzinfo=None), line])
     page = sections(OPERATIONS.read_text(encoding="utf-8"))
     blocks = {each.heading: each.blocks("kusto")[0].split("\n\n") for each in page if each.blocks("kusto")}
     why = "the provider refused the request: charge_already_refunded"
@@ -565,7 +561,7 @@ async def test_the_runbook_counts_what_is_refused_for_one_reason_together(
         ("waiting-payments", ["Refund", str(order_id), why, 2]),
     ):
         [query] = [query for query in blocks[heading] if " is not done: " in query]
-        [row] = duckdb_kql.kql(database, query).fetchall()
+        [row] = found(query, lines)
         assert list(row[: len(counted)]) == counted
 
 
