@@ -5,6 +5,7 @@ for made-up ids and settings. `python3 dev.py check` fails when a snapshot diffe
 change of the templates always shows its effect in Azure.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -75,10 +76,19 @@ def snapshot(bicep: str, mode: str) -> int:
         if ran.returncode:
             print(ran.stdout + ran.stderr + f"{file.stem}.snapshot.json is stale: python3 dev.py snapshot")
             code = 1
+        elif mode == "overwrite":
+            _sort_outputs(file.with_suffix(".snapshot.json"))
     found = _run(bicep, "--version").stdout
     if code and VERSION not in found:
         print(f"The snapshots are made with Bicep {VERSION}; this is {found.strip()}")
     return code
+
+
+def _sort_outputs(file: Path) -> None:
+    """Give the outputs an order: the compiler writes another one each time, which would look like changes."""
+    written = json.loads(file.read_text(encoding="utf-8"))
+    written["outputs"] = dict(sorted(written["outputs"].items()))
+    file.write_text(json.dumps(written, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _run(bicep: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
