@@ -62,7 +62,7 @@ AREAS = {
             "tests/integration/platform/test_following.py",
             "tests/integration/platform/test_write_side.py",
             "tests/integration/platform/test_log_source.py",
-            "tests/integration/platform/test_driver.py",
+            "tests/integration/platform/driver",
         ),
     ),
     "triggers": Area(

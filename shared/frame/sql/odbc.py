@@ -2,7 +2,7 @@
 
 The driver prepares and executes a statement in one request, and sends another one to unprepare it when its cursor is
 closed. So closed cursors are kept. Seen on the wire with pyodbc 5.5 and driver 18.6
-(tests/integration/platform/test_driver.py).
+(tests/integration/platform/driver).
 """
 
 from collections import OrderedDict
