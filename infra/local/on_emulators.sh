@@ -22,7 +22,9 @@ infra/local/emulators.sh ../../tests/conformance/servicebus/config.json
 # what the system relies on, but for what the Cosmos DB emulator does not do
 python3 dev.py test --numprocesses=0 -m "not service_only" tests/conformance tests/infra/test_migrating.py \
   tests/integration/ordering tests/integration/catalog tests/integration/customers tests/integration/messaging tests/integration/operations \
-  tests/integration/payments/test_context.py tests/integration/payments/test_figures.py \
+  tests/integration/payments/test_requests.py tests/integration/payments/test_cardholders.py \
+  tests/integration/payments/test_refunds.py tests/integration/payments/test_looked_after.py \
+  tests/integration/payments/test_customers_data.py tests/integration/payments/test_figures.py \
   tests/integration/platform/test_write_side.py tests/integration/platform/test_migrations.py tests/integration/platform/test_outage.py \
   tests/integration/platform/test_sides.py
 

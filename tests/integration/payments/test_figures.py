@@ -11,10 +11,8 @@ from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundA
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.figures import OLDEST, PENDING_FOR
 from shared.payments.tables import PAYMENTS
-from tests.integration.payments.test_context import Paying, engine, pay, stripe_of, without_provider
+from tests.support.paying import Paying, stripe_of, without_provider
 from tests.support.telemetry import observing
-
-__all__ = ["engine", "pay"]
 
 
 async def oldest(pay: Paying) -> float:

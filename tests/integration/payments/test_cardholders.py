@@ -1,0 +1,108 @@
+"""What a cardholder may do: authenticate, try another card, pay again; and who gets the secret for it."""
+
+import asyncio
+import time
+from urllib.error import HTTPError
+from uuid import uuid4
+
+import pytest
+
+from infra.local.payments.running import TIMEOUT
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.read_your_writes import Wait
+from shared.ordering.events import CaptureAskedV1
+from shared.payments import stripe_provider
+from shared.payments.commands.pay_again import PayAgain, pay_again
+from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids
+from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.events import DeclineReason
+from shared.payments.views.order_payment import AT_ONCE
+from tests.support.paying import Paying, without_provider
+
+
+async def test_after_a_decline_another_token_pays(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_visa_chargeDeclinedInsufficientFunds")
+    payment = pay.payment(order_id)
+    assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.INSUFFICIENT_FUNDS)
+    another = PayAgain(order_id=order_id, token="pm_card_visa")  # noqa: S106  # a test token
+    pay.shop.payments.run(pay_again, another, Metadata())
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    with pytest.raises(PaymentStatusForbids):
+        pay.shop.payments.run(pay_again, another, Metadata())
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    assert payment.reference
+    for caller in (None, uuid4()):
+        shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, caller))
+        assert (shown.status, shown.client_secret) == (PaymentStatus.ACTION_REQUIRED, None)
+    theirs = Wait(time.monotonic() + 5, payment.customer_id)
+    shown = await pay.read(order_id, payment.customer_id, theirs)
+    assert (shown.client_secret or "").startswith(f"{payment.reference}_secret_")
+    with pytest.raises(ProviderUnavailable):
+        await without_provider(pay).read(order_id, payment.customer_id, theirs)
+    with pytest.raises(PaymentNotFound):
+        await pay.read(order_id, uuid4())
+
+    pay.engine.authenticate(payment.reference)
+    for _ in range(2):
+        pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+    shown = await pay.read(order_id, payment.customer_id, theirs)
+    assert (shown.status, shown.client_secret) == (PaymentStatus.AUTHORISED, None)
+    await pay.ask(CaptureAskedV1(order_id))
+    await pay.deliver(order_id)
+    for _ in range(2):
+        pay.hear(*pay.webhook(order_id))  # late, and about what is over
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
+
+
+async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is_read_from_the_tables(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stripe_provider, "TIMEOUT", TIMEOUT)  # until this test lets it answer
+    asking = [pay.payment(await pay.authorisation("pm_card_authenticationRequired")) for _ in range(AT_ONCE)]
+    other = await pay.authorisation()
+    for each in asking:
+        pay.engine.expect("hang", f"/{each.reference}")
+    asked = [
+        asyncio.create_task(pay.read(each.order_id, each.customer_id, Wait(time.monotonic() + 5, each.customer_id)))
+        for each in asking
+    ]
+    async with asyncio.timeout(TIMEOUT):
+        while pay.engine.faults():  # noqa: ASYNC110  # until the provider, another process, has all questions
+            await asyncio.sleep(0.01)
+    read = asyncio.create_task(pay.read(other, pay.payment(other).customer_id))
+    first, _ = await asyncio.wait({read, *asked}, return_when=asyncio.FIRST_COMPLETED)
+    assert first == {read}
+    assert read.result().status is PaymentStatus.AUTHORISED
+    pay.engine.heal()
+    assert all(shown.client_secret for shown in await asyncio.gather(*asked))
+
+
+async def test_another_card_that_the_browser_tries_with_the_same_secret_pays(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
+    assert payment.reference
+    assert shown.client_secret
+    pay.engine.authenticate(payment.reference, successful=False)
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.DECLINED
+    with pytest.raises(HTTPError):
+        pay.engine.confirm(payment.reference, "pi_1_secret_guessed")
+    pay.engine.confirm(payment.reference, shown.client_secret, "pm_card_visa_chargeDeclined")
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.DECLINED
+    pay.engine.confirm(payment.reference, shown.client_secret)
+    pay.hear(*pay.webhook(order_id))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 1)
+    await pay.ask(CaptureAskedV1(order_id))
+    await pay.deliver(order_id)
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]

@@ -1,0 +1,134 @@
+"""What nobody asks about is looked after: by the provider's webhooks, and by a timer when none comes."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+import sqlalchemy as sa
+
+from shared.frame.messaging.retries import is_away
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1
+from shared.payments.commands.perform_due import DELIVERED_FOR, PAGE, SOONEST
+from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
+from shared.payments.repository import HELD_LOOKED_AT_AFTER
+from shared.payments.tables import PAYMENTS
+from tests.support.paying import AMOUNT, Paying, tick, without_provider
+
+
+async def test_a_webhook_of_somebody_else_is_refused_and_one_about_nothing_of_ours_changes_nothing(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    before = pay.history(order_id)
+    payment = pay.payment(order_id)
+    assert payment.reference
+    pay.engine.authenticate(payment.reference)
+    body, signature = pay.webhook(order_id)
+    for forged in ((body, None), (body, ""), (body + b" ", signature), pay.webhook(order_id, "whsec_mine"), (b"", "")):
+        with pytest.raises(NotFromProvider):
+            pay.hear(*forged)
+    pay.hear(*pay.webhook(uuid4()))
+    assert pay.history(order_id) == before
+
+
+async def test_an_authorisation_that_the_bank_let_go_is_noted_when_the_provider_tells_of_it(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    pay.engine.lapse(str(pay.payment(order_id).reference))
+    pay.hear(*pay.webhook(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+    await pay.ask(CaptureAskedV1(order_id))  # was asked for before the news of it came
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
+async def test_a_delivery_waits_for_a_provider_that_is_away_and_an_old_one_leaves_it_to_the_timer(pay: Paying) -> None:
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+    away = without_provider(pay)
+    [requested] = pay.history(asked.order_id)
+    with pytest.raises(ProviderUnavailable) as raised:
+        await away.consumers["perform_due_payment"](requested.envelope)
+    assert is_away(raised.value)
+    old = replace(requested.envelope, occurred_at=datetime.now(UTC) - DELIVERED_FOR)
+    await away.consumers["perform_due_payment"](old)
+    assert pay.history(asked.order_id) == [requested]
+
+
+async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(pay: Paying) -> None:
+    orders = [uuid4() for _ in range(PAGE + 2)]
+    for order_id in orders:
+        await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    await tick(without_provider(pay))
+    assert all(len(pay.history(order_id)) == 1 for order_id in orders)
+    for _ in range(2):  # to open, and to authorise
+        await tick(pay)
+    assert {pay.payment(order_id).status for order_id in orders} == {PaymentStatus.AUTHORISED}
+    assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
+
+
+async def test_without_an_account_payments_wait(pay: Paying) -> None:
+    unset = Paying(replace(pay.shop, environment={}), pay.engine)
+    order_id = uuid4()
+    await unset.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    with pytest.raises(ProviderUnavailable, match="STRIPE_SECRET_KEY"):
+        await unset.deliver(order_id)
+    with pytest.raises(NotFromProvider):
+        unset.hear(*unset.webhook(order_id, "guessed"))
+    await pay.deliver(order_id)
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
+    pay: Paying, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = await pay.captured(currency="KWD")
+    await pay.ask(RefundAskedV1(broken, uuid4(), Decimal("1.234"), "KWD"))
+    others = [uuid4() for _ in range(PAGE)]
+    for order_id in others:
+        await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    for _ in range(2):  # to open, and to authorise
+        await tick(pay)
+    assert {pay.payment(order_id).status for order_id in others} == {PaymentStatus.AUTHORISED}
+    assert f"cannot look after the payment of order {broken}: NotPayable" in caplog.messages
+
+
+async def test_what_the_bank_let_go_is_found_out_without_a_webhook(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    before = datetime.now(UTC)
+    await tick(pay)
+    with pay.shop.payments_engine.connect() as connection:
+        look_at = connection.execute(sa.select(PAYMENTS.c.look_at)).scalar_one()
+    assert before + HELD_LOOKED_AT_AFTER <= look_at <= datetime.now(UTC) + HELD_LOOKED_AT_AFTER
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+    pay.engine.lapse(str(pay.payment(order_id).reference))
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
+async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_before_its_time(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+
+    def look_at() -> datetime:
+        with pay.shop.payments_engine.connect() as connection:
+            found = connection.execute(sa.select(PAYMENTS.c.look_at).where(PAYMENTS.c.order_id == order_id))
+            at: datetime = found.scalar_one()
+            return at
+
+    assert payment.reference
+    pay.engine.authenticate(payment.reference)
+    for watch in pay.watches:
+        await watch()
+    assert pay.payment(order_id).status is PaymentStatus.ACTION_REQUIRED
+    before = datetime.now(UTC)
+    await tick(without_provider(pay))
+    assert before + SOONEST <= look_at() <= datetime.now(UTC) + SOONEST
+    changed = datetime.now(UTC) - timedelta(minutes=20)
+    with pay.shop.payments_engine.begin() as connection:
+        connection.execute(sa.update(PAYMENTS).values(changed_at=changed))
+    before = datetime.now(UTC)
+    await tick(without_provider(pay))
+    after = datetime.now(UTC)
+    assert before + (before - changed) / 4 <= look_at() <= after + (after - changed) / 4
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
