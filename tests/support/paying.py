@@ -1,5 +1,6 @@
 """Payments as a context, wired to the laptop's provider, for tests that ask, deliver and look at both books."""
 
+import asyncio
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 import stripe
 
-from infra.local.payments.running import Engine
+from infra.local.payments.running import TIMEOUT, Engine
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.read_your_writes import NO_WAIT, Wait
 from shared.frame.sql.reading import read_from
@@ -129,6 +130,13 @@ async def tick(pay: Paying) -> None:
         connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.look_at.is_not(None)).values(look_at=past))
     for watch in pay.watches:
         await watch()
+
+
+async def until_asked(engine: Engine) -> None:
+    """Wait until the provider, another process, has all requests for which a fault was planned."""
+    async with asyncio.timeout(TIMEOUT):
+        while await asyncio.to_thread(engine.faults):
+            pass
 
 
 def stripe_of(pay: Paying) -> stripe.StripeClient:

@@ -18,7 +18,7 @@ from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason
 from shared.payments.views.order_payment import AT_ONCE
-from tests.support.paying import Paying, without_provider
+from tests.support.paying import Paying, until_asked, without_provider
 
 
 async def test_after_a_decline_another_token_pays(pay: Paying) -> None:
@@ -74,9 +74,7 @@ async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is
         asyncio.create_task(pay.read(each.order_id, each.customer_id, Wait(time.monotonic() + 5, each.customer_id)))
         for each in asking
     ]
-    async with asyncio.timeout(TIMEOUT):
-        while pay.engine.faults():  # noqa: ASYNC110  # until the provider, another process, has all questions
-            await asyncio.sleep(0.01)
+    await until_asked(pay.engine)
     read = asyncio.create_task(pay.read(other, pay.payment(other).customer_id))
     first, _ = await asyncio.wait({read, *asked}, return_when=asyncio.FIRST_COMPLETED)
     assert first == {read}

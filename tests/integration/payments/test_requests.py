@@ -14,7 +14,7 @@ from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, Fulfilm
 from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
-from tests.support.paying import AMOUNT, Paying, without_provider
+from tests.support.paying import AMOUNT, Paying, until_asked, without_provider
 
 
 async def test_what_fulfilment_asks_for_is_done_and_recorded(pay: Paying) -> None:
@@ -139,10 +139,11 @@ async def test_a_void_that_races_the_authorisation_wins(pay: Paying) -> None:
     asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
     await pay.ask(asked)
     pay.performing.perform(asked.order_id)
-    pay.engine.expect("slow", "/confirm", seconds=1)
+    pay.engine.expect("hang", "/confirm")
     authorising = asyncio.create_task(asyncio.to_thread(pay.performing.perform, asked.order_id))
-    await asyncio.sleep(0.3)  # any other moment has the same end
+    await until_asked(pay.engine)
     await pay.ask(VoidAskedV1(asked.order_id))
+    pay.engine.heal()
     await authorising
     payment = await pay.deliver(asked.order_id)
     assert payment.status is PaymentStatus.VOIDED
