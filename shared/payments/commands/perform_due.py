@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+import stamina
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import Threads
@@ -54,6 +55,9 @@ PAGE = 20
 SOONEST, LATEST = timedelta(seconds=30), timedelta(minutes=15)
 """The shortest and the longest pause until the timer looks at a payment again: a quarter of its waiting time so far."""
 
+LOOKS = 5
+"""Looks at a payment that changes with each of them, until the timer or the next webhook has its turn."""
+
 REFUNDING = 20.0
 """Seconds for which refunds of one payment may come to nothing in a row: other payments need the thread."""
 
@@ -88,6 +92,8 @@ class Performing:
         envelope = recorded.envelope
         try:
             await _CALLING.run(self.perform, envelope.aggregate_id, envelope.version)
+        except LostRace:
+            pass  # the payment has a later event
         except (Pending, StepRefused):
             pass  # the timer looks at it
         except ProviderUnavailable:
@@ -102,11 +108,12 @@ class Performing:
         Raises:
             NotFromProvider: the webhook is not from the provider.
             ProviderUnavailable: the provider cannot be asked now; it sends the webhook again later.
+            LostRace: the payment has changed with every look; as above.
         """
         order_id = self.provider.told(body, signature)
         if order_id is not None:
             with suppress(Pending, StepRefused):  # sent again, this webhook would change neither
-                self.perform(order_id, look=True)
+                self._look(order_id)
 
     async def look_after_payments(self) -> None:
         """Do steps that deliveries have left due after an outage; find out what cardholders and banks have done."""
@@ -129,6 +136,7 @@ class Performing:
 
         Raises:
             ProviderUnavailable: no step was done.
+            LostRace: the payment has changed meanwhile, and nothing was recorded.
         """
         payment = payment_as_stored(self.engine, order_id)
         if payment is None or version not in {None, payment.version}:
@@ -170,15 +178,12 @@ class Performing:
         return failed
 
     def _record(self, payment: Payment) -> None:
-        """Save the outcome, unless the payment has changed meanwhile: then the delivery of that event looks again."""
+        """Save the outcome, unless the payment has changed meanwhile."""
         version = payment.loaded_version
         [newest] = read_from(self.engine, lambda asked: LOG.history(asked, payment.order_id, version - 1, version))
-        try:
-            with UnitOfWork(self.engine) as work:
-                Payments(work, caused_by(newest.envelope)).save(payment)
-                work.commit()
-        except LostRace:
-            return
+        with UnitOfWork(self.engine) as work:
+            Payments(work, caused_by(newest.envelope)).save(payment)
+            work.commit()
         self.committed()
         for event in payment.pending_events:
             count_done(event)
@@ -193,11 +198,21 @@ class Performing:
             work.write(NOTE_PENDING, [keys | {"pending": pending}])
             work.commit()
 
+    def _look(self, order_id: UUID) -> None:
+        """Do a due step, or look; again if the payment has changed meanwhile.
+
+        What was found may be newer than what the other one has recorded, whose event makes no step due: the bank may
+        let an amount go as soon as it holds it.
+        """
+        for attempt in stamina.retry_context(on=LostRace, attempts=LOOKS):
+            with attempt:
+                self.perform(order_id, look=True)
+
     def _try(self, order_id: UUID) -> bool:
         """Do a due step, or look; whatever goes wrong with one payment holds up no other."""
         try:
-            self.perform(order_id, look=True)
-        except ProviderUnavailable:
+            self._look(order_id)
+        except (ProviderUnavailable, LostRace):
             return False
         except Exception as error:  # noqa: BLE001  # as it says; the text may name a person's card
             logger.error("cannot look after the payment of order %s: %s", order_id, type(error).__name__)  # noqa: TRY400
