@@ -45,7 +45,7 @@ AREAS = {
         ),
         (
             "tests/unit/messaging",
-            "tests/integration/messaging/test_relay.py",
+            "tests/integration/messaging/relay",
             "tests/integration/platform/test_outbox.py",
         ),
     ),
