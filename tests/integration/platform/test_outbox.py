@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
-from typing import Any, override
+from typing import Any, cast, override
 from unittest import mock
 
 import pytest
@@ -234,8 +234,9 @@ def test_what_could_not_be_sent_is_tried_again_after_a_while_without_another_com
 
 
 def published(shop: Shop) -> None:
-    """Wait until everything is."""
+    """Wait until everything is, and the publisher's run has ended: its connection must not outlive the shop."""
     deadline = time.monotonic() + 30
-    while read_from(shop.ordering_engine, LOG.unpublished) != (0, None):
+    engine = shop.ordering_engine
+    while read_from(engine, LOG.unpublished) != (0, None) or cast("sa.QueuePool", engine.pool).checkedout():
         assert time.monotonic() < deadline, "nobody came for it"
         time.sleep(0.02)
