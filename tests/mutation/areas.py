@@ -60,7 +60,7 @@ AREAS = {
             "tests/integration/messaging",
             "tests/integration/platform/test_handlers.py",
             "tests/integration/platform/test_following.py",
-            "tests/integration/platform/test_write_side.py",
+            "tests/integration/platform/write_side",
             "tests/integration/platform/test_log_source.py",
             "tests/integration/platform/driver",
         ),

@@ -24,11 +24,8 @@ from shared.frame.write_side.unit_of_work import CONNECTING, LONGEST_IN_LINE, Lo
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
 from shared.ordering.tables import LOG as ORDERING
+from tests.support.commands import keyed
 from tests.support.shop import Shop, rows
-
-
-def keyed(key: str) -> Metadata:
-    return Metadata(command_id=key, fingerprint=b"same".ljust(32))
 
 
 def swapping(one: UUID, other: UUID) -> RenameProduct:

@@ -1,0 +1,39 @@
+"""Commands as tests give them to the write side, with a key or many at once, and what they leave in the tables."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+from shared.frame.messaging.envelope import Metadata
+from shared.ordering.commands.create_order import CreateOrder, Item
+from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
+from tests.support.shop import SHIPPING, Shop, rows
+
+
+def keyed(key: str, content: bytes = b"same") -> Metadata:
+    """What comes with a command of this idempotency key, whose content has this fingerprint."""
+    return Metadata(command_id=key, fingerprint=content.ljust(32))
+
+
+def everything(shop: Shop) -> list[list[dict[str, object]]]:
+    """Orders, their lines and their log."""
+    return [rows(shop.ordering_engine, table) for table in (ORDERS, ORDER_LINES, LOG.table)]
+
+
+def create(shop: Shop) -> CreateOrder:
+    """Order something new for somebody new."""
+    item = Item(product_id=shop.product(), quantity=2)
+    return CreateOrder(order_id=uuid4(), customer_id=shop.customer(), items=[item], shipping_address=SHIPPING)
+
+
+def at_once[Result](count: int, act: Callable[[int], Result]) -> list[Result]:
+    """Do something in that many threads, which start together."""
+    barrier = threading.Barrier(count)
+
+    def start(number: int) -> Result:
+        barrier.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(start, range(count)))
