@@ -1,0 +1,95 @@
+"""What is stored of a fulfilment: no more than it needs, read by the releases before and after, and no write lost."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.ordering import fulfilments
+from shared.ordering import tables as ordering
+from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
+from shared.ordering.events import OrderStatus
+from shared.ordering.fulfilments import Fulfilments
+from tests.support.on_its_way import CARD, Way, kept, submitted
+from tests.support.shop import Shop, rows
+
+
+def test_the_token_of_an_order_that_is_cancelled_before_it_is_used_is_forgotten(shop: Shop) -> None:
+    way = submitted(shop, kept(shop, 0))
+    before = way.process.token
+    way.cancel()
+    assert (before, way.process.token) == (CARD, None)
+    assert way.asked == []
+    with shop.ordering_engine.connect() as connection:
+        [facts] = connection.execute(sa.select(ordering.FULFILMENTS.c.facts)).scalars().all()
+    assert CARD not in facts
+
+
+def facts_of(way: Way) -> dict[str, Any]:
+    with way.shop.ordering_engine.connect() as connection:
+        table = ordering.FULFILMENTS
+        facts: dict[str, Any] = json.loads(
+            connection.execute(sa.select(table.c.facts).where(table.c.order_id == way.order_id)).scalar_one()
+        )
+        return facts
+
+
+def test_only_what_the_release_before_knows_is_written_in_its_shape(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Before(StrEnum):
+        STOCK = "stock"
+        PAYMENT = "payment"
+
+    ways = {
+        "confirmation": submitted(shop, paid=False),
+        "payment": submitted(shop),
+        "stock": submitted(shop, kept(shop, 0)),
+    }
+    due = ways["stock"].process.due_at
+    assert due is not None
+    ways["stock"].timer(due)  # and so the others', which are due before
+    for deadline, way in ways.items():
+        assert ["Cancel", deadline] in facts_of(way)["asks"]
+    waiting = submitted(shop, paid=False)
+    monkeypatch.setattr(fulfilments, "Deadline", Before)
+    monkeypatch.setattr(fulfilments, "SHAPES", replace(fulfilments.SHAPES, today=1, upcasts={}))
+    for way in (ways["payment"], ways["stock"], waiting):
+        assert way.process.order_id == way.order_id
+    with pytest.raises(UnreadableShape, match="is in shape 2, and this release reads 1"):
+        _ = ways["confirmation"].process
+
+
+def test_an_order_that_was_submitted_before_there_was_a_process_is_left_to_the_shop(shop: Shop) -> None:
+    way = submitted(shop, kept(shop, 0), paid=False)
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.delete(ordering.FULFILMENTS))
+    way.confirm()
+    way.timer(datetime.now(UTC) + timedelta(days=99))
+    assert way.order.status is OrderStatus.CONFIRMED
+    assert rows(shop.ordering_engine, ordering.FULFILMENTS) == []
+
+
+def test_of_two_who_go_on_with_one_fulfilment_at_once_one_decides_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = submitted(shop, kept(shop, 0))
+    first, second = way.process, way.process
+    for process, fails in ((first, False), (second, True)):
+        work = UnitOfWork(shop.ordering_engine)
+        moved = MoveDeadline(order_id=process.order_id, at=datetime.now(UTC))
+        fulfilments = Fulfilments(work, Metadata())
+        monkeypatch.setattr(fulfilments, "find", lambda _id, found=process: found)  # both have read before
+        move_deadline(moved, fulfilments)
+        if fails:
+            with pytest.raises(LostRace):
+                work.commit()
+        else:
+            work.commit()
