@@ -1,0 +1,88 @@
+"""An erasure waits for its time, in which it can be withdrawn, and for the customer's open orders."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from shared.customers import tables as customers
+from shared.customers.commands.erase_customer import Erasures, WithdrawErasure, withdraw_erasure
+from shared.customers.domain.errors import ErasureAsked, ErasureNotAsked, OrdersAreOpen
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql import reading
+from shared.kernel.refusals import Invalid
+from shared.ordering import tables as ordering
+from shared.ordering.commands import erase_orders as erasing
+from tests.support.erasing import NAME, STREET, ask, cancel, erase, everything, left, order_at_hers, register, tick
+from tests.support.shop import Shop, rows
+
+
+def test_an_erasure_is_refused_while_an_order_is_open_and_kept_when_it_is_done(shop: Shop, erasures: Erasures) -> None:
+    customer_id = register(shop)
+    order_id = order_at_hers(shop, customer_id)
+    with pytest.raises(OrdersAreOpen):
+        ask(shop, erasures, customer_id)
+    cancel(shop, order_id)
+    ask(shop, erasures, customer_id)
+    between = order_at_hers(shop, customer_id)  # before the appointment is kept
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    assert NAME in everything(shop)
+    cancel(shop, between)
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    assert NAME not in repr(rows(shop.customers_engine, customers.CUSTOMERS))
+
+
+def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None:
+    customer_id, erasures = register(shop), Erasures([], timedelta(days=3))
+    erase(shop, erasures, customer_id)
+    with pytest.raises(ErasureAsked):
+        ask(shop, erasures, customer_id)
+    shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=customer_id), Metadata())
+    with pytest.raises(ErasureNotAsked):
+        shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=customer_id), Metadata())
+    assert rows(shop.customers_engine, customers.CUSTOMERS)[0]["name"] == NAME
+    ask(shop, erasures, customer_id)
+    with mock.patch("shared.customers.commands.erase_customer.datetime") as clock:
+        clock.now.return_value = datetime.now(UTC) + timedelta(days=4)
+        erasures.keep_all(shop.customers_engine, shop.customers)
+    assert rows(shop.customers_engine, customers.CUSTOMERS)[0]["name"] == "erased"
+
+
+def test_an_order_that_came_in_between_is_carried_out_and_then_erased(shop: Shop, erasures: Erasures) -> None:
+    customer_id = register(shop)
+    erase(shop, erasures, customer_id)
+    open_order = order_at_hers(shop, customer_id)  # ordering has not heard of it yet
+    shop.follow_customer(customer_id)
+    tick(shop)
+    assert STREET in repr(rows(shop.ordering_engine, ordering.ORDERS))
+    with pytest.raises(Invalid):
+        order_at_hers(shop, customer_id)
+    cancel(shop, open_order)
+    tick(shop)
+    tick(shop)
+    assert left(everything(shop)) == []
+
+
+@pytest.mark.parametrize("reads", range(1, 7))
+def test_an_order_that_is_closed_while_a_tick_looks_at_it_is_erased(
+    shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch, reads: int
+) -> None:
+    customer_id = register(shop)
+    erase(shop, erasures, customer_id)
+    open_order = order_at_hers(shop, customer_id)
+    shop.follow_customer(customer_id)
+    counted = itertools.count(1)
+
+    def read_from(*arguments: Any) -> Any:
+        found = reading.read_from(*arguments)
+        if next(counted) == reads:
+            cancel(shop, open_order)
+        return found
+
+    monkeypatch.setattr(erasing, "read_from", read_from)
+    for _ in range(4):
+        tick(shop)
+    assert left(everything(shop)) == []
+    assert [row["erasure"] for row in rows(shop.ordering_engine, ordering.CUSTOMERS)] == [2]
