@@ -100,10 +100,7 @@ def test_a_sign_in_that_goes_wrong_once_is_no_failed_deployment(monkeypatch: pyt
         endpoint.fault = None
 
     with tds_server() as server, identity_endpoint() as endpoint:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
         monkeypatch.setenv("AZURE_CLIENT_ID", "administrator")
-        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")
         endpoint.fault = once
         _signed_in.cache_clear()
         engine = migration_engine(server.url_for_token)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
+from unittest import mock
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import uvicorn
@@ -25,6 +27,7 @@ from cosmos_engine.app import build
 from cosmos_engine.definitions import check
 from cosmos_engine.store import Store
 from infra.local.containers import TOPOLOGY
+from shared.frame.platform import identity
 
 TOKEN_LIFE = 3_600
 """Seconds that a token is valid; clients ask for the next one in its last minutes."""
@@ -70,7 +73,7 @@ class IdentityEndpoint:
 
 @contextmanager
 def identity_endpoint() -> Iterator[IdentityEndpoint]:
-    """Run one until the block ends.
+    """Run one until the block ends; azure-identity finds it in this process's environment.
 
     The protocol is https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
     """
@@ -103,10 +106,34 @@ def identity_endpoint() -> Iterator[IdentityEndpoint]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         endpoint.url = f"http://127.0.0.1:{server.server_port}/msi/token"
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        environment = {
+            "IDENTITY_ENDPOINT": endpoint.url,
+            "IDENTITY_HEADER": "header",
+            "AZURE_TOKEN_CREDENTIALS": "managedidentitycredential",  # not who signed in with az
+        }
+        try:
+            with mock.patch.dict(os.environ, environment):
+                yield endpoint
+        finally:
+            server.shutdown()
+
+
+@contextmanager
+def product_signs_in(*client_ids: str) -> Iterator[IdentityEndpoint]:
+    """Let the product get its tokens from such an endpoint; the credentials of these identities end with the block."""
+    with identity_endpoint() as endpoint:
+        _forget_credentials()
         try:
             yield endpoint
         finally:
-            server.shutdown()
+            for client_id in client_ids:
+                identity.credential(client_id).close()
+            _forget_credentials()
+
+
+def _forget_credentials() -> None:
+    identity.credential.cache_clear()
+    identity.async_credential.cache_clear()
 
 
 @dataclass(frozen=True)

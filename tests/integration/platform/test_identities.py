@@ -7,7 +7,7 @@ does beside an app in Azure, and the engines stand behind TLS, without which a c
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -40,8 +40,8 @@ from tests.support.identities import (
     IdentityEndpoint,
     cosmos_over_tls,
     hang_up,
-    identity_endpoint,
     make_certificate,
+    product_signs_in,
     show_a_page,
     throttle,
     tls_in_front_of,
@@ -60,18 +60,9 @@ ENVIRONMENT = {
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
-    with identity_endpoint() as endpoint:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
-        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")  # not who signed in with az
-        identity.credential.cache_clear()
-        identity.async_credential.cache_clear()
+def endpoint() -> Iterator[IdentityEndpoint]:
+    with product_signs_in(COMMANDS, VIEWS) as endpoint:
         yield endpoint
-        identity.credential(COMMANDS).close()
-        identity.credential(VIEWS).close()
-        identity.credential.cache_clear()
-        identity.async_credential.cache_clear()
 
 
 type Clock = Callable[[float], None]
@@ -94,6 +85,18 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+async def service_bus(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[bytearray]:
+    """Runs a Service Bus that speaks TLS alone, where its clients look for one; gives what they have sent."""
+    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
+    seen = bytearray()
+    with running_engine() as engine:
+        async with tls_in_front_of(engine.port, certificate, seen) as port:
+            monkeypatch.setattr(amqp, "SECURE_PORT", port)
+            monkeypatch.setattr(async_amqp, "SECURE_PORT", port)
+            yield seen
 
 
 LATER = pytest.mark.parametrize("later", [TOKEN_LIFE - 200, 2 * TOKEN_LIFE], ids=["runs out soon", "has run out"])
@@ -125,68 +128,46 @@ async def test_read_models_are_reached_as_the_query_side_whose_token_is_renewed(
 
 @LATER
 async def test_topics_are_reached_as_the_command_side_whose_token_is_renewed(
-    later: float,
-    endpoint: IdentityEndpoint,
-    certificate: Certificate,
-    pass_time: Clock,
-    monkeypatch: pytest.MonkeyPatch,
+    later: float, endpoint: IdentityEndpoint, service_bus: bytearray, pass_time: Clock
 ) -> None:
-    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
-    seen = bytearray()
-    with running_engine() as engine:
-        async with tls_in_front_of(engine.port, certificate, seen) as port:
-            monkeypatch.setattr(amqp, "SECURE_PORT", port)
-            topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
-            for tokens in (1, 0), (1, 1):
-                for _ in range(2):
-                    await asyncio.to_thread(topic.send, [an_event()])
-                    assert (seen.count(b"token-1"), seen.count(b"token-2")) == tokens
-                pass_time(later)
-            await asyncio.to_thread(topic._client.close)
+    topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
+    for tokens in (1, 0), (1, 1):
+        for _ in range(2):
+            await asyncio.to_thread(topic.send, [an_event()])
+            assert (service_bus.count(b"token-1"), service_bus.count(b"token-2")) == tokens
+        pass_time(later)
+    await asyncio.to_thread(topic._client.close)
     assert endpoint.asked == [(COMMANDS, "https://servicebus.azure.net/")] * 2
 
 
 @pytest.mark.parametrize("given", [(), ("https://database.windows.net/.default",)], ids=["no token", "another token"])
 @pytest.mark.parametrize("fault", [hang_up, throttle, show_a_page])
+@pytest.mark.usefixtures("service_bus")
 async def test_a_topic_for_which_nobody_gives_a_token_cannot_be_reached(
-    fault: Fault,
-    given: Sequence[str],
-    endpoint: IdentityEndpoint,
-    certificate: Certificate,
-    pass_time: Clock,
-    monkeypatch: pytest.MonkeyPatch,
+    fault: Fault, given: Sequence[str], endpoint: IdentityEndpoint, pass_time: Clock
 ) -> None:
     """An event that cannot be sent would be set back, and told as one that is wrong itself."""
-    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
     for scope in given:
         identity.credential(COMMANDS).get_token(scope)
-    with running_engine() as engine:
-        async with tls_in_front_of(engine.port, certificate, bytearray()) as port:
-            monkeypatch.setattr(amqp, "SECURE_PORT", port)
-            topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
-            endpoint.fault = fault
-            with pytest.raises(TopicUnreachable):
-                await asyncio.to_thread(topic.send, [an_event()])
-            endpoint.fault = None
-            pass_time(61)  # for a minute MSAL repeats what a source answers that is too busy, or not there
-            await asyncio.to_thread(topic.send, [an_event()])
-            await asyncio.to_thread(topic._client.close)
+    topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
+    endpoint.fault = fault
+    with pytest.raises(TopicUnreachable):
+        await asyncio.to_thread(topic.send, [an_event()])
+    endpoint.fault = None
+    pass_time(61)  # for a minute MSAL repeats what a source answers that is too busy, or not there
+    await asyncio.to_thread(topic.send, [an_event()])
+    await asyncio.to_thread(topic._client.close)
 
 
-async def test_dead_letters_for_which_nobody_gives_a_token_are_told_as_out_of_reach(
-    endpoint: IdentityEndpoint, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("certifi.where", lambda: str(certificate.certificate))
+@pytest.mark.usefixtures("service_bus")
+async def test_dead_letters_for_which_nobody_gives_a_token_are_told_as_out_of_reach(endpoint: IdentityEndpoint) -> None:
     endpoint.fault = hang_up
-    with running_engine() as engine:
-        async with tls_in_front_of(engine.port, certificate, bytearray()) as port:
-            monkeypatch.setattr(async_amqp, "SECURE_PORT", port)
-            letters = DeadLetters(Settings.from_environment(ENVIRONMENT))
-            with pytest.raises(Unavailable, match="does not answer"):
-                async with letters.of("order-events", "order-views"):
-                    pass
-            await letters.close()
-            await identity.async_credential(VIEWS).close()
+    letters = DeadLetters(Settings.from_environment(ENVIRONMENT))
+    with pytest.raises(Unavailable, match="does not answer"):
+        async with letters.of("order-events", "order-views"):
+            pass
+    await letters.close()
+    await identity.async_credential(VIEWS).close()
 
 
 class Connection:

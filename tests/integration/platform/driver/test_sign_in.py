@@ -24,30 +24,18 @@ from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.tables import LOG
-from tests.support.azure_sql import Azure, create
-from tests.support.identities import Fault, IdentityEndpoint, hang_up, identity_endpoint, show_a_page, throttle
+from tests.support.azure_sql import create
+from tests.support.identities import Fault, IdentityEndpoint, hang_up, product_signs_in, show_a_page, throttle
 from tests.support.odbc import needs_driver, needs_unixodbc
-from tests.support.tds import Server, tds_server
+from tests.support.tds import Server
 
 pytestmark = [needs_unixodbc, needs_driver]
 
 
 @pytest.fixture
-def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[IdentityEndpoint]:
-    with identity_endpoint() as endpoint:
-        monkeypatch.setenv("IDENTITY_ENDPOINT", endpoint.url)
-        monkeypatch.setenv("IDENTITY_HEADER", "header")
-        monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managedidentitycredential")  # not who signed in with az
-        identity.credential.cache_clear()
+def endpoint() -> Iterator[IdentityEndpoint]:
+    with product_signs_in("commands") as endpoint:
         yield endpoint
-        identity.credential("commands").close()
-        identity.credential.cache_clear()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with tds_server(Azure()) as running:
-        yield running
 
 
 @pytest.fixture
@@ -56,11 +44,6 @@ def engine(server: Server, endpoint: IdentityEndpoint) -> Iterator[sa.Engine]:  
     engine = context_engine(settings, "ordering")
     yield engine
     engine.dispose()
-
-
-@pytest.fixture
-def orders(engine: sa.Engine) -> WriteSide:
-    return WriteSide(engine, LOG, committed=lambda: None)
 
 
 def test_a_command_whose_sign_in_fails_once_is_tried_again(endpoint: IdentityEndpoint, orders: WriteSide) -> None:
