@@ -19,11 +19,6 @@ def connect(server: Server, *, autocommit: bool = True, extra: str = "") -> Any:
     return closing(connection)
 
 
-def names(server: Server) -> list[str]:
-    """What was asked since: the procedure's name, or the kind."""
-    return [request.procedure or request.kind for request in server.requests]
-
-
 def failure(connection: Any, *arguments: object) -> tuple[Any, float]:
     """Execute what must fail; gives the error, and how long it took in seconds."""
     began = time.monotonic()

@@ -64,6 +64,11 @@ class Server:
             return list(self._requests)
 
     @property
+    def asked(self) -> list[str]:
+        """What each of them asks for: the procedure's name, or the request's kind."""
+        return [request.procedure or request.kind for request in self.requests]
+
+    @property
     def connections(self) -> int:
         """How many logins there were."""
         return sum(request.kind == "login" for request in self.requests)

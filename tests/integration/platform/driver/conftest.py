@@ -30,8 +30,3 @@ def engine(server: Server) -> Iterator[sa.Engine]:
 @pytest.fixture
 def orders(engine: sa.Engine) -> WriteSide:
     return WriteSide(engine, LOG, committed=lambda: None)
-
-
-def sent(server: Server) -> list[str]:
-    """What was asked since: the procedure's name, or the kind."""
-    return [request.procedure or request.kind for request in server.requests]

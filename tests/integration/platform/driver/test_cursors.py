@@ -11,7 +11,6 @@ from shared.frame.sql.odbc import KEPT
 from shared.frame.write_side import commands
 from shared.frame.write_side.commands import WriteSide
 from shared.ordering.commands.create_order import create_order
-from tests.integration.platform.driver.conftest import sent
 from tests.support.azure_sql import create
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Answers, Request, Rows, Server, Silence
@@ -25,7 +24,7 @@ def test_a_cursor_is_kept_for_each_of_the_two_time_outs_and_costs_no_request(
     for deadline in (10, 8, 10, 8):  # with three and with one second for a statement
         monkeypatch.setattr(commands, "DEADLINE", deadline)
         orders.run(create_order, create(), Metadata())
-    assert sent(server) == ["sp_prepexec"] * 8
+    assert server.asked == ["sp_prepexec"] * 8
     with engine.connect() as connection:
         kept = connection.connection.dbapi_connection.kept  # type: ignore[union-attr]  # of KeptCursors
         texts = Counter(text for text, _ in kept if "ordering." in text)
@@ -77,7 +76,7 @@ def test_a_connection_whose_life_is_over_closes_without_a_word(
     monkeypatch.setattr(engine.pool, "_recycle", 0)
     with engine.connect() as connection:
         assert connection.execute(NUMBERS).scalars().all() == [1, 2, 3]
-    assert sent(server) == ["login", "batch"]
+    assert server.asked == ["login", "batch"]
 
 
 def test_a_connection_that_has_fallen_silent_closes_at_once(

@@ -17,7 +17,6 @@ from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWo
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.repository import LOAD
 from shared.ordering.tables import LOG
-from tests.integration.platform.driver.conftest import sent
 from tests.support.azure_sql import Azure, create
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
@@ -52,7 +51,7 @@ def test_a_command_ends_by_its_deadline_though_the_server_is_silent(
         orders.run(create_order, create(), Metadata())
     assert time.monotonic() - begin < deadline + 2, "so much for a slow machine"
     assert set(timeouts) == {timeout}
-    assert sent(server)[: requests + 1] == ["sp_prepexec"] * requests + ["attention"]
+    assert server.asked[: requests + 1] == ["sp_prepexec"] * requests + ["attention"]
 
 
 def at(port: int) -> str:

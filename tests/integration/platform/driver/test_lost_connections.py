@@ -19,14 +19,11 @@ from shared.ordering.commands.create_order import create_order
 from shared.ordering.tables import LOG
 from shared.ordering.tables import LOG as ORDERING
 from tests.support.azure_sql import NO_EVENTS, Azure, conflict, create
-from tests.support.odbc import needs_driver, needs_unixodbc
+from tests.support.odbc import IDLE, needs_driver, needs_unixodbc
 from tests.support.tds import Answer, Cut, Error, Reset, Server, Silence, ordinary
 from tests.support.topic import KeptTopic
 
 pytestmark = [needs_unixodbc, needs_driver]
-
-RESUMABLE = 0.05
-"""Seconds after which the driver looks whether a connection still stands before it uses it; it took 3 to 10 ms."""
 
 IMC = [f"IMC0{number}" for number in range(1, 8)]
 
@@ -86,7 +83,7 @@ def test_a_lost_session_that_is_not_resumed_may_be_tried_again_and_costs_its_con
     login: Answer, state: str, server: Server, engine: sa.Engine
 ) -> None:
     with engine.connect() as connection:
-        time.sleep(RESUMABLE)
+        time.sleep(IDLE)
         server.answer = lambda request: login if request.kind == "login" else None
         server.end_connections()
         with pytest.raises(sa.exc.DBAPIError) as caught:

@@ -17,7 +17,6 @@ from shared.ordering.commands.create_order import Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.tables import LOG, ORDERS
-from tests.integration.platform.driver.conftest import sent
 from tests.support.azure_sql import NO_EVENTS, PRODUCT, WRITTEN, Azure, conflict, create
 from tests.support.counting import counting_sql
 from tests.support.odbc import needs_driver, needs_unixodbc
@@ -31,7 +30,7 @@ pytestmark = [needs_unixodbc, needs_driver]
 def test_a_command_is_two_requests_the_first_time_and_ever_after(server: Server, orders: WriteSide) -> None:
     for _ in range(3):
         orders.run(create_order, create(), Metadata())
-    assert sent(server) == ["sp_prepexec"] * 6
+    assert server.asked == ["sp_prepexec"] * 6
     load, batch = server.requests[-2:]
     assert load.declaration == "@P1 uniqueidentifier,@P2 uniqueidentifier,@P3 nvarchar(max)"
     assert batch.declaration == "@P1 nvarchar(max),@P2 binary(32),@P3 nvarchar(255)"
@@ -52,7 +51,7 @@ def test_a_large_order_goes_in_one_request_too(server: Server, orders: WriteSide
     command = create().model_copy(update={"shipping_address": address})
     for _ in range(2):
         orders.run(create_order, command, Metadata(actor="a" * 8_000))
-    assert sent(server) == ["sp_prepexec"] * 4
+    assert server.asked == ["sp_prepexec"] * 4
 
 
 def test_nothing_as_a_parameter_costs_no_request(server: Server, engine: sa.Engine) -> None:
@@ -87,7 +86,7 @@ def test_what_is_counted_is_what_the_wire_shows(server: Server, engine: sa.Engin
 def test_a_refused_command_is_two_requests(server: Server, orders: WriteSide) -> None:
     with pytest.raises(OrderNotFound):
         orders.run(submit_order, SubmitOrder(order_id=uuid4()), Metadata())
-    assert sent(server) == ["sp_prepexec"] * 2  # its load, and whether it was accepted before
+    assert server.asked == ["sp_prepexec"] * 2  # its load, and whether it was accepted before
 
 
 def test_a_command_that_was_accepted_before_is_answered_by_its_batch(server: Server, orders: WriteSide) -> None:
@@ -95,7 +94,7 @@ def test_a_command_that_was_accepted_before_is_answered_by_its_batch(server: Ser
     metadata = Metadata(command_id="key", fingerprint=b"f" * 32)
     server.answer = Azure(conflict(2, (command.order_id, b"f" * 32, 3)))
     assert orders.run(create_order, command, metadata) == Accepted(command.order_id, 3, replayed=True)
-    assert sent(server) == ["sp_prepexec"] * 2
+    assert server.asked == ["sp_prepexec"] * 2
 
 
 def test_an_id_that_is_taken_is_told_from_a_lost_race(server: Server, orders: WriteSide) -> None:
@@ -136,7 +135,7 @@ def test_publishing_is_two_requests(server: Server, engine: sa.Engine) -> None:
     topic = KeptTopic()
     assert Relay(engine, LOG, topic).run() == 1
     assert [envelope.event_id for envelope in topic.sent] == [event["event_id"]]
-    assert sent(server) == ["sp_prepexec"] * 2
+    assert server.asked == ["sp_prepexec"] * 2
     assert '"at_sequence":7' in server.requests[1].values[0]
 
 
@@ -151,5 +150,5 @@ def test_nothing_is_asked_of_a_new_server(server: Server) -> None:
     for _ in range(2):
         read_from(engine, LOG.newest)
         engine.dispose()
-    asked = [name for name in sent(server) if name != "sp_datatype_info_100"]  # pyodbc asks it once in a process
+    asked = [name for name in server.asked if name != "sp_datatype_info_100"]  # pyodbc asks it once in a process
     assert asked == ["login", "batch"] * 2

@@ -6,14 +6,11 @@ from typing import Any
 import pytest
 
 from tests.integration.support.tds.conftest import UPDATE
-from tests.support.bare_driver import connect, failure, names, pyodbc
-from tests.support.odbc import needs_driver, needs_unixodbc
+from tests.support.bare_driver import connect, failure, pyodbc
+from tests.support.odbc import IDLE, needs_driver, needs_unixodbc
 from tests.support.tds import Answer, Cut, Reset, Server, tds_server, when
 
 pytestmark = [needs_unixodbc, needs_driver]
-
-IDLE = 0.05
-"""Seconds after which the driver looks whether a connection still stands before it uses it; it took 3 to 10 ms."""
 
 
 @pytest.mark.parametrize("how", [Reset(), Cut()])
@@ -23,7 +20,7 @@ def test_a_connection_that_ends_in_place_of_an_answer_is_a_lost_link(server: Ser
         error, seconds = failure(connection, UPDATE, "Ada")
         assert error.args[0] == "08S01"
         assert seconds < 5
-        assert names(server) == ["sp_prepexec"]  # not sent again: it may have been done
+        assert server.asked == ["sp_prepexec"]  # not sent again: it may have been done
 
 
 def test_a_lost_answer_to_a_commit_is_a_lost_link(server: Server) -> None:
@@ -39,7 +36,7 @@ def test_an_idle_session_that_was_lost_is_taken_up_again_by_the_driver(server: S
         time.sleep(IDLE)
         server.end_connections()
         connection.execute(UPDATE, "Ada")
-        assert names(server)[:2] == ["login", "sp_prepexec"]
+        assert server.asked[:2] == ["login", "sp_prepexec"]
         login = server.requests[0].login
         assert login
         assert login.resumes

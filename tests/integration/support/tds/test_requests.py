@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tests.integration.support.tds.conftest import ID, NOON, UPDATE
-from tests.support.bare_driver import connect, names, pyodbc
+from tests.support.bare_driver import connect, pyodbc
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Server
 
@@ -30,14 +30,14 @@ def test_a_kept_cursor_prepares_in_the_request_that_gives_up_what_it_had_prepare
     with connect(server) as connection, closing(connection.cursor()) as cursor:
         for number in range(3):
             cursor.execute(UPDATE, number)
-    assert names(server) == ["sp_prepexec"] * 3 + ["sp_unprepare"]
+    assert server.asked == ["sp_prepexec"] * 3 + ["sp_unprepare"]
 
 
 def test_a_new_cursor_costs_an_unprepare_as_soon_as_the_old_one_goes(server: Server) -> None:
     with connect(server) as connection:
         for _ in range(2):
             connection.execute(UPDATE, "Ada").close()
-    assert names(server) == ["sp_prepexec", "sp_unprepare"] * 2
+    assert server.asked == ["sp_prepexec", "sp_unprepare"] * 2
 
 
 def test_none_costs_a_question_for_its_type_and_a_typed_null_does_not(server: Server) -> None:
@@ -45,7 +45,7 @@ def test_none_costs_a_question_for_its_type_and_a_typed_null_does_not(server: Se
         cursor.setinputsizes([(pyodbc.SQL_WVARCHAR, 40, 0)])
         cursor.execute(UPDATE, None)
         cursor.execute(UPDATE, None)  # a kept cursor remembers
-        assert names(server) == ["sp_describe_undeclared_parameters", "sp_prepexec", "sp_prepexec"]
+        assert server.asked == ["sp_describe_undeclared_parameters", "sp_prepexec", "sp_prepexec"]
 
     with connect(server) as connection, closing(connection.cursor()) as cursor:
         cursor.setinputsizes([(pyodbc.SQL_WVARCHAR, 40, 0)])
@@ -89,13 +89,13 @@ def test_long_text_takes_two_requests_until_the_connection_may_write_it_at_once(
     with connect(server) as connection, closing(connection.cursor()) as cursor:
         cursor.setinputsizes([(pyodbc.SQL_WVARCHAR, 0, 0)])
         cursor.execute(UPDATE, "x" * 10_000)
-        assert names(server) == ["sp_prepare", "sp_execute"]
+        assert server.asked == ["sp_prepare", "sp_execute"]
         assert server.requests[-1].values == ("x" * 10_000,)
 
         server.forget()
         connection.maxwrite = 2**30
         cursor.execute(UPDATE, "x" * 1_000_000)
-        assert names(server) == ["sp_prepexec"]
+        assert server.asked == ["sp_prepexec"]
         assert server.requests[-1].values == ("x" * 1_000_000,)
 
 

@@ -1,7 +1,7 @@
 """How long the driver waits for an answer, and what its attention ends."""
 
 from tests.integration.support.tds.conftest import UPDATE
-from tests.support.bare_driver import connect, failure, names
+from tests.support.bare_driver import connect, failure
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Delay, Done, Server, Silence, when
 
@@ -15,7 +15,7 @@ def test_a_time_out_ends_as_soon_as_the_server_answers_the_attention(server: Ser
         error, seconds = failure(connection, UPDATE, "Ada")
         assert error.args[0] == "HYT00"
         assert 0.9 < seconds < 2.8
-        assert names(server) == ["sp_prepexec", "attention"]
+        assert server.asked == ["sp_prepexec", "attention"]
         assert connection.execute("SELECT 1").fetchval() == 1  # the connection is as good as before
 
 
@@ -26,10 +26,10 @@ def test_a_time_out_on_a_silent_server_takes_three_times_as_long(server: Server)
         error, seconds = failure(connection, UPDATE, "Ada")
         assert error.args[0] == "HYT00"
         assert 2.9 < seconds < 5.9
-        assert names(server) == ["sp_prepexec", "attention"]
+        assert server.asked == ["sp_prepexec", "attention"]
         error, _ = failure(connection, "SELECT 1")
         assert error.args[0] in {"08S01", "IMC06"}  # a lost link; or one that is not to be taken up again
-        assert names(server) == ["sp_prepexec", "attention"]
+        assert server.asked == ["sp_prepexec", "attention"]
 
 
 def test_a_cursor_keeps_the_time_out_that_it_was_made_with(server: Server) -> None:
