@@ -10,7 +10,7 @@ from shared.catalog.domain.stock import MAX_ON_HAND, Stock
 from shared.catalog.repository import Products, Stocks
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
-from shared.frame.platform.input import Amount, Currency, Id, Input, Name, Text, Whole
+from shared.frame.platform.input import Amount, Currency, Input, Name, NewId, Text, Whole
 from shared.kernel.money import Money
 from shared.story import PRODUCT_ID
 
@@ -28,7 +28,7 @@ class AddProduct(
 ):
     """Add a product; its currency can never change."""
 
-    product_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
+    product_id: NewId = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     name: Name
     description: Annotated[Text, StringConstraints(max_length=2000)] = ""
     unit_price: Amount

@@ -111,6 +111,12 @@ def _canonical(value: Any) -> Any:
     return UUID(value)
 
 
+def _new(value: UUID) -> UUID:
+    if value.version == _DERIVED:
+        raise ValueError("should be a UUID of another version than 5, such as 4 or 7: version 5 is for derived ids")
+    return value
+
+
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("should have no control characters")
@@ -170,6 +176,14 @@ def _address(value: str) -> str:
 
 Id = Annotated[UUID, BeforeValidator(_canonical)]
 """A UUID in its usual form; case does not matter."""
+
+_DERIVED = 5
+"""The version of the ids that the app derives from others, such as that of a fulfilment from its order's."""
+
+NewId = Annotated[
+    Id, AfterValidator(_new), Field(json_schema_extra={"not": {"pattern": f"^.{{14}}{_DERIVED}.{{4}}[89abAB]"}})
+]
+"""An id that a caller chooses for something new; a derived id would take the place of what will have it."""
 
 _OWNER = object()
 OwnerId = Annotated[Id, _OWNER]

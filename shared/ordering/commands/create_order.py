@@ -8,7 +8,7 @@ from pydantic import Field
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.addresses import PostalAddress
 from shared.frame.platform.examples import example
-from shared.frame.platform.input import Amount, Id, Input
+from shared.frame.platform.input import Amount, Id, Input, NewId
 from shared.kernel.refusals import InputError, Invalid
 from shared.ordering import events
 from shared.ordering.commands.add_item import Quantity
@@ -41,7 +41,7 @@ class CreateOrder(
 ):
     """Open an order. Several items of one product become one line."""
 
-    order_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
+    order_id: NewId = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     customer_id: Id
     items: Annotated[list[Item], Field(max_length=MAX_LINES)]
     shipping_address: ShippingAddress | None = Field(

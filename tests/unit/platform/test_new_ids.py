@@ -1,0 +1,86 @@
+"""Ids that callers choose for something new: none can be one that the app gives to something of its own."""
+
+import json
+import re
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import azure.functions as func
+import jsonschema_rs
+import pytest
+
+from shared.catalog.domain.stock import stock_of
+from shared.contexts import ABOUT
+from shared.frame.http.api import Operation
+from shared.frame.http.openapi import document
+from shared.frame.http.requests import command_call
+from shared.frame.platform.input import Input
+from shared.kernel.refusals import Invalid
+from shared.ordering.events import fulfilment_of
+from tests.support.app import app_globals
+from tests.support.principals import shop
+
+OPERATIONS: list[Operation] = app_globals()["routes"]
+CREATING = [each for each in OPERATIONS if each.success is HTTPStatus.CREATED]
+DESCRIBED = document(OPERATIONS, ABOUT)
+OLDER = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
+NO_VERSION = "6fa459ea-ee8a-5ca4-094e-db77e160355e"
+
+
+def id_field(operation: Operation) -> str:
+    assert operation.answer is not None
+    [field] = operation.answer.model_fields.values()
+    assert field.alias is not None
+    return field.alias
+
+
+def body(operation: Operation, id_: str) -> dict[str, Any]:
+    path = DESCRIBED["paths"][f"/api/{operation.route}"][operation.method.lower()]
+    example: dict[str, Any] = path["requestBody"]["content"]["application/json"]["example"]
+    return example | {id_field(operation): id_}
+
+
+def read(operation: Operation, id_: str) -> Input:
+    request = func.HttpRequest(
+        method=operation.method,
+        url=f"http://host/api/{operation.route}",
+        headers=shop() | {"Content-Type": "application/json"},
+        route_params={name: str(uuid4()) for name in operation.parameters},
+        body=json.dumps(body(operation, id_)).encode(),
+    )
+    context = SimpleNamespace(invocation_id="i", trace_context=SimpleNamespace(trace_parent=None))
+    model = cast("type[Input]", operation.input)
+    return command_call(request, cast("func.Context", context), model).command
+
+
+def schema(operation: Operation) -> jsonschema_rs.Draft202012Validator:
+    assert operation.input is not None
+    name = operation.input.__name__
+    return jsonschema_rs.Draft202012Validator(
+        {"$ref": f"#/components/schemas/{name}", "components": DESCRIBED["components"]}
+    )
+
+
+@pytest.mark.parametrize("operation", CREATING, ids=lambda each: f"{each.method} {each.route}")
+@pytest.mark.parametrize("derive", [fulfilment_of, stock_of])
+def test_nobody_chooses_an_id_that_the_app_derives(operation: Operation, derive: Any) -> None:
+    id_ = str(derive(uuid4()))
+    for written in (id_, id_.upper()):
+        with pytest.raises(Invalid) as refused:
+            read(operation, written)
+        [error] = refused.value.errors
+        assert (error.pointer, error.location) == (f"/{id_field(operation)}", "body")
+        assert "version 5" in error.detail
+        assert not schema(operation).is_valid(body(operation, written))
+
+
+@pytest.mark.parametrize("operation", CREATING, ids=lambda each: f"{each.method} {each.route}")
+@pytest.mark.parametrize(
+    "id_", ["6fa459ea-ee8a-4ca4-894e-db77e160355e", "01938f2e-7c1a-7def-8abc-0123456789ab", OLDER, NO_VERSION]
+)
+def test_any_other_id_is_a_callers_to_choose(operation: Operation, id_: str) -> None:
+    field = re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", id_field(operation))
+    assert getattr(read(operation, id_), field) == UUID(id_)
+    assert schema(operation).is_valid(body(operation, id_))
