@@ -92,8 +92,14 @@ class Entries(Derived):
     """The list entries of products, by the products' partitions."""
 
     async def write(self, container: Container, partition_key: str) -> None:
-        """Write the entry of a product from its present documents."""
-        entry = entry_of(*await _shown(container, partition_key))
+        """Write the entry of a product from its present documents; a product that is not there yet has none.
+
+        The event that makes the product's document, or filling, calls this again afterwards.
+        """
+        product, stock = await _shown(container, partition_key)
+        if product is None:
+            return
+        entry = entry_of(product, stock)
         operations = [
             {"op": "set", "path": f"/{name}", "value": value}
             for name, value in entry.items()
@@ -113,10 +119,10 @@ class Entries(Derived):
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
         """Tell whether a product's entry is not what its document makes it."""
-        try:
-            right = entry_of(*await _shown(container, partition_key))
-        except ResourceNotFoundError:
+        product, stock = await _shown(container, partition_key)
+        if product is None:
             return []  # the missing product itself is reported elsewhere
+        right = entry_of(product, stock)
         stored = await point_read(container, right["id"], LISTS)
         wrong = "missing" if stored is None else ", ".join(each for each in right if right[each] != stored.get(each))
         return [Difference(right["id"], partition_key, f"in lists: {wrong}")] if wrong else []
@@ -129,18 +135,14 @@ class Entries(Derived):
             await self.write(container, partition_key)
 
 
-async def _shown(container: Container, partition_key: str) -> tuple[Document, Document | None]:
-    """Read a product and its stock.
-
-    Raises:
-        ResourceNotFoundError: there is no such product.
-    """
+async def _shown(container: Container, partition_key: str) -> tuple[Document | None, Document | None]:
+    """Read a product and its stock; None for what is not there."""
     product_id = product_of(partition_key)
     product, stock = await asyncio.gather(
-        container.read_item(product_id, partition_key),
+        point_read(container, product_id, partition_key),
         point_read(container, stock_document_of(UUID(product_id)), partition_key),
     )
-    return product_details.SHAPES.read(product), stock and stock_level.SHAPES.read(stock)
+    return product and product_details.SHAPES.read(product), stock and stock_level.SHAPES.read(stock)
 
 
 def entry_of(document: Document, stock: Document | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from shared.frame.platform.input import After
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
-from shared.frame.read_side.read_your_writes import NO_WAIT, wait_for
+from shared.frame.read_side.read_your_writes import NO_WAIT, point_read, wait_for
 from shared.kernel.refusals import Invalid, Unavailable
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
@@ -194,6 +194,16 @@ async def test_an_event_that_was_projected_but_not_listed_is_listed_when_it_come
     assert await shelf.found() == {"Tea"}
     await shelf.projection.project(last)
     assert await shelf.found() == {"Coffee"}
+
+
+async def test_stock_that_overtakes_its_product_is_listed_when_the_product_comes(shelf: Shelf) -> None:
+    product_id = shelf.shop.product()
+    shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=2), Metadata())
+    await shelf.project(stock_of(product_id))
+    assert await point_read(shelf.container, str(product_id), product_lists.LISTS) is None
+    await shelf.project(product_id)
+    entry = await shelf.container.read_item(str(product_id), product_lists.LISTS)
+    assert product_lists.rendered(entry).available == 2
 
 
 async def test_who_read_a_product_before_it_changed_does_not_write_over_what_came_since(

@@ -6,12 +6,17 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
+from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.domain.stock import stock_of
+from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_lists import LISTS, Entries
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import rebuilding
 from shared.frame.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
@@ -186,11 +191,50 @@ async def test_what_an_idle_process_wrote_to_the_old_generation_alone_is_in_the_
     await assert_everything_agrees(live.shop, orders, products)
 
 
+async def test_what_is_sold_before_filling_has_come_to_a_product_is_shown_and_listed_in_both_generations(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await live.open(customers=0, products=1, orders=0)
+    [product_id] = live.products
+    process = Rebuilding(live.read_models, live.products_view)
+    wait, shown = process._wait, list[tuple[str, ...]]()
+
+    async def receiving(until: float) -> None:
+        await wait(until)
+        latest = await process.latest()
+        if latest is not None and latest.step is Step.JOINING:
+            live.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=3), Metadata())
+            await live.project_product(stock_of(product_id))
+            shown.extend([await ids_of(live.catalog.container(generation), product_id) for generation in (1, 2)])
+
+    monkeypatch.setattr(process, "_wait", receiving)
+    await process.start()
+    await process.advance(FOREVER)
+
+    product, stock = str(product_id), str(stock_of(product_id))
+    assert shown == [(product, stock), (stock,)]
+    for generation in (1, 2):
+        container = live.catalog.container(generation)
+        assert await ids_of(container, product_id) == (product, stock)
+        assert (await container.read_item(product, LISTS))["item"]["stock"]["onHand"] == 3
+
+
+async def ids_of(products: ContainerProxy, product_id: UUID) -> tuple[str, ...]:
+    """Of the product, then of its stock."""
+    ids = (str(product_id), str(stock_of(product_id)))
+    return tuple([id_ for id_ in ids if await point_read(products, id_, view_of(product_id))])
+
+
 async def test_a_container_that_is_not_there_is_not_filled_for_ever(live: LiveShop) -> None:
     await live.open(customers=1, products=2, orders=1)
     async with asyncio.timeout(20):
         with pytest.raises(ResourceNotFoundError):
             await live.orders_view.source.fill(live.read_models.container("nowhere"), None)
+
+
+async def test_a_container_that_is_not_there_is_not_taken_for_a_product_that_is_not_there(live: LiveShop) -> None:
+    with pytest.raises(ResourceNotFoundError):
+        await Entries().write(live.read_models.container("nowhere"), view_of(uuid4()))
 
 
 @pytest.mark.parametrize("step", [Step.CLEARING, Step.JOINING, Step.FILLING, Step.SWITCHING])
