@@ -27,7 +27,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.kernel.money import CURRENCIES
 
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"(?!0{8}(-0{4}){3}-0{12})[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _DECIMALS = 4
 """Digits after the point that an amount can have; the domain checks how many its currency allows."""
@@ -103,11 +103,11 @@ def owner_fields(query: type[QueryInput]) -> frozenset[str]:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, UUID):
-        return value
+        return value  # of the app's own
     if not isinstance(value, str):
         raise ValueError("should be a string that holds a UUID")  # noqa: TRY004  # pydantic's validators say so
     if not _UUID.fullmatch(value):
-        raise ValueError("should be a UUID, written as 8-4-4-4-12 hexadecimal digits")
+        raise ValueError("should be a UUID, written as 8-4-4-4-12 hexadecimal digits, not all of them 0")
     return UUID(value)
 
 
@@ -174,14 +174,16 @@ def _address(value: str) -> str:
         raise ValueError("should be an e-mail address alone, such as ada@example.com") from error
 
 
-Id = Annotated[UUID, BeforeValidator(_canonical)]
-"""A UUID in its usual form; case does not matter."""
+Id = Annotated[UUID, BeforeValidator(_canonical), Field(json_schema_extra={"not": {"pattern": "^[0-]*$"}})]
+"""A UUID in its usual form; case does not matter. No thing has the nil UUID: what pages by id begins after it."""
 
 _DERIVED = 5
 """The version of the ids that the app derives from others, such as that of a fulfilment from its order's."""
 
 NewId = Annotated[
-    Id, AfterValidator(_new), Field(json_schema_extra={"not": {"pattern": f"^.{{14}}{_DERIVED}.{{4}}[89abAB]"}})
+    Id,
+    AfterValidator(_new),
+    Field(json_schema_extra={"not": {"pattern": f"^([0-]*$|.{{14}}{_DERIVED}.{{4}}[89abAB])"}}),
 ]
 """An id that a caller chooses for something new; a derived id would take the place of what will have it."""
 

@@ -1,22 +1,24 @@
-"""Ids that callers choose for something new: none can be one that the app gives to something of its own."""
+"""Ids that callers send: never the nil UUID and, for something new, none that the app gives to something of its own."""
 
 import json
 import re
+from collections.abc import Iterator
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from uuid import UUID, uuid4
 
 import azure.functions as func
 import jsonschema_rs
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from shared.catalog.domain.stock import stock_of
 from shared.contexts import ABOUT
 from shared.frame.http.api import Operation
 from shared.frame.http.openapi import document
 from shared.frame.http.requests import command_call
-from shared.frame.platform.input import Input
+from shared.frame.platform.input import AFTER_SCHEMA, After, Id, Input, MaybeOwnerId, NewId, OwnerId, read_after
 from shared.kernel.refusals import Invalid
 from shared.ordering.events import fulfilment_of
 from tests.support.app import app_globals
@@ -25,6 +27,7 @@ from tests.support.principals import shop
 OPERATIONS: list[Operation] = app_globals()["routes"]
 CREATING = [each for each in OPERATIONS if each.success is HTTPStatus.CREATED]
 DESCRIBED = document(OPERATIONS, ABOUT)
+NIL = "00000000-0000-0000-0000-000000000000"
 OLDER = "6fa459ea-ee8a-3ca4-894e-db77e160355e"
 NO_VERSION = "6fa459ea-ee8a-5ca4-094e-db77e160355e"
 
@@ -84,3 +87,39 @@ def test_any_other_id_is_a_callers_to_choose(operation: Operation, id_: str) -> 
     field = re.sub("([A-Z])", lambda found: f"_{found[1].lower()}", id_field(operation))
     assert getattr(read(operation, id_), field) == UUID(id_)
     assert schema(operation).is_valid(body(operation, id_))
+
+
+def uuids(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every schema of a UUID within a schema."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from uuids(each)
+    elif isinstance(schema, dict):
+        if schema.get("format") == "uuid":
+            yield schema
+        for each in schema.values():
+            yield from uuids(each)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.route}")
+def test_every_id_of_every_request_is_refused_when_it_is_nil(operation: Operation) -> None:
+    described = TypeAdapter(operation.input).json_schema() if operation.input is not None else {}
+    for id_ in uuids(described):
+        assert not jsonschema_rs.is_valid(id_, NIL)
+        assert jsonschema_rs.is_valid(id_, str(uuid4()))
+
+
+@pytest.mark.parametrize("kind", [Id, NewId, OwnerId, MaybeOwnerId])
+def test_no_id_is_nil(kind: Any) -> None:
+    with pytest.raises(ValidationError, match="not all of them 0"):
+        TypeAdapter(kind).validate_python(NIL)
+    assert TypeAdapter(kind).validate_python(NIL[:-1] + "1") == UUID(int=1)
+
+
+def test_no_list_waits_for_what_is_nil() -> None:
+    after: TypeAdapter[After] = TypeAdapter(Annotated[After, read_after("orderId"), AFTER_SCHEMA])
+    with pytest.raises(ValidationError, match="<orderId>:<version>"):
+        after.validate_python(f"{NIL}:1")
+    assert after.validate_python(f"{NIL[:-1]}1:1") == After(UUID(int=1), 1)
+    described = after.json_schema()
+    assert [jsonschema_rs.is_valid(described, f"{id_}:1") for id_ in (NIL, NIL[:-1] + "1")] == [False, True]
