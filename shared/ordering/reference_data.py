@@ -13,6 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from shared.frame.messaging.retries import NotYet
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
@@ -123,8 +124,8 @@ DELETE_SNAPSHOTS = Write(
 END_ERASURE = Write(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID).values(erasure=sa.literal_column("2")))
 
 
-class NotCopiedYet(Exception):
-    """The first event of a customer, product or address has not arrived; the delivery is repeated until it has."""
+class NotCopiedYet(NotYet):
+    """The first event of a customer, product or address has not arrived."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,18 @@ ten minutes. With ten deliveries an outage may last most of an hour."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between the first two deliveries of a failing message, and the longest pause; each is twice the one before.
-Ten deliveries then take some 25 seconds: enough for a roll-back of a deployment, or for an earlier event to arrive."""
+Ten deliveries then take some 25 seconds, so that a release that fails on everything gives few messages up at once."""
+
+FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
+"""The same for a message that waits for an earlier one: 81 seconds from its first delivery to its tenth. The earlier
+one may be locked by an instance that was lost, and comes again when its lock runs out: after a minute at most."""
 
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
+
+
+class NotYet(Exception):
+    """An earlier event has to be taken in first, and has not arrived: the delivery is repeated until it has."""
 
 
 async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
@@ -52,13 +60,16 @@ async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
             await work()
 
 
-def pause_after(delivery: int) -> float:
+def pause_after(delivery: int, failed: Exception) -> float:
     """Seconds for which to hold back a message that has failed, so that it does not come again at once.
 
     Args:
         delivery: which one it was, counted from 1.
+        failed: what it failed with.
     """
-    return min(FIRST_PAUSE * 2.0 ** (delivery - 1), LONGEST_PAUSE)
+    waits = isinstance(failed, NotYet)
+    first, longest = (FIRST_WAIT, LONGEST_WAIT) if waits else (FIRST_PAUSE, LONGEST_PAUSE)
+    return min(first * 2.0 ** (delivery - 1), longest)
 
 
 def tell(logger: logging.Logger, error: Exception, what: str) -> None:

@@ -61,8 +61,8 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
             invocation = context.trace_context.trace_parent
             with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation, attempt):
                 await with_retries(lambda: consumer.consume(envelope))
-        except Exception:
-            await asyncio.sleep(pause_after(attempt))
+        except Exception as error:
+            await asyncio.sleep(pause_after(attempt, error))
             raise
         finally:
             MINUTES.soon()

@@ -6,6 +6,7 @@ An order that was erased has its payment erased too.
 from typing import assert_never
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.messaging.retries import NotYet
 from shared.kernel.money import Money
 from shared.ordering.events import (
     AuthorisationAskedV1,
@@ -20,11 +21,15 @@ from shared.payments.domain.payment import Payment, PaymentStatus
 from shared.payments.repository import Payments
 
 
+class NotRequestedYet(NotYet):
+    """The first request to the payment of an order has not arrived."""
+
+
 def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments: Payments) -> None:
     """Record one request. Requests come in any order, and a repeated one changes nothing.
 
     Raises:
-        PaymentNotFound: the first request has not arrived, so this one has to be delivered again.
+        NotRequestedYet: the first request has not arrived, so this one has to be delivered again.
     """
     event = recorded.event
     match event:
@@ -34,7 +39,9 @@ def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments
                 payments.save(Payment.request(event.order_id, event.customer_id, amount, event.token))
             return
         case CaptureAskedV1() | VoidAskedV1() | RefundAskedV1():
-            payment = payments.load(event.order_id)
+            payment = payments.find(event.order_id)
+            if payment is None:
+                raise NotRequestedYet(event.order_id)
             _ask(payment, event)
             if payment.pending_events:
                 payments.save(payment)

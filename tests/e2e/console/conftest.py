@@ -27,9 +27,6 @@ TIMEOUT = 60_000
 
 expect.set_options(timeout=TIMEOUT)
 
-DEAD_WITHIN = 150
-"""Seconds for ten deliveries, of which the pauses between them are half a minute."""
-
 PICTURES = ROOT / ".local" / "console"
 """Where the tests leave pictures of what they saw, for people to look at."""
 
@@ -144,5 +141,5 @@ def poisoned(own: Stack, shop: Api) -> list[Envelope]:
         listed = shop.read("/ops/dead-letters")["subscriptions"]
         return all(each["count"] == len(events) for each in listed if each["subscription"] in {COPY, VIEW})
 
-    eventually(given_up, "both subscriptions give up", DEAD_WITHIN)
+    eventually(given_up, "both subscriptions give up")
     return events

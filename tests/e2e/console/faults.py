@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from azure.servicebus import ServiceBusClient
@@ -14,6 +14,7 @@ from shared.frame.messaging.topics import to_message
 from tests.support.stack import Stack
 
 COPY, VIEW = "product-events/ordering", "product-events/product-views"
+GIVEN_UP_AFTER = timedelta(seconds=2)
 
 
 @contextmanager
@@ -27,7 +28,10 @@ def stopped(stack: Stack, name: str) -> Iterator[None]:
 
 
 def poison(stack: Stack, count: int = 1) -> list[Envelope]:
-    """Publish second events of products that there are not: their consumers fail on them until they give up."""
+    """Publish second events of products that there are not: their consumers fail on them until they are given up.
+
+    They soon expire: ten deliveries would take minutes, for consumers wait for the first event.
+    """
     events = [
         Envelope(
             event_id=uuid4(),
@@ -48,5 +52,8 @@ def poison(stack: Stack, count: int = 1) -> list[Envelope]:
         ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
         client.get_topic_sender("product-events") as sender,
     ):
-        sender.send_messages([to_message(event, "catalog") for event in events])
+        messages = [to_message(event, "catalog") for event in events]
+        for message in messages:
+            message.time_to_live = GIVEN_UP_AFTER
+        sender.send_messages(messages)
     return events

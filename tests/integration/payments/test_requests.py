@@ -11,7 +11,8 @@ import pytest
 
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
-from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids
+from shared.payments.commands.follow_fulfilment import NotRequestedYet
+from shared.payments.domain.errors import PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
 from tests.support.paying import AMOUNT, Paying, until_asked, without_provider
@@ -50,7 +51,7 @@ async def test_a_request_that_comes_twice_is_noted_once(pay: Paying) -> None:
 async def test_requests_that_come_before_the_first_one_come_again(pay: Paying) -> None:
     order_id = uuid4()
     for early in (VoidAskedV1(order_id), CaptureAskedV1(order_id), RefundAskedV1(order_id, uuid4(), None, None)):
-        with pytest.raises(PaymentNotFound):
+        with pytest.raises(NotRequestedYet):
             await pay.ask(early)
     await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
     await pay.ask(VoidAskedV1(order_id))
@@ -83,7 +84,7 @@ async def test_requests_end_the_same_in_whatever_order_they_come(
         request = coming.popleft()
         try:
             await pay.ask(request)
-        except (PaymentNotFound, PaymentStatusForbids):
+        except (NotRequestedYet, PaymentStatusForbids):
             coming.append(request)  # Service Bus delivers it again
         else:
             await pay.deliver(order_id)

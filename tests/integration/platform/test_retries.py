@@ -1,6 +1,7 @@
 """Triggers wait for stores that are away, and for nothing else."""
 
 import asyncio
+import json
 import sqlite3
 
 import pytest
@@ -12,6 +13,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from shared.frame.messaging.retries import is_away, pause_after, with_retries
 from shared.frame.read_side.projection import GapInLog
 from shared.ordering.reference_data import NotCopiedYet
+from tests.support.servicebus import CONFIG
 
 
 def cosmos(status: int) -> CosmosHttpResponseError:
@@ -98,4 +100,19 @@ async def test_what_cannot_be_done_is_not_tried_again(error: Exception) -> None:
 
 
 def test_a_message_that_fails_again_and_again_is_held_for_longer_each_time_up_to_a_bound() -> None:
-    assert [pause_after(delivery) for delivery in range(1, 11)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
+    pauses = [pause_after(delivery, KeyError("x")) for delivery in range(1, 11)]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
+
+
+def test_an_earlier_event_is_waited_for_until_the_lock_of_an_instance_that_was_lost_has_run_out() -> None:
+    """A tenth delivery that fails before that would be a dead letter, and its earlier event would come afterwards."""
+    topics = json.loads(CONFIG.read_text())["UserConfig"]["Namespaces"][0]["Topics"]
+    [(locked, deliveries)] = {
+        (own["Properties"]["LockDuration"], own["Properties"]["MaxDeliveryCount"])
+        for topic in topics
+        for own in topic["Subscriptions"]
+    }
+    assert locked == "PT1M"
+    waited = sum(pause_after(delivery, NotCopiedYet()) for delivery in range(1, deliveries))
+    assert 60 + 15 < waited < 120
+    assert pause_after(deliveries, NotCopiedYet()) == 30

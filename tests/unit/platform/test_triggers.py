@@ -4,7 +4,7 @@ import azure.functions as func
 import pytest
 
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.retries import pause_after
+from shared.frame.messaging.retries import NotYet, pause_after
 from shared.frame.messaging.subscriptions import Consumer, trigger
 from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.projection import GapInLog
@@ -46,12 +46,18 @@ async def test_a_message_that_is_taken_in_is_not_held(held: list[float]) -> None
     assert (taken, held) == ([ENVELOPE], [])
 
 
-@pytest.mark.parametrize(("delivery", "pause"), [(1, 0.1), (4, 0.8), (10, 5.0), (None, 0.1)])
+@pytest.mark.parametrize(
+    ("failed", "delivery", "pause"),
+    [
+        *((GapInLog("not there"), delivery, pause) for delivery, pause in ((1, 0.1), (4, 0.8), (10, 5.0), (None, 0.1))),
+        *((NotYet("not yet"), delivery, pause) for delivery, pause in ((1, 0.2), (4, 1.6), (10, 30.0), (None, 0.2))),
+    ],
+)
 async def test_a_message_that_fails_is_held_before_it_is_given_back_each_time_for_longer(
-    held: list[float], delivery: int | None, pause: float
+    held: list[float], failed: Exception, delivery: int | None, pause: float
 ) -> None:
-    receive = receiving([], GapInLog("not yet"))
-    with pytest.raises(GapInLog):
+    receive = receiving([], failed)
+    with pytest.raises(type(failed)):
         await receive(message(BODY, delivery=delivery), context())
     assert held == [pytest.approx(pause)]
 
@@ -60,7 +66,7 @@ async def test_what_is_no_event_is_held_and_given_back_too(held: list[float]) ->
     taken: list[Envelope] = []
     with pytest.raises(ValueError, match=r"JSON|line 1"):
         await receiving(taken)(message(b"{"), context())
-    assert (taken, held) == ([], [pause_after(1)])
+    assert (taken, held) == ([], [pause_after(1, ValueError())])
 
 
 async def test_a_trigger_goes_on_after_a_message_that_failed(held: list[float]) -> None:
