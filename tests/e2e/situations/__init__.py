@@ -1,0 +1,1 @@
+"""The situations that the sections of docs/operations.md are for, each made for real."""
