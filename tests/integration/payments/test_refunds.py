@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import stripe
@@ -21,6 +21,17 @@ from tests.support.stack import ROOT
 from tests.support.traces import found
 
 OPERATIONS = ROOT / "docs" / "operations.md"
+
+
+async def hear_of(pay: Paying, order_id: UUID, heard: str) -> None:
+    """Let payments look at one for any of the three reasons for which they do."""
+    match heard:
+        case "delivery":
+            await pay.deliver(order_id)
+        case "webhook":
+            pay.hear(*pay.webhook(order_id))
+        case _:
+            await tick(pay)
 
 
 async def test_refunds_in_parts_are_made_once_for_a_key_and_never_more_than_was_paid(pay: Paying) -> None:
@@ -89,26 +100,17 @@ async def test_a_refund_is_recorded_when_it_was_made_and_made_again_when_it_has_
 async def test_a_refund_that_is_refused_for_good_keeps_no_other_waiting_and_is_told_of(
     pay: Paying, heard: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def hear() -> None:
-        match heard:
-            case "delivery":
-                await pay.deliver(order_id)
-            case "webhook":
-                pay.hear(*pay.webhook(order_id))
-            case _:
-                await tick(pay)
-
     order_id = await pay.captured()
     intent = str(pay.payment(order_id).reference)
     stripe_of(pay).v1.refunds.create({"payment_intent": intent, "amount": 4000})  # as the shop may in its dashboard
     refused, made = uuid4(), uuid4()
     await pay.ask(RefundAskedV1(order_id, refused, Decimal("10.00"), "EUR"))
     await pay.ask(RefundAskedV1(order_id, made, Decimal("9.80"), "EUR"))
-    await hear()
+    await hear_of(pay, order_id, heard)
     assert list(pay.payment(order_id).refunds_due) == [refused]
     refusal = f"Refund of order {order_id} is not done: the provider refused the request:"
     assert sum(line.startswith(f"{refusal} no code (req_") for line in caplog.messages) == 1
-    await hear()  # all of it is given back now
+    await hear_of(pay, order_id, heard)  # all of it is given back now
     assert any(line.startswith(f"{refusal} charge_already_refunded (req_") for line in caplog.messages)
     assert pay.moved(order_id)[2:] == [("refunded", 4000), ("refunded", 980)]
 
@@ -182,13 +184,7 @@ async def test_what_was_captured_at_the_provider_before_the_order_was_cancelled_
     pay.hear(*pay.webhook(order_id))
     assert pay.payment(order_id).status is PaymentStatus.AUTHORISED  # nobody has asked for it here
     await pay.ask(VoidAskedV1(order_id))
-    match heard:
-        case "delivery":
-            await pay.deliver(order_id)
-        case "webhook":
-            pay.hear(*pay.webhook(order_id))
-        case _:
-            await tick(pay)
+    await hear_of(pay, order_id, heard)
     assert (pay.payment(order_id).status, pay.payment(order_id).due) == (PaymentStatus.CAPTURED, None)
     await pay.ask(RefundAskedV1(order_id, uuid4(), None, None))
     assert str((await pay.deliver(order_id)).refunded) == "49.80"
