@@ -1,8 +1,6 @@
 """More requests than there is room for, and stores that hang: everybody is answered soon, and nothing piles up."""
 
 import asyncio
-import os
-import signal
 import sqlite3
 import time
 from collections import Counter
@@ -135,7 +133,7 @@ async def test_more_requests_than_the_host_takes_in_are_answered_soon_and_what_w
 
 
 async def test_while_the_read_models_hang_queries_are_told_so_and_commands_go_on(crowded: Stack, shop: Shop) -> None:
-    with hanging(crowded.pids["cosmos"]):
+    with crowded.stopped("cosmos"):
         queries = asyncio.create_task(shop.all_at_once(*[shop.query, shop.listing] * 50))
         commands = await shop.all_at_once(*[shop.command] * 24)
         assert not queries.done(), "or nothing hung"
@@ -155,16 +153,6 @@ async def test_while_the_database_hangs_commands_are_told_so_and_queries_go_on(c
     assert answers.keys() == {"overloaded", "database-unavailable"}
     await is_as_before(shop)
     await seen(shop, 1 + 24)
-
-
-@contextmanager
-def hanging(pid: int) -> Iterator[None]:
-    """Stop a process where it stands: its connections stay open, and nothing is answered."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -1,9 +1,6 @@
 """Payments over HTTP, with the laptop's provider: what the shop and the provider's ledger say is the same."""
 
-import os
-import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from uuid import uuid4
 
@@ -126,15 +123,6 @@ def own() -> Iterator[Stack]:
         yield stack
 
 
-@contextmanager
-def paused(pid: int) -> Iterator[None]:
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.parametrize("step", ["/payment_intents", "/confirm", "/capture", "/cancel", "/refunds"])
 def test_a_host_that_is_killed_between_a_step_and_its_record_leaves_the_step_done_once(own: Stack, step: str) -> None:
     asked, provider = authorisation(), provider_of(own)
@@ -173,7 +161,7 @@ def test_a_host_that_is_killed_between_a_record_and_its_publication_leaves_nothi
     with Api(own) as api:
         ask(own, asked)
         comes_to(api, asked, "declined")
-        with paused(own.pids["servicebus"]):
+        with own.stopped("servicebus"):
             answer = api.post(f"/orders/{asked.order_id}/payment", {"token": "pm_card_visa"})
             assert answer.status_code == 204
             own.kill("host")
@@ -184,7 +172,7 @@ def test_a_host_that_is_killed_between_a_record_and_its_publication_leaves_nothi
 
 def test_while_the_provider_is_away_orders_go_on_and_then_payments_settle_by_themselves(own: Stack) -> None:
     waiting = [authorisation() for _ in range(20)]
-    with Api(own) as api, paused(own.pids["payments"]):
+    with Api(own) as api, own.stopped("payments"):
         ask(own, *waiting)
         eventually(lambda: all(status(api, asked) == "requested" for asked in waiting), "they are noted")
         customer_id, product_id = api.customer(), api.product()

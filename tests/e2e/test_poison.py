@@ -1,40 +1,23 @@
 """A poisonous event: dead-lettered with the reason, in nobody's way, and healed when its cause is gone."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from azure.cosmos import ContainerProxy, CosmosClient
+from azure.cosmos import ContainerProxy
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSubQueue
 
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually, version_of
+from tests.e2e.documents import orders_container
 from tests.support.stack import Stack
 
 DELIVERIES = 10
 """maxDeliveryCount of the subscriptions."""
 DEAD_WITHIN = 120.0
 """Seconds for ten deliveries, of which the pauses between them are half a minute."""
-
-
-@contextmanager
-def orders_container(stack: Stack) -> Iterator[ContainerProxy]:
-    """The orders' documents themselves, as an operator gets at them."""
-    with documents_in(stack, "orders") as documents:
-        yield documents
-
-
-@contextmanager
-def documents_in(stack: Stack, container: str) -> Iterator[ContainerProxy]:
-    """The documents of a container."""
-    parts = dict(part.split("=", 1) for part in stack.settings["CosmosConnection"].rstrip(";").split(";"))
-    client = CosmosClient(parts["AccountEndpoint"], parts["AccountKey"], enable_endpoint_discovery=False)
-    with client:
-        yield client.get_database_client("orders-db").get_container_client(container)
 
 
 def show_items(documents: ContainerProxy, order_id: str, customer_id: str, items: Any) -> None:

@@ -1,13 +1,10 @@
 """The routes for those who operate the read models, in a stack of their own, with customers who go on ordering."""
 
 import asyncio
-import os
 import random
-import signal
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -16,7 +13,7 @@ import httpx
 import pytest
 
 from tests.e2e.api import Api, eventually, order_body, problem
-from tests.e2e.test_poison import orders_container
+from tests.e2e.documents import damage
 from tests.support.api import async_client
 from tests.support.stack import Stack, running_stack
 
@@ -47,16 +44,6 @@ def step(api: Api) -> str | None:
     return rebuild["step"] if rebuild else None
 
 
-@contextmanager
-def servicebus_stopped(stack: Stack) -> Iterator[None]:
-    pid = stack.pids["servicebus"]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def test_a_view_that_was_never_rebuilt_has_one_generation_and_nothing_to_undo(shop: Api) -> None:
     views = shop.read("/ops/projections")["items"]
     assert [(view["view"], view["serving"], view["standby"], view["rebuild"]) for view in views] == [
@@ -79,7 +66,7 @@ def test_a_view_that_is_not_there_is_404(shop: Api, action: str) -> None:
 def test_an_event_that_waits_for_the_service_bus_is_lag_until_it_has_come(own: Stack, shop: Api) -> None:
     order_id = shop.order(shop.customer(), shop.product())
     eventually(lambda: status(shop)["lag"]["unapplied"] == 0, "all is applied")
-    with servicebus_stopped(own):
+    with own.stopped("servicebus"):
         assert shop.post(f"/orders/{order_id}/submit").status_code == 204
         first, second = status(shop)["lag"], status(shop)["lag"]
         assert first["unapplied"] == 1
@@ -91,8 +78,7 @@ def test_an_event_that_waits_for_the_service_bus_is_lag_until_it_has_come(own: S
 def test_damage_is_found_by_the_customer_and_healed_and_recorded(own: Stack, shop: Api) -> None:
     customer_id, product_id = shop.customer(), shop.product()
     order_id = shop.order(customer_id, product_id)
-    with orders_container(own) as documents:
-        documents.replace_item(order_id, documents.read_item(order_id, customer_id) | {"status": "Lost"})
+    damage(own, order_id, customer_id, status="Lost")
     checked = shop.post("/ops/projections/orders/check", {"ids": [customer_id], "sample": 0}).json()
     assert checked["drift"]["differences"] == [{"documentId": order_id, "partitionKey": customer_id, "what": "status"}]
     assert shop.post("/ops/projections/orders/heal").json()["drift"]["differences"] == []

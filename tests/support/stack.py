@@ -93,6 +93,16 @@ class Stack:
         os.kill(pid, signal.SIGKILL)
         self._wait(f"{name} is started again", lambda: self.pids[name] != pid)
 
+    @contextmanager
+    def stopped(self, name: str) -> Iterator[None]:
+        """Stop one process for a while: its connections stay open, and it answers nothing."""
+        pid = self.pids[name]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     def wait_ready(self, seconds: float = STARTS_WITHIN) -> None:
         """Wait until the host answers that it and what it needs are ready.
 

@@ -1,9 +1,5 @@
 """Real faults of a running system, and the marks that they leave."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -15,16 +11,6 @@ from tests.support.stack import Stack
 
 COPY, VIEW = "product-events/ordering", "product-events/product-views"
 GIVEN_UP_AFTER = timedelta(seconds=2)
-
-
-@contextmanager
-def stopped(stack: Stack, name: str) -> Iterator[None]:
-    pid = stack.pids[name]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def poison(stack: Stack, count: int = 1) -> list[Envelope]:

@@ -4,7 +4,6 @@ from playwright.sync_api import Locator, expect
 
 from tests.e2e.api import Api, eventually
 from tests.e2e.console.conftest import Console
-from tests.e2e.console.faults import stopped
 from tests.support.stack import Stack
 
 TOLD_WITHIN = 120_000
@@ -14,7 +13,7 @@ TOLD_WITHIN = 120_000
 def test_a_store_that_hangs_is_told_and_seen_to_come_back(own: Stack, console: Console) -> None:
     page = console.open()
     expect(page.get_by_role("status").first).to_be_visible()
-    with stopped(own, "cosmos"):
+    with own.stopped("cosmos"):
         failure = page.get_by_role("alert").filter(has_text="The read models do not answer")
         expect(failure.first).to_be_visible()
         expect(failure.first).to_contain_text("docs/operations.md")

@@ -7,8 +7,7 @@ from playwright.sync_api import expect
 from shared.frame.messaging.envelope import Envelope
 from tests.e2e.api import Api
 from tests.e2e.console.conftest import Console
-from tests.e2e.console.faults import stopped
-from tests.e2e.test_poison import orders_container
+from tests.e2e.documents import damage
 from tests.support.stack import Stack
 
 NOTED_WITHIN = 120_000
@@ -51,14 +50,13 @@ def test_why_tells_what_is_missing_and_mends_it(own: Stack, console: Console, sh
     order_id = shop.order(customer_id, product_id)
     page = console.open(f"/why?of={order_id}")
     expect(page.get_by_text("Every event here is published, and shown.")).to_be_visible()
-    with stopped(own, "servicebus"):
+    with own.stopped("servicebus"):
         assert shop.post(f"/orders/{order_id}/submit").status_code == 204
         missing = page.get_by_role("region", name="what is missing", exact=True)
         expect(missing).to_contain_text("OrderSubmittedV2 (version 2) waits in the outbox of ordering")
         expect(missing).to_contain_text("unpublished-events")
     expect(page.get_by_text("Every event here is published, and shown.")).to_be_visible()
-    with orders_container(own) as documents:
-        documents.replace_item(order_id, documents.read_item(order_id, customer_id) | {"currency": "USD"})
+    damage(own, order_id, customer_id, currency="USD")
     page.reload()
     document = page.get_by_role("region", name="document of orders")
     expect(document.locator("tr.differs", has_text="currency")).to_contain_text('"USD"')

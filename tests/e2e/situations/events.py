@@ -6,7 +6,7 @@ from uuid import uuid4
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 from tests.e2e.api import Api, eventually
-from tests.e2e.faults import damage, stopped
+from tests.e2e.documents import damage
 from tests.e2e.situations.on_call import Operator, differing
 from tests.e2e.test_poison import DEAD_WITHIN
 
@@ -79,7 +79,7 @@ def projected_order(api: Api) -> str:
 def projection_lag(operator: Operator) -> None:
     api = operator.api
     order_id = projected_order(api)
-    with stopped(operator.stack, "servicebus"):
+    with operator.stack.stopped("servicebus"):
         assert api.post(f"/orders/{order_id}/submit").status_code == 204
         [views] = operator.next()
         orders, products, _ = (view["lag"] for view in views["items"])
@@ -93,7 +93,7 @@ def projection_lag(operator: Operator) -> None:
 def unpublished_events(operator: Operator) -> None:
     api = operator.api
     order_id = projected_order(api)
-    with stopped(operator.stack, "servicebus"):
+    with operator.stack.stopped("servicebus"):
         assert api.post(f"/orders/{order_id}/submit").status_code == 204
         orders, history = operator.next(ORDER_ID=order_id)
         assert orders["lag"]["unapplied"] == 1
@@ -109,7 +109,7 @@ def silent_timers(operator: Operator) -> None:
     api, stack = operator.api, operator.stack
     customer_id = api.customer()
     order_id = api.order(customer_id, api.product())
-    with stopped(stack, "servicebus"):
+    with stack.stopped("servicebus"):
         assert api.post(f"/orders/{order_id}/submit").status_code == 204
         stack.kill("host")  # it dies before it has published the event, and in this stack no relay runs by itself
     stack.wait_ready()

@@ -4,9 +4,8 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from tests.e2e.api import eventually
-from tests.e2e.faults import damage
+from tests.e2e.documents import damage, documents_in
 from tests.e2e.situations.on_call import Operator, differing
-from tests.e2e.test_poison import documents_in
 
 
 def waiting_list(operator: Operator) -> None:

@@ -3,9 +3,8 @@
 from typing import Any
 
 from tests.e2e.api import Api, eventually
-from tests.e2e.faults import damage, stopped
+from tests.e2e.documents import damage, orders_container
 from tests.e2e.situations.on_call import Operator, differing
-from tests.e2e.test_poison import orders_container
 
 REBUILT_WITHIN = 150.0
 """Seconds for a rebuild, which takes 45 on an idle machine."""
@@ -66,7 +65,7 @@ def read_model_wrong(operator: Operator) -> None:
 
 
 def server_errors(operator: Operator) -> None:
-    with stopped(operator.stack, "cosmos"):
+    with operator.stack.stopped("cosmos"):
         [problem] = operator.next(REFUSED)
         assert (problem["status"], problem["type"]) == (503, "urn:tandem:problem:not-ready")
     operator.stack.wait_ready()
