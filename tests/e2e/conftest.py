@@ -1,4 +1,4 @@
-"""One stack for each process that runs tests, and a client of its API."""
+"""One stack for each process that runs tests, a client of its API, and somebody who buys something."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,3 +30,15 @@ def api(stack: Stack) -> Iterator[Api]:
     """A client of that stack's API."""
     with Api(stack) as api:
         yield api
+
+
+@pytest.fixture(scope="module")
+def customer_id(api: Api) -> str:
+    """A customer of each test file's own."""
+    return api.customer()
+
+
+@pytest.fixture(scope="module")
+def product_id(api: Api) -> str:
+    """A product of each test file's own."""
+    return api.product()

@@ -11,11 +11,6 @@ AT_ONCE = 16
 
 
 @pytest.fixture(scope="module")
-def customer_id(api: Api) -> str:
-    return api.customer()
-
-
-@pytest.fixture(scope="module")
 def products(api: Api) -> list[str]:
     return api.products(AT_ONCE, "0.10")
 

@@ -13,11 +13,6 @@ TYPES = ["OrderCreatedV1", "OrderItemsAddedV1", "OrderItemRemovedV1", "OrderSubm
 
 
 @pytest.fixture(scope="module")
-def customer_id(api: Api) -> str:
-    return api.customer()
-
-
-@pytest.fixture(scope="module")
 def order(api: Api, customer_id: str) -> dict[str, Any]:
     """An order with five events, and what it showed after each of them."""
     first, second = api.products(2)

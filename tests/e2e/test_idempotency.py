@@ -12,16 +12,6 @@ from tests.e2e.api import Api, order_body, problem, version_of
 AT_ONCE = 12
 
 
-@pytest.fixture(scope="module")
-def customer_id(api: Api) -> str:
-    return api.customer()
-
-
-@pytest.fixture(scope="module")
-def product_id(api: Api) -> str:
-    return api.product()
-
-
 def replayed(answer: httpx.Response) -> bool:
     return "true" in answer.headers.get_list("Idempotent-Replayed")
 

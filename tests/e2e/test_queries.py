@@ -16,16 +16,6 @@ STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
 
 
 @pytest.fixture(scope="module")
-def customer_id(api: Api) -> str:
-    return api.customer()
-
-
-@pytest.fixture(scope="module")
-def product_id(api: Api) -> str:
-    return api.product()
-
-
-@pytest.fixture(scope="module")
 def order_id(api: Api, customer_id: str, product_id: str) -> str:
     return api.order(customer_id, product_id)
 

@@ -18,16 +18,6 @@ ALLOWED = {
 }
 
 
-@pytest.fixture(scope="module")
-def customer_id(api: Api) -> str:
-    return api.customer()
-
-
-@pytest.fixture(scope="module")
-def product_id(api: Api) -> str:
-    return api.product()
-
-
 def send(api: Api, verb: str, order_id: str, product_id: str) -> Any:
     if verb == "remove":
         return api.http.delete(f"/orders/{order_id}/items/{product_id}")
