@@ -7,23 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from infra.local.console import ROLES, address
 from shared.frame.messaging.envelope import Envelope
 from tests.e2e.api import Api, eventually
+from tests.e2e.browser import TIMEOUT, chromium
 from tests.e2e.console.faults import COPY, VIEW, poison
 from tests.support.clients import node_modules
 from tests.support.stack import ROOT, Stack, running_stack
-from tests.support.tools import found
-
-CHROMIUM = found("chromium")
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-TIMEOUT = 60_000
-"""Milliseconds that the browser may take for anything."""
 
 expect.set_options(timeout=TIMEOUT)
 
@@ -101,12 +93,10 @@ class Console:
         return re.sub(r"\s+", " ", self.page.locator("main").inner_text())
 
 
-@pytest.fixture(scope="module")  # Playwright keeps an event loop running, which no other module is to find
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

@@ -1,20 +1,12 @@
 """The docs page in a real browser: it reads the description, calls the API, and speaks with no other host."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, Request
 
+from tests.e2e.browser import CHROMIUM, TIMEOUT, chromium
 from tests.support.stack import Stack
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-TIMEOUT = 60_000
-"""Milliseconds that the browser may take for anything."""
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="there is no Chromium here; Debian, Ubuntu: apt install chromium"
@@ -23,12 +15,10 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
         page.set_default_timeout(TIMEOUT)
         yield page
-        browser.close()
 
 
 def test_a_token_that_is_pasted_into_the_page_is_sent_along(page: Page, stack: Stack) -> None:
