@@ -2,25 +2,21 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from shared.catalog.commands.change_price import ChangePrice, change_price
-from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
 from shared.frame.context import Context
-from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side import projection as projection_of_the_frame
 from shared.frame.read_side.document_update import Create, Patch, gated
 from shared.frame.read_side.generations import Served
@@ -28,18 +24,8 @@ from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
 from tests.kit.deliveries import shown_whatever_happens
 from tests.support.containers import only
+from tests.support.products import a_history
 from tests.support.shop import Shop
-
-
-def a_history(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
-    """A product that was added for 1 and repriced and renamed up to 3, in five events."""
-    product_id = shop.product("1.00", name="Tea")
-    for price, name in (("2.00", "Green tea"), ("3.00", "Sencha")):
-        command = ChangePrice(product_id=product_id, unit_price=Decimal(price))
-        shop.catalog.run(change_price, command, Metadata())
-        shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name=name), Metadata())
-    with shop.catalog_engine.connect() as connection:
-        return LOG.history(connection, product_id)
 
 
 @pytest.fixture

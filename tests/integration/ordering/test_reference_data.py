@@ -1,5 +1,6 @@
 """Ordering's copies follow the catalogue and the customers: late, repeated and reordered events change nothing."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
@@ -9,10 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.commands.change_price import ChangePrice, change_price
-from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.events import ProductEvent
-from shared.catalog.tables import LOG as CATALOG_LOG
 from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.make_address_default import MakeAddressDefault, make_address_default
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
@@ -27,26 +25,20 @@ from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.reference_data import PAGE, NotCopiedYet, ReferenceData, orders_of_customer, orders_with_product
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, INBOX, ORDER_LINES, ORDERS, PRODUCTS
 from tests.support.offers import a_customer, a_product, an_order, pieces, saved
+from tests.support.products import a_history
 from tests.support.shop import Shop, rows
 
 
 @pytest.fixture
-def product_events(shop: Shop) -> list[Recorded[ProductEvent]]:
-    """Added, repriced, renamed, repriced, renamed; nothing of it followed but the first."""
-    product_id = shop.product("1.00", name="Tea")
-    for price, name in (("2.00", "Green tea"), ("3.00", "Sencha")):
-        command = ChangePrice(product_id=product_id, unit_price=Decimal(price))
-        shop.catalog.run(change_price, command, Metadata())
-        shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name=name), Metadata())
-    with shop.catalog_engine.connect() as connection:
-        return list(CATALOG_LOG.history(connection, product_id))
+def product_events(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
+    return a_history(shop)
 
 
 @pytest.mark.parametrize(
     "places", [(1, 2, 3, 4), (4, 3, 2, 1), (1, 1, 2, 2, 3, 4, 4), (3, 4), (4, 1, 3, 2), (0, 4, 3, 0, 3, 4)]
 )
 def test_a_product_is_what_its_newest_events_say(
-    places: tuple[int, ...], shop: Shop, product_events: list[Recorded[ProductEvent]]
+    places: tuple[int, ...], shop: Shop, product_events: Sequence[Recorded[ProductEvent]]
 ) -> None:
     for place in places:
         shop.ordering.follow(INBOX, follow_product, product_events[place])
@@ -57,7 +49,7 @@ def test_a_product_is_what_its_newest_events_say(
 
 
 def test_an_event_of_a_product_whose_first_has_not_arrived_is_given_back_and_taken_later(
-    shop: Shop, product_events: list[Recorded[ProductEvent]]
+    shop: Shop, product_events: Sequence[Recorded[ProductEvent]]
 ) -> None:
     with shop.ordering_engine.begin() as connection:
         connection.execute(sa.delete(PRODUCTS))
