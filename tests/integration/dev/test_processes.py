@@ -15,6 +15,7 @@ import pytest
 from infra.local.child import GRACE
 from infra.local.ports import LOOPBACK, choose
 from infra.local.processes import Program, ProgramFailedError, Running, keep_running, run
+from tests.support.processes import is_alive
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = dict(os.environ)
@@ -49,14 +50,6 @@ def server(name: str = "server") -> Program:
 async def started(log: Log, *programs: Program) -> AsyncIterator[list[Running]]:
     async with keep_running(programs, SETTINGS, log.say, lambda _name, _pid: None) as states:
         yield states
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_a_killed_program_is_started_again_on_its_port() -> None:

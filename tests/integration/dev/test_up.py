@@ -21,6 +21,7 @@ from infra.local import stack as running
 from infra.local.demo import __main__ as demo
 from infra.local.ports import LOOPBACK, choose, is_free
 from infra.sql.migrate import migrate
+from tests.support.processes import is_alive
 from tests.support.stack import ROOT, Stack, running_stack
 
 FREE = ("--port", "0", "--servicebus-port", "0", "--cosmos-port", "0", "--payments-port", "0")
@@ -47,14 +48,6 @@ def eventually(is_so: Callable[[], bool], what: str) -> None:
     while not is_so():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
