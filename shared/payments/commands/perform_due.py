@@ -122,7 +122,7 @@ class Performing:
             rows = await _CALLING.run(self._to_look_at)
             done = await asyncio.gather(*(_CALLING.run(self._try, row.order_id) for row in rows))
             if rows:
-                await _CALLING.run(self._look_later, rows)
+                await _CALLING.run(self._look_later, rows, done)
             if len(rows) < PAGE or not any(done):
                 break
 
@@ -223,12 +223,16 @@ class Performing:
         parameters = {"now": datetime.now(UTC), "most": PAGE}
         return read_from(self.engine, lambda asked: list[sa.Row[Any]](asked.execute(TO_LOOK_AT, parameters)))
 
-    def _look_later(self, rows: Sequence[sa.Row[Any]]) -> None:
-        """Postpone payments that have not changed, so that the next ones have their turn."""
+    def _look_later(self, rows: Sequence[sa.Row[Any]], done: Sequence[bool]) -> None:
+        """Postpone payments that have not changed, so that the next ones have their turn.
+
+        What is only held is looked at seldom, but soon again if nobody could look.
+        """
         now = datetime.now(UTC)
-        for row in rows:
+        for row, looked in zip(rows, done, strict=True):
             is_held = row.status == PaymentStatus.AUTHORISED and not (row.capture_requested or row.void_requested)
-            pause = HELD_LOOKED_AT_AFTER if is_held else min(max((now - row.changed_at) / 4, SOONEST), LATEST)
+            soon = min(max((now - row.changed_at) / 4, SOONEST), LATEST)
+            pause = HELD_LOOKED_AT_AFTER if is_held and looked else soon
             # whatever changed a payment meanwhile looks at it, and the others are still to be postponed
             with suppress(LostRace), UnitOfWork(self.engine) as work:
                 keys = {"id": row.order_id, "loaded_version": row.version}

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.retries import is_away
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1
-from shared.payments.commands.perform_due import DELIVERED_FOR, PAGE, SOONEST
+from shared.payments.commands.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.repository import HELD_LOOKED_AT_AFTER
@@ -96,25 +96,35 @@ async def test_what_the_bank_let_go_is_found_out_without_a_webhook(pay: Paying) 
     order_id = await pay.authorisation()
     before = datetime.now(UTC)
     await tick(pay)
-    with pay.shop.payments_engine.connect() as connection:
-        look_at = connection.execute(sa.select(PAYMENTS.c.look_at)).scalar_one()
-    assert before + HELD_LOOKED_AT_AFTER <= look_at <= datetime.now(UTC) + HELD_LOOKED_AT_AFTER
+    assert before + HELD_LOOKED_AT_AFTER <= _look_at(pay, order_id) <= datetime.now(UTC) + HELD_LOOKED_AT_AFTER
     assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
     pay.engine.lapse(str(pay.payment(order_id).reference))
     await tick(pay)
     assert pay.payment(order_id).status is PaymentStatus.LAPSED
 
 
+async def test_a_look_at_a_held_amount_that_failed_is_made_again_soon(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    with pay.shop.payments_engine.begin() as connection:
+        connection.execute(sa.update(PAYMENTS).values(changed_at=datetime.now(UTC) - HELD_LOOKED_AT_AFTER))
+    await tick(without_provider(pay))
+    assert _look_at(pay, order_id) <= datetime.now(UTC) + LATEST
+    pay.engine.lapse(str(pay.payment(order_id).reference))
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
+def _look_at(pay: Paying, order_id: UUID) -> datetime:
+    """When the timer looks at a payment again."""
+    with pay.shop.payments_engine.connect() as connection:
+        found = connection.execute(sa.select(PAYMENTS.c.look_at).where(PAYMENTS.c.order_id == order_id))
+        at: datetime = found.scalar_one()
+        return at
+
+
 async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_before_its_time(pay: Paying) -> None:
     order_id = await pay.authorisation("pm_card_authenticationRequired")
     payment = pay.payment(order_id)
-
-    def look_at() -> datetime:
-        with pay.shop.payments_engine.connect() as connection:
-            found = connection.execute(sa.select(PAYMENTS.c.look_at).where(PAYMENTS.c.order_id == order_id))
-            at: datetime = found.scalar_one()
-            return at
-
     assert payment.reference
     pay.engine.authenticate(payment.reference)
     for watch in pay.watches:
@@ -122,13 +132,13 @@ async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_bef
     assert pay.payment(order_id).status is PaymentStatus.ACTION_REQUIRED
     before = datetime.now(UTC)
     await tick(without_provider(pay))
-    assert before + SOONEST <= look_at() <= datetime.now(UTC) + SOONEST
+    assert before + SOONEST <= _look_at(pay, order_id) <= datetime.now(UTC) + SOONEST
     changed = datetime.now(UTC) - timedelta(minutes=20)
     with pay.shop.payments_engine.begin() as connection:
         connection.execute(sa.update(PAYMENTS).values(changed_at=changed))
     before = datetime.now(UTC)
     await tick(without_provider(pay))
     after = datetime.now(UTC)
-    assert before + (before - changed) / 4 <= look_at() <= after + (after - changed) / 4
+    assert before + (before - changed) / 4 <= _look_at(pay, order_id) <= after + (after - changed) / 4
     await tick(pay)
     assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
