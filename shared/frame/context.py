@@ -29,6 +29,7 @@ from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_model import NOWHERE, ReadModel, VersionInLog, WhereRead
 from shared.frame.read_side.rebuildable import Derived, View
 from shared.frame.read_side.shape import Shapes
+from shared.frame.read_side.version_in_log import VersionOfAggregate
 from shared.frame.routes import (
     CommandHandler,
     CommandRoute,
@@ -147,7 +148,7 @@ class Context[Event]:
         reconsider: Callable[[Container, Recorded[Event]], Awaitable[DocumentUpdate]] | None = None,
         derived: Derived | None = None,
         documents: Shapes | Partitions[Event],
-        version_in_log: VersionInLog | None = None,
+        shared_in_log: Mapping[str, VersionInLog] = {},
         kinds: Kinds = EVERY_KIND,
         erasing: type[Event] | None = None,
         read_at: WhereRead = lambda _document_id, _partition_key: NOWHERE,
@@ -164,7 +165,8 @@ class Context[Event]:
             derived: documents in other partitions that are made of a partition's documents.
             documents: the shapes of its documents, where each follows from one aggregate, as `project` makes it; or how
                 its partitions are folded from the log.
-            version_in_log: see VersionInLog; without it a document's id is its aggregate's.
+            shared_in_log: the versions in the log of documents that several aggregates share, by the documents' ids;
+                any other document's id is its aggregate's.
             kinds: the events that it shows: an aggregate has these alone, or none of them.
             erasing: the event that erases personal data; it also deletes the partition in a generation that was given
                 up, which no event reaches.
@@ -191,7 +193,12 @@ class Context[Event]:
             OfAggregates(self.log, project, documents, kinds=kinds) if isinstance(documents, Shapes) else documents
         )
         view = View(generations, LogSource(self.reader, projection, partitions, project, derived, kinds))
-        model = ReadModel(view, projection, self.reader, version_in_log or self._version_of_aggregate, read_at)
+        of_aggregate = VersionOfAggregate(self.log, kinds.stored_by(self.log.codec), project, derived)
+
+        def version_in_log(connection: sa.Connection, document_id: str, partition_key: str) -> int:
+            return shared_in_log.get(document_id, of_aggregate)(connection, document_id, partition_key)
+
+        model = ReadModel(view, projection, self.reader, version_in_log, read_at)
         give(self.read_models, name, model)
         return model
 
@@ -344,6 +351,3 @@ class Context[Event]:
         Its subscription is in infra/local/servicebus.json.
         """
         self.subscribers.append(Subscriber(name, [event.__name__ for event in events]))
-
-    def _version_of_aggregate(self, connection: sa.Connection, document_id: str, _partition_key: str) -> int:
-        return self.log.version(connection, UUID(document_id))

@@ -34,8 +34,8 @@ from shared.ordering.reference_data import has_open_orders, next_orders_of, stre
 from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
-from shared.ordering.views.customer_summary import read_summary
-from shared.ordering.views.logged import version_in_log
+from shared.ordering.views.customer_summary import SUMMARY, read_summary
+from shared.ordering.views.logged import summary_in_log
 from shared.ordering.views.names import Names
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
@@ -100,7 +100,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         project=order_projection.project,
         reconsider=order_projection.reconsider,
         documents=CustomerPartitions(),
-        version_in_log=version_in_log,
+        shared_in_log={SUMMARY: summary_in_log},
         kinds=Kinds.all_but(*ASKS),
         erasing=OrderErasedV1,
         read_at=_read_at,

@@ -130,6 +130,17 @@ def test_anothers_order_is_not_among_ones_own(two: Two) -> None:
         )
 
 
+def test_how_many_versions_anothers_order_has_is_not_told(two: Two) -> None:
+    for path in (
+        "/orders/{order}?customerId={customer}&minVersion=999999",
+        "/customers/{customer}/orders?after={order}:999999",
+        "/customers/{customer}/summary?after={order}:999999",
+    ):
+        for order_id in (two.order_id, str(uuid4())):
+            answer = two.stranger.get(path.format(order=order_id, customer=two.stranger_id))
+            assert problem(answer, 503, "read-model-behind")["detail"].endswith("The log is at version 0."), path
+
+
 def test_another_customer_is_nobody(two: Two) -> None:
     unknown = str(uuid4())
     for path in (

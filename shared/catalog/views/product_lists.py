@@ -91,6 +91,10 @@ class ListProducts(QueryInput, json_schema_extra=example(name="tea", category="k
 class Entries(Derived):
     """The list entries of products, by the products' partitions."""
 
+    def home(self, document_id: str, partition_key: str) -> str:
+        """Name a product's partition by its entry."""
+        return product_details.view_of(UUID(document_id)) if partition_key == LISTS else partition_key
+
     async def write(self, container: Container, partition_key: str) -> None:
         """Write the entry of a product from its present documents; a product that is not there yet has none.
 

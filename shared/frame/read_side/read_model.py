@@ -12,7 +12,11 @@ from shared.frame.read_side.rebuildable import View
 from shared.frame.sql.reading import read_from
 
 type VersionInLog = Callable[[sa.Connection, str, str], int]
-"""Gives the version that the log has for a document, by its id and partition key; 0 if the log has nothing for it."""
+"""Gives the version that the log has for a document, by its id and partition key; 0 if the log has nothing for it.
+
+What belongs to another partition is nothing: a caller may see this partition alone, and must not learn how many events
+others have.
+"""
 
 
 @dataclass(frozen=True, slots=True)

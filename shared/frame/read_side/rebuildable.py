@@ -113,6 +113,9 @@ class Source(Protocol):
 class Derived(Protocol):
     """Documents in other partitions that are made of one partition's documents alone."""
 
+    def home(self, document_id: str, partition_key: str) -> str:
+        """Name the partition of whose documents a derived document is made; for any other document, its own."""
+
     async def write(self, container: Container, partition_key: str) -> None:
         """Write them from the partition as it is now, unless they are up to date; in any order, and concurrently."""
 

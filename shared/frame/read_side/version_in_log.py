@@ -1,0 +1,44 @@
+"""The version that the log has for a document of one aggregate, if the document is in the partition that was named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.document_update import DocumentUpdate, document_id
+from shared.frame.read_side.rebuildable import Derived
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.kinds import Kinds
+
+
+@dataclass(frozen=True, slots=True)
+class VersionOfAggregate[Event]:
+    """Gives it, by the aggregate's first event, which tells where its document is; see VersionInLog.
+
+    Attributes:
+        log: the context's event log.
+        kinds: the events that the read model shows.
+        project: makes the document update of an event.
+        derived: documents in other partitions that are made of a partition's documents.
+    """
+
+    log: EventLog[Event]
+    kinds: Kinds
+    project: Callable[[Recorded[Event]], DocumentUpdate]
+    derived: Derived | None
+
+    def __call__(self, connection: sa.Connection, id_: str, partition_key: str) -> int:
+        """Give the version; what is not there and what is elsewhere take the same statement, and so the same time."""
+        home = partition_key if self.derived is None else self.derived.home(id_, partition_key)
+        if self._place(connection, UUID(id_)) != (home, id_):
+            return 0
+        return self.log.version(connection, UUID(id_))
+
+    def _place(self, connection: sa.Connection, aggregate_id: UUID) -> tuple[str, str] | None:
+        for first in self.log.history(connection, aggregate_id, until=1):
+            if first.envelope.type in self.kinds:
+                change = self.project(first)
+                return change.partition_key, document_id(change.gate)
+        return None
