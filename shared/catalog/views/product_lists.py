@@ -26,7 +26,7 @@ from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import TIMEOUT, Document, Wait, point_read, read_at_least
 from shared.frame.read_side.rebuildable import Derived, Difference
-from shared.frame.read_side.shape import Shapes
+from shared.frame.read_side.shape import Shapes, UnreadableShape
 
 LISTS = "products"
 """The partition of all entries. An entry has one or two KB; the 20 GB of a partition hold ten million (ADR 32)."""
@@ -123,9 +123,12 @@ class Entries(Derived):
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
         """Tell whether a product's entry is not what its document makes it."""
-        product, stock = await _shown(container, partition_key)
+        try:
+            product, stock = await _shown(container, partition_key)
+        except UnreadableShape:
+            product = None
         if product is None:
-            return []  # the missing product itself is reported elsewhere
+            return []  # that the product is missing, or unreadable, is told of its own document
         right = entry_of(product, stock)
         stored = await point_read(container, right["id"], LISTS)
         wrong = "missing" if stored is None else ", ".join(each for each in right if right[each] != stored.get(each))

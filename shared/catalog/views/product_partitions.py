@@ -114,6 +114,7 @@ class ProductPartitions:
 
     log = LOG
     counter = "changes"
+    combined = frozenset({"ratingSum", "ratingCount"})
 
     def shapes_of(self, document: Document) -> Shapes:
         """Tell products, stock, ratings and entries in lists from one another."""

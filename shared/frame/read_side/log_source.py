@@ -6,7 +6,7 @@ the projection and filling both write the documents of an aggregate, and those t
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import batched
 from typing import Any, Concatenate
 from uuid import UUID, uuid4
@@ -49,11 +49,11 @@ AT_ONCE = 8
 ALL = 2**31 - 1
 
 COMPARED = 500
-"""Aggregates of a partition that are compared with the log; if it has more, its shared documents are not compared."""
+"""Aggregates of a partition that are compared with the log; if it has more, what follows from all of them is not."""
 
 TRIES = 20
-"""Reads of a busy partition before its shared documents are left to the next check, or a document to the next
-healing."""
+"""Reads of a busy partition before what follows from several of its documents is left to the next check, or a document
+to the next healing."""
 
 EVERYTHING = "SELECT * FROM c"
 
@@ -129,11 +129,11 @@ class LogSource[Event](Source):
             return []
         some = {fold.gate(history) for history in fold.histories[:COMPARED]}
         all_of_them = len(some) == len(fold.histories)
-        shared: Mapping[str, Document] = {}
         if all_of_them:
             stored, shared, at_one_moment = await self._seen_together(container, partition_key)
         else:
             stored, at_one_moment = await _chosen(container, [Place(partition_key, gate) for gate in some]), False
+            shared = await self._shared(container, partition_key)
         # read the log after the documents, so that it has all events that they show
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
         if fold is None:
@@ -142,13 +142,8 @@ class LogSource[Event](Source):
         missing = [place for _, own in right for place in own if place not in stored]
         stored = {**stored, **await _chosen(container, missing)}
         found = await REBUILDING.run(self._own_differences, fold, right, stored)
-        if at_one_moment:
-            shown = self._as_stored(fold, stored)
-            fresh = await REBUILDING.run(fold.shared, shown, {})
-            for id_, document in fresh.items():
-                what = self._different(document, shared[id_]) if id_ in shared else "missing"
-                found += [Difference(id_, partition_key, what)] if what else []
-            found += self._shared_gates_behind(fold, stored, fresh.keys() & shared.keys())
+        together = stored if at_one_moment else None
+        found += await REBUILDING.run(self._shared_differences, fold, shared, together)
         if self._derived is not None:
             found += await self._derived.differences(container, partition_key)
         return found
@@ -243,15 +238,29 @@ class LogSource[Event](Source):
                 found += [Difference(place.document_id, place.partition_key, what, home)] if what else []
         return found
 
-    def _shared_gates_behind(
-        self, fold: Fold[Event], stored: Mapping[Place, Document], shared: Collection[str]
+    def _shared_differences(
+        self, fold: Fold[Event], shared: Mapping[str, Document], together: Mapping[Place, Document] | None
     ) -> list[Difference]:
-        """Give the aggregates with events that a shared document lacks, if that document counts their versions."""
-        return [
+        """Compare the shared documents, and give those that lack events of an aggregate whose versions they count.
+
+        Args:
+            fold: the partition.
+            shared: its shared documents.
+            together: all its documents, read at one moment with these. Without them, what follows from several
+            aggregates is not compared.
+        """
+        alone = {Place(fold.partition_key, id_): document for id_, document in shared.items()}
+        left_out = self._partitions.combined if together is None else frozenset[str]()
+        found: list[Difference] = []
+        for id_, document in fold.shared(self._as_stored(fold, alone if together is None else together), {}).items():
+            right = {name: value for name, value in document.items() if name not in left_out}
+            what = self._different(right, shared[id_]) if id_ in shared else "missing"
+            found += [Difference(id_, fold.partition_key, what)] if what else []
+        return found + [
             Difference(gate.document_id, gate.partition_key, "behind")
             for history in fold.histories
-            if (gate := Place(fold.partition_key, fold.gate(history))).document_id in shared
-            and self._version(fold, history, gate, stored) < len(history)
+            if (gate := Place(fold.partition_key, fold.gate(history))) in alone
+            and self._version(fold, history, gate, alone) < len(history)
         ]
 
     def _as_of(

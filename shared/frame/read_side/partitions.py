@@ -79,10 +79,13 @@ class Partitions[Event](Protocol):
     Attributes:
         log: the log from which they are folded.
         counter: the property that healing increments, so that the ETag changes.
+        combined: the properties of shared documents that follow from several aggregates. They are compared only if the
+        whole partition was read at one moment.
     """
 
     log: EventLog[Event]
     counter: str
+    combined: frozenset[str]
 
     def shapes_of(self, document: Document) -> Shapes:
         """Tell which kind of document one is."""
@@ -142,6 +145,7 @@ class OfAggregates[Event]:
     """Partitions whose documents are each made of one aggregate: the projection and the log are enough to fold them."""
 
     counter = "healed"
+    combined: frozenset[str] = frozenset()
 
     def __init__(
         self,

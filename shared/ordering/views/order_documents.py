@@ -125,6 +125,7 @@ class CustomerPartitions:
 
     log = LOG
     counter = "renames"
+    combined = frozenset({"orders", "spent", "lastOrderDate", "recentOrders"})
 
     def shapes_of(self, document: Document) -> Shapes:
         """Tell summaries from orders."""

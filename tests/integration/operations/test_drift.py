@@ -2,17 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from shared.catalog.views.product_details import ReadProduct, read_product
+from shared.catalog.commands.rate_product import RateProduct, rate_product
+from shared.catalog.commands.rename_product import RenameProduct, rename_product
+from shared.catalog.views.product_details import ReadProduct, read_product, view_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift
 from shared.frame.read_side import log_source
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.read_side.rebuildable import UNREADABLE
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.views.customer_summary import SUMMARY
@@ -237,6 +240,75 @@ async def test_of_a_customer_with_very_many_orders_only_some_are_read(
     monkeypatch.setattr(ContainerProxy, "query_items", refused)
     found = await drift.check(live.orders_view, live.read_models, [customer_id])
     assert [(each.document_id, each.what) for each in found] == [(first, "status")]
+
+
+async def product_renamed(live: LiveShop, product_id: UUID) -> None:
+    await _set(live.catalog.container(1), str(product_id), view_of(product_id), "/name", "Nothing")
+
+
+async def product_lost(live: LiveShop, product_id: UUID) -> None:
+    await live.catalog.container(1).delete_item(str(product_id), view_of(product_id))
+
+
+async def product_unreadable(live: LiveShop, product_id: UUID) -> None:
+    await _set(live.catalog.container(1), str(product_id), view_of(product_id), "/shape", 99)
+
+
+async def product_behind(live: LiveShop, product_id: UUID) -> None:
+    live.shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Mate"), Metadata())
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (product_renamed, "name"),
+        (product_lost, "missing"),
+        (product_unreadable, UNREADABLE),
+        (product_behind, "behind"),
+    ],
+)
+async def test_a_product_with_very_many_ratings_is_found_wrong_and_healed(
+    live: LiveShop,
+    monkeypatch: pytest.MonkeyPatch,
+    damage: Callable[[LiveShop, UUID], Awaitable[None]],
+    what: str,
+) -> None:
+    monkeypatch.setattr(log_source, "COMPARED", 4)
+    await live.open(customers=0, products=1, orders=0)
+    [product_id], home = live.products, view_of(live.products[0])
+    for rating in (1, 2, 3, 4, 5):
+        rated = RateProduct(product_id=product_id, customer_id=uuid4(), rating=rating)
+        await live.project_product(live.shop.catalog.run(rate_product, rated, Metadata()).aggregate_id)
+    assert await drift.check(live.products_view, live.read_models, [home]) == []
+    await damage(live, product_id)
+
+    found = await drift.check(live.products_view, live.read_models, [home])
+    assert (str(product_id), what) in {(each.document_id, each.what) for each in found}
+    assert await drift.heal(live.products_view, live.read_models) == []
+    right = await live.catalog.container(1).read_item(str(product_id), home)
+    assert (right["ratingSum"], right["ratingCount"]) == (15, 5)
+    assert await live.products_view.source.differences(live.catalog.container(1), home) == []
+    await assert_everything_agrees(live.shop, live.orders.container(1), live.catalog.container(1))
+
+
+async def summary_renamed(orders: ContainerProxy, customer_id: str, _order_id: str) -> None:
+    await _set(orders, SUMMARY, customer_id, "/customerName", "Nobody")
+
+
+@pytest.mark.parametrize(("damage", "what"), [(summary_renamed, "customerName"), (summary_lost, "missing")])
+async def test_the_summary_of_a_customer_with_very_many_orders_is_found_wrong_and_healed(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, damage: Damage, what: str
+) -> None:
+    monkeypatch.setattr(log_source, "COMPARED", 2)
+    await live.open(customers=1, products=2, orders=20)
+    customer_id, orders = str(live.customers[0]), live.orders.container(1)
+    assert await drift.check(live.orders_view, live.read_models, [customer_id]) == []
+    await damage(orders, customer_id, "")
+
+    found = await drift.check(live.orders_view, live.read_models, [customer_id])
+    assert [(each.document_id, each.what) for each in found] == [(SUMMARY, what)]
+    assert await drift.heal(live.orders_view, live.read_models) == []
+    await assert_everything_agrees(live.shop, orders, live.catalog.container(1))
 
 
 async def test_what_was_healed_has_another_etag(live: LiveShop) -> None:
