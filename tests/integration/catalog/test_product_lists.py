@@ -346,6 +346,39 @@ async def test_a_list_waits_for_the_version_that_a_command_gave(shelf: Shelf) ->
         await list_products(Served(shelf.container, 1), late, wait_for(0.05))
 
 
+async def test_what_is_out_of_stock_waits_for_the_version_that_a_recount_gave(shelf: Shelf) -> None:
+    product_id = await shelf.add()
+    shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
+    recount = RecountStock(product_id=product_id, counted=0, reason="gone")
+    version = shelf.shop.catalog.run(recount_stock, recount, Metadata()).version
+    served, query = Served(shelf.container, 1), ListOutOfStock(after=After(product_id, version), take=100)
+    with pytest.raises(Unavailable, match="version 2 has not arrived yet"):
+        await list_out_of_stock(served, query, wait_for(0.05))
+
+    plain: Projection[ProductEvent] = Projection(
+        only(shelf.container), shelf.shop.catalog_engine, LOG, product_projection.project
+    )
+    with shelf.shop.catalog_engine.connect() as connection:
+        *_, recounted = LOG.history(connection, stock_of(product_id))
+    await plain.project(recounted)  # the stock shows it, and the entry in lists does not yet
+    with pytest.raises(Unavailable, match="has not arrived yet"):
+        await list_out_of_stock(served, query, wait_for(0.05))
+
+    await shelf.projection.project(recounted)
+    assert product_id in {item.product_id for item in (await list_out_of_stock(served, query, NO_WAIT)).items}
+
+
+async def test_what_is_out_of_stock_waits_for_a_product_that_comes_after_its_stock(shelf: Shelf) -> None:
+    product_id = shelf.shop.product()
+    shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=1), Metadata())
+    await shelf.project(stock_of(product_id))
+    served, query = Served(shelf.container, 1), ListOutOfStock(after=After(product_id, 1))
+    with pytest.raises(Unavailable):
+        await list_out_of_stock(served, query, wait_for(0.05))
+    await shelf.project(product_id)
+    await list_out_of_stock(served, query, NO_WAIT)
+
+
 async def test_lists_say_what_is_there(shelf: Shelf) -> None:
     product_id = await shelf.add()
     shelf.shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=2), Metadata())
