@@ -47,6 +47,7 @@ FAULTS = {
     "crash after provider": "the process dies before it reads the answer; so what was done is not recorded",
     "webhook twice": "it tells again what was heard; all that it tells comes in any order, and late",
     "hold lapsed": "the bank lets a held amount go before it is captured, and the shop hears of it late",
+    "taken by hand": "somebody captures a held amount, or a part of it, in the provider's dashboard",
     "another card": "a cardholder's browser tries another card after a decline, with the same client secret",
     "refund pending": "a refund is carried out only later, or fails",
     "keys forgotten": "a day passes before what is left is done",

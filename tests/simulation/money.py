@@ -37,21 +37,22 @@ def broken_money(shop: Shop) -> Iterator[str]:
     if strangers := moved.keys() - payments.keys():
         yield f"money was moved for {strangers}, of which payments know nothing"
     for order_id, payment in payments.items():
-        yield from _moved_once(payment, moved[order_id])
+        yield from _moved_once(shop, payment, moved[order_id])
         yield from _as_booked(shop, payment, moved[order_id])
     with shop.engines["ordering"].connect() as connection:
         for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
             order = Order.fold(recorded.event for recorded in ordering.LOG.history(connection, order_id))
-            yield from _owed(order, payments.get(order_id), moved.get(order_id, []))
+            yield from _owed(shop, order, payments.get(order_id), moved.get(order_id, []))
 
 
-def _moved_once(payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
+def _moved_once(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
     times = Counter(each["kind"] for each in moved if each["kind"] != "refunded")
     for kind, count in times.items():
         if count > 1:
             yield f"the payment of order {payment.order_id} was {kind} {count} times"
+    in_parts = ("refunded", "captured", "released") if _is_by_hand(shop, moved) else ("refunded",)
     for each in moved:
-        if each["kind"] != "refunded" and each["amount"] != payment.amount.minor:
+        if each["kind"] not in in_parts and each["amount"] != payment.amount.minor:
             yield f"the payment of order {payment.order_id} is over {payment.amount}, and {each} was moved"
 
 
@@ -60,30 +61,35 @@ def _as_booked(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[
     what, sums = f"the payment of order {payment.order_id}, which is {payment.status},", _sums(moved)
     if payment.due is not None and not isinstance(payment.due, Look):
         yield f"{what} has left {payment.due} undone"
-    is_held = payment.status is PaymentStatus.AUTHORISED
-    if bool(_held(sums)) != is_held:
-        yield f"{what} has {_held(sums)} held"
     if payment.status is PaymentStatus.LAPSED and not sums["lapsed"]:
         yield f"{what} was let go by no bank"
-    if bool(sums["captured"]) != (payment.status is PaymentStatus.CAPTURED):
-        yield f"{what} has {sums['captured']} taken"
+    if not _is_unnoted(shop, payment, moved):
+        if bool(_held(sums)) != (payment.status is PaymentStatus.AUTHORISED):
+            yield f"{what} has {_held(sums)} held"
+        if bool(sums["captured"]) != (payment.status is PaymentStatus.CAPTURED):
+            yield f"{what} has {sums['captured']} taken"
+    untaken = payment.refunds.get(payment.order_id)
+    if payment.status is PaymentStatus.CAPTURED and sums["released"] != (untaken.minor if untaken else 0):
+        yield f"{what} has {sums['released']} released"
     made = [refund for intent in {each["intent"] for each in moved} for refund in shop.provider.refunds(intent)]
-    asked = [(refund_id, money.minor) for refund_id, money in payment.refunds.items()]
+    asked = [(id_, money.minor) for id_, money in payment.refunds.items() if id_ != payment.order_id]
     if sorted(made) != sorted(asked) or sum(amount for _, amount in made) != sums["refunded"]:
         yield f"{what} was asked for the refunds {asked}; made were {made}, and {sums['refunded']} given back"
 
 
-def _owed(order: Order, payment: Payment | None, moved: Sequence[Json]) -> Iterator[str]:
+def _owed(shop: Shop, order: Order, payment: Payment | None, moved: Sequence[Json]) -> Iterator[str]:
     """Who has got an order has paid for it, but for what was given back; nobody else has paid, or will."""
     what, sums = f"order {order.order_id}, which is {order.status},", _sums(moved)
     owed, status = 0, payment and payment.status
     if payment is not None and order.status is OrderStatus.COMPLETED and status not in UNPAID:
         owed = payment.amount.minor - sum(money.minor for money in payment.refunds.values())
-    if sums["captured"] - sums["refunded"] != owed:
+    has_ended = order.status in (OrderStatus.CANCELLED, OrderStatus.COMPLETED)
+    is_unnoted = payment is not None and not has_ended and _is_unnoted(shop, payment, moved)
+    if not is_unnoted and sums["captured"] - sums["refunded"] != owed:
         yield f"{what} owes {owed}: {sums['captured']} were taken, and {sums['refunded']} given back"
     if order.status is OrderStatus.CANCELLED and payment is not None and status not in ENDED:
         yield f"{what} has a payment that is {status}"
-    if order.status in (OrderStatus.CANCELLED, OrderStatus.COMPLETED) and _held(sums):
+    if has_ended and _held(sums):
         yield f"{what} has {_held(sums)} held"
     if order.payment is None and payment is not None:
         yield f"{what} is on account, and has a payment that is {status}"
@@ -91,6 +97,16 @@ def _owed(order: Order, payment: Payment | None, moved: Sequence[Json]) -> Itera
         known = (order.payment.status, order.payment.attempt, order.payment.refunded)
         if known != (_status(payment), payment.attempt, payment.refunded.amount):
             yield f"{what} knows of {order.payment}, and its payment is {vars(payment)}"
+
+
+def _is_by_hand(shop: Shop, moved: Sequence[Json]) -> bool:
+    """Whether the shop has captured it in the provider's dashboard, maybe in part."""
+    return any(shop.provider.is_by_hand(each["intent"]) for each in moved)
+
+
+def _is_unnoted(shop: Shop, payment: Payment, moved: Sequence[Json]) -> bool:
+    """Whether it was captured there, and the order has yet to come to where payments go by that."""
+    return payment.status is PaymentStatus.AUTHORISED and _is_by_hand(shop, moved)
 
 
 def _status(payment: Payment) -> OrderPaymentStatus:
@@ -108,4 +124,4 @@ def _sums(moved: Sequence[Json]) -> Counter[str]:
 
 
 def _held(sums: Counter[str]) -> int:
-    return sums["authorised"] - sums["captured"] - sums["voided"] - sums["lapsed"]
+    return sums["authorised"] - sums["captured"] - sums["released"] - sums["voided"] - sums["lapsed"]

@@ -42,6 +42,9 @@ CARDS = ("pm_card_visa", "pm_card_authenticationRequired", "pm_card_visa_chargeD
 LAPSE = 0.005
 """How often a bank lets a held amount go in such a turn, long before the shop would expect it."""
 
+BY_HAND = 0.02
+"""How often somebody captures a held amount, or a part of it, in the provider's dashboard in such a turn."""
+
 LATE = 0.1
 """How often a request is carried out in such a turn for which nobody waits any more."""
 
@@ -75,6 +78,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._asked: list[str] = []
         self._failed: dict[str, str] = {}
         self._held: dict[str, None] = {}
+        self._by_hand: dict[str, None] = {}
         self._pending: dict[str, None] = {}
 
     @override
@@ -121,7 +125,7 @@ class FaultyProvider(stripe.HTTPClient):
         self._ledger.close()
 
     def go_on(self) -> None:
-        """Let a request be carried out late, cardholders answer their banks, and banks let held amounts go."""
+        """Let others than the shop act: cardholders, their banks, and whoever uses the dashboard."""
         chance = self._scheduler.random
         if self._late and chance.random() < LATE:
             self._carry_out(self._late.pop(chance.randrange(len(self._late))))
@@ -139,6 +143,14 @@ class FaultyProvider(stripe.HTTPClient):
         if self._held and chance.random() < LAPSE:
             self._scheduler.note("hold lapsed")
             self._carry_out(Request("POST", f"/engine/lapse/{chance.choice(list(self._held))}"))
+        if self._held and chance.random() < BY_HAND:
+            self._scheduler.note("taken by hand")
+            intent = chance.choice(list(self._held))
+            self._by_hand[intent] = None
+            whole = self._rules.intent(intent)["amount_capturable"]
+            form = f"amount_to_capture={chance.choice((whole, max(1, whole // 2)))}"
+            headers = {"Authorization": f"Bearer {KEY}"}
+            self._carry_out(Request("POST", f"/v1/payment_intents/{intent}/capture", "", headers, form.encode()))
 
     def tell(self, hear: Callable[[bytes, str | None], None]) -> bool:
         """Tell a webhook of any event that it was not told; False if there is none.
@@ -175,6 +187,10 @@ class FaultyProvider(stripe.HTTPClient):
     def moved(self) -> list[Json]:
         """Give each movement of money, in order, with its intent's metadata."""
         return self._ledger.movements()
+
+    def is_by_hand(self, intent: str) -> bool:
+        """Whether an intent was captured in the dashboard."""
+        return intent in self._by_hand
 
     def refunds(self, intent: str) -> list[tuple[UUID, int]]:
         """Give the refunds that an intent has got, as the shop called them, and their amounts."""

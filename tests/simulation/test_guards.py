@@ -23,7 +23,7 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.payments.domain.payment import Payment
-from shared.payments.domain.provider import Gone, Outcome
+from shared.payments.domain.provider import Gone, Outcome, Taken
 from shared.payments.stripe_provider import StripeProvider, _unavailable
 from tests.simulation.run import simulate
 from tests.support.rules import lets_in
@@ -132,6 +132,16 @@ def _without_lapses() -> AbstractContextManager[Any]:
     return mock.patch.object(Payment, "settle", deaf)
 
 
+def _without_giving_back() -> AbstractContextManager[Any]:
+    """Keep what was captured in the provider's dashboard for an order that was cancelled."""
+    real = Payment.settle
+
+    def deaf(self: Payment, outcome: Outcome | None) -> None:
+        real(self, Gone() if isinstance(outcome, Taken) and self.void_requested else outcome)
+
+    return mock.patch.object(Payment, "settle", deaf)
+
+
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
@@ -178,6 +188,7 @@ def _without_a_type_that_is_taken() -> AbstractContextManager[Any]:
         _without_waiting,
         _without_void,
         _without_lapses,
+        _without_giving_back,
         _without_look_at_refunds,
         _without_serving_on,
         _without_first_come_first_served,

@@ -114,7 +114,7 @@ class Rules:
             return self.intent(id_)
 
     def capture(self, id_: str, form: Mapping[str, Any]) -> Json:
-        """Capture the authorised amount."""
+        """Capture the authorised amount, or a part of it, which releases the rest."""
         intent = self.intent(id_)
         if intent["status"] != "requires_capture":
             raise _wrong_state(intent, "capture")
@@ -123,6 +123,8 @@ class Rules:
             raise invalid("You cannot capture more than the capturable amount.", "amount_too_large")
         intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
         self._ledger.move(intent, "captured", amount)
+        if amount < intent["amount"]:
+            self._ledger.move(intent, "released", intent["amount"] - amount)
         self._keep(intent, "payment_intent.succeeded")
         return intent
 
