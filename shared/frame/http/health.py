@@ -6,7 +6,8 @@ documents is empty for every instance, and commands still work. So the answer is
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal
 
 import azure.functions as func
@@ -29,6 +30,11 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 5
 """Seconds after which a store that does not answer counts as absent."""
 
+KEPT = 5.0
+"""Seconds for which a result is told again, good or bad. Anybody may ask, and a look spends request units that all
+share. It is as long as a look may take, so a failure is told within ten seconds: soon for probes, which ask every half
+minute or minute, and for a deployment, which asks for minutes."""
+
 CHECKING = Threads("health", 2)
 """Threads of the checks' own: a check waits for no other work."""
 
@@ -44,11 +50,31 @@ class Health(Answer):
     wrong: list[str] = Field(description="what is wrong, and what mends it")
 
 
+class _Looks:
+    """Looks that all share who ask meanwhile, or within KEPT seconds."""
+
+    def __init__(self, look: Callable[[], Awaitable[list[str]]]) -> None:
+        self._look = look
+        self._looking: asyncio.Task[list[str]] | None = None
+        self._kept_until = 0.0
+
+    async def result(self) -> list[str]:
+        """Give what the last look found, or raise its error; a new one is made if it is too old."""
+        if self._looking is None or (self._looking.done() and time.monotonic() >= self._kept_until):
+            self._looking = asyncio.create_task(self._look_and_keep())
+        return await asyncio.shield(self._looking)
+
+    async def _look_and_keep(self) -> list[str]:
+        try:
+            return await self._look()
+        finally:
+            self._kept_until = time.monotonic() + KEPT
+
+
 def health(contexts: Sequence[Context[Any]]) -> Api:
     """Wire both checks up. They leave Service Bus out: while it is away, the outbox keeps its events."""
     api = Api("health")
     views = [model.view for context in contexts for model in context.read_models.values()]
-    looking: asyncio.Task[list[str]] | None = None
 
     async def answers[Found](what: str, piece: Awaitable[Found]) -> Found:
         try:
@@ -66,11 +92,7 @@ def health(contexts: Sequence[Context[Any]]) -> Api:
             raise NotReady(", ".join(failed))
         return [wrong for some in found if isinstance(some, list) for wrong in some]
 
-    async def wrong() -> list[str]:
-        nonlocal looking
-        if looking is None or looking.done():  # requests that come meanwhile share the result
-            looking = asyncio.create_task(look())
-        return await asyncio.shield(looking)
+    looks = _Looks(look)
 
     @api.query("health/live", None, Health, role=OPEN)
     async def get_health_live(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
@@ -79,10 +101,13 @@ def health(contexts: Sequence[Context[Any]]) -> Api:
 
     @api.query("health/ready", None, Health, role=OPEN)
     async def get_health_ready(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-        """Tell whether commands and queries can be answered: every table and every read model is asked."""
+        """Tell whether commands and queries can be answered: every table and every read model is asked.
+
+        What was found is told again for five seconds.
+        """
         require_guard()
         try:
-            found = await wrong()
+            found = await looks.result()
         except NotReady as error:
             detail = f"At the moment these cannot be read: {error}."
             raise Unavailable("not-ready", detail) from error
