@@ -3,9 +3,14 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from unittest import mock
 from uuid import uuid4
 
+import sqlalchemy as sa
+
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.create_order import CreateOrder, Item
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
 from tests.support.shop import SHIPPING, Shop, rows
@@ -25,6 +30,17 @@ def create(shop: Shop) -> CreateOrder:
     """Order something new for somebody new."""
     item = Item(product_id=shop.product(), quantity=2)
     return CreateOrder(order_id=uuid4(), customer_id=shop.customer(), items=[item], shipping_address=SHIPPING)
+
+
+def answers_lost() -> AbstractContextManager[object]:
+    """Let each commit be made, and its answer be lost."""
+    real = UnitOfWork.commit
+
+    def commit(work: UnitOfWork) -> None:
+        real(work)
+        raise sa.exc.OperationalError("COMMIT", {}, Exception("08S01", "[08S01] Communication link failure"))
+
+    return mock.patch.object(UnitOfWork, "commit", commit)
 
 
 def at_once[Result](count: int, act: Callable[[int], Result]) -> list[Result]:

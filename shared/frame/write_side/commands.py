@@ -14,7 +14,7 @@ from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import arguments_for
 from shared.frame.write_side.inbox import Inbox, caused_by
 from shared.frame.write_side.lines import Lines
-from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork
+from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork, commit_and_wake
 from shared.kernel.refusals import Refusal
 
 
@@ -55,7 +55,8 @@ class WriteSide:
         Args:
             engine: the context's engine.
             log: its event log, which also records the accepted commands.
-            committed: called after each commit; wakes the publisher.
+            committed: called after each commit, and where events may be in the log of which nobody has told: the answer
+                to a commit was lost, or a command or an event comes again. Wakes the publisher.
             lines: the waiting lines of commands on the same aggregate; new ones by default.
         """
         self._engine = engine
@@ -97,7 +98,7 @@ class WriteSide:
 
         Raises:
             LostRace: other work won every race until the deadline; nothing has changed.
-            Exception: the handler or the commit failed; nothing has changed.
+            Exception: the handler or the commit failed; nothing has changed as far as is known.
         """
         leaves_events = False
 
@@ -107,13 +108,16 @@ class WriteSide:
             taking(recorded, *arguments_for(handler, work, caused_by(recorded.envelope)))
             leaves_events = self._log.has_appended(work)
 
-        _until_done(
-            lambda: inbox.consume(self._engine, recorded, take_in, self._lines),
-            again=lambda error: isinstance(error, LostRace),
-            seconds=DEADLINE,
-        )
-        if leaves_events:
-            self._committed()
+        is_new = True
+        try:
+            is_new = _until_done(
+                lambda: inbox.consume(self._engine, recorded, take_in, self._lines),
+                again=lambda error: isinstance(error, LostRace),
+                seconds=DEADLINE,
+            )
+        finally:  # the answer to the commit may be lost
+            if leaves_events or not is_new:
+                self._committed()
 
     def _carry_out(self, handler: Callable[..., Accepted], command: object, metadata: Metadata) -> Accepted:
         deadline = time.monotonic() + DEADLINE
@@ -125,15 +129,15 @@ class WriteSide:
         with UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._lines) as work:
             try:
                 accepted = handler(command, *arguments_for(handler, work, metadata))
-                work.commit()
+                commit_and_wake(work, self._committed)
             except (Refusal, LostRace) as error:
                 # A retry of an accepted command ends here: its change has been made, so the rules refuse it, or the
                 # log's unique key does. Looking for the key only now spares all other commands the query.
                 first = self._first_answer(work, metadata, error)
-                if first is not None:
-                    return first
-                raise
-            self._committed()
+                if first is None:
+                    raise
+                self._committed()
+                return first
             return accepted
 
     def _first_answer(self, work: UnitOfWork, metadata: Metadata, error: Exception) -> Accepted | None:

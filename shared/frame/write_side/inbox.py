@@ -48,14 +48,17 @@ class Inbox:
         recorded: Recorded[Event],
         handler: Callable[[Recorded[Event], UnitOfWork], None],
         lines: Lines | None = None,
-    ) -> None:
+    ) -> bool:
         """Let a handler consume an event once: its writes and the record of the event are one transaction.
 
         The commit detects a repeated event. A handler may refuse a repeated event before the commit, because its change
         has been made already; so after a refusal the inbox is asked.
 
+        Returns:
+            Whether it was consumed now, and not before.
+
         Raises:
-            Exception: the handler or the commit failed; nothing has changed.
+            Exception: the handler or the commit failed; nothing has changed as far as is known.
         """
         with UnitOfWork(engine, lines=lines) as work, suppress(AlreadyConsumed):
             event_id = recorded.envelope.event_id
@@ -64,9 +67,11 @@ class Inbox:
                 handler(recorded, work)
             except Exception:
                 if work.read(self.find, {"id": event_id}):
-                    return
+                    return False
                 raise
             work.commit()
+            return True
+        return False
 
 
 def caused_by(envelope: Envelope) -> Metadata:

@@ -7,7 +7,7 @@ checks them first: if they have changed, nothing is written, and the command is 
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -321,3 +321,17 @@ def _conflict(finding: str) -> str:
 
 def _name(place: int) -> str:
     return f"s{place}"
+
+
+def commit_and_wake(work: UnitOfWork, committed: Callable[[], None]) -> None:
+    """Commit, and wake the publisher: also where the answer is lost, for the events may be in the log.
+
+    Raises:
+        Exception: as UnitOfWork.commit.
+    """
+    try:
+        work.commit()
+    except sa.exc.DBAPIError:
+        committed()
+        raise
+    committed()

@@ -21,7 +21,7 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import Threads
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.inbox import caused_by
-from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork, commit_and_wake
 from shared.payments.domain.payment import Look, Payment, PaymentStatus, Step
 from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUnavailable, StepRefused
 from shared.payments.events import PaymentEvent
@@ -183,8 +183,7 @@ class Performing:
         [newest] = read_from(self.engine, lambda asked: LOG.history(asked, payment.order_id, version - 1, version))
         with UnitOfWork(self.engine) as work:
             Payments(work, caused_by(newest.envelope)).save(payment)
-            work.commit()
-        self.committed()
+            commit_and_wake(work, self.committed)
         for event in payment.pending_events:
             count_done(event)
 

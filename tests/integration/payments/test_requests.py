@@ -8,6 +8,7 @@ from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
@@ -15,6 +16,7 @@ from shared.payments.commands.follow_fulfilment import NotRequestedYet
 from shared.payments.domain.errors import PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
+from tests.support.commands import answers_lost
 from tests.support.paying import AMOUNT, Paying, until_asked, without_provider
 
 
@@ -134,6 +136,18 @@ async def test_a_process_that_dies_between_charge_and_record_leaves_one_charge(
         pay.performing.perform(asked.order_id, newest.envelope.version)
     assert pay.payment(asked.order_id).status is PaymentStatus.AUTHORISED
     assert pay.moved(asked.order_id) == [("authorised", 4980)]
+
+
+async def test_the_publisher_is_woken_where_the_answer_to_a_commit_was_lost(pay: Paying) -> None:
+    """The authorisation would be told by the timer, in dev once a day; its order would be cancelled after a day."""
+    asked = AuthorisationAskedV1(uuid4(), uuid4(), "EUR", AMOUNT, "pm_card_visa", 1)
+    await pay.ask(asked)
+    woken: list[bool] = []
+    performing = replace(pay.performing, committed=lambda: woken.append(True))
+    with answers_lost(), pytest.raises(OperationalError):
+        performing.perform(asked.order_id)
+    assert len(pay.history(asked.order_id)) == 2
+    assert woken
 
 
 async def test_a_void_that_races_the_authorisation_wins(pay: Paying) -> None:

@@ -25,6 +25,7 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.functions import CUSTOMERS
 from shared.ordering.repository import Orders
+from tests.support.commands import answers_lost
 from tests.support.shop import Shop, rows
 
 type Step = Callable[[UUID], tuple[Any, Any]]
@@ -79,6 +80,25 @@ async def test_the_catalogue_hears_of_what_becomes_of_an_order(
     heard = noted(shop.catalog_engine, catalog.INBOX.table)
     assert heard == {envelope.event_id for envelope in followed}
     assert created.event_id not in heard
+
+
+async def test_the_publisher_is_woken_where_the_answer_to_a_commit_was_lost_and_by_the_delivery_after_it(
+    shop: Shop,
+) -> None:
+    """The delivery after it appends nothing, and so does one after a process that ended before it woke anybody."""
+    product_id = shop.product()
+    order_id = shop.order(product_id)
+    shop.catalog.run(receive_stock, ReceiveStock(product_id=product_id, quantity=5), Metadata())
+    shop.ordering.run(*SUBMITTED(order_id), Metadata())
+    _, submitted = envelopes(shop.ordering_engine, ordering.LOG, order_id)
+    consume = consumer(shop, "catalog", "follow_orders")
+    commits = shop.commits.count
+    with answers_lost(), pytest.raises(sa.exc.OperationalError):
+        await consume(submitted)
+    assert len(envelopes(shop.catalog_engine, catalog.LOG, stock_of(product_id))) == 2
+    assert shop.commits.count == commits + 1
+    await consume(submitted)
+    assert shop.commits.count == commits + 2
 
 
 async def test_ordering_hears_of_all_that_becomes_of_a_line_and_of_no_receipt_or_rating(shop: Shop) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -25,6 +26,7 @@ from tests.support.topic import KeptTopic
 
 pytestmark = [needs_unixodbc, needs_driver]
 
+ORDER = uuid4()
 IMC = [f"IMC0{number}" for number in range(1, 8)]
 
 
@@ -59,6 +61,26 @@ def test_a_batch_whose_answer_never_came_is_sent_again_and_told_as_done(
     command = create()
     server.answer = Azure(lost, conflict(4, (command.order_id, bytes(32), 1)))
     assert orders.run(create_order, command, Metadata()) == Accepted(command.order_id, 1, replayed=True)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "requests"),
+    [
+        ([], 2),
+        ([conflict(4, (ORDER, bytes(32), 1))], 2),
+        ([Cut(), conflict(4, (ORDER, bytes(32), 1))], 4),
+    ],
+    ids=["answered", "asked for again", "answer lost"],
+)
+def test_the_publisher_is_woken_for_what_is_in_the_log_though_the_answer_was_lost(
+    outcomes: list[Answer], requests: int, server: Server, engine: sa.Engine
+) -> None:
+    """Its first request may have woken nobody: the answer was lost, or the process."""
+    woken: list[bool] = []
+    server.answer = Azure(*outcomes)
+    WriteSide(engine, LOG, lambda: woken.append(True)).run(create_order, create(ORDER), Metadata())
+    assert woken
+    assert server.asked.count("sp_prepexec") == requests
 
 
 def test_connections_that_were_lost_while_idle_are_made_anew(

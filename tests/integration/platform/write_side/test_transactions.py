@@ -14,9 +14,9 @@ from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty
 from shared.ordering.fulfilments import Fulfilments
 from shared.ordering.repository import Orders
-from shared.ordering.tables import LOG
-from tests.support.commands import create, everything, keyed
-from tests.support.shop import Shop
+from shared.ordering.tables import LOG, ORDERS
+from tests.support.commands import answers_lost, create, everything, keyed
+from tests.support.shop import Shop, rows
 
 
 def test_a_command_that_is_accepted_tells_its_version_and_wakes_the_publisher_once(shop: Shop) -> None:
@@ -45,6 +45,18 @@ def test_the_publisher_is_woken_when_others_can_see_what_was_committed(shop: Sho
 
     WriteSide(shop.ordering_engine, LOG, committed=look).run(create_order, command, Metadata())
     assert seen == [[1]]
+
+
+def test_the_publisher_is_woken_where_the_answer_to_a_commit_was_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told 503, and may not come again; the events are in the log, and the timer may come once a day."""
+    monkeypatch.setattr("shared.frame.write_side.commands._again", lambda _: False)  # no time is left
+    command, before = create(shop), shop.commits.count
+    with answers_lost(), pytest.raises(sa.exc.OperationalError):
+        shop.ordering.run(create_order, command, Metadata())
+    assert rows(shop.ordering_engine, ORDERS)
+    assert shop.commits.count > before
 
 
 def test_a_command_that_fails_whatever_with_holds_up_no_other_on_the_same_order(shop: Shop) -> None:
