@@ -1,14 +1,13 @@
 """An event that a subscription gave up on is given to it again, through the whole system."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from azure.servicebus import ServiceBusClient
-
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually
+from tests.support.envelopes import an_envelope
+from tests.support.publishing import publish
 from tests.support.stack import Stack
 
 COPY, VIEW = "product-events/ordering", "product-events/product-views"
@@ -16,19 +15,7 @@ COPY, VIEW = "product-events/ordering", "product-events/product-views"
 
 def renamed(product_id: str) -> Envelope:
     """A product's second event, which nobody can take in before the first."""
-    return Envelope(
-        event_id=uuid4(),
-        aggregate_id=UUID(product_id),
-        version=2,
-        type="ProductRenamedV1",
-        payload=f'{{"productId": "{product_id}", "name": "Samovar"}}',
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="test",
-    )
+    return an_envelope("ProductRenamedV1", UUID(product_id), 2, f'{{"productId": "{product_id}", "name": "Samovar"}}')
 
 
 def dead_letters(api: Api, subscription: str, product_id: str) -> list[dict[str, Any]]:
@@ -39,13 +26,8 @@ def dead_letters(api: Api, subscription: str, product_id: str) -> list[dict[str,
 def test_a_dead_letter_is_replayed_into_its_own_subscription_alone(stack: Stack, api: Api) -> None:
     product_id = str(uuid4())
     envelope = renamed(product_id)
-    with (
-        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
-        client.get_topic_sender("product-events") as sender,
-    ):
-        message = to_message(envelope, "catalog")
-        message.time_to_live = timedelta(seconds=2)  # ten deliveries would take minutes, waiting for the first event
-        sender.send_messages(message)
+    # ten deliveries would take minutes, waiting for the first event
+    publish(stack, "catalog", envelope, expire_after=timedelta(seconds=2))
     eventually(
         lambda: dead_letters(api, COPY, product_id) and dead_letters(api, VIEW, product_id),
         "both subscriptions give up",

@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import batched
@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from infra.local.containers import TOPOLOGY, create
-from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
@@ -40,6 +40,7 @@ from shared.ordering.views import customer_summary, order_projection
 from shared.ordering.views.customer_summary import SUMMARY, ReadSummary, new_summary, read_summary
 from tests.support.containers import only
 from tests.support.cosmos import running_cosmos
+from tests.support.envelopes import an_envelope
 
 DIGITS = {"EUR": 2, "JPY": 0, "KWD": 3}
 AT_ONCE = 32
@@ -68,20 +69,7 @@ def awkward(random: Random, currency: str, most: int) -> Decimal:
 
 def recorded(event: OrderEvent, version: int, at: datetime) -> Recorded[OrderEvent]:
     """The event as it would come from Service Bus; nothing in the payload is read again."""
-    envelope = Envelope(
-        event_id=uuid4(),
-        aggregate_id=event.order_id,
-        version=version,
-        type=type(event).__name__,
-        payload="",
-        occurred_at=at,
-        command_id=str(uuid4()),
-        correlation_id="exactness",
-        causation_id=str(uuid4()),
-        traceparent=None,
-        actor="test",
-    )
-    return Recorded(envelope, event)
+    return Recorded(replace(an_envelope(type(event).__name__, event.order_id, version), occurred_at=at), event)
 
 
 @dataclass(frozen=True)

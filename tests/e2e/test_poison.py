@@ -1,17 +1,16 @@
 """A poisonous event: dead-lettered with the reason, in nobody's way, and healed when its cause is gone."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from azure.cosmos import ContainerProxy
 from azure.servicebus import ServiceBusClient, ServiceBusReceivedMessage, ServiceBusSubQueue
 
-from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.topics import to_message
 from tests.e2e.api import Api, eventually, version_of
 from tests.e2e.documents import orders_container
+from tests.support.envelopes import an_envelope
+from tests.support.publishing import publish
 from tests.support.stack import Stack
 
 DELIVERIES = 10
@@ -96,24 +95,8 @@ def test_an_event_that_does_not_fit_its_schema_leaves_nothing_personal_behind(st
         "customerName": [name],
         "shippingAddress": address | {"street": [street]},
     }
-    envelope = Envelope(
-        event_id=uuid4(),
-        aggregate_id=UUID(order),
-        version=1,
-        type="OrderCreatedV1",
-        payload=json.dumps(payload),
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="test",
-    )
-    with (
-        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
-        client.get_topic_sender("order-events") as sender,
-    ):
-        sender.send_messages(to_message(envelope, "ordering"))
+    envelope = an_envelope("OrderCreatedV1", UUID(order), payload=json.dumps(payload))
+    publish(stack, "ordering", envelope)
     eventually(lambda: dead_letters(stack, order), "it is a dead letter", DEAD_WITHIN)
 
     request = {"subscription": "order-events/order-views", "messages": [str(envelope.event_id)]}

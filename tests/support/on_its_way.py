@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -38,6 +38,7 @@ from shared.payments.events import (
     PaymentEvent,
     PaymentRequestedV1,
 )
+from tests.support.envelopes import recorded
 from tests.support.shop import Shop
 
 FULFILLING = Fulfilling(
@@ -154,20 +155,7 @@ class Way:
 
 def follow_a_payment(shop: Shop, event: PaymentEvent, version: int) -> None:
     """Let an order take in news of its payment, as payments tell it."""
-    envelope = Envelope(
-        event_id=uuid4(),
-        aggregate_id=event.order_id,
-        version=version,
-        type=type(event).__name__,
-        payload="",
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="payments",
-    )
-    shop.ordering.follow(ordering.INBOX, follow_payment, Recorded(envelope, event))
+    shop.ordering.follow(ordering.INBOX, follow_payment, recorded(event, event.order_id, version))
 
 
 def submitted(

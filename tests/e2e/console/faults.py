@@ -1,16 +1,23 @@
 """Real faults of a running system, and the marks that they leave."""
 
-from datetime import UTC, datetime, timedelta
-from uuid import uuid4
-
-from azure.servicebus import ServiceBusClient
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.topics import to_message
+from tests.support.envelopes import an_envelope
+from tests.support.publishing import publish
 from tests.support.stack import Stack
 
 COPY, VIEW = "product-events/ordering", "product-events/product-views"
 GIVEN_UP_AFTER = timedelta(seconds=2)
+
+
+def renamed(product_id: UUID) -> Envelope:
+    """A product's second event."""
+    payload = f'{{"productId": "{product_id}", "name": "Samovar"}}'
+    event = an_envelope("ProductRenamedV1", product_id, 2, payload)
+    return replace(event, correlation_id=f"renaming-{product_id}")
 
 
 def poison(stack: Stack, count: int = 1) -> list[Envelope]:
@@ -18,28 +25,6 @@ def poison(stack: Stack, count: int = 1) -> list[Envelope]:
 
     They soon expire: ten deliveries would take minutes, for consumers wait for the first event.
     """
-    events = [
-        Envelope(
-            event_id=uuid4(),
-            aggregate_id=(product_id := uuid4()),
-            version=2,
-            type="ProductRenamedV1",
-            payload=f'{{"productId": "{product_id}", "name": "Samovar"}}',
-            occurred_at=datetime.now(UTC),
-            command_id="c",
-            correlation_id=f"renaming-{product_id}",
-            causation_id="c",
-            traceparent=None,
-            actor="test",
-        )
-        for _ in range(count)
-    ]
-    with (
-        ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client,
-        client.get_topic_sender("product-events") as sender,
-    ):
-        messages = [to_message(event, "catalog") for event in events]
-        for message in messages:
-            message.time_to_live = GIVEN_UP_AFTER
-        sender.send_messages(messages)
+    events = [renamed(uuid4()) for _ in range(count)]
+    publish(stack, "catalog", *events, expire_after=GIVEN_UP_AFTER)
     return events

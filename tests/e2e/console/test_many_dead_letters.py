@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
 from itertools import batched
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, expect
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import to_message
 from tests.e2e.console.conftest import Console
+from tests.support.envelopes import an_envelope
 from tests.support.stack import Stack, running_stack
 
 TOPIC, SUBSCRIPTION, TRIGGERS = "product-events", "ordering", ("follow_products", "project_product")
@@ -24,18 +25,9 @@ MANY, LATE = 2_500, 150
 def added() -> Envelope:
     product_id = uuid4()
     said = {"name": "Cup", "description": "", "unitPrice": "1.00", "currency": "EUR", "category": "kitchen"}
-    return Envelope(
-        event_id=uuid4(),
-        aggregate_id=product_id,
-        version=1,
-        type="ProductAddedV1",
-        payload=json.dumps({"productId": str(product_id), **said}),
-        occurred_at=datetime.now(UTC),
-        command_id="c",
+    return replace(
+        an_envelope("ProductAddedV1", product_id, payload=json.dumps({"productId": str(product_id), **said})),
         correlation_id=f"adding-{product_id}",
-        causation_id="c",
-        traceparent=None,
-        actor="test",
     )
 
 

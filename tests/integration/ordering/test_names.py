@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.events import ProductEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
-from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.projection import Projection
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderEvent
@@ -21,6 +20,7 @@ from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY
 from shared.ordering.views.names import Names
 from tests.support.containers import OneGeneration, only
+from tests.support.envelopes import recorded
 from tests.support.offers import a_customer, a_product, an_order, history, pieces, saved
 from tests.support.shop import Shop
 
@@ -33,23 +33,6 @@ def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
 @pytest.fixture
 def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]) -> Names:
     return Names(OneGeneration("orders", "orders", {"orders": orders}), shop.ordering_engine, projection)
-
-
-def recorded[Event: ProductEvent | CustomerEvent](event: Event, aggregate_id: UUID, version: int) -> Recorded[Event]:
-    envelope = Envelope(
-        event_id=uuid4(),
-        aggregate_id=aggregate_id,
-        version=version,
-        type=type(event).__name__,
-        payload="",
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="somebody",
-    )
-    return Recorded(envelope, event)
 
 
 def product_renamed(product_id: UUID, name: str, version: int) -> Recorded[ProductEvent]:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -20,6 +19,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusSubQueue
 
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import to_message
+from tests.support.envelopes import an_envelope
 from tests.support.servicebus import CONFIG, REPOSITORY, running_servicebus
 
 WITHIN = 60.0
@@ -79,19 +79,7 @@ def running(name: str, folder: Path, connection: str) -> Iterator[Sample]:
 
 def confirmed(order_id: UUID) -> Envelope:
     data = {"orderId": str(order_id), "customerId": str(uuid4()), "currency": "EUR", "total": "49.80"}
-    return Envelope(
-        event_id=uuid4(),
-        aggregate_id=order_id,
-        version=3,
-        type="OrderConfirmedV1",
-        payload=json.dumps(data),
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="somebody",
-    )
+    return an_envelope("OrderConfirmedV1", order_id, 3, json.dumps(data))
 
 
 def cancelled(order: Envelope) -> Envelope:

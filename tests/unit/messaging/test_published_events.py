@@ -6,7 +6,6 @@ golden file of its own; the old class and its file stay as long as a log holds s
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from hypothesis import strategies as st
 from shared.catalog import tables as catalog
 from shared.customers import tables as customers
 from shared.frame.messaging.codec import EventCodec, UnknownEventType
-from shared.frame.messaging.envelope import Envelope
 from shared.ordering import tables as ordering
 from shared.payments import tables as payments
 from tests.support.compatibility import incompatibilities
+from tests.support.envelopes import an_envelope
 
 CODECS: dict[str, EventCodec[Any]] = {
     "ordering": ordering.CODEC,
@@ -33,19 +32,7 @@ CODECS: dict[str, EventCodec[Any]] = {
 EVENTS = [(context, kind) for context, codec in CODECS.items() for kind in codec._types.values()]
 GOLDEN = Path(__file__).parents[1]
 
-ENVELOPE = Envelope(
-    event_id=uuid4(),
-    aggregate_id=uuid4(),
-    version=1,
-    type="",
-    payload="",
-    occurred_at=datetime.now(UTC),
-    command_id="c",
-    correlation_id="c",
-    causation_id="c",
-    traceparent=None,
-    actor="somebody",
-)
+ENVELOPE = an_envelope("", uuid4())
 
 st.register_type_strategy(Decimal, st.decimals(0, 10**15 - 1, places=4))
 

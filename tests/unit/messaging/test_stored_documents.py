@@ -7,7 +7,7 @@ e399776 (documents) and 8d4fba0 (control documents).
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +34,7 @@ from shared.catalog.views import (
     related_products,
     stock_level,
 )
-from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.messaging.envelope import Recorded
 from shared.frame.operations import drift, lag, rebuilding
 from shared.frame.operations.rebuilding import Rebuild, Step
 from shared.frame.read_side import generations
@@ -54,6 +54,7 @@ from shared.ordering.events import (
 )
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.order_documents import document_of
+from tests.support.envelopes import an_envelope
 
 GOLDEN = Path(__file__).parents[1]
 ID = UUID(int=1)
@@ -79,18 +80,8 @@ FORGOTTEN = {"operations/mark", "operations/drift"}
 def recorded[Event](events: list[Event]) -> list[Recorded[Event]]:
     return [
         Recorded(
-            Envelope(
-                event_id=ID,
-                aggregate_id=ID,
-                version=version,
-                type=type(event).__name__,
-                payload="",
-                occurred_at=AT + timedelta(hours=version),
-                command_id="c",
-                correlation_id="c",
-                causation_id="c",
-                traceparent=None,
-                actor="somebody",
+            replace(
+                an_envelope(type(event).__name__, ID, version), event_id=ID, occurred_at=AT + timedelta(hours=version)
             ),
             event,
         )

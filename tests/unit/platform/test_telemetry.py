@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
 from shared.kernel.refusals import NotFound
+from tests.support.envelopes import an_envelope
 from tests.support.telemetry import Observed, exported, observing, parent_of, trace_of, traceparent_of, written
 
 REQUEST = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -36,19 +38,7 @@ def observed() -> Iterator[Observed]:
 
 
 def envelope(traceparent: str | None = REQUEST, ago: timedelta = timedelta(0)) -> Envelope:
-    return Envelope(
-        event_id=uuid4(),
-        aggregate_id=uuid4(),
-        version=1,
-        type="TeapotFilledV1",
-        payload="{}",
-        occurred_at=datetime.now(UTC) - ago,
-        command_id="c",
-        correlation_id="conversation",
-        causation_id="c",
-        traceparent=traceparent,
-        actor="somebody",
-    )
+    return replace(an_envelope("TeapotFilledV1", uuid4()), occurred_at=datetime.now(UTC) - ago, traceparent=traceparent)
 
 
 def accepted(*, replayed: bool = False) -> Accepted:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,6 +19,7 @@ from shared.roles import Role
 from tests.e2e.api import eventually
 from tests.integration.local.host.records import Notes, Record
 from tests.support.database import empty_database
+from tests.support.envelopes import an_envelope
 from tests.support.host import started_host
 from tests.support.servicebus import running_servicebus
 
@@ -30,22 +30,7 @@ TOPIC, FRAIL, SOUND = "product-events", "product-events/ordering", "product-even
 def events(count: int, aggregate_id: UUID | None = None) -> list[Envelope]:
     """An aggregate's first events."""
     aggregate_id = aggregate_id or uuid4()
-    return [
-        Envelope(
-            event_id=uuid4(),
-            aggregate_id=aggregate_id,
-            version=version,
-            type="ProductRenamedV1",
-            payload="{}",
-            occurred_at=datetime.now(UTC),
-            command_id="c",
-            correlation_id="conversation",
-            causation_id="c",
-            traceparent=None,
-            actor="somebody",
-        )
-        for version in range(1, count + 1)
-    ]
+    return [an_envelope("ProductRenamedV1", aggregate_id, version) for version in range(1, count + 1)]
 
 
 @dataclass
