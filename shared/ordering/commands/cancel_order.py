@@ -13,7 +13,7 @@ from shared.story import ORDER_ID
 
 
 class CancelOrder(Input, json_schema_extra=example(orderId=ORDER_ID, reason="Ordered twice")):
-    """Cancel an order that is not completed, and give the reason."""
+    """Cancel an order that is not completed and of which nothing is shipped, and give the reason."""
 
     order_id: Id
     reason: Annotated[Text, StringConstraints(min_length=1, max_length=500), PERSONAL]

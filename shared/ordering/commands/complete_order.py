@@ -8,7 +8,7 @@ from shared.story import ORDER_ID
 
 
 class CompleteOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
-    """Close a confirmed order as fulfilled."""
+    """Close a confirmed order as fulfilled, also one that is shipped in part and waits in vain for the rest."""
 
     order_id: Id
 

@@ -52,7 +52,9 @@ class Standing:
     Attributes:
         version: of the order.
         has_lines: whether it has any items.
-        has_pieces_left: whether pieces are reserved for it, or it waits for pieces.
+        has_reserved: whether pieces are reserved for it.
+        has_waiting: whether it waits for pieces.
+        has_shipped: whether pieces were shipped for it.
         payment: the status of its payment; None for an order on account.
         attempt: how many tokens the customer has given.
     """
@@ -60,7 +62,9 @@ class Standing:
     status: OrderStatus
     version: int
     has_lines: bool
-    has_pieces_left: bool
+    has_reserved: bool
+    has_waiting: bool
+    has_shipped: bool
     payment: OrderPaymentStatus | None
     attempt: int
 
@@ -75,7 +79,10 @@ def is_allowed(action: Action, standing: Standing) -> bool:
         case Action.REMOVE_ITEM | Action.SUBMIT:
             return standing.has_lines
         case Action.COMPLETE:
-            return not standing.has_pieces_left
+            # one that is shipped in part cannot be cancelled, and must not wait for ever for pieces that will not come
+            return not standing.has_reserved and (standing.has_shipped or not standing.has_waiting)
+        case Action.CANCEL:
+            return not standing.has_shipped
         case Action.PAY:
             return standing.payment is OrderPaymentStatus.DECLINED and standing.attempt < MAX_ATTEMPTS
         case Action.REFUND:

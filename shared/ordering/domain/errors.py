@@ -22,7 +22,7 @@ class OrderAlreadyExists(Refusal):
 
 
 class OrderNotInStatus(Refusal):
-    """The order's status does not allow the command."""
+    """The order's status does not allow the command, or pieces of an order that is to be cancelled are shipped."""
 
     code = "order-status"
 
@@ -76,6 +76,6 @@ class NoSuchVersion(NotFound):
 
 
 class OrderNotShipped(Refusal):
-    """Some items whose stock is kept have not been shipped."""
+    """Some items whose stock is kept have not been shipped, and may still be."""
 
     code = "order-not-shipped"

@@ -168,10 +168,10 @@ class Order(Aggregate[OrderEvent]):
         self._record_step(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def complete(self) -> None:
-        """Close a confirmed order as fulfilled."""
+        """Close a confirmed order as fulfilled: all is shipped, or a part, and the order waits for the rest in vain."""
         self._require("completed", Action.COMPLETE)
         if not is_allowed(Action.COMPLETE, self.standing):
-            left = self._left()
+            left = [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
             raise OrderNotShipped(
                 f"Order {self.order_id} has {len(left)} items whose stock is kept and that are not shipped, such as "
                 f"product {left[0]}."
@@ -182,7 +182,16 @@ class Order(Aggregate[OrderEvent]):
     def standing(self) -> Standing:
         """The part of the state that decides which actions the order allows."""
         payment, attempt = (None, 0) if self.payment is None else (self.payment.status, self.payment.attempt)
-        return Standing(self.status, self.loaded_version, bool(self.lines), bool(self._left()), payment, attempt)
+        return Standing(
+            self.status,
+            self.loaded_version,
+            bool(self.lines),
+            any(stock.reserved for stock in self.stock.values()),
+            any(stock.waiting for stock in self.stock.values()),
+            any(stock.shipped for stock in self.stock.values()),
+            payment,
+            attempt,
+        )
 
     def is_reserved(self, unkept: int) -> bool:
         """Whether all pieces are reserved or shipped; `unkept` is the number of lines whose stock is not kept."""
@@ -207,9 +216,6 @@ class Order(Aggregate[OrderEvent]):
                 refunded=payment.refunded,
             )
         )
-
-    def _left(self) -> list[UUID]:
-        return [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
 
     def take_stock(self, product_id: UUID, stock: LineStock, alternatives: Sequence[UUID] | None = None) -> None:
         """Record the stock for a line; a confirmed order whose items are all shipped is completed.
@@ -246,8 +252,14 @@ class Order(Aggregate[OrderEvent]):
         self._record_step(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def cancel(self, reason: str) -> None:
-        """Cancel the order."""
+        """Cancel the order, unless pieces of it are shipped: they are paid."""
         self._require("cancelled", Action.CANCEL)
+        if not is_allowed(Action.CANCEL, self.standing):
+            shipped = next(product_id for product_id, stock in self.stock.items() if stock.shipped)
+            raise OrderNotInStatus(
+                f"Order {self.order_id} cannot be cancelled: pieces of product {shipped} are shipped. Ship the rest, "
+                "and refund afterwards."
+            )
         self._record_step(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )

@@ -265,10 +265,10 @@ def _payment(document: Mapping[str, Any]) -> PaymentDetails | None:
 def _standing(document: Mapping[str, Any]) -> Standing:
     """Give the order's standing, as the aggregate itself does."""
     stock = [line["stock"] for line in document["items"].values() if "stock" in line]
-    left = any(each["reserved"] or each["waiting"] for each in stock)
+    reserved, waiting, shipped = (any(each[name] for each in stock) for name in ("reserved", "waiting", "shipped"))
     paid, status = document["payment"], OrderStatus(document["status"])
     payment, attempt = (None, 0) if paid is None else (OrderPaymentStatus(paid["status"]), paid["attempt"])
-    return Standing(status, document["version"], bool(document["items"]), left, payment, attempt)
+    return Standing(status, document["version"], bool(document["items"]), reserved, waiting, shipped, payment, attempt)
 
 
 def _waits_for(document: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The fulfilment of an order, from its submission to its end, with news in any order."""
 
 import random
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
@@ -11,10 +12,19 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.event_log import envelope_of
 from shared.ordering import tables as ordering
+from shared.ordering.domain.errors import OrderNotInStatus
+from shared.ordering.domain.order import LineStock
 from shared.ordering.events import OrderStatus, fulfilment_of
 from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
-from tests.support.on_its_way import CARD, held, kept, receive, requested, submitted, taken
+from tests.support.on_its_way import CARD, Way, held, kept, receive, requested, submitted, taken
 from tests.support.shop import Shop
+
+
+def ship(way: Way, product_id: UUID, quantity: int = 1) -> None:
+    """Ship pieces of it, and deliver the news of that."""
+    items = [ShippedItem(product_id=product_id, quantity=quantity)]
+    way.shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    way.news.deliver()
 
 
 def test_an_order_on_account_is_confirmed_by_the_shop(shop: Shop) -> None:
@@ -58,10 +68,32 @@ def test_shipping_all_items_has_the_payment_captured(shop: Shop) -> None:
     product_id = kept(shop, 2)
     way = submitted(shop, product_id, quantity=2)
     way.pay(held(way))
-    items = [ShippedItem(product_id=product_id, quantity=2)]
-    shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
-    way.news.deliver()
+    ship(way, product_id, 2)
     assert (way.order.status, way.asked[-1]) == (OrderStatus.COMPLETED, "CaptureAskedV1")
+
+
+def test_an_order_of_which_a_line_is_shipped_is_not_cancelled_and_is_paid(shop: Shop) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    ship(way, tea)
+    with pytest.raises(OrderNotInStatus):
+        way.cancel()
+    assert (way.order.status, way.asked) == (OrderStatus.CONFIRMED, ["AuthorisationAskedV1"])
+    ship(way, cup)
+    assert (way.order.status, way.asked[-1]) == (OrderStatus.COMPLETED, "CaptureAskedV1")
+
+
+def test_an_order_whose_last_pieces_are_lost_is_completed_and_paid_without_them(shop: Shop) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    ship(way, tea)
+    shop.catalog.run(recount_stock, RecountStock(product_id=cup, counted=0, reason="broken"), Metadata())
+    way.news.deliver()
+    way.complete()
+    assert (way.order.status, way.asked[-1]) == (OrderStatus.COMPLETED, "CaptureAskedV1")
+    assert way.order.stock[cup] == LineStock(5, 0, 0, 0)
 
 
 def test_what_waits_for_stock_is_not_authorised_before_it_is_there(shop: Shop) -> None:
@@ -108,9 +140,7 @@ def test_news_that_comes_shuffled_and_twice_leads_to_the_same_end(shop: Shop, se
         way.pay(held(way), PaymentVoidedV1(way.order_id))
     else:
         way.pay(held(way))
-        shipped = [ShippedItem(product_id=tea, quantity=2)]
-        shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=shipped), Metadata())
-        way.news.deliver()
+        ship(way, tea, 2)
         way.complete()
         way.pay(taken(way))
     assert way.waits_for == "nothing"

@@ -26,12 +26,13 @@ from tests.unit.messaging.test_stored_documents import recorded
 if TYPE_CHECKING:
     from shared.ordering.repository import Orders
 
-TEA = a_product()
+TEA, CUP = a_product(), a_product()
 WAY: Mapping[str, Callable[[Order], None]] = {
     "submitted": lambda order: order.submit(paid=True),
     "on account": lambda order: order.submit(),
     "reserved": lambda order: order.take_stock(TEA.product_id, LineStock(1, 1, 0, 0)),
     "waiting": lambda order: order.take_stock(TEA.product_id, LineStock(2, 0, 1, 0)),
+    "partly shipped": lambda order: order.take_stock(CUP.product_id, LineStock(2, 0, 0, 1)),
     "authorised": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.AUTHORISED, 1, Decimal(0))),
     "declined": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.DECLINED, 1, Decimal(0))),
     "requested": lambda order: order.take_payment(OrderPayment(1, OrderPaymentStatus.REQUESTED, 1, Decimal(0))),
@@ -51,6 +52,9 @@ STATES: Sequence[tuple[str, str]] = [
     ("on account confirmed", "the shipment"),
     ("on account reserved confirmed", "the shipment"),
     ("on account reserved confirmed shipped", "nothing"),
+    ("on account reserved confirmed partly shipped", "the shipment"),
+    ("on account confirmed partly shipped waiting", "the shipment"),
+    ("on account confirmed partly shipped waiting completed", "nothing"),
     ("on account confirmed completed", "nothing"),
     ("on account cancelled", "nothing"),
     ("cancelled", "nothing"),
@@ -147,9 +151,9 @@ class OneOrder:
 
 
 def history_of(way: str) -> list[OrderEvent]:
-    """The events of an order that came this way; "on account" is one step."""
-    order = an_order(pieces(TEA))
-    for step in way.replace("on account", "on-account").split():
+    """The events of an order that came this way; "on account" is one step. Cups are ordered where some are shipped."""
+    order = an_order(pieces(TEA), *([pieces(CUP)] if "partly" in way else []))
+    for step in way.replace("on account", "on-account").replace("partly shipped", "partly-shipped").split():
         WAY[step.replace("-", " ")](order)
     return order.pending_events
 

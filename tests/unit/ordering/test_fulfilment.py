@@ -126,8 +126,8 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Confirm(), Void()],
         "nothing",
     ),
-    "cancelled while it is shipped": (
-        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, AllShipped()],
+    "cancelled before anything of it is shipped": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED],
         [Authorise(1), Confirm(), Void()],
         "the void",
     ),

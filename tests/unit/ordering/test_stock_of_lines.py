@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.ordering.domain.errors import OrderNotShipped
+from shared.ordering.domain.errors import OrderNotInStatus, OrderNotShipped
 from shared.ordering.domain.order import LineStock, Order
 from shared.ordering.events import OrderCompletedV1, OrderStatus, OrderStockChangedV2
 from tests.support.offers import a_product, an_order, an_order_that_is, pieces
@@ -55,6 +55,30 @@ def test_an_order_is_completed_when_the_last_of_its_lines_is_shipped_whole() -> 
     with pytest.raises(OrderNotShipped, match="1 items"):
         order.complete()
     order.take_stock(first, LineStock(3, 0, 0, 3))
+    assert status(order) is OrderStatus.COMPLETED
+
+
+def test_an_order_of_which_pieces_are_shipped_is_not_cancelled() -> None:
+    order = confirmed(3, 1)
+    first, second = order.lines
+    order.take_stock(first, LineStock(2, 3, 0, 0))
+    order.take_stock(second, LineStock(2, 0, 0, 1))
+    events = list(order.pending_events)
+    with pytest.raises(OrderNotInStatus, match=f"pieces of product {second} are shipped") as refused:
+        order.cancel("changed my mind")
+    assert refused.value.code == "order-status"
+    assert (order.pending_events, status(order)) == (events, OrderStatus.CONFIRMED)
+
+
+def test_an_order_whose_last_pieces_will_not_come_is_completed_without_them() -> None:
+    """It cannot be cancelled: pieces of it are shipped."""
+    order = confirmed(3)
+    [product_id] = order.lines
+    order.take_stock(product_id, LineStock(2, 1, 1, 1))
+    with pytest.raises(OrderNotShipped, match="1 items"):
+        order.complete()
+    order.take_stock(product_id, LineStock(3, 0, 2, 1))
+    order.complete()
     assert status(order) is OrderStatus.COMPLETED
 
 
