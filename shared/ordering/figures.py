@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from shared.frame.platform.telemetry import Figure
 from shared.frame.sql.columns import UtcDateTime
 from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.events import OrderStatus
-from shared.ordering.tables import CUSTOMERS, FULFILMENTS, ORDERS
+from shared.ordering.tables import CUSTOMERS, FULFILMENTS, ORDERS, UNDER_WAY
 
 OVERDUE = Figure("tandem.fulfilment.overdue", "{order}", "Orders whose deadline passed over five minutes ago")
 OLDEST_UNPAID = Figure("tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none")
 UNERASED = Figure(
-    "tandem.erasure.unerased", "{order}", "Closed orders of erased customers that should be erased for over an hour"
+    "tandem.erasure.unerased",
+    "{order}",
+    "Closed orders and drafts of erased customers that should be erased for over an hour",
 )
 
 LATE = timedelta(minutes=5)
@@ -24,7 +24,6 @@ LATE = timedelta(minutes=5)
 LATE_TO_ERASE = timedelta(hours=1)
 """The delay that is no fault: an order that was not erased is tried again at the next ticks."""
 
-_CLOSED: list[Any] = [sa.literal_column(f"'{status}'") for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
 _ERASE_BEFORE = sa.bindparam("erase_before", type_=UtcDateTime)
 
 FIGURES = sa.select(
@@ -44,7 +43,7 @@ FIGURES = sa.select(
         CUSTOMERS.c.erasure == sa.literal_column("1"),
         sa.or_(CUSTOMERS.c.erasing_since.is_(None), CUSTOMERS.c.erasing_since < _ERASE_BEFORE),
         ORDERS.c.erased == sa.literal_column("0"),
-        ORDERS.c.status.in_(_CLOSED),
+        ORDERS.c.status.not_in(UNDER_WAY),
         ORDERS.c.changed_at < _ERASE_BEFORE,
     )
     .scalar_subquery()

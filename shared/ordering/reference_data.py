@@ -18,8 +18,8 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
 from shared.kernel.personal import ERASED
-from shared.ordering.events import Address, OrderStatus, fulfilment_of
-from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, SNAPSHOTS
+from shared.ordering.events import Address, fulfilment_of
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, SNAPSHOTS, UNDER_WAY
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _VERSION = sa.bindparam("event_version", type_=sa.BigInteger)
@@ -97,7 +97,6 @@ ORDERS_OF_CUSTOMER = (
     .limit(PAGE)
 )
 _AFTER = sa.bindparam("after", type_=sa.Uuid)
-_OVER: list[Any] = [sa.literal_column(f"'{status}'") for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
 ERASING = (
     sa.select(CUSTOMERS.c.customer_id)
     .where(CUSTOMERS.c.erasure == sa.literal_column("1"), CUSTOMERS.c.customer_id > _AFTER)
@@ -105,12 +104,12 @@ ERASING = (
     .limit(100)
 )
 _OF_CUSTOMER = ORDERS.c.customer_id == sa.bindparam("customer", type_=sa.Uuid)
-OPEN_ORDER = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, ORDERS.c.status.not_in(_OVER)).limit(1)
+OPEN_ORDER = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, ORDERS.c.status.in_(UNDER_WAY)).limit(1)
 _NOT_ERASED = ORDERS.c.erased == sa.literal_column("0")
 NOT_ERASED = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, _NOT_ERASED).limit(1)
 TO_ERASE = (
     sa.select(ORDERS.c.order_id)
-    .where(_OF_CUSTOMER, ORDERS.c.status.in_(_OVER), _NOT_ERASED, ORDERS.c.order_id > _AFTER)
+    .where(_OF_CUSTOMER, ORDERS.c.status.not_in(UNDER_WAY), _NOT_ERASED, ORDERS.c.order_id > _AFTER)
     .order_by(ORDERS.c.order_id)
     .limit(PAGE)
 )
@@ -228,7 +227,7 @@ def streams_of(order_id: UUID) -> Sequence[UUID]:
 
 
 def has_open_orders(connection: sa.Connection, customer_id: UUID) -> bool:
-    """Tell whether any of a customer's orders is neither completed nor cancelled."""
+    """Tell whether any of a customer's orders is submitted, and neither completed nor cancelled."""
     return connection.execute(OPEN_ORDER, {"customer": customer_id}).first() is not None
 
 

@@ -1,6 +1,6 @@
 """Ordering's tables: orders, the event log, fulfilments, and copies of the other contexts' data."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
@@ -9,7 +9,7 @@ from shared.frame.read_side.past import snapshot_table
 from shared.frame.sql.columns import Amount, JsonText, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
 from shared.frame.write_side.inbox import Inbox, inbox_table
-from shared.ordering.events import UPCASTS, FulfilmentEvent, OrderEvent
+from shared.ordering.events import UPCASTS, FulfilmentEvent, OrderEvent, OrderStatus
 
 SCHEMA = "ordering"
 METADATA = schema_metadata(SCHEMA)
@@ -39,6 +39,9 @@ ORDERS = sa.Table(
     sa.Column("refunded", Amount),
     sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
 )
+
+UNDER_WAY: list[Any] = [sa.literal_column(f"'{each}'") for each in (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED)]
+"""The statuses of orders that are carried out before their customer's data is erased. Drafts bind nobody."""
 
 ORDER_LINES = sa.Table(
     "order_lines",

@@ -65,6 +65,8 @@ class Leaver(Clients):
             if chance.random() < 0.5:
                 self._send("ordering", confirm_order, ConfirmOrder(order_id=order))
                 self._send("ordering", complete_order, CompleteOrder(order_id=order))
+        elif chance.random() < 0.5:
+            return  # a draft, which is left behind
         self._send("ordering", cancel_order, CancelOrder(order_id=order, reason=REASON))
 
 

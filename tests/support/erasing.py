@@ -14,9 +14,11 @@ from shared.customers.commands.erase_customer import EraseCustomer, Erasures
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.event_log import EventLog
+from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.create_order import CreateOrder, ShippingAddress, create_order
 from shared.ordering.commands.erase_orders import erase_orders
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from tests.support.shop import Shop, rows
 
 OWN = (
@@ -63,6 +65,14 @@ def order_at_hers(shop: Shop, customer_id: UUID) -> UUID:
         ),
     )
     return shop.ordering.run(create_order, command, Metadata(fingerprint=b"f" * 32)).aggregate_id
+
+
+def open_order_at_hers(shop: Shop, customer_id: UUID) -> UUID:
+    """Submit an order that is shipped to her address; before, it was a draft."""
+    order_id = order_at_hers(shop, customer_id)
+    shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=shop.product(), quantity=1), Metadata())
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    return order_id
 
 
 def cancel(shop: Shop, order_id: UUID) -> None:

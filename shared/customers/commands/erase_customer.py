@@ -139,7 +139,7 @@ class Erasures:
 
     def _refuse_open_orders(self, customer_id: UUID) -> None:
         if is_busy(self._held, customer_id):
-            raise OrdersAreOpen(f"Customer {customer_id} has orders that are neither completed nor cancelled.")
+            raise OrdersAreOpen(f"Customer {customer_id} has orders under way: submitted or confirmed.")
 
 
 def withdraw_erasure(command: WithdrawErasure, customers: Customers) -> Accepted:

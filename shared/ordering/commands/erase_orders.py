@@ -1,6 +1,7 @@
 """Erase the personal data in the orders of erased customers, order by order, once an order is closed.
 
-An order that was open when its customer was erased is erased when it is completed or cancelled.
+An order that was submitted when its customer was erased is erased when it is completed or cancelled. A draft is
+cancelled and erased: nobody would submit it any more.
 """
 
 import logging
@@ -35,7 +36,7 @@ class EraseOrder:
 
 
 def erase_order(command: EraseOrder, orders: Orders) -> Accepted:
-    """Erase it; OrderNotInStatus while it is open."""
+    """Erase it, and cancel it before if it is a draft; OrderNotInStatus while it is under way."""
     order = orders.load(command.order_id)
     order.erase()
     return orders.erase(order)
@@ -67,7 +68,7 @@ def erase_orders(engine: sa.Engine, writes: WriteSide) -> None:
 
 
 def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, until: float) -> bool:
-    """Erase a customer's closed orders, and tell whether there was time for all of them."""
+    """Erase a customer's closed orders and drafts, and tell whether there was time for all of them."""
     for order_id in _pages(engine, TO_ERASE, customer=customer_id):
         if time.monotonic() > until:
             return False

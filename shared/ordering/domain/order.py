@@ -265,7 +265,9 @@ class Order(Aggregate[OrderEvent]):
         )
 
     def erase(self) -> None:
-        """Erase all the customer's data but the id; only a closed order can be erased."""
+        """Erase all the customer's data but the id, from a closed order or from a draft, which is cancelled."""
+        if self.status is OrderStatus.CREATED:
+            self.cancel(ERASED)
         if self.status not in {OrderStatus.COMPLETED, OrderStatus.CANCELLED}:
             raise OrderNotInStatus(f"Order {self.order_id} is {self.status}: it has to be carried out yet.")
         if not self.erased:

@@ -10,23 +10,38 @@ import pytest
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import Erasures, WithdrawErasure, withdraw_erasure
 from shared.customers.domain.errors import ErasureAsked, ErasureNotAsked, OrdersAreOpen
-from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql import reading
 from shared.kernel.refusals import Invalid
 from shared.ordering import tables as ordering
 from shared.ordering.commands import erase_orders as erasing
-from tests.support.erasing import NAME, STREET, ask, cancel, erase, everything, left, order_at_hers, register, tick
+from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.repository import Orders
+from tests.support.erasing import (
+    NAME,
+    STREET,
+    ask,
+    cancel,
+    erase,
+    everything,
+    left,
+    open_order_at_hers,
+    order_at_hers,
+    register,
+    tick,
+)
 from tests.support.shop import Shop, rows
 
 
 def test_an_erasure_is_refused_while_an_order_is_open_and_kept_when_it_is_done(shop: Shop, erasures: Erasures) -> None:
     customer_id = register(shop)
-    order_id = order_at_hers(shop, customer_id)
+    order_id = open_order_at_hers(shop, customer_id)
     with pytest.raises(OrdersAreOpen):
         ask(shop, erasures, customer_id)
     cancel(shop, order_id)
     ask(shop, erasures, customer_id)
-    between = order_at_hers(shop, customer_id)  # before the appointment is kept
+    between = open_order_at_hers(shop, customer_id)  # before the appointment is kept
     erasures.keep_all(shop.customers_engine, shop.customers)
     assert NAME in everything(shop)
     cancel(shop, between)
@@ -53,7 +68,7 @@ def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None
 def test_an_order_that_came_in_between_is_carried_out_and_then_erased(shop: Shop, erasures: Erasures) -> None:
     customer_id = register(shop)
     erase(shop, erasures, customer_id)
-    open_order = order_at_hers(shop, customer_id)  # ordering has not heard of it yet
+    open_order = open_order_at_hers(shop, customer_id)  # ordering has not heard of it yet
     shop.follow_customer(customer_id)
     tick(shop)
     assert STREET in repr(rows(shop.ordering_engine, ordering.ORDERS))
@@ -65,13 +80,55 @@ def test_an_order_that_came_in_between_is_carried_out_and_then_erased(shop: Shop
     assert left(everything(shop)) == []
 
 
+def test_a_draft_that_was_abandoned_holds_no_erasure_up(shop: Shop, erasures: Erasures) -> None:
+    customer_id = register(shop)
+    order_at_hers(shop, customer_id)
+    ask(shop, erasures, customer_id)
+    order_at_hers(shop, customer_id)  # before the appointment is kept
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    order_at_hers(shop, customer_id)  # ordering has not heard of it yet
+    shop.follow_customer(customer_id)
+    tick(shop)
+    tick(shop)
+    assert left(everything(shop)) == []
+    states = {
+        (row["status"], row["cancel_reason"], row["erased"]) for row in rows(shop.ordering_engine, ordering.ORDERS)
+    }
+    assert states == {("Cancelled", "erased", True)}
+    assert [row["erasure"] for row in rows(shop.ordering_engine, ordering.CUSTOMERS)] == [2]
+
+
+def test_a_draft_that_is_submitted_while_a_tick_looks_at_it_is_carried_out(
+    shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer_id = register(shop)
+    erase(shop, erasures, customer_id)
+    draft = order_at_hers(shop, customer_id)
+    shop.ordering.run(add_item, AddItem(order_id=draft, product_id=shop.product(), quantity=1), Metadata())
+    shop.follow_customer(customer_id)
+    taken = erasing.erase_order
+
+    def submitted_first(command: erasing.EraseOrder, orders: Orders) -> Accepted:
+        if rows(shop.ordering_engine, ordering.ORDERS)[0]["status"] == "Created":
+            shop.ordering.run(submit_order, SubmitOrder(order_id=draft), Metadata())
+        return taken(command, orders)
+
+    monkeypatch.setattr(erasing, "erase_order", submitted_first)
+    tick(shop)
+    assert [row["status"] for row in rows(shop.ordering_engine, ordering.ORDERS)] == ["Submitted"]
+    cancel(shop, draft)
+    tick(shop)
+    tick(shop)
+    assert left(everything(shop)) == []
+
+
 @pytest.mark.parametrize("reads", range(1, 7))
 def test_an_order_that_is_closed_while_a_tick_looks_at_it_is_erased(
     shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch, reads: int
 ) -> None:
     customer_id = register(shop)
     erase(shop, erasures, customer_id)
-    open_order = order_at_hers(shop, customer_id)
+    open_order = open_order_at_hers(shop, customer_id)
     shop.follow_customer(customer_id)
     counted = itertools.count(1)
 

@@ -15,7 +15,16 @@ from shared.frame.write_side.held import Held
 from shared.ordering import tables as ordering
 from shared.ordering.figures import UNERASED
 from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
-from tests.support.erasing import ask, cancel, erase, of_a_newer_release, order_at_hers, register, tick
+from tests.support.erasing import (
+    ask,
+    cancel,
+    erase,
+    of_a_newer_release,
+    open_order_at_hers,
+    order_at_hers,
+    register,
+    tick,
+)
 from tests.support.shop import Shop, rows
 from tests.support.telemetry import observing
 
@@ -36,7 +45,7 @@ def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_
     ask(shop, late, stuck)
     ask(shop, now, due)
     ask(shop, late, busy)
-    order_at_hers(shop, busy)
+    open_order_at_hers(shop, busy)
     engine, log = shop.customers_engine, customers.LOG
     with of_a_newer_release(engine, log, stuck), of_a_newer_release(engine, log, due):
         assert overdue() == 1
@@ -61,7 +70,7 @@ def test_those_whom_open_orders_hold_up_do_not_hide_who_is_overdue(
     for customer_id in (*busy, stuck):
         ask(shop, late, customer_id)
     for customer_id in busy:
-        order_at_hers(shop, customer_id)
+        open_order_at_hers(shop, customer_id)
     monkeypatch.setattr(erase_customer, "time", mock.Mock(monotonic=lambda: now[0]))
     with of_a_newer_release(shop.customers_engine, customers.LOG, stuck), observing() as observed:
         late.keep_all(shop.customers_engine, shop.customers)
@@ -74,7 +83,10 @@ def put_back(shop: Shop, column: sa.Column[datetime], age: timedelta = timedelta
         connection.execute(sa.update(column.table).values({column.name: datetime.now(UTC) - age}))
 
 
-async def test_a_closed_order_that_is_not_erased_is_told_of_after_an_hour(shop: Shop, erasures: Erasures) -> None:
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "draft"])
+async def test_an_order_that_is_not_erased_is_told_of_after_an_hour(
+    shop: Shop, erasures: Erasures, *, closed: bool
+) -> None:
     [watch] = shop.wired()["ordering"].watches.values()
 
     async def told(later: timedelta = timedelta()) -> float:
@@ -86,10 +98,11 @@ async def test_a_closed_order_that_is_not_erased_is_told_of_after_an_hour(shop: 
 
     stuck, waiting = register(shop), register(shop, "other", "other@example.org")
     order_id = order_at_hers(shop, stuck)
-    cancel(shop, order_id)
+    if closed:
+        cancel(shop, order_id)
     for customer_id in (stuck, waiting):
         erase(shop, erasures, customer_id)
-    order_at_hers(shop, waiting)  # ordering has not heard of it yet
+    open_order_at_hers(shop, waiting)  # ordering has not heard of it yet
     assert await told(timedelta(hours=2)) == 0, "nobody has told ordering"
     for customer_id in (stuck, waiting):
         shop.follow_customer(customer_id)
