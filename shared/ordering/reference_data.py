@@ -56,7 +56,7 @@ ERASE_CUSTOMER = Write(
 BLANK_ADDRESSES = Write(
     sa.update(CUSTOMER_ADDRESSES)
     .where(CUSTOMER_ADDRESSES.c.customer_id == _ID)
-    .values(dict.fromkeys(("street", "city", "postal_code", "region", "country"), sa.null()))
+    .values(version=_VERSION, **dict.fromkeys(("street", "city", "postal_code", "region", "country"), sa.null()))
 )
 CHANGE_DEFAULT = Write(
     sa.update(CUSTOMERS)
@@ -79,8 +79,26 @@ CHANGE_ADDRESS = Write(
         },
     )
 )
-LOOK_FOR_ADDRESS = sa.select(CUSTOMER_ADDRESSES.c.version).where(*_ADDRESS)
-FIND_ADDRESS = Check(LOOK_FOR_ADDRESS)
+LOOK_FOR_ADDRESS = (
+    sa.select(CUSTOMERS.c.erasure, CUSTOMERS.c.name_version, CUSTOMER_ADDRESSES.c.version)
+    .select_from(
+        CUSTOMERS.outerjoin(
+            CUSTOMER_ADDRESSES,
+            sa.and_(
+                CUSTOMER_ADDRESSES.c.customer_id == CUSTOMERS.c.customer_id,
+                CUSTOMER_ADDRESSES.c.address_id == sa.bindparam("address", type_=sa.Uuid),
+            ),
+        )
+    )
+    .where(CUSTOMERS.c.customer_id == _ID)
+)
+FIND_ADDRESS = Check(sa.select(CUSTOMER_ADDRESSES.c.version).where(*_ADDRESS))
+NOT_BEING_ERASED = Check(
+    sa.select(CUSTOMERS.c.customer_id)
+    .with_hint(CUSTOMERS, "WITH (REPEATABLEREAD, FORCESEEK)", "mssql")
+    .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.erasure == sa.literal_column("0"))
+)
+"""On Azure SQL it locks the customer's row until the commit, so an erasure that commits later finds the address."""
 FIND_PRODUCT = Check(sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id == _ID))
 FIND_CUSTOMER = Check(sa.select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.customer_id == _ID))
 ORDERS_WITH_PRODUCT = (
@@ -171,15 +189,31 @@ class ReferenceData:
         Committing raises NotCopiedYet if the customer is unknown.
         """
         self._update(ERASE_CUSTOMER, FIND_CUSTOMER, customer_id, version, new_name=ERASED, since=datetime.now(UTC))
-        self._work.write(BLANK_ADDRESSES, [{"id": customer_id}])
+        self._work.write(BLANK_ADDRESSES, [{"id": customer_id, "event_version": version}])
 
     def add_address(self, customer_id: UUID, address_id: UUID, address: Address, version: int) -> None:
-        """Copy a customer's new address; a removed address may be added again under its old id."""
-        if self._work.read(LOOK_FOR_ADDRESS, {"id": customer_id, "address": address_id}):
+        """Copy a customer's new address; a removed address may be added again under its old id.
+
+        Of an erased customer it is blank: the event may have been read before the erasure, which may have come first.
+        Committing raises LostRace if the customer is erased by then.
+
+        Raises:
+            NotCopiedYet: the customer is unknown.
+        """
+        found = self._work.read(LOOK_FOR_ADDRESS, {"id": customer_id, "address": address_id})
+        if not found:
+            raise NotCopiedYet(customer_id)
+        [customer] = found
+        if customer.version is not None:
             self.change_address(customer_id, address_id, address, version)
+            return
+        key = {"customer_id": customer_id, "address_id": address_id}
+        if customer.erasure:  # it stays blank, also when older changes of it come
+            row = key | {"version": customer.name_version} | _columns(None)
         else:
-            row = {"customer_id": customer_id, "address_id": address_id, "version": version}
-            self._work.write(INSERT_ADDRESS, [row | _columns(address)])
+            self._work.require(NOT_BEING_ERASED, [{"id": customer_id}])
+            row = key | {"version": version} | _columns(address)
+        self._work.write(INSERT_ADDRESS, [row])
 
     def change_address(self, customer_id: UUID, address_id: UUID, address: Address | None, version: int) -> None:
         """Take over a customer's changed address, None if it was removed.
