@@ -14,7 +14,10 @@ from shared.story import PRODUCT_ID
 
 
 class RecountStock(Input, json_schema_extra=example(productId=PRODUCT_ID, counted=38, reason="Two were broken")):
-    """Correct the number of pieces. If there are fewer than orders have reserved, the youngest orders wait again."""
+    """Correct the number of pieces. If there are fewer than orders have reserved, the youngest orders wait again.
+
+    ETag and If-Match are those of the stock, not of the product.
+    """
 
     product_id: Id
     counted: Annotated[int, Field(ge=0, le=MAX_ON_HAND), Whole]

@@ -21,6 +21,8 @@ class RefundPayment(Input, json_schema_extra=example(orderId=ORDER_ID, amount="1
     """Refund a part of an order's payment, or all that is left of it; 50 times at most.
 
     Send an `Idempotency-Key`: a request with the same key is the same refund.
+
+    ETag and If-Match are those of the payment, not of the order.
     """
 
     order_id: Id
