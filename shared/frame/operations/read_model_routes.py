@@ -44,9 +44,12 @@ from shared.frame.timers import SomeFailed
 
 logger = logging.getLogger(__name__)
 
+REBUILDS_AT_MOST = 6 * 3600.0
+"""Seconds for which the process that began a rebuild carries it on, beside its requests."""
+
 REBUILDS_FOR = 240.0
 """Seconds that one tick of the timer works on rebuilds, less than host.json's functionTimeout; the next tick continues.
-The other watches wait meanwhile. This happens only after a process has died in the middle of a rebuild."""
+The other watches wait meanwhile. This happens only after the process that began a rebuild has died or failed."""
 
 WATCHES_FOR = 45.0
 SAMPLED, SAMPLES_FOR = 5, 0.1
@@ -57,7 +60,7 @@ partitions have thousands of documents, and the comparison must not slow request
 def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
     """Wire up what concerns these views."""
     named = {view.name: view for view in views}
-    under_way: set[asyncio.Task[bool]] = set()  # rebuilds of this process; if it dies, the timer continues them
+    under_way: set[asyncio.Task[bool]] = set()  # rebuilds that this process began; if it dies, the timer continues them
 
     def view_of(name: str) -> View:
         if name not in named:
@@ -101,7 +104,7 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
         view = view_of(call.command.view)
         rebuilding = Rebuilding(read_models, view)
         response = await done("rebuild", view, call.metadata, rebuilding.start)
-        beside = asyncio.create_task(_carry_on(rebuilding))
+        beside = asyncio.create_task(_carry_on(rebuilding, REBUILDS_AT_MOST))
         under_way.add(beside)
         beside.add_done_callback(under_way.discard)
         return response
@@ -141,7 +144,9 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
 
     @api.watch
     async def continue_rebuilds() -> None:
-        ended = await asyncio.gather(*(_carry_on(Rebuilding(read_models, view)) for view in named.values()))
+        ended = await asyncio.gather(
+            *(_carry_on(Rebuilding(read_models, view), REBUILDS_FOR) for view in named.values())
+        )
         if failed := [name for name, well in zip(named, ended, strict=True) if not well]:
             raise SomeFailed(", ".join(failed))
 
@@ -158,10 +163,10 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
             raise SomeFailed(", ".join(failed))
 
 
-async def _carry_on(rebuilding: Rebuilding) -> bool:
-    """Carry a view's rebuild on, and tell whether it, or that there is none, went well."""
+async def _carry_on(rebuilding: Rebuilding, seconds: float) -> bool:
+    """Carry a view's rebuild on for so long, and tell whether it, or that there is none, went well."""
     try:
-        await rebuilding.advance(time.time() + REBUILDS_FOR)
+        await rebuilding.advance(time.time() + seconds)
     except UnreadableShape as error:
         logger.error("%s", error)  # noqa: TRY400  # it says all there is
     except Exception as error:  # noqa: BLE001  # whatever it is, the next tick begins where this one ended

@@ -1,26 +1,34 @@
 """The watch goes on after errors: a view or a store that fails holds up nothing else, and only until it is back."""
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, cast
 
+import azure.functions as func
 import pytest
 
 from shared.contexts import CONTEXTS
 from shared.frame.app import App
 from shared.frame.http.api import Api
-from shared.frame.operations import drift, lag, rebuilding
+from shared.frame.operations import drift, lag, read_model_routes, rebuilding
+from shared.frame.operations.audit import Audit
 from shared.frame.operations.functions import operations
 from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.rebuilding import Rebuilding, Step
+from shared.frame.operations.tables import SCHEMA
+from shared.frame.platform.callers import OPS
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.view_state import CONTROL
+from shared.frame.sql.engines import sql_engine
 from shared.frame.timers import SomeFailed
 from tests.integration.operations.conftest import LiveShop
-
-if TYPE_CHECKING:
-    from shared.frame.operations.audit import Audit
+from tests.support import principals
+from tests.support.database import empty_database
+from tests.support.triggers import context, trigger
 
 NOWHERE = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
 
@@ -31,6 +39,13 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "SECOND_LOOK", 0.01)
     monkeypatch.setattr(lag, "SETTLED", lag.SETTLED * 0)
     monkeypatch.setattr(rebuilding, "LEASE", 0.0)
+
+
+@pytest.fixture
+def audit(tmp_path: Path) -> Iterator[Audit]:
+    engine = sql_engine(empty_database(tmp_path), SCHEMA)
+    yield Audit(engine)
+    engine.dispose()
 
 
 def watches(live: LiveShop) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -88,6 +103,28 @@ async def test_a_rebuild_that_fails_holds_up_no_other_and_goes_on_at_the_next_ti
     assert "rebuilding orders waits for the next tick" in caplog.text
     await tick()
     assert await steps() == [Step.DONE, Step.DONE]
+
+
+async def test_who_begins_a_rebuild_carries_it_on_for_longer_than_a_tick(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, audit: Audit
+) -> None:
+    monkeypatch.setattr(read_model_routes, "REBUILDS_FOR", 0.0)
+    await live.open(customers=1, products=2, orders=3)
+    api, process = Api("operations"), Rebuilding(live.read_models, live.orders_view)
+    view_functions(api, live.read_models, [live.orders_view], audit)
+    request = func.HttpRequest(
+        "POST",
+        "http://host/api/ops/projections/orders/rebuild",
+        headers=principals.shop(OPS),
+        route_params={"view": "orders"},
+        body=b"",
+    )
+    begin = cast("Any", trigger(api.blueprint, "post_projection_rebuild"))
+    begun = await begin(request, context())
+    assert begun.status_code == HTTPStatus.OK, begun.get_body()
+    async with asyncio.timeout(30):
+        while (latest := await process.latest()) is None or latest.step is not Step.DONE:
+            await live.act()
 
 
 async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:
