@@ -223,7 +223,7 @@ class Rebuilding:
         """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does."""
         rebuild = await self.latest()
         while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
-            if rebuild.worker != self._worker and self._clock() < rebuild.leased_until:
+            if rebuild.worker != self._worker and self._is_to_come(rebuild.leased_until, LEASE):
                 return
             try:
                 rebuild = await self._step(rebuild)
@@ -235,7 +235,7 @@ class Rebuilding:
         container = generations.container(rebuild.generation)
         match rebuild.step:
             case Step.RETIRING:
-                await self._wait(rebuild.since + PROPAGATION_DELAY)
+                await self._wait_for_all_to_know(rebuild)
                 return await self._next(rebuild, Step.CLEARING)
             case Step.CLEARING:
                 state = await generations.read()
@@ -244,7 +244,7 @@ class Rebuilding:
                     await generations.write(replace(state, standby=rebuild.generation))
                 return await self._next(rebuild, Step.JOINING)
             case Step.JOINING:
-                await self._wait(rebuild.since + PROPAGATION_DELAY)
+                await self._wait_for_all_to_know(rebuild)
                 return await self._next(replace(rebuild, total=await self.view.source.total()), Step.FILLING)
             case Step.FILLING:
                 return await with_pause(self._fill(rebuild, container))
@@ -321,9 +321,16 @@ class Rebuilding:
 
     async def _settled_state(self) -> State:
         state = await self.view.generations.read()
-        if state.switch_at is not None:
+        if state.switch_at is not None and self._is_to_come(state.switch_at, PROPAGATION_DELAY):
             raise SwitchUnderWay(f"The generations of {self.view.name} are about to change places.")
-        return state
+        return replace(state, switch_at=None)
+
+    def _is_to_come(self, at: float, within: float) -> bool:
+        """Tell whether a time is still to come that was at most so many seconds ahead when it was written.
+
+        A time that is twice as far ahead is of a process whose clock was ahead, and holds nobody up.
+        """
+        return 0 < at - self._clock() <= 2 * within
 
     async def _next(self, rebuild: Rebuild, step: Step) -> Rebuild:
         logger.info("rebuilding %s: %s", self.view.name, step)
@@ -334,6 +341,10 @@ class Rebuilding:
         content = asdict(leased)
         etag = content.pop("etag")
         return replace(leased, etag=await self._control.write(content, etag))
+
+    async def _wait_for_all_to_know(self, rebuild: Rebuild) -> None:
+        """Wait until every process has heard of the step before; from now on, if it began by a clock that was ahead."""
+        await self._wait(min(rebuild.since, self._clock()) + PROPAGATION_DELAY)
 
     async def _wait(self, until: float) -> None:
         await asyncio.sleep(max(0.0, until - self._clock()))

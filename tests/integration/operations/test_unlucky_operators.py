@@ -137,3 +137,32 @@ async def test_who_was_taken_over_while_clearing_deletes_nothing_that_came_since
     assert latest is not None
     assert latest.step is Step.DONE
     await assert_everything_agrees(live.shop, live.orders.container(2), (await live.catalog.served()).container)
+
+
+def an_hour_ahead() -> float:
+    return time.time() + 3600
+
+
+async def test_a_rebuild_that_a_clock_was_ahead_for_is_carried_on_by_others(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=5)
+    await Rebuilding(live.read_models, live.orders_view, clock=an_hour_ahead).start()
+    process = Rebuilding(live.read_models, live.orders_view)
+    async with asyncio.timeout(60):
+        await process.advance(FOREVER)
+    latest = await process.latest()
+    assert latest is not None
+    assert latest.step is Step.DONE
+    await assert_everything_agrees(live.shop, live.orders.container(2), live.catalog.container(1))
+
+
+async def test_a_switch_that_a_clock_was_ahead_for_keeps_nobody_from_another_one(live: LiveShop) -> None:
+    await live.open(customers=1, products=2, orders=5)
+    await rebuilt(live)
+    await live.orders.write(replace(await live.orders.read(), switch_at=an_hour_ahead()))
+    process = Rebuilding(live.read_models, live.orders_view)
+    await asyncio.sleep(await process.roll_back() - time.time() + 0.1)
+    assert (await live.orders.read()).serving == 1
+    await live.orders.write(replace(await live.orders.read(), switch_at=an_hour_ahead()))
+    await process.retire()
+    state = await live.orders.read()
+    assert (state.serving, state.standby, state.switch_at) == (1, None, None)
