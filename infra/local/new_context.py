@@ -293,14 +293,14 @@ def _public_names_there(root: Path, words: dict[str, str]) -> Iterator[str]:
         *(f"the container {container['id']}" for container in containers),
         *(f"the function {name}" for name in re.findall(r'"(\w+)",', _text(root, "tests/infra/test_package.py"))),
         *(f"the role {name}" for name in re.findall(r'"([\w.]+)"', _text(root, "shared/roles.py"))),
-        *(f"the route {route}" for route in re.findall(r'"([A-Z]+ [^"{]+)"', _text(root, "tests/support/rights.py"))),
+        *(f"the path /{first}" for first in re.findall(r'"[A-Z]+ ([^"/]+)', _text(root, "tests/support/rights.py"))),
     }
     for name in (
         f"the topic {words['noun_dashed']}-events",
         *(f"the container {dashed}{more}" for more in ("", "-2")),
         *(f"the function {function}" for function in _functions(noun)),
         *(f"the role {words['Name']}.{right}" for right in ("Write", "Read")),
-        f"the route POST {dashed}",
+        f"the path /{dashed}",
     ):
         if name in names:
             yield f"{name} is there already"
