@@ -18,12 +18,13 @@ OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step wa
 PENDING_FOR = timedelta(days=14)
 """How long a bank may take for a refund; the slow ones take ten working days."""
 
+WAITING = (PaymentStatus.ACTION_REQUIRED, PaymentStatus.AUTHORISED, PaymentStatus.DECLINED)
+"""States in which the provider has nothing to do until somebody asks."""
+
 OLDEST_DUE = sa.select(sa.func.min(PAYMENTS.c.changed_at)).where(
     PAYMENTS.c.look_at.is_not(None),
     sa.or_(
-        PAYMENTS.c.status.not_in(
-            [sa.literal_column(f"'{each}'") for each in (PaymentStatus.ACTION_REQUIRED, PaymentStatus.AUTHORISED)]
-        ),
+        PAYMENTS.c.status.not_in([sa.literal_column(f"'{each}'") for each in WAITING]),
         PAYMENTS.c.capture_requested,
         PAYMENTS.c.void_requested,
     ),

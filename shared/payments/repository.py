@@ -24,6 +24,12 @@ LOOKED_AT_AFTER = timedelta(seconds=30)
 HELD_LOOKED_AT_AFTER = timedelta(hours=6)
 """The time until the timer looks whether an amount is still held: the bank may let it go, normally after a week."""
 
+DECLINED_LOOKED_AT_AFTER = timedelta(hours=1)
+"""The time until the timer looks whether the cardholder's browser has paid with another card after a decline."""
+
+DECLINED_LOOKED_AT_FOR = timedelta(days=14)
+"""How long the timer looks for that. An order that is not paid is normally cancelled after a day, which ends it."""
+
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _REFUND = (REFUNDS.c.refund_id, REFUNDS.c.amount.label("refund_amount"), REFUNDS.c.made)
 
@@ -143,7 +149,8 @@ class Payments(Repository[Payment]):
     def _look_at(self, payment: Payment) -> datetime | None:
         if payment.due is not None:
             return self._metadata.at + LOOKED_AT_AFTER
-        return self._metadata.at + HELD_LOOKED_AT_AFTER if payment.status is PaymentStatus.AUTHORISED else None
+        idle = idle_for(payment.status)
+        return None if idle is None or payment.reference is None else self._metadata.at + idle
 
     @override
     def _update_more(self, payment: Payment) -> None:
@@ -160,6 +167,17 @@ class Payments(Repository[Payment]):
                     self._work.write(MARK_MADE, [row], must_find=True)
                 case _:
                     pass  # the other events change the payment's own row alone
+
+
+def idle_for(status: PaymentStatus) -> timedelta | None:
+    """Give the time until the timer looks at a payment of which nothing is due; None: nothing can have happened."""
+    match status:
+        case PaymentStatus.AUTHORISED:
+            return HELD_LOOKED_AT_AFTER
+        case PaymentStatus.DECLINED:
+            return DECLINED_LOOKED_AT_AFTER
+        case _:
+            return None
 
 
 def payment_as_stored(engine: sa.Engine, order_id: UUID) -> Payment | None:

@@ -33,7 +33,8 @@ PAYMENTS = sa.Table(
     sa.Column("erased", sa.Boolean, nullable=False, server_default="0"),
     sa.Column("pending", sa.Boolean, nullable=False, server_default="0"),
 )
-"""One row for each payment; at `look_at` the timer looks whether the due step was done, or the amount is still held.
+"""One row for each payment; at `look_at` the timer looks: whether the due step was done, the amount is still held, or
+another card has paid.
 
 `pending` tells that the provider has begun all that is due, as it said at the last look.
 """

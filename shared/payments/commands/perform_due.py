@@ -28,12 +28,13 @@ from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
 from shared.payments.repository import (
-    HELD_LOOKED_AT_AFTER,
+    DECLINED_LOOKED_AT_FOR,
     IS_PENDING,
     LOOK_LATER,
     NOTE_PENDING,
     TO_LOOK_AT,
     Payments,
+    idle_for,
     payment_as_stored,
 )
 from shared.payments.tables import LOG
@@ -225,15 +226,17 @@ class Performing:
     def _look_later(self, rows: Sequence[sa.Row[Any]], done: Sequence[bool]) -> None:
         """Postpone payments that have not changed, so that the next ones have their turn.
 
-        What is only held is looked at seldom, but soon again if nobody could look.
+        That of which nothing is due is looked at seldom, but soon again if nobody could look.
         """
         now = datetime.now(UTC)
         for row, looked in zip(rows, done, strict=True):
-            is_held = row.status == PaymentStatus.AUTHORISED and not (row.capture_requested or row.void_requested)
+            idle = None if row.capture_requested or row.void_requested else idle_for(PaymentStatus(row.status))
             soon = min(max((now - row.changed_at) / 4, SOONEST), LATEST)
-            pause = HELD_LOOKED_AT_AFTER if is_held and looked else soon
+            pause = idle if idle is not None and looked else soon
+            waits = idle is not None and row.status == PaymentStatus.DECLINED
+            look_at = None if waits and now - row.changed_at > DECLINED_LOOKED_AT_FOR else now + pause
             # whatever changed a payment meanwhile looks at it, and the others are still to be postponed
             with suppress(LostRace), UnitOfWork(self.engine) as work:
                 keys = {"id": row.order_id, "loaded_version": row.version}
-                work.write(LOOK_LATER, [keys | {"look_at": now + pause}])
+                work.write(LOOK_LATER, [keys | {"look_at": look_at}])
                 work.commit()

@@ -28,6 +28,7 @@ async def test_what_waits_for_a_cardholder_or_for_the_shipment_counts_only_when_
 ) -> None:
     waiting = await pay.authorisation("pm_card_authenticationRequired")
     held = await pay.authorisation()
+    await pay.authorisation("pm_card_visa_chargeDeclined")
     assert await oldest(pay) == 0
     for asked in (VoidAskedV1(waiting), CaptureAskedV1(held)):
         await pay.ask(asked)

@@ -1,5 +1,7 @@
 """What nobody asks about is looked after: by the provider's webhooks, and by a timer when none comes."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +11,12 @@ import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.retries import is_away
-from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1
+from shared.frame.read_side.read_your_writes import Wait
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1, VoidAskedV1
 from shared.payments.commands.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
-from shared.payments.repository import HELD_LOOKED_AT_AFTER
+from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
 from tests.support.paying import AMOUNT, Paying, tick, without_provider
 
@@ -114,12 +117,57 @@ async def test_a_look_at_a_held_amount_that_failed_is_made_again_soon(pay: Payin
     assert pay.payment(order_id).status is PaymentStatus.LAPSED
 
 
+async def test_another_card_that_the_browser_tried_is_found_out_without_a_webhook(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
+    assert payment.reference
+    assert shown.client_secret
+    pay.engine.authenticate(payment.reference, successful=False)
+    for _ in range(2):
+        await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.DECLINED
+    pay.engine.confirm(payment.reference, shown.client_secret)
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+
+
+async def test_a_declined_payment_is_looked_at_now_and_then_until_its_order_ends_or_nobody_can_want_it(
+    pay: Paying,
+) -> None:
+    before = datetime.now(UTC)
+    declined, cancelled = [await pay.authorisation("pm_card_visa_chargeDeclined") for _ in range(2)]
+    for _ in range(2):
+        assert before + DECLINED_LOOKED_AT_AFTER <= _look_at(pay, declined)
+        assert _look_at(pay, declined) <= datetime.now(UTC) + DECLINED_LOOKED_AT_AFTER
+        await tick(pay)
+    await tick(without_provider(pay))
+    assert _look_at(pay, declined) <= datetime.now(UTC) + SOONEST
+    await pay.ask(VoidAskedV1(cancelled))
+    await pay.deliver(cancelled)
+    with pay.shop.payments_engine.begin() as connection:
+        connection.execute(sa.update(PAYMENTS).values(changed_at=before - DECLINED_LOOKED_AT_FOR))
+    await tick(pay)
+    assert _looks_at(pay) == []
+
+
+async def test_an_amount_that_the_provider_does_not_take_is_looked_at_by_nobody(pay: Paying) -> None:
+    order_id = await pay.authorisation(amount=Decimal(10) ** 9)
+    assert (pay.payment(order_id).status, pay.payment(order_id).reference) == (PaymentStatus.DECLINED, None)
+    assert _looks_at(pay) == []
+
+
 def _look_at(pay: Paying, order_id: UUID) -> datetime:
     """When the timer looks at a payment again."""
+    [at] = [at for looked_at, at in _looks_at(pay) if looked_at == order_id]
+    return at
+
+
+def _looks_at(pay: Paying) -> Sequence[tuple[UUID, datetime]]:
+    """What the timer looks at, and when."""
+    looks_at = sa.select(PAYMENTS.c.order_id, PAYMENTS.c.look_at).where(PAYMENTS.c.look_at.is_not(None))
     with pay.shop.payments_engine.connect() as connection:
-        found = connection.execute(sa.select(PAYMENTS.c.look_at).where(PAYMENTS.c.order_id == order_id))
-        at: datetime = found.scalar_one()
-        return at
+        return [(row.order_id, row.look_at) for row in connection.execute(looks_at)]
 
 
 async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_before_its_time(pay: Paying) -> None:
