@@ -8,9 +8,9 @@ import json
 import logging
 import threading
 import time
-import urllib.error
 import urllib.request
 from hashlib import sha256
+from http.client import HTTPException
 
 from infra.local.payments.ledger import Json, Ledger
 
@@ -20,6 +20,8 @@ LOOK = 0.2
 """Seconds between two looks for due deliveries."""
 TIMEOUT = 10.0
 """Seconds that a webhook has to answer."""
+AFTER_ERROR = 2.0
+"""Seconds after an error of the ledger until the next look, unless something happens."""
 LONGEST_WAIT = 30.0
 """Seconds between two tries, at most; Stripe tries for days."""
 
@@ -53,11 +55,19 @@ class Webhooks:
         while not self._over:
             self._woken.wait(LOOK)
             self._woken.clear()
-            for number, event, tries in self._ledger.deliveries(time.time()):
-                if self._deliver(event):
-                    self._ledger.delivered(number)
-                else:
-                    self._ledger.put_off(number, time.time() + min(LONGEST_WAIT, 0.25 * 2 ** min(tries, 10)))
+            try:
+                self._deliver_due()
+            except Exception:  # nobody would be told of anything until a restart
+                if not self._over:  # else the ledger was closed, or may be
+                    log.exception("webhooks wait")
+                    self._woken.wait(AFTER_ERROR)
+
+    def _deliver_due(self) -> None:
+        for number, event, tries in self._ledger.deliveries(time.time()):
+            if self._deliver(event):
+                self._ledger.delivered(number)
+            else:
+                self._ledger.put_off(number, time.time() + min(LONGEST_WAIT, 0.25 * 2 ** min(tries, 10)))
 
     def _deliver(self, event: Json) -> bool:
         body = json.dumps(event, indent=2).encode()
@@ -72,7 +82,7 @@ class Webhooks:
         try:
             with self._open(request, timeout=TIMEOUT) as answer:
                 return bool(200 <= answer.status < 300)  # noqa: PLR2004 -- the successes
-        except (OSError, urllib.error.HTTPError) as error:
+        except (OSError, HTTPException) as error:
             log.info("%s is not delivered yet: %s", event["type"], error)
             return False
 
