@@ -31,6 +31,7 @@ from shared.ordering.tables import ORDERS
 from tests.simulation.contexts import SIMULATED
 from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
+from tests.support.wiring import Woken
 
 
 @needs_sqlite("on a server the rights of the identity say so, which infra/sql/access.py grants in Azure")
@@ -71,6 +72,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     monkeypatch.setattr("shared.frame.app.context_engine", writing)
     monkeypatch.setattr("shared.frame.app.query_engine", reading)
     monkeypatch.setattr(event_log, "rows_of", asked)
+    # a publisher would go on, with engines that end here
+    monkeypatch.setattr(App, "outbox", lambda *_: Woken(lambda: None))
     yield tables
     for engine in engines:
         engine.dispose()
