@@ -141,7 +141,7 @@ class Broker(Handler):
             else:
                 self._attach_receiver(link, _address(link.remote_source))
         except ServiceBusError as error:
-            logger.info("refused link %s: %s", link.name, error.description)
+            logger.info("refused link %s: %s", _name(link), error.description)
             refuse(link, error)
 
     @_contained
@@ -221,7 +221,7 @@ class Broker(Handler):
                 raise errors.no_transactions()
             link.take_in(raw, _tag(delivery))
         except ServiceBusError as error:
-            logger.info("rejected a transfer on %s: %s", link.name, error.description)
+            logger.info("rejected a transfer on %s: %s", _name(link), error.description)
             reject(delivery, error)
         else:
             delivery.update(Disposition.ACCEPTED)
@@ -265,7 +265,7 @@ class Broker(Handler):
         if address == _CBS or address.lower().endswith(_MANAGEMENT):
             if address != _CBS:
                 self._must_exist(address[: -len(_MANAGEMENT)])
-            link.connection.attached.replies[address.lower(), link.remote_target.address] = link
+            link.connection.attached.replies[address.lower(), _written(link.remote_target)] = link
             link.open()
             return
         queue = self._namespace.queue(address)
@@ -363,18 +363,32 @@ class Broker(Handler):
 
 
 def _address(terminus: Any) -> str:
-    """Return the path in the address of a link's end, which may be a URL.
+    """Return the path in the address of a link's end, which may be a URL; raises as _written."""
+    path = _written(terminus) or ""
+    if "://" in path:
+        path = path.split("://", 1)[1].partition("/")[2]
+    return path.strip("/")
+
+
+def _written(terminus: Any) -> str | None:
+    """Return the address of a link's end as the client wrote it.
 
     Raises:
         ServiceBusError: it is no text.
     """
     try:
-        path: str = terminus.address or ""
+        address: str | None = terminus.address
     except UnicodeDecodeError:
         raise errors.not_allowed("The address of the link is not UTF-8.") from None
-    if "://" in path:
-        path = path.split("://", 1)[1].partition("/")[2]
-    return path.strip("/")
+    return address
+
+
+def _name(link: Any) -> str:
+    """Return a link's name, for the log: the client may have given any bytes."""
+    try:
+        return str(link.name)
+    except UnicodeDecodeError:
+        return "with a name that is not UTF-8"
 
 
 def _tag(delivery: Any) -> str | None:

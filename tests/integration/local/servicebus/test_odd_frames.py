@@ -281,6 +281,27 @@ def test_a_transfer_without_a_tag_is_taken(engine: Engine) -> None:
     said.close()
 
 
+NO_TEXT = b"\xa1\x02\xff\xfe"
+"""A string of AMQP whose two bytes are not UTF-8."""
+
+
+@pytest.mark.parametrize("address", ["odd", "odd/$management", "nowhere"])
+@pytest.mark.parametrize("role", [SENDER, RECEIVER], ids=["sender", "receiver"])
+@pytest.mark.parametrize("odd", ["name", "source", "target"])
+def test_a_link_with_a_text_that_is_not_utf_8_is_answered(engine: Engine, odd: str, role: bytes, address: str) -> None:
+    name, handle, *rest = frames.attach_fields("link", 7, role, address)
+    fields = {"name": name, "source": rest[3], "target": rest[4]}
+    code = {"source": 0x28, "target": 0x29}
+    fields[odd] = NO_TEXT if odd == "name" else described(code[odd], listed(NO_TEXT))
+    rest[3:5] = fields["source"], fields["target"]
+    before = len(engine.log)
+    said = conversation(engine)
+    said.say(frame(frames.ATTACH, [fields["name"], handle, *rest]))
+    said.hear(frames.ATTACH)
+    said.hang_up()
+    assert "Traceback" not in engine.log[before:]
+
+
 LARGEST_FRAME = 64 * 1024
 
 
