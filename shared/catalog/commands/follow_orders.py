@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from shared.catalog.domain.stock import Stock
 from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Orders, Stocks
 from shared.frame.messaging.envelope import Recorded
@@ -43,8 +44,12 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
         case OrderCompletedV1() as event:
             orders.hear(event.order_id, OrderStatus.COMPLETED)
             loaded = stocks.load_of_order(event.order_id)
+            # one that is shipped in part was completed while nothing was reserved for it: pieces that it has were not
+            # known of, and have not left
+            in_part = any(stock.lines[event.order_id].shipped for stock in loaded.values())
+            end = Stock.release if in_part else Stock.settle
             for stock in loaded.values():
-                stock.settle(event.order_id)
+                end(stock, event.order_id)
             stocks.save_all(loaded.values())
         case OrderCancelledV1() as event:
             orders.hear(event.order_id, OrderStatus.CANCELLED)

@@ -329,6 +329,20 @@ def test_an_order_that_is_completed_by_hand_before_its_news_came_has_nothing_res
     assert pieces(shop, order_id) == [(0, 0, 1)]
 
 
+def test_pieces_that_come_while_their_order_is_completed_without_them_go_to_others(shop: Shop) -> None:
+    product_id = kept(shop, 2)
+    order_id = confirmed(shop, product_id, quantity=5)
+    shop.follow_order(order_id)
+    ship(shop, order_id, product_id, 2)
+    shop.follow_stock(product_id)
+    receive(shop, product_id, 3)  # they are reserved for it, and ordering has yet to hear of that
+    shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+    assert pieces(shop, order_id) == [(0, 0, 2)]
+    [stock] = rows(shop.catalog_engine, STOCK)
+    assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (3, 0, 0)
+
+
 def test_an_order_that_was_submitted_before_there_was_stock_is_read_and_not_reserved(shop: Shop) -> None:
     product_id = kept(shop, 1)
     order_id = submitted(shop, product_id)
