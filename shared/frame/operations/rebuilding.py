@@ -36,7 +36,7 @@ from shared.frame.operations.lag import measure
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container, took_effect
 from shared.frame.read_side.cosmos import ReadModels
-from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
+from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.presence import is_empty
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.rebuildable import View
@@ -47,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 PROPAGATION_DELAY = TRUST + QUIET_BEFORE
 """Seconds after which every process acts on a change, and all work that began before the change has ended."""
+
+SWITCH_AHEAD = AGREED_WITHIN + PROPAGATION_DELAY
+"""Seconds ahead for which a switch is scheduled."""
 
 LEASE = 30.0
 """Seconds for which a process has a rebuild to itself after each step or page. Two processes at once would do no harm,
@@ -251,6 +254,8 @@ class Rebuilding:
             case Step.SWITCHING:
                 state = await generations.read()
                 if state.serving != rebuild.generation:
+                    if state.switch_at is not None and self._is_too_far(state.switch_at, SWITCH_AHEAD):
+                        state = replace(state, switch_at=None)
                     await self._wait(await generations.agree_on_switch(state))
                 return await self._next(rebuild, Step.DONE)
             case _:
@@ -321,16 +326,17 @@ class Rebuilding:
 
     async def _settled_state(self) -> State:
         state = await self.view.generations.read()
-        if state.switch_at is not None and self._is_to_come(state.switch_at, PROPAGATION_DELAY):
+        if state.switch_at is not None and self._is_to_come(state.switch_at, SWITCH_AHEAD):
             raise SwitchUnderWay(f"The generations of {self.view.name} are about to change places.")
         return replace(state, switch_at=None)
 
     def _is_to_come(self, at: float, within: float) -> bool:
-        """Tell whether a time is still to come that was at most so many seconds ahead when it was written.
+        """Tell whether a time is still to come that was at most so many seconds ahead when it was written."""
+        return self._clock() < at and not self._is_too_far(at, within)
 
-        A time that is twice as far ahead is of a process whose clock was ahead, and holds nobody up.
-        """
-        return 0 < at - self._clock() <= 2 * within
+    def _is_too_far(self, at: float, within: float) -> bool:
+        """Tell whether a time is of a process whose clock was ahead: twice as far away, which holds nobody up."""
+        return at - self._clock() > 2 * within
 
     async def _next(self, rebuild: Rebuild, step: Step) -> Rebuild:
         logger.info("rebuilding %s: %s", self.view.name, step)

@@ -13,7 +13,7 @@ from azure.cosmos.aio import ContainerProxy
 from shared.frame.operations.errors import NoOtherGeneration
 from shared.frame.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.frame.read_side import generations
-from shared.frame.read_side.generations import State
+from shared.frame.read_side.generations import Generations, State
 from shared.frame.read_side.view_state import ControlChanged
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
@@ -153,6 +153,28 @@ async def test_a_rebuild_that_a_clock_was_ahead_for_is_carried_on_by_others(live
     assert latest is not None
     assert latest.step is Step.DONE
     await assert_everything_agrees(live.shop, live.orders.container(2), live.catalog.container(1))
+
+
+async def test_a_rebuild_whose_switch_a_clock_was_ahead_for_is_carried_on_to_its_end(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        """The process ended here."""
+
+    async def schedule_and_die(_: Generations, state: State) -> float:
+        await live.orders.write(replace(state, switch_at=an_hour_ahead()))
+        raise Died
+
+    await live.open(customers=1, products=2, orders=5)
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.start()
+    with monkeypatch.context() as ahead:
+        ahead.setattr(Generations, "agree_on_switch", schedule_and_die)
+        with pytest.raises(Died):
+            await process.advance(FOREVER)
+    async with asyncio.timeout(60):
+        await process.advance(FOREVER)
+    assert (await live.orders.read()).serving == 2
 
 
 async def test_a_switch_that_a_clock_was_ahead_for_keeps_nobody_from_another_one(live: LiveShop) -> None:
