@@ -95,10 +95,11 @@ LOOK_FOR_ADDRESS = (
 FIND_ADDRESS = Check(sa.select(CUSTOMER_ADDRESSES.c.version).where(*_ADDRESS))
 NOT_BEING_ERASED = Check(
     sa.select(CUSTOMERS.c.customer_id)
-    .with_hint(CUSTOMERS, "WITH (REPEATABLEREAD, FORCESEEK)", "mssql")
+    .with_hint(CUSTOMERS, "WITH (UPDLOCK, FORCESEEK)", "mssql")
     .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.erasure == sa.literal_column("0"))
 )
-"""On Azure SQL it locks the customer's row until the commit, so an erasure that commits later finds the address."""
+"""On Azure SQL it locks the customer's row until the commit, so an erasure that commits later finds the address. The
+lock is one for changes: of two new addresses at a time both may become the default, and deadlock with shared locks."""
 FIND_PRODUCT = Check(sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id == _ID))
 FIND_CUSTOMER = Check(sa.select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.customer_id == _ID))
 ORDERS_WITH_PRODUCT = (

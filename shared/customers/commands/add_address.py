@@ -10,7 +10,7 @@ from shared.customers.repository import Customers
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.platform.addresses import PostalAddress
 from shared.frame.platform.examples import example
-from shared.frame.platform.input import Id, NewId, Text
+from shared.frame.platform.input import Id, Text
 from shared.kernel.personal import PERSONAL
 from shared.story import ADDRESS_ID, CUSTOMER_ID
 
@@ -40,7 +40,7 @@ class AddAddress(
     """Add an address, whose id orders may name. The first address is the default; a customer may have 50."""
 
     customer_id: Id
-    address_id: NewId | None = Field(default=None, description="chosen by the caller, if at all")
+    address_id: Id | None = Field(default=None, description="chosen by the caller, if at all")
 
 
 def address_id(command: AddAddress, metadata: Metadata) -> UUID:

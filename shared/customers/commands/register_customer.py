@@ -9,7 +9,7 @@ from shared.customers.domain.customer import Customer
 from shared.customers.repository import Customers
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
-from shared.frame.platform.input import Email, Input, Name, NewId
+from shared.frame.platform.input import Email, Id, Input, Name
 from shared.kernel.personal import PERSONAL
 from shared.story import CUSTOMER_ID
 
@@ -19,7 +19,7 @@ class RegisterCustomer(
 ):
     """Make somebody a customer."""
 
-    customer_id: NewId = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
+    customer_id: Id = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     name: Annotated[Name, PERSONAL]
     email: Annotated[Email, PERSONAL]
 
