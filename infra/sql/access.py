@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from infra.sql.migrate import attempts, migration_engine
+from infra.sql.migrate import attempts, migrating
 
 _LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at, payload, command_fingerprint)"
 """What is written in an event log stays: only the marks of the relay change, and what is erased of a person."""
@@ -143,7 +143,7 @@ def grant(url: str, members: Mapping[str, User]) -> None:
         sqlalchemy.exc.DBAPIError: the database refuses; nothing has changed.
     """
     for attempt in attempts():
-        with attempt, migration_engine(url).begin() as connection:
+        with attempt, migrating(url) as connection:
             for batch in batches(members):
                 connection.exec_driver_sql(batch)
 

@@ -8,7 +8,8 @@ With `--sql` it connects to nothing and prints the T-SQL that Azure SQL would ge
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TextIO
@@ -57,6 +58,17 @@ def migration_engine(url: str) -> sa.Engine:
     """Make an engine that sees every schema."""
     schemas = [VERSIONS, *(tables.SCHEMA for tables in OWNERS)]
     return sql_engine(url, *schemas, credential=_administrator(url), for_migrations=True)
+
+
+@contextmanager
+def migrating(url: str) -> Iterator[sa.Connection]:
+    """Give a connection for one transaction; it is closed at the end, whatever has happened."""
+    engine = migration_engine(url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _administrator(url: str) -> Credential | None:
@@ -137,9 +149,11 @@ def migrate(url: str) -> None:
 
 def _missing_tables(url: str) -> list[str]:
     engine = migration_engine(url)
-    found = sa.inspect(engine)
-    names = {tables.SCHEMA: set(found.get_table_names(schema=tables.SCHEMA)) for tables in OWNERS}
-    engine.dispose()
+    try:
+        found = sa.inspect(engine)
+        names = {tables.SCHEMA: set(found.get_table_names(schema=tables.SCHEMA)) for tables in OWNERS}
+    finally:
+        engine.dispose()
     return [
         str(table.fullname)
         for tables in OWNERS

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -232,11 +233,32 @@ def test_a_version_that_cannot_be_noted_is_no_later_release() -> None:
     assert "later release" not in str(told.value)
 
 
+@contextmanager
+def left_open() -> Iterator[set[int]]:
+    """Give the connections that pools open in the block and have not closed."""
+    left: set[int] = set()
+
+    def opened(connection: object, _record: object) -> None:
+        left.add(id(connection))
+
+    def closed(connection: object, _record: object) -> None:
+        left.discard(id(connection))
+
+    sa.event.listen(sa.pool.Pool, "connect", opened)
+    sa.event.listen(sa.pool.Pool, "close", closed)
+    try:
+        yield left
+    finally:
+        sa.event.remove(sa.pool.Pool, "connect", opened)
+        sa.event.remove(sa.pool.Pool, "close", closed)
+
+
 def test_a_database_of_a_later_release_is_told_from_others(tmp_path: Path) -> None:
     url = sqlite_database(tmp_path)
     engine = migration_engine(url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE dbo.alembic_version SET version_num = '9999'"))
     engine.dispose()
-    with pytest.raises(WrongDatabaseError, match=r"later release .*'9999'"):
+    with left_open() as left, pytest.raises(WrongDatabaseError, match=r"later release .*'9999'"):
         migrate(url)
+    assert not left, "who fails closes its connections too"

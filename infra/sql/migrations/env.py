@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy.engine import make_url
 
-from infra.sql.migrate import OWNERS, VERSIONS, migration_engine, take_turn
+from infra.sql.migrate import OWNERS, VERSIONS, migrating, take_turn
 
 url = context.config.get_main_option("sqlalchemy.url") or ""
 
@@ -17,9 +17,8 @@ if context.is_offline_mode():
     with context.begin_transaction():
         context.run_migrations()
 else:
-    engine = migration_engine(url)
     # one transaction around all of it: what has been applied is read after the turn is taken
-    with engine.begin() as connection:
+    with migrating(url) as connection:
         take_turn(connection)
         context.configure(
             connection=connection,
@@ -28,4 +27,3 @@ else:
             include_schemas=True,
         )
         context.run_migrations()
-    engine.dispose()
