@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -130,6 +131,17 @@ async def tick(pay: Paying) -> None:
         connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.look_at.is_not(None)).values(look_at=past))
     for watch in pay.watches:
         await watch()
+
+
+async def not_authenticated(pay: Paying) -> tuple[UUID, str, str]:
+    """A payment whose cardholder did not show that it is them: its order, reference, and the browser's secret."""
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    payment = pay.payment(order_id)
+    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
+    assert payment.reference
+    assert shown.client_secret
+    pay.engine.authenticate(payment.reference, successful=False)
+    return order_id, payment.reference, shown.client_secret
 
 
 async def until_asked(engine: Engine) -> None:

@@ -18,7 +18,7 @@ from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason
 from shared.payments.views.order_payment import AT_ONCE
-from tests.support.paying import Paying, until_asked, without_provider
+from tests.support.paying import Paying, not_authenticated, until_asked, without_provider
 
 
 async def test_after_a_decline_another_token_pays(pay: Paying) -> None:
@@ -84,20 +84,15 @@ async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is
 
 
 async def test_another_card_that_the_browser_tries_with_the_same_secret_pays(pay: Paying) -> None:
-    order_id = await pay.authorisation("pm_card_authenticationRequired")
-    payment = pay.payment(order_id)
-    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
-    assert payment.reference
-    assert shown.client_secret
-    pay.engine.authenticate(payment.reference, successful=False)
+    order_id, reference, secret = await not_authenticated(pay)
     pay.hear(*pay.webhook(order_id))
     assert pay.payment(order_id).status is PaymentStatus.DECLINED
     with pytest.raises(HTTPError):
-        pay.engine.confirm(payment.reference, "pi_1_secret_guessed")
-    pay.engine.confirm(payment.reference, shown.client_secret, "pm_card_visa_chargeDeclined")
+        pay.engine.confirm(reference, "pi_1_secret_guessed")
+    pay.engine.confirm(reference, secret, "pm_card_visa_chargeDeclined")
     pay.hear(*pay.webhook(order_id))
     assert pay.payment(order_id).status is PaymentStatus.DECLINED
-    pay.engine.confirm(payment.reference, shown.client_secret)
+    pay.engine.confirm(reference, secret)
     pay.hear(*pay.webhook(order_id))
     payment = await pay.deliver(order_id)
     assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 1)

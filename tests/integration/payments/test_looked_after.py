@@ -1,6 +1,5 @@
 """What nobody asks about is looked after: by the provider's webhooks, and by a timer when none comes."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.retries import is_away
-from shared.frame.read_side.read_your_writes import Wait
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1, VoidAskedV1
 from shared.payments.commands.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
-from tests.support.paying import AMOUNT, Paying, tick, without_provider
+from tests.support.paying import AMOUNT, Paying, not_authenticated, tick, without_provider
 
 
 async def test_a_webhook_of_somebody_else_is_refused_and_one_about_nothing_of_ours_changes_nothing(pay: Paying) -> None:
@@ -118,16 +116,11 @@ async def test_a_look_at_a_held_amount_that_failed_is_made_again_soon(pay: Payin
 
 
 async def test_another_card_that_the_browser_tried_is_found_out_without_a_webhook(pay: Paying) -> None:
-    order_id = await pay.authorisation("pm_card_authenticationRequired")
-    payment = pay.payment(order_id)
-    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
-    assert payment.reference
-    assert shown.client_secret
-    pay.engine.authenticate(payment.reference, successful=False)
+    order_id, reference, secret = await not_authenticated(pay)
     for _ in range(2):
         await tick(pay)
     assert pay.payment(order_id).status is PaymentStatus.DECLINED
-    pay.engine.confirm(payment.reference, shown.client_secret)
+    pay.engine.confirm(reference, secret)
     await tick(pay)
     assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
 

@@ -19,7 +19,6 @@ from azure.servicebus._pyamqp import cbs
 from azure.servicebus._pyamqp.aio import _connection_async as async_amqp
 
 from shared.frame.messaging.dead_letters import DeadLetters
-from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import ServiceBusTopic
 from shared.frame.platform import identity
 from shared.frame.platform.settings import Settings
@@ -33,6 +32,7 @@ from shared.frame.sql.engines import (
 )
 from shared.frame.write_side.relay import TopicUnreachable
 from shared.kernel.refusals import Unavailable
+from tests.support.envelopes import an_envelope
 from tests.support.identities import (
     TOKEN_LIFE,
     Certificate,
@@ -133,7 +133,7 @@ async def test_topics_are_reached_as_the_command_side_whose_token_is_renewed(
     topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
     for tokens in (1, 0), (1, 1):
         for _ in range(2):
-            await asyncio.to_thread(topic.send, [an_event()])
+            await asyncio.to_thread(topic.send, [an_envelope("OrderSubmittedV1", uuid4())])
             assert (service_bus.count(b"token-1"), service_bus.count(b"token-2")) == tokens
         pass_time(later)
     await asyncio.to_thread(topic._client.close)
@@ -152,10 +152,10 @@ async def test_a_topic_for_which_nobody_gives_a_token_cannot_be_reached(
     topic = ServiceBusTopic(Settings.from_environment(ENVIRONMENT), "order-events", "ordering")
     endpoint.fault = fault
     with pytest.raises(TopicUnreachable):
-        await asyncio.to_thread(topic.send, [an_event()])
+        await asyncio.to_thread(topic.send, [an_envelope("OrderSubmittedV1", uuid4())])
     endpoint.fault = None
     pass_time(61)  # for a minute MSAL repeats what a source answers that is too busy, or not there
-    await asyncio.to_thread(topic.send, [an_event()])
+    await asyncio.to_thread(topic.send, [an_envelope("OrderSubmittedV1", uuid4())])
     await asyncio.to_thread(topic._client.close)
 
 
@@ -213,19 +213,3 @@ def test_the_database_is_entered_as_its_side_and_pooled_connections_outlive_no_t
     work()
     assert signed_in == ["token-1", "token-1", "token-2"], "a new one asks for a token again"
     assert endpoint.asked == [(client_id, "https://database.windows.net")] * 2
-
-
-def an_event() -> Envelope:
-    return Envelope(
-        event_id=uuid4(),
-        aggregate_id=uuid4(),
-        version=1,
-        type="OrderSubmittedV1",
-        payload="{}",
-        occurred_at=datetime.now(UTC),
-        command_id="c",
-        correlation_id="c",
-        causation_id="c",
-        traceparent=None,
-        actor="somebody",
-    )
