@@ -63,5 +63,5 @@ async def _throughput(service: Service, writes: int, clients: int, count: int, s
     outcome = await ask(requests, clients)
     begin = time.perf_counter()
     if new := len(service.orders) - written:
-        await service.settle(clients, last=min(new, clients))
+        await service.settle(last=min(new, clients))
     return count / (outcome.seconds + time.perf_counter() - begin)

@@ -42,7 +42,7 @@ async def _saturation(service: Service, sizes: Sizes) -> float:
     count = max(sizes.requests, CLIENTS)
     begin = time.perf_counter()
     await ask([service.write(number) for number in range(count)], CLIENTS)
-    await service.settle(CLIENTS, last=CLIENTS)
+    await service.settle(last=CLIENTS)
     return count / (time.perf_counter() - begin)
 
 
@@ -71,7 +71,7 @@ async def _at(service: Service, rate: float, share: int, sizes: Sizes) -> list[R
                 due += pause
                 await asyncio.sleep(due - time.perf_counter())
         made = service.orders[before:]
-        await service.settle(CLIENTS, last=len(made))
+        await service.settle(last=len(made))
         lags = sorted([await _lag(http, service, each) for each in made[:: 1 + len(made) // SAMPLES]])
     command = statistics.median(latencies)
     of = f"{command * 1000:.0f} ms, {len(lags)} orders" + (f", {turned_away} turned away" if turned_away else "")

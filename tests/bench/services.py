@@ -33,7 +33,7 @@ CUSTOMERS, PRODUCTS = 200, 20
 """So a customer has some sixty orders when a whole run ends; the watch of the read models reads all of a customer's."""
 ADDRESS = {"street": "Hauptstraße 1", "city": "Köln", "postalCode": "50667"}
 AT_ONCE = 10
-"""Requests that ask whether what was made at first can be read."""
+"""Requests that wait for read models; one caller may have 32 that do (shared/frame/read_side/read_your_writes.py)."""
 PATIENT = {"Prefer": "wait=30"}
 """Lets a query wait for its read model as long as it may."""
 CATCHES_UP_WITHIN = 120.0
@@ -80,7 +80,7 @@ class Service:
                 await send(http, "POST", f"{self.base_url}/products", self.headers, body | category)
             for number in range(CUSTOMERS):
                 await eventually(self.write(number), http)
-        await self.settle(AT_ONCE)
+        await self.settle()
 
     def write(self, number: int) -> Request:
         """Make an order; the number says whose and of what."""
@@ -103,11 +103,11 @@ class Service:
         """Read an order that is there now; the number says which."""
         return self._reading(self._url(self.orders[number % len(self.orders)]), self.headers)
 
-    async def settle(self, clients: int, last: int | None = None) -> None:
-        """Wait until the orders that were made can be read, so many asking at a time; the last ones of them, or all."""
+    async def settle(self, last: int | None = None) -> None:
+        """Wait until the orders that were made can be read; the last ones of them, or all."""
         if self.has_read_models:
             awaited, headers = self.orders[-last if last else 0 :], {**self.headers, **PATIENT}
-            await ask([self._reading(f"{self._url(made)}&minVersion=1", headers) for made in awaited], clients)
+            await ask([self._reading(f"{self._url(made)}&minVersion=1", headers) for made in awaited], AT_ONCE)
 
     @staticmethod
     def _reading(url: str, headers: Mapping[str, str]) -> Request:

@@ -45,7 +45,7 @@ async def _measure(
             outcome = await ask([make(number) for number in range(share)], clients)
             medians.append(statistics.median(outcome.each))
             delay.set(0)
-            await service.settle(1, last=1)
+            await service.settle(last=1)
     trips = ROUND_TRIPS[kind] * (max(1, clients / AT_ONCE) if kind == "command" else 1)
     return [
         Row(
