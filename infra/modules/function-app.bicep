@@ -153,6 +153,8 @@ var settings = {
   WatchSchedule: watchSchedule
   ErasureGraceHours: string(erasureGraceHours)
   PYTHON_THREADPOOL_THREAD_COUNT: '16' // for timers; commands have threads of their own
+  // the host and the worker both hold a body before the code can refuse it, also of a webhook that nobody has signed
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: string(2 * 1024 * 1024)
   AzureFunctionsJobHost__extensions__serviceBus__maxConcurrentCalls: string(scale.eventConcurrency)
 }
 

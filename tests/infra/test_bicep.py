@@ -16,6 +16,7 @@ from shared.catalog import events as catalog
 from shared.customers import events as customers
 from shared.frame.http import console
 from shared.frame.http.docs import ASSETS
+from shared.frame.http.requests import MAX_BODY
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.view_state import CONTROL
 from shared.ordering import events as ordering
@@ -377,6 +378,17 @@ def test_the_app_gets_every_setting_that_it_reads(snapshot: Snapshot) -> None:
         assert f"id-tandem-{snapshot.environment}-{identity}'" in client
         assert client.endswith(".clientId]")
     assert set(re.findall(r'"%(\w+)%"', "".join(SOURCES.values()))) <= set(given)
+
+
+@each_environment
+def test_an_instance_has_room_for_the_bodies_of_all_requests_that_it_takes_on_at_once(snapshot: Snapshot) -> None:
+    """Also without a token, as the payment provider's webhook has none: the host takes 100 MB unless it is told."""
+    limit = int(snapshot.settings()["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"])
+    assert limit > MAX_BODY, "whoever sends a little too much is told so by the app; the host says 500"
+    at_once = json.loads((ROOT / "host.json").read_text())["extensions"]["http"]["maxConcurrentRequests"]
+    scale = snapshot.one("Web/sites")["properties"]["functionAppConfig"]["scaleAndConcurrency"]
+    held_by = 2  # the host and the worker
+    assert at_once * limit * held_by <= scale["instanceMemoryMB"] * 2**20 / 4
 
 
 @each_environment
