@@ -109,8 +109,8 @@ def test_a_cards_number_is_no_token(api: Api, token: object) -> None:
 
 
 def test_what_is_not_signed_by_the_provider_is_refused(api: Api) -> None:
-    forged = {"Stripe-Signature": "t=1,v1=00"}
-    for headers in ({}, forged, {"Authorization": "", **forged}):
+    forged, no_ascii = {"Stripe-Signature": "t=1,v1=00"}, {b"Stripe-Signature": "t=1,v1=é".encode()}
+    for headers in ({}, forged, {"Authorization": "", **forged}, no_ascii):
         problem(api.http.post("/payments/webhook", content=b"{}", headers=headers), 403, "not-signed")
     large = api.http.post("/payments/webhook", content=b" " * (1024 * 1024 + 1), headers=forged)
     problem(large, 413, "body-too-large")

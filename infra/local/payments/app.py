@@ -241,7 +241,7 @@ def _nested(body: bytes) -> Json:
     if len(body) > LARGEST_BODY:
         raise invalid("The request is too large.", None)
     form: Json = {}
-    for name, value in parse_qsl(body.decode(), keep_blank_values=True):
+    for name, value in parse_qsl(body.decode(errors="replace"), keep_blank_values=True):
         outer, bracket, inner = name.partition("[")
         inner = inner.removesuffix("]")
         if not bracket:

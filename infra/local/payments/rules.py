@@ -104,7 +104,7 @@ class Rules:
 
     def confirm_in_browser(self, id_: str, secret: str, card: str) -> Json:
         """Act as Stripe.js in the cardholder's browser, which confirms with the client secret."""
-        if not secrets.compare_digest(self.intent(id_)["client_secret"], secret):
+        if self.intent(id_)["client_secret"] != secret:
             raise invalid("The client_secret provided does not match the PaymentIntent.", None, param="client_secret")
         try:
             return self.confirm(id_, {"payment_method": card})

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -194,3 +195,20 @@ def test_a_webhook_may_come_twice_late_and_out_of_order(tmp_path: Path) -> None:
             "payment_intent.amount_capturable_updated",
         ]
         assert len({event.id for event in hooked.events(engine.secret)}) == 3
+
+
+@pytest.mark.parametrize("secret", ["wrong", "", "%C3%A9", "%00"])
+def test_a_browser_that_does_not_know_the_client_secret_confirms_nothing(engine: Engine, secret: str) -> None:
+    intent = client_of(engine).v1.payment_intents.create(INTENT)
+    with pytest.raises(HTTPError, match="400"):
+        engine.confirm(intent.id, secret)
+    assert client_of(engine).v1.payment_intents.retrieve(intent.id).status == "requires_payment_method"
+
+
+def test_a_form_or_a_key_that_is_no_text_is_refused(engine: Engine) -> None:
+    for key, form, status in ((engine.key, b"amount=\xff", 400), ("sk_\xe9", b"amount=1", 401)):
+        asked = urllib.request.Request(  # noqa: S310 -- our own process
+            f"{engine.url}/v1/payment_intents", form, {"Authorization": f"Bearer {key}"}
+        )
+        with pytest.raises(HTTPError, match=str(status)):
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=WITHIN)
