@@ -120,6 +120,8 @@ param budgetStart string
 
 var name = 'tandem-${environmentName}'
 var unique = uniqueString(resourceGroup().id)
+// the most that there is; what is not filled costs nothing. A full topic takes no event at all
+var topicSizeMB = serviceBusSku == 'Premium' ? 81920 : 5120
 var zones = {
   blob: 'privatelink.blob.${environment().suffixes.storage}'
   table: 'privatelink.table.${environment().suffixes.storage}'
@@ -236,6 +238,7 @@ module serviceBus 'modules/service-bus.bicep' = {
     location: location
     tags: tags
     sku: serviceBusSku
+    topicSizeMB: topicSizeMB
     publicAccess: !privateNetworking
     subscribers: subscribers
     senderName: commandIdentity.name
@@ -316,6 +319,7 @@ module alerts 'modules/alerts.bicep' = {
     cosmosId: cosmos.outputs.id
     databaseId: sql.outputs.databaseId
     backlog: alertBacklog
+    topicSizeMB: topicSizeMB
     timerSilence: timerSilence
     logFrequency: alertLogFrequency
   }

@@ -30,6 +30,9 @@ param databaseId string
 @minValue(1)
 param backlog int
 
+@description('Megabytes of messages that a topic has room for.')
+param topicSizeMB int
+
 @description('Minutes within which every piece of the timers\' work must have been done: some times what lies between two runs.')
 @minValue(5)
 @maxValue(2000)
@@ -71,6 +74,18 @@ var metrics = [
     metric: 'ActiveMessages'
     aggregation: 'Minimum'
     threshold: backlog
+    window: 'PT15M'
+    dimensions: [{ name: 'EntityName', operator: 'Include', values: ['*'] }]
+  }
+  {
+    name: 'topic-size'
+    description: 'A topic is half full: somebody does not read their subscription. When it is full, nothing is published any more. What to do: docs/operations.md#topic-size'
+    severity: 2
+    scope: serviceBusId
+    namespace: 'Microsoft.ServiceBus/namespaces'
+    metric: 'Size'
+    aggregation: 'Maximum'
+    threshold: topicSizeMB * 1024 * 1024 / 2
     window: 'PT15M'
     dimensions: [{ name: 'EntityName', operator: 'Include', values: ['*'] }]
   }

@@ -15,6 +15,9 @@ param tags tagValues
 @description('Standard, or Premium, which private endpoints need.')
 param sku 'Standard' | 'Premium'
 
+@description('Megabytes of messages that each topic has room for.')
+param topicSizeMB int
+
 @description('Whether it can be reached from outside of the private network.')
 param publicAccess bool
 
@@ -70,6 +73,7 @@ module topic 'topic.bicep' = [
     params: {
       namespaceName: namespace.name
       definition: definition
+      sizeMB: topicSizeMB
       subscribers: filter(subscribers ?? laptops, listener => listener.topic == definition.Name)
       senderName: senderName
       receiverName: receiverName

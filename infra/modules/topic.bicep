@@ -108,6 +108,9 @@ param namespaceName string
 @description('The topic.')
 param definition topicDefinition
 
+@description('Megabytes of messages that it has room for, those of all subscriptions and their dead letters.')
+param sizeMB int
+
 @description('Who else listens to it.')
 param subscribers subscriber[]
 
@@ -142,6 +145,7 @@ resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
     requiresDuplicateDetection: definition.Properties.RequiresDuplicateDetection
     duplicateDetectionHistoryTimeWindow: definition.Properties.DuplicateDetectionHistoryTimeWindow
     supportOrdering: true
+    maxSizeInMegabytes: sizeMB
     defaultMessageTimeToLive: 'P14D'
   }
 }

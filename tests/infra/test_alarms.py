@@ -180,6 +180,18 @@ def test_errors_of_the_servers_are_seen_though_they_arrive_late(
     assert workspace.fires(environment, "server-errors")
 
 
+@everywhere
+def test_a_topic_is_told_of_when_it_is_half_full(environment: Snapshot) -> None:
+    """It has the most room that its tier gives, shared by all subscriptions; a full one takes no event."""
+    premium = environment.one("ServiceBus/namespaces")["sku"]["name"] == "Premium"
+    rooms = [topic["properties"]["maxSizeInMegabytes"] for topic in environment.of("ServiceBus/namespaces/topics")]
+    assert set(rooms) == {81920 if premium else 5120}
+    [criterion] = environment.alarms()["topic-size"]["properties"]["criteria"]["allOf"]
+    assert (criterion["metricName"], criterion["timeAggregation"]) == ("Size", "Maximum")
+    assert criterion["threshold"] == rooms[0] * 2**20 / 2
+    assert [dimension["name"] for dimension in criterion["dimensions"]] == ["EntityName"], "each for itself"
+
+
 FIVE = timedelta(minutes=5, seconds=30)
 
 

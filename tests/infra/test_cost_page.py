@@ -139,7 +139,7 @@ def test_the_counts_are_those_of_the_templates() -> None:
     [namespace] = json.loads((ROOT / "infra/local/servicebus.json").read_text(encoding="utf-8"))["UserConfig"][
         "Namespaces"
     ]
-    assert dev["metric_series"] == 2 * len(namespace["Topics"]) + 2, "two alerts look at each topic"
+    assert dev["metric_series"] == 3 * len(namespace["Topics"]) + 2, "three alerts look at each topic"
 
 
 def test_a_cell_that_is_no_number_is_named() -> None:
