@@ -15,7 +15,7 @@ from typing import Any
 
 from azure.core.pipeline import PipelineResponse
 from opentelemetry import metrics, trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -142,28 +142,30 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
     """Carry a command out in a span of its request's trace, which its events then name, and time it."""
     attributes = {"tandem.command": name, "tandem.outcome": "failed"}
     started = time.perf_counter()
-    with tracer.start_as_current_span(
-        name, _context(metadata.traceparent), record_exception=False, set_status_on_exception=False
-    ) as span:
-        try:
-            traceparent = _traceparent(span)
-            accepted = carry_out(
-                metadata if traceparent == metadata.traceparent else replace(metadata, traceparent=traceparent)
-            )
-            attributes["tandem.outcome"] = "replayed" if accepted.replayed else "accepted"
-        except Refusal as refusal:  # a refusal is an ordinary answer, no error of the system
-            attributes |= {"tandem.outcome": "refused", "error.type": refusal.code}
-            raise
-        except Exception as error:
-            attributes["error.type"] = type(error).__name__
-            _fail(span, error)
-            raise
-        else:
-            return accepted
-        finally:
-            span.set_attributes(attributes)
-            instruments.command_duration.record(time.perf_counter() - started, attributes)
-            MINUTES.count(attributes["tandem.outcome"])
+    span = tracer.start_span(name, _context(metadata.traceparent))
+    # tracer.start_as_current_span does the same; its two context managers take four times as long, without an exporter
+    outer = attach(trace.set_span_in_context(span))
+    try:
+        traceparent = _traceparent(span)
+        accepted = carry_out(
+            metadata if traceparent == metadata.traceparent else replace(metadata, traceparent=traceparent)
+        )
+        attributes["tandem.outcome"] = "replayed" if accepted.replayed else "accepted"
+    except Refusal as refusal:  # a refusal is an ordinary answer, no error of the system
+        attributes |= {"tandem.outcome": "refused", "error.type": refusal.code}
+        raise
+    except Exception as error:
+        attributes["error.type"] = type(error).__name__
+        _fail(span, error)
+        raise
+    else:
+        return accepted
+    finally:
+        detach(outer)
+        span.set_attributes(attributes)
+        span.end()
+        instruments.command_duration.record(time.perf_counter() - started, attributes)
+        MINUTES.count(attributes["tandem.outcome"])
 
 
 @contextmanager

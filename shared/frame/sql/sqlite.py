@@ -14,6 +14,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import IteratorResult
 from sqlalchemy.engine.result import SimpleResultMetaData
 
+from shared.frame.sql.columns import UtcDateTime
+
 DIALECT = SQLiteDialect_pysqlite(paramstyle="qmark")
 
 BEGIN = "BEGIN IMMEDIATE"
@@ -24,6 +26,9 @@ the caller tries again. Both together are not more than a unit of work reckons w
 
 _KEPT_IDS = 1_024
 """Ids of a column that are cached by their text."""
+
+_KEPT_TIMES = 16
+"""Times of a column that are cached as text: a command has one time for all rows that it writes."""
 
 type GivesRows = sa.Select[Any] | sa.Update | sa.TextualSelect
 """A statement that gives rows; an UPDATE gives those that it returns."""
@@ -43,17 +48,17 @@ class Prepared:
         compiled: Any = statement.compile(dialect=DIALECT)
         self.text = str(compiled)
         self.parameters: Sequence[str] = tuple(compiled.positiontup)
-        self._conversions = [
-            (name, compiled.binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT)) for name in self.parameters
-        ]
-
+        self._conversions = _conversions([_bound(compiled.binds[name].type) for name in self.parameters])
         self._own = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
 
     def bound(self, row: Mapping[str, Any]) -> Sequence[Any]:
         """Give a row's values as the driver takes them; the statement may have values of its own."""
         if self._own:
             row = {**self._own, **row}
-        return [row[name] if convert is None else convert(row[name]) for name, convert in self._conversions]
+        values = [row[name] for name in self.parameters]
+        for place, convert in self._conversions:
+            values[place] = convert(values[place])
+        return values
 
 
 class Question(Prepared):
@@ -64,7 +69,7 @@ class Question(Prepared):
         self.statement = statement
         columns = list(statement.exported_columns)
         self._names = SimpleResultMetaData([str(column.key) for column in columns])
-        self._results: Sequence[_Convert | None] = [_result(column.type) for column in columns]
+        self._results = _conversions([_result(column.type) for column in columns])
 
     def rows(self, cursor: sqlite3.Cursor, parameters: Mapping[str, Any]) -> Sequence[sa.Row[Any]]:
         """Ask it, and give all rows.
@@ -80,8 +85,20 @@ class Question(Prepared):
         return result.all()
 
     def _converted(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        pairs = zip(row, self._results, strict=True)
-        return tuple([value if convert is None else convert(value) for value, convert in pairs])
+        values = list(row)
+        for place, convert in self._results:
+            values[place] = convert(values[place])
+        return tuple(values)
+
+
+def _conversions(converts: Sequence[_Convert | None]) -> Sequence[tuple[int, _Convert]]:
+    """Give the conversions that there are, with the places of their values: most values need none."""
+    return [(place, convert) for place, convert in enumerate(converts) if convert is not None]
+
+
+def _bound(type_: sa.types.TypeEngine[Any]) -> _Convert | None:
+    convert = type_.dialect_impl(DIALECT).bind_processor(DIALECT)
+    return lru_cache(_KEPT_TIMES)(convert) if convert is not None and isinstance(type_, UtcDateTime) else convert
 
 
 def _result(type_: sa.types.TypeEngine[Any]) -> _Convert | None:
