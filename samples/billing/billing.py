@@ -9,7 +9,9 @@ Two topics are two subscriptions. Each has an order's events in their order; bet
 needs no invoice to be there.
 
 An event may come twice: after a crash between this program's commit and its acknowledgement, say. So the event's id is
-noted in the transaction that writes what it means, and an event that is noted changes nothing again.
+noted in the transaction that writes what it means, and an event that is noted changes nothing again. An order that is
+confirmed by a second event was confirmed anew after the shop's database was restored: that invoice takes the place of
+the one before.
 """
 
 import asyncio
@@ -103,13 +105,13 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
             case "OrderConfirmedV1":
                 # an amount is text, so that nobody makes a binary fraction of it
                 row = (data["orderId"], data["customerId"], data["total"], data["currency"])
-                books.execute("INSERT INTO invoices VALUES (?, ?, ?, ?, 0)", row)
+                books.execute("INSERT OR REPLACE INTO invoices VALUES (?, ?, ?, ?, 0)", row)
             case "OrderCancelledV1":
                 # one that was cancelled before it was confirmed has no invoice
                 books.execute("UPDATE invoices SET void = 1 WHERE order_id = ?", (data["orderId"],))
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
-                books.execute("INSERT INTO credits VALUES (?, ?, ?, ?)", row)
+                books.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?, ?)", row)
             case _:
                 pass  # a rule lets more in than this release knows
     return True

@@ -56,7 +56,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("actor", sa.Unicode(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
         sa.Column("published_at", UtcDateTime),
-        # event_id follows from both of these, and so needs no index of its own
+        # event_id follows from both of these and from what made the event, and so needs no index of its own
         sa.UniqueConstraint("aggregate_id", "aggregate_version", name="uq_event_log_aggregate_version"),
     )
     for name, columns, unique, where in (
@@ -294,7 +294,7 @@ class EventLog[Event]:
         answers = not self.has_appended(work)
         rows = [
             {
-                "event_id": uuid5(aggregate_id, f"{self.table.schema}/{version}"),
+                "event_id": self._event_id(aggregate_id, version, type(event).__name__, metadata.command_id),
                 "aggregate_id": aggregate_id,
                 "aggregate_version": version,
                 "type": type(event).__name__,
@@ -312,6 +312,10 @@ class EventLog[Event]:
             for version, event in enumerate(events, after + 1)
         ]
         work.write(self.statements.append, rows)
+
+    def _event_id(self, aggregate_id: UUID, version: int, type_: str, command_id: str) -> UUID:
+        """Name an event by its place, and by what made it: a restored log comes by its lost versions again (ADR 42)."""
+        return uuid5(aggregate_id, f"{self.table.schema}/{version}/{type_}/{command_id}")
 
     def erase(self, work: UnitOfWork, aggregate_id: UUID, until: int) -> None:
         """Replace the personal fields of events up to a version, for good, when the unit of work commits.

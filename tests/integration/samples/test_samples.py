@@ -154,6 +154,22 @@ def test_an_invoice_has_the_amount_as_it_is_written(tmp_path: Path, service_bus:
             assert books.execute("SELECT amount, currency FROM invoices").fetchall() == [("49.80", "EUR")]
 
 
+def test_an_invoice_is_of_the_event_that_came_in_a_lost_ones_place(tmp_path: Path, service_bus: str) -> None:
+    """The shop's database was restored: the order is changed, cancelled, or confirmed once more, with another id."""
+    lost = confirmed(uuid4())
+    anew = replace(lost, event_id=uuid4(), payload=lost.payload.replace("49.80", "12.40"))
+    refund = refunded(lost.aggregate_id)
+    refunded_anew = replace(refund, event_id=uuid4(), payload=refund.payload.replace("9.80", "2.40"))
+    send(service_bus, lost, cancelled(lost), anew)
+    send(service_bus, refund, refunded_anew, topic="payment-events")
+    with running("billing", tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order", times=2)
+        sample.wait_until_said("PaymentRefundedV1 of order", times=2)
+        with closing(sqlite3.connect(sample.store)) as books:
+            assert books.execute("SELECT amount, void FROM invoices").fetchall() == [("12.40", 0)]
+            assert books.execute("SELECT amount FROM credits").fetchall() == [("2.40",)]
+
+
 def test_a_refund_is_credited_once_whether_or_not_its_order_has_been_billed(tmp_path: Path, service_bus: str) -> None:
     order_id = uuid4()
     refund = refunded(order_id)
