@@ -27,6 +27,10 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 """The same for a message that waits for an earlier one: 81 seconds from its first delivery to its tenth. The earlier
 one may be locked by an instance that was lost, and comes again when its lock runs out: after a minute at most."""
 
+FIRST_FOR_RELEASE, LONGEST_FOR_RELEASE = 5.0, 120.0
+"""The same for a message of a type that only a later release knows: ten and a half minutes. While instances are
+replaced, both releases take messages; after each pause it is anybody's turn again."""
+
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
 
@@ -68,7 +72,15 @@ def pause_after(delivery: int, failed: Exception) -> float:
         failed: what it failed with.
     """
     waits = isinstance(failed, NotYet)
-    first, longest = (FIRST_WAIT, LONGEST_WAIT) if waits else (FIRST_PAUSE, LONGEST_PAUSE)
+    return _doubled(delivery, *((FIRST_WAIT, LONGEST_WAIT) if waits else (FIRST_PAUSE, LONGEST_PAUSE)))
+
+
+def pause_for_release(delivery: int) -> float:
+    """Seconds for which to hold back a message that waits for a later release; `delivery` as above."""
+    return _doubled(delivery, FIRST_FOR_RELEASE, LONGEST_FOR_RELEASE)
+
+
+def _doubled(delivery: int, first: float, longest: float) -> float:
     return min(first * 2.0 ** (delivery - 1), longest)
 
 

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
+from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.retries import pause_after, with_retries
+from shared.frame.messaging.retries import pause_after, pause_for_release, with_retries
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform import telemetry
 from shared.frame.platform.minutes import MINUTES
 
 type Consume = Callable[[Envelope], Awaitable[None]]
 type Takes = Callable[[str], bool]
+
+HELD_FOR_RELEASE = 32
+"""Messages that a function holds at a time for a later release: half of the calls that host.json grants, so that it
+holds up nothing else. Those above have the pauses of any other failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
     21). Its data type is binary, because the host takes top-level properties of a JSON body for the message's metadata.
     A failed message is held for a moment before it is given back: Service Bus would deliver it again at once.
     """
+    for_release = asyncio.Semaphore(HELD_FOR_RELEASE)
 
     @blueprint.function_name(consumer.name)
     @blueprint.service_bus_topic_trigger(
@@ -62,7 +68,11 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
             with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation, attempt):
                 await with_retries(lambda: consumer.consume(envelope))
         except Exception as error:
-            await asyncio.sleep(pause_after(attempt, error))
+            if isinstance(error, UnknownEventType) and not for_release.locked():
+                async with for_release:  # has room, so nothing waits here
+                    await asyncio.sleep(pause_for_release(attempt))
+            else:
+                await asyncio.sleep(pause_after(attempt, error))
             raise
         finally:
             MINUTES.soon()

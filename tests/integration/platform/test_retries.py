@@ -10,10 +10,10 @@ import stamina
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from shared.frame.messaging.retries import is_away, pause_after, with_retries
+from shared.frame.messaging.retries import is_away, pause_after, pause_for_release, with_retries
 from shared.frame.read_side.projection import GapInLog
 from shared.ordering.reference_data import NotCopiedYet
-from tests.support.servicebus import CONFIG
+from tests.support.servicebus import CONFIG, REPOSITORY
 
 
 def cosmos(status: int) -> CosmosHttpResponseError:
@@ -104,15 +104,31 @@ def test_a_message_that_fails_again_and_again_is_held_for_longer_each_time_up_to
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 5, 5]
 
 
-def test_an_earlier_event_is_waited_for_until_the_lock_of_an_instance_that_was_lost_has_run_out() -> None:
-    """A tenth delivery that fails before that would be a dead letter, and its earlier event would come afterwards."""
+def subscribed() -> tuple[str, int]:
+    """The duration of a lock and the most deliveries, which all subscriptions have alike."""
     topics = json.loads(CONFIG.read_text())["UserConfig"]["Namespaces"][0]["Topics"]
-    [(locked, deliveries)] = {
+    [alike] = {
         (own["Properties"]["LockDuration"], own["Properties"]["MaxDeliveryCount"])
         for topic in topics
         for own in topic["Subscriptions"]
     }
+    return alike
+
+
+def test_an_earlier_event_is_waited_for_until_the_lock_of_an_instance_that_was_lost_has_run_out() -> None:
+    """A tenth delivery that fails before that would be a dead letter, and its earlier event would come afterwards."""
+    locked, deliveries = subscribed()
     assert locked == "PT1M"
     waited = sum(pause_after(delivery, NotCopiedYet()) for delivery in range(1, deliveries))
     assert 60 + 15 < waited < 120
     assert pause_after(deliveries, NotCopiedYet()) == 30
+
+
+def test_a_release_that_knows_a_type_is_waited_for_for_ten_minutes_and_asked_every_two() -> None:
+    _, deliveries = subscribed()
+    pauses = [pause_for_release(delivery) for delivery in range(1, deliveries)]
+    assert pauses == [5, 10, 20, 40, 80, 120, 120, 120, 120]
+    assert 600 < sum(pauses) < 660
+    host = json.loads((REPOSITORY / "host.json").read_text())
+    limits = (host["functionTimeout"], host["extensions"]["serviceBus"]["maxAutoLockRenewalDuration"])
+    assert limits == ("00:10:00", "00:10:00"), "a pause ends while its message is locked"

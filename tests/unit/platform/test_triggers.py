@@ -1,13 +1,19 @@
 """A trigger takes a message in, or holds it for a moment and gives it back: never at once, and never for good."""
 
+import asyncio
+import json
+from collections import Counter
+
 import azure.functions as func
 import pytest
 
+from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.retries import NotYet, pause_after
-from shared.frame.messaging.subscriptions import Consumer, trigger
+from shared.frame.messaging.subscriptions import HELD_FOR_RELEASE, Consumer, trigger
 from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.projection import GapInLog
+from tests.support.servicebus import REPOSITORY
 from tests.support.triggers import Trigger, context, message
 from tests.support.triggers import trigger as trigger_of
 from tests.unit.messaging.test_wire import ENVELOPE
@@ -51,6 +57,7 @@ async def test_a_message_that_is_taken_in_is_not_held(held: list[float]) -> None
     [
         *((GapInLog("not there"), delivery, pause) for delivery, pause in ((1, 0.1), (4, 0.8), (10, 5.0), (None, 0.1))),
         *((NotYet("not yet"), delivery, pause) for delivery, pause in ((1, 0.2), (4, 1.6), (10, 30.0), (None, 0.2))),
+        *((UnknownEventType("V9"), delivery, pause) for delivery, pause in ((1, 5), (4, 40), (10, 120), (None, 5))),
     ],
 )
 async def test_a_message_that_fails_is_held_before_it_is_given_back_each_time_for_longer(
@@ -77,3 +84,27 @@ async def test_a_trigger_goes_on_after_a_message_that_failed(held: list[float]) 
     await receive(message(BODY), context())
     assert taken == [ENVELOPE]
     assert len(held) == 1
+
+
+async def test_what_waits_for_a_later_release_leaves_calls_to_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a host's calls get a type that this release does not know, twice; half of them wait long for the next."""
+    calls = json.loads((REPOSITORY / "host.json").read_text())["extensions"]["serviceBus"]["maxConcurrentCalls"]
+    held: list[float] = []
+    all_held = asyncio.Event()
+
+    async def sleep(pause: float) -> None:
+        held.append(pause)
+        if len(held) == calls:
+            all_held.set()
+        await all_held.wait()
+
+    monkeypatch.setattr("shared.frame.messaging.subscriptions.asyncio.sleep", sleep)
+    receive = receiving([], UnknownEventType("V9"))
+    for _ in range(2):
+        deliveries = (receive(message(BODY), context()) for _ in range(calls))
+        failed = await asyncio.gather(*deliveries, return_exceptions=True)
+        assert {type(each) for each in failed} == {UnknownEventType}
+        assert Counter(held) == {5: HELD_FOR_RELEASE, 0.1: calls - HELD_FOR_RELEASE}
+        assert calls / 2 >= HELD_FOR_RELEASE
+        all_held.clear()
+        held.clear()
