@@ -23,7 +23,9 @@ from shared.frame.write_side.writes import Row
 SETTING = "COLLECT_STATEMENTS"
 PRODUCT = str(Path(__file__).parents[2] / "shared") + os.sep
 
-MADE_ANEW = [f"frame/write_side/aggregates.py:{name}" for name in ("count", "newest", "lengths", "firsts", "changed")]
+MADE_ANEW = [
+    f"frame/write_side/aggregates.py:{name}" for name in ("count", "newest", "event_at", "lengths", "firsts", "changed")
+]
 """Functions of the product whose statements are made for each reader, and so have no name of their own."""
 
 

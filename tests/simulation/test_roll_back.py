@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import cast
+from uuid import UUID
 
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -37,6 +38,10 @@ class Log(Pages):
     async def newest(self) -> int:
         """Tell how far the log is."""
         return len(self.events)
+
+    async def event_at(self, sequence: int) -> UUID | None:
+        """Name an event."""
+        return UUID(int=sequence) if sequence <= len(self.events) else None
 
     async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give events."""

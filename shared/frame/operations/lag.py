@@ -6,6 +6,9 @@ since the last look. A lost event stops the mark, and is reported here with its 
 
 A mark belongs to one generation in one container. If either is replaced, the mark starts at the beginning of the log.
 Events that there was no time to look up are counted apart, because nothing is known of them.
+
+A mark names the event that it stands at. A log that has no such event there was restored to an earlier time, and the
+generation shows what is lost: the mark stays then, so that this is told until the view is made anew.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ from typing import Self
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.presence import anew
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.read_side.rebuildable import ChangedDocument, View
 from shared.frame.read_side.shape import Shapes, UnreadableShape
@@ -52,16 +56,24 @@ class Mark:
     Attributes:
         generation: the generation that shows them.
         container: its container, by the id that Cosmos DB gave it when it was made.
+        event: the id of the event there; None if a release that wrote none has written the mark.
     """
 
     generation: int
     container: str
     sequence: int
+    event: str | None
 
     @classmethod
     def of(cls, document: Document) -> Self:
         """Read what a document says."""
-        return cls(int(document["generation"]), str(document["container"]), int(document["sequence"]))
+        event = document.get("event")
+        return cls(
+            int(document["generation"]),
+            str(document["container"]),
+            int(document["sequence"]),
+            None if event is None else str(event),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +124,11 @@ async def measure(
     generation = (await view.generations.served()).generation if generation is None else generation
     container = view.generations.container(generation)
     until = time.monotonic() + within
-    position = await _position(view, read_models, generation, container)
+    mark = await _mark_of(view, read_models, generation, container)
     newest = await view.source.newest()
+    if mark is not None and await _is_lost(view, mark):
+        return Lag(0, newest, 0, newest, 0, None, 0)  # a document may show any version of what is lost
+    position = mark.sequence if mark else 0
     old_enough = datetime.now(UTC) - SETTLED
     held: dict[str, int] = {}
     after = settled = position
@@ -139,6 +154,30 @@ async def measure(
     return Lag(position, newest, examined, unexamined, unapplied, min(ages, default=None), settled)
 
 
+async def shows_what_is_lost(view: View, read_models: ReadModels, generation: int) -> bool:
+    """Tell whether a generation shows events that the log has no more: its database was restored to an earlier time.
+
+    Raises:
+        ResourceNotFoundError: the generation has no container.
+    """
+    mark = await _mark_of(view, read_models, generation, view.generations.container(generation))
+    return mark is not None and await _is_lost(view, mark)
+
+
+async def lost_by(view: View, read_models: ReadModels) -> list[str]:
+    """Describe that the generation that serves shows what is lost, with the remedy; nothing if it does not.
+
+    Raises:
+        UnreadableShape: it cannot be read which one serves.
+        ResourceNotFoundError: it has no container.
+    """
+    generation = (await view.generations.read()).serving
+    if not await shows_what_is_lost(view, read_models, generation):
+        return []
+    shown = f"{view.name}: generation {generation}, which serves, shows events that the event log has no more"
+    return [f"{shown}: the database was restored (docs/operations.md, 'The database was restored'). {anew(view)}"]
+
+
 async def move_mark(view: View, read_models: ReadModels, until: float, generation: int | None = None) -> Lag:
     """Move the mark as far as it goes until this time, in seconds since 1970; each event is looked up once."""
     generation = (await view.generations.served()).generation if generation is None else generation
@@ -149,7 +188,12 @@ async def move_mark(view: View, read_models: ReadModels, until: float, generatio
         if lag.settled == lag.position:
             return lag
         mark = await document.stored()
-        content = {"generation": generation, "container": await _made_as(container), "sequence": lag.settled}
+        content = {
+            "generation": generation,
+            "container": await _made_as(container),
+            "sequence": lag.settled,
+            "event": str(await view.source.event_at(lag.settled)),
+        }
         try:
             await document.write(content, mark["_etag"] if mark else None)
         except ControlChanged:
@@ -162,13 +206,18 @@ def _mark(view: View, read_models: ReadModels, container: Container) -> ControlD
     return ControlDocument(read_models, view.name, f"mark-{container.id}", SHAPES, Mark.of)
 
 
-async def _position(view: View, read_models: ReadModels, generation: int, container: Container) -> int:
+async def _mark_of(view: View, read_models: ReadModels, generation: int, container: Container) -> Mark | None:
     made_as = await _made_as(container)
     try:
         mark = await _mark(view, read_models, container).read()
     except UnreadableShape:
-        return 0
-    return mark.sequence if mark and (mark.generation, mark.container) == (generation, made_as) else 0
+        return None
+    return mark if mark and (mark.generation, mark.container) == (generation, made_as) else None
+
+
+async def _is_lost(view: View, mark: Mark) -> bool:
+    event = await view.source.event_at(mark.sequence)
+    return event is None or mark.event not in {None, str(event)}
 
 
 async def _made_as(container: Container) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from shared.frame.messaging.retries import tell
 from shared.frame.operations import drift
 from shared.frame.operations.audit import Audit, Intent
 from shared.frame.operations.errors import PartitionNotFound, ViewNotFound
-from shared.frame.operations.lag import Lag, measure, move_mark
+from shared.frame.operations.lag import Lag, lost_by, measure, move_mark
 from shared.frame.operations.read_models import (
     CancelRebuild,
     CheckView,
@@ -179,6 +180,8 @@ async def _carry_on(rebuilding: Rebuilding, seconds: float) -> bool:
 async def watch(view: View, read_models: ReadModels, until: float) -> None:
     """Watch over a view: log what is wrong with it, move its marks, and compare some partitions with the log."""
     wrong = await wrong_with(view)
+    with suppress(UnreadableShape, ResourceNotFoundError):  # it is in there already, or is raised below
+        wrong += await lost_by(view, read_models)
     telemetry.view_presence(view.name, wrong=bool(wrong))
     for each in wrong:
         logger.error("%s", each)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from shared.frame.operations import drift
 from shared.frame.operations.drift import REPORTED
-from shared.frame.operations.lag import Lag, measure
+from shared.frame.operations.lag import Lag, lost_by, measure
 from shared.frame.operations.rebuilding import Rebuild, Rebuilding, Step
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, QueryInput, Whole
@@ -146,6 +146,7 @@ async def status(view: View, read_models: ReadModels) -> ViewStatus:
     lag: Lag | None = None
     with suppress(UnreadableShape, ResourceNotFoundError):  # the status names both
         state = await view.generations.read()
+        wrong += await lost_by(view, read_models)
         lag = await measure(view, read_models, generation=state.serving)
     report = await drift.last_report(view, read_models)
     return ViewStatus(

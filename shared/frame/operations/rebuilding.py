@@ -32,7 +32,7 @@ from shared.frame.operations.errors import (
     RebuildUnderWay,
     SwitchUnderWay,
 )
-from shared.frame.operations.lag import measure
+from shared.frame.operations.lag import measure, shows_what_is_lost
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container, took_effect
 from shared.frame.read_side.cosmos import ReadModels
@@ -301,6 +301,10 @@ class Rebuilding:
         try:
             if await is_empty(self.view, self.view.generations.container(generation)):
                 raise GenerationIncomplete(f"{name} is empty, and the event log is not. {anyway}")
+            if await shows_what_is_lost(self.view, self._read_models, generation):
+                raise GenerationIncomplete(
+                    f"{name} shows events that the event log has no more: the database was restored. {anyway}"
+                )
             newest = await self.view.source.newest()
             # in this order: what is on its way is written to the other generation first
             served = await measure(self.view, self._read_models, generation=serving, upto=newest)

@@ -110,6 +110,10 @@ class LogSource[Event](Source):
         """Give the sequence of the newest event."""
         return await self._read(self._aggregates.newest)
 
+    async def event_at(self, sequence: int) -> UUID | None:
+        """Give the id of the event with this sequence."""
+        return await self._read(self._aggregates.event_at, sequence)
+
     async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give the events after a sequence, each with the document that counts its aggregate's versions."""
         return await self._read(self._changed, after, most)

@@ -27,7 +27,7 @@ async def wrong_with(view: View) -> list[str]:
             if not documents:
                 return [
                     f"{view.name}: generation {served.generation}, which serves, is empty, and the event log is not. "
-                    + _rebuild(view)
+                    + anew(view)
                 ]
         for document in documents:
             view.source.shapes_of(document).read(document)
@@ -35,7 +35,7 @@ async def wrong_with(view: View) -> list[str]:
         return [f"{view.name}: {error}"]
     except ResourceNotFoundError:
         make = "infra/deploy.sh ENVIRONMENT infrastructure; on a laptop, start again"
-        return [f"{view.name}: the container that serves is missing. Make it: {make}. {_rebuild(view)}"]
+        return [f"{view.name}: the container that serves is missing. Make it: {make}. {anew(view)}"]
     return []
 
 
@@ -48,7 +48,8 @@ async def is_empty(view: View, container: Container) -> bool:
     return not await _first_documents(container) and await view.source.has_something_to_show()
 
 
-def _rebuild(view: View) -> str:
+def anew(view: View) -> str:
+    """Tell people how a view is made anew."""
     return (
         f"Then make the view anew: python3 dev.py rebuild {view.name} (POST /api/ops/projections/{view.name}/rebuild)"
     )

@@ -91,6 +91,9 @@ class Source(Protocol):
     async def newest(self) -> int:
         """Give the sequence of the newest event; 0 if there is none."""
 
+    async def event_at(self, sequence: int) -> UUID | None:
+        """Give the id of the event with this sequence; None if there is none."""
+
     async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
         """Give the events after a sequence, in its order."""
 

@@ -44,6 +44,9 @@ class Aggregates[Event]:
         meant = kinds.stored_by(log.codec).conditions(table.c.type)
         is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
         self.newest_of_all = sa.select(sa.func.max(table.c.sequence)).where(*meant)
+        self.event_there = sa.select(table.c.event_id).where(
+            table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger)
+        )
         self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
         self.some_lengths = (
             sa.select(table.c.aggregate_id, sa.func.max(table.c.aggregate_version).label("events"))
@@ -83,6 +86,10 @@ class Aggregates[Event]:
     def newest(self, connection: sa.Connection) -> int:
         """Give the highest sequence of their events that is visible; 0 if there is none."""
         return connection.execute(self.newest_of_all).scalar() or 0
+
+    def event_at(self, connection: sa.Connection, sequence: int) -> UUID | None:
+        """Give the id of the log's event with this sequence; None if it has none."""
+        return connection.execute(self.event_there, {"sequence": sequence}).scalar()
 
     def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[Length]:
         """Give the aggregates behind an id, in the database's order of ids."""
