@@ -12,9 +12,17 @@ from typing import Any
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.amqp import AmqpMessageBodyType
-from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
+from azure.servicebus.exceptions import (
+    MessageLockLostError,
+    MessagingEntityDisabledError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusError,
+)
 
 from shared.frame.messaging.envelope import Envelope
+from shared.frame.messaging.subscriptions import SubscriptionClosed
 from shared.frame.messaging.topics import is_unreachable
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform.identity import async_credential
@@ -140,6 +148,7 @@ class DeadLetters:
         """Open a subscription's dead-letter queue.
 
         Raises:
+            SubscriptionClosed: it is not there, or not for this app (503).
             Unavailable: Service Bus does not answer (503).
         """
         receiver = self._client.get_subscription_receiver(topic, subscription, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
@@ -151,6 +160,8 @@ class DeadLetters:
                 finally:
                     await queue.give_back()
         except Exception as error:
+            if why := closed_because(error):
+                raise SubscriptionClosed(topic, subscription, why) from error
             if not is_unreachable(error):
                 raise
             logger.warning("Service Bus does not answer: %s", error)
@@ -167,6 +178,20 @@ class DeadLetters:
         if "=" in target:
             return ServiceBusClient.from_connection_string(target, **options)
         return ServiceBusClient(target, async_credential(self._settings.view_client_id), **options)
+
+
+def closed_because(error: Exception) -> str | None:
+    """Tell why Service Bus lets nobody of this app read a subscription; None: the error is not of the subscription."""
+    match error:
+        case MessagingEntityNotFoundError():
+            return "it does not exist"
+        case MessagingEntityDisabledError():
+            return "it is disabled"
+        case ServiceBusAuthorizationError():
+            return "it is forbidden"
+        case ServiceBusAuthenticationError(inner_exception=refusal) if status := getattr(refusal, "status_code", None):
+            return f"the token is refused with status {status}"  # a connection that breaks off has none
+    return None
 
 
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:

@@ -12,6 +12,7 @@ from shared.frame.messaging.retries import pause_after, pause_for_release, with_
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform import telemetry
 from shared.frame.platform.minutes import MINUTES
+from shared.kernel.refusals import Unavailable
 
 type Consume = Callable[[Envelope], Awaitable[None]]
 type Takes = Callable[[str], bool]
@@ -40,6 +41,18 @@ class Consumer:
     subscription: str
     consume: Consume
     takes: Takes = lambda _: True
+
+
+class SubscriptionClosed(Unavailable):
+    """A subscription is missing, disabled or forbidden, so its consumer gets nothing, and waiting does not help (503).
+
+    Attributes:
+        why: what is wrong with it.
+    """
+
+    def __init__(self, topic: str, subscription: str, why: str) -> None:
+        super().__init__("subscription-closed", f"{topic}/{subscription} cannot be read: {why}.", retry_after=60)
+        self.why = why
 
 
 def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:

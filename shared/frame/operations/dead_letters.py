@@ -1,5 +1,6 @@
 """The dead-letter queues, as operators see them."""
 
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,14 +9,17 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 
-from shared.frame.messaging.subscriptions import Consumer
+from shared.frame.messaging.subscriptions import Consumer, SubscriptionClosed
 from shared.frame.platform import telemetry
 from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
+from shared.frame.timers import SomeFailed
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
+
+logger = logging.getLogger(__name__)
 
 COUNTED, FARTHEST = 1_000, 10_000
 """Dead letters of a subscription that are counted, which takes a few requests, and the most that a caller may ask for.
@@ -80,6 +84,10 @@ class SubscriptionDeadLetters(Answer):
 
     subscription: str
     consumer: str = Field(description="the trigger that takes its events in")
+    closed: str | None = Field(
+        description="why it cannot be read, and its consumer gets nothing: it is missing, disabled or forbidden. "
+        "null: it can"
+    )
     count: int = Field(description="that fit, behind `after`, among those that were looked through")
     looked_through: int = Field(description="as many as `reach` says: there may be more")
     reasons: list[ReasonCount]
@@ -103,8 +111,11 @@ async def list_dead_letters(
     """
     subscriptions = []
     for consumer in consumers:
-        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-            subscriptions.append(await _shown(consumer, queue, query))
+        try:
+            async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+                subscriptions.append(await _shown(consumer, queue, query))
+        except SubscriptionClosed as closed:
+            subscriptions.append(_nothing_shown(consumer, closed.why))
     return DeadLetterList(subscriptions=subscriptions)
 
 
@@ -112,14 +123,23 @@ async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Co
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
 
     Raises:
+        SomeFailed: some subscriptions cannot be read, which has been logged; the others were counted.
         Unavailable: Service Bus does not answer.
     """
+    closed = []
     for consumer in consumers:
-        async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-            count = 0
-            async for _ in queue.look(0, COUNTED):
-                count += 1
-        telemetry.dead_letters(consumer.topic, consumer.subscription, count)
+        count = 0
+        try:
+            async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+                async for _ in queue.look(0, COUNTED):
+                    count += 1
+        except SubscriptionClosed as error:
+            logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
+            closed.append(path_of(consumer))
+        else:
+            telemetry.dead_letters(consumer.topic, consumer.subscription, count)
+    if closed:
+        raise SomeFailed(", ".join(closed))
 
 
 def path_of(consumer: Consumer) -> str:
@@ -160,11 +180,25 @@ async def _shown(consumer: Consumer, queue: "DeadLetterQueue", query: ListDeadLe
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
         consumer=consumer.name,
+        closed=None,
         count=count,
         looked_through=reasons.total(),
         reasons=[ReasonCount(reason=reason, count=times) for reason, times in reasons.most_common(REASONS)],
         items=shown,
         next=last,
+    )
+
+
+def _nothing_shown(consumer: Consumer, why: str) -> SubscriptionDeadLetters:
+    return SubscriptionDeadLetters(
+        subscription=path_of(consumer),
+        consumer=consumer.name,
+        closed=why,
+        count=0,
+        looked_through=0,
+        reasons=[],
+        items=[],
+        next=None,
     )
 
 

@@ -13,8 +13,9 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.operations.dead_letters import ListDeadLetters, count_dead_letters, list_dead_letters
 from shared.frame.platform.settings import Settings
+from shared.frame.timers import SomeFailed
 from tests.support.servicebus import running_servicebus
-from tests.support.telemetry import observing
+from tests.support.telemetry import Observed, observing
 
 TOPIC, SUBSCRIPTIONS = "product-events", ("ordering", "product-views")
 
@@ -43,6 +44,23 @@ async def test_dead_letters_are_counted_by_subscription() -> None:
                 receiver.complete_message(message)
         assert await counted(dead_letters) == {"ordering": 0, "product-views": 0}
         await dead_letters.close()
+
+
+async def test_a_subscription_that_is_missing_hides_no_other_and_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no outage, which passes: its consumer gets nothing until somebody deploys."""
+    gone = Consumer("gone", TOPIC, "gone", consume)
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 1)
+        dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
+        with observing() as observed, pytest.raises(SomeFailed, match=r"^product-events/gone$"):
+            await count_dead_letters(dead_letters, [gone, *CONSUMERS])
+        assert by_subscription(observed, "tandem.dead_letters") == {"ordering": 1, "product-views": 0}
+        listed = await list_dead_letters(dead_letters, [gone, *CONSUMERS], ListDeadLetters())
+        await dead_letters.close()
+    assert "product-events/gone cannot be read: it does not exist" in caplog.text
+    found = [(each.consumer, each.closed, each.count) for each in listed.subscriptions]
+    assert found == [("gone", "it does not exist", 0), ("ordering", None, 1), ("product-views", None, 0)]
 
 
 async def test_looking_at_many_dead_letters_holds_few_of_them_and_one_connection_at_a_time(
@@ -97,5 +115,10 @@ async def counted(dead_letters: DeadLetters) -> dict[object, float]:
     """What telemetry is told, by subscription."""
     with observing() as observed:
         await count_dead_letters(dead_letters, CONSUMERS)
-    points = [point for point in observed.points("tandem.dead_letters") if isinstance(point, NumberDataPoint)]
+    return by_subscription(observed, "tandem.dead_letters")
+
+
+def by_subscription(observed: Observed, metric: str) -> dict[object, float]:
+    """A gauge's last value for each subscription."""
+    points = [point for point in observed.points(metric) if isinstance(point, NumberDataPoint)]
     return {(point.attributes or {})["messaging.destination.subscription.name"]: point.value for point in points}

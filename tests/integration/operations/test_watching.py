@@ -1,6 +1,7 @@
 """The watch goes on after errors: a view or a store that fails holds up nothing else, and only until it is back."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -28,6 +29,7 @@ from shared.frame.timers import SomeFailed
 from tests.integration.operations.conftest import LiveShop
 from tests.support import principals
 from tests.support.database import empty_database
+from tests.support.servicebus import CONFIG, running_servicebus
 from tests.support.triggers import context, trigger
 
 NOWHERE = "Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
@@ -125,6 +127,18 @@ async def test_who_begins_a_rebuild_carries_it_on_for_longer_than_a_tick(
     async with asyncio.timeout(30):
         while (latest := await process.latest()) is None or latest.step is not Step.DONE:
             await live.act()
+
+
+async def test_a_subscription_that_is_missing_is_a_failure_of_the_watch(live: LiveShop) -> None:
+    """The alarm silent-timer tells of it; until then nobody would notice that its consumer gets nothing."""
+    topology = json.loads(CONFIG.read_text(encoding="utf-8"))
+    [topic] = [each for each in topology["UserConfig"]["Namespaces"][0]["Topics"] if each["Name"] == "customer-events"]
+    gone = topic["Subscriptions"].pop()["Name"]
+    with running_servicebus(topology) as connection:
+        wired = App(Settings(sql=live.shop.url, cosmos="", service_bus=connection), live.read_models)
+        api = operations(wired, [declare(wired) for declare in CONTEXTS])
+        with pytest.raises(SomeFailed, match=rf"^customer-events/{gone}$"):
+            await api.watches["watch_dead_letters"]()
 
 
 async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:

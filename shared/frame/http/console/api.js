@@ -30,6 +30,7 @@ const HINTS = {
   "database-unavailable": "See docs/operations.md, “server-errors”: is the database there, and has it room?",
   "read-models-unavailable": "See docs/operations.md, “server-errors” and “cosmos-throttled”. Nothing is lost: events wait.",
   "service-bus-unavailable": "See docs/operations.md, “unpublished-events”. Nothing is lost: events wait in the outbox.",
+  "subscription-closed": "See docs/operations.md, “silent-timer”: deploy the infrastructure again.",
   "not-ready": "See docs/operations.md, “server-errors”. Commands with an Idempotency-Key can be sent again.",
   "authentication-off": "Somebody switched App Service authentication off: deploy the infrastructure again.",
   "anti-forgery": "The request did not come from this page. Reload it.",

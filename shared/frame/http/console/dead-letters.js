@@ -18,7 +18,7 @@ export function DeadLetters({ parameters }) {
     <${Failure} problem=${overview.problem} retry=${overview.reload} />
     <nav class="chips" aria-label="subscriptions">${subscriptions.map((each) => html`
       <a href=${link("dead-letters", { subscription: each.subscription })} aria-current=${each.subscription === chosen ? "true" : undefined}>
-        ${each.subscription} <${State} state=${each.count ? "failing" : "fine"}>${each.count >= 1000 ? "1,000+" : number(each.count)}<//></a>`)}</nav>
+        ${each.subscription} <${State} state=${each.closed || each.count ? "failing" : "fine"}>${each.closed ? "closed" : each.count >= 1000 ? "1,000+" : number(each.count)}<//></a>`)}</nav>
     ${chosen ? html`<${Subscription} key=${chosen} subscription=${chosen} parameters=${parameters} changed=${overview.reload} />` : null}`;
 }
 
@@ -73,7 +73,8 @@ function Subscription({ subscription, parameters, changed }) {
       <button type="button" disabled=${none} onClick=${() => setAsking("all")}>Replay all${reason ? " with this reason" : ""}…</button>
     </p>
     ${work ? html`<${Work} work=${work} close=${() => setWork(null)} stop=${() => { stopped.current = true; }} />` : null}
-    ${listing && !listing.count ? (filtered ? html`<p>None of these fits the filter.</p>` : html`<p class="banner fine"><${State} state="fine">No dead letters here${after ? ", from here on" : ""}.<//></p>`) : null}
+    ${listing && listing.closed ? html`<p class="banner"><${State} state="failing">Its consumer gets nothing: ${listing.closed}. See docs/operations.md, “silent-timer”.<//></p>` : null}
+    ${listing && !listing.closed && !listing.count ? (filtered ? html`<p>None of these fits the filter.</p>` : html`<p class="banner fine"><${State} state="fine">No dead letters here${after ? ", from here on" : ""}.<//></p>`) : null}
     ${listing && listing.items.length ? html`<${Letters} items=${listing.items} picked=${picked} pick=${setPicked} />` : null}
     ${listing ? html`<p class="row">
       <button type="button" disabled=${!after} onClick=${() => turn(trail.at(-1) || 0, trail.slice(0, -1))}>← Older</button>

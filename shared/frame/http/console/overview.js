@@ -34,6 +34,7 @@ export function outboxState(outbox) {
 }
 
 export function subscriptionState(subscription) {
+  if (subscription.closed) return ["failing", `Its consumer gets nothing: ${subscription.closed}.`];
   if (!subscription.count) return ["fine", "No dead letters."];
   const many = subscription.count >= 1000 ? "At least 1,000" : number(subscription.count);
   return ["failing", `${many} dead ${subscription.count === 1 ? "letter" : "letters"}.`];
