@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from infra.local.processes import Program, ProgramFailedError, keep_running, run
 from infra.local.screen import Screen, command, complain, one_line, told
 from infra.local.stack import AlreadyRunningError, Stack, given_path, lock
 
+USUAL_PORT = 7071
+"""The functions host's, where Core Tools' listens as well unless it is told otherwise."""
 READY_WITHIN = 120.0
 """Seconds until a host that is not ready counts as failed: a cold disk and a first import take their time."""
 READY_POLL = 0.05
@@ -50,8 +52,8 @@ Ready at {base_url} in {seconds:.1f} s. Try, in another terminal:
 ENGINES_READY = """\
 The engines are ready in {seconds:.1f} s, the tables and the containers are made. Now, in another terminal:
 
-  cp local.settings.sample.json local.settings.json    (other ports than the usual ones: adapt it)
-  source .venv/bin/activate && func start
+  cp local.settings.sample.json local.settings.json{differences}
+  source .venv/bin/activate && func start{port}
 
   Data: {data}    End everything: Ctrl-C
 """
@@ -79,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dev.py up", description=__doc__)
-    parser.add_argument("--port", type=_port, default=7071, help="of the functions host (%(default)s); 0: any free one")
+    parser.add_argument(
+        "--port", type=_port, default=USUAL_PORT, help="of the functions host (%(default)s); 0: a free one"
+    )
     parser.add_argument("--servicebus-port", type=_port, default=5672, help="of the Service Bus engine (%(default)s)")
     parser.add_argument("--cosmos-port", type=_port, default=8081, help="of the Cosmos engine (%(default)s)")
     parser.add_argument("--payments-port", type=_port, default=12111, help="of the payment provider (%(default)s)")
@@ -222,7 +226,14 @@ async def _run_stack(options: argparse.Namespace, data: Path, screen: Screen) ->
                 await cosmos.listening()
                 await run(Program("containers", "infra.local.containers"), settings, screen.say)
             if options.engines_only:
-                screen.show(ENGINES_READY.format(seconds=time.monotonic() - begin, data=shlex.quote(str(data))))
+                screen.show(
+                    ENGINES_READY.format(
+                        seconds=time.monotonic() - begin,
+                        differences=_differences(stack, dict(options.setting)),
+                        port="" if options.port == USUAL_PORT else f" --port {stack.ports['host']}",
+                        data=shlex.quote(str(data)),
+                    )
+                )
                 await asyncio.Event().wait()
             async with keep_running([host], settings, screen.say, on_start):
                 wrong = await _ready(stack.ports["host"])
@@ -276,8 +287,23 @@ def _ports(options: argparse.Namespace) -> dict[str, int]:
         named[port] = option
     ports: dict[str, int] = {}
     for key, (port, name, option) in wanted.items():
-        ports[key] = choose(port, name, option, {*named, *ports.values()})
+        if key == "host" and port and options.engines_only:  # Core Tools' host may run on it already
+            ports[key] = port
+        else:
+            ports[key] = choose(port, name, option, {*named, *ports.values()})
     return ports
+
+
+def _differences(stack: Stack, given: Mapping[str, str]) -> str:
+    """What local.settings.json has to say otherwise than the sample; the values that were given may be secret."""
+    sample = json.loads(Path("local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    sample["SqlConnection"] = connections.sql(Path(".local"))  # the sample's, as seen from the repository
+    lines = [
+        f"    {json.dumps(name)}: {'what --setting says' if name in given else json.dumps(value)}"
+        for name, value in stack.settings.items()
+        if sample.get(name) != value
+    ]
+    return "\n".join(["    and write into its Values:", *lines]) if lines else ""
 
 
 async def _ready(port: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from infra.local import connections, ports
 from infra.local import stack as running
 from infra.local.demo import __main__ as demo
 from infra.local.ports import LOOPBACK, choose, is_free
+from infra.local.up import _differences, _parser, _plan
 from infra.sql.migrate import migrate
 from tests.support.processes import is_alive
 from tests.support.stack import ROOT, Stack, running_stack
@@ -257,6 +259,47 @@ def test_without_the_host_the_engines_are_prepared_for_core_tools(tmp_path: Path
             supervisor.send_signal(signal.SIGINT)
             supervisor.communicate(timeout=30)
     assert supervisor.returncode == 0
+
+
+def until_ready_for_core_tools(*arguments: str | Path) -> str:
+    """What `--engines-only` says until it has said everything; it is ended then."""
+    command = [sys.executable, "-m", "infra.local.up", "--engines-only", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        said = ""
+        for line in supervisor.stdout:
+            said += line
+            if "End everything" in line:
+                break
+        supervisor.terminate()
+        supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 0, said
+    return said
+
+
+def test_engines_are_started_anew_beside_the_host_that_they_are_for(tmp_path: Path, listener: socket.socket) -> None:
+    port = str(listener.getsockname()[1])
+    said = until_ready_for_core_tools(*FREE, "--port", port, "--data", tmp_path)
+    assert f"func start --port {port}\n" in said
+
+
+def test_core_tools_is_told_every_setting_that_the_sample_has_otherwise(tmp_path: Path) -> None:
+    given = ("--port", "7071", "--data", tmp_path, "--setting", f"SqlConnection=sqlite:///{tmp_path}/secret.db")
+    said = until_ready_for_core_tools(*FREE, *given)
+    assert "func start\n" in said
+    assert '"SqlConnection": what --setting says\n' in said
+    assert "secret.db" not in said
+    found = re.findall(r'^    "(\w+)": ', said, re.MULTILINE)
+    assert found == ["SqlConnection", "ServiceBusConnection", "CosmosConnection", "STRIPE_API"]
+
+
+def test_core_tools_is_told_the_database_of_another_folder_and_nothing_of_the_usual_one(tmp_path: Path) -> None:
+    def told(*arguments: str | Path) -> str:
+        options = _parser().parse_args(["--engines-only", *map(str, arguments)])
+        return _differences(_plan(options, options.data.resolve()), dict(options.setting))
+
+    assert f'"SqlConnection": "{connections.sql(tmp_path)}"' in told(*FREE, "--data", tmp_path)
+    assert '"SqlConnection": ' not in told(*FREE)
 
 
 def test_a_migration_that_fails_ends_everything_and_is_shown(tmp_path: Path) -> None:
