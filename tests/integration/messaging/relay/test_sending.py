@@ -30,6 +30,30 @@ def test_everything_unpublished_is_sent_once_and_in_order(shop: Shop, clock: Clo
     assert relay(shop, topic, clock).run() == 0
 
 
+def test_events_that_are_to_be_published_again_are_and_no_others(shop: Shop, clock: Clock) -> None:
+    """By the statement of docs/extending.md; their followers have not noted what they ignored (test_following.py)."""
+    ada, bob = history(shop, 3), history(shop, 1)
+    relay(shop, KeptTopic(), clock).run()
+    clock.move(timedelta(minutes=5))
+    began = f"{clock.now:%Y-%m-%d %H:%M}"
+    history(shop, 1, after=1, aggregate_id=bob)
+    relay(shop, KeptTopic(), clock).run()
+    again = (
+        "UPDATE customers.event_log SET published_at = NULL WHERE type = 'CustomerRenamedV1' AND published_at > :since"
+    )
+    with shop.customers_engine.begin() as connection:
+        connection.execute(sa.text(again), {"since": began})
+    topic = KeptTopic()
+    assert relay(shop, topic, clock).run() == 1
+    assert topic.versions() == {bob: [2]}
+    with shop.customers_engine.begin() as connection:
+        connection.execute(sa.text(again), {"since": ""})
+    topic = KeptTopic()
+    assert relay(shop, topic, clock).run() == 3
+    assert topic.versions() == {ada: [2, 3], bob: [2]}
+    assert unpublished(shop) == []
+
+
 def test_what_is_sent_is_what_the_log_holds_without_what_it_says_of_a_person(shop: Shop, clock: Clock) -> None:
     ada = history(shop, 2)
     topic = KeptTopic()
