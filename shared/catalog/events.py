@@ -193,6 +193,18 @@ class StockNotKeptV1:
     lines: int
 
 
+@dataclass(frozen=True, slots=True)
+class OrderSettledV1:
+    """A submitted order was cancelled, and no piece of it is shipped any more.
+
+    Attributes:
+        shipped: pieces that were shipped by then.
+    """
+
+    order_id: UUID
+    shipped: int
+
+
 type OfferEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
 type OrderedStockEvent = StockReservedV1 | StockAwaitedV2 | StockReleasedV1 | ItemShippedV1
 type StockEvent = StockReceivedV1 | StockRecountedV1 | OrderedStockEvent
@@ -209,6 +221,8 @@ type ProductEvent = (
     | ProductRatedV1
     | BoughtTogetherV1
 )
+type Answer = StockNotKeptV1 | OrderSettledV1
+"""What the catalogue tells ordering of an order; each has a stream of its own."""
 
 
 def awaited(event: StockAwaitedV1) -> StockAwaitedV2:

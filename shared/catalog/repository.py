@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound, StockNotKept
 from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
-from shared.catalog.events import OrderedStock, StockLevel, StockNotKeptV1, StockReceivedV1, StockRecountedV1
+from shared.catalog.events import (
+    Answer,
+    OrderedStock,
+    OrderSettledV1,
+    StockLevel,
+    StockNotKeptV1,
+    StockReceivedV1,
+    StockRecountedV1,
+)
 from shared.catalog.tables import LOG, ORDERED_STOCK, ORDERS, PRODUCTS, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.columns import in_ids
@@ -282,8 +290,15 @@ class Orders:
     def tell_not_kept(self, order_id: UUID, lines: int) -> None:
         """Publish the number of lines of a submitted order for which no stock is kept; nothing if it is 0."""
         if lines:
-            not_kept: Any = StockNotKeptV1(order_id, lines)  # the log's other events are a product's
-            LOG.append(self._work, uuid5(order_id, "not kept"), 0, [not_kept], self._metadata)
+            self._tell(uuid5(order_id, "not kept"), StockNotKeptV1(order_id, lines))
+
+    def tell_settled(self, order_id: UUID, shipped: int) -> None:
+        """Publish that no piece of an order is shipped any more, and how many were."""
+        self._tell(uuid5(order_id, "settled"), OrderSettledV1(order_id, shipped))
+
+    def _tell(self, stream: UUID, answer: Answer) -> None:
+        events: Any = [answer]  # the log's other events are a product's
+        LOG.append(self._work, stream, 0, events, self._metadata)
 
 
 _STEPS = (

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from shared.catalog.events import UPCASTS, ProductEvent, StockNotKeptV1
+from shared.catalog.events import UPCASTS, Answer, ProductEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
@@ -103,7 +103,7 @@ ORDERS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-ANSWERS: tuple[Any, ...] = (StockNotKeptV1,)
+ANSWERS: tuple[Any, ...] = get_args(Answer.__value__)
 """Events for ordering, which no read model shows."""
 
 CODEC = EventCodec[ProductEvent]((*get_args(ProductEvent.__value__), *ANSWERS), UPCASTS)

@@ -4,7 +4,7 @@ The facts are JSON with a shape of their own. Separate columns have the values b
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,11 +54,19 @@ UPDATE = Write(
     )
 )
 
+
+def _with_any_shipped(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Upcast facts: the release before undid a cancelled order's payment as if nothing of it had been shipped."""
+    undone = {name for name, *_ in stored["asks"]} & {Void.__name__, Refund.__name__, Cancel.__name__}
+    return {"anyShipped": False if undone else None} | dict(stored)
+
+
 SHAPES = Shapes(
     what="What is known of an order's fulfilment",
-    today=2,  # an order may be cancelled because it was not confirmed in time
+    # 2: an order may be cancelled because it was not confirmed in time
+    today=3,  # a cancelled order may be paid, because something of it was shipped
     mend="Go on with the release that wrote it.",
-    upcasts={1: dict},
+    upcasts={1: dict, 2: _with_any_shipped},
 )
 STEPS = 40
 """The number of last steps that are kept for one order."""
@@ -86,7 +94,8 @@ class Process:
         asked: the number of events in its stream.
         begun_at: when the order was submitted.
         since: when it began to wait for the present thing.
-        due_at: when the order is cancelled if it still waits for the same thing.
+        due_at: when it waits no longer for the same thing: the order is cancelled then or, if it is cancelled already,
+            its payment is decided on.
         steps: what happened so far.
     """
 
@@ -166,6 +175,7 @@ def _written(process: Process) -> str:
             "paid": facts.paid,
             "stock": facts.stock,
             "shipped": facts.shipped,
+            "anyShipped": facts.any_shipped,
             "payment": facts.payment,
             "attempt": facts.attempt,
             "asks": sorted([type(ask).__name__, *astuple(ask)] for ask in facts.asked),
@@ -179,6 +189,8 @@ def _written(process: Process) -> str:
 
 def _shape(facts: Fulfilment) -> int:
     """Give the first shape that has all of the facts: the release before reads what it could have written."""
+    if facts.any_shipped:
+        return 3
     return 2 if Cancel(Deadline.CONFIRMATION) in facts.asked else 1
 
 
@@ -190,6 +202,7 @@ def process_of(row: sa.Row[Any]) -> Process:
         paid=stored["paid"],
         stock=stored["stock"],
         shipped=stored["shipped"],
+        any_shipped=stored["anyShipped"],
         payment=PaymentFact(stored["payment"]),
         attempt=stored["attempt"],
         asked=frozenset(_ask(*ask) for ask in stored["asks"]),

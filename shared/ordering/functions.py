@@ -5,7 +5,8 @@ from typing import get_args
 from uuid import UUID
 
 from shared.catalog.events import UPCASTS as PRODUCT_UPCASTS
-from shared.catalog.events import ProductEvent, StockNotKeptV1
+from shared.catalog.events import Answer as CatalogAnswer
+from shared.catalog.events import ProductEvent
 from shared.customers.events import CustomerEvent
 from shared.frame.app import App
 from shared.frame.context import Context
@@ -43,8 +44,8 @@ from shared.ordering.views.processes import Processes
 from shared.payments.events import PaymentEvent
 from shared.roles import Role
 
-PRODUCTS = EventCodec[ProductEvent | StockNotKeptV1](
-    (*get_args(ProductEvent.__value__), StockNotKeptV1), PRODUCT_UPCASTS
+PRODUCTS = EventCodec[ProductEvent | CatalogAnswer](
+    (*get_args(ProductEvent.__value__), *get_args(CatalogAnswer.__value__)), PRODUCT_UPCASTS
 )
 PAYMENTS = EventCodec[PaymentEvent](get_args(PaymentEvent.__value__))
 CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
@@ -83,6 +84,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         Deadline.STOCK: timedelta(days=app.positive_setting("StockDeadlineDays", 14)),
         Deadline.PAYMENT: timedelta(hours=app.positive_setting("PaymentDeadlineHours", 24)),
         Deadline.CONFIRMATION: timedelta(days=app.positive_setting("ConfirmationDeadlineDays", 14)),
+        Deadline.SETTLEMENT: timedelta(hours=app.positive_setting("SettlementDeadlineHours", 24)),
     }
     fulfilling = Fulfilling(patience)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)

@@ -103,6 +103,7 @@ class Clients:
         customer: who orders.
         products: what there is to order.
         crowded: whether the first product is sold out, and many wait for it.
+        undecided: the orders that are paid and may be cancelled in the moment in which they are shipped.
     """
 
     def __init__(self, scheduler: Scheduler, writes: Mapping[str, WriteSide], name: str = "command") -> None:
@@ -111,6 +112,7 @@ class Clients:
         self._name = name
         self.sent: list[Sent] = []
         self._orders: list[UUID] = []
+        self.undecided: list[UUID] = []
         self.customer = scheduler.uuid()
         self.products = [scheduler.uuid() for _ in range(3)]
         self.crowded = scheduler.random.random() < CROWDED
@@ -133,6 +135,7 @@ class Clients:
             self._send("ordering", create_order, _order(order, self.customer, product, 1))
             payment = Payment(token=self._scheduler.random.choice(TOKENS))
             self._send("ordering", submit_order, SubmitOrder(order_id=order, payment=payment))
+        self.undecided = self._orders[1:]
         for _ in range(CROWD if self.crowded else 0):
             self._scheduler.now += timedelta(seconds=1)
             order = self._scheduler.uuid()
@@ -151,6 +154,12 @@ class Clients:
         for order in self._orders[:1]:
             self._send("catalog", ship_items, self._shipment(order))
             self._send("ordering", complete_order, CompleteOrder(order_id=order))
+
+    def change_their_mind(self) -> None:
+        """Cancel what is shipped in the same moment: the news of the shipment is on its way."""
+        for order in self.undecided:
+            self._send("catalog", ship_items, self._shipment(order))
+            self._send("ordering", cancel_order, CancelOrder(order_id=order, reason="r"))
 
     def refund(self) -> None:
         """Give a part of its payment back, if it has been taken: this is not done yet either."""

@@ -10,6 +10,7 @@ from infra.local.payments.ledger import Json
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderPaymentStatus, OrderStatus
+from shared.ordering.fulfilments import process_of
 from shared.payments.domain.payment import Look, Payment, PaymentStatus
 from shared.payments.repository import payment_as_stored
 from shared.payments.tables import LOG, PAYMENTS
@@ -40,9 +41,12 @@ def broken_money(shop: Shop) -> Iterator[str]:
         yield from _moved_once(shop, payment, moved[order_id])
         yield from _as_booked(shop, payment, moved[order_id])
     with shop.engines["ordering"].connect() as connection:
+        processes = map(process_of, connection.execute(sa.select(ordering.FULFILMENTS)).all())
+        shipped = {process.order_id for process in processes if process.facts.any_shipped}
         for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
             order = Order.fold(recorded.event for recorded in ordering.LOG.history(connection, order_id))
-            yield from _owed(shop, order, payments.get(order_id), moved.get(order_id, []))
+            got = order.status is OrderStatus.COMPLETED or order_id in shipped
+            yield from _owed(shop, order, payments.get(order_id), moved.get(order_id, []), got=got)
 
 
 def _moved_once(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
@@ -77,17 +81,21 @@ def _as_booked(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[
         yield f"{what} was asked for the refunds {asked}; made were {made}, and {sums['refunded']} given back"
 
 
-def _owed(shop: Shop, order: Order, payment: Payment | None, moved: Sequence[Json]) -> Iterator[str]:
-    """Who has got an order has paid for it, but for what was given back; nobody else has paid, or will."""
+def _owed(shop: Shop, order: Order, payment: Payment | None, moved: Sequence[Json], *, got: bool) -> Iterator[str]:
+    """Who has got an order, or a part of it, has paid for it, but for what was given back; nobody else has, or will."""
     what, sums = f"order {order.order_id}, which is {order.status},", _sums(moved)
     owed, status = 0, payment and payment.status
-    if payment is not None and order.status is OrderStatus.COMPLETED and status not in UNPAID:
+    if payment is not None and got and status not in UNPAID:
         owed = payment.amount.minor - sum(money.minor for money in payment.refunds.values())
     has_ended = order.status in (OrderStatus.CANCELLED, OrderStatus.COMPLETED)
     is_unnoted = payment is not None and not has_ended and _is_unnoted(shop, payment, moved)
     if not is_unnoted and sums["captured"] - sums["refunded"] != owed:
         yield f"{what} owes {owed}: {sums['captured']} were taken, and {sums['refunded']} given back"
-    if order.status is OrderStatus.CANCELLED and payment is not None and status not in ENDED:
+    if (
+        order.status is OrderStatus.CANCELLED
+        and payment is not None
+        and status not in (*ENDED, *(UNPAID if got else ()))
+    ):
         yield f"{what} has a payment that is {status}"
     if has_ended and _held(sums):
         yield f"{what} has {_held(sums)} held"

@@ -48,6 +48,7 @@ FULFILLING = Fulfilling(
         Deadline.STOCK: timedelta(days=14),
         Deadline.PAYMENT: timedelta(hours=24),
         Deadline.CONFIRMATION: timedelta(days=14),
+        Deadline.SETTLEMENT: timedelta(hours=24),
     }
 )
 
@@ -125,6 +126,8 @@ class Shop:
         for number in range(scheduler.random.randint(1, 3)):
             scheduler.spawn(f"client {number}", partial(self.clients.live, f"client {number}"))
         scheduler.spawn("client who leaves", self.leaver.leave)
+        if self.clients.undecided:
+            scheduler.spawn("client who changes their mind", self.clients.change_their_mind)
         if self.clients.crowded:
             scheduler.spawn("client who delivers", self.clients.deliver)
             for number in range(2):

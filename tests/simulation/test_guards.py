@@ -22,6 +22,8 @@ from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
 from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
+from shared.ordering.domain import fulfilment
+from shared.ordering.domain.fulfilment import Fulfilment, News, OrderFact
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Gone, Outcome, Taken
 from shared.payments.stripe_provider import StripeProvider, _unavailable
@@ -142,6 +144,18 @@ def _without_giving_back() -> AbstractContextManager[Any]:
     return mock.patch.object(Payment, "settle", deaf)
 
 
+def _without_the_catalogues_word() -> AbstractContextManager[Any]:
+    """Undo the payment of a cancelled order as if nothing of it could have been shipped meanwhile."""
+    real = fulfilment._with
+
+    def at_once(state: Fulfilment, news: News) -> Fulfilment:
+        known = real(state, news)
+        in_vain = known.order is OrderFact.CANCELLED and known.any_shipped is None
+        return dataclasses.replace(known, any_shipped=False) if in_vain else known
+
+    return mock.patch.object(fulfilment, "_with", at_once)
+
+
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
@@ -189,6 +203,7 @@ def _without_a_type_that_is_taken() -> AbstractContextManager[Any]:
         _without_void,
         _without_lapses,
         _without_giving_back,
+        _without_the_catalogues_word,
         _without_look_at_refunds,
         _without_serving_on,
         _without_first_come_first_served,

@@ -46,6 +46,7 @@ FULFILLING = Fulfilling(
         Deadline.STOCK: timedelta(days=14),
         Deadline.PAYMENT: timedelta(hours=24),
         Deadline.CONFIRMATION: timedelta(days=14),
+        Deadline.SETTLEMENT: timedelta(hours=24),
     }
 )
 CARD = "pm_card_visa"

@@ -57,6 +57,10 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
             for stock in loaded.values():
                 stock.release(event.order_id)
             stocks.save_all(loaded.values())
+            if event.was is not OrderStatus.CREATED:
+                # a shipment that is booked meanwhile changes a stock that is released here, and one of both loses
+                shipped = sum(stock.lines[event.order_id].shipped for stock in loaded.values())
+                orders.tell_settled(event.order_id, shipped)
         case _:
             pass  # an open order reserves nothing
 

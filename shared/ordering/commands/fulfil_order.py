@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from shared.catalog.events import ProductEvent, StockNotKeptV1
+from shared.catalog.events import Answer, OrderSettledV1, ProductEvent, StockNotKeptV1
 from shared.frame.messaging.envelope import Accepted, Recorded
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
@@ -36,6 +36,7 @@ from shared.ordering.domain.fulfilment import (
     PaymentNews,
     Refund,
     Stock,
+    StockSettled,
     TokenGiven,
     Void,
     decide,
@@ -81,7 +82,7 @@ LATE = {
 
 
 class PassDeadline(Input, json_schema_extra=example(orderId=ORDER_ID)):
-    """Cancel an order if it has waited too long."""
+    """Wait no longer with an order that has waited too long."""
 
     order_id: Id
 
@@ -102,7 +103,7 @@ class Fulfilling:
 
     def follow_product(
         self,
-        recorded: Recorded[ProductEvent | StockNotKeptV1],
+        recorded: Recorded[ProductEvent | Answer],
         work: UnitOfWork,
         orders: Orders,
         fulfilments: Fulfilments,
@@ -111,11 +112,15 @@ class Fulfilling:
         match recorded.event:
             case StockNotKeptV1() as event:
                 self._look(event.order_id, orders, fulfilments, unkept=event.lines)
+            case OrderSettledV1() as event:
+                self._look(event.order_id, orders, fulfilments, any_shipped=event.shipped > 0)
             case event:
                 follow_product(Recorded(recorded.envelope, event), work, orders)
 
     def pass_deadline(self, command: PassDeadline, orders: Orders, fulfilments: Fulfilments) -> Accepted:
         """Cancel the order if it has waited too long; the state is read again, because the news may have come by now.
+
+        If it is cancelled already, and the catalogue has not said what was shipped, what ordering knows of that counts.
 
         Raises:
             OrderNotFound: there is no such order.
@@ -123,14 +128,24 @@ class Fulfilling:
         order = orders.load(command.order_id)
         process = fulfilments.find(command.order_id)
         if process is not None and process.due_at is not None and process.due_at <= fulfilments.at:
-            self._go_on(process, order, orders, fulfilments, passed=process.facts.deadline)
+            passed = process.facts.deadline
+            any_shipped = order.standing.has_shipped if passed is Deadline.SETTLEMENT else None
+            self._go_on(process, order, orders, fulfilments, passed=passed, any_shipped=any_shipped)
         return Accepted(order.order_id, order.version)
 
-    def _look(self, order_id: UUID, orders: Orders, fulfilments: Fulfilments, unkept: int | None = None) -> None:
+    def _look(
+        self,
+        order_id: UUID,
+        orders: Orders,
+        fulfilments: Fulfilments,
+        *,
+        unkept: int | None = None,
+        any_shipped: bool | None = None,
+    ) -> None:
         order = orders.load(order_id)
         process = fulfilments.find(order_id)
         if process is not None:
-            self._go_on(process, order, orders, fulfilments, unkept=unkept)
+            self._go_on(process, order, orders, fulfilments, unkept=unkept, any_shipped=any_shipped)
 
     def _go_on(
         self,
@@ -141,12 +156,14 @@ class Fulfilling:
         *,
         passed: Deadline | None = None,
         unkept: int | None = None,
+        any_shipped: bool | None = None,
     ) -> None:
         """Decide on the order's present state, and carry the decisions out."""
         process = found if unkept is None else replace(found, unkept=unkept)
         at, before, state = fulfilments.at, process.facts, process.facts
         asks: list[Ask] = []
         news = deque(_news(order, process))
+        news.extend([] if any_shipped is None else [StockSettled(any_shipped)])
         news.extend([DeadlinePassed(passed)] if passed else [])
         while news:
             state, wanted = decide(state, news.popleft())
@@ -166,7 +183,7 @@ class Fulfilling:
             asked=process.asked + len(events),
             since=process.since if state.waits_for == before.waits_for else at,
             due_at=due_at,
-            steps=[*process.steps, *(Step(at, what) for what in _told(before, state, asks))],
+            steps=[*process.steps, *(Step(at, what) for what in _told(before, state, asks, passed))],
         )
         if order.pending_events:
             orders.save(order)
@@ -222,16 +239,18 @@ def _asked_of_payments(ask: Ask, order: Order, process: Process) -> Iterator[Ful
             assert_never(ask)
 
 
-def _told(before: Fulfilment, after: Fulfilment, asks: list[Ask]) -> Iterator[str]:
+def _told(before: Fulfilment, after: Fulfilment, asks: list[Ask], passed: Deadline | None) -> Iterator[str]:
     """Describe what has changed, for people."""
     if after.stock is not before.stock and after.order is OrderFact.SUBMITTED:
         yield "all is reserved" if after.stock else "something is not reserved any more"
     if (after.payment, after.attempt) != (before.payment, before.attempt) and after.payment is not PaymentFact.NONE:
         yield f"payment: {after.payment}" + (f", token {after.attempt}" if after.attempt > 1 else "")
-    if any(isinstance(ask, Cancel) for ask in asks):
+    if passed is Deadline.SETTLEMENT or any(isinstance(ask, Cancel) for ask in asks):
         yield "the deadline has passed"
     if after.order is not before.order:
         yield after.order.name.lower()
+    if after.any_shipped and not before.any_shipped:
+        yield "pieces were shipped before it was cancelled"
     yield from (_ASKED[type(ask)] for ask in asks if type(ask) in _ASKED)
 
 

@@ -13,7 +13,8 @@ from shared.story import ORDER_ID
 class MoveDeadline(Input, json_schema_extra=example(orderId=ORDER_ID, at="2026-12-24T12:00:00Z")):
     """Move the deadline of an order that waits for stock, its payment or its confirmation.
 
-    It is cancelled then, if it still waits.
+    It is cancelled then, if it still waits. A cancelled order waits until its deadline to learn whether anything of it
+    was shipped, and has its payment voided, refunded or captured then.
     """
 
     order_id: Id

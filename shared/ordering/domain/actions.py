@@ -33,16 +33,20 @@ STATUSES = {
     Action.CONFIRM: (OrderStatus.SUBMITTED,),
     Action.COMPLETE: (OrderStatus.CONFIRMED,),
     Action.CANCEL: (OrderStatus.CREATED, OrderStatus.SUBMITTED, OrderStatus.CONFIRMED),
-    Action.PAY: (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
-    Action.REFUND: (OrderStatus.CONFIRMED, OrderStatus.COMPLETED),
+    Action.PAY: (OrderStatus.SUBMITTED, OrderStatus.CONFIRMED, OrderStatus.COMPLETED, OrderStatus.CANCELLED),
+    Action.REFUND: (OrderStatus.CONFIRMED, OrderStatus.COMPLETED, OrderStatus.CANCELLED),
 }
-"""The statuses in which an order allows each action. A cancelled order is refunded in full without a request."""
+"""The statuses in which an order allows each action."""
 
 MAX_ATTEMPTS = 10
 """Tokens with which the payment of an order can be tried."""
 
 CHANGES = (Action.ADD_ITEM, Action.REMOVE_ITEM, Action.CHANGE_SHIPPING_ADDRESS)
 """Actions that the limit of changes forbids (ADR 24)."""
+
+PAYING = (Action.PAY, Action.REFUND)
+"""Actions on the payment. That of a cancelled order of which nothing is shipped is voided, or refunded in full, without
+a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ def is_allowed(action: Action, standing: Standing) -> bool:
     if standing.status not in STATUSES[action]:
         return False
     if action in CHANGES and standing.version >= MAX_CHANGES:
+        return False
+    if action in PAYING and standing.status is OrderStatus.CANCELLED and not standing.has_shipped:
         return False
     match action:
         case Action.REMOVE_ITEM | Action.SUBMIT:

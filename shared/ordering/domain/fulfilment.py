@@ -53,11 +53,12 @@ An attempt that was declined may still be authorised: the cardholder's browser t
 
 
 class Deadline(StrEnum):
-    """The things for which an order waits only until a deadline, so that none holds its pieces for ever."""
+    """The things for which an order waits only until a deadline, so that none holds its pieces, or money, for ever."""
 
     STOCK = "stock"
     PAYMENT = "payment"
     CONFIRMATION = "confirmation"
+    SETTLEMENT = "settlement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +103,20 @@ class AllShipped:
 
 
 @dataclass(frozen=True, slots=True)
+class StockSettled:
+    """The order is cancelled, and no piece of it is shipped any more; `any_shipped`: whether one was before."""
+
+    any_shipped: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DeadlinePassed:
     """The order has waited until its deadline in vain."""
 
     deadline: Deadline
 
 
-type News = Submitted | Stock | PaymentNews | TokenGiven | OrderNews | AllShipped | DeadlinePassed
+type News = Submitted | Stock | PaymentNews | TokenGiven | OrderNews | AllShipped | StockSettled | DeadlinePassed
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,7 @@ class Fulfilment:
 
     Attributes:
         paid: whether it is paid with a token; None until the submission is known.
+        any_shipped: whether a piece was shipped before it was cancelled; None until that is known.
         attempt: how many tokens the customer has given.
         asked: the requests that were made.
     """
@@ -162,6 +171,7 @@ class Fulfilment:
     paid: bool | None = None
     stock: bool = False
     shipped: bool = False
+    any_shipped: bool | None = None
     payment: PaymentFact = PaymentFact.NONE
     attempt: int = 1
     asked: frozenset[Ask] = frozenset()
@@ -169,6 +179,8 @@ class Fulfilment:
     @property
     def deadline(self) -> Deadline | None:
         """The thing for which it waits until a deadline; None if there is none."""
+        if self._settling:
+            return Deadline.SETTLEMENT
         if self.order is not OrderFact.SUBMITTED or self.paid is None or self._cancelling:
             return None
         if not self.stock:
@@ -184,8 +196,7 @@ class Fulfilment:
             case OrderFact.COMPLETED:
                 return not self.paid or self.payment in _SETTLED
             case OrderFact.CANCELLED:
-                undone = (PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
-                return self.payment in undone or not _begun(self)
+                return self.payment in (_TAKEN if self.any_shipped else _UNDONE) or not _begun(self)
             case _:
                 return False
 
@@ -196,7 +207,9 @@ class Fulfilment:
             return "nothing"
         if self.order is OrderFact.UNKNOWN or self.paid is None:
             return "its submission"
-        if self.order is OrderFact.CANCELLED:
+        if self._settling:
+            return "the catalogue: whether anything was shipped"
+        if self.order is OrderFact.CANCELLED and not self.any_shipped:
             return "the refund" if Refund() in self.asked or Capture() in self.asked else "the void"
         if self._cancelling:
             return "the cancellation"
@@ -217,7 +230,9 @@ class Fulfilment:
     @property
     def comes_next(self) -> Sequence[str]:
         """The later steps for which it will wait if all goes well, for people."""
-        way = _PAID if self.paid else _ON_ACCOUNT
+        way: Sequence[str] = _PAID if self.paid else _ON_ACCOUNT
+        if self.order is OrderFact.CANCELLED:
+            way = _SHIPPED_IN_PART
         now = "the authorisation" if self.waits_for == "the customer" else self.waits_for
         return way[way.index(now) + 1 :] if now in way else ()
 
@@ -225,9 +240,15 @@ class Fulfilment:
     def _cancelling(self) -> bool:
         return any(isinstance(ask, Cancel) for ask in self.asked)
 
+    @property
+    def _settling(self) -> bool:
+        """Whether the money waits until it is known what was shipped of the cancelled order."""
+        return self.order is OrderFact.CANCELLED and self.any_shipped is None and not self.ended
+
 
 _ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
 _PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
+_SHIPPED_IN_PART = ("the authorisation", "the capture")
 _UNPAID = (
     *(PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED),
     PaymentFact.LAPSED,
@@ -235,6 +256,9 @@ _UNPAID = (
 _HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
 _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED, PaymentFact.LAPSED)
 """The payments of a completed order after which no step can follow; whoever completes a lapsed one gets no money."""
+_UNDONE = (PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
+_TAKEN = (*_SETTLED, PaymentFact.VOIDED)
+"""The payments of a cancelled order after which no step can follow: without and with something shipped."""
 
 
 def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
@@ -244,7 +268,7 @@ def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
     return replace(known, asked=known.asked.union(asks)), asks
 
 
-def _with(state: Fulfilment, news: News) -> Fulfilment:
+def _with(state: Fulfilment, news: News) -> Fulfilment:  # noqa: C901  # a case for each kind of news
     match news:
         case Submitted():
             return replace(state, paid=news.paid, order=max(state.order, OrderFact.SUBMITTED))
@@ -264,8 +288,11 @@ def _with(state: Fulfilment, news: News) -> Fulfilment:
             return replace(state, order=max(state.order, news.order))
         case AllShipped():
             return replace(state, shipped=True)
+        case StockSettled():
+            return replace(state, any_shipped=news.any_shipped) if state.any_shipped is None else state
         case DeadlinePassed():
-            return state
+            # what is cancelled for it was not confirmed, and nothing of that is shipped
+            return replace(state, any_shipped=False) if _is_late(state, news) else state
         case _:
             assert_never(news)
 
@@ -281,15 +308,16 @@ def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
         yield Authorise(state.attempt)
     if state.order is OrderFact.SUBMITTED and state.stock and state.payment in _HELD:
         yield Confirm()
-    if stands and state.shipped and state.payment is PaymentFact.AUTHORISED:
+    taken = state.shipped if stands else state.order is OrderFact.CANCELLED and state.any_shipped
+    if taken and state.payment is PaymentFact.AUTHORISED:
         yield Capture()
-    if state.order is OrderFact.CANCELLED:
+    if state.order is OrderFact.CANCELLED and state.any_shipped is False:
         yield from _undone(state)
     yield from _overdue(state, news)
 
 
 def _undone(state: Fulfilment) -> Iterator[Ask]:
-    """Give the requests that compensate those of a cancelled order."""
+    """Give the requests that compensate those of a cancelled order of which nothing was shipped."""
     if state.payment is PaymentFact.CAPTURED:
         yield Refund()
     elif _begun(state) and Capture() not in state.asked and _RANK[state.payment] <= _RANK[PaymentFact.AUTHORISED]:
@@ -301,5 +329,10 @@ def _begun(state: Fulfilment) -> bool:
 
 
 def _overdue(state: Fulfilment, news: News) -> Iterator[Ask]:
-    if isinstance(news, DeadlinePassed) and news.deadline is state.deadline:
+    if isinstance(news, DeadlinePassed) and _is_late(state, news):
         yield Cancel(news.deadline)
+
+
+def _is_late(state: Fulfilment, news: DeadlinePassed) -> bool:
+    """Whether the order is cancelled for it."""
+    return state.order is OrderFact.SUBMITTED and news.deadline is state.deadline

@@ -280,12 +280,13 @@ def _waits_for(document: Mapping[str, Any]) -> str:
     payment = document["payment"]
     fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]
     awaited = any(line.get("stock", {}).get("waiting") for line in document["items"].values())
-    status = OrderStatus(document["status"])
+    status, standing = OrderStatus(document["status"]), _standing(document)
     known = Fulfilment(
         order=ORDERS[status],
         paid=payment is not None,
         stock=not awaited and (payment is None or fact is not PaymentFact.NONE),
         shipped=status is OrderStatus.COMPLETED,
+        any_shipped=standing.has_shipped,
         payment=fact,
         asked=frozenset({Capture()} if fact is PaymentFact.CAPTURED else ()),
     )

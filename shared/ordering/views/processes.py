@@ -53,7 +53,7 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC).isoformat()
 
 
 class ProcessDeadline(Answer):
-    """When the order is cancelled if it still waits for this."""
+    """When the order is cancelled if it still waits for this; a `settlement` ends the wait of one that is cancelled."""
 
     waits_for: Deadline
     at: Time

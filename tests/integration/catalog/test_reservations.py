@@ -2,11 +2,13 @@
 
 from itertools import count, permutations
 from types import SimpleNamespace
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid5
 
 import pytest
 import sqlalchemy as sa
 
+from shared.catalog import tables as catalog
 from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
@@ -14,6 +16,7 @@ from shared.catalog.commands.serve_waiting_orders import SERVABLE, WORKS_FOR
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound, TooManyWaitAgain
 from shared.catalog.domain.stock import Stock, stock_of
+from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERED_STOCK, ORDERS, STOCK
@@ -360,6 +363,76 @@ def test_an_order_that_was_submitted_before_there_was_stock_is_read_and_not_rese
     shop.follow_order(order_id)
     assert pieces(shop, order_id) == []
     assert [row["status"] for row in rows(shop.catalog_engine, ORDERS)] == [OrderStatus.SUBMITTED], "and it is heard of"
+
+
+def settled(shop: Shop, order_id: UUID) -> list[int]:
+    """How many pieces the catalogue has said that were shipped of a cancelled order, each time that it did."""
+    with shop.catalog_engine.connect() as connection:
+        events: list[Any] = [each.event for each in catalog.LOG.history(connection, uuid5(order_id, "settled"))]
+    assert {event.order_id for event in events} <= {order_id}
+    return [event.shipped for event in events]
+
+
+@pytest.mark.parametrize("what", ["kept", "waited for", "not kept", "kept, and shipped in part"])
+def test_the_catalogue_says_once_of_a_cancelled_order_what_was_shipped(shop: Shop, what: str) -> None:
+    in_part = what.endswith("in part")
+    tea = sold_out(shop) if what == "waited for" else shop.product() if what == "not kept" else kept(shop, 9)
+    order_id = confirmed(shop, tea, kept(shop, 9), quantity=3)
+    shop.follow_order(order_id)
+    if in_part:
+        ship(shop, order_id, tea, 1)
+        ship(shop, order_id, tea, 1)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    assert settled(shop, order_id) == []
+    for _ in range(3):
+        shop.follow_order(order_id)
+    assert settled(shop, order_id) == [2 if in_part else 0]
+    with pytest.raises(OrderNotConfirmed, match="Cancelled"):
+        ship(shop, order_id, tea, 1)
+
+
+@pytest.mark.parametrize("news", list(permutations(range(4))), ids=str)
+def test_that_nothing_was_shipped_is_said_whatever_news_of_the_order_comes_first(
+    news: tuple[int, ...], shop: Shop
+) -> None:
+    order_id = confirmed(shop, kept(shop, 3))
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        history = LOG.history(connection, order_id)
+    for place in news:
+        shop.catalog.follow(INBOX, follow_order, history[place])
+    assert settled(shop, order_id) == [0]
+
+
+def test_nothing_is_said_of_a_draft_that_is_cancelled(shop: Shop) -> None:
+    order_id = shop.order(kept(shop, 1))
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    shop.follow_order(order_id)
+    assert settled(shop, order_id) == []
+
+
+@pytest.mark.parametrize("first", ["the shipment", "the cancellation"])
+def test_a_shipment_and_the_news_of_a_cancellation_do_not_overlook_each_other(shop: Shop, first: str) -> None:
+    """Else pieces would leave of an order of which the catalogue has said that none did."""
+    product_id = kept(shop, 1)
+    order_id = confirmed(shop, product_id)
+    shop.follow_order(order_id)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        cancelled = LOG.history(connection, order_id)[-1]
+    command = ShipItems(order_id=order_id, items=[ShippedItem(product_id=product_id, quantity=1)])
+    shipping, hearing = UnitOfWork(shop.catalog_engine), UnitOfWork(shop.catalog_engine)
+    ship_items(command, Stocks(shipping, Metadata()), HeardOrders(shipping, Metadata()))
+    stocks, heard = Stocks(hearing, Metadata()), HeardOrders(hearing, Metadata())
+    follow_order(cancelled, stocks, heard, Purchases(hearing, Metadata()))
+    before, after = (shipping, hearing) if first == "the shipment" else (hearing, shipping)
+    before.commit()
+    with pytest.raises(LostRace):
+        after.commit()
+    if first == "the shipment":
+        shop.follow_order(order_id)  # the cancellation is decided on again
+    shipped = 1 if first == "the shipment" else 0
+    assert (pieces(shop, order_id), settled(shop, order_id)) == ([(0, 0, shipped)], [shipped])
 
 
 def test_news_of_an_order_that_comes_while_other_news_of_it_is_taken_in_is_not_overlooked(shop: Shop) -> None:

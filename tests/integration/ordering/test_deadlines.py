@@ -9,10 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering import tables as ordering
 from shared.ordering.commands.act_on_deadlines import ACTOR
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.fulfil_order import LATE, PassDeadline
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
 from shared.ordering.domain.fulfilment import Deadline
@@ -98,6 +100,44 @@ def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_o
     assert way.process.due_at == at
     way.timer(at)
     assert way.order.status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "not shipped"])
+def test_a_cancelled_order_of_which_the_catalogue_says_nothing_is_paid_by_what_ordering_knows(
+    shop: Shop, *, shipped: bool
+) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    if shipped:
+        items = [ShippedItem(product_id=tea, quantity=1)]
+        shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    shop.follow_stock(tea)
+    shop.fulfil(way.order_id)
+    due = way.process.due_at
+    assert due is not None
+    assert (way.process.facts.deadline, way.asked) == (Deadline.SETTLEMENT, ["AuthorisationAskedV1"])
+    way.timer(due - timedelta(seconds=1))
+    assert way.asked == ["AuthorisationAskedV1"]
+    way.timer(due)
+    way.timer(due + timedelta(days=1))
+    assert way.asked == ["AuthorisationAskedV1", "CaptureAskedV1" if shipped else "VoidAskedV1"]
+    assert (way.process.due_at, way.waits_for) == (None, "the capture" if shipped else "the void")
+    assert "the deadline has passed" in [step.what for step in way.process.steps]
+    way.news.deliver()  # and the catalogue's word, which is late
+    assert len(way.asked) == 2
+
+
+def test_the_deadline_of_a_cancelled_order_is_moved(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    shop.fulfil(way.order_id)
+    now = datetime.now(UTC)
+    way.move(now)
+    way.timer(now)
+    assert (way.asked[-1], way.waits_for) == ("VoidAskedV1", "the void")
 
 
 def test_a_deadline_looks_again_at_what_came_in_the_meantime(shop: Shop) -> None:

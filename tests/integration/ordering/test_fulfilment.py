@@ -1,29 +1,47 @@
 """The fulfilment of an order, from its submission to its end, with news in any order."""
 
 import random
+from itertools import permutations
+from typing import Any
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from shared.catalog import tables as catalog
+from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
-from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.event_log import envelope_of
 from shared.ordering import tables as ordering
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.domain.order import LineStock
 from shared.ordering.events import OrderStatus, fulfilment_of
 from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
-from tests.support.on_its_way import CARD, Way, held, kept, receive, requested, submitted, taken
+from tests.support.on_its_way import CARD, FULFILLING, Way, held, kept, receive, requested, submitted, taken
 from tests.support.shop import Shop
+
+
+def book(way: Way, product_id: UUID, quantity: int = 1) -> None:
+    """Ship pieces of it; the news of that is on its way."""
+    items = [ShippedItem(product_id=product_id, quantity=quantity)]
+    way.shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+
+
+def told_of(shop: Shop, *types: str) -> list[Recorded[Any]]:
+    """What the catalogue has told, of these types."""
+    log = catalog.LOG.table
+    with shop.catalog_engine.connect() as connection:
+        found = connection.execute(sa.select(log).where(log.c.type.in_(types)).order_by(log.c.sequence)).all()
+    return [catalog.CODEC.open(envelope_of(row)) for row in found]
 
 
 def ship(way: Way, product_id: UUID, quantity: int = 1) -> None:
     """Ship pieces of it, and deliver the news of that."""
-    items = [ShippedItem(product_id=product_id, quantity=quantity)]
-    way.shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    book(way, product_id, quantity)
     way.news.deliver()
 
 
@@ -84,6 +102,34 @@ def test_an_order_of_which_a_line_is_shipped_is_not_cancelled_and_is_paid(shop: 
     assert (way.order.status, way.asked[-1]) == (OrderStatus.COMPLETED, "CaptureAskedV1")
 
 
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "not shipped"])
+@pytest.mark.parametrize("news", list(permutations(range(4))), ids=str)
+def test_an_order_that_is_cancelled_before_the_news_of_a_shipment_came_is_paid_and_any_other_is_not(
+    shop: Shop, news: tuple[int, ...], *, shipped: bool
+) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    if shipped:
+        book(way, tea)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        cancelled = ordering.LOG.history(connection, way.order_id)[-1]
+    for _ in range(2):
+        shop.catalog.follow(catalog.INBOX, follow_order, cancelled)
+    told = told_of(shop, "ItemShippedV1", "StockReleasedV1", "OrderSettledV1")
+    assert len(told) == 3
+    for place in (each for each in news for _ in range(2)):
+        if place < len(told):
+            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, told[place])
+        else:
+            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, cancelled)
+    outcome = ("CaptureAskedV1", "the capture") if shipped else ("VoidAskedV1", "the void")
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", outcome[0]], outcome[1])
+    way.pay(taken(way) if shipped else PaymentVoidedV1(way.order_id))
+    assert (way.waits_for, allowed(way.order.standing)) == ("nothing", [Action.REFUND] if shipped else [])
+
+
 def test_an_order_whose_last_pieces_are_lost_is_completed_and_paid_without_them(shop: Shop) -> None:
     tea, cup = kept(shop, 1), kept(shop, 1)
     way = submitted(shop, tea, cup)
@@ -120,10 +166,7 @@ def test_stock_that_is_lost_while_it_is_authorised_is_waited_for_again(shop: Sho
 
 def test_the_catalogue_tells_once_of_how_many_lines_it_keeps_no_stock(shop: Shop) -> None:
     way = submitted(shop, kept(shop, 5), shop.product(), shop.product(), chance=random.Random(1))
-    log = catalog.LOG.table
-    with shop.catalog_engine.connect() as connection:
-        told = connection.execute(sa.select(log).where(log.c.type == "StockNotKeptV1")).all()
-    [event] = [catalog.CODEC.open(envelope_of(row)).event for row in told]
+    [event] = [each.event for each in told_of(shop, "StockNotKeptV1")]
     assert (getattr(event, "order_id", None), getattr(event, "lines", None)) == (way.order_id, 2)
 
 

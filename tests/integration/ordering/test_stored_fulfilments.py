@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering import fulfilments
 from shared.ordering import tables as ordering
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.events import OrderStatus
 from shared.ordering.fulfilments import Fulfilments
-from tests.support.on_its_way import CARD, Way, kept, submitted
+from tests.support.on_its_way import CARD, Way, held, kept, submitted, taken
 from tests.support.shop import Shop, rows
 
 
@@ -65,6 +67,47 @@ def test_only_what_the_release_before_knows_is_written_in_its_shape(
         assert way.process.order_id == way.order_id
     with pytest.raises(UnreadableShape, match="is in shape 2, and this release reads 1"):
         _ = ways["confirmation"].process
+
+
+def test_only_a_cancelled_order_of_which_something_was_shipped_is_unreadable_for_the_release_before(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = {name: submitted(shop, kept(shop, 1), kept(shop, 1)) for name in ("shipped", "voided", "waiting")}
+    for name, way in ways.items():
+        way.pay(held(way))
+        if name == "shipped":
+            items = [ShippedItem(product_id=next(iter(way.order.lines)), quantity=1)]
+            shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+        if name == "waiting":
+            shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+            shop.fulfil(way.order_id)
+        else:
+            way.cancel()
+    assert {name: facts_of(way)["anyShipped"] for name, way in ways.items()} == {
+        "shipped": True,
+        "voided": False,
+        "waiting": None,
+    }
+    monkeypatch.setattr(fulfilments, "SHAPES", replace(fulfilments.SHAPES, today=2, upcasts={1: dict}))
+    for name in ("voided", "waiting"):
+        assert ways[name].process.order_id == ways[name].order_id
+    with pytest.raises(UnreadableShape, match="is in shape 3, and this release reads 1 and 2"):
+        _ = ways["shipped"].process
+
+
+def test_a_payment_that_the_release_before_has_voided_is_neither_voided_again_nor_waits_for_the_catalogue(
+    shop: Shop,
+) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    way.cancel()
+    facts = facts_of(way)
+    del facts["anyShipped"]  # which that release does not know
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(ordering.FULFILMENTS).values(facts=json.dumps(facts)))
+    assert (way.waits_for, way.process.facts.deadline) == ("the void", None)
+    way.pay(taken(way))
+    assert way.asked == ["AuthorisationAskedV1", "VoidAskedV1", "RefundAskedV1"]
 
 
 def test_an_order_that_was_submitted_before_there_was_a_process_is_left_to_the_shop(shop: Shop) -> None:

@@ -67,6 +67,9 @@ STATES: Sequence[tuple[str, str]] = [
     ("submitted authorised confirmed completed captured", "nothing"),
     ("submitted authorised cancelled", "the void"),
     ("submitted authorised cancelled voided", "nothing"),
+    ("submitted authorised confirmed cancelled partly shipped", "the capture"),
+    ("submitted authorised confirmed cancelled partly shipped captured", "nothing"),
+    ("submitted declined confirmed cancelled partly shipped", "the customer"),
 ]
 VERBS: Mapping[Action, Callable[[Order], None]] = {
     Action.ADD_ITEM: lambda order: order.add([pieces(TEA)]),
@@ -102,6 +105,7 @@ ORDER_WAY: Mapping[str, Callable[[Order], None]] = {
     "confirmed": lambda order: order.confirm(),
     "completed": lambda order: order.complete(),
     "cancelled": lambda order: order.cancel("r"),
+    "shipped": lambda order: order.take_stock(TEA.product_id, LineStock(1, 0, 0, 1)),
 }
 PAID: Mapping[str, list[Action]] = {
     "": [],
@@ -131,6 +135,14 @@ PAID: Mapping[str, list[Action]] = {
     "authorised confirmed completed capturing captured wholly all-back": [],
     "authorised confirmed capturing captured cancelled wholly": [],
     "authorised confirmed capturing captured cancelled wholly all-back": [],
+    "authorised confirmed cancelled shipped": [],
+    "authorised confirmed cancelled shipped capturing": [],
+    "authorised confirmed cancelled shipped capturing captured": [Action.REFUND],
+    "authorised confirmed cancelled shipped capturing captured partly paid-back": [Action.REFUND],
+    "authorised confirmed cancelled shipped capturing captured wholly all-back": [],
+    "declined confirmed cancelled shipped": [Action.PAY],
+    "declined confirmed cancelled shipped retried": [],
+    "declined confirmed cancelled shipped gone": [],
 }
 """What an order and its payment come to, and what may be done with the payment then."""
 

@@ -24,6 +24,7 @@ from shared.ordering.domain.fulfilment import (
     PaymentNews,
     Refund,
     Stock,
+    StockSettled,
     Submitted,
     TokenGiven,
     Void,
@@ -44,7 +45,8 @@ ASKED, ACTION, DECLINED, HELD, TAKEN, LAPSED, VOIDED, REFUNDED = (
 CONFIRMED, COMPLETED, CANCELLED = (
     OrderNews(fact) for fact in (OrderFact.CONFIRMED, OrderFact.COMPLETED, OrderFact.CANCELLED)
 )
-NO_STOCK, NO_PAYMENT, NO_CONFIRMATION = (DeadlinePassed(deadline) for deadline in Deadline)
+NO_STOCK, NO_PAYMENT, NO_CONFIRMATION, NO_SETTLEMENT = (DeadlinePassed(deadline) for deadline in Deadline)
+ALL_HERE, SOME_SHIPPED = StockSettled(any_shipped=False), StockSettled(any_shipped=True)
 SECOND = [payment(fact, 2) for fact in (PaymentFact.DECLINED, PaymentFact.AUTHORISED, PaymentFact.CAPTURED)]
 EVERY: list[News] = [
     *(PAID, COMPLETE, AWAITED),
@@ -52,7 +54,8 @@ EVERY: list[News] = [
     TokenGiven(2),
     *SECOND,
     *(CONFIRMED, COMPLETED, CANCELLED, AllShipped()),
-    *(NO_STOCK, NO_PAYMENT, NO_CONFIRMATION),
+    *(ALL_HERE, SOME_SHIPPED),
+    *(NO_STOCK, NO_PAYMENT, NO_CONFIRMATION, NO_SETTLEMENT),
 ]
 
 
@@ -116,28 +119,72 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
     ),
     "cancelled before anything": ([PAID, AWAITED, CANCELLED], [], "nothing"),
     "cancelled before anything is heard of the payment": (
-        [PAID, COMPLETE, CANCELLED],
+        [PAID, COMPLETE, CANCELLED, ALL_HERE],
         [Authorise(1), Void()],
         "the void",
     ),
-    "cancelled while it is authorised": ([PAID, COMPLETE, CANCELLED, HELD], [Authorise(1), Void()], "the void"),
+    "cancelled while it is authorised": (
+        [PAID, COMPLETE, CANCELLED, ALL_HERE, HELD],
+        [Authorise(1), Void()],
+        "the void",
+    ),
     "cancelled while it is confirmed": (
-        [PAID, COMPLETE, HELD, CANCELLED, VOIDED],
+        [PAID, COMPLETE, HELD, CANCELLED, ALL_HERE, VOIDED],
         [Authorise(1), Confirm(), Void()],
         "nothing",
     ),
     "cancelled before anything of it is shipped": (
-        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED],
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, ALL_HERE],
         [Authorise(1), Confirm(), Void()],
         "the void",
     ),
+    "cancelled, and it is not known whether anything was shipped": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED],
+        [Authorise(1), Confirm()],
+        "the catalogue: whether anything was shipped",
+    ),
+    "cancelled while it is shipped in part": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, SOME_SHIPPED],
+        [Authorise(1), Confirm(), Capture()],
+        "the capture",
+    ),
+    "cancelled while it is shipped in part, and paid": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, SOME_SHIPPED, TAKEN],
+        [Authorise(1), Confirm(), Capture()],
+        "nothing",
+    ),
+    "cancelled while it is shipped in part, and refunded by the shop": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, SOME_SHIPPED, TAKEN, REFUNDED],
+        [Authorise(1), Confirm(), Capture()],
+        "nothing",
+    ),
+    "cancelled while it is shipped in part, and held only later": (
+        [PAID, COMPLETE, CONFIRMED, CANCELLED, SOME_SHIPPED, ASKED, HELD],
+        [Authorise(1), Capture()],
+        "the capture",
+    ),
+    "cancelled while it is shipped in part, and declined": (
+        [PAID, COMPLETE, DECLINED, CONFIRMED, CANCELLED, SOME_SHIPPED],
+        [Authorise(1)],
+        "the customer",
+    ),
+    "cancelled while it is shipped in part, and lapsed": (
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, LAPSED, SOME_SHIPPED],
+        [Authorise(1), Confirm()],
+        "nothing",
+    ),
+    "cancelled on account while it is shipped in part": (
+        [ON_ACCOUNT, COMPLETE, CANCELLED, SOME_SHIPPED],
+        [],
+        "nothing",
+    ),
     "cancelled while it is captured": (
-        [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED, TAKEN, REFUNDED],
+        [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED, ALL_HERE, TAKEN, REFUNDED],
         [Authorise(1), Confirm(), Capture(), Refund()],
         "nothing",
     ),
     "cancelled, and was captured by the shop at the provider": (
-        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, TAKEN],
+        [PAID, COMPLETE, HELD, CONFIRMED, CANCELLED, ALL_HERE, TAKEN],
         [Authorise(1), Confirm(), Void(), Refund()],
         "the refund",
     ),
@@ -232,22 +279,32 @@ def test_money_is_never_let_go_and_taken_nor_asked_for_by_an_order_that_is_cance
         following, asks = decide(state, news)
         assert not {Capture(), Void()} <= following.asked
         if following.order is OrderFact.CANCELLED:
-            assert not {Authorise, Confirm, Capture, Cancel}.intersection(map(type, asks))
+            assert not {Authorise, Confirm, Cancel}.intersection(map(type, asks))
+            assert Capture() not in asks or following.any_shipped
+            assert not {Void(), Refund()}.intersection(asks) or following.any_shipped is False
         else:
             assert not {Void(), Refund()}.intersection(asks)
 
 
-def test_a_cancelled_order_whose_payment_was_begun_is_owed_its_money_back() -> None:
+def test_a_cancelled_order_whose_payment_was_begun_waits_until_a_deadline_or_is_owed_its_money_back_or_paid() -> None:
+    paying = {PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED}
     for state in reachable():
-        if state.order is OrderFact.CANCELLED and not state.ended and state.paid:
-            assert state.asked & {Void(), Refund(), Capture()}, state
+        if state.order is not OrderFact.CANCELLED or state.ended or not state.paid:
+            continue
+        if state.any_shipped is None:
+            assert state.deadline is Deadline.SETTLEMENT, state
+        else:
+            assert state.deadline is None, state
+            is_unpaid = state.any_shipped and state.payment in paying
+            assert is_unpaid or state.asked & {Void(), Refund(), Capture()}, state
 
 
 def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -> None:
     for state, deadline in product(reachable(), Deadline):
         _, asks = decide(state, DeadlinePassed(deadline))
-        assert (Cancel(deadline) in asks) == (state.deadline is deadline)
-        if state.deadline is not None:
+        assert (Cancel(deadline) in asks) == (state.deadline is deadline is not Deadline.SETTLEMENT)
+        assert (state.deadline is Deadline.SETTLEMENT) <= (state.order is OrderFact.CANCELLED)
+        if state.deadline not in (None, Deadline.SETTLEMENT):
             assert state.order is OrderFact.SUBMITTED
             assert state.waits_for in {
                 *("stock", "the authorisation", "the customer", "the confirmation"),
@@ -279,7 +336,7 @@ def test_events_that_come_in_any_order_lead_to_the_same_end(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(200))
 def test_a_cancelled_order_ends_with_its_money_back_in_any_order(seed: int) -> None:
     chance = random.Random(seed)
-    way: list[News] = [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED]
+    way: list[News] = [PAID, COMPLETE, HELD, CONFIRMED, AllShipped(), CANCELLED, ALL_HERE]
     state, asked = play(*chance.sample(way, len(way)))
     # the payments context answers what it was asked, as its rules say
     for answer in [TAKEN, REFUNDED] if Capture() in asked else [VOIDED]:
@@ -287,3 +344,15 @@ def test_a_cancelled_order_ends_with_its_money_back_in_any_order(seed: int) -> N
         asked += asks
     assert state.ended, (state, asked)
     assert (Refund() in asked) == (Capture() in asked)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_cancelled_order_of_which_something_is_shipped_is_paid_in_any_order(seed: int) -> None:
+    chance = random.Random(seed)
+    way: list[News] = [PAID, COMPLETE, ASKED, HELD, CONFIRMED, CANCELLED, SOME_SHIPPED]
+    state, asked = play(*chance.sample(way, len(way)))
+    if Authorise(1) in asked:
+        assert (asked[-1], state.waits_for) == (Capture(), "the capture")
+        state, asks = decide(state, TAKEN)
+        assert (state.ended, asks) == (True, ())
+    assert not {Void(), Refund()} & set(asked)

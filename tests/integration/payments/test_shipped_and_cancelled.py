@@ -1,0 +1,58 @@
+"""An order that is cancelled in the moment in which a part of it is shipped is paid: the provider's ledger says so."""
+
+from decimal import Decimal
+
+import pytest
+
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
+from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.reading import read_from
+from shared.ordering import tables as ordering
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.follow_payments import follow_payment
+from shared.ordering.domain.actions import Action, allowed
+from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.payments.commands.refund_payment import RefundPayment
+from tests.support.on_its_way import Way, kept, submitted
+from tests.support.paying import Paying
+
+
+async def settle(pay: Paying, way: Way) -> None:
+    """Let payments do what the fulfilment asks for, and ordering hear of it, until nothing is left."""
+    before = -1
+    while (asked := len(way.asked)) > before:
+        before = asked
+        for each in read_from(
+            pay.shop.ordering_engine, lambda to: ordering.LOG.history(to, fulfilment_of(way.order_id))
+        ):
+            await pay.consumers["follow_fulfilment"](each.envelope)
+        await pay.deliver(way.order_id)
+        for event in pay.history(way.order_id):
+            pay.shop.ordering.follow(ordering.INBOX, follow_payment, event)
+        way.news.deliver()
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "not shipped"])
+async def test_a_cancelled_order_is_paid_if_a_piece_of_it_was_shipped_before_ordering_knew(
+    pay: Paying, *, shipped: bool
+) -> None:
+    shop, tea = pay.shop, kept(pay.shop, 1)
+    way = submitted(shop, tea, kept(shop, 1))
+    await settle(pay, way)
+    assert way.order.status is OrderStatus.CONFIRMED
+    if shipped:
+        items = [ShippedItem(product_id=tea, quantity=1)]
+        shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    shop.fulfil(way.order_id)
+    assert pay.moved(way.order_id) == [("authorised", 2500)], "it waits for what the catalogue says"
+    await settle(pay, way)
+    assert pay.moved(way.order_id) == [("authorised", 2500), ("captured" if shipped else "voided", 2500)]
+    assert (way.order.status, way.waits_for) == (OrderStatus.CANCELLED, "nothing")
+    assert allowed(way.order.standing) == ([Action.REFUND] if shipped else [])
+    if shipped:
+        refund = RefundPayment(order_id=way.order_id, amount=Decimal("12.50"), reason="One came back")
+        shop.payments.run(pay.refund, refund, Metadata())
+        await settle(pay, way)
+        assert pay.moved(way.order_id)[2:] == [("refunded", 1250)]
+        assert (way.waits_for, allowed(way.order.standing)) == ("nothing", [Action.REFUND])
