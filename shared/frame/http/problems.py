@@ -9,6 +9,7 @@ import azure.functions as func
 import sqlalchemy as sa
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
+from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.sql.errors import is_full, is_transient
@@ -75,6 +76,9 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
         case UnreadableShape():
             logger.error("stored by another release, or damaged: %s", error)
             return _later(Unavailable("unreadable-shape", str(error)))
+        case UnknownEventType():
+            logger.error("a later release has written %s", error)
+            return _later(Unavailable("unknown-event-type", f"A later release has written {error} for this."))
         case AzureError() | TimeoutError():
             return _later(Unavailable("read-models-unavailable", "The read models do not answer at the moment."))
         case _:

@@ -11,13 +11,14 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.messaging.retries import OfAnotherRelease
 from shared.kernel.personal import fields_of
 
 TOLD = 10
 """Wrong fields of a payload that an error names."""
 
 
-class UnknownEventType(Exception):
+class UnknownEventType(OfAnotherRelease):
     """A stored or received event has a type that this code does not know: it was written by a newer release."""
 
 

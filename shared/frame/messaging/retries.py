@@ -28,8 +28,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.2, 30.0
 one may be locked by an instance that was lost, and comes again when its lock runs out: after a minute at most."""
 
 FIRST_FOR_RELEASE, LONGEST_FOR_RELEASE = 5.0, 120.0
-"""The same for a message of a type that only a later release knows: ten and a half minutes. While instances are
-replaced, both releases take messages; after each pause it is anybody's turn again."""
+"""The same for a message that another release can take: ten and a half minutes. While instances are replaced, both
+releases take messages; after each pause it is anybody's turn again."""
 
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
@@ -37,6 +37,10 @@ AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 
 class NotYet(Exception):
     """An earlier event has to be taken in first, and has not arrived: the delivery is repeated until it has."""
+
+
+class OfAnotherRelease(Exception):
+    """Another release has written what this one cannot read: the delivery is repeated until an instance can take it."""
 
 
 async def with_retries(work: Callable[[], Awaitable[None]]) -> None:
@@ -76,7 +80,7 @@ def pause_after(delivery: int, failed: Exception) -> float:
 
 
 def pause_for_release(delivery: int) -> float:
-    """Seconds for which to hold back a message that waits for a later release; `delivery` as above."""
+    """Seconds for which to hold back a message that waits for another release; `delivery` as above."""
     return _doubled(delivery, FIRST_FOR_RELEASE, LONGEST_FOR_RELEASE)
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.messaging.retries import pause_after, pause_for_release, with_retries
+from shared.frame.messaging.retries import OfAnotherRelease, pause_after, pause_for_release, with_retries
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform import telemetry
 from shared.frame.platform.minutes import MINUTES
@@ -18,7 +17,7 @@ type Consume = Callable[[Envelope], Awaitable[None]]
 type Takes = Callable[[str], bool]
 
 HELD_FOR_RELEASE = 32
-"""Messages that a function holds at a time for a later release: half of the calls that host.json grants, so that it
+"""Messages that a function holds at a time for another release: half of the calls that host.json grants, so that it
 holds up nothing else. Those above have the pauses of any other failure."""
 
 
@@ -81,7 +80,7 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
             with telemetry.processing(consumer.topic, consumer.subscription, envelope, sent, invocation, attempt):
                 await with_retries(lambda: consumer.consume(envelope))
         except Exception as error:
-            if isinstance(error, UnknownEventType) and not for_release.locked():
+            if isinstance(error, OfAnotherRelease) and not for_release.locked():
                 async with for_release:  # has room, so nothing waits here
                     await asyncio.sleep(pause_for_release(attempt))
             else:

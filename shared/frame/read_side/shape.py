@@ -11,13 +11,14 @@ from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
+from shared.frame.messaging.retries import OfAnotherRelease
 from shared.frame.read_side.container import Container, replaced
 
 FIRST = 1
 """The shape of a document that names none: it was written before shapes had numbers."""
 
 
-class UnreadableShape(Exception):
+class UnreadableShape(OfAnotherRelease):
     """A stored document is in a shape that this release cannot read: another release wrote it, or it is damaged."""
 
 

@@ -10,6 +10,7 @@ from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
 from shared.frame.http.problems import Problem, problem_of, render
+from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.unit_of_work import LostRace
@@ -69,6 +70,7 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (ClientAuthenticationError("no token"), "read-models-unavailable"),
         (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
         (UnreadableShape("of another release"), "unreadable-shape"),
+        (UnknownEventType("OrderArchivedV1"), "unknown-event-type"),
     ],
 )
 def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: str) -> None:

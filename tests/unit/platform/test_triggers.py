@@ -13,6 +13,7 @@ from shared.frame.messaging.retries import NotYet, pause_after
 from shared.frame.messaging.subscriptions import HELD_FOR_RELEASE, Consumer, trigger
 from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.projection import GapInLog
+from shared.frame.read_side.shape import UnreadableShape
 from tests.support.servicebus import REPOSITORY
 from tests.support.triggers import Trigger, context, message
 from tests.support.triggers import trigger as trigger_of
@@ -57,6 +58,7 @@ async def test_a_message_that_is_taken_in_is_not_held(held: list[float]) -> None
     [
         *((GapInLog("not there"), delivery, pause) for delivery, pause in ((1, 0.1), (4, 0.8), (10, 5.0), (None, 0.1))),
         *((NotYet("not yet"), delivery, pause) for delivery, pause in ((1, 0.2), (4, 1.6), (10, 30.0), (None, 0.2))),
+        *((UnreadableShape("9"), delivery, pause) for delivery, pause in ((1, 5), (10, 120))),
         *((UnknownEventType("V9"), delivery, pause) for delivery, pause in ((1, 5), (4, 40), (10, 120), (None, 5))),
     ],
 )
@@ -86,7 +88,7 @@ async def test_a_trigger_goes_on_after_a_message_that_failed(held: list[float]) 
     assert len(held) == 1
 
 
-async def test_what_waits_for_a_later_release_leaves_calls_to_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_waits_for_another_release_leaves_calls_to_other_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of a host's calls get a type that this release does not know, twice; half of them wait long for the next."""
     calls = json.loads((REPOSITORY / "host.json").read_text())["extensions"]["serviceBus"]["maxConcurrentCalls"]
     held: list[float] = []
