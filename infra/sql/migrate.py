@@ -138,12 +138,12 @@ def migrate(url: str) -> None:
                 # it names the revision that this release does not know
                 raise WrongDatabaseError(
                     f"The database was migrated by a later release ({error}): start that release, or restore the "
-                    "database of before."
+                    "database of before (docs/operations.md, 'The database was restored')."
                 ) from error
     if gone := _missing_tables(url):
         raise WrongDatabaseError(
             f"The database has lost tables: {', '.join(gone)}. What they held is nowhere else: restore the database "
-            "(on a laptop: begin with an empty data folder)."
+            "(docs/operations.md, 'The database was restored'; on a laptop: begin with an empty data folder)."
         )
 
 

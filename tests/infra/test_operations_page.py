@@ -13,6 +13,7 @@ from tests.infra.snapshots import SNAPSHOTS
 from tests.infra.tools import ROOT, check
 from tests.support.app import app_globals
 from tests.support.pages import sections
+from tests.support.runbook import STATEMENTS
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SECTIONS = {section.heading: section for section in sections(PAGE)}
@@ -128,10 +129,21 @@ def test_what_runs_anywhere_leaves_the_tokens_that_whoever_calls_has() -> None:
         assert "dev.py token" not in block
 
 
-def test_the_only_rows_that_may_be_changed_by_hand_are_a_caches() -> None:
-    changed = re.findall(r"\b(?:DELETE FROM|UPDATE|INSERT INTO) (\w+\.\w+)", PAGE)
-    assert changed == ["ordering.snapshots"]
-    assert "[server-errors](#server-errors)" in SECTIONS["What is safe"].text
+def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_published() -> None:
+    changed = {
+        heading: re.findall(r"\b(?:DELETE FROM|UPDATE|INSERT INTO) (\w+\.\w+)(?: SET (\w+) = )?", section.text)
+        for heading, section in SECTIONS.items()
+    }
+    logs = [f"{context.name}.event_log" for context in app_globals()["contexts"]]
+    gone = sorted(changed.pop("Messages are gone"))
+    assert gone == sorted((log, "published_at") for log in logs)
+    for statement in STATEMENTS["Messages are gone"]:
+        assert " SET published_at = NULL, claimed_until = NULL WHERE " in statement or statement.startswith("SELECT")
+    restored = changed.pop("The database was restored")
+    assert restored == [("ordering.fulfilments", "due_at"), ("customers.customers", "erase_at")]
+    assert [row for rows in changed.values() for row in rows] == [("ordering.snapshots", "")]
+    for exception in ("server-errors", "messages-are-gone", "the-database-was-restored"):
+        assert f"](#{exception})" in SECTIONS["What is safe"].text
     assert "as an administrator of the database" in SECTIONS["server-errors"].text
 
 

@@ -1,6 +1,7 @@
 """What Microsoft's T-SQL compiler refuses is found among what tests have executed."""
 
 from infra.local.check import tsql_check
+from tests.support.runbook import STATEMENTS, filled
 
 
 def test_a_statement_that_the_compiler_refuses_is_found_among_others() -> None:
@@ -10,3 +11,13 @@ def test_a_statement_that_the_compiler_refuses_is_found_among_others() -> None:
     found = "\n".join(tsql_check([good, faulty]))
     assert "the second" in found
     assert "the first" not in found
+
+
+def test_what_the_runbook_gives_an_administrator_is_t_sql_of_the_schema() -> None:
+    entries = [
+        {"name": f"{section} {number}", "sql": filled(text), "parameters": []}
+        for section, texts in STATEMENTS.items()
+        for number, text in enumerate(texts)
+    ]
+    assert len(entries) > 10
+    assert tsql_check(entries) == []

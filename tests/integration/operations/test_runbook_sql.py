@@ -1,0 +1,83 @@
+"""What the runbook lets an administrator of the database do: each statement runs, and does what the page says."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from infra.sql.migrate import migration_engine
+from shared.customers import tables as customers
+from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
+from shared.frame.messaging.envelope import Metadata
+from shared.ordering.events import OrderStatus
+from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
+from tests.support.on_its_way import kept, submitted
+from tests.support.runbook import STATEMENTS, filled
+from tests.support.shop import Shop, rows
+from tests.support.topic import KeptTopic
+
+
+def carry_out(shop: Shop, section: str, **times: datetime) -> None:
+    """Carry out the changes that a section tells to make."""
+    engine = migration_engine(shop.url)  # as an administrator, who may change every schema
+    with engine.begin() as connection:
+        for text in STATEMENTS[section]:
+            if text.startswith("UPDATE"):
+                connection.exec_driver_sql(filled(text, **times))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("section", STATEMENTS)
+def test_each_statement_runs(section: str, shop: Shop) -> None:
+    engine = migration_engine(shop.url)
+    with engine.begin() as connection:
+        for text in STATEMENTS[section]:
+            connection.exec_driver_sql(filled(text))
+    engine.dispose()
+
+
+def test_events_are_published_again_since_a_time_in_their_order_and_with_their_ids(shop: Shop) -> None:
+    clock, first, again = Clock(), KeptTopic(), KeptTopic()
+    ada = history(shop, 2)
+    relay(shop, first, clock).run()
+    clock.move(timedelta(hours=1))
+    bob = history(shop, 2)
+    history(shop, 2, after=2, aggregate_id=ada)
+    relay(shop, first, clock).run()
+
+    carry_out(shop, "Messages are gone", SINCE=clock.now - timedelta(minutes=30))
+    clock.move(timedelta(hours=1))
+    assert relay(shop, again, clock).run() == 4
+    assert again.versions() == {ada: [3, 4], bob: [1, 2]}
+    assert {each.event_id for each in again.sent} < {each.event_id for each in first.sent}
+    assert unpublished(shop) == []
+
+
+def test_no_deadline_of_the_lost_time_is_acted_on_until_somebody_has_looked(shop: Shop) -> None:
+    way = submitted(shop, kept(shop, 0), paid=False)
+    due = way.process.due_at
+    assert due is not None
+    looked = due + timedelta(days=3)
+    carry_out(shop, "The database was restored", LATER=looked)
+    way.timer(looked - timedelta(minutes=1))
+    assert (way.order.status, way.process.due_at) == (OrderStatus.SUBMITTED, looked.replace(microsecond=0))
+    way.timer(looked)
+    assert way.order.status is OrderStatus.CANCELLED
+
+
+def test_nobody_is_erased_until_those_who_withdrew_have_withdrawn_again(shop: Shop) -> None:
+    erasures = Erasures([], timedelta())
+    withdrew, erased, later = (shop.customer(name) for name in ("Ada", "Bob", "Eve"))
+    for customer_id in (withdrew, erased):
+        command = EraseCustomer(customer_id=customer_id, reason="a letter")
+        shop.customers.run(erasures.ask, command, Metadata())
+    carry_out(shop, "The database was restored", LATER=datetime.now(UTC) + timedelta(days=3))
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    appointments = {row["customer_id"]: row["erase_at"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
+    assert appointments[withdrew] == appointments[erased] is not None
+    assert appointments[later] is None, "nobody gets an appointment by it"
+
+    shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=withdrew), Metadata())
+    carry_out(shop, "The database was restored", LATER=datetime.now(UTC))
+    after = {row["customer_id"]: row["erase_at"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
+    assert after[withdrew] is None
+    assert after[erased] == appointments[erased], "what is later stays"

@@ -1,0 +1,30 @@
+"""The statements in SQL that docs/operations.md gives an administrator of the database."""
+
+import re
+from datetime import UTC, datetime
+
+from tests.support.pages import sections
+from tests.support.stack import ROOT
+
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+STATEMENTS = {
+    section.heading: [
+        statement
+        for block in section.blocks("sql")
+        for statement in re.split(r"^(?=SELECT|UPDATE)", block, flags=re.MULTILINE)
+        if statement
+    ]
+    for section in sections(PAGE)
+    if section.blocks("sql")
+}
+"""By the heading of their section, in order."""
+
+SOMEBODY = "00000000-0000-0000-0000-000000000001"
+
+
+def filled(statement: str, *, SINCE: datetime | None = None, LATER: datetime | None = None) -> str:  # noqa: N803  # as there
+    """Write the operator's values into a statement, as the page says."""
+    now = datetime.now(UTC)
+    values = {"SINCE": f"{SINCE or now:%Y-%m-%d %H:%M:%S}", "LATER": f"{LATER or now:%Y-%m-%d %H:%M:%S}"}
+    values["CUSTOMER_ID"] = SOMEBODY
+    return re.sub(f"'({'|'.join(values)})'", lambda name: f"'{values[name[1]]}'", statement)
