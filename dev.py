@@ -31,6 +31,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +44,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 LOCK = ROOT / "requirements-dev.txt"
 ENGINES = sorted((ROOT / "engines").glob("*/pyproject.toml"))  # packages of their own, installed where they lie
+TURN = ROOT / ".venv.lock"  # held while .venv is looked at and made; beside it, since making it empties the folder
 STAMP = VENV / "installed"  # which interpreter, lock and engines; written when an installation is complete
 
 VERSIONS = ("3.13", "3.14", "3.15")  # the first that is found; Azure runs 3.13
@@ -92,8 +95,45 @@ def main(arguments: list[str]) -> int:
         return 2
     os.environ["DEV_PY_CALLED_FROM"] = str(Path.cwd())  # a folder that a command is given is meant from here
     os.chdir(ROOT)
-    prepare()
+    with alone():
+        prepare()
     return resolve(rest) if command == "lock" else run(["-m", *COMMANDS[command], *rest])
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock on .venv, and wait while another dev.py does; the system releases it however a process ends."""
+    with TURN.open("a+b") as file:
+        looks = 0
+        while not try_lock(file.fileno()):
+            looks += 1
+            if looks == 5:  # noqa: PLR2004 -- after a second: one that has nothing to install is through at once
+                print("Another dev.py is installing; waiting until it has ended", file=sys.stderr, flush=True)
+            time.sleep(0.2)
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(file: int) -> bool:
+        """Lock a file; False if another process holds it."""
+        os.lseek(file, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def try_lock(file: int) -> bool:
+        """Lock a file; False if another process holds it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def prepare() -> None:

@@ -6,11 +6,18 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
+WITHIN = 120
+"""Seconds until a step that does not end is taken to hang."""
 STAND_IN = "import sys; print('pytest', RELEASE, *sys.argv[1:]); sys.exit(7 if 'fail' in sys.argv else 0)"
 
 
@@ -36,13 +43,63 @@ def publish(home: Path, release: str) -> None:
     (home / "requirements-dev.txt").write_text(f"pytest=={release} \\\n    --hash=sha256:{digest}\n", encoding="utf-8")
 
 
+PLAIN = {"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+
+
 def dev(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, home / "dev.py", *arguments],
-        env={"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(home / "wheels")},
+        env={**PLAIN, "PIP_FIND_LINKS": str(home / "wheels")},
         capture_output=True,
         text=True,
         check=False,
+    )
+
+
+@contextmanager
+def slow_shop(wheels: Path) -> Iterator[tuple[str, Event, Event]]:
+    """Serve the wheels; gives the address, whether pip has asked, and what lets it be answered."""
+    asked, open_ = Event(), Event()
+
+    class Shop(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            open_.wait(WITHIN)
+            super().do_GET()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Shop, directory=str(wheels))) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", asked, open_
+        finally:
+            open_.set()
+            server.shutdown()
+
+
+def test_a_second_command_waits_for_the_installation_of_the_first(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "dev.py", tmp_path)
+    publish(tmp_path, "1.0")
+    with slow_shop(tmp_path / "wheels") as (address, asked, open_):
+
+        def begun(*arguments: str) -> subprocess.Popen[str]:
+            environment = {**PLAIN, "PIP_FIND_LINKS": address, "PIP_DEFAULT_TIMEOUT": str(WITHIN)}
+            command = [sys.executable, str(tmp_path / "dev.py"), "test", *arguments]
+            return subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+
+        with begun("first") as first:
+            assert asked.wait(WITHIN), "pip has not asked"
+            with begun("second") as second:
+                assert second.stdout is not None
+                said = second.stdout.readline()
+                open_.set()
+                said += second.communicate(timeout=WITHIN)[0]
+            first_said, _ = first.communicate(timeout=WITHIN)
+    assert first_said.endswith("--dist=loadfile first\n")
+    assert said == (
+        "Another dev.py is installing; waiting until it has ended\n"
+        "pytest 1.0 --numprocesses=auto --dist=loadfile second\n"
     )
 
 
