@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.rating import rating_id
@@ -53,7 +53,7 @@ class ProductDetails(Answer):
     category: str
     is_out_of_stock: bool
     available: int | None
-    user_rating: float | None
+    user_rating: float | None = Field(description="the average of all ratings, to two digits")
     rating_count: int
     version: int
 
@@ -65,6 +65,13 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     min_version: Version | None = None
     customer_id: MaybeOwnerId = Field(default=None, description="whose rating it has to show, at `minRatingVersion`")
     min_rating_version: Version | None = Field(default=None, description="of that rating: after rating the product")
+
+    @field_validator("min_rating_version")
+    @classmethod
+    def _is_somebodys(cls, version: int | None, info: ValidationInfo) -> int | None:
+        if version is not None and "customer_id" in info.data and info.data["customer_id"] is None:
+            raise ValueError("is of a customer's rating: give customerId too")
+        return version
 
 
 def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:

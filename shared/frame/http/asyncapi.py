@@ -35,7 +35,12 @@ ATTRIBUTES: Mapping[str, Schema] = {
     "id": {"type": "string", "format": "uuid", "description": "The event; the same when it is delivered again."},
     "source": {"type": "string", "format": "uri-reference", "description": "The context that it comes from."},
     "type": {"type": "string"},
-    "subject": {"type": "string", "format": "uuid", "description": "The aggregate; also the message's session."},
+    "subject": {
+        "type": "string",
+        "format": "uuid",
+        "description": "The aggregate; also the session of its messages. What belongs to another, such as a product's "
+        "stock, is an aggregate of its own, and `data` names what it belongs to.",
+    },
     "time": {"type": "string", "format": "date-time", "description": "When it happened, in UTC."},
     "datacontenttype": {"type": "string", "const": "application/json"},
     "aggregateversion": {

@@ -1,7 +1,8 @@
 """Reads commands and queries from requests; one answer names everything that is wrong with a request."""
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -33,6 +34,9 @@ MAX_ERRORS = 1_000
 KEY = r"^[\x21-\x2b\x2d-\x7e]{1,255}$"
 """What an Idempotency-Key may be. No comma: the host joins two lines of a header with one, and only one key is
 valid."""
+
+_PLATFORMS_KEY = "code"
+"""The query parameter that may have a key of the Functions host; a query with a field of this name takes it."""
 
 _KEY = re.compile(KEY)
 _CORRELATION = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -126,12 +130,17 @@ def query_call[Query: QueryInput](
         for name in dict.fromkeys(name for name, _ in asked)
         if name in path
     ]
+    errors += [InputError(f"/{name}", "stands more than once", "query") for name in _repeated(asked)]
     empty = dict.fromkeys((name for name, value in asked if not value), "")  # the host leaves these out
-    values = {name: value for name, value in (empty | req.params).items() if name != "code"}  # the platform's key
+    values = empty | dict(req.params)
+    if _PLATFORMS_KEY not in model.model_fields:
+        values.pop(_PLATFORMS_KEY, None)
     try:
         query = model.model_validate_strings(values | path, strict=False, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise Invalid("The request is not valid; see errors.", errors + _input_errors(error, path, "query")) from error
+        named = {error.pointer for error in errors}
+        errors += [found for found in _input_errors(error, path, "query") if found.pointer not in named]
+        raise Invalid("The request is not valid; see errors.", errors) from error
     wished = preference(req.headers.get("Prefer"), "wait") or ""
     seconds = min(int(wished), MAX_WAIT) if _SECONDS.fullmatch(wished) else DEFAULT_WAIT
     if errors:
@@ -190,6 +199,13 @@ def _path(req: func.HttpRequest) -> dict[str, Any]:
 
 def _query(req: func.HttpRequest) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(req.url).query, keep_blank_values=True)
+
+
+def _repeated(asked: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Name the parameters that come again, in any case: the host joins their values with commas, as if it were one."""
+    times = Counter(name.casefold() for name, _ in asked)
+    names = {name.casefold(): name for name, _ in reversed(asked)}
+    return (names[name] for name, count in times.items() if count > 1)
 
 
 def _validated[Command: Input](

@@ -26,7 +26,7 @@ from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.frame.write_side.event_log import Entry
 from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 from shared.ordering.domain.errors import NoSuchVersion, OrderNotFound
-from shared.ordering.events import OrderEvent
+from shared.ordering.events import OrderCreatedV1, OrderEvent
 from shared.ordering.tables import LOG, SNAPSHOTS
 from shared.ordering.views import order_details
 from shared.ordering.views.order_details import SHAPES, OrderDetails, ReadOrder, read_order, rendered
@@ -175,9 +175,14 @@ def read_entries(reader: sa.Engine, query: ReadHistory) -> tuple[UUID, Sequence[
 
 
 def _owner_and_version(connection: sa.Connection, order_id: UUID) -> tuple[UUID | None, int]:
-    """Read an order's customer and last version from the log: from its first event, and from its last one."""
-    first = LOG.history(connection, order_id, until=1)
-    return (first[0].event.customer_id, LOG.version(connection, order_id)) if first else (None, 0)
+    """Read an order's customer and last version from the log: from its first event, and from its last one.
+
+    The log also has the requests of fulfilments, in streams of their own: none of them is an order.
+    """
+    for first in LOG.history(connection, order_id, until=1):
+        if isinstance(first.event, OrderCreatedV1):
+            return first.event.customer_id, LOG.version(connection, order_id)
+    return None, 0
 
 
 def _happening(entry: Entry[OrderEvent], projected: Sequence[int | None]) -> OrderHappening:

@@ -158,6 +158,11 @@ async def test_the_average_has_two_digits(
     assert (product.user_rating, product.rating_count) == (average, len(ratings))
 
 
+def test_a_version_of_a_rating_without_whose_is_refused_and_not_passed_over() -> None:
+    with pytest.raises(ValidationError, match="give customerId too"):
+        ReadProduct(product_id=uuid4(), min_rating_version=7)
+
+
 async def test_a_product_has_another_etag_when_it_was_rated_and_waits_for_ones_own_rating(
     shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
 ) -> None:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from uuid import uuid4
 
+import pytest
 import sqlalchemy as sa
 
 from shared.catalog.commands.add_product import AddProduct, add_product
@@ -12,8 +13,11 @@ from shared.catalog.domain.stock import stock_of
 from shared.catalog.views.product_details import view_of
 from shared.catalog.views.product_lists import LISTS
 from shared.frame.messaging.envelope import Metadata
+from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.events import fulfilment_of
 from shared.ordering.views.customer_summary import SUMMARY
+from shared.ordering.views.order_details import ReadOrder
+from shared.ordering.views.order_history import ReadHistory, read_entries, read_order_of_the_past
 from tests.integration.customers.test_export import to_be_paid
 from tests.support.shop import Shop
 
@@ -34,6 +38,22 @@ def test_the_requests_of_a_fulfilment_are_no_versions_that_a_customer_waits_for(
     with context.reader.connect() as connection:
         assert context.log.version(connection, fulfilment_of(order_id)) > 0
     assert context.read_models["orders"].logged(str(fulfilment_of(order_id)), str(ada)) == 0
+
+
+def test_the_requests_of_a_fulfilment_are_no_order_that_has_a_past_or_a_history(shop: Shop) -> None:
+    ada = shop.customer()
+    order_id = shop.order(product_id := shop.product(), customer_id=ada)
+    to_be_paid(shop, order_id, product_id)
+    reader, keeper = shop.wired()["ordering"].reader, shop.ordering_engine
+    asked = {
+        id_: ReadOrder(order_id=id_, customer_id=ada, as_of_version=1) for id_ in (order_id, fulfilment_of(order_id))
+    }
+    assert read_order_of_the_past(reader, keeper, asked[order_id]).order_id == order_id
+    assert read_entries(reader, ReadHistory(order_id=order_id))[0] == ada
+    with pytest.raises(OrderNotFound):
+        read_order_of_the_past(reader, keeper, asked[fulfilment_of(order_id)])
+    with pytest.raises(OrderNotFound):
+        read_entries(reader, ReadHistory(order_id=fulfilment_of(order_id)))
 
 
 def test_a_summarys_version_is_what_ordering_knows_of_its_customer(shop: Shop) -> None:

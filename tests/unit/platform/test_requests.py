@@ -36,3 +36,31 @@ def test_an_empty_query_value_is_an_error_and_not_the_default(query: str) -> Non
 
 def test_the_key_of_the_function_is_no_parameter_of_the_query() -> None:
     assert query_call(request("code=secret", code="secret"), Paged).query.take == 20
+
+
+class FindVoucher(QueryInput):
+    """A voucher by its code."""
+
+    code: str
+
+
+def test_a_query_may_have_a_parameter_of_the_name_that_the_key_of_the_function_has() -> None:
+    assert query_call(request("code=SUMMER", code="SUMMER"), FindVoucher).query.code == "SUMMER"
+
+
+class Named(QueryInput):
+    """Things by a name."""
+
+    name: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("query", "joined"), [("name=tea&name=pot", "tea,pot"), ("name=tea&NAME=tea", "tea,tea"), ("name=&name=a", ",a")]
+)
+def test_a_parameter_that_stands_more_than_once_is_named_and_not_taken_as_the_host_joins_it(
+    query: str, joined: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        query_call(request(query, name=joined), Named)
+    [error] = refused.value.errors
+    assert (error.location, error.pointer, error.detail) == ("query", "/name", "stands more than once")
