@@ -140,7 +140,10 @@ class Performing:
             LostRace: the payment has changed meanwhile, and nothing was recorded.
         """
         payment = payment_as_stored(self.engine, order_id)
-        if payment is None or version not in {None, payment.version}:
+        if payment is None:  # each has its row before the provider hears of it, so a restore has lost this one
+            logger.warning("no payment of order %s is known here, of which the provider or a message tells", order_id)
+            return
+        if version not in {None, payment.version}:
             return
         steps = payment.all_due
         if not steps and look and payment.reference is not None:

@@ -93,6 +93,16 @@ async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
     assert f"cannot look after the payment of order {broken}: NotPayable" in caplog.messages
 
 
+async def test_a_webhook_about_a_payment_that_a_restore_has_lost_is_told_in_the_log(
+    pay: Paying, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, known = uuid4(), await pay.captured()
+    for order_id in (lost, known):
+        pay.hear(*pay.webhook(order_id))
+    told = [line for line in caplog.messages if line.startswith("no payment of order")]
+    assert told == [f"no payment of order {lost} is known here, of which the provider or a message tells"]
+
+
 async def test_what_the_bank_let_go_is_found_out_without_a_webhook(pay: Paying) -> None:
     order_id = await pay.authorisation()
     before = datetime.now(UTC)
