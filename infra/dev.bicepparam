@@ -1,4 +1,4 @@
-// A place to try things for under 15 dollars a month (docs/cost.md). It costs a minute when the database has to wake up.
+// A place to try things for under 16 dollars a month (docs/cost.md). It costs a minute when the database has to wake up.
 using 'main.bicep'
 
 param environmentName = 'dev'

@@ -156,7 +156,7 @@ var work = concat(
     topic => 'the relay of ${topic.Name}'
   ),
   ['deadlines', 'waiting orders'],
-  ['continue_rebuilds', 'watch_projections', 'watch_dead_letters', 'look_after_payments'],
+  ['continue_rebuilds', 'watch_projections', 'watch_subscriptions', 'look_after_payments'],
   ['erase_customers', 'erase_orders', 'forget_erased'],
   ['catalog figures', 'ordering figures', 'payments figures']
 )
@@ -175,6 +175,15 @@ var queries = [
     query: 'AppMetrics | where Name == "tandem.outbox.oldest" | summarize Seconds = max(Max)'
     measure: 'Seconds'
     threshold: 180
+    range: turns
+  }
+  {
+    name: 'waiting-events'
+    description: 'An event has waited for a consumer of ours for a quarter of an hour: it gets nothing, or cannot take it in, and what should follow does not. What to do: docs/operations.md#waiting-events'
+    severity: 1
+    query: 'AppMetrics | where Name == "tandem.subscription.oldest" | summarize Seconds = max(Max)'
+    measure: 'Seconds'
+    threshold: 900
     range: turns
   }
   {

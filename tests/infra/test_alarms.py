@@ -24,6 +24,7 @@ WORK = SWEEPS | WATCHES
 
 GAUGES = {
     "tandem.outbox.oldest": {name for name in SWEEPS if name.startswith("the relay of ")},
+    "tandem.subscription.oldest": {"watch_subscriptions"},
     "tandem.view.wrong": {"watch_projections"},
     "tandem.view.differences": {"watch_projections"},
     "tandem.stock.oldest_waiting": {"catalog figures"},
@@ -41,6 +42,7 @@ DURATIONS = {f"PT{count}M": timedelta(minutes=count) for count in (5, 15, 20, 30
 LATE = timedelta(minutes=5)
 """After which a row has arrived: two to three minutes are usual.
 https://learn.microsoft.com/azure/azure-monitor/logs/data-ingestion-time"""
+FIVE = timedelta(minutes=5, seconds=30)
 
 
 class Workspace:
@@ -181,6 +183,20 @@ def test_errors_of_the_servers_are_seen_though_they_arrive_late(
 
 
 @everywhere
+def test_a_single_event_that_nobody_takes_in_is_told_of_and_a_backlog_that_moves_is_not(
+    workspace: Workspace, environment: Snapshot
+) -> None:
+    """Fifty orders a day come to no count of messages that one could be alarmed by."""
+    idle = {"messaging.destination.name": "order-events", "messaging.destination.subscription.name": "billing"}
+    stuck = idle | {"messaging.destination.subscription.name": "catalog"}
+    workspace.measured("tandem.subscription.oldest", FIVE, idle, 0)
+    workspace.measured("tandem.subscription.oldest", FIVE, stuck, 890)
+    assert not workspace.fires(environment, "waiting-events")
+    workspace.measured("tandem.subscription.oldest", FIVE, stuck, 910)
+    assert workspace.fires(environment, "waiting-events")
+
+
+@everywhere
 def test_a_topic_is_told_of_when_it_is_half_full(environment: Snapshot) -> None:
     """It has the most room that its tier gives, shared by all subscriptions; a full one takes no event."""
     premium = environment.one("ServiceBus/namespaces")["sku"]["name"] == "Premium"
@@ -190,9 +206,6 @@ def test_a_topic_is_told_of_when_it_is_half_full(environment: Snapshot) -> None:
     assert (criterion["metricName"], criterion["timeAggregation"]) == ("Size", "Maximum")
     assert criterion["threshold"] == rooms[0] * 2**20 / 2
     assert [dimension["name"] for dimension in criterion["dimensions"]] == ["EntityName"], "each for itself"
-
-
-FIVE = timedelta(minutes=5, seconds=30)
 
 
 @everywhere

@@ -32,7 +32,7 @@ ASKED_BY = {
 
 def test_both_environments_have_the_same_alarms() -> None:
     assert DEV == PROD
-    assert len(PROD) == 13
+    assert len(PROD) == 14
 
 
 def test_every_alarm_has_a_section_of_its_name_and_no_section_is_of_an_alarm_that_is_not_there() -> None:

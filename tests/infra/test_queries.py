@@ -127,7 +127,7 @@ def sent() -> dict[str, set[str]]:
             pass
         telemetry.outbox("ordering", 1, None)
         telemetry.work_done("the relay of order-events")
-        telemetry.dead_letters("topic", "subscription", 1)
+        telemetry.subscription("topic", "subscription", 1, None)
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", 0, 0)
         telemetry.figures("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))

@@ -85,7 +85,7 @@ AREAS = {
             "tests/integration/operations/test_healing.py",
             "tests/integration/operations/test_lag.py",
             "tests/integration/operations/dead_letters",
-            "tests/integration/operations/test_counting_dead_letters.py",
+            "tests/integration/operations/test_measuring_subscriptions.py",
         ),
     ),
 }

@@ -1,4 +1,7 @@
-"""Dead-letter queues of subscriptions: peeking changes nothing, and a replay locks the letters that it deals with."""
+"""Dead-letter queues of subscriptions: peeking changes nothing, and a replay locks the letters that it deals with.
+
+Also tells since when the oldest message of a subscription itself waits.
+"""
 
 import asyncio
 import logging
@@ -9,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus import ServiceBusMessageState, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import (
@@ -40,6 +43,10 @@ TIMEOUT = 10.0
 
 TEXT = 1_000
 """Characters that are kept of a message that is no event."""
+
+FEW = 10
+"""Messages of a subscription that are looked at for the oldest that waits: whoever has scheduled some may have theirs
+first."""
 
 NEXT_COMES_WITHIN = 5.0
 """Seconds without a message after which a search ends: Service Bus gives messages that are not locked at once."""
@@ -151,14 +158,34 @@ class DeadLetters:
             SubscriptionClosed: it is not there, or not for this app (503).
             Unavailable: Service Bus does not answer (503).
         """
-        receiver = self._client.get_subscription_receiver(topic, subscription, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
+        async with self._receiver(topic, subscription, ServiceBusSubQueue.DEAD_LETTER) as receiver:
+            queue = DeadLetterQueue(receiver)
+            try:
+                yield queue
+            finally:
+                await queue.give_back()
+
+    async def waiting_since(self, topic: str, subscription: str) -> datetime | None:
+        """Tell since when the oldest message of a subscription waits to be taken in, which may be happening now.
+
+        None: no message waits. Peeking takes none from its consumer, and changes nothing.
+
+        Raises:
+            SubscriptionClosed: it is not there, or not for this app (503).
+            Unavailable: Service Bus does not answer (503).
+        """
+        async with self._receiver(topic, subscription) as receiver:
+            some = await receiver.peek_messages(FEW, timeout=TIMEOUT)
+        waiting = (each for each in some if each.state is not ServiceBusMessageState.SCHEDULED)
+        return next((message.enqueued_time_utc for message in waiting), None)
+
+    @asynccontextmanager
+    async def _receiver(
+        self, topic: str, subscription: str, sub_queue: ServiceBusSubQueue | None = None
+    ) -> AsyncIterator[ServiceBusReceiver]:
         try:
-            async with receiver:
-                queue = DeadLetterQueue(receiver)
-                try:
-                    yield queue
-                finally:
-                    await queue.give_back()
+            async with self._client.get_subscription_receiver(topic, subscription, sub_queue=sub_queue) as receiver:
+                yield receiver
         except Exception as error:
             if why := closed_because(error):
                 raise SubscriptionClosed(topic, subscription, why) from error

@@ -119,11 +119,13 @@ async def list_dead_letters(
     return DeadLetterList(subscriptions=subscriptions)
 
 
-async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
-    """Tell telemetry how many dead letters each of these consumers' subscriptions has, counted up to `COUNTED`.
+async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
+    """Tell telemetry how many dead letters each of these consumers' subscriptions has, and since when the oldest waits.
+
+    Dead letters are counted up to `COUNTED`.
 
     Raises:
-        SomeFailed: some subscriptions cannot be read, which has been logged; the others were counted.
+        SomeFailed: some subscriptions cannot be read, which has been logged; the others were measured.
         Unavailable: Service Bus does not answer.
     """
     closed = []
@@ -133,11 +135,12 @@ async def count_dead_letters(dead_letters: "DeadLetters", consumers: Iterable[Co
             async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
                 async for _ in queue.look(0, COUNTED):
                     count += 1
+            since = await dead_letters.waiting_since(consumer.topic, consumer.subscription)
         except SubscriptionClosed as error:
             logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
             closed.append(path_of(consumer))
         else:
-            telemetry.dead_letters(consumer.topic, consumer.subscription, count)
+            telemetry.subscription(consumer.topic, consumer.subscription, count, since)
     if closed:
         raise SomeFailed(", ".join(closed))
 

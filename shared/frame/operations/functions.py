@@ -29,8 +29,8 @@ from shared.frame.operations.dead_letter_replay import (
 from shared.frame.operations.dead_letters import (
     DeadLetterList,
     ListDeadLetters,
-    count_dead_letters,
     list_dead_letters,
+    measure_subscriptions,
     naming,
     path_of,
 )
@@ -103,9 +103,9 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
         return ok_or_not_modified(call, await list_dead_letters(dead_letters(), asked, call.query))
 
     @api.watch
-    async def watch_dead_letters() -> None:
+    async def watch_subscriptions() -> None:
         with suppress(Unavailable):  # Service Bus is away, which is logged already; there is nothing to count
-            await count_dead_letters(dead_letters(), subscriptions)
+            await measure_subscriptions(dead_letters(), subscriptions)
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

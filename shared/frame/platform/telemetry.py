@@ -99,6 +99,12 @@ class Instruments:
         self.dead_letters = Gauge(
             meter, "tandem.dead_letters", unit="{message}", description="Messages that a subscription gave up on"
         )
+        self.subscription_oldest = Gauge(
+            meter,
+            "tandem.subscription.oldest",
+            unit="s",
+            description="Age of the oldest message that a subscription has yet to take in; 0: it has none",
+        )
         self.work_done = meter.create_counter(
             "tandem.work.done", unit="{run}", description="Runs of a timer's piece of work that came to their end"
         )
@@ -247,9 +253,13 @@ def problem(status: int, code: str) -> None:
 
 def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
     """Record how many events a relay left unpublished, and since when the oldest of them waits."""
-    age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
     instruments.outbox_unpublished.set(unpublished, {"tandem.context": context})
-    instruments.outbox_oldest.set(max(age, 0), {"tandem.context": context})
+    instruments.outbox_oldest.set(_age(oldest), {"tandem.context": context})
+
+
+def _age(oldest: datetime | None) -> float:
+    """Give the seconds since then; 0: nothing waits."""
+    return 0.0 if oldest is None else max((datetime.now(UTC) - oldest).total_seconds(), 0)
 
 
 def work_done(name: str) -> None:
@@ -257,10 +267,11 @@ def work_done(name: str) -> None:
     instruments.work_done.add(1, {"tandem.work": name})
 
 
-def dead_letters(topic: str, subscription: str, count: int) -> None:
-    """Record how many dead letters a subscription has."""
-    where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
-    instruments.dead_letters.set(count, where)
+def subscription(topic: str, name: str, dead: int, oldest: datetime | None) -> None:
+    """Record how many dead letters a subscription has, and since when its oldest message waits to be taken in."""
+    where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": name}
+    instruments.dead_letters.set(dead, where)
+    instruments.subscription_oldest.set(_age(oldest), where)
 
 
 def view_presence(view: str, *, wrong: bool) -> None:

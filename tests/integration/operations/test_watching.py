@@ -138,7 +138,7 @@ async def test_a_subscription_that_is_missing_is_a_failure_of_the_watch(live: Li
         wired = App(Settings(sql=live.shop.url, cosmos="", service_bus=connection), live.read_models)
         api = operations(wired, [declare(wired) for declare in CONTEXTS])
         with pytest.raises(SomeFailed, match=rf"^customer-events/{gone}$"):
-            await api.watches["watch_dead_letters"]()
+            await api.watches["watch_subscriptions"]()
 
 
 async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveShop) -> None:
@@ -147,4 +147,4 @@ async def test_service_bus_that_is_away_is_no_failure_of_the_watch(live: LiveSho
     wired = App(settings, live.read_models)
     api = operations(wired, [declare(wired) for declare in CONTEXTS])
     for _ in range(2):
-        await api.watches["watch_dead_letters"]()
+        await api.watches["watch_subscriptions"]()

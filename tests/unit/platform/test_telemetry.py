@@ -204,7 +204,7 @@ def test_what_is_measured_once_is_exported_once(monkeypatch: pytest.MonkeyPatch)
     def measure(value: int) -> None:
         telemetry.outbox("kitchen", value, None)
         telemetry.outbox("cellar", value, None)
-        telemetry.dead_letters("topic", "subscription", value)
+        telemetry.subscription("topic", "subscription", value, None)
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", value, value)
         telemetry.figures("kitchen", {one: value})

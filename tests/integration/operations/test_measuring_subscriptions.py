@@ -1,8 +1,9 @@
-"""How many messages each subscription gave up on, as telemetry is told."""
+"""How many messages each subscription gave up on, and since when its oldest waits, as telemetry is told."""
 
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
@@ -11,7 +12,7 @@ from opentelemetry.sdk.metrics.export import NumberDataPoint
 from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
-from shared.frame.operations.dead_letters import ListDeadLetters, count_dead_letters, list_dead_letters
+from shared.frame.operations.dead_letters import ListDeadLetters, list_dead_letters, measure_subscriptions
 from shared.frame.platform.settings import Settings
 from shared.frame.timers import SomeFailed
 from tests.support.servicebus import running_servicebus
@@ -46,6 +47,34 @@ async def test_dead_letters_are_counted_by_subscription() -> None:
         await dead_letters.close()
 
 
+async def test_the_age_of_the_oldest_message_of_each_subscription_is_told_and_none_is_taken_from_its_consumer() -> None:
+    with running_servicebus() as connection:
+        settings = Settings(sql="", cosmos="", service_bus=connection)
+        dead_letters = DeadLetters(settings)
+        with ServiceBusClient.from_connection_string(connection) as client, client.get_topic_sender(TOPIC) as sender:
+            sender.schedule_messages(ServiceBusMessage(b"later"), datetime.now(UTC) + timedelta(days=1))
+            assert await oldest(dead_letters) == {"ordering": 0, "product-views": 0}
+            sender.send_messages(ServiceBusMessage(b"first"))
+            sender.send_messages(ServiceBusMessage(b"second"))
+            since = await dead_letters.waiting_since(TOPIC, "ordering")
+            assert since
+            age = (datetime.now(UTC) - since).total_seconds()
+            assert (await oldest(dead_letters))["ordering"] >= age
+
+            with client.get_subscription_receiver(TOPIC, "ordering") as receiver:
+                [first] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
+                assert (str(first), first.delivery_count) == ("first", 0)
+                assert await dead_letters.waiting_since(TOPIC, "ordering") == since, "it is not yet taken in"
+                receiver.complete_message(first)
+                assert (await dead_letters.waiting_since(TOPIC, "ordering") or since) > since
+                [second] = receiver.receive_messages(max_message_count=1, max_wait_time=30)
+                receiver.complete_message(second)
+        ages = await oldest(dead_letters)
+        await dead_letters.close()
+    assert ages["ordering"] == 0
+    assert ages["product-views"] >= age
+
+
 async def test_a_subscription_that_is_missing_hides_no_other_and_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     """It is no outage, which passes: its consumer gets nothing until somebody deploys."""
     gone = Consumer("gone", TOPIC, "gone", consume)
@@ -54,7 +83,7 @@ async def test_a_subscription_that_is_missing_hides_no_other_and_is_told_of(capl
             give_up(client, 1)
         dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
         with observing() as observed, pytest.raises(SomeFailed, match=r"^product-events/gone$"):
-            await count_dead_letters(dead_letters, [gone, *CONSUMERS])
+            await measure_subscriptions(dead_letters, [gone, *CONSUMERS])
         assert by_subscription(observed, "tandem.dead_letters") == {"ordering": 1, "product-views": 0}
         listed = await list_dead_letters(dead_letters, [gone, *CONSUMERS], ListDeadLetters())
         await dead_letters.close()
@@ -112,10 +141,17 @@ def give_up(client: ServiceBusClient, count: int) -> None:
 
 
 async def counted(dead_letters: DeadLetters) -> dict[object, float]:
-    """What telemetry is told, by subscription."""
+    """What telemetry is told of dead letters, by subscription."""
     with observing() as observed:
-        await count_dead_letters(dead_letters, CONSUMERS)
+        await measure_subscriptions(dead_letters, CONSUMERS)
     return by_subscription(observed, "tandem.dead_letters")
+
+
+async def oldest(dead_letters: DeadLetters) -> dict[object, float]:
+    """What telemetry is told of the oldest message that waits, by subscription."""
+    with observing() as observed:
+        await measure_subscriptions(dead_letters, CONSUMERS)
+    return by_subscription(observed, "tandem.subscription.oldest")
 
 
 def by_subscription(observed: Observed, metric: str) -> dict[object, float]:
