@@ -1,8 +1,11 @@
 """What the runbook lets an administrator of the database do: each statement runs, and does what the page says."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from infra.sql.migrate import migration_engine
 from shared.customers import tables as customers
@@ -16,23 +19,30 @@ from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
 
 
+@contextmanager
+def administrator(shop: Shop) -> Iterator[sa.Connection]:
+    """A transaction of somebody who may change every schema."""
+    engine = migration_engine(shop.url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 def carry_out(shop: Shop, section: str, **times: datetime) -> None:
     """Carry out the changes that a section tells to make."""
-    engine = migration_engine(shop.url)  # as an administrator, who may change every schema
-    with engine.begin() as connection:
+    with administrator(shop) as connection:
         for text in STATEMENTS[section]:
             if text.startswith("UPDATE"):
                 connection.exec_driver_sql(filled(text, **times))
-    engine.dispose()
 
 
 @pytest.mark.parametrize("section", STATEMENTS)
 def test_each_statement_runs(section: str, shop: Shop) -> None:
-    engine = migration_engine(shop.url)
-    with engine.begin() as connection:
+    with administrator(shop) as connection:
         for text in STATEMENTS[section]:
             connection.exec_driver_sql(filled(text))
-    engine.dispose()
 
 
 def test_events_are_published_again_since_a_time_in_their_order_and_with_their_ids(shop: Shop) -> None:
