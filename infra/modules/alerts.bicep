@@ -197,9 +197,10 @@ var queries = [
   }
   {
     name: 'read-model-wrong'
-    description: 'What a read model serves is empty, missing, unreadable, or not what the log makes it. What to do: docs/operations.md#read-model-wrong'
+    description: 'What a read model serves is empty, missing, unreadable, or not what the log makes it; or it lacks an event all the time. What to do: docs/operations.md#read-model-wrong'
     severity: 1
-    query: 'AppMetrics | where Name in ("tandem.view.wrong", "tandem.view.differences") | summarize Wrong = max(Max)'
+    // what is unapplied is on its way, unless it never was none lately
+    query: 'AppMetrics | where Name in ("tandem.view.wrong", "tandem.view.differences", "tandem.view.unapplied") | summarize Least = min(Max), Most = max(Max) by Name, View = tostring(Properties["tandem.view"]) | summarize Wrong = max(iff(Name == "tandem.view.unapplied", Least, Most))'
     measure: 'Wrong'
     threshold: 0
     range: turns

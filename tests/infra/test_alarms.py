@@ -27,6 +27,7 @@ GAUGES = {
     "tandem.subscription.oldest": {"watch_subscriptions"},
     "tandem.view.wrong": {"watch_projections"},
     "tandem.view.differences": {"watch_projections"},
+    "tandem.view.unapplied": {"watch_projections"},
     "tandem.stock.oldest_waiting": {"catalog figures"},
     "tandem.fulfilment.overdue": {"ordering figures"},
     "tandem.erasure.overdue": {"erase_customers"},
@@ -144,10 +145,8 @@ def test_when_all_are_silent_for_days_nobody_is_told_that_it_is_over(
 def test_whoever_measures_what_an_alarm_goes_by_is_missed_when_it_does_not() -> None:
     for environment in SNAPSHOTS.values():
         queries = queries_of(environment)
-        asked = {name for query in queries.values() for name in re.findall(r'"(tandem\.[\w.]+)"', query)} - {
-            "tandem.work"
-        }
-        assert asked == GAUGES.keys() | COUNTERS
+        asked = {name for query in queries.values() for name in re.findall(r'"(tandem\.[\w.]+)"', query)}
+        assert asked - {"tandem.work", "tandem.view"} == GAUGES.keys() | COUNTERS
         missed = set(re.findall(r'"([^"]+)"', queries["silent-timer"]))
         for measured_by in GAUGES.values():
             assert measured_by
@@ -194,6 +193,29 @@ def test_a_single_event_that_nobody_takes_in_is_told_of_and_a_backlog_that_moves
     assert not workspace.fires(environment, "waiting-events")
     workspace.measured("tandem.subscription.oldest", FIVE, stuck, 910)
     assert workspace.fires(environment, "waiting-events")
+
+
+@everywhere
+def test_a_view_that_lacks_an_event_all_the_time_is_told_of_and_one_that_catches_up_is_not(
+    workspace: Workspace, environment: Snapshot
+) -> None:
+    """An event that was published and never came is in no count of messages, and not all is compared at each tick."""
+    orders, products = ({"tandem.view": view} for view in ("orders", "products"))
+    for metric in ("tandem.view.wrong", "tandem.view.differences", "tandem.view.unapplied"):
+        workspace.measured(metric, FIVE, products, 0)
+    for minutes, unapplied in ((8, 40), (7, 0), (6, 25)):
+        workspace.measured("tandem.view.unapplied", timedelta(minutes=minutes), orders, unapplied)
+    assert not workspace.fires(environment, "read-model-wrong")
+    workspace.measured("tandem.view.unapplied", FIVE, {"tandem.view": "related"}, 1)
+    assert workspace.fires(environment, "read-model-wrong")
+
+
+@everywhere
+@pytest.mark.parametrize("metric", ["tandem.view.wrong", "tandem.view.differences"])
+def test_a_view_that_is_found_wrong_once_is_told_of(workspace: Workspace, environment: Snapshot, metric: str) -> None:
+    for minutes, value in ((8, 0), (7, 1), (6, 0)):
+        workspace.measured(metric, timedelta(minutes=minutes), {"tandem.view": "orders"}, value)
+    assert workspace.fires(environment, "read-model-wrong")
 
 
 @everywhere

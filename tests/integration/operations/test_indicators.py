@@ -327,6 +327,26 @@ async def test_documents_of_a_later_release_are_told_refused_and_healed(live: Li
     assert healed["shape"] == SHAPES.today
 
 
+async def test_a_rebuild_under_way_leaves_nothing_unapplied(live: LiveShop) -> None:
+    """An alarm goes by it."""
+    await live.open(customers=1, products=2, orders=5)
+    process = Rebuilding(live.read_models, live.orders_view)
+    await process.start()
+    assert await unapplied(live) == 0
+    await process.advance(FOREVER)
+    assert await unapplied(live) == 0, "the generation that took its place has no mark yet"
+    unprojected(live, 1)
+    assert await unapplied(live) == 1
+
+
+async def unapplied(live: LiveShop) -> float:
+    """What the watch tells telemetry of the orders."""
+    with observing() as observed:
+        await watch(live.orders_view, live.read_models, FOREVER)
+    [point] = [point for point in observed.points("tandem.view.unapplied") if isinstance(point, NumberDataPoint)]
+    return point.value
+
+
 async def test_the_metrics_of_a_view_turn_and_turn_back(live: LiveShop) -> None:
     await live.open(customers=1, products=2, orders=5)
     orders, customer_id = live.orders.container(1), str(live.customers[0])
