@@ -50,7 +50,7 @@ Then:
   3. python3 dev.py snapshot writes down what the deployment gets: a topic, a subscription, two containers, and in prod
      two instances that are always ready; then python -m infra.cost --write, what that costs. Commit both.
   4. python3 dev.py simulate sends what tests/integration/{name}/clients.py says, under faults: add what you add here.
-  5. docs/extending.md lists the files of a command and of a view, and what tests them.
+  5. docs/extending.md lists the files of a command, a view, a follower and timed work, and what tests them.
 """
 
 

@@ -273,7 +273,7 @@ class Context[Event]:
         """
         inbox = self.inbox
         if inbox is None:
-            raise ValueError(f"{self.name} has no inbox to note the events of {topic} in")
+            raise ValueError(f"{self.name} has no inbox to note the events of {topic} in: docs/extending.md says how")
 
         taken = kinds.stored_by(codec)
 

@@ -184,3 +184,9 @@ def test_the_publisher_is_woken_when_what_a_follower_leaves_can_be_seen_and_not_
         connection.execute(ordering.INBOX.table.delete())
     shop.ordering.follow(ordering.INBOX, pass_over, registered)
     assert seen == [2]
+
+
+def test_a_context_without_an_inbox_is_told_where_it_says_how_to_get_one(shop: Shop) -> None:
+    context = shop.wired()["customers"]
+    with pytest.raises(ValueError, match="no inbox to note the events of customer-events in: docs"):
+        context.follows("follow_customers", "customer-events", "customers", CUSTOMERS, lambda _: None)
