@@ -95,8 +95,9 @@ def main(arguments: list[str]) -> int:
         return 2
     os.environ["DEV_PY_CALLED_FROM"] = str(Path.cwd())  # a folder that a command is given is meant from here
     os.chdir(ROOT)
-    with alone():
-        prepare()
+    if not is_prepared():
+        with alone():
+            prepare()
     return resolve(rest) if command == "lock" else run(["-m", *COMMANDS[command], *rest])
 
 
@@ -136,20 +137,33 @@ else:
         return True
 
 
+def is_prepared() -> bool:
+    """Whether .venv holds what the lock names. An installation removes the stamp before it begins."""
+    return stamp() == f"{interpreter()} {packages()}"
+
+
+def stamp() -> str:
+    """What .venv was made of, when it was whole."""
+    return STAMP.read_text(encoding="utf-8", errors="replace") if STAMP.exists() else ""
+
+
+def packages() -> str:
+    """What tells one list of packages from another."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (LOCK, *ENGINES))).hexdigest()
+
+
 def prepare() -> None:
     """Make .venv hold what the lock names, unless it does already."""
-    lock = hashlib.sha256(b"".join(path.read_bytes() for path in (LOCK, *ENGINES))).hexdigest()
-    stamp = STAMP.read_text(encoding="utf-8", errors="replace") if STAMP.exists() else ""
-    if stamp == f"{interpreter()} {lock}":
+    if is_prepared():
         return
-    if stamp.split(" ")[0] != interpreter():  # no .venv, another's, or one that was interrupted half-way
+    if stamp().split(" ")[0] != interpreter():  # no .venv, another's, or one that was interrupted half-way
         python = find_python()
         print(f"Making .venv with {python}", flush=True)
         if subprocess.run([python, "-m", "venv", "--clear", str(VENV)], check=False).returncode:
             sys.exit("dev.py: making .venv failed, as it says above.")
     STAMP.unlink(missing_ok=True)
     install()
-    STAMP.write_text(f"{interpreter()} {lock}", encoding="utf-8")
+    STAMP.write_text(f"{interpreter()} {packages()}", encoding="utf-8")
 
 
 def interpreter() -> str:

@@ -64,7 +64,9 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     product_id: Id
     min_version: Version | None = None
     customer_id: MaybeOwnerId = Field(default=None, description="whose rating it has to show, at `minRatingVersion`")
-    min_rating_version: Version | None = Field(default=None, description="of that rating: after rating the product")
+    min_rating_version: Version | None = Field(
+        default=None, description="of that rating: after rating the product; needs customerId"
+    )
 
     @field_validator("min_rating_version")
     @classmethod

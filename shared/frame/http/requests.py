@@ -124,7 +124,8 @@ def query_call[Query: QueryInput](
         Refusal: an owner asks for what is another's.
     """
     caller = caller_of(req)
-    path, asked = _path(req), _query(req)
+    path = _path(req)
+    asked = [(name, value) for name, value in _query(req) if _is_asked(name, model)]
     errors = [
         InputError(f"/{name}", "this is part of the path, not of the query", "query")
         for name in dict.fromkeys(name for name, _ in asked)
@@ -132,9 +133,7 @@ def query_call[Query: QueryInput](
     ]
     errors += [InputError(f"/{name}", "stands more than once", "query") for name in _repeated(asked)]
     empty = dict.fromkeys((name for name, value in asked if not value), "")  # the host leaves these out
-    values = empty | dict(req.params)
-    if _PLATFORMS_KEY not in model.model_fields:
-        values.pop(_PLATFORMS_KEY, None)
+    values = {name: value for name, value in (empty | req.params).items() if _is_asked(name, model)}
     try:
         query = model.model_validate_strings(values | path, strict=False, by_alias=True, by_name=False)
     except ValidationError as error:
@@ -199,6 +198,11 @@ def _path(req: func.HttpRequest) -> dict[str, Any]:
 
 def _query(req: func.HttpRequest) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(req.url).query, keep_blank_values=True)
+
+
+def _is_asked(name: str, model: type[QueryInput]) -> bool:
+    """Whether a parameter is the query's, and not the platform's own."""
+    return name != _PLATFORMS_KEY or _PLATFORMS_KEY in model.model_fields
 
 
 def _repeated(asked: Sequence[tuple[str, str]]) -> Iterator[str]:

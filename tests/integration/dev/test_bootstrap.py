@@ -120,6 +120,16 @@ def test_the_second_command_installs_nothing(home: Path) -> None:
     assert second.stdout == "pytest 1.0 --numprocesses=auto --dist=loadfile -k second one\n"
 
 
+def test_what_is_installed_needs_no_lock(home: Path) -> None:
+    lock = home / ".venv.lock"
+    lock.unlink()
+    lock.mkdir()  # cannot be opened, as another user's file, or one on a disk that is read only
+    try:
+        assert dev(home, "test", "here").stdout.endswith("here\n")
+    finally:
+        lock.rmdir()
+
+
 def test_the_exit_code_is_the_commands(home: Path) -> None:
     assert dev(home, "test", "fail").returncode == 7
 

@@ -36,6 +36,7 @@ def test_an_empty_query_value_is_an_error_and_not_the_default(query: str) -> Non
 
 def test_the_key_of_the_function_is_no_parameter_of_the_query() -> None:
     assert query_call(request("code=secret", code="secret"), Paged).query.take == 20
+    assert query_call(request("code=secret&code=other", code="secret,other"), Paged).query.take == 20
 
 
 class FindVoucher(QueryInput):
