@@ -180,11 +180,13 @@ async def _carry_on(rebuilding: Rebuilding, seconds: float) -> bool:
 async def watch(view: View, read_models: ReadModels, until: float) -> None:
     """Watch over a view: log what is wrong with it, move its marks, and compare some partitions with the log."""
     wrong = await wrong_with(view)
-    with suppress(UnreadableShape, ResourceNotFoundError):  # it is in there already, or is raised below
-        wrong += await lost_by(view, read_models)
-    telemetry.view_presence(view.name, wrong=bool(wrong))
-    for each in wrong:
-        logger.error("%s", each)
+    try:
+        with suppress(UnreadableShape, ResourceNotFoundError):  # it is in there already, or is raised below
+            wrong += await lost_by(view, read_models)
+    finally:  # also while the database does not answer
+        telemetry.view_presence(view.name, wrong=bool(wrong))
+        for each in wrong:
+            logger.error("%s", each)
     try:
         lag, differences = await _held_against_the_log(view, read_models, until)
     except (UnreadableShape, ResourceNotFoundError):

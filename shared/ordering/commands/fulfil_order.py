@@ -174,7 +174,9 @@ class Fulfilling:
         events = [event for ask in asks for event in _asked_of_payments(ask, order, process)]
         deadline = state.deadline
         due_at = process.due_at if deadline is before.deadline else None
-        if deadline is not None and due_at is None:
+        if deadline is None:
+            due_at = None  # also one that another release knew, and left behind
+        elif due_at is None:
             due_at = at + self.patience[deadline]
         gone_on = replace(
             process,

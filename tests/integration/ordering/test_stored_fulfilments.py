@@ -110,6 +110,18 @@ def test_a_payment_that_the_release_before_has_voided_is_neither_voided_again_no
     assert way.asked == ["AuthorisationAskedV1", "VoidAskedV1", "RefundAskedV1"]
 
 
+def test_a_deadline_that_the_release_before_does_not_know_and_left_behind_is_over_when_it_comes(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    way.cancel()
+    due = datetime.now(UTC)
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(ordering.FULFILMENTS).values(due_at=due))
+    way.timer(due)
+    assert (way.process.due_at, way.waits_for) == (None, "the void")
+    assert way.asked == ["AuthorisationAskedV1", "VoidAskedV1"]
+
+
 def test_an_order_that_was_submitted_before_there_was_a_process_is_left_to_the_shop(shop: Shop) -> None:
     way = submitted(shop, kept(shop, 0), paid=False)
     with shop.ordering_engine.begin() as connection:
