@@ -1,5 +1,6 @@
 """Events are found by whatever an operator has in hand, with what became of each, and nothing of what they say."""
 
+import time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,8 @@ from shared.catalog.domain.stock import stock_of
 from tests.e2e.api import Api, eventually, problem
 from tests.support.stack import Stack
 
-NOTED_WITHIN = 60.0
-"""Seconds: a process writes down within thirty what it did."""
+NOTED_WITHIN = 150.0
+"""Seconds: a process writes down within thirty what it did, and notes the first deliveries of each minute."""
 
 
 def found(api: Api, of: str, **parameters: int) -> dict[str, Any]:
@@ -60,18 +61,29 @@ def test_an_order_is_found_by_its_id_its_key_its_conversation_and_its_message(ap
         assert (whole["kind"], whole["events"][0]) == ("other", last), of
 
 
-def test_an_event_is_delivered_to_those_who_take_it_and_to_nobody_else(api: Api) -> None:
-    customer_id, product_id = api.customer(), api.product()
-    order_id = api.order(customer_id, product_id)
+def submitted(api: Api) -> list[dict[str, Any]]:
+    """The events of an order that was made and submitted now."""
+    order_id = api.order(api.customer(), api.product())
     assert api.post(f"/orders/{order_id}/submit").status_code == 204
-    created, submitted = found(api, order_id)["events"]
+    events: list[dict[str, Any]] = found(api, order_id)["events"]
+    return events
 
+
+def test_an_event_is_delivered_to_those_who_take_it_and_to_nobody_else(api: Api) -> None:
     def deliveries(event: dict[str, Any]) -> dict[str, dict[str, Any]]:
         return {each["subscription"]: each for each in api.read("/ops/deliveries", eventId=event["eventId"])["items"]}
 
     takers = {"order-events/order-views", "order-events/fulfilment", "order-events/catalog"}
-    eventually(lambda: deliveries(submitted).keys() == takers, "its deliveries are noted", NOTED_WITHIN)
-    [(subscription, delivery)] = deliveries(created).items()
+    orders = dict[int, list[dict[str, Any]]]()
+
+    def noted() -> list[list[dict[str, Any]]]:
+        minute = int(time.time() // 60)
+        if minute not in orders:  # a process notes the first deliveries of a minute, which may all be of other tests
+            orders[minute] = submitted(api)
+        return [events for events in orders.values() if deliveries(events[1]).keys() == takers]
+
+    eventually(noted, "the deliveries of one of them are noted", NOTED_WITHIN)
+    [(subscription, delivery)] = deliveries(noted()[0][0]).items()
     assert subscription == "order-events/order-views", "one function runs for an order that is only created"
     assert (delivery["attempt"], delivery["error"]) == (1, None)
     assert delivery["requestUnits"] >= 10
