@@ -1,20 +1,23 @@
 """The dead-letter queues, as operators see them."""
 
+import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 
+from shared.frame.messaging.retries import tell
 from shared.frame.messaging.subscriptions import Consumer, SubscriptionClosed
 from shared.frame.platform import telemetry
 from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 from shared.frame.timers import SomeFailed
+from shared.kernel.refusals import Unavailable
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
@@ -24,6 +27,10 @@ logger = logging.getLogger(__name__)
 COUNTED, FARTHEST = 1_000, 10_000
 """Dead letters of a subscription that are counted, which takes a few requests, and the most that a caller may ask for.
 Service Bus gives the number itself only to an identity that may manage the namespace, which the system may not."""
+
+AT_ONCE = 4
+"""Subscriptions that are measured at once. Each takes two seconds, in which azure-servicebus mostly sleeps: closing a
+receiver waits for its keep-alive, which looks once a second. Each holds a connection and a page, a megabyte."""
 
 REASONS = 50
 """Reasons that an answer lists, the most frequent first: a consumer may write any text as its reason."""
@@ -119,30 +126,47 @@ async def list_dead_letters(
     return DeadLetterList(subscriptions=subscriptions)
 
 
-async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Iterable[Consumer]) -> None:
+async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence[Consumer]) -> None:
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, and since when the oldest waits.
 
-    Dead letters are counted up to `COUNTED`.
+    Dead letters are counted up to `COUNTED`. A few subscriptions are looked at at once, whichever fail.
 
     Raises:
-        SomeFailed: some subscriptions cannot be read, which has been logged; the others were measured.
-        Unavailable: Service Bus does not answer.
+        SomeFailed: some subscriptions could not be read, which has been logged; the others were measured. If the first
+            few get no answer, Service Bus is taken for away, and the rest counts as failed without its own time-out.
     """
-    closed = []
-    for consumer in consumers:
-        count = 0
-        try:
-            async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-                async for _ in queue.look(0, COUNTED):
-                    count += 1
-            since = await dead_letters.waiting_since(consumer.topic, consumer.subscription)
-        except SubscriptionClosed as error:
-            logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
-            closed.append(path_of(consumer))
-        else:
-            telemetry.subscription(consumer.topic, consumer.subscription, count, since)
-    if closed:
-        raise SomeFailed(", ".join(closed))
+    few = asyncio.Semaphore(AT_ONCE)
+    answers: list[bool] = []
+
+    async def measured(consumer: Consumer) -> bool:
+        async with few:
+            if len(answers) >= AT_ONCE and not any(answers):
+                return False
+            try:
+                await _measure(dead_letters, consumer)
+            except SubscriptionClosed as error:
+                logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
+                answers.append(True)
+                return False
+            except Exception as error:  # noqa: BLE001  # whatever it is, the others are measured
+                tell(logger, error, f"{path_of(consumer)} cannot be read")
+                answers.append(not isinstance(error, Unavailable))
+                return False
+            answers.append(True)
+            return True
+
+    ended = await asyncio.gather(*(measured(consumer) for consumer in consumers))
+    if failed := [path_of(consumer) for consumer, well in zip(consumers, ended, strict=True) if not well]:
+        raise SomeFailed(", ".join(failed))
+
+
+async def _measure(dead_letters: "DeadLetters", consumer: Consumer) -> None:
+    count = 0
+    async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
+        async for _ in queue.look(0, COUNTED):
+            count += 1
+    since = await dead_letters.waiting_since(consumer.topic, consumer.subscription)
+    telemetry.subscription(consumer.topic, consumer.subscription, count, since)
 
 
 def path_of(consumer: Consumer) -> str:

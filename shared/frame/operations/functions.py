@@ -1,7 +1,6 @@
 """The operators' routes: dead letters, read models, events, and the audit trail."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -53,7 +52,6 @@ from shared.frame.platform.output import Answer
 from shared.frame.platform.threads import Threads
 from shared.frame.routes import CommandRoute
 from shared.frame.write_side.commands import WriteSide
-from shared.kernel.refusals import Unavailable
 
 if TYPE_CHECKING:
     from shared.frame.messaging.dead_letters import DeadLetters
@@ -104,8 +102,7 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
 
     @api.watch
     async def watch_subscriptions() -> None:
-        with suppress(Unavailable):  # Service Bus is away, which is logged already; there is nothing to count
-            await measure_subscriptions(dead_letters(), subscriptions)
+        await measure_subscriptions(dead_letters(), subscriptions)
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

@@ -1,8 +1,9 @@
 """How many messages each subscription gave up on, and since when its oldest waits, as telemetry is told."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +13,10 @@ from opentelemetry.sdk.metrics.export import NumberDataPoint
 from shared.frame.messaging.dead_letters import DeadLetter, DeadLetterQueue, DeadLetters
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
-from shared.frame.operations.dead_letters import ListDeadLetters, list_dead_letters, measure_subscriptions
+from shared.frame.operations.dead_letters import AT_ONCE, ListDeadLetters, list_dead_letters, measure_subscriptions
 from shared.frame.platform.settings import Settings
 from shared.frame.timers import SomeFailed
+from tests.support.listeners import silent
 from tests.support.servicebus import running_servicebus
 from tests.support.telemetry import Observed, observing
 
@@ -92,7 +94,51 @@ async def test_a_subscription_that_is_missing_hides_no_other_and_is_told_of(capl
     assert found == [("gone", "it does not exist", 0), ("ordering", None, 1), ("product-views", None, 0)]
 
 
-async def test_looking_at_many_dead_letters_holds_few_of_them_and_one_connection_at_a_time(
+async def test_a_subscription_that_does_not_answer_hides_no_other_and_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is first in the list, and those behind it were not measured for as long as that lasted."""
+    monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 2.0)
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 1)
+        async with swallowing(connection, b"product-views") as through:
+            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
+            silent_first = CONSUMERS[::-1]
+            with observing() as observed, pytest.raises(SomeFailed, match=r"^product-events/product-views$"):
+                await measure_subscriptions(dead_letters, silent_first)
+            await dead_letters.close()
+    assert by_subscription(observed, "tandem.dead_letters") == {"ordering": 1}
+    assert "product-events/product-views cannot be read: Unavailable: Service Bus does not answer" in caplog.text
+
+
+async def test_when_service_bus_is_away_subscriptions_do_not_wait_for_it_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All other watches would wait with them for the next tick."""
+    asked = []
+    connect = DeadLetters.of
+
+    def watched_of(
+        dead_letters: DeadLetters, topic: str, subscription: str
+    ) -> AbstractAsyncContextManager[DeadLetterQueue]:
+        asked.append(subscription)
+        return connect(dead_letters, topic, subscription)
+
+    monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 1.0)
+    monkeypatch.setattr(DeadLetters, "of", watched_of)
+    many = [Consumer(f"c{number}", TOPIC, f"c{number}", consume) for number in range(3 * AT_ONCE)]
+    with silent() as port:
+        address = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true"
+        dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=address))
+        with pytest.raises(SomeFailed) as failed:
+            await measure_subscriptions(dead_letters, many)
+        await dead_letters.close()
+    assert str(failed.value).split(", ") == [f"{TOPIC}/{each.subscription}" for each in many]
+    assert asked == [each.subscription for each in many[:AT_ONCE]]
+
+
+async def test_looking_at_many_dead_letters_holds_few_of_them_and_few_connections_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A dead letter may be a megabyte in size, and there may be thousands."""
@@ -119,7 +165,11 @@ async def test_looking_at_many_dead_letters_holds_few_of_them_and_one_connection
         with ServiceBusClient.from_connection_string(connection) as client:
             give_up(client, 20)
         dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=connection))
-        assert (await counted(dead_letters))["ordering"] == 20
+        with observing() as observed:
+            await measure_subscriptions(dead_letters, [*CONSUMERS, *CONSUMERS[1:] * 2 * AT_ONCE])
+        assert by_subscription(observed, "tandem.dead_letters")["ordering"] == 20
+        assert most_open == AT_ONCE, "one after the other, they take longer than a laptop's tick"
+        most_open = 0
         listed = await list_dead_letters(dead_letters, CONSUMERS, ListDeadLetters(take=2))
         await dead_letters.close()
     [ordering, views] = listed.subscriptions
@@ -128,6 +178,32 @@ async def test_looking_at_many_dead_letters_holds_few_of_them_and_one_connection
     assert len(held) == 40
     assert max(held) <= 2, "the one that is looked at, and the one before"
     assert most_open == 1
+
+
+@asynccontextmanager
+async def swallowing(connection: str, name: bytes) -> AsyncIterator[str]:
+    """Stand before Service Bus, and let nothing more through on a connection that says this name."""
+    address = connection.partition("sb://")[2].partition(";")[0].rstrip("/")
+    host, _, port = address.partition(":")
+
+    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, all_of_it: bool) -> None:
+        while (some := await source.read(1 << 16)) and (all_of_it or name not in some):
+            sink.write(some)
+        while some:
+            some = await source.read(1 << 16)
+        sink.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, asks = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(
+            pass_on(reader, asks, all_of_it=False), pass_on(answers, writer, all_of_it=True), return_exceptions=True
+        )
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield connection.replace(address, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    finally:
+        server.close()  # without waiting for clients, which a test that failed has left open
 
 
 def give_up(client: ServiceBusClient, count: int) -> None:
