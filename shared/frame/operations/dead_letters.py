@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -136,28 +137,36 @@ async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence
             few get no answer, Service Bus is taken for away, and the rest counts as failed without its own time-out.
     """
     few = asyncio.Semaphore(AT_ONCE)
-    answers: list[bool] = []
 
-    async def measured(consumer: Consumer) -> bool:
+    async def measured(consumer: Consumer) -> Measured:
         async with few:
-            if len(answers) >= AT_ONCE and not any(answers):
-                return False
             try:
                 await _measure(dead_letters, consumer)
             except SubscriptionClosed as error:
                 logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
-                answers.append(True)
-                return False
             except Exception as error:  # noqa: BLE001  # whatever it is, the others are measured
                 tell(logger, error, f"{path_of(consumer)} cannot be read")
-                answers.append(not isinstance(error, Unavailable))
-                return False
-            answers.append(True)
-            return True
+                return Measured.UNANSWERED if isinstance(error, Unavailable) else Measured.NOT
+            else:
+                return Measured.WELL
+            return Measured.NOT
 
-    ended = await asyncio.gather(*(measured(consumer) for consumer in consumers))
-    if failed := [path_of(consumer) for consumer, well in zip(consumers, ended, strict=True) if not well]:
+    first, rest = consumers[:AT_ONCE], consumers[AT_ONCE:]
+    ended = await asyncio.gather(*map(measured, first))
+    if all(each is Measured.UNANSWERED for each in ended):
+        ended += [Measured.UNANSWERED] * len(rest)
+    else:
+        ended += await asyncio.gather(*map(measured, rest))
+    if failed := [path_of(each) for each, how in zip(consumers, ended, strict=True) if how is not Measured.WELL]:
         raise SomeFailed(", ".join(failed))
+
+
+class Measured(Enum):
+    """What came of measuring a subscription."""
+
+    WELL = auto()
+    NOT = auto()
+    UNANSWERED = auto()
 
 
 async def _measure(dead_letters: "DeadLetters", consumer: Consumer) -> None:
