@@ -131,7 +131,7 @@ def query_call[Query: QueryInput](
         for name in dict.fromkeys(name for name, _ in asked)
         if name in path
     ]
-    errors += [InputError(f"/{name}", "stands more than once", "query") for name in _repeated(asked)]
+    errors += [InputError(f"/{_escaped(name)}", "stands more than once", "query") for name in _repeated(asked)]
     empty = dict.fromkeys((name for name, value in asked if not value), "")  # the host leaves these out
     values = {name: value for name, value in (empty | req.params).items() if _is_asked(name, model)}
     try:

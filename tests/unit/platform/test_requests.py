@@ -65,3 +65,9 @@ def test_a_parameter_that_stands_more_than_once_is_named_and_not_taken_as_the_ho
         query_call(request(query, name=joined), Named)
     [error] = refused.value.errors
     assert (error.location, error.pointer, error.detail) == ("query", "/name", "stands more than once")
+
+
+def test_the_pointer_to_a_parameter_that_stands_twice_is_a_json_pointer_whatever_its_name() -> None:
+    with pytest.raises(Invalid) as refused:
+        query_call(request("a~/b=1&a~/b=2", **{"a~/b": "1,2"}), Named)
+    assert [(error.pointer, error.detail) for error in refused.value.errors] == [("/a~0~1b", "stands more than once")]
