@@ -127,10 +127,18 @@ async def list_dead_letters(
     return DeadLetterList(subscriptions=subscriptions)
 
 
+class Measured(Enum):
+    """What came of measuring a subscription."""
+
+    WELL = auto()
+    NOT = auto()
+    UNANSWERED = auto()
+
+
 async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence[Consumer]) -> None:
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, and since when the oldest waits.
 
-    Dead letters are counted up to `COUNTED`. A few subscriptions are looked at at once, whichever fail.
+    Dead letters are counted up to `COUNTED`. A few subscriptions are measured at a time, whichever fail.
 
     Raises:
         SomeFailed: some subscriptions could not be read, which has been logged; the others were measured. If the first
@@ -144,12 +152,11 @@ async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence
                 await _measure(dead_letters, consumer)
             except SubscriptionClosed as error:
                 logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
+                return Measured.NOT
             except Exception as error:  # noqa: BLE001  # whatever it is, the others are measured
                 tell(logger, error, f"{path_of(consumer)} cannot be read")
                 return Measured.UNANSWERED if isinstance(error, Unavailable) else Measured.NOT
-            else:
-                return Measured.WELL
-            return Measured.NOT
+            return Measured.WELL
 
     first, rest = consumers[:AT_ONCE], consumers[AT_ONCE:]
     ended = await asyncio.gather(*map(measured, first))
@@ -159,14 +166,6 @@ async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence
         ended += await asyncio.gather(*map(measured, rest))
     if failed := [path_of(each) for each, how in zip(consumers, ended, strict=True) if how is not Measured.WELL]:
         raise SomeFailed(", ".join(failed))
-
-
-class Measured(Enum):
-    """What came of measuring a subscription."""
-
-    WELL = auto()
-    NOT = auto()
-    UNANSWERED = auto()
 
 
 async def _measure(dead_letters: "DeadLetters", consumer: Consumer) -> None:

@@ -4,7 +4,7 @@ from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.figures import OLDEST, RESERVED, WAITING
 from shared.catalog.tables import INBOX
 from shared.ordering.tables import LOG
-from tests.integration.catalog.test_reservations import kept, receive, submitted
+from tests.support.reserving import kept, receive, submitted
 from tests.support.shop import Shop
 from tests.support.telemetry import observing
 
