@@ -120,7 +120,7 @@ class Fulfilling:
     def pass_deadline(self, command: PassDeadline, orders: Orders, fulfilments: Fulfilments) -> Accepted:
         """Cancel the order if it has waited too long; the state is read again, because the news may have come by now.
 
-        If it is cancelled already, and the catalogue has not said what was shipped, what ordering knows of that counts.
+        If it is cancelled already, and nobody has told of a shipment, nothing of it was shipped.
 
         Raises:
             OrderNotFound: there is no such order.
@@ -129,7 +129,7 @@ class Fulfilling:
         process = fulfilments.find(command.order_id)
         if process is not None and process.due_at is not None and process.due_at <= fulfilments.at:
             passed = process.facts.deadline
-            any_shipped = order.standing.has_shipped if passed is Deadline.SETTLEMENT else None
+            any_shipped = False if passed is Deadline.SETTLEMENT else None
             self._go_on(process, order, orders, fulfilments, passed=passed, any_shipped=any_shipped)
         return Accepted(order.order_id, order.version)
 
@@ -205,6 +205,8 @@ def _news(order: Order, process: Process) -> Iterator[News]:
             yield PaymentNews(fact, attempt)
     if order.status is OrderStatus.COMPLETED:
         yield AllShipped()
+    if order.status is OrderStatus.CANCELLED and order.standing.has_shipped:
+        yield StockSettled(any_shipped=True)
 
 
 def _change(order: Order, ask: Ask) -> None:

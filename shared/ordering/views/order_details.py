@@ -275,7 +275,7 @@ def _waits_for(document: Mapping[str, Any]) -> str:
     """Tell what the fulfilment waits for, as far as the document knows.
 
     The document does not know which lines have no stock kept: they count as reserved, except for an order whose payment
-    waits.
+    waits. Nor does it hear whether the catalogue has said by now that nothing of a cancelled order was shipped.
     """
     payment = document["payment"]
     fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]
@@ -290,7 +290,8 @@ def _waits_for(document: Mapping[str, Any]) -> str:
         payment=fact,
         asked=frozenset({Capture()} if fact is PaymentFact.CAPTURED else ()),
     )
-    return known.waits_for
+    is_unsure = status is OrderStatus.CANCELLED and not standing.has_shipped and not known.ended
+    return f"{known.waits_for}, unless anything was shipped" if is_unsure else known.waits_for
 
 
 def _line_status(line: Mapping[str, Any]) -> LineStatus:

@@ -102,30 +102,44 @@ def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_o
     assert way.order.status is OrderStatus.CANCELLED
 
 
-@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "not shipped"])
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
 def test_a_cancelled_order_of_which_the_catalogue_says_nothing_is_paid_by_what_ordering_knows(
-    shop: Shop, *, shipped: bool
+    shop: Shop, *, told: bool
 ) -> None:
     tea, cup = kept(shop, 1), kept(shop, 1)
     way = submitted(shop, tea, cup)
     way.pay(held(way))
-    if shipped:
-        items = [ShippedItem(product_id=tea, quantity=1)]
-        shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    items = [ShippedItem(product_id=tea, quantity=1)]
+    shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
     shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
-    shop.follow_stock(tea)
     shop.fulfil(way.order_id)
     due = way.process.due_at
     assert due is not None
     assert (way.process.facts.deadline, way.asked) == (Deadline.SETTLEMENT, ["AuthorisationAskedV1"])
     way.timer(due - timedelta(seconds=1))
     assert way.asked == ["AuthorisationAskedV1"]
+    if told:
+        shop.follow_stock(tea)  # and nothing has looked at it since
     way.timer(due)
     way.timer(due + timedelta(days=1))
-    assert way.asked == ["AuthorisationAskedV1", "CaptureAskedV1" if shipped else "VoidAskedV1"]
-    assert (way.process.due_at, way.waits_for) == (None, "the capture" if shipped else "the void")
+    assert way.asked == ["AuthorisationAskedV1", "CaptureAskedV1" if told else "VoidAskedV1"]
+    assert (way.process.due_at, way.waits_for) == (None, "the capture" if told else "the void")
     assert "the deadline has passed" in [step.what for step in way.process.steps]
     way.news.deliver()  # and the catalogue's word, which is late
+    assert len(way.asked) == 2
+
+
+def test_a_cancelled_order_is_paid_as_soon_as_ordering_knows_of_a_shipment(shop: Shop) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    items = [ShippedItem(product_id=tea, quantity=1)]
+    shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    shop.follow_stock(tea)
+    shop.fulfil(way.order_id)
+    assert (way.process.due_at, way.asked[-1], way.waits_for) == (None, "CaptureAskedV1", "the capture")
+    way.news.deliver()  # and the catalogue's word
     assert len(way.asked) == 2
 
 

@@ -20,6 +20,8 @@ from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.domain.order import LineStock
 from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.ordering.views.order_details import rendered
+from shared.ordering.views.order_documents import document_of
 from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
 from tests.support.on_its_way import CARD, FULFILLING, Way, held, kept, receive, requested, submitted, taken
 from tests.support.shop import Shop
@@ -37,6 +39,23 @@ def told_of(shop: Shop, *types: str) -> list[Recorded[Any]]:
     with shop.catalog_engine.connect() as connection:
         found = connection.execute(sa.select(log).where(log.c.type.in_(types)).order_by(log.c.sequence)).all()
     return [catalog.CODEC.open(envelope_of(row)) for row in found]
+
+
+def cancelled(way: Way) -> Recorded[Any]:
+    """Cancel it, and give the news of that, which nobody has heard yet."""
+    way.shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    with way.shop.ordering_engine.connect() as connection:
+        return ordering.LOG.history(connection, way.order_id)[-1]
+
+
+def shown(way: Way) -> str:
+    """What its customer reads that it waits for."""
+    with way.shop.ordering_engine.connect() as connection:
+        return rendered(document_of(ordering.LOG.history(connection, way.order_id))).waits_for
+
+
+UNSETTLED = ("the void, unless anything was shipped", "the catalogue: whether anything was shipped")
+"""What a cancelled order shows and what its fulfilment waits for, as long as both know of no shipment."""
 
 
 def ship(way: Way, product_id: UUID, quantity: int = 1) -> None:
@@ -112,22 +131,42 @@ def test_an_order_that_is_cancelled_before_the_news_of_a_shipment_came_is_paid_a
     way.pay(held(way))
     if shipped:
         book(way, tea)
-    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
-    with shop.ordering_engine.connect() as connection:
-        cancelled = ordering.LOG.history(connection, way.order_id)[-1]
+    news_of_it = cancelled(way)
     for _ in range(2):
-        shop.catalog.follow(catalog.INBOX, follow_order, cancelled)
+        shop.catalog.follow(catalog.INBOX, follow_order, news_of_it)
     told = told_of(shop, "ItemShippedV1", "StockReleasedV1", "OrderSettledV1")
     assert len(told) == 3
     for place in (each for each in news for _ in range(2)):
         if place < len(told):
             shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, told[place])
         else:
-            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, cancelled)
+            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, news_of_it)
     outcome = ("CaptureAskedV1", "the capture") if shipped else ("VoidAskedV1", "the void")
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", outcome[0]], outcome[1])
     way.pay(taken(way) if shipped else PaymentVoidedV1(way.order_id))
     assert (way.waits_for, allowed(way.order.standing)) == ("nothing", [Action.REFUND] if shipped else [])
+
+
+@pytest.mark.parametrize("shipped", [True, False], ids=["shipped", "not shipped"])
+@pytest.mark.parametrize("news", list(permutations(range(3))), ids=str)
+def test_a_cancelled_order_never_shows_that_it_waits_for_what_may_not_come(
+    shop: Shop, news: tuple[int, ...], *, shipped: bool
+) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    if shipped:
+        book(way, tea)
+    shop.catalog.follow(catalog.INBOX, follow_order, cancelled(way))
+    told = told_of(shop, "ItemShippedV1", "StockReleasedV1", "OrderSettledV1")
+    shop.fulfil(way.order_id)
+    assert (shown(way), way.waits_for) == UNSETTLED
+    for place in news:
+        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, told[place])
+        shop.fulfil(way.order_id)
+        assert shown(way) in (way.waits_for, UNSETTLED[0])
+    assert way.waits_for == ("the capture" if shipped else "the void")
+    assert shown(way) == ("the capture" if shipped else UNSETTLED[0])
 
 
 def test_an_order_whose_last_pieces_are_lost_is_completed_and_paid_without_them(shop: Shop) -> None:
