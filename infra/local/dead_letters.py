@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _list(found: dict[str, Any], screen: Console) -> None:
     for each in found["subscriptions"]:
         reasons = ", ".join(f"{reason['count']} {one_line(reason['reason'])}" for reason in each["reasons"])
-        said = f"cannot be read: {each['closed']}" if each["closed"] else reasons or "none"
+        why = each["closed"] or ("Service Bus does not answer for it" if each["unanswered"] else None)
+        said = f"cannot be read: {why}" if why else reasons or "none"
         screen.print(f"{each['subscription']} ({each['consumer']}): {said}", soft_wrap=True)
         if not each["items"]:
             continue

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -30,8 +29,12 @@ COUNTED, FARTHEST = 1_000, 10_000
 Service Bus gives the number itself only to an identity that may manage the namespace, which the system may not."""
 
 AT_ONCE = 4
-"""Subscriptions that are measured at once. Each takes two seconds, in which azure-servicebus mostly sleeps: closing a
+"""Subscriptions that are looked at at once. Each takes two seconds, in which azure-servicebus mostly sleeps: closing a
 receiver waits for its keep-alive, which looks once a second. Each holds a connection and a page, a megabyte."""
+
+LISTED_WITHIN = 45.0
+"""Seconds after which a list says of the subscriptions that are left that they are unanswered: `dev.py dead-letters`
+waits for a minute. Without time-outs ten thousand dead letters take a few."""
 
 REASONS = 50
 """Reasons that an answer lists, the most frequent first: a consumer may write any text as its reason."""
@@ -96,6 +99,9 @@ class SubscriptionDeadLetters(Answer):
         description="why it cannot be read, and its consumer gets nothing: it is missing, disabled or forbidden. "
         "null: it can"
     )
+    unanswered: bool = Field(
+        description="Service Bus does not answer for it: whether it has dead letters is not known. Ask again"
+    )
     count: int = Field(description="that fit, behind `after`, among those that were looked through")
     looked_through: int = Field(description="as many as `reach` says: there may be more")
     reasons: list[ReasonCount]
@@ -110,62 +116,85 @@ class DeadLetterList(Answer):
 
 
 async def list_dead_letters(
-    dead_letters: "DeadLetters", consumers: Iterable[Consumer], query: ListDeadLetters
+    dead_letters: "DeadLetters", consumers: Sequence[Consumer], query: ListDeadLetters
 ) -> DeadLetterList:
-    """Look at the dead letters of these consumers' subscriptions, one subscription after the other.
+    """Look at the dead letters of these consumers' subscriptions, and say of which there is no answer.
 
     Raises:
-        Unavailable: Service Bus does not answer.
+        Unavailable: none of them is answered for (503).
     """
-    subscriptions = []
-    for consumer in consumers:
+    until = asyncio.get_running_loop().time() + LISTED_WITHIN
+
+    async def listed(consumer: Consumer) -> SubscriptionDeadLetters:
         try:
-            async with dead_letters.of(consumer.topic, consumer.subscription) as queue:
-                subscriptions.append(await _shown(consumer, queue, query))
+            async with asyncio.timeout_at(until), dead_letters.of(consumer.topic, consumer.subscription) as queue:
+                return await _shown(consumer, queue, query)
         except SubscriptionClosed as closed:
-            subscriptions.append(_nothing_shown(consumer, closed.why))
-    return DeadLetterList(subscriptions=subscriptions)
+            return _nothing_shown(consumer, closed=closed.why)
+        except TimeoutError as error:
+            said = f"Service Bus has not given them within {LISTED_WITHIN:.0f} seconds: ask for less, by `reach`."
+            raise Unavailable("service-bus-unavailable", said) from error
 
-
-class Measured(Enum):
-    """What came of measuring a subscription."""
-
-    WELL = auto()
-    NOT = auto()
-    UNANSWERED = auto()
+    answers = await _of_each(consumers, listed)
+    unanswered = [answer for answer in answers if isinstance(answer, Unavailable)]
+    if unanswered and len(unanswered) == len(consumers):
+        raise unanswered[0]
+    return DeadLetterList(
+        subscriptions=[
+            _nothing_shown(consumer, unanswered=True) if isinstance(answer, Unavailable) else answer
+            for consumer, answer in zip(consumers, answers, strict=True)
+        ]
+    )
 
 
 async def measure_subscriptions(dead_letters: "DeadLetters", consumers: Sequence[Consumer]) -> None:
     """Tell telemetry how many dead letters each of these consumers' subscriptions has, and since when the oldest waits.
 
-    Dead letters are counted up to `COUNTED`. A few subscriptions are measured at a time, whichever fail.
+    Dead letters are counted up to `COUNTED`. Whichever fail, the others are measured.
 
     Raises:
-        SomeFailed: some subscriptions could not be read, which has been logged; the others were measured. If the first
-            few get no answer, Service Bus is taken for away, and the rest counts as failed without its own time-out.
+        SomeFailed: some subscriptions could not be read, which has been logged; the others were measured.
+    """
+
+    async def measured(consumer: Consumer) -> bool:
+        try:
+            await _measure(dead_letters, consumer)
+        except SubscriptionClosed as error:
+            logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
+            return False
+        except Exception as error:  # whatever it is, the others are measured
+            tell(logger, error, f"{path_of(consumer)} cannot be read")
+            if isinstance(error, Unavailable):
+                raise
+            return False
+        return True
+
+    well = await _of_each(consumers, measured)
+    if failed := [path_of(each) for each, how in zip(consumers, well, strict=True) if how is not True]:
+        raise SomeFailed(", ".join(failed))
+
+
+async def _of_each[Found](
+    consumers: Sequence[Consumer], find: Callable[[Consumer], Awaitable[Found]]
+) -> Sequence[Found | Unavailable]:
+    """Find something of each of these consumers' subscriptions, a few at a time; or why there is no answer about it.
+
+    If the first few get no answer, Service Bus is taken for away, and the rest is not waited for.
     """
     few = asyncio.Semaphore(AT_ONCE)
 
-    async def measured(consumer: Consumer) -> Measured:
+    async def found(consumer: Consumer) -> Found | Unavailable:
         async with few:
             try:
-                await _measure(dead_letters, consumer)
-            except SubscriptionClosed as error:
-                logger.error("%s cannot be read: %s", path_of(consumer), error.why)  # noqa: TRY400  # it says all there is
-                return Measured.NOT
-            except Exception as error:  # noqa: BLE001  # whatever it is, the others are measured
-                tell(logger, error, f"{path_of(consumer)} cannot be read")
-                return Measured.UNANSWERED if isinstance(error, Unavailable) else Measured.NOT
-            return Measured.WELL
+                return await find(consumer)
+            except Unavailable as error:
+                return error
 
-    first, rest = consumers[:AT_ONCE], consumers[AT_ONCE:]
-    ended = await asyncio.gather(*map(measured, first))
-    if all(each is Measured.UNANSWERED for each in ended):
-        ended += [Measured.UNANSWERED] * len(rest)
-    else:
-        ended += await asyncio.gather(*map(measured, rest))
-    if failed := [path_of(each) for each, how in zip(consumers, ended, strict=True) if how is not Measured.WELL]:
-        raise SomeFailed(", ".join(failed))
+    first = await asyncio.gather(*map(found, consumers[:AT_ONCE]))
+    rest = consumers[AT_ONCE:]
+    if all(isinstance(each, Unavailable) for each in first):
+        return first + first[:1] * len(rest)
+    return first + await asyncio.gather(*map(found, rest))
 
 
 async def _measure(dead_letters: "DeadLetters", consumer: Consumer) -> None:
@@ -216,6 +245,7 @@ async def _shown(consumer: Consumer, queue: "DeadLetterQueue", query: ListDeadLe
         subscription=path_of(consumer),
         consumer=consumer.name,
         closed=None,
+        unanswered=False,
         count=count,
         looked_through=reasons.total(),
         reasons=[ReasonCount(reason=reason, count=times) for reason, times in reasons.most_common(REASONS)],
@@ -224,11 +254,14 @@ async def _shown(consumer: Consumer, queue: "DeadLetterQueue", query: ListDeadLe
     )
 
 
-def _nothing_shown(consumer: Consumer, why: str) -> SubscriptionDeadLetters:
+def _nothing_shown(
+    consumer: Consumer, *, closed: str | None = None, unanswered: bool = False
+) -> SubscriptionDeadLetters:
     return SubscriptionDeadLetters(
         subscription=path_of(consumer),
         consumer=consumer.name,
-        closed=why,
+        closed=closed,
+        unanswered=unanswered,
         count=0,
         looked_through=0,
         reasons=[],

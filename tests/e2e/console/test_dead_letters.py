@@ -4,12 +4,12 @@ import re
 from typing import Any
 from uuid import UUID
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 from shared.frame.messaging.envelope import Envelope
 from tests.e2e.api import Api, eventually
 from tests.e2e.console.conftest import Console
-from tests.e2e.console.faults import COPY
+from tests.e2e.console.faults import COPY, VIEW
 
 
 def test_dead_letters_are_read_replayed_and_discarded_with_the_audit_beside_them(
@@ -66,6 +66,27 @@ def test_dead_letters_are_read_replayed_and_discarded_with_the_audit_beside_them
     console.go("/audit")
     expect(page.get_by_role("region", name="what was done").locator("tbody tr").nth(2)).to_be_visible()
     console.picture("audit")
+
+
+def test_a_subscription_without_an_answer_is_not_taken_for_one_without_dead_letters(console: Console) -> None:
+    def unanswered(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.json()
+        for each in body["subscriptions"]:
+            each["unanswered"] = each["subscription"] == VIEW
+            each.update({"count": 0, "items": []})
+        route.fulfill(response=answer, json=body)
+
+    page = console.page
+    page.route("**/api/ops/dead-letters?take=1", unanswered)
+    console.open()
+    expect(page.get_by_role("status").first).to_contain_text("Something needs a person.")
+    row = page.locator("li", has=page.get_by_role("link", name=VIEW))
+    expect(row).to_contain_text("Service Bus does not answer for it")
+    console.go("/dead-letters")
+    chips = page.get_by_role("navigation", name="subscriptions")
+    expect(chips.get_by_role("link", name=VIEW)).to_contain_text("no answer")
+    expect(chips.get_by_role("link", name=COPY)).to_contain_text("0")
 
 
 def add_product(api: Api, product_id: UUID) -> None:

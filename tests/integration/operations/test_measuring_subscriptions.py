@@ -16,6 +16,7 @@ from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.operations.dead_letters import AT_ONCE, ListDeadLetters, list_dead_letters, measure_subscriptions
 from shared.frame.platform.settings import Settings
 from shared.frame.timers import SomeFailed
+from shared.kernel.refusals import Unavailable
 from tests.support.listeners import silent
 from tests.support.servicebus import running_servicebus
 from tests.support.telemetry import Observed, observing
@@ -112,6 +113,39 @@ async def test_a_subscription_that_does_not_answer_hides_no_other_and_is_told_of
     assert "product-events/product-views cannot be read: Unavailable: Service Bus does not answer" in caplog.text
 
 
+async def test_who_lists_dead_letters_sees_the_others_of_a_subscription_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One of many hid all that operators look for while it lasted."""
+    monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 2.0)
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 1)
+        async with swallowing(connection, b"product-views") as through:
+            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
+            listed = await list_dead_letters(dead_letters, CONSUMERS[::-1], ListDeadLetters())
+            with pytest.raises(Unavailable, match=r"^Service Bus does not answer"):
+                await list_dead_letters(dead_letters, CONSUMERS[1:], ListDeadLetters())
+            await dead_letters.close()
+    found = [(each.consumer, each.unanswered, each.closed, each.count) for each in listed.subscriptions]
+    assert found == [("product-views", True, None, 0), ("ordering", False, None, 1)]
+
+
+async def test_listing_dead_letters_ends_in_time_however_slow_service_bus_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those behind a few that hang would wait for them, and whoever asked would have gone."""
+    monkeypatch.setattr("shared.frame.operations.dead_letters.LISTED_WITHIN", 2.0)
+    monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 60.0)
+    with running_servicebus() as connection:
+        async with swallowing(connection, b"product-views") as through, asyncio.timeout(30):
+            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
+            hanging = CONSUMERS[1:] * 2 * AT_ONCE
+            listed = await list_dead_letters(dead_letters, [CONSUMERS[0], *hanging], ListDeadLetters())
+            with pytest.raises(Unavailable, match=r"within 2 seconds: ask for less"):
+                await list_dead_letters(dead_letters, hanging, ListDeadLetters())
+            await dead_letters.close()
+    assert [each.unanswered for each in listed.subscriptions] == [False] + [True] * len(hanging)
+
+
 async def test_when_service_bus_is_away_subscriptions_do_not_wait_for_it_one_after_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -170,14 +204,16 @@ async def test_looking_at_many_dead_letters_holds_few_of_them_and_few_connection
         assert by_subscription(observed, "tandem.dead_letters")["ordering"] == 20
         assert most_open == AT_ONCE, "one after the other, they take longer than a laptop's tick"
         most_open = 0
-        listed = await list_dead_letters(dead_letters, CONSUMERS, ListDeadLetters(take=2))
+        listed = await list_dead_letters(
+            dead_letters, [*CONSUMERS, *CONSUMERS[1:] * 2 * AT_ONCE], ListDeadLetters(take=2)
+        )
         await dead_letters.close()
-    [ordering, views] = listed.subscriptions
+    [ordering, views, *_] = listed.subscriptions
     assert (ordering.count, ordering.looked_through, len(ordering.items), views.count) == (20, 20, 2, 0)
     assert ordering.next == ordering.items[-1].sequence_number
     assert len(held) == 40
     assert max(held) <= 2, "the one that is looked at, and the one before"
-    assert most_open == 1
+    assert most_open == AT_ONCE
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import { get, post, query } from "./api.js";
 import { AuditTable } from "./audit.js";
+import { subscriptionState } from "./overview.js";
 import { Confirm, Failure, Heading, Id, State, When, go, html, link, number, span, usePoll, useRef, useState } from "./parts.js";
 
 const PAGE = 100;
@@ -18,7 +19,7 @@ export function DeadLetters({ parameters }) {
     <${Failure} problem=${overview.problem} retry=${overview.reload} />
     <nav class="chips" aria-label="subscriptions">${subscriptions.map((each) => html`
       <a href=${link("dead-letters", { subscription: each.subscription })} aria-current=${each.subscription === chosen ? "true" : undefined}>
-        ${each.subscription} <${State} state=${each.closed || each.count ? "failing" : "fine"}>${each.closed ? "closed" : each.count >= 1000 ? "1,000+" : number(each.count)}<//></a>`)}</nav>
+        ${each.subscription} <${State} state=${subscriptionState(each)[0]}>${each.closed ? "closed" : each.unanswered ? "no answer" : each.count >= 1000 ? "1,000+" : number(each.count)}<//></a>`)}</nav>
     ${chosen ? html`<${Subscription} key=${chosen} subscription=${chosen} parameters=${parameters} changed=${overview.reload} />` : null}`;
 }
 

@@ -35,6 +35,7 @@ export function outboxState(outbox) {
 
 export function subscriptionState(subscription) {
   if (subscription.closed) return ["failing", `Its consumer gets nothing: ${subscription.closed}.`];
+  if (subscription.unanswered) return ["failing", "Service Bus does not answer for it: whether it has dead letters is not known."];
   if (!subscription.count) return ["fine", "No dead letters."];
   const many = subscription.count >= 1000 ? "At least 1,000" : number(subscription.count);
   return ["failing", `${many} dead ${subscription.count === 1 ? "letter" : "letters"}.`];
@@ -108,7 +109,7 @@ function note(found) {
     at: Date.now() / 1000,
     lag: ages.length ? Math.max(...ages) : null,
     waiting: found.outbox ? found.outbox.items.reduce((sum, each) => sum + each.waiting, 0) : null,
-    dead: found.letters ? found.letters.subscriptions.reduce((sum, each) => sum + each.count, 0) : null,
+    dead: found.letters && !found.letters.subscriptions.some((each) => each.unanswered) ? found.letters.subscriptions.reduce((sum, each) => sum + each.count, 0) : null,
   });
 }
 

@@ -1,9 +1,12 @@
 """`dev.py dead-letters` against a running system."""
 
+from typing import Any
+
 import pytest
 from azure.servicebus import ServiceBusMessage
 
-from infra.local.dead_letters import main
+from infra.local.dead_letters import _list, main
+from infra.local.screen import console
 from tests.e2e.api import eventually
 from tests.integration.operations.dead_letters.conftest import FRAIL, SOUND, Bench
 
@@ -37,6 +40,17 @@ def test_it_lists_replays_and_tells_what_became_of_each(bench: Bench, capsys: py
     assert bench.taken_in([first, second], "frail") == [1]
     assert ran(bench, "--subscription", "frail", "--replay", "all") == 0
     assert bench.taken_in([first, second], "frail") == [1, 2]
+
+
+def test_a_subscription_that_cannot_be_read_is_not_said_to_have_none(capsys: pytest.CaptureFixture[str]) -> None:
+    nothing: dict[str, Any] = {"reasons": [], "items": [], "next": None, "consumer": "frail"}
+    closed = nothing | {"subscription": "t/closed", "closed": "it is disabled", "unanswered": False}
+    silent = nothing | {"subscription": "t/silent", "closed": None, "unanswered": True}
+    _list({"subscriptions": [closed, silent]}, console())
+    assert capsys.readouterr().out.splitlines() == [
+        "t/closed (frail): cannot be read: it is disabled",
+        "t/silent (frail): cannot be read: Service Bus does not answer for it",
+    ]
 
 
 def test_it_discards_what_is_named(bench: Bench) -> None:
