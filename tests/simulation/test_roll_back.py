@@ -43,8 +43,9 @@ class Log(Pages):
         """Name an event."""
         return UUID(int=sequence) if sequence <= len(self.events) else None
 
-    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
-        """Give events."""
+    async def changed(self, after: int, most: int, until: datetime | None = None) -> Sequence[ChangedDocument]:
+        """Give events; all of them are old."""
+        assert until is None or until > LONG_AGO
         return self.events[after : after + most]
 
     async def has_something_to_show(self) -> bool:

@@ -134,9 +134,9 @@ async def measure(
     after = settled = position
     examined = unapplied = unexamined = 0
     ages: list[datetime] = []
-    while changed := await view.source.changed(after, MOST):
+    while changed := await view.source.changed(after, MOST, None if young else old_enough):
         final = list(takewhile(lambda event: event.occurred_at <= old_enough, changed))
-        looked_for = [event for event in (changed if young else final) if event.sequence <= upto]
+        looked_for = [event for event in changed if event.sequence <= upto]
         held |= await _versions(container, [it for it in looked_for if it.version > held.get(it.document_id, 0)])
         missing = [event for event in looked_for if event.version > held[event.document_id]]
         if not unapplied:

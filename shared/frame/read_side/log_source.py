@@ -7,6 +7,7 @@ the projection and filling both write the documents of an aggregate, and those t
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import batched
 from typing import Any, Concatenate
 from uuid import UUID, uuid4
@@ -114,9 +115,9 @@ class LogSource[Event](Source):
         """Give the id of the event with this sequence."""
         return await self._read(self._aggregates.event_at, sequence)
 
-    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
+    async def changed(self, after: int, most: int, until: datetime | None = None) -> Sequence[ChangedDocument]:
         """Give the events after a sequence, each with the document that counts its aggregate's versions."""
-        return await self._read(self._changed, after, most)
+        return await self._read(self._changed, after, most, until)
 
     async def sample(self, count: int) -> Sequence[str]:
         """Choose partitions that are neighbours of a random id."""
@@ -330,10 +331,12 @@ class LogSource[Event](Source):
         ids = self._partitions.shared_ids(partition_key)
         return {id_: document for id_ in ids if (document := await point_read(container, id_, partition_key))}
 
-    def _changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[ChangedDocument]:
+    def _changed(
+        self, connection: sa.Connection, after: int, most: int, until: datetime | None
+    ) -> Sequence[ChangedDocument]:
         places: dict[UUID, Place] = {}
         found: list[ChangedDocument] = []
-        for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most):
+        for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most, until):
             id_ = first.envelope.aggregate_id
             if id_ not in places:
                 change = self._project(first)

@@ -94,8 +94,8 @@ class Source(Protocol):
     async def event_at(self, sequence: int) -> UUID | None:
         """Give the id of the event with this sequence; None if there is none."""
 
-    async def changed(self, after: int, most: int) -> Sequence[ChangedDocument]:
-        """Give the events after a sequence, in its order."""
+    async def changed(self, after: int, most: int, until: datetime | None = None) -> Sequence[ChangedDocument]:
+        """Give the events after a sequence, in its order, up to the first that occurred after `until`."""
 
     async def sample(self, count: int) -> Sequence[str]:
         """Choose some partition keys at random."""

@@ -11,6 +11,9 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.write_side.event_log import EventLog, envelope_of
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 
+BEHIND_ALL = 2**63 - 1
+"""No sequence is higher: the last number of SQL's BIGINT."""
+
 
 class Length(NamedTuple):
     """An aggregate, and how many events it has."""
@@ -78,6 +81,20 @@ class Aggregates[Event]:
             .order_by(table.c.sequence)
             .limit(most)
         )
+        upcoming = (
+            sa.select(table.c.sequence, table.c.occurred_at)
+            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *meant)
+            .order_by(table.c.sequence)
+            .limit(most)
+            .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
+            .subquery()
+        )
+        first_young = sa.select(sa.func.min(upcoming.c.sequence)).where(
+            upcoming.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type)
+        )
+        self.old_entries_after = self.entries_after.where(
+            table.c.sequence < sa.func.coalesce(first_young.scalar_subquery(), sa.literal_column(str(BEHIND_ALL)))
+        )
 
     def count(self, connection: sa.Connection) -> int:
         """Count the aggregates."""
@@ -104,11 +121,26 @@ class Aggregates[Event]:
         """Give an aggregate's first event; None if there is no such aggregate."""
         return next(iter(self.log.history(connection, aggregate_id, after=0, until=1)), None)
 
-    def changed(self, connection: sa.Connection, after: int, most: int) -> Sequence[LogEntry[Event]]:
-        """Give the entries behind a sequence, in its order. Only first events are opened: a later one may be newer."""
+    def changed(
+        self, connection: sa.Connection, after: int, most: int, until: datetime | None = None
+    ) -> Sequence[LogEntry[Event]]:
+        """Give the entries behind a sequence, in its order. Only first events are opened: a later one may be newer.
+
+        Args:
+            connection: to the log.
+            after: the sequence.
+            most: how many entries at most.
+            until: ends before the first entry that occurred after this.
+        """
         firsts: dict[UUID, Recorded[Event]] = {}
         found: list[LogEntry[Event]] = []
-        for row in connection.execute(self.entries_after, {"after": after, "most": most}):
+        which: dict[str, Any] = {"after": after, "most": most}
+        rows = (
+            connection.execute(self.entries_after, which)
+            if until is None
+            else connection.execute(self.old_entries_after, {**which, "until": until})
+        )
+        for row in rows:
             first = firsts.get(row.aggregate_id) or firsts.setdefault(row.aggregate_id, self._opened(row))
             found.append(LogEntry(row.its_sequence, row.its_version, row.its_time, first))
         return found

@@ -3,11 +3,13 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import lag
 from shared.frame.operations.lag import measure, move_mark
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.tables import LOG
 from tests.integration.operations.conftest import LiveShop
 
 FOREVER = 2.0**40
@@ -63,6 +65,27 @@ async def test_the_mark_stays_before_what_may_have_neighbours_that_are_not_visib
     asked = await measure(live.orders_view, live.read_models)
     assert (asked.position, asked.unapplied) == (0, 0)
     assert asked.examined == sum(live.projected.values()) > 0
+
+
+async def test_what_is_old_behind_what_is_young_waits_for_it(live: LiveShop) -> None:
+    """An instance whose clock is late wrote it; the mark must not pass what is before it."""
+    await live.open(customers=1, products=2, orders=3)
+    events = await live.orders_view.source.changed(0, lag.MOST)
+    first, young, late = (event.sequence for event in events[:3])
+    an_hour = timedelta(hours=1)
+    with live.shop.ordering_engine.begin() as connection:
+        for sequence, by in ((first, -an_hour), (young, an_hour), (late, -an_hour)):
+            connection.execute(
+                sa.update(LOG.table)
+                .where(LOG.table.c.sequence == sequence)
+                .values(occurred_at=events[0].occurred_at + by)
+            )
+
+    old = await live.orders_view.source.changed(0, lag.MOST, events[0].occurred_at)
+
+    assert [event.sequence for event in old] == [first]
+    found = await move_mark(live.orders_view, live.read_models, FOREVER)
+    assert (found.position, found.examined) == (first, 0)
 
 
 async def test_the_mark_of_a_generation_says_nothing_of_the_next_one_in_the_same_container(live: LiveShop) -> None:
