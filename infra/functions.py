@@ -12,12 +12,13 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
 
-def functions(folder: Path) -> list[str]:
-    """List the functions of an unpacked app, in the order of their names.
+def functions(folder: Path) -> dict[str, dict[str, Any]]:
+    """Give the triggers of an unpacked app's functions, by their names and in this order.
 
     Raises:
         subprocess.CalledProcessError: it cannot be imported, or the worker refuses a function; it said why.
@@ -27,14 +28,14 @@ def functions(folder: Path) -> list[str]:
     command = [sys.executable, "-m", "infra.functions", "--unpacked", str(folder)]
     environment = {**os.environ, **settings, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     ran = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # ours
-    names: list[str] = json.loads(ran.stdout.splitlines()[-1])
-    return names
+    triggers: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return triggers
 
 
-async def _index(folder: Path) -> list[str]:
+async def _index(folder: Path) -> dict[str, dict[str, Any]]:
     from infra.local.host.worker import load  # noqa: PLC0415  # only the process of its own has it
 
-    return sorted(function.name for function in await load(folder))
+    return {each.name: each.trigger for each in sorted(await load(folder), key=lambda each: each.name)}
 
 
 def main() -> None:

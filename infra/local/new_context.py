@@ -21,6 +21,7 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy.dialects.mssql.base import RESERVED_WORDS
 
+from infra.functions import functions
 from infra.local.screen import complain, console
 
 ROOT = Path(__file__).parents[2]
@@ -162,7 +163,6 @@ may_import = ["shared.kernel", "shared.{name}.events"]
     "POST {path}/rename": Right("{title}.Write"),
     "GET {path}": Right("{title}.Read"),
 """
-    functions = "".join(f'    "{function}",\n' for function in _functions(noun))
     personal = f"""\
     "of {words["a"]} {words["noun_words"]}": \"\"\"
         Add{words["Noun"]}.name
@@ -236,7 +236,6 @@ may_import = ["shared.kernel", "shared.{name}.events"]
         Entry("azure-pipelines-nightly.yml", r"        http: \{ area", rf"        {name}: {{ area: {name} }}\n\g<0>"),
         Entry("docs/api.md", r"(?m)^\| `GET /ops/projections`", rows + r"\g<0>"),
         Entry("tests/support/rights.py", r'    "GET ops/projections": ', rights + r"\g<0>"),
-        Entry("tests/infra/test_package.py", r"(?m)^FUNCTIONS = \{\n", r"\g<0>" + functions),
     ]
 
 
@@ -284,21 +283,30 @@ def _files_there(root: Path, named: Named) -> Iterator[str]:
 
 
 def _public_names_there(root: Path, words: dict[str, str]) -> Iterator[str]:
-    """Give those of its names in Azure and in the API that are taken."""
+    """Give those of its names in Azure and in the API that are taken.
+
+    Raises:
+        NotPossible: the app cannot be imported.
+    """
     dashed, noun = words["name_dashed"], words["noun"]
     topics = json.loads((root / "infra/local/servicebus.json").read_text(encoding="utf-8"))
     containers = json.loads((root / "infra/local/cosmos.json").read_text(encoding="utf-8"))["containers"]
+    try:
+        triggers = functions(root)
+    except subprocess.CalledProcessError as error:
+        raise NotPossible("the app cannot be imported, as is told above") from error
+    roles = (root / "shared/roles.py").read_text(encoding="utf-8")
     names = {
         *(f"the topic {topic['Name']}" for each in topics["UserConfig"]["Namespaces"] for topic in each["Topics"]),
         *(f"the container {container['id']}" for container in containers),
-        *(f"the function {name}" for name in re.findall(r'"(\w+)",', _text(root, "tests/infra/test_package.py"))),
-        *(f"the role {name}" for name in re.findall(r'"([\w.]+)"', _text(root, "shared/roles.py"))),
-        *(f"the path /{first}" for first in re.findall(r'"[A-Z]+ ([^"/]+)', _text(root, "tests/support/rights.py"))),
+        *(f"the function {name}" for name in triggers),
+        *(f"the role {name}" for name in re.findall(r'"([\w.]+)"', roles)),
+        *(f"the path /{each['route'].partition('/')[0]}" for each in triggers.values() if "route" in each),
     }
     for name in (
         f"the topic {words['noun_dashed']}-events",
         *(f"the container {dashed}{more}" for more in ("", "-2")),
-        *(f"the function {function}" for function in _functions(noun)),
+        *(f"the function {each}" for each in (f"post_{noun}", f"post_{noun}_rename", f"get_{noun}", f"project_{noun}")),
         *(f"the role {words['Name']}.{right}" for right in ("Write", "Read")),
         f"the path /{dashed}",
     ):
@@ -336,14 +344,6 @@ def _words_of_templates() -> set[str]:
                 case _:
                     pass
     return {name for name in found if "zzz" not in name.lower()}
-
-
-def _text(root: Path, path: str) -> str:
-    return (root / path).read_text(encoding="utf-8")
-
-
-def _functions(noun: str) -> Sequence[str]:
-    return f"post_{noun}", f"post_{noun}_rename", f"get_{noun}", f"project_{noun}"
 
 
 def _next_revision(root: Path) -> dict[str, str]:

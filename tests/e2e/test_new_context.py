@@ -143,3 +143,15 @@ def test_a_file_without_a_place_for_its_entry_is_named_and_nothing_is_written(re
         assert not (repository / "shared" / "carriers").exists()
     finally:
         roles.write_text(before, encoding="utf-8")
+
+
+def test_an_app_that_cannot_be_imported_has_names_that_nobody_knows(repository: Path) -> None:
+    app = repository / "function_app.py"
+    before = app.read_text(encoding="utf-8")
+    app.write_text("import nothing_of_this_name", encoding="utf-8")
+    try:
+        with pytest.raises(NotPossible, match="the app cannot be imported"):
+            new_context(repository, Named("carriers", "carrier"))
+        assert not (repository / "shared" / "carriers").exists()
+    finally:
+        app.write_text(before, encoding="utf-8")

@@ -1,6 +1,5 @@
 """What Azure gets to run: the files, and the functions that Microsoft's worker finds in them."""
 
-import json
 import os
 import shutil
 import stat
@@ -10,95 +9,14 @@ import zipfile
 from itertools import combinations, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
+from infra.functions import functions
 from infra.package import RELEASE, NotOurs, committed, uncommitted, unpack, write
+from tests.support.app import function_names
 
 ROOT = Path(__file__).parents[2]
-FUNCTIONS = {
-    "delete_customer_address",
-    "delete_order_item",
-    "follow_customers",
-    "follow_fulfilment",
-    "follow_orders",
-    "follow_payments",
-    "follow_products",
-    "fulfil_orders",
-    "get_asyncapi",
-    "get_audit",
-    "get_console",
-    "get_console_asset",
-    "get_customer",
-    "get_customer_export",
-    "get_customer_orders",
-    "get_customer_summary",
-    "get_customers",
-    "get_dead_letters",
-    "get_deliveries",
-    "get_docs",
-    "get_docs_asset",
-    "get_events",
-    "get_health_live",
-    "get_health_ready",
-    "get_history",
-    "get_openapi",
-    "get_order",
-    "get_order_history",
-    "get_order_payment",
-    "get_out_of_stock",
-    "get_outbox",
-    "get_process",
-    "get_processes",
-    "get_product",
-    "get_product_inventory",
-    "get_products",
-    "get_projection",
-    "get_projections",
-    "get_related_products",
-    "keep_watch",
-    "perform_due_payment",
-    "post_customer",
-    "post_customer_address",
-    "post_customer_address_default",
-    "post_customer_email",
-    "post_customer_erase",
-    "post_customer_erase_withdraw",
-    "post_customer_rename",
-    "post_dead_letters_discard",
-    "post_dead_letters_replay",
-    "post_order",
-    "post_order_cancel",
-    "post_order_complete",
-    "post_order_confirm",
-    "post_order_item",
-    "post_order_payment",
-    "post_order_refund",
-    "post_order_shipment",
-    "post_order_shipping_address",
-    "post_order_submit",
-    "post_payment_webhook",
-    "post_process_deadline",
-    "post_product",
-    "post_product_price",
-    "post_product_rating",
-    "post_product_receipt",
-    "post_product_recount",
-    "post_product_rename",
-    "post_projection_cancel",
-    "post_projection_check",
-    "post_projection_heal",
-    "post_projection_rebuild",
-    "post_projection_retire",
-    "post_projection_roll_back",
-    "project_order",
-    "project_product",
-    "put_customer_address",
-    "put_customer_preferences",
-    "relay_events",
-    "zz_no_route",
-}
 
 
 @pytest.fixture(scope="module")
@@ -117,17 +35,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def listed(*options: str) -> list[str]:
     return git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard", *options).splitlines()
-
-
-ROUTES = """
-import asyncio, json, os
-from pathlib import Path
-os.environ |= json.loads(Path("local.settings.sample.json").read_text())["Values"]
-from infra.local.host.worker import load
-found = asyncio.run(load(Path.cwd()))
-print(json.dumps({f.name: f.trigger for f in found if f.trigger["type"] == "httpTrigger"}))
-"""
-"""Prints how the app's functions are reached, by their names."""
 
 
 @pytest.fixture
@@ -258,7 +165,7 @@ def test_what_runs_from_a_package_knows_its_release(app: Path, tmp_path: Path) -
 
 
 def test_microsofts_worker_finds_every_function_in_it(package: Path) -> None:
-    assert set(functions_of(package)) == FUNCTIONS
+    assert set(functions_of(package)) == function_names()
 
 
 def functions_of(package: Path) -> list[str]:
@@ -290,8 +197,7 @@ def test_no_path_goes_to_one_or_another_function_by_their_names() -> None:
     # measured: the real host tries routes in the order of the functions' names, not by how specific they are
     assert may_meet("orders/{id}", "orders/new")
     assert not may_meet("orders/{id}", "orders/{id}/items")
-    ran = subprocess.run([sys.executable, "-c", ROUTES], cwd=ROOT, capture_output=True, text=True, check=True)
-    routes: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    routes = {name: trigger for name, trigger in functions(ROOT).items() if trigger["type"] == "httpTrigger"}
     for (one, first), (other, second) in combinations(routes.items(), 2):
         if "zz_no_route" not in (one, other) and set(first["methods"]) & set(second["methods"]):
             assert not may_meet(first["route"], second["route"]), f"{one} and {other}"

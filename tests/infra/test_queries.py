@@ -22,8 +22,8 @@ from shared.ordering.figures import OLDEST_UNPAID, OVERDUE, UNERASED
 from shared.payments import figures as payments
 from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
-from tests.infra.test_package import FUNCTIONS
 from tests.infra.tools import ROOT
+from tests.support.app import function_names
 from tests.support.telemetry import observing
 
 HERE = Path(__file__).with_name("kusto")
@@ -142,6 +142,7 @@ def sent() -> dict[str, set[str]]:
 
 
 SENT = sent()
+FUNCTIONS = function_names()
 
 
 def test_every_metric_comes_with_something_to_tell_it_apart_by() -> None:

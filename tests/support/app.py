@@ -23,6 +23,11 @@ def app_globals() -> dict[str, Any]:
         return runpy.run_path(str(ROOT / "function_app.py"))
 
 
+def function_names() -> set[str]:
+    """What the app in this checkout declares."""
+    return {each.get_function_name() for each in app_globals()["app"].get_functions()}
+
+
 def scale_groups() -> set[str]:
     """What Flex Consumption scales by itself: all that HTTP triggers together, and each other function."""
     triggers = {each.get_function_name(): each.get_trigger().type for each in app_globals()["app"].get_functions()}
