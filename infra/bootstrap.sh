@@ -8,7 +8,8 @@
 # there already stays, or is brought up to date: so it may be run again. The settings for deploy.sh go to
 # .local/ENVIRONMENT.env; what else that file says stays.
 #
-# Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra.
+# Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra;
+# for OWNER/REPOSITORY also gh, signed in as somebody who may read it.
 # AZURE_LOCATION (default westeurope) and AZURE_RESOURCE_GROUP (default rg-tandem-ENVIRONMENT) come from the environment.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -37,6 +38,18 @@ group=${AZURE_RESOURCE_GROUP:-$(before AZURE_RESOURCE_GROUP)}
 group=${group:-rg-tandem-$environment}
 location=${AZURE_LOCATION:-$(before AZURE_LOCATION)}
 location=${location:-westeurope}
+
+# How GitHub's tokens name the repository: OWNER/REPOSITORY, and where it is younger than July 2026, or was renamed or
+# transferred since, with a number after each that nobody else ever gets. GitHub alone knows which.
+repository=
+if [[ $pipelines == */* ]]; then
+  repository=$(gh api "repos/$pipelines/actions/oidc/customization/sub") || {
+    say "GitHub does not tell how its tokens name $pipelines: sign in with gh auth login as somebody who may read it" >&2
+    exit 1
+  }
+  prefix='import json, sys; print(json.loads(sys.argv[1]).get("sub_claim_prefix") or f"repo:{sys.argv[2]}")'
+  repository=$(python3 -c "$prefix" "$repository" "$pipelines")
+fi
 
 # --- the subscription: a new one knows no provider, and an identity of one resource group may not register any
 say "providers"
@@ -90,9 +103,9 @@ done
 # --- the identities of the pipelines
 identity() { # ROLE GITHUB-ENVIRONMENT
   az identity create --resource-group "$group" --location "$location" --name "id-tandem-$environment-$1" --output none
-  [[ $pipelines != */* ]] || az identity federated-credential create --resource-group "$group" --identity-name "id-tandem-$environment-$1" \
+  [[ -z $repository ]] || az identity federated-credential create --resource-group "$group" --identity-name "id-tandem-$environment-$1" \
     --name github --issuer https://token.actions.githubusercontent.com --audiences api://AzureADTokenExchange \
-    --subject "repo:$pipelines:environment:$2" --output none
+    --subject "$repository:environment:$2" --output none
 }
 of() { value identity show --resource-group "$group" --name "id-tandem-$environment-$1" --query "$2"; }
 give() { # IDENTITY ROLE [OPTION...]

@@ -17,6 +17,8 @@ from tests.infra.tools import ROOT
 STAND_IN = Path(__file__).with_name("entra_stand_in.py")
 READ = ("bootstrap.sh", "dev.bicepparam", "prod.bicepparam", "app-roles.json", "modules/roles.bicep")
 ARGUMENTS = ("dev", "you@example.com", "owner/repository")
+BY_NAME = {"use_default": True}
+"""What GitHub says of how tokens name a repository that is older than its immutable subjects."""
 DEPLOYS = "principal-of-deploy Role Based Access Control Administrator"
 
 
@@ -27,9 +29,22 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "infra" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "infra" / name, tmp_path / "infra" / name)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "az").write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{STAND_IN}" "$@"\n')
-    (tmp_path / "bin" / "az").chmod(0o755)
+    command(tmp_path, "az", f'exec "{sys.executable}" -I -S "{STAND_IN}" "$@"')
+    github(tmp_path, BY_NAME)
     return tmp_path
+
+
+def command(root: Path, name: str, script: str) -> None:
+    (root / "bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+    (root / "bin" / name).chmod(0o755)
+
+
+def github(root: Path, repository: dict[str, Any]) -> None:
+    """Stand in for the gh that asks how tokens name owner/repository: GitHub's answer, and its 404 for any other."""
+    (root / "repository.json").write_text(json.dumps(repository))
+    asked = '[ "$*" = "api repos/owner/repository/actions/oidc/customization/sub" ]'
+    missing = "echo 'gh: Not Found (HTTP 404)' >&2; exit 1"
+    command(root, "gh", f'{asked} || {{ {missing}; }}\ncat "{root}/repository.json"')
 
 
 def bootstrap(root: Path, *arguments: str, **given: str) -> subprocess.CompletedProcess[str]:
@@ -93,6 +108,37 @@ def test_a_repository_is_trusted_by_the_identities_of_its_own_environment(root: 
         "id-tandem-dev-migrate": "repo:owner/repository:environment:dev",
         "id-tandem-dev-preview": "repo:owner/repository:environment:dev-preview",
     }
+
+
+def test_a_repository_is_trusted_by_the_name_that_github_gives_it_in_its_tokens(root: Path) -> None:
+    """By names alone no pipeline of a repository from after July 2026 could sign in."""
+    numbered = "repo:owner@24213737/repository@1323153730"
+    # GitHub was seen to say false beside a prefix that its tokens did begin with
+    github(root, {"use_default": True, "use_immutable_subject": False, "sub_claim_prefix": numbered})
+    ran = bootstrap(root, *ARGUMENTS)
+    assert ran.returncode == 0, ran.stderr
+    assert entra(root)["trusted"] == {
+        "id-tandem-dev-deploy": f"{numbered}:environment:dev",
+        "id-tandem-dev-migrate": f"{numbered}:environment:dev",
+        "id-tandem-dev-preview": f"{numbered}:environment:dev-preview",
+    }
+
+
+def test_after_a_rename_it_trusts_the_new_name_and_no_more_the_old_one(root: Path) -> None:
+    bootstrap(root, *ARGUMENTS)
+    github(root, {"use_default": True, "sub_claim_prefix": "repo:owner@1/renamed@2"})
+    assert bootstrap(root, *ARGUMENTS).returncode == 0
+    assert set(entra(root)["trusted"].values()) == {
+        "repo:owner@1/renamed@2:environment:dev",
+        "repo:owner@1/renamed@2:environment:dev-preview",
+    }
+
+
+def test_a_name_that_github_does_not_tell_is_not_guessed(root: Path) -> None:
+    ran = bootstrap(root, *ARGUMENTS[:2], "owner/another")
+    assert ran.returncode == 1
+    assert "GitHub does not tell how its tokens name owner/another: sign in with gh auth login" in ran.stderr
+    assert not (root / "entra.json").exists() or entra(root) == {}
 
 
 def test_where_azure_pipelines_deploy_nobody_on_github_is_trusted(root: Path) -> None:
