@@ -59,6 +59,19 @@ class Shapes:
             raise self.unreadable(stored.get("shape", FIRST)) from None
         return document
 
+    def part(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Give a part of a document as it is stored: an upcast is of whole documents. The part has the shape with it.
+
+        So a query selects only what looks the same in each shape that is read, and a test compares both.
+
+        Raises:
+            UnreadableShape: its shape cannot be read.
+        """
+        shape = stored.get("shape", FIRST)
+        if shape not in [*self.upcasts, self.today]:
+            raise self.unreadable(shape)
+        return stored
+
     def unreadable(self, shape: object) -> UnreadableShape:
         """Say that what is stored cannot be read."""
         read = " and ".join(map(str, [*sorted(self.upcasts), self.today]))

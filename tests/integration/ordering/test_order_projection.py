@@ -1,11 +1,13 @@
 """An order's events reach its document and the customer's summary once each, together, whatever way they come."""
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,12 +22,13 @@ from shared.frame.platform.times import utc_text
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import GapInLog, Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
+from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering.domain.offer import Customer
 from shared.ordering.domain.order import LINES_PER_EVENT, Order
 from shared.ordering.events import OrderEvent, OrderStatus
 from shared.ordering.tables import LOG
-from shared.ordering.views import order_projection
-from shared.ordering.views.customer_orders import ListOrders, list_orders
+from shared.ordering.views import order_details, order_projection
+from shared.ordering.views.customer_orders import ListOrders, OrderInList, list_orders
 from shared.ordering.views.customer_summary import CustomerSummary, ReadSummary, read_summary
 from shared.ordering.views.order_details import OrderDetails, ReadOrder, read_order
 from shared.ordering.views.order_documents import document_of
@@ -372,3 +375,24 @@ async def test_a_customers_orders_are_listed_newest_first_in_pages_and_counted(
 async def test_a_customer_without_orders_has_an_empty_list(orders: ContainerProxy) -> None:
     page = await list_orders(Served(orders, 1), ListOrders(customer_id=uuid4()), wait=NO_WAIT)
     assert (page.items, page.total_count) == ([], 0)
+
+
+GOLDEN = Path(__file__).parents[2] / "unit/ordering/golden/documents"
+
+
+@pytest.mark.parametrize("shape", [*order_details.SHAPES.upcasts, order_details.SHAPES.today])
+async def test_an_order_in_each_shape_that_is_read_is_listed_as_it_is_shown(orders: ContainerProxy, shape: int) -> None:
+    document = json.loads((GOLDEN / f"order-{shape}.json").read_text()) | {"customerId": str(uuid4())}
+    await orders.create_item(document)
+    query = ListOrders(customer_id=document["customerId"])
+    [listed] = (await list_orders(Served(orders, 1), query, wait=NO_WAIT)).items
+    shown = dict(order_details.rendered(order_details.SHAPES.read(document)))
+    assert dict(listed) == {name: shown[name] for name in OrderInList.model_fields}
+
+
+async def test_an_order_in_another_shape_is_not_listed(orders: ContainerProxy) -> None:
+    document = json.loads((GOLDEN / f"order-{order_details.SHAPES.today}.json").read_text())
+    document |= {"customerId": str(uuid4()), "shape": order_details.SHAPES.today + 1}
+    await orders.create_item(document)
+    with pytest.raises(UnreadableShape):
+        await list_orders(Served(orders, 1), ListOrders(customer_id=document["customerId"]), wait=NO_WAIT)
