@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import get_args
 from uuid import UUID
 
 
@@ -221,7 +222,7 @@ type ProductEvent = (
     | ProductRatedV1
     | BoughtTogetherV1
 )
-type Answer = StockNotKeptV1 | OrderSettledV1
+type AnswerToOrdering = StockNotKeptV1 | OrderSettledV1
 """What the catalogue tells ordering of an order; each has a stream of its own."""
 
 
@@ -232,3 +233,9 @@ def awaited(event: StockAwaitedV1) -> StockAwaitedV2:
 
 UPCASTS = {StockAwaitedV1: awaited}
 """The upcasts of events that are no longer written."""
+
+ANSWERS = get_args(AnswerToOrdering.__value__)
+"""Events for ordering, which no read model shows."""
+
+ON_TOPIC = (*get_args(ProductEvent.__value__), *ANSWERS)
+"""Every class of this context's topic; each subscriber receives all of them."""

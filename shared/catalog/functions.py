@@ -11,10 +11,10 @@ from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
 from shared.catalog.commands.serve_waiting_orders import serve_waiting_orders
 from shared.catalog.commands.ship_items import ship_items
-from shared.catalog.events import BoughtTogetherV1, ProductEvent
+from shared.catalog.events import ANSWERS, BoughtTogetherV1, ProductEvent
 from shared.catalog.figures import stock_figures
 from shared.catalog.ratings import next_ratings_of
-from shared.catalog.tables import ANSWERS, EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.catalog.views import product_projection, related_products
 from shared.catalog.views.inventory import read_inventory
 from shared.catalog.views.out_of_stock import list_out_of_stock

@@ -11,7 +11,7 @@ from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound, 
 from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
 from shared.catalog.events import (
-    Answer,
+    AnswerToOrdering,
     OrderedStock,
     OrderSettledV1,
     StockLevel,
@@ -296,7 +296,7 @@ class Orders:
         """Publish that no piece of an order is shipped any more, and how many were."""
         self._tell(uuid5(order_id, "settled"), OrderSettledV1(order_id, shipped))
 
-    def _tell(self, stream: UUID, answer: Answer) -> None:
+    def _tell(self, stream: UUID, answer: AnswerToOrdering) -> None:
         events: Any = [answer]  # the log's other events are a product's
         LOG.append(self._work, stream, 0, events, self._metadata)
 

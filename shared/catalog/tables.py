@@ -1,10 +1,8 @@
 """The catalogue's tables: products, stock, ratings, purchases, and the event log."""
 
-from typing import Any, get_args
-
 import sqlalchemy as sa
 
-from shared.catalog.events import UPCASTS, Answer, ProductEvent
+from shared.catalog.events import ON_TOPIC, UPCASTS, ProductEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
@@ -103,9 +101,6 @@ ORDERS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-ANSWERS: tuple[Any, ...] = get_args(Answer.__value__)
-"""Events for ordering, which no read model shows."""
-
-CODEC = EventCodec[ProductEvent]((*get_args(ProductEvent.__value__), *ANSWERS), UPCASTS)
+CODEC = EventCodec[ProductEvent](ON_TOPIC, UPCASTS)
 LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from shared.kernel.personal import Personal
@@ -126,3 +127,6 @@ type CustomerEvent = (
     | CustomerErasureWithdrawnV1
     | CustomerErasedV1
 )
+
+ON_TOPIC = get_args(CustomerEvent.__value__)
+"""Every class of this context's topic; each subscriber receives all of them."""

@@ -1,10 +1,8 @@
 """Where customers and their event log are kept."""
 
-from typing import get_args
-
 import sqlalchemy as sa
 
-from shared.customers.events import CustomerEvent
+from shared.customers.events import ON_TOPIC, CustomerEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
@@ -57,6 +55,6 @@ EMAILS = sa.Table(
 """The owners of e-mail addresses; `address` is case-folded. A table of its own makes a taken address another conflict
 than a taken id."""
 
-CODEC = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
+CODEC = EventCodec[CustomerEvent](ON_TOPIC)
 LOG = EventLog[CustomerEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

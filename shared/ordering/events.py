@@ -345,5 +345,8 @@ UPCASTS: dict[type[Any], Callable[[Any], OrderEvent]] = {
 }
 """The upcasts of events that are no longer written."""
 
-ON_TOPIC = (*get_args(OrderEvent.__value__), *get_args(FulfilmentEvent.__value__))
+ASKS = get_args(FulfilmentEvent.__value__)
+"""Requests to other contexts, which no read model shows."""
+
+ON_TOPIC = (*get_args(OrderEvent.__value__), *ASKS)
 """Every class of this context's topic; each subscriber receives all of them."""

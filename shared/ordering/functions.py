@@ -1,13 +1,10 @@
 """Ordering: its commands, read models, queries, and the contexts whose events it follows."""
 
 from datetime import timedelta
-from typing import get_args
 from uuid import UUID
 
-from shared.catalog.events import UPCASTS as PRODUCT_UPCASTS
-from shared.catalog.events import Answer as CatalogAnswer
-from shared.catalog.events import ProductEvent
-from shared.customers.events import CustomerEvent
+from shared.catalog import events as catalog
+from shared.customers import events as customers
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
@@ -29,10 +26,10 @@ from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.events import OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
+from shared.ordering.events import ASKS, OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
 from shared.ordering.figures import ordering_figures
 from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
-from shared.ordering.tables import ASKS, EVERY_TABLE, INBOX, LOG, SCHEMA
+from shared.ordering.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
 from shared.ordering.views.customer_summary import SUMMARY, read_summary
@@ -41,14 +38,12 @@ from shared.ordering.views.names import Names
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
 from shared.ordering.views.processes import Processes
-from shared.payments.events import PaymentEvent
+from shared.payments import events as payments
 from shared.roles import Role
 
-PRODUCTS = EventCodec[ProductEvent | CatalogAnswer](
-    (*get_args(ProductEvent.__value__), *get_args(CatalogAnswer.__value__)), PRODUCT_UPCASTS
-)
-PAYMENTS = EventCodec[PaymentEvent](get_args(PaymentEvent.__value__))
-CUSTOMERS = EventCodec[CustomerEvent](get_args(CustomerEvent.__value__))
+PRODUCTS = EventCodec[catalog.ProductEvent | catalog.AnswerToOrdering](catalog.ON_TOPIC, catalog.UPCASTS)
+PAYMENTS = EventCodec[payments.PaymentEvent](payments.ON_TOPIC)
+CUSTOMERS = EventCodec[customers.CustomerEvent](customers.ON_TOPIC)
 
 
 class OrderCreated(Answer):

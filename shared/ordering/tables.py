@@ -1,6 +1,6 @@
 """Ordering's tables: orders, the event log, fulfilments, and copies of the other contexts' data."""
 
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,7 +9,7 @@ from shared.frame.read_side.past import snapshot_table
 from shared.frame.sql.columns import Amount, JsonText, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog, event_log_table
 from shared.frame.write_side.inbox import Inbox, inbox_table
-from shared.ordering.events import UPCASTS, FulfilmentEvent, OrderEvent, OrderStatus
+from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent, OrderStatus
 
 SCHEMA = "ordering"
 METADATA = schema_metadata(SCHEMA)
@@ -131,9 +131,6 @@ SNAPSHOTS = snapshot_table(METADATA)
 
 INBOX = Inbox(inbox_table(METADATA))
 
-ASKS = get_args(FulfilmentEvent.__value__)
-"""Requests to other contexts, which no read model shows."""
-
-CODEC = EventCodec[OrderEvent]((*get_args(OrderEvent.__value__), *ASKS), UPCASTS)
+CODEC = EventCodec[OrderEvent](ON_TOPIC, UPCASTS)
 LOG = EventLog[OrderEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

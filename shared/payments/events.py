@@ -6,6 +6,7 @@ The only data of a card in them is the provider's token. An order has one paymen
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import get_args
 from uuid import UUID
 
 from shared.kernel.personal import Personal
@@ -161,3 +162,6 @@ type PaymentEvent = (
     | PaymentRefundedV1
     | PaymentErasedV1
 )
+
+ON_TOPIC = get_args(PaymentEvent.__value__)
+"""Every class of this context's topic; each subscriber receives all of them."""

@@ -1,14 +1,13 @@
 """Payments: requests of the fulfilment, calls of the provider, and commands of customers and clerks."""
 
 from functools import partial
-from typing import get_args
 
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.engines import Compaction
 from shared.frame.write_side.kinds import Kinds
-from shared.ordering.events import ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
+from shared.ordering.events import ASKS, ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
 from shared.payments.commands.perform_due import Performing
@@ -21,7 +20,7 @@ from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.payments.views.order_payment import OrderPayments
 from shared.roles import Role
 
-ASKED = Kinds.only(*get_args(FulfilmentEvent.__value__), OrderErasedV1)
+ASKED = Kinds.only(*ASKS, OrderErasedV1)
 """The events of ordering's topic that are requests to payments."""
 
 ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)

@@ -1,14 +1,12 @@
 """The tables of payments, of refunds, and of the event log."""
 
-from typing import get_args
-
 import sqlalchemy as sa
 
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata
 from shared.frame.write_side.event_log import EventLog, event_log_table
 from shared.frame.write_side.inbox import Inbox, inbox_table
-from shared.payments.events import PaymentEvent
+from shared.payments.events import ON_TOPIC, PaymentEvent
 
 SCHEMA = "payments"
 METADATA = schema_metadata(SCHEMA)
@@ -55,6 +53,6 @@ REFUNDS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[PaymentEvent](get_args(PaymentEvent.__value__))
+CODEC = EventCodec[PaymentEvent](ON_TOPIC)
 LOG = EventLog[PaymentEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

@@ -1,15 +1,13 @@
 """What the fulfilment of an order asks of payments, sent as ordering sends it."""
 
-from typing import get_args
-
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope
-from shared.ordering.events import FulfilmentEvent, OrderErasedV1, fulfilment_of
+from shared.ordering.events import ASKS, FulfilmentEvent, OrderErasedV1, fulfilment_of
 from tests.support.envelopes import an_envelope
 from tests.support.publishing import publish
 from tests.support.stack import Stack
 
-CODEC = EventCodec[FulfilmentEvent | OrderErasedV1]((*get_args(FulfilmentEvent.__value__), OrderErasedV1))
+CODEC = EventCodec[FulfilmentEvent | OrderErasedV1]((*ASKS, OrderErasedV1))
 
 
 def envelope_of(event: FulfilmentEvent | OrderErasedV1) -> Envelope:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import assert_never
 from uuid import UUID, uuid5
 
-from shared.catalog.events import Answer, OrderSettledV1, ProductEvent, StockNotKeptV1
+from shared.catalog.events import AnswerToOrdering, OrderSettledV1, ProductEvent, StockNotKeptV1
 from shared.frame.messaging.envelope import Accepted, Recorded
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
@@ -103,7 +103,7 @@ class Fulfilling:
 
     def follow_product(
         self,
-        recorded: Recorded[ProductEvent | Answer],
+        recorded: Recorded[ProductEvent | AnswerToOrdering],
         work: UnitOfWork,
         orders: Orders,
         fulfilments: Fulfilments,

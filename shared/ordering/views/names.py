@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.catalog.events import Answer, ProductEvent, ProductRenamedV1
+from shared.catalog.events import AnswerToOrdering, ProductEvent, ProductRenamedV1
 from shared.customers.events import CustomerErasedV1, CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
@@ -46,7 +46,7 @@ class Names:
         self._reader = reader
         self._orders = orders
 
-    async def correct_product(self, recorded: Recorded[ProductEvent | Answer]) -> None:
+    async def correct_product(self, recorded: Recorded[ProductEvent | AnswerToOrdering]) -> None:
         """Show a product's new name in every order that has it."""
         event, version = recorded.event, recorded.envelope.version
         if not isinstance(event, ProductRenamedV1):
