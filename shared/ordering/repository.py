@@ -37,8 +37,8 @@ _PRODUCT_COLUMNS = (
 )
 _LINE_COLUMNS = tuple(column for column in ORDER_LINES.c if column.name != "order_id")
 _UNTIL_COMMIT = "WITH (REPEATABLEREAD, FORCESEEK)"
-"""On Azure SQL, locks the checked rows until the commit. So a rename that commits later finds the order in the tables,
-and corrects its documents. SQLite's transactions lock by themselves."""
+"""On Azure SQL, locks the checked rows until the commit: whoever changes one of them commits later, and its event makes
+somebody look at what was written here. SQLite's transactions lock by themselves."""
 
 LOAD = sa.select(ORDERS, *_LINE_COLUMNS).select_from(ORDERS.outerjoin(ORDER_LINES)).where(ORDERS.c.order_id == _ID)
 LOAD_WITH_PRODUCT = (
@@ -87,6 +87,11 @@ SAME_PRODUCT = Check(
         PRODUCTS.c.name_version == sa.bindparam("name_version", type_=sa.BigInteger),
         PRODUCTS.c.price_version == sa.bindparam("price_version", type_=sa.BigInteger),
     )
+)
+SAME_ORDER = Check(
+    sa.select(ORDERS.c.order_id)
+    .with_hint(ORDERS, _UNTIL_COMMIT, "mssql")
+    .where(ORDERS.c.order_id == _ID, ORDERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
 )
 INSERT_ORDER = insert(ORDERS)
 UPDATE_ORDER = Write(
@@ -171,6 +176,10 @@ class Orders(Repository[Order]):
         self._work.require(SAME_CUSTOMER, [{"id": customer_id, "name_version": first.name_version}])
         address = None if first.street is None else _address(first)
         return Customer(customer_id, first.name, first.name_version, address), products
+
+    def rely_on(self, order: Order) -> None:
+        """Let the commit raise LostRace if the order, which this unit decides by and does not save, has changed."""
+        self._work.require(SAME_ORDER, [{"id": order.order_id, "loaded_version": order.loaded_version}])
 
     @override
     def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Order:

@@ -130,6 +130,12 @@ class Way:
             history = ordering.LOG.history(connection, fulfilment_of(self.order_id))
         return [recorded.envelope.type for recorded in history]
 
+    @property
+    def last(self) -> Recorded[Any]:
+        """Its last event."""
+        with self.shop.ordering_engine.connect() as connection:
+            return ordering.LOG.history(connection, self.order_id)[-1]
+
     def confirm(self) -> None:
         """Let the shop confirm it."""
         self.shop.ordering.run(confirm_order, ConfirmOrder(order_id=self.order_id), Metadata())

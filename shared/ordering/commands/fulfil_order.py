@@ -189,6 +189,8 @@ class Fulfilling:
         )
         if order.pending_events:
             orders.save(order)
+        elif gone_on != found:
+            orders.rely_on(order)  # who changed it meanwhile looked at the process as it was, and looks no more
         if gone_on != found:
             fulfilments.save(replace(gone_on, version=found.version + 1), events)
 

@@ -1,8 +1,11 @@
 """The fulfilment of an order, from its submission to its end, with news in any order."""
 
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import permutations
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import pytest
@@ -16,10 +19,12 @@ from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.event_log import envelope_of
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.domain.order import LineStock
 from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.ordering.fulfilments import Fulfilments, Process
 from shared.ordering.views.order_details import rendered
 from shared.ordering.views.order_documents import document_of
 from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
@@ -207,6 +212,53 @@ def test_the_catalogue_tells_once_of_how_many_lines_it_keeps_no_stock(shop: Shop
     way = submitted(shop, kept(shop, 5), shop.product(), shop.product(), chance=random.Random(1))
     [event] = [each.event for each in told_of(shop, "StockNotKeptV1")]
     assert (getattr(event, "order_id", None), getattr(event, "lines", None)) == (way.order_id, 2)
+
+
+@contextmanager
+def meanwhile(act: Callable[[], None]) -> Iterator[None]:
+    """Let another instance act once, when the next look has read the order, and not yet its fulfilment."""
+    real, acts = Fulfilments.find, [act]
+
+    def find(self: Fulfilments, order_id: UUID) -> Process | None:
+        if acts:
+            acts.pop()()
+        return real(self, order_id)
+
+    with mock.patch.object(Fulfilments, "find", find):
+        yield
+    assert not acts
+
+
+def unheard(shop: Shop, *product_ids: UUID) -> tuple[Way, Callable[[Recorded[Any]], None]]:
+    """Submit an order of which the catalogue has told, and ordering has not heard; with another instance that hears."""
+    order_id = shop.order(*product_ids)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id, payment=Payment(token=CARD)), Metadata())
+    shop.follow_order(order_id)
+    way, other = Way(shop, order_id), shop.wired()["ordering"].writes
+
+    def hear(told: Recorded[Any]) -> None:
+        other.follow(ordering.INBOX, FULFILLING.follow_product, told)
+        other.follow(ordering.INBOX, FULFILLING.follow_order, way.last)
+
+    return way, hear
+
+
+def test_a_look_that_changes_the_fulfilment_by_what_the_order_was_looks_again(shop: Shop) -> None:
+    way, hear = unheard(shop, kept(shop, 1), shop.product(), shop.product())
+    [reserved], [not_kept] = told_of(shop, "StockReservedV1"), told_of(shop, "StockNotKeptV1")
+    with meanwhile(lambda: hear(reserved)):
+        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, not_kept)
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the authorisation")
+
+
+def test_a_look_at_what_the_order_was_takes_nothing_back(shop: Shop) -> None:
+    way, hear = unheard(shop, kept(shop, 1), kept(shop, 1))
+    tea, cup = told_of(shop, "StockReservedV1")
+    shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, tea)
+    half = way.last
+    with meanwhile(lambda: hear(cup)):
+        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, half)
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the authorisation")
 
 
 @pytest.mark.parametrize("seed", range(12))

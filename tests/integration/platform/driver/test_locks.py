@@ -28,6 +28,13 @@ def test_what_a_command_relies_on_is_sought_and_stays_as_it_is_until_the_commit(
     assert sorted(found) == [(table, "REPEATABLEREAD, FORCESEEK") for table in ("customers", "products")]
 
 
+def test_each_row_that_has_to_be_as_it_was_read_stays_so_until_the_commit() -> None:
+    same = {name: entry(name, statement)["sql"] for name, statement in statements() if ".SAME_" in name}
+    assert len(same) > 2
+    for name, text in same.items():
+        assert "WITH (REPEATABLEREAD, FORCESEEK)" in text, name
+
+
 def test_what_another_relay_is_claiming_is_passed_over(server: Server, engine: sa.Engine) -> None:
     Relay(engine, LOG, KeptTopic()).run()
     [request] = server.requests
