@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self, override
+from typing import TYPE_CHECKING, Self, override
 from uuid import UUID
 
 from shared.kernel.money import CURRENCIES, Money
@@ -32,6 +32,8 @@ from shared.payments.events import DeclineReason
 
 if TYPE_CHECKING:
     import stripe
+    from stripe import PaymentIntent, Refund, RequestOptions, StripeObject
+    from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
 API = "https://api.stripe.com"
 TIMEOUT = 8.0
@@ -99,21 +101,21 @@ class StripeProvider(PaymentProvider):
     def open(self, payment: UUID, amount: Money) -> str | Declined:
         if not self.takes(amount):
             return Declined(DeclineReason.NOT_ACCEPTED)
-        params: Any = {
+        params: PaymentIntentCreateParams = {
             "amount": units(amount),
             "currency": amount.currency.lower(),
             "capture_method": "manual",
-            "payment_method_types": ["card"],
+            "allowed_payment_method_types": ["card"],  # which sends nobody to another site, so no return_url is due
             "metadata": {"payment": str(payment)},
         }
         try:
-            return str(self._once(f"{payment}:open", lambda options: self._intents.create(params, options)).id)
+            return self._once(f"{payment}:open", lambda options: self._intents.create(params, options)).id
         except _Refused as refused:
             return refused.declined
 
     @override
     def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
-        def confirm(options: Any) -> Any:
+        def confirm(options: "RequestOptions") -> "PaymentIntent":
             return self._intents.confirm(reference, {"payment_method": token}, options)
 
         tried = (Held, Taken, Gone, ActionRequired)
@@ -165,18 +167,18 @@ class StripeProvider(PaymentProvider):
 
     @override
     def refund(self, reference: str, payment: UUID, refund: UUID, amount: Money) -> None:
-        params: Any = {
+        params: RefundCreateParams = {
             "payment_intent": reference,
             "amount": units(amount),
             "metadata": {"payment": str(payment), "refund": str(refund)},
         }
 
-        def asked() -> Sequence[Any]:
+        def asked() -> "Sequence[Refund]":
             with _unavailable():
                 found = self._client.v1.refunds.list({"payment_intent": reference, "limit": 100}).data
             return [each for each in found if each.metadata and _get(each.metadata, "refund") == str(refund)]
 
-        def standing(refunds: Sequence[Any]) -> Any:
+        def standing(refunds: "Sequence[Refund]") -> "Refund | None":
             return next((each for each in refunds if each.status not in UNDONE), None)
 
         known = asked()
@@ -201,7 +203,7 @@ class StripeProvider(PaymentProvider):
         if not (signature or "").isascii():
             signature = None  # the library fails on it when it compares
         try:
-            event: Any = stripe.Webhook.construct_event(body, signature, self._webhook_secret)
+            event = stripe.Webhook.construct_event(body, signature, self._webhook_secret)
         except (stripe.SignatureVerificationError, ValueError):
             raise NotFromProvider("The webhook is not signed by the payment provider.") from None
         about = event.data.object
@@ -212,16 +214,18 @@ class StripeProvider(PaymentProvider):
         except ValueError:
             return None  # another system uses the same account
 
-    def _retrieve(self, reference: str) -> Any:
+    def _retrieve(self, reference: str) -> "PaymentIntent":
         with _unavailable():
             return self._intents.retrieve(reference)
 
-    def _if_it_is(self, reference: str, *kinds: type[Outcome]) -> Any:
+    def _if_it_is(self, reference: str, *kinds: type[Outcome]) -> "PaymentIntent | None":
         """Give the intent if its outcome is one of these; None if it is not, and the step may be repeated."""
         intent = self._retrieve(reference)
         return intent if isinstance(_found(intent), kinds) else None
 
-    def _once(self, step: str, ask: Callable[[Any], Any], done: Callable[[], Any] = lambda: None) -> Any:
+    def _once[T](
+        self, step: str, ask: "Callable[[RequestOptions], T]", done: Callable[[], T | None] = lambda: None
+    ) -> T:
         """Send a request with the step's first key that is not used up by a 500, unless the step was done meanwhile.
 
         A new 500 ends the call, so that the pause before the next one gives the provider time to recover.
@@ -245,7 +249,7 @@ class StripeProvider(PaymentProvider):
         raise ProviderUnavailable(f"the provider has failed {number} times")
 
     @property
-    def _intents(self) -> Any:
+    def _intents(self) -> "stripe.PaymentIntentService":
         return self._client.v1.payment_intents
 
     @property
@@ -313,7 +317,7 @@ def _refusal(error: "stripe.StripeError") -> str:
     return f"the provider refused the request: {error.code or 'no code'} ({error.request_id})"
 
 
-def _found(intent: Any) -> Outcome | None:
+def _found(intent: "PaymentIntent") -> Outcome | None:
     """Give the outcome of an intent; it is a decline only if no other attempt has begun since."""
     match intent.status:
         case "requires_capture":
@@ -331,7 +335,7 @@ def _found(intent: Any) -> Outcome | None:
             return None
 
 
-def _outcome(intent: Any) -> Outcome:
+def _outcome(intent: "PaymentIntent") -> Outcome:
     found = _found(intent)
     if found is None:
         raise ProviderUnavailable(f"the provider is not done: {intent.status}")
@@ -342,7 +346,7 @@ def _reason(code: str | None, decline_code: str | None) -> DeclineReason:
     return REASONS.get(decline_code or "") or REASONS.get(code or "") or DeclineReason.DECLINED
 
 
-def _get(of: Any, name: str) -> str | None:
+def _get(of: "StripeObject", name: str) -> str | None:
     return of[name] if name in of else None  # noqa: SIM401  # an object of Stripe's has no get
 
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from infra.local.payments.ledger import Json, Ledger
-from infra.local.payments.rules import DECLINE, Refused, Rules, invalid
+from infra.local.payments.rules import DECLINE, REFUNDS, Refused, Rules, invalid, known
 
 REMEMBERED = 24 * 3600.0
 """Seconds that Stripe keeps an idempotency key at least: https://docs.stripe.com/api/idempotent_requests"""
@@ -59,7 +59,7 @@ class Api:
             "/v1/refunds": lambda _, form: rules.refund(form),
         }
         gets: dict[str, Callable[[Request], Json]] = {
-            "/v1/payment_intents/{id}": lambda request: rules.intent(request.path_params["id"]),
+            "/v1/payment_intents/{id}": self._read_intent,
             "/v1/refunds": self._list_refunds,
         }
         return Starlette(
@@ -178,7 +178,12 @@ class Api:
             raise Lost
         return status, body, {}
 
+    def _read_intent(self, request: Request) -> Json:
+        known(request.query_params, frozenset())
+        return self._rules.intent(request.path_params["id"])
+
     def _list_refunds(self, request: Request) -> Json:
+        known(request.query_params, REFUNDS)
         intent = self._rules.intent(request.query_params.get("payment_intent", ""))
         data = self._rules.refunds(intent["id"])
         return {"object": "list", "url": "/v1/refunds", "has_more": False, "data": data}
@@ -237,7 +242,7 @@ def _confirm_in_browser(rules: Rules, id_: str, query: Mapping[str, str]) -> Jso
 
 
 def _nested(body: bytes) -> Json:
-    """Read a form as Stripe's clients write it: metadata[order]=7, payment_method_types[0]=card."""
+    """Read a form as Stripe's clients write it: metadata[order]=7, allowed_payment_method_types[0]=card."""
     if len(body) > LARGEST_BODY:
         raise invalid("The request is too large.", None)
     form: Json = {}

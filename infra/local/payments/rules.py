@@ -8,11 +8,39 @@ Tandem's adapter relies on (tests/conformance/payments), and can be run against 
 import secrets
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from infra.local.payments.cards import AUTHENTICATE, DECLINED, GOOD, NOT_AUTHENTICATED, PENDING_REFUND, Refusal
 from infra.local.payments.ledger import Json, Ledger
+
+VERSION = "2026-10-28.endive"
+"""The version of Stripe's API that this is, which is the one that Stripe's library asks for."""
+
+CREATE = frozenset(
+    {
+        "allowed_payment_method_types",
+        "amount",
+        "capture_method",
+        "confirm",
+        "currency",
+        "metadata",
+        "payment_method",
+    }
+)
+CONFIRM = frozenset({"payment_method"})
+CAPTURE = frozenset({"amount_to_capture"})
+CANCEL = frozenset({"cancellation_reason"})
+REFUND = frozenset({"amount", "metadata", "payment_intent", "reason"})
+REFUNDS = frozenset({"limit", "payment_intent"})
+"""The parameters of each request that are known here: a part of Stripe's in that version, and no others."""
+
+REMOVED = "payment_method_types"
+"""Stripe takes it no longer, and has an error for it: https://docs.stripe.com/changelog/endive/2026-09-30/\
+removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents"""
+
+IN_THE_DASHBOARD = ("card", "link", "amazon_pay")
+"""What an intent that allows no certain types can be paid with: some of these send the payer to another site."""
 
 SMALLEST = 50
 """Minor units; Stripe takes no charge that is worth less than half a dollar or so."""
@@ -48,6 +76,7 @@ class Rules:
 
     def create(self, form: Mapping[str, Any]) -> Json:
         """Make an intent, and confirm it if that is asked for."""
+        known(form, CREATE)
         amount = _amount(form.get("amount"), "amount")
         if not SMALLEST <= amount <= LARGEST:
             wrong = "amount_too_small" if amount < SMALLEST else "amount_too_large"
@@ -55,6 +84,10 @@ class Rules:
         currency = form.get("currency")
         if not isinstance(currency, str) or len(currency) != LETTERS:
             raise invalid("Missing required param: currency.", "parameter_missing", param="currency")
+        allowed = form.get("allowed_payment_method_types", IN_THE_DASHBOARD)
+        types = [type_ for type_ in IN_THE_DASHBOARD if type_ in allowed]
+        if not types:
+            raise invalid("No valid payment method types for this Payment Intent.", "payment_intent_invalid_parameter")
         id_ = _new("pi")
         intent: Json = {
             "id": id_,
@@ -75,7 +108,7 @@ class Rules:
             "metadata": dict(form.get("metadata", {})),
             "next_action": None,
             "payment_method": form.get("payment_method"),
-            "payment_method_types": form.get("payment_method_types", ["card"]),
+            "payment_method_types": types,
             "status": "requires_confirmation" if form.get("payment_method") else "requires_payment_method",
         }
         self._keep(intent, "payment_intent.created")
@@ -83,6 +116,7 @@ class Rules:
 
     def confirm(self, id_: str, form: Mapping[str, Any]) -> Json:
         """Ask the bank."""
+        known(form, CONFIRM)
         intent = self.intent(id_)
         if intent["status"] not in CONFIRMABLE:
             raise _wrong_state(intent, "confirm")
@@ -115,6 +149,7 @@ class Rules:
 
     def capture(self, id_: str, form: Mapping[str, Any]) -> Json:
         """Capture the authorised amount, or a part of it, which releases the rest."""
+        known(form, CAPTURE)
         intent = self.intent(id_)
         if intent["status"] != "requires_capture":
             raise _wrong_state(intent, "capture")
@@ -130,6 +165,7 @@ class Rules:
 
     def cancel(self, id_: str, form: Mapping[str, Any]) -> Json:
         """Release the authorised amount, and allow no capture any more."""
+        known(form, CANCEL)
         intent = self.intent(id_)
         if intent["status"] not in CANCELLABLE:
             raise _wrong_state(intent, "cancel")
@@ -146,7 +182,7 @@ class Rules:
         if intent["status"] != "requires_capture":
             raise _wrong_state(intent, "lapse")
         self._ledger.move(intent, "lapsed", intent["amount_capturable"])
-        return self._cancel(intent, "automatic")
+        return self._cancel(intent, "expired")
 
     def intent(self, id_: str) -> Json:
         """Give an intent as it is."""
@@ -159,6 +195,7 @@ class Rules:
 
     def refund(self, form: Mapping[str, Any]) -> Json:
         """Refund the captured amount, or a part of it."""
+        known(form, REFUND)
         intent = self.intent(str(form.get("payment_intent")))
         if intent["status"] != "succeeded":
             raise invalid(f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund.", None)
@@ -208,6 +245,13 @@ class Rules:
         return self._ledger.of(intent, "refund")
 
     def _confirm(self, intent: Json) -> Json:
+        if intent["payment_method_types"] != ["card"]:
+            raise invalid(
+                "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. Because some of "
+                "these payment methods might redirect your customer off of your page, you must provide a `return_url`.",
+                None,
+                payment_intent=intent,
+            )
         card = intent["payment_method"]
         intent["last_payment_error"] = None
         if card in AUTHENTICATE:
@@ -267,7 +311,7 @@ class Rules:
         event: Json = {
             "id": _new("evt"),
             "object": "event",
-            "api_version": "2026-10-28.endive",
+            "api_version": VERSION,
             "created": int(now),
             "data": {"object": body},
             "livemode": False,
@@ -290,6 +334,16 @@ def declined(intent: Json) -> Refused:
 def invalid(message: str, code: str | None, **more: Any) -> Refused:
     """The answer to an invalid request."""
     return Refused(400, "invalid_request_error", message, code, **more)
+
+
+def known(given: Iterable[str], takes: frozenset[str]) -> None:
+    """Refuse what is no parameter of a request, as Stripe does."""
+    unknown = [name for name in given if name not in takes]
+    if REMOVED in unknown:
+        raise invalid(f"`{REMOVED}` is no longer supported.", f"{REMOVED}_no_longer_supported", param=REMOVED)
+    if unknown:
+        text = f"Received unknown parameter{'s' * (len(unknown) > 1)}: {', '.join(unknown)}"
+        raise invalid(text, "parameter_unknown", param=unknown[0])
 
 
 def _wrong_state(intent: Json, verb: str) -> Refused:

@@ -1,5 +1,6 @@
 """What Tandem relies on of Stripe, through Stripe's own client."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -15,12 +16,12 @@ DECLINES = {
 
 
 def create(client: StripeClient, amount: int = 4980, key: str | None = None, **more: Any) -> PaymentIntent:
-    """An intent as the adapter makes it: not confirmed, for a card, to be captured later."""
+    """An intent as the adapter makes it: not confirmed, for a card only, to be captured later."""
     params: Any = {
         "amount": amount,
         "currency": "eur",
         "capture_method": "manual",
-        "payment_method_types": ["card"],
+        "allowed_payment_method_types": ["card"],
         "metadata": {"payment": "7"},
         **more,
     }
@@ -38,6 +39,20 @@ def captured(client: StripeClient, amount: int = 4980) -> PaymentIntent:
     return client.v1.payment_intents.capture(intent.id, {}, {"idempotency_key": str(uuid4())})
 
 
+def requests(client: StripeClient, intent: str) -> list[Callable[[Any], object]]:
+    """Every request that the adapter makes, each to be given parameters."""
+    intents, refunds = client.v1.payment_intents, client.v1.refunds
+    return [
+        lambda params: create(client, **params),
+        lambda params: intents.retrieve(intent, params),
+        lambda params: intents.confirm(intent, params),
+        lambda params: intents.capture(intent, params),
+        lambda params: intents.cancel(intent, params),
+        lambda params: refunds.create(params | {"payment_intent": intent}),
+        lambda params: refunds.list(params | {"payment_intent": intent}),
+    ]
+
+
 def error_of(raised: pytest.ExceptionInfo[Any]) -> Any:
     return raised.value.error
 
@@ -48,6 +63,39 @@ def test_an_intent_holds_nothing_before_it_is_confirmed(client: StripeClient) ->
     assert (intent.currency, intent.metadata["payment"]) == ("eur", "7")
     assert intent.client_secret
     assert intent.client_secret.startswith(f"{intent.id}_secret_")
+
+
+def test_an_intent_takes_the_allowed_types_alone_and_a_card_is_confirmed_without_a_return_url(
+    client: StripeClient,
+) -> None:
+    intent = create(client)
+    assert intent.payment_method_types == ["card"]
+    assert confirm(client, intent).status == "requires_capture"
+
+
+def test_an_intent_that_takes_what_the_dashboard_allows_is_not_confirmed_without_a_return_url(
+    client: StripeClient,
+) -> None:
+    intent = client.v1.payment_intents.create({"amount": 4980, "currency": "eur", "capture_method": "manual"})
+    with pytest.raises(stripe.InvalidRequestError, match="return_url") as raised:
+        confirm(client, intent)
+    assert (raised.value.http_status, raised.value.code, raised.value.param) == (400, None, None)
+
+
+def test_the_types_of_payment_methods_are_no_parameter_any_more(client: StripeClient) -> None:
+    params: Any = {"amount": 4980, "currency": "eur", "payment_method_types": ["card"]}
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        client.v1.payment_intents.create(params)
+    assert (raised.value.http_status, raised.value.code) == (400, "payment_method_types_no_longer_supported")
+
+
+def test_what_is_no_parameter_is_refused_by_name(client: StripeClient) -> None:
+    intent, unknown = create(client), {"colour": "blue"}
+    for ask in requests(client, intent.id):
+        with pytest.raises(stripe.InvalidRequestError) as raised:
+            ask(unknown)
+        assert (raised.value.http_status, raised.value.code) == (400, "parameter_unknown")
+        assert raised.value.param == "colour"
 
 
 def test_a_good_card_is_authorised_and_captured_later(client: StripeClient) -> None:

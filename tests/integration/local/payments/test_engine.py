@@ -12,14 +12,38 @@ from urllib.error import HTTPError
 import pytest
 import stripe
 from stripe import StripeClient
+from stripe.params import (
+    PaymentIntentCancelParams,
+    PaymentIntentCaptureParams,
+    PaymentIntentConfirmParams,
+    PaymentIntentCreateParams,
+    RefundCreateParams,
+    RefundListParams,
+)
 
+from infra.local.payments.rules import CANCEL, CAPTURE, CONFIRM, CREATE, REFUND, REFUNDS, REMOVED, VERSION
 from infra.local.payments.running import Engine, running
 from tests.support.hook import hook
 
 WITHIN = 30.0
 """Seconds that a loaded machine has."""
 
-INTENT: Any = {"amount": 4980, "currency": "eur", "capture_method": "manual", "payment_method_types": ["card"]}
+INTENT: PaymentIntentCreateParams = {
+    "amount": 4980,
+    "currency": "eur",
+    "capture_method": "manual",
+    "allowed_payment_method_types": ["card"],
+}
+
+
+TAKEN = [
+    (CREATE, PaymentIntentCreateParams),
+    (CONFIRM, PaymentIntentConfirmParams),
+    (CAPTURE, PaymentIntentCaptureParams),
+    (CANCEL, PaymentIntentCancelParams),
+    (REFUND, RefundCreateParams),
+    (REFUNDS, RefundListParams),
+]
 
 
 @pytest.fixture
@@ -49,6 +73,19 @@ def eventually(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_it_speaks_the_version_of_stripes_library_and_takes_no_parameter_that_this_lacks() -> None:
+    assert stripe.api_version == VERSION
+    assert REMOVED not in PaymentIntentCreateParams.__annotations__
+    for parameters, of_stripe in TAKEN:
+        assert parameters <= of_stripe.__annotations__.keys(), of_stripe
+
+
+def test_an_intent_that_allows_no_card_is_refused(engine: Engine) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        client_of(engine).v1.payment_intents.create({**INTENT, "allowed_payment_method_types": ["sofort"]})
+    assert raised.value.code == "payment_intent_invalid_parameter"
 
 
 def test_what_it_answered_it_knows_after_it_was_killed(tmp_path: Path) -> None:
@@ -146,7 +183,7 @@ def test_a_bank_lets_a_held_amount_go_once_and_nothing_can_be_captured_then(engi
     intent = authorise(client)
     engine.lapse(intent)
     lapsed = client.v1.payment_intents.retrieve(intent)
-    assert (lapsed.status, lapsed.cancellation_reason, lapsed.amount_capturable) == ("canceled", "automatic", 0)
+    assert (lapsed.status, lapsed.cancellation_reason, lapsed.amount_capturable) == ("canceled", "expired", 0)
     with pytest.raises(stripe.InvalidRequestError, match="status is canceled"):
         client.v1.payment_intents.capture(intent)
     with pytest.raises(HTTPError, match="400"):
