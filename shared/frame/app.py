@@ -11,8 +11,8 @@ from shared.frame.platform.shares import Shares
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import Generations
 from shared.frame.sql.engines import context_engine, query_engine
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.lines import Lines
 from shared.frame.write_side.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -43,20 +43,24 @@ class App:
         read_models: the database of read models.
         owners: callers who act for themselves; None if the app has none.
         reads: the owners' shares in queries.
-        lines: the waiting lines of commands on one aggregate; None: each context makes its own.
+        queues: the queues of commands on one aggregate; None: each context makes its own.
         erasure_grace: how long an erasure can be withdrawn.
         published: the log in which a topic's events can be read, by the topic's name.
         held: the owners' data in each context, in the order of the declarations.
     """
 
     def __init__(
-        self, settings: Settings, read_models: ReadModels, owners: Owners | None = None, lines: Lines | None = None
+        self,
+        settings: Settings,
+        read_models: ReadModels,
+        owners: Owners | None = None,
+        queues: AggregateQueues | None = None,
     ) -> None:
         self.settings = settings
         self.read_models = read_models
         self.owners = owners
         self.reads = Shares(READ_AT_ONCE, "queries")
-        self.lines = lines
+        self.queues = queues
         self.erasure_grace = settings.erasure_grace
         self.published: dict[str, Published] = {}
         self.held: list[Held] = []

@@ -87,7 +87,7 @@ class Context[Event]:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
         self._projected_by: dict[str, list[tuple[Kinds, TakeIn[Event]]]] = {}
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
-        self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.lines)
+        self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.queues)
         self.app.published[self.topic] = self.published = Published(self.log, self.reader)
 
     def look_into_tables(self) -> None:
@@ -259,7 +259,7 @@ class Context[Event]:
         *,
         kinds: Kinds = EVERY_KIND,
     ) -> None:
-        """Declare that another context's events change this one.
+        """Declare that the events of a topic change this context: another context's, or its own.
 
         Args:
             trigger: the function's name in Azure.

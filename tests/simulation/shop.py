@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.retries import with_retries
 from shared.frame.messaging.wire import from_body
-from shared.frame.write_side.lines import Lines, Place
+from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.ordering.commands.act_on_deadlines import Deadlines
@@ -63,15 +63,15 @@ class OneThread(Executor):
         return future
 
 
-class NoLines(Lines):
+class NoQueues(AggregateQueues):
     """Lets everybody in at once, as commands of different processes are."""
 
     @override
-    def stand(self, key: Hashable, seconds: float | None) -> Place:
-        return Place(self, key)
+    def stand(self, key: Hashable, seconds: float | None) -> Turn:
+        return Turn(self, key)
 
     @override
-    def leave(self, key: Hashable, place: Place) -> None:
+    def leave(self, key: Hashable, turn: Turn) -> None:
         pass
 
 
@@ -88,7 +88,7 @@ class Shop:
             name: cast("sa.Engine", FaultyEngine(self.engines[name], scheduler, log)) for name, log in logs().items()
         }
         self.provider = FaultyProvider(scheduler)
-        wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoLines(), SETTINGS))
+        wired = contexts(Wiring(faulty, partial(OneGeneration, containers={}), self._waker, NoQueues(), SETTINGS))
         self.writes = {name: context.writes for name, context in wired.items()}
         self.subscriptions = {
             name: Subscription(name)

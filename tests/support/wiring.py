@@ -13,8 +13,8 @@ from shared.frame.context import Context
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import Generations
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.lines import Lines
 
 NOWHERE = Settings(sql="", cosmos="", service_bus="")
 """Nothing reads it: each part of an App that would is replaced."""
@@ -44,7 +44,7 @@ class Wiring(App):
         engines: Mapping[str, sa.Engine],
         generations: Callable[[str, str], Generations],
         committed: Callable[[str], Callable[[], None]],
-        lines: Lines | None = None,
+        queues: AggregateQueues | None = None,
         environment: Mapping[str, str] = {},
     ) -> None:
         """Prepare.
@@ -53,10 +53,10 @@ class Wiring(App):
             engines: by schema; the side that reads has the same.
             generations: by the name of the read model and its container.
             committed: gives what a context's write side calls after each commit, by its schema.
-            lines: where commands on one aggregate stand in line.
+            queues: where commands on one aggregate stand in line.
             environment: the settings of what speaks to systems of others.
         """
-        super().__init__(replace(NOWHERE, every=environment), ReadModels(NOWHERE), lines=lines)
+        super().__init__(replace(NOWHERE, every=environment), ReadModels(NOWHERE), queues=queues)
         self._engines = engines
         self._generations = generations
         self._committed = committed

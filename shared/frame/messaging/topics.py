@@ -144,8 +144,7 @@ def to_message(envelope: Envelope, source: str, traceparent: str | None = None) 
     """Wrap an envelope: the message id is the event's (duplicate detection), the session the aggregate's.
 
     The session is for other systems' subscriptions, which want an aggregate's events in order; our own have none
-    (ADR 21).
-    The attributes of the CloudEvent stand in the application properties too, for the rules of subscriptions.
+    (ADR 21). The attributes of the CloudEvent stand in the application properties too, for the rules of subscriptions.
     `traceparent` is the trace context of the sending; that of the command is `cloudEvents_traceparent`.
     """
     return ServiceBusMessage(

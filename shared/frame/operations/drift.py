@@ -147,7 +147,7 @@ async def _latest(view: View, read_models: ReadModels) -> tuple[Report | None, s
     if stored is None:
         return None, None
     try:
-        return control.said(stored), str(stored["_etag"])
+        return control.parsed(stored), str(stored["_etag"])
     except UnreadableShape:
         return None, str(stored["_etag"])
 

@@ -1,4 +1,4 @@
-"""Addresses of mail, as callers write them."""
+"""Postal addresses, as callers write them."""
 
 from typing import Annotated, Any
 

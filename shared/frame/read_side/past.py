@@ -2,8 +2,7 @@
 
 A snapshot is an intermediate document of a fold. A reader that folds many events keeps some snapshots, and the next
 reader starts there: the cost of a read does not grow with the aggregate's age. Snapshots are a cache (ADR 23): every
-row may be
-deleted at any time. Each has the shape of its document, and snapshots in another shape are ignored.
+row may be deleted at any time. Each has the shape of its document, and snapshots in another shape are ignored.
 """
 
 import json

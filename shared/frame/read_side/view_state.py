@@ -47,13 +47,13 @@ class ControlDocument[Content]:
             UnreadableShape: another release wrote it, or it is damaged.
         """
         stored = await self.stored()
-        return None if stored is None else self.said(stored)
+        return None if stored is None else self.parsed(stored)
 
     async def stored(self) -> Document | None:
         """Read the document as stored, with its `_etag`; None if there is none."""
         return await point_read(self.read_models.container(CONTROL), self.name, self.view)
 
-    def said(self, stored: Document) -> Content:
+    def parsed(self, stored: Document) -> Content:
         """Parse a stored document.
 
         Raises:

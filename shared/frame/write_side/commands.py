@@ -10,10 +10,10 @@ import stamina
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
 from shared.frame.platform import telemetry
 from shared.frame.sql.errors import is_transient
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import arguments_for
 from shared.frame.write_side.inbox import Inbox, caused_by
-from shared.frame.write_side.lines import Lines
 from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork, commit_and_wake
 from shared.kernel.refusals import Refusal
 
@@ -48,7 +48,7 @@ class WriteSide:
         engine: sa.Engine,
         log: EventLog[Any],
         committed: Callable[[], None],
-        lines: Lines | None = None,
+        queues: AggregateQueues | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -57,12 +57,12 @@ class WriteSide:
             log: its event log, which also records the accepted commands.
             committed: called after each commit, and where events may be in the log of which nobody has told: the answer
                 to a commit was lost, or a command or an event comes again. Wakes the publisher.
-            lines: the waiting lines of commands on the same aggregate; new ones by default.
+            queues: the queues of commands on the same aggregate; new ones by default.
         """
         self._engine = engine
         self._log = log
         self._committed = committed
-        self._lines = lines or Lines()
+        self._queues = queues or AggregateQueues()
 
     def run[Command, **Repositories](
         self,
@@ -111,7 +111,7 @@ class WriteSide:
         is_new = True
         try:
             is_new = _until_done(
-                lambda: inbox.consume(self._engine, recorded, take_in, self._lines),
+                lambda: inbox.consume(self._engine, recorded, take_in, self._queues),
                 again=lambda error: isinstance(error, LostRace),
                 seconds=DEADLINE,
             )
@@ -126,7 +126,7 @@ class WriteSide:
         )
 
     def _try(self, handler: Callable[..., Accepted], command: object, metadata: Metadata, deadline: float) -> Accepted:
-        with UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._lines) as work:
+        with UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._queues) as work:
             try:
                 accepted = handler(command, *arguments_for(handler, work, metadata))
                 commit_and_wake(work, self._committed)

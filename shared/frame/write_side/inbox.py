@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
 from shared.frame.sql.columns import UtcDateTime, in_ids
-from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import insert
 
@@ -47,7 +47,7 @@ class Inbox:
         engine: sa.Engine,
         recorded: Recorded[Event],
         handler: Callable[[Recorded[Event], UnitOfWork], None],
-        lines: Lines | None = None,
+        queues: AggregateQueues | None = None,
     ) -> bool:
         """Let a handler consume an event once: its writes and the record of the event are one transaction.
 
@@ -60,7 +60,7 @@ class Inbox:
         Raises:
             Exception: the handler or the commit failed; nothing has changed as far as is known.
         """
-        with UnitOfWork(engine, lines=lines) as work, suppress(AlreadyConsumed):
+        with UnitOfWork(engine, queues=queues) as work, suppress(AlreadyConsumed):
             event_id = recorded.envelope.event_id
             self.receive(work, event_id)
             try:

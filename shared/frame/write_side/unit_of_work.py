@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from shared.frame.sql.engines import POOL_TIMEOUT, SIGN_IN_TIMEOUT
 from shared.frame.sql.sqlite import Session, operational, question
-from shared.frame.write_side.lines import Lines, Place
+from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
 
 MISSED = 50_409
@@ -78,7 +78,7 @@ class UnitOfWork:
         engine: sa.Engine,
         until: float | None = None,
         on_conflict: tuple[sa.Select[Any], Row] | None = None,
-        lines: Lines | None = None,
+        queues: AggregateQueues | None = None,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -86,13 +86,13 @@ class UnitOfWork:
             engine: the context's engine.
             until: when every request must have been answered, by time.monotonic; None: there is no deadline.
             on_conflict: the query to run, in the same request, if the writes conflict with another transaction's.
-            lines: the waiting lines of work on the same aggregate.
+            queues: the queues of work on the same aggregate.
         """
         self._engine = engine
         self._until = until
         self.on_conflict = on_conflict
-        self._lines = lines
-        self._in_line: list[Place] = []
+        self._queues = queues
+        self._turns: list[Turn] = []
         self._gathered: list[_Gathered] = []
         self._found: Sequence[sa.Row[Any]] | None = None
         self._sqlite = Session(engine) if engine.dialect.name == "sqlite" else None
@@ -104,8 +104,8 @@ class UnitOfWork:
         try:
             self._give_back()
         finally:
-            for place in self._in_line:
-                place.leave()
+            for turn in self._turns:
+                turn.leave()
 
     def stand_in_line(self, *aggregate_ids: UUID) -> None:
         """Wait until earlier work of this process on the same aggregates is done.
@@ -117,16 +117,16 @@ class UnitOfWork:
             LostRace: the earlier work was not done in time.
             TimeoutError: nor did work without a deadline get its turn; those in front wait for a silent database.
         """
-        if self._lines is None or self._in_line:
+        if self._queues is None or self._turns:
             return
         self._give_back()  # or those who wait could hold the connections that the first in line needs
         for aggregate_id in sorted(set(aggregate_ids)):
-            place = self._lines.stand(aggregate_id, min(LONGEST_IN_LINE, self._left() - CONNECTING))
-            if place is None and self._until is None:
+            turn = self._queues.stand(aggregate_id, min(LONGEST_IN_LINE, self._left() - CONNECTING))
+            if turn is None and self._until is None:
                 raise TimeoutError(f"others have worked on {aggregate_id} for {LONGEST_IN_LINE} seconds")
-            if place is None:
+            if turn is None:
                 raise LostRace
-            self._in_line.append(place)
+            self._turns.append(turn)
 
     def read(self, statement: sa.Select[Any], parameters: Row) -> Sequence[sa.Row[Any]]:
         """Read rows as they are now.

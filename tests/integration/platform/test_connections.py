@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.engines import sql_engine
-from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.repository import LOAD, UPDATE_ADDRESS
@@ -44,8 +44,8 @@ def test_a_command_reads_and_commits_on_one_connection(shop: Shop, taken: list[A
 
 
 def test_who_stands_in_line_has_no_connection(shop: Shop) -> None:
-    order_id, lines = shop.order(shop.product()), Lines()
-    with UnitOfWork(shop.ordering_engine, lines=lines) as work:
+    order_id, queues = shop.order(shop.product()), AggregateQueues()
+    with UnitOfWork(shop.ordering_engine, queues=queues) as work:
         work.read(LOAD, {"id": order_id})
         assert in_use(shop) == 1
         work.stand_in_line(order_id)

@@ -18,8 +18,8 @@ from shared.customers.events import CustomerEvent, CustomerRegisteredV1
 from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
 from shared.frame.messaging.retries import with_retries
+from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.lines import Lines, Place
 from shared.frame.write_side.unit_of_work import CONNECTING, LONGEST_IN_LINE, LostRace, UnitOfWork
 from shared.ordering.repository import Orders
 from shared.ordering.tables import INBOX, ORDERS
@@ -75,26 +75,26 @@ def test_several_aggregates_of_one_kind_are_written_by_the_same_batch_as_one(sho
 
 
 def test_a_unit_of_work_stands_in_line_once_so_that_no_two_wait_for_each_other() -> None:
-    lines, one, other = Lines(), uuid4(), uuid4()
+    queues, one, other = AggregateQueues(), uuid4(), uuid4()
     engine = sa.create_engine("sqlite://")  # nothing is read
-    with UnitOfWork(engine, lines=lines) as first:
+    with UnitOfWork(engine, queues=queues) as first:
         first.stand_in_line(other, one)
         first.stand_in_line(uuid4())
-        assert lines.stand(one, 0) is None
-        assert lines.stand(other, 0) is None
-    assert lines.stand(one, 0)
-    assert lines.stand(other, 0)
+        assert queues.stand(one, 0) is None
+        assert queues.stand(other, 0) is None
+    assert queues.stand(one, 0)
+    assert queues.stand(other, 0)
 
 
-class NotedLines(Lines):
-    """Lines that note who stood where."""
+class NotedQueues(AggregateQueues):
+    """Queues that note who stood where."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stood: list[Hashable] = []
 
     @override
-    def stand(self, key: Hashable, seconds: float) -> Place | None:
+    def stand(self, key: Hashable, seconds: float) -> Turn | None:
         self.stood.append(key)
         return super().stand(key, seconds)
 
@@ -104,26 +104,26 @@ def test_all_stand_in_line_for_several_things_in_the_same_order() -> None:
     low, high = sorted((uuid4(), uuid4()))
     engine = sa.create_engine("sqlite://")  # nothing is read
     for wanted in ((low, high), (high, low, high)):
-        lines = NotedLines()
-        with UnitOfWork(engine, lines=lines) as work:
+        queues = NotedQueues()
+        with UnitOfWork(engine, queues=queues) as work:
             work.stand_in_line(*wanted)
-        assert lines.stood == [low, high]
+        assert queues.stood == [low, high]
 
 
 def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_for_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lines, wanted = Lines(), uuid4()
+    queues, wanted = AggregateQueues(), uuid4()
     engine = sa.create_engine("sqlite://")  # nothing is read
-    served = lines.stand(wanted, 0)
+    served = queues.stand(wanted, 0)
     assert served is not None
     hurried = time.monotonic() + CONNECTING + 0.05
-    with UnitOfWork(engine, hurried, lines=lines) as work, pytest.raises(LostRace):
+    with UnitOfWork(engine, hurried, queues=queues) as work, pytest.raises(LostRace):
         work.stand_in_line(wanted)
     assert time.monotonic() < hurried
 
     def wait() -> None:
-        with UnitOfWork(engine, lines=lines) as work:
+        with UnitOfWork(engine, queues=queues) as work:
             work.stand_in_line(wanted)
 
     with ThreadPoolExecutor(1) as pool:
@@ -135,7 +135,7 @@ def test_who_stands_in_line_leaves_time_to_write_and_without_a_deadline_waits_fo
 
     assert LONGEST_IN_LINE == 60
     monkeypatch.setattr("shared.frame.write_side.unit_of_work.LONGEST_IN_LINE", 0.05)
-    assert lines.stand(wanted, 0) is not None
+    assert queues.stand(wanted, 0) is not None
     with ThreadPoolExecutor(1) as pool, pytest.raises(TimeoutError, match="others have worked"):
         pool.submit(wait).result(10)
 
@@ -203,19 +203,19 @@ async def test_a_delivery_that_never_got_its_turn_waits_for_it_and_is_no_failed_
     customer_id = shop.customer()
     order_id = shop.order(shop.product(), customer_id=customer_id)
     forget(shop)
-    recorded, lines = registered(shop, customer_id), NotedLines()
-    ordering = WriteSide(shop.ordering_engine, ORDERING, committed=lambda: None, lines=lines)
+    recorded, queues = registered(shop, customer_id), NotedQueues()
+    ordering = WriteSide(shop.ordering_engine, ORDERING, committed=lambda: None, queues=queues)
     monkeypatch.setattr("shared.frame.write_side.unit_of_work.LONGEST_IN_LINE", 0.01)
     monkeypatch.setattr("shared.frame.write_side.commands.DEADLINE", 0.005)
-    served = lines.stand(order_id, 0)
+    served = queues.stand(order_id, 0)
     assert served is not None
 
     async def consume() -> None:
-        if len(lines.stood) == 2:
+        if len(queues.stood) == 2:
             served.leave()
         await asyncio.to_thread(ordering.follow, INBOX, cancel_all, recorded)
 
     await with_retries(consume)
-    assert lines.stood == [order_id] * 3
+    assert queues.stood == [order_id] * 3
     with shop.ordering_engine.connect() as connection:
         assert ORDERING.version(connection, order_id) == 2

@@ -3,25 +3,25 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from shared.frame.write_side.lines import Lines
+from shared.frame.write_side.aggregate_queues import AggregateQueues
 
 
 def test_who_comes_first_is_served_first() -> None:
-    lines, served = Lines(), list[int]()
-    first = lines.stand("order", 0)
+    queues, served = AggregateQueues(), list[int]()
+    first = queues.stand("order", 0)
     assert first is not None
 
     def wait(number: int) -> None:
-        place = lines.stand("order", 10)
-        assert place is not None
+        turn = queues.stand("order", 10)
+        assert turn is not None
         served.append(number)
-        place.leave()
+        turn.leave()
 
     with ThreadPoolExecutor(8) as pool:
         for number in range(8):
-            waiting = len(lines._lines["order"])
+            waiting = len(queues._queues["order"])
             pool.submit(wait, number)
-            while len(lines._lines["order"]) == waiting:
+            while len(queues._queues["order"]) == waiting:
                 threading.Event().wait(0.001)
         assert served == []
         first.leave()
@@ -29,18 +29,18 @@ def test_who_comes_first_is_served_first() -> None:
 
 
 def test_nobody_waits_for_another_thing() -> None:
-    lines = Lines()
-    assert lines.stand("one", 0) is not None
-    assert lines.stand("other", 0) is not None
+    queues = AggregateQueues()
+    assert queues.stand("one", 0) is not None
+    assert queues.stand("other", 0) is not None
 
 
 def test_who_has_waited_long_enough_steps_out_and_holds_nobody_up() -> None:
-    lines = Lines()
-    first = lines.stand("order", 0)
+    queues = AggregateQueues()
+    first = queues.stand("order", 0)
     assert first is not None
-    assert lines.stand("order", 0.01) is None
+    assert queues.stand("order", 0.01) is None
     first.leave()
-    again = lines.stand("order", 0)
+    again = queues.stand("order", 0)
     assert again is not None
     again.leave()
-    assert lines._lines == {}, "an order that nobody wants takes no memory"
+    assert queues._queues == {}, "an order that nobody wants takes no memory"
