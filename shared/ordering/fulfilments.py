@@ -56,9 +56,11 @@ UPDATE = Write(
 
 
 def _with_any_shipped(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Upcast facts: the release before undid a cancelled order's payment as if nothing of it had been shipped."""
-    undone = {name for name, *_ in stored["asks"]} & {Void.__name__, Refund.__name__, Cancel.__name__}
-    return {"anyShipped": False if undone else None} | dict(stored)
+    """Upcast facts: the release before ended a cancelled order's payment as if nothing of it had been shipped."""
+    asked = {name for name, *_ in stored["asks"]}
+    never_begun = stored["order"] == OrderFact.CANCELLED.name.lower() and Authorise.__name__ not in asked
+    is_over = never_begun or asked & {Void.__name__, Refund.__name__, Cancel.__name__}
+    return {"anyShipped": False if is_over else None} | dict(stored)
 
 
 SHAPES = Shapes(
@@ -90,7 +92,8 @@ class Process:
         version: counts its changes.
         facts: the known facts, and the requests that were made.
         unkept: the number of lines for which the catalogue keeps no stock.
-        token: the token to pay with; None for an order on account or cancelled, or after it was handed to payments.
+        token: the token to pay with; None for an order on account, after it was handed to payments, or once it is clear
+            that a cancelled order has nothing to pay.
         asked: the number of events in its stream.
         begun_at: when the order was submitted.
         since: when it began to wait for the present thing.

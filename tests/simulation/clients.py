@@ -1,7 +1,7 @@
 """Clients that order, rename and price, each careful enough to send a command again until it is answered."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -160,6 +160,20 @@ class Clients:
         for order in self.undecided:
             self._send("catalog", ship_items, self._shipment(order))
             self._send("ordering", cancel_order, CancelOrder(order_id=order, reason="r"))
+
+    def hurry(self, deliver: Callable[[], None]) -> None:
+        """Have a paid order confirmed, shipped and cancelled, and delivered what the next step needs."""
+        order, product = self._scheduler.uuid(), self._scheduler.uuid()
+        self._orders.append(order)
+        self._send("catalog", add_product, _product(product, Decimal("4.20"), stock=1))
+        deliver()
+        self._send("ordering", create_order, _order(order, self.customer, product, 1))
+        payment = Payment(token=self._scheduler.random.choice(TOKENS))
+        self._send("ordering", submit_order, SubmitOrder(order_id=order, payment=payment))
+        self._send("ordering", confirm_order, ConfirmOrder(order_id=order))
+        deliver()
+        self._send("catalog", ship_items, self._shipment(order))
+        self._send("ordering", cancel_order, CancelOrder(order_id=order, reason="r"))
 
     def refund(self) -> None:
         """Give a part of its payment back, if it has been taken: this is not done yet either."""

@@ -48,13 +48,17 @@ def _shipped(shop: Shop) -> set[UUID]:
 
 def _settled(order: Order, process: Process, asks: Counter[str], *, any_shipped: bool) -> Iterator[str]:
     """Say how the payment of a cancelled order was left."""
-    if order.status is not OrderStatus.CANCELLED or not asks[BEGUN] or order.payment is None:
+    if order.status is not OrderStatus.CANCELLED or order.payment is None:
         return
     what, facts, status = f"the fulfilment of cancelled order {order.order_id}", process.facts, order.payment.status
     asked = [kind for kind in (VOIDED, TAKEN) if asks[kind]]
     # without the catalogue's word in time, as after a clock has jumped, what ordering knows counts
     if facts.any_shipped is not any_shipped and LATE not in (step.what for step in process.steps):
         yield f"{what} knows of shipments: {facts.any_shipped}, and there are: {any_shipped}"
+    if not asks[BEGUN]:
+        if facts.any_shipped:
+            yield f"{what} knows that pieces were shipped, and has asked for no payment"
+        return
     left = status is OrderPaymentStatus.LAPSED or (facts.any_shipped and status in UNPAID)
     if asked != [TAKEN if facts.any_shipped else VOIDED] and not left:
         yield f"{what} knows of shipments: {facts.any_shipped}, and asked for {asked} of a payment that is {status}"

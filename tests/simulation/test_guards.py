@@ -23,7 +23,7 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.ordering.domain import fulfilment
-from shared.ordering.domain.fulfilment import Fulfilment, News, OrderFact
+from shared.ordering.domain.fulfilment import Ask, Authorise, Fulfilment, News, OrderFact
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Gone, Outcome, Taken
 from shared.payments.stripe_provider import StripeProvider, _unavailable
@@ -156,6 +156,17 @@ def _without_the_catalogues_word() -> AbstractContextManager[Any]:
     return mock.patch.object(fulfilment, "_with", at_once)
 
 
+def _without_asking_for_what_was_shipped() -> AbstractContextManager[Any]:
+    """Ask for no payment of an order that was cancelled before it was asked for, whatever was shipped of it."""
+    real = fulfilment._wanted
+
+    def nothing_new(state: Fulfilment, news: News) -> Iterator[Ask]:
+        too_late = Authorise if state.order is OrderFact.CANCELLED else ()
+        return (ask for ask in real(state, news) if not isinstance(ask, too_late))
+
+    return mock.patch.object(fulfilment, "_wanted", nothing_new)
+
+
 def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
@@ -204,6 +215,7 @@ def _without_a_type_that_is_taken() -> AbstractContextManager[Any]:
         _without_lapses,
         _without_giving_back,
         _without_the_catalogues_word,
+        _without_asking_for_what_was_shipped,
         _without_look_at_refunds,
         _without_serving_on,
         _without_first_come_first_served,

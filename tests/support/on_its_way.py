@@ -13,6 +13,7 @@ from shared.catalog.commands.follow_orders import FOLLOWED as FOLLOWED_BY_CATALO
 from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
+from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
 from shared.frame.write_side.event_log import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
@@ -175,6 +176,21 @@ def submitted(
     way = Way(shop, order_id, chance)
     way.news.deliver()
     return way
+
+
+def hasty(shop: Shop, product_id: UUID, *others: UUID, token: str = CARD) -> Way:
+    """Submit, confirm, ship one piece of and cancel a paid order before its fulfilment hears of any of that.
+
+    Ordering has yet to hear of the shipment, too, and the catalogue of the cancellation.
+    """
+    order_id = shop.order(product_id, *others)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id, payment=Payment(token=token)), Metadata())
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata())
+    shop.follow_order(order_id)
+    items = [ShippedItem(product_id=product_id, quantity=1)]
+    shop.catalog.run(ship_items, ShipItems(order_id=order_id, items=items), Metadata())
+    shop.ordering.run(cancel_order, CancelOrder(order_id=order_id, reason="r"), Metadata())
+    return Way(shop, order_id)
 
 
 def kept(shop: Shop, quantity: int) -> UUID:

@@ -99,7 +99,10 @@ class Fulfilling:
 
     def follow_order(self, recorded: Recorded[OrderEvent], orders: Orders, fulfilments: Fulfilments) -> None:
         """Advance the fulfilment after an event of its order."""
-        self._look(recorded.event.order_id, orders, fulfilments)
+        event = recorded.event
+        unconfirmed = isinstance(event, OrderCancelledV1) and event.was is not OrderStatus.CONFIRMED
+        # nothing is shipped of what was never confirmed, and the catalogue need not say so
+        self._look(event.order_id, orders, fulfilments, any_shipped=False if unconfirmed else None)
 
     def follow_product(
         self,
@@ -181,7 +184,7 @@ class Fulfilling:
         gone_on = replace(
             process,
             facts=state,
-            token=None if events or order.status is OrderStatus.CANCELLED else process.token,
+            token=None if events or state.ended else process.token,
             asked=process.asked + len(events),
             since=process.since if state.waits_for == before.waits_for else at,
             due_at=due_at,

@@ -195,8 +195,11 @@ class Fulfilment:
         match self.order:
             case OrderFact.COMPLETED:
                 return not self.paid or self.payment in _SETTLED
+            case OrderFact.CANCELLED if self.any_shipped:
+                return not self.paid or self.payment in _TAKEN
             case OrderFact.CANCELLED:
-                return self.payment in (_TAKEN if self.any_shipped else _UNDONE) or not _begun(self)
+                may_be_owed = self.paid and self.any_shipped is None
+                return self.payment in _UNDONE or not (_begun(self) or may_be_owed)
             case _:
                 return False
 
@@ -303,13 +306,13 @@ def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
         yield from _overdue(state, news)
         return
     stands = state.order in (OrderFact.SUBMITTED, OrderFact.CONFIRMED, OrderFact.COMPLETED)
-    ready = state.stock or state.order is not OrderFact.SUBMITTED
-    if stands and ready and state.payment is PaymentFact.NONE and not state._cancelling:  # noqa: SLF001  # its own module
+    owed = state.order is OrderFact.CANCELLED and state.any_shipped
+    ready = (state.stock or state.order is not OrderFact.SUBMITTED) and not state._cancelling  # noqa: SLF001  # its own module
+    if (owed or (stands and ready)) and state.payment is PaymentFact.NONE:
         yield Authorise(state.attempt)
     if state.order is OrderFact.SUBMITTED and state.stock and state.payment in _HELD:
         yield Confirm()
-    taken = state.shipped if stands else state.order is OrderFact.CANCELLED and state.any_shipped
-    if taken and state.payment is PaymentFact.AUTHORISED:
+    if (owed or (stands and state.shipped)) and state.payment is PaymentFact.AUTHORISED:
         yield Capture()
     if state.order is OrderFact.CANCELLED and state.any_shipped is False:
         yield from _undone(state)

@@ -1,6 +1,7 @@
 """The order as its customer sees it: one document, written by the order's events, read by id."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
@@ -21,7 +22,7 @@ from shared.kernel.money import Money
 from shared.kernel.personal import ERASED
 from shared.ordering.domain.actions import Action, Standing, allowed
 from shared.ordering.domain.errors import OrderNotFound
-from shared.ordering.domain.fulfilment import Capture, Fulfilment, PaymentFact
+from shared.ordering.domain.fulfilment import Capture, Deadline, Fulfilment, PaymentFact
 from shared.ordering.domain.known import ORDERS, PAYMENTS
 from shared.ordering.domain.order import NOWHERE
 from shared.ordering.events import (
@@ -275,7 +276,8 @@ def _waits_for(document: Mapping[str, Any]) -> str:
     """Tell what the fulfilment waits for, as far as the document knows.
 
     The document does not know which lines have no stock kept: they count as reserved, except for an order whose payment
-    waits. Nor does it hear whether the catalogue has said by now that nothing of a cancelled order was shipped.
+    waits. Nor does it hear whether the catalogue has said by now that nothing was shipped of an order that was
+    confirmed before it was cancelled.
     """
     payment = document["payment"]
     fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]
@@ -286,12 +288,13 @@ def _waits_for(document: Mapping[str, Any]) -> str:
         paid=payment is not None,
         stock=not awaited and (payment is None or fact is not PaymentFact.NONE),
         shipped=status is OrderStatus.COMPLETED,
-        any_shipped=standing.has_shipped,
+        any_shipped=standing.has_shipped or (None if document["confirmedAt"] else False),
         payment=fact,
         asked=frozenset({Capture()} if fact is PaymentFact.CAPTURED else ()),
     )
-    is_unsure = status is OrderStatus.CANCELLED and not standing.has_shipped and not known.ended
-    return f"{known.waits_for}, unless anything was shipped" if is_unsure else known.waits_for
+    if known.deadline is Deadline.SETTLEMENT:
+        return f"{replace(known, any_shipped=False).waits_for}, unless anything was shipped"
+    return known.waits_for
 
 
 def _line_status(line: Mapping[str, Any]) -> LineStatus:

@@ -21,7 +21,18 @@ from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderStatus
 from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
 from shared.payments.events import PaymentLapsedV1, PaymentVoidedV1
-from tests.support.on_its_way import FULFILLING, Way, declined, follow_a_payment, held, kept, receive, submitted
+from tests.support.on_its_way import (
+    CARD,
+    FULFILLING,
+    Way,
+    declined,
+    follow_a_payment,
+    hasty,
+    held,
+    kept,
+    receive,
+    submitted,
+)
 from tests.support.pages import sections
 from tests.support.shop import Shop
 from tests.support.stack import ROOT
@@ -141,6 +152,26 @@ def test_a_cancelled_order_is_paid_as_soon_as_ordering_knows_of_a_shipment(shop:
     assert (way.process.due_at, way.asked[-1], way.waits_for) == (None, "CaptureAskedV1", "the capture")
     way.news.deliver()  # and the catalogue's word
     assert len(way.asked) == 2
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "not told"])
+def test_an_order_cancelled_before_its_payment_was_asked_for_keeps_its_token_until_it_is_clear_what_was_shipped(
+    shop: Shop, *, told: bool
+) -> None:
+    tea = kept(shop, 1)
+    way = hasty(shop, tea)
+    shop.fulfil(way.order_id)
+    due = way.process.due_at
+    assert due is not None
+    assert (way.process.facts.deadline, way.process.token, way.asked) == (Deadline.SETTLEMENT, CARD, [])
+    if told:
+        shop.follow_stock(tea)  # and nothing has looked at it since
+    way.timer(due)
+    assert (way.process.due_at, way.process.token) == (None, None)
+    assert way.asked == (["AuthorisationAskedV1"] if told else [])
+    assert way.waits_for == ("the authorisation" if told else "nothing")
+    way.news.deliver()  # and the catalogue's word, which is late
+    assert way.asked == (["AuthorisationAskedV1"] if told else [])
 
 
 def test_the_deadline_of_a_cancelled_order_is_moved(shop: Shop) -> None:

@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from shared.frame.messaging.envelope import Metadata
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.events import OrderStatus
 from shared.payments.events import (
     PaymentCapturedV1,
@@ -37,6 +39,13 @@ def test_a_cancelled_order_has_its_payment_voided(shop: Shop, *, authorised: boo
     assert (way.asked[-1], way.waits_for) == ("VoidAskedV1", "the void")
     way.pay(*([] if authorised else [held(way)]), PaymentVoidRequestedV1(way.order_id), PaymentVoidedV1(way.order_id))
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", "VoidAskedV1"], "nothing")
+
+
+def test_the_payment_of_an_order_that_was_never_confirmed_is_voided_without_the_catalogues_word(shop: Shop) -> None:
+    way = submitted(shop)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=way.order_id, reason="r"), Metadata())
+    shop.fulfil(way.order_id)
+    assert (way.asked[-1], way.waits_for, way.process.due_at) == ("VoidAskedV1", "the void", None)
 
 
 def test_a_cancelled_order_whose_payment_the_shop_took_at_the_provider_is_given_it_back(shop: Shop) -> None:

@@ -110,6 +110,16 @@ def test_a_payment_that_the_release_before_has_voided_is_neither_voided_again_no
     assert way.asked == ["AuthorisationAskedV1", "VoidAskedV1", "RefundAskedV1"]
 
 
+def test_a_cancelled_order_whose_payment_the_release_before_had_not_begun_has_ended(shop: Shop) -> None:
+    way = submitted(shop, kept(shop, 0))
+    way.cancel()
+    facts = facts_of(way)
+    del facts["anyShipped"]  # which that release does not know
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(ordering.FULFILMENTS).values(facts=json.dumps(facts)))
+    assert (way.waits_for, way.process.facts.deadline) == ("nothing", None)
+
+
 def test_a_deadline_that_the_release_before_does_not_know_and_left_behind_is_over_when_it_comes(shop: Shop) -> None:
     way = submitted(shop)
     way.pay(held(way))

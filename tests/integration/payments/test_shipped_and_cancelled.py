@@ -12,8 +12,9 @@ from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.commands.refund_payment import RefundPayment
-from tests.support.on_its_way import Way, kept, submitted
+from tests.support.on_its_way import CARD, Way, hasty, kept, submitted
 from tests.support.paying import Paying
 
 
@@ -56,3 +57,23 @@ async def test_a_cancelled_order_is_paid_if_a_piece_of_it_was_shipped_before_ord
         await settle(pay, way)
         assert pay.moved(way.order_id)[2:] == [("refunded", 1250)]
         assert (way.waits_for, allowed(way.order.standing)) == ("nothing", [Action.REFUND])
+
+
+@pytest.mark.parametrize("token", [CARD, "pm_card_visa_chargeDeclined"], ids=["authorised", "declined"])
+async def test_an_order_that_is_shipped_and_cancelled_before_its_payment_was_asked_for_is_paid(
+    pay: Paying, token: str
+) -> None:
+    way = hasty(pay.shop, kept(pay.shop, 1), kept(pay.shop, 1), token=token)
+    pay.shop.fulfil(way.order_id)
+    assert (way.asked, way.process.token) == ([], token), "it waits for what the catalogue says"
+    way.news.deliver()
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the authorisation")
+    await settle(pay, way)
+    if token != CARD:
+        assert (way.waits_for, way.process.due_at) == ("the customer", None)
+        assert allowed(way.order.standing) == [Action.PAY]
+        pay.shop.payments.run(pay_again, PayAgain(order_id=way.order_id, token=CARD), Metadata())
+        await settle(pay, way)
+    assert pay.moved(way.order_id) == [("authorised", 2500), ("captured", 2500)]
+    assert (way.order.status, way.waits_for, way.process.token) == (OrderStatus.CANCELLED, "nothing", None)
+    assert allowed(way.order.standing) == [Action.REFUND]
