@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from shared.frame.platform.telemetry import Figure, count
 from shared.frame.sql.columns import UtcDateTime
 from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.provider import ProviderUnavailable, RequestInvalid, StepRefused
 from shared.payments.events import PaymentDeclinedV1, PaymentEvent
 from shared.payments.tables import PAYMENTS
 
@@ -45,9 +46,16 @@ def count_done(event: PaymentEvent) -> None:
     count(STEPS, {"tandem.event": type(event).__name__} | reason)
 
 
-def count_failed(step: str, *, refused: bool) -> None:
+def count_failed(step: str, error: ProviderUnavailable) -> None:
     """Count a step that was not done; a refused one stays due, and tells of no outage."""
-    count(ERRORS, {"tandem.step": step, "error.type": "refused" if refused else "unavailable"})
+    match error:
+        case StepRefused():
+            why = "refused"
+        case RequestInvalid():
+            why = "invalid"
+        case _:
+            why = "unavailable"
+    count(ERRORS, {"tandem.step": step, "error.type": why})
 
 
 def payment_figures(connection: sa.Connection) -> Mapping[Figure, float]:

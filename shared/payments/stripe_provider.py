@@ -5,6 +5,8 @@ https://docs.stripe.com/api/payment_intents
 A payment is a PaymentIntent with manual capture. The intent is created first, which holds no money, and confirmed after
 its id was recorded: so the intent always tells the payment's state. Idempotency keys are made of the payment and the
 step. Stripe keeps a key with its answer, even if that is a 500: once it repeats that 500, the next key is used.
+
+A 400 is a decline only where it is about the customer's token or amount. Any other one says that we are wrong.
 """
 
 import time
@@ -25,6 +27,7 @@ from shared.payments.domain.provider import (
     PaymentProvider,
     Pending,
     ProviderUnavailable,
+    RequestInvalid,
     StepRefused,
     Taken,
 )
@@ -32,7 +35,7 @@ from shared.payments.events import DeclineReason
 
 if TYPE_CHECKING:
     import stripe
-    from stripe import PaymentIntent, Refund, RequestOptions, StripeObject
+    from stripe import InvalidRequestError, PaymentIntent, Refund, RequestOptions, StripeObject
     from stripe.params import PaymentIntentCreateParams, RefundCreateParams
 
 API = "https://api.stripe.com"
@@ -58,6 +61,28 @@ STATED = 10
 UNDONE = ("failed", "canceled")
 """The statuses of refunds that gave nothing back: https://docs.stripe.com/api/refunds/object"""
 
+NO_AMOUNT = frozenset({"amount_too_large", "amount_too_small", "invalid_charge_amount"})
+NO_TOKEN = frozenset(
+    {
+        "expired_payment_method",
+        "invalid_card_type",
+        "payment_intent_incompatible_payment_method",
+        "payment_intent_payment_attempt_failed",
+        "payment_method_currency_mismatch",
+        "payment_method_not_available",
+        "payment_method_provider_decline",
+        "payment_method_restricted",
+        "payment_method_unexpected_state",
+        "payment_method_unsupported_type",
+        "token_already_used",
+    }
+)
+"""Codes of 400s about what the customer chose: https://docs.stripe.com/error-codes"""
+OF_THE_FORM = "parameter"
+"""How the codes of 400s begin that are about the form of a request: parameter_unknown, parameters_exclusive."""
+OF_A_TOKEN = "PaymentMethod"  # noqa: S105  # a word
+"""What Stripe calls a token in its texts."""
+
 REASONS = {
     "insufficient_funds": DeclineReason.INSUFFICIENT_FUNDS,
     "expired_card": DeclineReason.EXPIRED_CARD,
@@ -68,6 +93,26 @@ REASONS = {
 
 class NotPayable(Exception):
     """Stripe does not accept the amount, whatever the card."""
+
+
+def _about_the_amount(error: "InvalidRequestError") -> bool:
+    """Whether Stripe does not take an amount, or its currency, whatever the card."""
+    return error.code in NO_AMOUNT or (error.param == "currency" and _about_the_payment(error))
+
+
+def _about_the_token(error: "InvalidRequestError") -> bool:
+    """Whether Stripe does not take a token: it is unknown, no card's, or was used before.
+
+    The last of these has neither a code nor a parameter, like some errors of our own: its text tells it from them.
+    """
+    if error.code is None and error.param is None:
+        return OF_A_TOKEN in (error.user_message or "")
+    return error.code in NO_TOKEN or (error.param == "payment_method" and _about_the_payment(error))
+
+
+def _about_the_payment(error: "InvalidRequestError") -> bool:
+    """Whether Stripe understands a request, and does not do it for this payment."""
+    return not (error.code or "").startswith(OF_THE_FORM)
 
 
 class StripeProvider(PaymentProvider):
@@ -109,9 +154,15 @@ class StripeProvider(PaymentProvider):
             "metadata": {"payment": str(payment)},
         }
         try:
-            return self._once(f"{payment}:open", lambda options: self._intents.create(params, options)).id
+            opened = self._once(
+                f"{payment}:open",
+                lambda options: self._intents.create(params, options),
+                lambda: None,
+                _about_the_amount,
+            )
         except _Refused as refused:
             return refused.declined
+        return opened.id
 
     @override
     def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
@@ -123,11 +174,12 @@ class StripeProvider(PaymentProvider):
         if isinstance(found, tried):
             return found
         try:
-            return _outcome(
-                self._once(f"{payment}:{attempt}:confirm", confirm, lambda: self._if_it_is(reference, *tried))
+            confirmed = self._once(
+                f"{payment}:{attempt}:confirm", confirm, lambda: self._if_it_is(reference, *tried), _about_the_token
             )
         except _Refused as refused:
             return refused.declined
+        return _outcome(confirmed)
 
     @override
     def look(self, reference: str) -> Outcome | None:
@@ -224,16 +276,20 @@ class StripeProvider(PaymentProvider):
         return intent if isinstance(_found(intent), kinds) else None
 
     def _once[T](
-        self, step: str, ask: "Callable[[RequestOptions], T]", done: Callable[[], T | None] = lambda: None
+        self,
+        step: str,
+        ask: "Callable[[RequestOptions], T]",
+        done: Callable[[], T | None],
+        refuses: "Callable[[InvalidRequestError], bool]" = _about_the_payment,
     ) -> T:
-        """Send a request with the step's first key that is not used up by a 500, unless the step was done meanwhile.
+        """Send a request with the step's first key that is not used up, unless the step was done meanwhile.
 
         A new 500 ends the call, so that the pause before the next one gives the provider time to recover.
         """
         until = time.monotonic() + WALK
         for number in range(1, KEYS + 1):
             try:
-                with _unavailable():
+                with _unavailable(refuses):
                     return ask({"idempotency_key": f"{step}:{number}"})
             except _UsedUp:
                 found = done()
@@ -270,7 +326,7 @@ class StripeProvider(PaymentProvider):
 
 
 class _UsedUp(ProviderUnavailable):
-    """Stripe's stored answer to the key is a 500, and will stay so."""
+    """The key does nothing any more: its stored answer is a 500, or one of an earlier release's request."""
 
 
 class _WrongState(StepRefused):
@@ -278,10 +334,7 @@ class _WrongState(StepRefused):
 
 
 class _Refused(StepRefused):
-    """The card, the token or the amount is refused: a retry cannot change it, and another token may.
-
-    Stripe gives many such refusals no code of their own, as that of a token that was used before.
-    """
+    """The card, the token, the amount or this payment is refused: a retry cannot change it, and another token may."""
 
     def __init__(self, declined: Declined, refusal: str) -> None:
         super().__init__(refusal)
@@ -289,8 +342,12 @@ class _Refused(StepRefused):
 
 
 @contextmanager
-def _unavailable() -> Iterator[None]:
-    """Translate Stripe's errors. Their texts are not repeated, because they may name a person's card."""
+def _unavailable(refuses: "Callable[[InvalidRequestError], bool]" = _about_the_payment) -> Iterator[None]:
+    """Translate Stripe's errors. Their texts are not repeated, because they may name a person's card.
+
+    Args:
+        refuses: whether a 400 is about the payment; else it says that we are wrong.
+    """
     import stripe  # noqa: PLC0415  # as above
 
     try:
@@ -299,22 +356,41 @@ def _unavailable() -> Iterator[None]:
         reason = _reason(error.code, getattr(error.error, "decline_code", None))
         raise _Refused(Declined(reason), _refusal(error)) from None
     except stripe.InvalidRequestError as error:
-        if error.code == "payment_intent_unexpected_state":
-            raise _WrongState(_refusal(error)) from None
-        if error.http_status == BAD_REQUEST:
-            raise _Refused(Declined(DeclineReason.NOT_ACCEPTED), _refusal(error)) from None
-        raise StepRefused(_refusal(error)) from None
+        raise _not_taken(error, refuses) from None
+    except stripe.IdempotencyError:
+        raise _UsedUp("the key was used for a request of another form") from None
     except stripe.APIError as error:
-        if error.http_status == SERVER_ERROR and (error.headers or {}).get(REPLAYED) == "true":
+        if error.http_status == SERVER_ERROR and _replayed(error):
             raise _UsedUp("the provider failed") from None
         raise ProviderUnavailable(f"the provider answered {error.http_status}") from None
     except stripe.StripeError as error:
         raise ProviderUnavailable(f"the provider did not answer: {type(error).__name__}") from None
 
 
+def _not_taken(error: "InvalidRequestError", refuses: "Callable[[InvalidRequestError], bool]") -> ProviderUnavailable:
+    """Tell what a request met: another state than it needs, a refusal, or that we are wrong."""
+    if error.code == "payment_intent_unexpected_state":
+        return _WrongState(_refusal(error))
+    if error.http_status != BAD_REQUEST:
+        return StepRefused(_refusal(error))
+    if refuses(error):
+        return _Refused(Declined(DeclineReason.NOT_ACCEPTED), _refusal(error))
+    return _UsedUp(_invalid(error)) if _replayed(error) else RequestInvalid(_invalid(error))
+
+
+def _replayed(error: "stripe.StripeError") -> bool:
+    return (error.headers or {}).get(REPLAYED) == "true"
+
+
 def _refusal(error: "stripe.StripeError") -> str:
     """Name the code, and the request, under which the dashboard has the rest."""
     return f"the provider refused the request: {error.code or 'no code'} ({error.request_id})"
+
+
+def _invalid(error: "InvalidRequestError") -> str:
+    """Name the parameter too, which is one of ours."""
+    of = f" of {error.param}" if error.param else ""
+    return f"the provider does not take what we send: {error.code or 'no code'}{of} ({error.request_id})"
 
 
 def _found(intent: "PaymentIntent") -> Outcome | None:

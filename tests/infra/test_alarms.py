@@ -235,8 +235,8 @@ def test_what_the_provider_refuses_for_good_hides_no_outage(workspace: Workspace
     for _ in range(11):
         workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Refund", "error.type": "refused"})
     assert not workspace.fires(environment, "payment-provider")
-    for _ in range(10):
-        workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Open", "error.type": "unavailable"})
+    for why in ("unavailable", "invalid") * 5:
+        workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Open", "error.type": why})
     assert not workspace.fires(environment, "payment-provider")
     workspace.measured("tandem.payment.provider_errors", FIVE, {"tandem.step": "Refund", "error.type": "unavailable"})
     assert workspace.fires(environment, "payment-provider")

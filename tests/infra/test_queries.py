@@ -20,6 +20,7 @@ from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
 from shared.ordering.figures import OLDEST_UNPAID, OVERDUE, UNERASED
 from shared.payments import figures as payments
+from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
 from tests.infra.tools import ROOT
@@ -135,7 +136,7 @@ def sent() -> dict[str, set[str]]:
         telemetry.figures("customers", {erasures.OVERDUE: 0})
         telemetry.figures("payments", {payments.OLDEST: 1})
         payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))
-        payments.count_failed("Capture", refused=False)
+        payments.count_failed("Capture", ProviderUnavailable("away"))
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))
         names = re.findall(r'"(tandem(?:\.\w+){1,2})",\s+(?:unit=)?"', "".join(SOURCES))
         return {name: {key for point in observed.points(name) for key in point.attributes or {}} for name in names}

@@ -23,9 +23,10 @@ REMEMBERED = 24 * 3600.0
 """Seconds that Stripe keeps an idempotency key at least: https://docs.stripe.com/api/idempotent_requests"""
 LONGEST_KEY = 255
 LARGEST_BODY = 64 * 1024
-FAULTS = ("slow", "hang", "fail", "lose-answer", "rate-limit", "webhook-late", "webhook-twice", "down")
+FAULTS = ("slow", "hang", "fail", "reject", "lose-answer", "rate-limit", "webhook-late", "webhook-twice", "down")
 """slow: it answers late. hang: it answers when all faults are cancelled.
-fail: 500, before anything is done. lose-answer: it is done, and the connection ends.
+fail: 500, before anything is done. reject: 400, as if a parameter were unknown; nothing
+is done, and the key keeps it. lose-answer: it is done, and the connection ends.
 rate-limit: 429. webhook-late, webhook-twice: by the event's type. down: 503, and nothing
 is kept of the request."""
 
@@ -164,6 +165,9 @@ class Api:
         with self._ledger.transaction():
             if self._ledger.fault("fail", path) is not None:
                 status, body = 500, {"error": {"type": "api_error", "message": "An unknown error occurred."}}
+            elif self._ledger.fault("reject", path) is not None:
+                rejected = invalid("Received unknown parameter: colour", "parameter_unknown", param="colour")
+                status, body = rejected.status, rejected.body
             else:
                 try:
                     status, body = 200, act()

@@ -23,7 +23,13 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.inbox import caused_by
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork, commit_and_wake
 from shared.payments.domain.payment import Look, Payment, PaymentStatus, Step
-from shared.payments.domain.provider import PaymentProvider, Pending, ProviderUnavailable, StepRefused
+from shared.payments.domain.provider import (
+    PaymentProvider,
+    Pending,
+    ProviderUnavailable,
+    RequestInvalid,
+    StepRefused,
+)
 from shared.payments.events import PaymentEvent
 from shared.payments.figures import count_done, count_failed
 from shared.payments.performing import perform
@@ -169,10 +175,9 @@ class Performing:
             try:
                 perform(payment, step, self.provider)
             except ProviderUnavailable as error:  # which names neither a card nor a person (stripe_provider.py)
-                level = logging.INFO if isinstance(error, Pending) else logging.WARNING
-                logger.log(level, "%s of order %s is not done: %s", name, payment.order_id, error)
+                logger.log(_level(error), "%s of order %s is not done: %s", name, payment.order_id, error)
                 if not isinstance(error, Pending):
-                    count_failed(name, refused=isinstance(error, StepRefused))
+                    count_failed(name, error)
                     failed = error
                 failed = failed or error
                 if not isinstance(error, Pending | StepRefused) or time.monotonic() > until:
@@ -243,3 +248,14 @@ class Performing:
                 keys = {"id": row.order_id, "loaded_version": row.version}
                 work.write(LOOK_LATER, [keys | {"look_at": look_at}])
                 work.commit()
+
+
+def _level(error: ProviderUnavailable) -> int:
+    """Give the level of the log's line: an error is what only we can mend."""
+    match error:
+        case Pending():
+            return logging.INFO
+        case RequestInvalid():
+            return logging.ERROR
+        case _:
+            return logging.WARNING

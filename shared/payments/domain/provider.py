@@ -24,6 +24,13 @@ class StepRefused(ProviderUnavailable):
     """The provider refuses the step as things are, and may refuse it for good."""
 
 
+class RequestInvalid(ProviderUnavailable):
+    """The provider does not take what we send, whatever the payment: a release or the account's settings are wrong.
+
+    No customer can do anything about it. The same call does the step once that is mended.
+    """
+
+
 class NotFromProvider(NotSigned):
     """A webhook is not from the payment provider."""
 

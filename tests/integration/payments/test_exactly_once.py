@@ -15,14 +15,21 @@ from uuid import UUID, uuid4
 
 import pytest
 import stripe
+from stripe import RequestOptions
 
 from infra.local.payments.running import Engine, running
 from shared.kernel.money import Money
 from shared.payments.domain.payment import Payment, PaymentStatus
-from shared.payments.domain.provider import Declined, NotFromProvider, ProviderUnavailable
+from shared.payments.domain.provider import (
+    Declined,
+    NotFromProvider,
+    ProviderUnavailable,
+    RequestInvalid,
+    StepRefused,
+)
 from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.performing import perform
-from shared.payments.stripe_provider import StripeProvider
+from shared.payments.stripe_provider import StripeProvider, _about_the_amount, _about_the_token, _unavailable
 from tests.support.hook import hook
 
 AMOUNT = Money(Decimal("49.80"), "EUR")
@@ -155,7 +162,7 @@ def test_whoever_dies_at_any_moment_of_a_payments_life_leaves_each_movement_once
 
 
 @pytest.mark.parametrize("path", ["/payment_intents", "/confirm", "/capture", "/refunds"])
-@pytest.mark.parametrize("kind", ["lose-answer", "fail", "rate-limit", "down"])
+@pytest.mark.parametrize("kind", ["lose-answer", "fail", "reject", "rate-limit", "down"])
 def test_whatever_the_provider_does_wrong_in_a_step_each_movement_is_there_once(
     engine: Engine, provider: StripeProvider, kind: str, path: str
 ) -> None:
@@ -170,7 +177,7 @@ def test_a_500_that_came_when_the_step_was_done_is_looked_behind_before_another_
 ) -> None:
     once, keys = StripeProvider._once, dict[str, list[str]]()
 
-    def failing_late(self: StripeProvider, step: str, ask: Callable[[Any], Any], *done: Callable[[], Any]) -> Any:
+    def failing_late(self: StripeProvider, step: str, ask: Callable[[Any], Any], *more: Any) -> Any:
         def ask_and_fail(options: Any) -> Any:
             answer = ask(options)
             used = keys.setdefault(step, [])
@@ -180,7 +187,7 @@ def test_a_500_that_came_when_the_step_was_done_is_looked_behind_before_another_
                 raise stripe.APIError("it fails behind its work", http_status=500, headers=replayed)
             return answer
 
-        return once(self, step, ask_and_fail, *done)
+        return once(self, step, ask_and_fail, *more)
 
     monkeypatch.setattr(StripeProvider, "_once", failing_late)
     payment = whole_life(asked(), provider)
@@ -209,7 +216,7 @@ def test_a_step_that_met_many_500s_is_done_once_when_the_provider_has_recovered(
     assert moved(engine, payment) == LIFE
 
 
-@pytest.mark.parametrize("kind", ["lose-answer", "fail"])
+@pytest.mark.parametrize("kind", ["lose-answer", "fail", "reject"])
 def test_a_void_whose_answer_is_lost_or_fails_is_made_once(engine: Engine, provider: StripeProvider, kind: str) -> None:
     books = asked()
     go_on(books, provider)
@@ -224,7 +231,7 @@ def test_a_void_whose_answer_is_lost_or_fails_is_made_once(engine: Engine, provi
 def test_under_all_faults_at_once_the_books_agree(engine: Engine, provider: StripeProvider, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(8):
-        kind = chance.choice(("lose-answer", "fail", "rate-limit", "down"))
+        kind = chance.choice(("lose-answer", "fail", "reject", "rate-limit", "down"))
         engine.expect(kind, chance.choice(("/payment_intents", "/confirm", "/capture", "/refunds")))
 
     def die() -> None:
@@ -327,6 +334,54 @@ def test_a_token_that_paid_before_is_declined_and_another_one_pays(engine: Engin
 def test_an_intent_that_the_provider_does_not_know_is_no_decline(provider: StripeProvider) -> None:
     with pytest.raises(ProviderUnavailable):
         provider.authorise("pi_none", uuid4(), 1, "pm_card_visa")
+
+
+def test_a_request_that_stripe_does_not_take_is_no_decline_whatever_it_says_of_it(
+    engine: Engine, provider: StripeProvider
+) -> None:
+    """As where a return_url is missing: it has neither a code nor a parameter, like the error of a used token."""
+    client = stripe.StripeClient(engine.key, base_addresses={"api": engine.url})
+    intent = client.v1.payment_intents.create({"amount": 4980, "currency": "eur", "capture_method": "manual"})
+    with pytest.raises(RequestInvalid, match=r"does not take what we send: no code \(req_"):
+        provider.authorise(intent.id, uuid4(), 1, "pm_card_visa")
+
+
+@pytest.mark.parametrize(
+    ("text", "param", "code", "is_about"),
+    [
+        ("No such PaymentMethod: 'pm_1'", "payment_method", "resource_missing", [_about_the_token]),
+        ("The provided PaymentMethod was previously used.", None, None, [_about_the_token]),
+        ("Other properties.", None, "payment_intent_incompatible_payment_method", [_about_the_token]),
+        ("Amount must be at least 0.50 eur.", "amount", "amount_too_small", [_about_the_amount]),
+        ("Invalid currency: xyz.", "currency", None, [_about_the_amount]),
+        ("You must provide a `return_url`.", None, None, []),
+        ("Received unknown parameter: payment_method", "payment_method", "parameter_unknown", []),
+        ("Missing required param: currency.", "currency", "parameter_missing", []),
+        ("Invalid integer: 1.5", "amount", "parameter_invalid_integer", []),
+        ("No longer.", "payment_method_types", "payment_method_types_no_longer_supported", []),
+        ("Activate cards.", None, "payment_method_unactivated", []),
+    ],
+)
+def test_a_400_is_told_as_a_decline_only_where_it_is_about_what_the_customer_chose(
+    text: str, param: str | None, code: str | None, is_about: list[Callable[[stripe.InvalidRequestError], bool]]
+) -> None:
+    refusal: Any = stripe.InvalidRequestError
+    for about in (_about_the_token, _about_the_amount):
+        expected = StepRefused if about in is_about else RequestInvalid
+        with pytest.raises(expected), _unavailable(about):
+            raise refusal(text, param, code, http_status=400)
+
+
+@pytest.mark.parametrize("step", ["open", "1:confirm"])
+def test_a_key_that_an_earlier_release_used_for_another_form_of_the_request_is_passed_over(
+    engine: Engine, provider: StripeProvider, step: str
+) -> None:
+    books = asked()
+    client = stripe.StripeClient(engine.key, base_addresses={"api": engine.url})
+    key: RequestOptions = {"idempotency_key": f"{books.load().order_id}:{step}:1"}
+    client.v1.payment_intents.create({"amount": 1000, "currency": "eur"}, key)
+    payment = go_on(books, provider)
+    assert (payment.status, moved(engine, payment)) == (PaymentStatus.AUTHORISED, [("authorised", 4980)])
 
 
 @pytest.mark.parametrize("successful", [True, False])

@@ -1,6 +1,7 @@
 """What nobody asks about is looked after: by the provider's webhooks, and by a timer when none comes."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,13 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.retries import is_away
-from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1, VoidAskedV1
+from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
 from shared.payments.commands.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.domain.payment import PaymentStatus
-from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
+from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable, RequestInvalid
 from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
 from tests.support.paying import AMOUNT, Paying, not_authenticated, tick, without_provider
+from tests.support.telemetry import observing
 
 
 async def test_a_webhook_of_somebody_else_is_refused_and_one_about_nothing_of_ours_changes_nothing(pay: Paying) -> None:
@@ -65,6 +67,53 @@ async def test_what_an_outage_left_settles_by_itself_when_the_provider_is_back(p
         await tick(pay)
     assert {pay.payment(order_id).status for order_id in orders} == {PaymentStatus.AUTHORISED}
     assert all(pay.moved(order_id) == [("authorised", 4980)] for order_id in orders)
+
+
+@pytest.mark.parametrize("path", ["/payment_intents", "/confirm"])
+async def test_what_the_provider_does_not_take_for_our_fault_is_no_decline_and_is_done_when_it_is_mended(
+    pay: Paying, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pay.engine.expect("reject", path, times=3)
+    order_id = uuid4()
+    await pay.ask(AuthorisationAskedV1(order_id, uuid4(), "EUR", AMOUNT, "pm_card_visa", 1))
+    with observing() as observed:
+        with pytest.raises(ProviderUnavailable) as raised:
+            await pay.deliver(order_id)
+        [point] = observed.points("tandem.payment.provider_errors")
+    assert is_away(raised.value), "so the delivery waits, and nothing becomes a dead letter"
+    assert (point.attributes or {})["error.type"] == "invalid", "which the alarm payment-provider counts"
+    [line] = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert f"order {order_id} is not done" in line.getMessage()
+    assert "does not take what we send: parameter_unknown of colour (req_" in line.getMessage()
+    await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.REQUESTED
+    pay.engine.heal()
+    for _ in range(2):  # to open, and to authorise
+        await tick(pay)
+    assert pay.payment(order_id).status is PaymentStatus.AUTHORISED
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "moved"),
+    [
+        ("/capture", CaptureAskedV1, "captured"),
+        ("/cancel", VoidAskedV1, "voided"),
+        ("/refunds", lambda order_id: RefundAskedV1(order_id, uuid4(), None, None), "refunded"),
+    ],
+)
+async def test_a_later_step_that_the_provider_does_not_take_for_our_fault_is_done_when_it_is_mended(
+    pay: Paying, path: str, asked: Callable[[UUID], FulfilmentEvent], moved: str
+) -> None:
+    order_id = await (pay.captured() if path == "/refunds" else pay.authorisation())
+    pay.engine.expect("reject", path, times=3)
+    await pay.ask(asked(order_id))
+    with pytest.raises(RequestInvalid):
+        await pay.deliver(order_id)
+    await tick(pay)
+    pay.engine.heal()
+    await tick(pay)
+    assert pay.moved(order_id)[-1] == (moved, 4980)
 
 
 async def test_without_an_account_payments_wait(pay: Paying) -> None:
