@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from infra.sql.tsql import PARTS, entry, statements
+from infra.sql.tsql import PARTS, entry, of_log, statements
 from shared.frame.sql.sqlite import Question
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import UnitOfWork, batch
@@ -122,7 +122,7 @@ def _names() -> dict[int, str]:
 @cache
 def _parts() -> set[int]:
     logs = {log for module in tuple(sys.modules.values()) for log in vars(module).values() if isinstance(log, EventLog)}
-    return {id(getattr(log.statements, field)) for log in logs for field in PARTS}
+    return {id(statement) for log in logs for name, statement in of_log(log) if name in PARTS}
 
 
 def _callers() -> Iterator[str]:

@@ -58,9 +58,9 @@ def statements(*, parts: bool = False) -> Iterator[tuple[str, Statement]]:
                 case sa.Select() | sa.CompoundSelect() | UpdateBase() | Step() if not name.startswith("_"):
                     yield where, value  # the others are parts of statements
                 case EventLog():
-                    for field in fields(value.statements):
-                        if parts or field.name not in PARTS:
-                            yield f"{where}.{field.name}", getattr(value.statements, field.name)
+                    for own, statement in of_log(value):
+                        if parts or own not in PARTS:
+                            yield f"{where}.{own}", statement
                 case Inbox():
                     yield f"{where}.record", value.record
                     yield f"{where}.find", value.find
@@ -70,6 +70,13 @@ def statements(*, parts: bool = False) -> Iterator[tuple[str, Statement]]:
                     yield f"{where}.nearest", value.nearest
                 case _:
                     pass
+
+
+def of_log(log: EventLog[Any]) -> Iterator[tuple[str, Statement]]:
+    """Give every statement of an event log, with its name."""
+    for group in (log.statements, log.claims.statements, log.search):
+        for field in fields(group):
+            yield field.name, getattr(group, field.name)
 
 
 def entry(name: str, statement: Statement, keys: Collection[str] | None = None) -> dict[str, Any]:

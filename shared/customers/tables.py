@@ -5,7 +5,8 @@ import sqlalchemy as sa
 from shared.customers.events import ON_TOPIC, CustomerEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import UtcDateTime, every_table, schema_metadata, text
-from shared.frame.write_side.event_log import EventLog, event_log_table
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.log_table import event_log_table
 
 SCHEMA = "customers"
 METADATA = schema_metadata(SCHEMA)

@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.read_side.past import snapshot_table
 from shared.frame.sql.columns import Amount, JsonText, UtcDateTime, every_table, schema_metadata, text
-from shared.frame.write_side.event_log import EventLog, event_log_table
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.inbox import Inbox, inbox_table
+from shared.frame.write_side.log_table import event_log_table
 from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent, OrderStatus
 
 SCHEMA = "ordering"

@@ -4,8 +4,9 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata
-from shared.frame.write_side.event_log import EventLog, event_log_table
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.inbox import Inbox, inbox_table
+from shared.frame.write_side.log_table import event_log_table
 from shared.payments.events import ON_TOPIC, PaymentEvent
 
 SCHEMA = "payments"

@@ -17,7 +17,8 @@ from shared.customers import tables as customers
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.topics import to_message
 from shared.frame.sql.engines import sql_engine
-from shared.frame.write_side.event_log import EventLog, envelope_of
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.log_table import envelope_of
 from shared.ordering import tables as ordering
 from shared.payments import tables as payments
 from tests.e2e.api import Api, eventually

@@ -39,7 +39,7 @@ from shared.frame.messaging.envelope import Metadata
 engine = sql_engine(sys.argv[1], "catalog")
 command = AddProduct(name="Tea", unit_price="3.20", currency="EUR", category="Tea")
 WriteSide(engine, LOG, lambda: None).run(add_product, command, Metadata())
-read_from(engine, LOG.unpublished)
+read_from(engine, LOG.claims.unpublished)
 read_from(engine, Aggregates(LOG).count)
 rows_of(engine, repository.LOAD, {"id": uuid4()})
 with engine.connect() as connection:

@@ -23,7 +23,7 @@ from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order

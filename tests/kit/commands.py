@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from shared.frame.context import Context
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.kernel.refusals import Refusal
 
 type Handler = Callable[..., Accepted]

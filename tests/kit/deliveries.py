@@ -8,7 +8,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.context import Context
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 
 ROUNDS = 3
 """Orders of delivery that are tried; the documents stay from one to the next."""

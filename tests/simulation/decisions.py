@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.ordering.events import OrderCreatedV1, OrderItemsAddedV1
 from shared.ordering.tables import CODEC, CUSTOMERS, LOG, PRODUCTS
 

@@ -18,8 +18,10 @@ from shared.frame.messaging import topics
 from shared.frame.messaging.envelope import Envelope, Metadata
 from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch, gated
 from shared.frame.read_side.projection import GapInLog, Projection, _write
-from shared.frame.write_side.event_log import EventLog, Settled, envelope_of
+from shared.frame.write_side.claims import Claims, Settled
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.inbox import Inbox
+from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.ordering.domain import fulfilment
@@ -55,11 +57,11 @@ def _without_message_id() -> AbstractContextManager[Any]:
 
 def _without_outbox_order() -> AbstractContextManager[Any]:
     def any_event(
-        self: EventLog[Any], connection: sa.Connection, now: datetime, until: datetime, _most: int, settled: Settled
+        self: Claims, connection: sa.Connection, now: datetime, until: datetime, _most: int, settled: Settled
     ) -> Iterator[tuple[int, Envelope]]:
         """Claim single events, newest first, as an outbox does that knows nothing of aggregates."""
         self.settle(connection, settled)
-        log = self.table
+        log = self.statements.claim.table
         free = sa.or_(log.c.claimed_until.is_(None), log.c.claimed_until < now)
         statement = sa.select(log).where(log.c.published_at.is_(None), free).order_by(log.c.sequence.desc()).limit(1)
         for row in connection.execute(statement).all():
@@ -67,7 +69,7 @@ def _without_outbox_order() -> AbstractContextManager[Any]:
             connection.execute(claim)
             yield row.sequence, envelope_of(row)
 
-    return mock.patch.object(EventLog, "claim", any_event)
+    return mock.patch.object(Claims, "claim", any_event)
 
 
 def _without_inbox() -> AbstractContextManager[Any]:

@@ -18,7 +18,8 @@ from shared.customers.domain.customer import Customer
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.generations import Generations, State
-from shared.frame.write_side.event_log import EventLog, envelope_of
+from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order

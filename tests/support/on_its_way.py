@@ -15,7 +15,7 @@ from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.commands.act_on_deadlines import Deadlines

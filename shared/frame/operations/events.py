@@ -187,10 +187,10 @@ class EventSearch:
         if id_ is not None:
             for context in self._contexts:
                 parameters = {"id": id_, "after": query.after, "most": most}
-                if hits := _hits(context, context.log.statements.of_aggregate, parameters):
+                if hits := _hits(context, context.log.search.of_aggregate, parameters):
                     return "aggregate", hits
         for context in self._contexts:
-            if hits := _hits(context, context.log.statements.of_command, {"command": query.of, "most": most}):
+            if hits := _hits(context, context.log.search.of_command, {"command": query.of, "most": most}):
                 return "command", hits
         wanted = {
             "id": id_ or UUID(int=0),
@@ -199,9 +199,7 @@ class EventSearch:
             "reach": query.reach,
             "most": most,
         }
-        newest = [
-            hit for context in self._contexts for hit in _hits(context, context.log.statements.among_newest, wanted)
-        ]
+        newest = [hit for context in self._contexts for hit in _hits(context, context.log.search.among_newest, wanted)]
         newest.sort(key=lambda hit: (hit.event.occurred_at, hit.event.sequence))
         return ("other" if newest else "nothing"), newest
 

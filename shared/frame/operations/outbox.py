@@ -42,7 +42,7 @@ async def read_outbox(contexts: Iterable[Context[Any]]) -> Outboxes:
 
 
 def _outbox(context: Context[Any]) -> ContextOutbox:
-    waiting, oldest = read_from(context.engine, context.log.unpublished)
+    waiting, oldest = read_from(context.engine, context.log.claims.unpublished)
     age = None if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds())
     return ContextOutbox(
         context=context.name, topic=context.topic, waiting=waiting, oldest_age=age if age is None else round(age, 3)

@@ -8,8 +8,9 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.event_log import EventLog, envelope_of
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
+from shared.frame.write_side.log_table import envelope_of
 
 BEHIND_ALL = 2**63 - 1
 """No sequence is higher: the last number of SQL's BIGINT."""

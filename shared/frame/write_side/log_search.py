@@ -53,13 +53,27 @@ class Found:
     published_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class LogSearch:
+    """The statements that search one log, built once; `found` reads their rows."""
+
+    of_aggregate: sa.Select[Any]
+    of_command: sa.Select[Any]
+    among_newest: sa.Select[Any]
+
+
+def log_search(log: sa.Table) -> LogSearch:
+    """Build the search of a log."""
+    return LogSearch(_of_aggregate(log), _of_command(log), _among_newest(log))
+
+
 def found(row: sa.Row[Any]) -> Found:
-    """Read a row of one of the statements below."""
+    """Read a row that a search gives."""
     values = row._asdict()
     return Found(version=values.pop("aggregate_version"), **values)
 
 
-def of_aggregate(log: sa.Table) -> sa.Select[Any]:
+def _of_aggregate(log: sa.Table) -> sa.Select[Any]:
     """Find an aggregate's events after a version, oldest first; by its index."""
     return (
         sa.select(*_shown(log))
@@ -72,7 +86,7 @@ def of_aggregate(log: sa.Table) -> sa.Select[Any]:
     )
 
 
-def of_command(log: sa.Table) -> sa.Select[Any]:
+def _of_command(log: sa.Table) -> sa.Select[Any]:
     """Find a command's events of all aggregates: the first one by its index, the others near it."""
     command = sa.bindparam("command", type_=exact_text(255))
     first = log.alias("first")
@@ -93,7 +107,7 @@ def of_command(log: sa.Table) -> sa.Select[Any]:
     )
 
 
-def among_newest(log: sa.Table) -> sa.Select[Any]:
+def _among_newest(log: sa.Table) -> sa.Select[Any]:
     """Look through the newest sequences for an event by its id, or by its conversation, its command or its cause.
 
     None of these columns has an index, because every command would pay for it. So the search reads `reach` rows and no

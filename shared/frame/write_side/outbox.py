@@ -60,7 +60,7 @@ class Outbox:
             if datetime.now(UTC) >= until or self._relay.again_in(since=began) is not None:
                 self.wake()
         finally:
-            telemetry.outbox(self._context, *read_from(self._engine, self._log.unpublished))
+            telemetry.outbox(self._context, *read_from(self._engine, self._log.claims.unpublished))
 
     def wake(self) -> None:
         """Publish soon, on another thread."""

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.sql.reading import again_if_lost
-from shared.frame.write_side.event_log import EventLog, Settled
+from shared.frame.write_side.claims import Settled
+from shared.frame.write_side.event_log import EventLog
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class Relay[Event]:
             senders: the threads that send aggregates at the same time; by default the relay makes and keeps its own.
         """
         self._engine = engine
-        self._log = log
+        self._claims = log.claims
+        self._codec = log.codec
         self._topic = topic
         self._clock = clock
         self._senders = senders or ThreadPoolExecutor(SENDERS, thread_name_prefix="relay")
@@ -131,7 +133,7 @@ class Relay[Event]:
         histories: dict[UUID, list[tuple[int, Envelope]]] = defaultdict(list)
         # the claim may have been made although its answer is lost, and a second try finds nothing free
         with self._held_if_it_fails(), self._engine.begin() as connection:
-            for sequence, envelope in self._log.claim(connection, now, now + CLAIM, HEADS, settled):
+            for sequence, envelope in self._claims.claim(connection, now, now + CLAIM, HEADS, settled):
                 histories[envelope.aggregate_id].append((sequence, envelope))
         for history in histories.values():
             history.sort(key=lambda event: event[1].version)  # one insert may number its rows in any order
@@ -139,7 +141,7 @@ class Relay[Event]:
 
     def _settle(self, settled: Settled) -> None:
         with suppress(sa.exc.SQLAlchemyError), self._held_if_it_fails(), self._engine.begin() as connection:
-            self._log.settle(connection, settled)  # else the claims run out
+            self._claims.settle(connection, settled)  # else the claims run out
 
     @contextmanager
     def _held_if_it_fails(self) -> Iterator[None]:
@@ -164,7 +166,7 @@ class Relay[Event]:
             return TopicUnreachable("others were tried in vain")  # each try may take as long as the topic's time-out
         envelopes = [envelope for _, envelope in history]
         try:
-            self._topic.send([self._log.codec.without_personal(envelope, WITHHELD) for envelope in envelopes])
+            self._topic.send([self._codec.without_personal(envelope, WITHHELD) for envelope in envelopes])
         except TopicUnreachable as error:
             reached.append(False)
             return error

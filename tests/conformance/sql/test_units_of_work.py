@@ -203,7 +203,7 @@ def test_relays_share_the_work(shop: Shop) -> None:
     claimed: list[UUID] = []
     for _ in range(3):
         with shop.ordering_engine.begin() as connection:
-            some = LOG.claim(connection, now, datetime(2099, 1, 1, tzinfo=UTC), 1)
+            some = LOG.claims.claim(connection, now, datetime(2099, 1, 1, tzinfo=UTC), 1)
         claimed += [envelope.aggregate_id for _, envelope in some]
     assert claimed == [order.order_id for order in orders]
 

@@ -25,7 +25,7 @@ from shared.catalog.views.related_products import SHOWN, ReadRelated, Related
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.events import OrderStockChangedV2
 from shared.ordering.tables import LOG as ORDERING

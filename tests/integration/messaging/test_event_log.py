@@ -8,7 +8,8 @@ import pytest
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.write_side.event_log import AT_ONCE, FirstAnswer, Settled
+from shared.frame.write_side.claims import PER_AGGREGATE, Settled
+from shared.frame.write_side.event_log import FirstAnswer
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from tests.support.shop import Shop
 
@@ -98,7 +99,7 @@ def test_a_command_is_appended_once(shop: Shop) -> None:
 
 def claim(shop: Shop, now: datetime, most: int = 10) -> list[tuple[UUID, int]]:
     with shop.customers_engine.begin() as connection:
-        claimed = LOG.claim(connection, now, now + timedelta(seconds=60), most)
+        claimed = LOG.claims.claim(connection, now, now + timedelta(seconds=60), most)
         return [(envelope.aggregate_id, envelope.version) for _, envelope in claimed]
 
 
@@ -115,18 +116,18 @@ def test_a_claim_takes_all_of_the_oldest_aggregates_and_holds_for_its_time(shop:
 
 def test_a_claim_takes_no_more_of_a_long_history_than_its_share(shop: Shop) -> None:
     ada, bob = uuid4(), uuid4()
-    append(shop, ada, 0, AT_ONCE + 1)
+    append(shop, ada, 0, PER_AGGREGATE + 1)
     append(shop, bob, 0, 1)
     with shop.customers_engine.begin() as connection:
-        claimed = list(LOG.claim(connection, AT, AT, 10))
-    assert [envelope.version for _, envelope in claimed] == [*range(1, AT_ONCE + 1), 1]
+        claimed = list(LOG.claims.claim(connection, AT, AT, 10))
+    assert [envelope.version for _, envelope in claimed] == [*range(1, PER_AGGREGATE + 1), 1]
     mark(shop, [sequence for sequence, _ in claimed])
-    assert claim(shop, AT) == [(ada, AT_ONCE + 1)]
+    assert claim(shop, AT) == [(ada, PER_AGGREGATE + 1)]
 
 
 def mark(shop: Shop, sequences: list[int]) -> None:
     with shop.customers_engine.begin() as connection:
-        LOG.settle(connection, Settled(sequences, AT))
+        LOG.claims.settle(connection, Settled(sequences, AT))
 
 
 @pytest.mark.parametrize("ahead", [timedelta(seconds=121), timedelta(minutes=5), timedelta(days=4_000)])
@@ -149,18 +150,18 @@ def test_what_is_marked_is_not_claimed_again(shop: Shop) -> None:
     ada = uuid4()
     append(shop, ada, 0, 3)
     with shop.customers_engine.begin() as connection:
-        claimed = list(LOG.claim(connection, AT, AT, 1))
+        claimed = list(LOG.claims.claim(connection, AT, AT, 1))
     mark(shop, [sequence for sequence, _ in claimed[:2]])
     assert claim(shop, AT + timedelta(seconds=1)) == [(ada, 3)]
 
 
 def test_more_events_are_marked_than_a_statement_takes_parameters(shop: Shop) -> None:
     for _ in range(13):
-        append(shop, uuid4(), 0, AT_ONCE)
+        append(shop, uuid4(), 0, PER_AGGREGATE)
     with shop.customers_engine.begin() as connection:
-        claimed = list(LOG.claim(connection, AT, AT, 13))
+        claimed = list(LOG.claims.claim(connection, AT, AT, 13))
     mark(shop, [sequence for sequence, _ in claimed])
-    assert len(claimed) == 13 * AT_ONCE > 2_100
+    assert len(claimed) == 13 * PER_AGGREGATE > 2_100
     assert claim(shop, AT + timedelta(seconds=1)) == []
 
 
@@ -168,8 +169,8 @@ def test_what_is_released_can_be_claimed_after_the_time_that_was_given(shop: Sho
     ada = uuid4()
     append(shop, ada, 0, 1)
     with shop.customers_engine.begin() as connection:
-        [(sequence, _)] = LOG.claim(connection, AT, AT + timedelta(seconds=60), 10)
+        [(sequence, _)] = LOG.claims.claim(connection, AT, AT + timedelta(seconds=60), 10)
     with shop.customers_engine.begin() as connection:
-        LOG.settle(connection, Settled(released=[(sequence, AT + timedelta(seconds=5))]))
+        LOG.claims.settle(connection, Settled(released=[(sequence, AT + timedelta(seconds=5))]))
     assert claim(shop, AT + timedelta(seconds=5)) == []
     assert claim(shop, AT + timedelta(seconds=6)) == [(ada, 1)]

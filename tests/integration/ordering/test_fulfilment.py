@@ -16,7 +16,7 @@ from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Metadata, Recorded
-from shared.frame.write_side.event_log import envelope_of
+from shared.frame.write_side.log_table import envelope_of
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order

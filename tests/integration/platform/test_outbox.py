@@ -18,7 +18,7 @@ from shared.frame.platform import telemetry
 from shared.frame.platform.settings import Settings
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side import outbox, relay
-from shared.frame.write_side.event_log import EventLog
+from shared.frame.write_side.claims import Claims
 from shared.frame.write_side.outbox import Outbox
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.ordering.tables import LOG, SCHEMA
@@ -172,9 +172,9 @@ class Lost(Exception):
 
 def answer_lost(of: int) -> Callable[..., Any]:
     """Make a claim that is committed, but whose answer is lost the given time that it is made."""
-    real, made = EventLog.claim, itertools.count(1)
+    real, made = Claims.claim, itertools.count(1)
 
-    def claim(self: EventLog[Any], connection: sa.Connection, *arguments: Any, **named: Any) -> Any:
+    def claim(self: Claims, connection: sa.Connection, *arguments: Any, **named: Any) -> Any:
         found = real(self, connection, *arguments, **named)
         if next(made) == of:
             connection.commit()
@@ -186,9 +186,9 @@ def answer_lost(of: int) -> Callable[..., Any]:
 
 def fails(at: int, error: Exception) -> Callable[..., Any]:
     """Make a claim that fails before it has claimed or settled anything, the given time that it is made."""
-    real, made = EventLog.claim, itertools.count(1)
+    real, made = Claims.claim, itertools.count(1)
 
-    def claim(self: EventLog[Any], *arguments: Any, **named: Any) -> Any:
+    def claim(self: Claims, *arguments: Any, **named: Any) -> Any:
         if next(made) == at:
             raise error
         return real(self, *arguments, **named)
@@ -213,7 +213,7 @@ def test_what_a_failed_run_still_holds_is_published_when_its_claim_has_run_out_w
     topic = KeptTopic()
     ours = Outbox(NOWHERE, shop.ordering_engine, LOG, SCHEMA, topic="order-events")
     monkeypatch.setattr(ours, "_relay", Relay(shop.ordering_engine, LOG, topic))
-    with mock.patch.object(EventLog, "claim", claim):
+    with mock.patch.object(Claims, "claim", claim):
         ours.wake()
         published(shop)
     assert list(topic.versions().values()) == [[1] * sendings]
@@ -237,6 +237,6 @@ def published(shop: Shop) -> None:
     """Wait until everything is, and the publisher's run has ended: its connection must not outlive the shop."""
     deadline = time.monotonic() + 30
     engine = shop.ordering_engine
-    while read_from(engine, LOG.unpublished) != (0, None) or cast("sa.QueuePool", engine.pool).checkedout():
+    while read_from(engine, LOG.claims.unpublished) != (0, None) or cast("sa.QueuePool", engine.pool).checkedout():
         assert time.monotonic() < deadline, "nobody came for it"
         time.sleep(0.02)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Envelope
-from shared.frame.write_side.event_log import Settled
+from shared.frame.write_side.claims import Settled
 from shared.frame.write_side.relay import CLAIM, SENDERS, TopicUnreachable
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support.database import needs_sqlite
@@ -68,14 +68,14 @@ def test_an_outage_is_reported_when_what_came_of_it_cannot_be_written_down(shop:
     history(shop, 1)
     full = mock.Mock(side_effect=[True, sqlite3.OperationalError("database or disk is full")])
     topic = KeptTopic(lambda _: TopicUnreachable("away"))
-    with mock.patch.object(LOG.statements.release, "run", full), pytest.raises(TopicUnreachable, match="away"):
+    with mock.patch.object(LOG.claims.statements.release, "run", full), pytest.raises(TopicUnreachable, match="away"):
         relay(shop, topic, clock).run()
     with (
-        mock.patch.object(LOG.statements.release, "run", side_effect=sqlite3.OperationalError("disk is full")),
+        mock.patch.object(LOG.claims.statements.release, "run", side_effect=sqlite3.OperationalError("disk is full")),
         shop.customers_engine.begin() as connection,
         pytest.raises(sa.exc.OperationalError),
     ):
-        LOG.settle(connection, Settled())
+        LOG.claims.settle(connection, Settled())
 
 
 def test_a_topic_that_cannot_be_reached_is_not_tried_for_all_that_is_claimed(shop: Shop, clock: Clock) -> None:

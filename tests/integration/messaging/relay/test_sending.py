@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from shared.customers.events import CustomerRegisteredV1, CustomerRenamedV1
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Envelope, Metadata
-from shared.frame.write_side.event_log import AT_ONCE
+from shared.frame.write_side.claims import PER_AGGREGATE
 from shared.frame.write_side.relay import HEADS, SENDERS, Topic
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
@@ -94,14 +94,14 @@ def test_a_run_ends_when_its_time_is_up_and_leaves_the_rest_to_the_next_one(shop
 def test_a_long_history_is_sent_whole_and_in_order_in_claims_of_its_share(shop: Shop, clock: Clock) -> None:
     ada, bob = uuid4(), history(shop, 1)
     with UnitOfWork(shop.customers_engine) as work:
-        renamed = [CustomerRenamedV1(ada, f"Ada {version}") for version in range(2 * AT_ONCE + 50)]
+        renamed = [CustomerRenamedV1(ada, f"Ada {version}") for version in range(2 * PER_AGGREGATE + 50)]
         LOG.append(work, ada, 0, renamed, Metadata())
         work.commit()
     sendings: SimpleQueue[int] = SimpleQueue()
     topic = KeptTopic(lambda envelopes: sendings.put(len(envelopes)))
     assert relay(shop, topic, clock).run() == len(renamed) + 1
     assert topic.versions() == {ada: list(range(1, len(renamed) + 1)), bob: [1]}
-    assert sorted(sendings.get() for _ in range(sendings.qsize())) == [1, 50, AT_ONCE, AT_ONCE]
+    assert sorted(sendings.get() for _ in range(sendings.qsize())) == [1, 50, PER_AGGREGATE, PER_AGGREGATE]
     assert unpublished(shop) == []
 
 

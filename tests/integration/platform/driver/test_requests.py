@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.engines import sql_engine
 from shared.frame.sql.reading import read_from
+from shared.frame.write_side.claims import Settled
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.event_log import Settled
 from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.create_order import Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
@@ -114,7 +114,7 @@ def test_a_relay_with_nothing_to_do_asks_once(server: Server, engine: sa.Engine)
 
 def test_what_became_of_a_claim_is_noted_in_one_request(server: Server, engine: sa.Engine) -> None:
     with engine.begin() as connection:
-        LOG.settle(connection, Settled([1, 2], datetime.now(UTC), [(3, datetime.now(UTC))]))
+        LOG.claims.settle(connection, Settled([1, 2], datetime.now(UTC), [(3, datetime.now(UTC))]))
     [request] = server.requests
     assert request.declaration == "@P1 nvarchar(max)"
 
