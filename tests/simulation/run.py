@@ -58,6 +58,7 @@ def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
         mock.patch("shared.payments.commands.perform_due.time", monotonic),
         mock.patch("shared.frame.read_side.projection.datetime", clock),
         mock.patch("shared.catalog.commands.serve_waiting_orders.time", monotonic),
+        mock.patch("shared.ordering.commands.act_on_deadlines.time", monotonic),
         mock.patch("shared.frame.messaging.envelope.datetime", clock),
         mock.patch("shared.frame.write_side.inbox.datetime", clock),
         mock.patch("shared.frame.read_side.past.time", monotonic),

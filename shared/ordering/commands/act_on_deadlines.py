@@ -5,6 +5,7 @@ the transaction that cancels it, at the version of the row that it has read.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.messaging.retries import is_away, tell
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
@@ -25,6 +27,9 @@ ACTOR = "deadlines"
 
 PAGE = 100
 """Deadlines that are read at a time."""
+
+WORKS_FOR = 5.0
+"""Seconds after which a tick acts on no other deadline: the relays' next tick waits for this one."""
 
 _AT = sa.bindparam("after_at", type_=UtcDateTime)
 DUE = (
@@ -40,7 +45,7 @@ DUE = (
     .order_by(FULFILMENTS.c.due_at, FULFILMENTS.c.order_id)
     .limit(PAGE)
 )
-_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_BEGINNING = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 
 class Deadlines:
@@ -57,18 +62,25 @@ class Deadlines:
         self._engine = engine
         self._fulfilling = fulfilling
         self._clock = clock
+        self._after = _BEGINNING
 
     def act(self) -> None:
-        """Act on all deadlines that have passed; a failure does not stop the others, and is tried again next time.
+        """Act on deadlines that have passed, the earliest first, until none is left or the time is up.
+
+        The next tick goes on behind the last deadline of this one; after the end it begins at the earliest again. So
+        one that fails stops no other, and is tried again when the others have had their turns.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
         """
-        now, after = self._clock(), (_EARLIEST, UUID(int=0))
-        while rows := self._passed(now, *after):
+        now, until = self._clock(), time.monotonic() + WORKS_FOR
+        while rows := self._passed(now, *self._after):
             for row in rows:
+                if time.monotonic() > until:
+                    return
+                self._after = (row.due_at, row.order_id)
                 self._pass(row.order_id, now)
-            after = (rows[-1].due_at, rows[-1].order_id)
+        self._after = _BEGINNING
 
     def _passed(self, now: datetime, after_at: datetime, after_id: UUID) -> Sequence[sa.Row[datetime | None, UUID]]:
         values = {"now_at": now, "after_at": after_at, "after_id": after_id}
@@ -78,5 +90,7 @@ class Deadlines:
         metadata = Metadata(fingerprint=None, actor=ACTOR, at=now)
         try:
             self._writes.run(self._fulfilling.pass_deadline, PassDeadline(order_id=order_id), metadata)
-        except Exception:  # one order's failure must not stop the others
-            logger.exception("the deadline of order %s was not acted on, and is tried again at the next tick", order_id)
+        except Exception as error:
+            tell(logger, error, f"the deadline of order {order_id} was not acted on, and is tried again later")
+            if is_away(error):
+                raise  # the others would each wait for the database as long

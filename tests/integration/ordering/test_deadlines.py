@@ -3,6 +3,8 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -13,7 +15,8 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering import tables as ordering
-from shared.ordering.commands.act_on_deadlines import ACTOR
+from shared.ordering.commands import act_on_deadlines
+from shared.ordering.commands.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.fulfil_order import LATE, PassDeadline
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
@@ -243,6 +246,28 @@ def test_a_deadline_that_cannot_be_acted_on_holds_no_other_up(shop: Shop, caplog
     assert any(words in told.getMessage() for words in looked_for), "the runbook's query finds it"
     with pytest.raises(UnreadableShape, match="shape 9"):
         _ = broken.process
+
+
+def test_deadlines_take_turns_when_there_is_no_time_for_all(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, *others = (submitted(shop) for _ in range(3))
+    due = datetime.now(UTC)
+    table = ordering.FULFILMENTS
+    with shop.ordering_engine.begin() as connection:
+        for minutes, way in enumerate((broken, *others)):
+            moved = sa.update(table).where(table.c.order_id == way.order_id)
+            connection.execute(moved.values(due_at=due + timedelta(minutes=minutes)))
+        connection.execute(sa.update(table).where(table.c.order_id == broken.order_id).values(facts='{"shape": 9}'))
+    deadlines = Deadlines(shop.ordering, shop.ordering_engine, FULFILLING, lambda: due + timedelta(hours=1))
+    clock = SimpleNamespace(monotonic=count(step=WORKS_FOR * 0.6).__next__)
+    monkeypatch.setattr(act_on_deadlines, "time", clock)
+    seen = []
+    for _ in range(4):
+        deadlines.act()
+        seen.append((caplog.text.count("was not acted on"), [way.order.status.value for way in others]))
+    late, left = OrderStatus.CANCELLED.value, OrderStatus.SUBMITTED.value
+    assert seen == [(1, [left, left]), (1, [late, left]), (1, [late, late]), (2, [late, late])]
 
 
 async def told(shop: Shop) -> tuple[float, float]:

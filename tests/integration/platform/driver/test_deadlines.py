@@ -3,24 +3,28 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+import stamina
 
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side import commands
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
+from shared.ordering.commands.act_on_deadlines import PAGE, Deadlines
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.repository import LOAD
 from shared.ordering.tables import LOG
 from tests.support.azure_sql import Azure, create
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
-from tests.support.tds import Server, Silence
+from tests.support.on_its_way import FULFILLING
+from tests.support.tds import Answers, Error, Request, Rows, Server, Silence
 
 pytestmark = [needs_unixodbc, needs_driver]
 
@@ -117,3 +121,26 @@ def test_a_command_whose_connection_came_too_late_sends_nothing_and_gives_it_bac
         kept.append(late)
     assert server.requests == []
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # the pool is a QueuePool
+
+
+def test_orders_that_have_waited_too_long_wait_together_for_a_database_that_fails_over(
+    server: Server, engine: sa.Engine, orders: WriteSide
+) -> None:
+    columns = [("due_at", "datetime2(6)"), ("order_id", "uniqueidentifier")]
+    now, due = datetime.now(UTC), [uuid4() for _ in range(PAGE)]
+    pages = [Rows(columns, [[now.replace(tzinfo=None), each] for each in due]), Rows(columns)]
+    tried = list[Request]()
+
+    def fail_over(request: Request) -> Answers:
+        if request.prepares or "unprepare" in request.procedure or "FROM ordering." not in request.text:
+            return None
+        if "ORDER BY ordering.fulfilments.due_at" in request.text:
+            return pages.pop(0)
+        tried.append(request)
+        return Error(40613)
+
+    server.answer = fail_over
+    deadlines = Deadlines(orders, engine, FULFILLING, lambda: now)
+    with stamina.set_testing(True, attempts=1), pytest.raises(sa.exc.DBAPIError, match="40613"):
+        deadlines.act()
+    assert len(tried) == 1, "each order would wait for as long as a command may take"
