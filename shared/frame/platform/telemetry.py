@@ -215,6 +215,7 @@ def processing(
     host = trace.get_current_span(_context(invocation)).get_span_context()
     parent = host if host.trace_id == creation.trace_id or not creation.is_valid else creation
     where = {"messaging.destination.name": topic, "messaging.destination.subscription.name": subscription}
+    path = f"{topic}/{subscription}"
     with tracer.start_as_current_span(
         f"process {topic}",
         trace.set_span_in_context(trace.NonRecordingSpan(parent), Context()),
@@ -223,15 +224,14 @@ def processing(
             **_message("process", topic, envelope),
             **where,
             "messaging.servicebus.message.delivery_count": attempt,
+            "tandem.subscription": path,  # Azure Monitor's exporter drops all of messaging.*
         },
         [Link(creation)] if creation.is_valid else None,
         record_exception=False,
         set_status_on_exception=False,
     ) as span:
         try:
-            with MINUTES.delivery(
-                f"{topic}/{subscription}", envelope.event_id, envelope.occurred_at, attempt
-            ) as delivery:
+            with MINUTES.delivery(path, envelope.event_id, envelope.occurred_at, attempt) as delivery:
                 yield
         except BaseException as error:
             _fail(span, error)
