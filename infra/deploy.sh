@@ -60,7 +60,6 @@ while read -r name; do
 done < <(sed -n "s/.*readEnvironmentVariable('\([A-Z_]*\)'.*/\1/p" "infra/$environment.bicepparam")
 
 group=${AZURE_RESOURCE_GROUP:-rg-tandem-$environment}
-deployment=tandem # a name of its own, so that its outputs can be asked for later
 python=${PYTHON:-.venv/bin/python}
 [[ -x $python ]] || python=$(command -v python3)
 work=$(mktemp -d)
@@ -107,15 +106,16 @@ patiently() {
   done
 }
 
-# What main.bicep put out in the last deployment. azd puts it into the environment of its hooks.
+# What main.bicep put out in the last deployment, this script's or azd's: that gives each a new name, and a tag. It puts
+# the outputs into the environment of its hooks.
 output() {
   local value=${!1:-}
   [[ -n $value ]] || value=$(
-    az deployment group show --resource-group "$group" --name "$deployment" \
-      --query "properties.outputs.$1.value" --output tsv
+    az deployment group list --resource-group "$group" --output tsv --query \
+      "sort_by([?name=='tandem' || tags.\"azd-env-name\"], &properties.timestamp)[-1].properties.outputs.$1.value"
   ) || return
   if [[ -z $value || $value == None ]]; then # az prints None where a query finds a null beside others
-    say "the last deployment of the infrastructure put out no $1: it failed. Run the stage infrastructure again" >&2
+    say "the last deployment of the infrastructure put out no $1: there is none, or it failed. Run the stage infrastructure again" >&2
     return 1
   fi
   echo "$value"
@@ -161,7 +161,7 @@ infrastructure() {
   group_exists || az group create --name "$group" --location "${AZURE_LOCATION:-westeurope}" --output none
   BUDGET_START=$(budget_start)
   export BUDGET_START
-  patiently az deployment group create --name "$deployment" "${template[@]}" --output none
+  patiently az deployment group create --name tandem "${template[@]}" --output none
 }
 
 database() {

@@ -1,13 +1,14 @@
 """Stands in for `az` where there is no Azure: takes down what it is asked, and fails as az 2.91 does.
 
 What it prints is az's own text, from its source (command_modules/appservice/custom.py, storage/__init__.py, core/auth).
-Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line), outputs.json (what the deployment put
-out), budget (the day that the budget began with, if there is one), group (exists if the resource group does),
-functions (the names that the platform knows), deployed.zip, last-good.zip, and azure.json:
+Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line), outputs.json (what the deployment
+tandem put out, if there is one), budget (the day that the budget began with, if there is one), group (exists if the
+resource group does), functions (the names that the platform knows), deployed.zip, last-good.zip, and azure.json:
 
 - refused: commands that fail for good, as their first words, with what az says
 - passing: commands that are refused so many times, with what az says
 - slow: seconds that a refused command takes
+- deployments: others than tandem, each with its name, tags, timestamp and outputs
 - after: what az says after Azure has taken a package, in place of asking the app's host
 - subscription: the one that it is signed in to
 - assertion: minutes that the sign-in is good for another token; deploying a package takes six, and so does waiting
@@ -15,9 +16,11 @@ functions (the names that the platform knows), deployed.zip, last-good.zip, and 
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection
 from itertools import pairwise
@@ -37,11 +40,12 @@ COMMANDS = {
     "rest": ARM,
     "deployment group what-if": ARM,
     "deployment group create": ARM,
-    "deployment group show": ARM,
+    "deployment group list": ARM,
     "sql server firewall-rule create": ARM,
     "sql server firewall-rule delete": ARM,
     "functionapp deployment source config-zip": SITES,
     "functionapp function list": ARM,
+    "functionapp list": ARM,
     "storage blob exists": STORAGE,
     "storage blob upload": STORAGE,
     "storage blob download": STORAGE,
@@ -117,9 +121,10 @@ def answer(command: str, options: dict[str, str], state: State) -> str:  # noqa:
         case "rest" if "budgets" in options["--url"]:
             # --query and tsv give the value of the one that is there, or nothing
             return (folder / "budget").read_text() + "T00:00:00Z" if (folder / "budget").exists() else ""
-        case "deployment group show":
-            value = json.loads((folder / "outputs.json").read_text())[options["--query"].split(".")[2]]
-            return "" if value is None else str(value)
+        case "deployment group list":
+            return put_out(options["--query"], state)
+        case "functionapp list":
+            return {"[0].name": "func-tandem", "[0].defaultHostName": "func-tandem.example.com"}[options["--query"]]
         case "deployment group create":
             deploy(state)
         case "functionapp deployment source config-zip":
@@ -139,6 +144,32 @@ def answer(command: str, options: dict[str, str], state: State) -> str:  # noqa:
         case _:
             pass
     return ""
+
+
+OUTPUT = re.compile(
+    r"""sort_by\(\[\?(?P<finished>properties.outputs && )?\(?name=='tandem' \|\| tags."azd-env-name"\)?\], """
+    r"&properties.timestamp\)\[-1\].properties.outputs.(?P<name>\w+).value"
+)
+"""The one question that it understands: an output of the template's newest deployment, or of the newest with any."""
+
+
+def put_out(query: str, state: State) -> str:
+    """Give that output; nothing, if the deployment failed or there is none."""
+    asked = OUTPUT.fullmatch(query)
+    assert asked, query
+    deployments: list[dict[str, Any]] = list(state.azure["deployments"])
+    if (file := state.folder / "outputs.json").exists():
+        outputs = {name: value for name, value in json.loads(file.read_text()).items() if value is not None}
+        when = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()
+        deployments.append({"name": "tandem", "tags": None, "timestamp": when, "outputs": outputs})
+    ours = [
+        each
+        for each in deployments
+        if (each["name"] == "tandem" or "azd-env-name" in (each["tags"] or {}))
+        and (each["outputs"] or not asked["finished"])
+    ]
+    newest: dict[str, Any] = max(ours, key=lambda each: each["timestamp"], default={"outputs": {}})
+    return str(newest["outputs"].get(asked["name"], ""))
 
 
 def deploy(state: State) -> None:

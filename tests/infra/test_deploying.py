@@ -18,16 +18,18 @@ from typing import Any
 import pytest
 
 from tests.infra.snapshots import DEV
+from tests.support.pages import sections
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("az_stand_in.py")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 NOW = f"{datetime.now(UTC):%Y-%m}-01"
 USERS = {
     "commandUser": "id-commands=00000000-0000-0000-0000-000000000001",
     "viewUser": "id-views=00000000-0000-0000-0000-000000000002",
 }
 LOOKED_UP = {
-    *("account get-access-token", "account show", "group exists", "deployment group show", "functionapp function list"),
+    *("account get-access-token", "account show", "group exists", "deployment group list", "functionapp function list"),
     *("storage blob exists", "storage blob download", "rest"),
 }
 RULES = DEV.outputs["subscriptionRules"]
@@ -130,6 +132,19 @@ class Azure:
             check=False,
         )
 
+    def runbook_finds(self) -> list[str]:
+        """What the runbook's first block makes of this environment: the app, where its API begins, and the rules."""
+        call, *_ = (section for section in sections(OPERATIONS) if section.heading == "How to call")
+        [block] = call.blocks("azurecli")
+        ran = subprocess.run(
+            ["bash", "-c", block + 'echo "$app"; echo "$api"; output subscriptionRules'],
+            env={"PATH": f"{self.state / 'bin'}:{os.environ['PATH']}", "AZ_STAND_IN": str(self.state)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ran.stdout.splitlines()
+
 
 @pytest.fixture
 def azure(tmp_path: Path) -> Iterator[Azure]:
@@ -186,7 +201,17 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
             (tmp_path / name).write_text(json.dumps(outputs))
         (tmp_path / "group").touch()
         (tmp_path / "functions").write_text(FUNCTIONS)
-        there.tell(refused={}, passing={}, slow=0, after="", assertion=5, minutes=0, tokens=[], subscription="mine")
+        there.tell(
+            deployments=[],
+            refused={},
+            passing={},
+            slow=0,
+            after="",
+            assertion=5,
+            minutes=0,
+            tokens=[],
+            subscription="mine",
+        )
         yield there
         server.shutdown()
 
@@ -517,7 +542,7 @@ def test_a_group_that_cannot_be_looked_for_is_not_taken_for_a_missing_one(azure:
     [
         ("deployment group what-if", []),
         ("deployment group create", ["deployment group what-if"]),
-        ("deployment group show", ["deployment group what-if", "deployment group create"]),
+        ("deployment group list", ["deployment group what-if", "deployment group create"]),
     ],
 )
 def test_it_stops_at_the_first_stage_that_fails(azure: Azure, refused: str, done: list[str]) -> None:
@@ -576,6 +601,48 @@ def test_azd_names_its_deployments_itself_and_puts_their_outputs_into_the_enviro
     outputs = json.loads((azure.state / "all-outputs.json").read_text())
     ran = azure.deploy("dev", "database", "application", "check", **outputs)
     assert ran.returncode == 0, ran.stderr
+
+
+def by_azd(outputs: dict[str, str], day: str) -> dict[str, Any]:
+    """Describe a deployment as azd makes it."""
+    tags = {"azd-env-name": "dev", "azd-layer-name": ""}
+    return {"name": "dev-1764490000", "tags": tags, "timestamp": f"{day}T08:06:40.123456+00:00", "outputs": outputs}
+
+
+def test_what_azd_has_deployed_is_found_by_the_stages_and_by_the_runbook(azure: Azure) -> None:
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    (azure.state / "outputs.json").unlink()  # nobody but azd has deployed here
+    module = {
+        "name": "app",
+        "tags": None,
+        "timestamp": "2099-01-01T00:00:00+00:00",
+        "outputs": {"apiUrl": "of a module"},
+    }
+    azure.tell(deployments=[by_azd(outputs, "2026-11-30"), module])
+    ran = azure.deploy("dev", "database", "application")
+    assert ran.returncode == 0, ran.stderr
+    assert azure.runs() == committed()
+    assert azure.runbook_finds() == ["func-tandem", "https://func-tandem.example.com/api", EVERYTHING]
+
+
+def test_the_runbook_finds_the_app_and_its_rules_though_the_last_deployment_failed(azure: Azure) -> None:
+    """Who was woken up by a deployment that failed has nothing else to go by."""
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    (azure.state / "outputs.json").write_text(json.dumps(dict.fromkeys(outputs)))
+    azure.tell(deployments=[by_azd(outputs, "2020-01-01")])
+    assert azure.runbook_finds() == ["func-tandem", "https://func-tandem.example.com/api", EVERYTHING]
+
+
+def test_the_newest_deployment_counts_whoever_made_it(azure: Azure) -> None:
+    """Rules of an older one would let a release through that Service Bus keeps events from."""
+    outputs = json.loads((azure.state / "outputs.json").read_text())
+    narrow = RULES.replace("'StockNotKeptV1'", "'StockNotKeptV1', 'ProductRenamedV1'")
+    azure.tell(deployments=[by_azd({**outputs, "subscriptionRules": narrow}, "2020-01-01")])
+    assert azure.deploy("dev", "rules").returncode == 0
+    azure.tell(deployments=[by_azd({**outputs, "subscriptionRules": narrow}, "2099-01-01")])
+    assert azure.deploy("dev", "rules").returncode == 1
+    azure.tell(deployments=[by_azd({}, "2099-01-01")])  # it failed
+    assert "Run the stage infrastructure again" in azure.deploy("dev", "rules").stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["staging"], ["dev", "everything"]])
