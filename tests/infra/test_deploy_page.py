@@ -81,6 +81,22 @@ def test_what_bootstrap_makes_outside_of_the_group_is_removed_with_it() -> None:
     assert [kind for kind in kinds if f"az {kind} delete" not in removing] == []
 
 
+def test_a_secret_that_is_put_into_the_vault_is_read_anew_and_seen_to_be_before_the_app_restarts() -> None:
+    """App Service keeps what it read for a day: a restart alone goes on with the key that was refused."""
+    setting = {
+        f"{page.name}#{section.anchor}": re.split(r"keyvault secret set|into the vault", section.text, maxsplit=1)[1:]
+        for page in (ROOT / "docs").glob("*.md")
+        for section in sections(page.read_text(encoding="utf-8"))
+    }
+    after = {where: text for where, rest in setting.items() for text in rest}
+    assert set(after) == {"deploy.md#the-payment-provider", "operations.md#payment-provider"}
+    steps = ("/config/configreferences/appsettings/refresh?", "properties.status", "az functionapp restart")
+    for where, text in after.items():
+        places = [text.find(step) for step in steps]
+        assert -1 not in places, where
+        assert places == sorted(places), where
+
+
 def test_its_commands_are_sound_shell_at_least(tmp_path: Path) -> None:
     script = tmp_path / "page.sh"
     blocks = [block for section in SECTIONS.values() for block in section.blocks("sh")]
