@@ -119,7 +119,7 @@ async def _count(place: Place, shop: Shop, watch: Watch) -> list[Row]:
     with requests("command: confirm, refused", 2), suppress(OrderNotInStatus):
         shop.ordering.run(confirm_order, ConfirmOrder(order_id=create.order_id), Metadata())
     with requests("a lone read", 1):
-        read_from(shop.ordering_engine, LOG.newest)
+        read_from(shop.ordering_engine, LOG.claims.unpublished)
     with requests("an event that ordering follows", 1):
         INBOX.consume(shop.ordering_engine, renamed, follow_customer)
     return rows

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from infra.sql.migrate import migrate
 from shared.frame.sql.sqlite import BEGIN, sqlite_cursor
+from shared.frame.write_side.aggregates import Aggregates
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.tables import LOG as ORDERS
@@ -31,6 +32,8 @@ NUMBERS = {
 }
 
 BEFORE_COMMIT = ("deadlock", "failover", "lost connection before commit", "crash before commit", "lost race")
+
+_EVERY_ORDER = Aggregates(ORDERS)
 
 
 @cache
@@ -107,7 +110,7 @@ class FaultyEngine:
         self._scheduler.pause()
         wrong: list[str] = []
         with self._engine.begin() as connection:
-            before = self._log.newest(connection) if self._log is ORDERS else 0
+            before = _EVERY_ORDER.newest(connection) if self._log is ORDERS else 0
             yield connection
             if self._log is ORDERS:
                 wrong += decided_on_what_was(connection, before)

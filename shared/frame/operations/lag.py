@@ -102,8 +102,8 @@ class Lag:
 async def measure(
     view: View,
     read_models: ReadModels,
+    generation: int,
     *,
-    generation: int | None = None,
     young: bool = True,
     upto: float = math.inf,
     within: float = LOOKS_FOR,
@@ -113,7 +113,7 @@ async def measure(
     Args:
         view: the view.
         read_models: where its marks are.
-        generation: which one; the one that serves by default.
+        generation: which one.
         young: whether to look up the newest events too, which the mark cannot pass yet.
         upto: the last sequence to look up.
         within: seconds after which no more are looked up, after the first `MOST`.
@@ -121,7 +121,6 @@ async def measure(
     Raises:
         ResourceNotFoundError: the generation has no container.
     """
-    generation = (await view.generations.served()).generation if generation is None else generation
     container = view.generations.container(generation)
     until = time.monotonic() + within
     mark = await _mark_of(view, read_models, generation, container)
@@ -178,13 +177,12 @@ async def lost_by(view: View, read_models: ReadModels) -> list[str]:
     return [f"{shown}: the database was restored (docs/operations.md, 'The database was restored'). {anew(view)}"]
 
 
-async def move_mark(view: View, read_models: ReadModels, until: float, generation: int | None = None) -> Lag:
+async def move_mark(view: View, read_models: ReadModels, generation: int, until: float) -> Lag:
     """Move the mark as far as it goes until this time, in seconds since 1970; each event is looked up once."""
-    generation = (await view.generations.served()).generation if generation is None else generation
     container = view.generations.container(generation)
     document = _mark(view, read_models, container)
     while True:
-        lag = await measure(view, read_models, generation=generation, young=False, within=0)
+        lag = await measure(view, read_models, generation, young=False, within=0)
         if lag.settled == lag.position:
             return lag
         mark = await document.stored()

@@ -204,6 +204,6 @@ async def _held_against_the_log(view: View, read_models: ReadModels, until: floa
     state = await view.generations.read()
     for generation in (state.serving, state.standby):
         if generation is not None:
-            await move_mark(view, read_models, until, generation)
-    lag = await measure(view, read_models, generation=state.serving, young=False, within=SAMPLES_FOR)
+            await move_mark(view, read_models, generation, until)
+    lag = await measure(view, read_models, state.serving, young=False, within=SAMPLES_FOR)
     return lag, await drift.check(view, read_models, await view.source.sample(SAMPLED), SAMPLES_FOR)

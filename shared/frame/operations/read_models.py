@@ -147,7 +147,7 @@ async def status(view: View, read_models: ReadModels) -> ViewStatus:
     with suppress(UnreadableShape, ResourceNotFoundError):  # the status names both
         state = await view.generations.read()
         wrong += await lost_by(view, read_models)
-        lag = await measure(view, read_models, generation=state.serving)
+        lag = await measure(view, read_models, state.serving)
     report = await drift.last_report(view, read_models)
     return ViewStatus(
         view=view.name,

@@ -307,8 +307,8 @@ class Rebuilding:
                 )
             newest = await self.view.source.newest()
             # in this order: what is on its way is written to the other generation first
-            served = await measure(self.view, self._read_models, generation=serving, upto=newest)
-            kept = await measure(self.view, self._read_models, generation=generation, upto=newest)
+            served = await measure(self.view, self._read_models, serving, upto=newest)
+            kept = await measure(self.view, self._read_models, generation, upto=newest)
         except ResourceNotFoundError as error:
             raise GenerationIncomplete(f"A container of {self.view.name} is missing. {anyway}") from error
         if kept.unapplied > served.unapplied:

@@ -1,11 +1,10 @@
 """A read model as its context declares it: its view, its projection, and the version that its log has."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from shared.frame.read_side.container import Container
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.rebuildable import View
@@ -63,10 +62,6 @@ class ReadModel[Event]:
     async def served(self) -> Served:
         """Give the container that queries read now."""
         return await self.view.generations.served()
-
-    async def written(self) -> Sequence[Container]:
-        """Give the containers that are kept up to date."""
-        return await self.view.generations.written()
 
     def logged(self, document_id: str, partition_key: str) -> int:
         """Give the version that the log has for a document; it runs on a thread."""

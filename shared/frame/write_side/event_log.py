@@ -33,7 +33,6 @@ class Statements:
     erase: Write
     history: sa.Select[Any]
     histories: sa.Select[Any]
-    newest: sa.Select[Any]
     version: sa.Select[Any]
     first_of_command: sa.Select[Any]
 
@@ -67,7 +66,6 @@ def _statements(log: sa.Table) -> Statements:
         histories=sa.select(log)
         .where(in_ids(log.c.aggregate_id, "ids"))
         .order_by(log.c.aggregate_id, log.c.aggregate_version),
-        newest=sa.select(sa.func.max(log.c.sequence)),
         version=sa.select(sa.func.max(log.c.aggregate_version)).where(
             log.c.aggregate_id == sa.bindparam("id", type_=sa.Uuid)
         ),
@@ -195,10 +193,6 @@ class EventLog[Event]:
         for row in connection.execute(self.statements.histories, {"ids": aggregate_ids}).all():
             found[row.aggregate_id].append(self.codec.open(envelope_of(row)))
         return found
-
-    def newest(self, connection: sa.Connection) -> int:
-        """Give the highest sequence that is visible; 0 in an empty log."""
-        return connection.execute(self.statements.newest).scalar() or 0
 
     def version(self, connection: sa.Connection, aggregate_id: UUID) -> int:
         """Give the version that an aggregate is at; 0 if there is none."""

@@ -47,7 +47,7 @@ def test_each_operation_is_as_many_requests_as_the_documentation_says(tmp_path: 
             "refusal": (lambda: run(submit_order, submit, Metadata()), 2),
             "publishing": (relay.run, 2),
             "idle relay": (relay.run, 1),
-            "lone read": (lambda: read_from(shop.ordering_engine, LOG.newest), 1),
+            "lone read": (lambda: read_from(shop.ordering_engine, LOG.claims.unpublished), 1),
             "followed event": (lambda: INBOX.consume(shop.ordering_engine, renamed, follow_customer), 1),
         }
         counted, seen = {}, {}

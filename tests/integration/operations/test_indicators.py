@@ -74,7 +74,7 @@ async def test_events_behind_many_that_are_applied_are_counted(
     await live.open(customers=1, products=2, orders=20)
     late = unprojected(live, 3)
 
-    found = await measure(live.orders_view, live.read_models, young=young)
+    found = await measure(live.orders_view, live.read_models, generation=1, young=young)
     assert (found.unapplied, found.unexamined) == (3, 0)
     assert found.oldest is not None
     shown = (await status(live)).lag
@@ -83,7 +83,7 @@ async def test_events_behind_many_that_are_applied_are_counted(
 
     for order_id in late:
         await live.project(order_id)
-    found = await measure(live.orders_view, live.read_models, young=young)
+    found = await measure(live.orders_view, live.read_models, generation=1, young=young)
     assert (found.unapplied, found.unexamined, found.oldest) == (0, 0, None)
 
 
@@ -94,12 +94,12 @@ async def test_what_there_was_no_time_to_look_for_is_told_to_be_unknown(
     await live.open(customers=1, products=2, orders=20)
     unprojected(live, 3)
     monkeypatch.setattr(lag, "LOOKS_FOR", 0.0)
-    hurried = await measure(live.orders_view, live.read_models, within=0.0)
+    hurried = await measure(live.orders_view, live.read_models, generation=1, within=0.0)
     assert (hurried.examined, hurried.unapplied) == (4, 0)
     assert hurried.unexamined == hurried.newest - 4 > 3
 
-    await move_mark(live.orders_view, live.read_models, FOREVER)
-    caught_up = await measure(live.orders_view, live.read_models, within=0.0)
+    await move_mark(live.orders_view, live.read_models, 1, FOREVER)
+    caught_up = await measure(live.orders_view, live.read_models, generation=1, within=0.0)
     assert (caught_up.unapplied, caught_up.unexamined) == (3, 0)
 
 
@@ -108,7 +108,7 @@ async def test_an_empty_generation_is_told_wherever_it_is_and_until_it_is_made_a
     live: LiveShop, hurt: Callable[..., Any]
 ) -> None:
     await live.open(customers=1, products=2, orders=5)
-    await move_mark(live.orders_view, live.read_models, FOREVER)
+    await move_mark(live.orders_view, live.read_models, 1, FOREVER)
     assert (await status(live)).wrong == []
     orders = live.orders.container(1)
 
@@ -118,7 +118,7 @@ async def test_an_empty_generation_is_told_wherever_it_is_and_until_it_is_made_a
     assert "orders: generation 1, which serves, is empty" in wrong
     assert "python3 dev.py rebuild orders" in wrong
     if hurt is make_again:  # the mark is of the container that was
-        found = await measure(live.orders_view, live.read_models)
+        found = await measure(live.orders_view, live.read_models, generation=1)
         assert found.unapplied == found.newest > 0
 
     await rebuilt(live)
@@ -262,7 +262,7 @@ async def test_a_control_document_that_cannot_be_read_is_told_and_mended_by_a_re
     await live.open(customers=1, products=2, orders=5)
     await rebuilt(live)
     for generation in (1, 2):
-        await move_mark(live.orders_view, live.read_models, FOREVER, generation)
+        await move_mark(live.orders_view, live.read_models, generation, FOREVER)
     await check(live.orders_view, live.read_models, await live.orders_view.source.sample(5))
     control = live.read_models.container(CONTROL)
     document = await control.read_item(name, "orders")
@@ -282,7 +282,7 @@ async def test_a_control_document_that_cannot_be_read_is_told_and_mended_by_a_re
     latest = await rebuilt(live)
     assert latest.generation == 3
     await check(live.orders_view, live.read_models, ())
-    await move_mark(live.orders_view, live.read_models, FOREVER)
+    await move_mark(live.orders_view, live.read_models, 3, FOREVER)
     after = await status(live)
     assert (after.wrong, after.serving) == ([], 3)
     assert after.rebuild is not None

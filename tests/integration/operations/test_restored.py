@@ -40,7 +40,7 @@ async def restore(live: LiveShop, tmp_path: Path) -> Restore:
 
     async def restore() -> int:
         await live.project(live.shop.order(*live.products, customer_id=live.customers[0]))
-        mark = await move_mark(live.orders_view, live.read_models, FOREVER)
+        mark = await move_mark(live.orders_view, live.read_models, 1, FOREVER)
         assert (mark.position, mark.unapplied) == (mark.newest, 0)
         put_back()
         return mark.position
@@ -64,7 +64,7 @@ async def test_a_view_that_shows_more_than_the_log_has_is_told(live: LiveShop, r
     assert "orders: generation 1, which serves, shows events that the event log has no more" in wrong
     assert "python3 dev.py rebuild orders" in wrong
     assert await told(live) == 1
-    found = await measure(live.orders_view, live.read_models)
+    found = await measure(live.orders_view, live.read_models, generation=1)
     assert found.position == 0
     assert found.unexamined == found.newest < position, "nothing is known of any event"
 

@@ -78,7 +78,7 @@ def test_a_sign_in_that_keeps_failing_is_told_as_a_database_that_is_away(
     assert (problem.status, problem.code) == (503, "database-unavailable")
     assert problem.headers == {"Retry-After": "1"}
     with pytest.raises(sa.exc.DBAPIError, match="no access token") as failed_read:
-        read_from(engine, LOG.newest)
+        read_from(engine, LOG.claims.unpublished)
     assert is_away(failed_read.value), "a delivery waits for it, and uses up no attempt"
     assert server.requests == []
 
@@ -132,8 +132,8 @@ def test_a_token_that_came_late_leaves_the_login_less_time(
         type(asking).do_GET(asking)  # type: ignore[attr-defined]  # of the endpoint's own handler
 
     endpoint.fault = late
-    read_from(engine, LOG.newest)
+    read_from(engine, LOG.claims.unpublished)
     engine.dispose()
-    read_from(engine, LOG.newest)
+    read_from(engine, LOG.claims.unpublished)
     assert logins == [1, LOGIN_TIMEOUT]
     assert after + logins[0] <= SIGN_IN_TIMEOUT
