@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from multiprocessing import get_context
 from types import SimpleNamespace
@@ -44,6 +45,7 @@ class Outcome:
 def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
     """Let ids and times that nobody hands in follow from the seed, and Stripe's library find the shop's provider."""
     clock = SimpleNamespace(now=lambda _zone: scheduler.clock())
+    over = SimpleNamespace(now=lambda _zone: scheduler.now + timedelta(days=4))  # an erasure can be withdrawn no more
     monotonic = SimpleNamespace(monotonic=scheduler.seconds)
     wall = SimpleNamespace(time=lambda: START.timestamp() + scheduler.seconds())
 
@@ -57,6 +59,7 @@ def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
         mock.patch("shared.payments.commands.perform_due.datetime", clock),
         mock.patch("shared.payments.commands.perform_due.time", monotonic),
         mock.patch("shared.frame.read_side.projection.datetime", clock),
+        mock.patch("shared.customers.commands.erase_customer.datetime", over),
         mock.patch("shared.catalog.commands.serve_waiting_orders.time", monotonic),
         mock.patch("shared.ordering.commands.act_on_deadlines.time", monotonic),
         mock.patch("shared.frame.messaging.envelope.datetime", clock),

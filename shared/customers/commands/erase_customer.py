@@ -84,10 +84,10 @@ class Erasures:
         return customers.save(customer)
 
     def keep(self, command: KeepAppointment, customers: Customers) -> Accepted:
-        """Erase the customer; OrdersAreOpen while there are open orders."""
+        """Erase the customer if it is time; ErasureNotAsked if it is not, OrdersAreOpen while there are open orders."""
         customer = customers.load(command.customer_id)
         self._refuse_open_orders(command.customer_id)
-        customer.erase()
+        customer.erase(customers.metadata.at)
         return customers.erase(customer)
 
     def keep_all(self, reader: sa.Engine, writes: WriteSide) -> None:
@@ -100,12 +100,12 @@ class Erasures:
                 then is removed from the files nevertheless.
             sqlite3.OperationalError: as `compact`.
         """
-        until = time.monotonic() + WORKS_FOR
+        now, until = datetime.now(UTC), time.monotonic() + WORKS_FOR
         held_up: set[UUID] = set()
-        for customer_id in due_erasures(reader, datetime.now(UTC)):
+        for customer_id in due_erasures(reader, now):
             if time.monotonic() > until:
                 break
-            if self._is_held_up(customer_id, writes):
+            if self._is_held_up(customer_id, writes, now):
                 held_up.add(customer_id)
         self._compaction.run(reader)
         figures(SCHEMA, {OVERDUE: self._overdue(reader, held_up)})
@@ -125,14 +125,14 @@ class Erasures:
             overdue += not is_busy(self._held, customer_id)
         return overdue
 
-    def _is_held_up(self, customer_id: UUID, writes: WriteSide) -> bool:
+    def _is_held_up(self, customer_id: UUID, writes: WriteSide, now: datetime) -> bool:
         """Erase a customer, or tell that an open order holds it up."""
         try:
-            writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure"))
+            writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure", at=now))
         except OrdersAreOpen:
             return True  # the customer has ordered meanwhile
         except (ErasureNotAsked, NotFound):
-            pass  # another process has withdrawn or made the erasure
+            pass  # it was withdrawn, perhaps asked for anew, or another process has made it
         except Exception:  # one customer's failure must not stop the others
             logger.exception("customer %s was not erased, and is at the next tick", customer_id)
         return False

@@ -113,17 +113,15 @@ class Customer(Aggregate[CustomerEvent]):
 
     def withdraw_erasure(self) -> None:
         """Withdraw the scheduled erasure."""
-        self._require_erasure()
-        self._record_step(CustomerErasureWithdrawnV1(self.customer_id))
-
-    def erase(self) -> None:
-        """Erase the customer's data."""
-        self._require_erasure()
-        self._record_step(CustomerErasedV1(self.customer_id))
-
-    def _require_erasure(self) -> None:
         if self.erase_at is None:
             raise ErasureNotAsked(f"Customer {self.customer_id} is not to be erased.")
+        self._record_step(CustomerErasureWithdrawnV1(self.customer_id))
+
+    def erase(self, now: datetime) -> None:
+        """Erase the customer's data, if the time for it has come."""
+        if self.erase_at is None or now < self.erase_at:
+            raise ErasureNotAsked(f"Customer {self.customer_id} is not to be erased now.")
+        self._record_step(CustomerErasedV1(self.customer_id))
 
     def _require_address(self, address_id: UUID) -> None:
         if address_id not in self.addresses:

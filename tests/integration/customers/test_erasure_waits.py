@@ -1,15 +1,20 @@
 """An erasure waits for its time, in which it can be withdrawn, and for the customer's open orders."""
 
 import itertools
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from shared.customers import tables as customers
+from shared.customers.commands import erase_customer
 from shared.customers.commands.erase_customer import Erasures, WithdrawErasure, withdraw_erasure
 from shared.customers.domain.errors import ErasureAsked, ErasureNotAsked, OrdersAreOpen
+from shared.customers.repository import due_erasures
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql import reading
 from shared.kernel.refusals import Invalid
@@ -63,6 +68,25 @@ def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None
         clock.now.return_value = datetime.now(UTC) + timedelta(days=4)
         erasures.keep_all(shop.customers_engine, shop.customers)
     assert rows(shop.customers_engine, customers.CUSTOMERS)[0]["name"] == "erased"
+
+
+def test_an_erasure_that_is_withdrawn_and_asked_for_anew_under_a_tick_waits_for_its_new_time(
+    shop: Shop, erasures: Erasures, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    customer_id, patient = register(shop), Erasures([], timedelta(days=3))
+    ask(shop, erasures, customer_id)
+
+    def found_before(reader: sa.Engine, now: datetime) -> Iterator[UUID]:
+        for each in due_erasures(reader, now):
+            shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=each), Metadata())
+            ask(shop, patient, each)
+            yield each
+
+    monkeypatch.setattr(erase_customer, "due_erasures", found_before)
+    erasures.keep_all(shop.customers_engine, shop.customers)
+    [row] = rows(shop.customers_engine, customers.CUSTOMERS)
+    assert (row["name"], row["erased"], row["erase_at"] is None) == (NAME, False, False)
+    assert caplog.text == ""
 
 
 def test_an_order_that_came_in_between_is_carried_out_and_then_erased(shop: Shop, erasures: Erasures) -> None:
