@@ -217,7 +217,7 @@ async def page_of(
         Invalid: the cursor is not of this list.
         UnreadableShape: another release wrote one of the entries.
     """
-    place = NEWEST if cursor is None else place_of(cursor, of_list, served.generation)
+    place = NEWEST if cursor is None else place_of(cursor, of_list, served.generation, str)
     conditions = ["c.listed < @place", *conditions]
     found = await entries_of(served.container, conditions, {"@place": place, **values}, take + 1)
     entries = found[:take]

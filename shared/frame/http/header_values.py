@@ -1,7 +1,6 @@
 """Headers that have parameters: Prefer (RFC 7240) and Content-Type (RFC 9110)."""
 
 import re
-from email.message import Message
 
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -10,8 +9,11 @@ _PREFERENCES = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++')
 
 _PREFERENCE = re.compile(rf"[ \t]*+({_WORD})[ \t]*+(?:=[ \t]*+({_WORD}|{_QUOTED})?+[ \t]*+)?+(?:;.*)?")
 """Reads one of them; its repetitions are possessive for the same reason."""
-LONGEST_TYPE = 200
-"""Characters of a Content-Type; the standard library takes the square of its length."""
+
+_PARAMETER = re.compile(rf"({_WORD})(?:=({_WORD}|{_QUOTED})?+)?+")
+_JSON = re.compile(
+    rf"application/json(?P<parameters>(?:[ \t]*+;[ \t]*+(?:{_PARAMETER.pattern})?+)*+)[ \t]*+", re.IGNORECASE
+)
 
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -31,12 +33,11 @@ def preference(prefer: str | None, name: str) -> str | None:
 
 def is_json(content_type: str | None) -> bool:
     """Tell whether a body is said to be JSON in UTF-8; parameters other than a charset mean nothing to JSON."""
-    if len(content_type or "") > LONGEST_TYPE:
+    said = _JSON.fullmatch(content_type or "")
+    if said is None:
         return False
-    header = Message()  # the standard library's own reading of a Content-Type
-    header["Content-Type"] = content_type or ""
-    charsets = {str(value).lower() for key, value in header.get_params([]) if key.lower() == "charset"}
-    return header.get_content_type() == "application/json" and charsets <= {"utf-8"}
+    values = (value for name, value in _PARAMETER.findall(said["parameters"]) if name.lower() == "charset")
+    return {_unquoted(value).lower() for value in values} <= {"utf-8"}
 
 
 def _unquoted(word: str) -> str:

@@ -133,7 +133,7 @@ class Audit:
         Raises:
             Invalid: the cursor is of another list.
         """
-        older_than = int(place_of(query.cursor, _LIST, 0)) if query.cursor else NEWEST
+        older_than = place_of(query.cursor, _LIST, 0, _sequence) if query.cursor else NEWEST
         rows = await RECORDING.run(self._page, {"older_than": older_than, "most": query.take + 1})
         more, rows = len(rows) > query.take, rows[: query.take]
         return AuditTrail(
@@ -163,6 +163,13 @@ class Audit:
 
     def _page(self, values: dict[str, int]) -> Sequence[sa.Row[Any]]:
         return read_from(self._engine, lambda connection: connection.execute(PAGE, values).all())
+
+
+def _sequence(place: str) -> int:
+    sequence = int(place)
+    if not 0 < sequence < NEWEST:
+        raise ValueError("no sequence of a row")
+    return sequence
 
 
 def _entry(row: sa.Row[Any]) -> AuditEntry:

@@ -5,11 +5,12 @@ the time comes exactly once, whatever is added, changed or removed between two p
 
 A cursor belongs to one list and one generation of its read model. A check value in the cursor ties it to both, and
 catches typing errors and guesses. The check is no secret: a caller who computes one gets a place in a list that they
-may read from its beginning anyway.
+may read from its beginning anyway. So a place is parsed as any input is.
 """
 
 import base64
 import hashlib
+from collections.abc import Callable
 
 from shared.kernel.refusals import InputError, Invalid
 
@@ -26,22 +27,27 @@ def cursor_at(place: str, of_list: str, generation: int) -> str:
     return _written(_check(content, of_list, generation) + content)
 
 
-def place_of(cursor: str, of_list: str, generation: int) -> str:
+def place_of[Place](cursor: str, of_list: str, generation: int, parse: Callable[[str], Place]) -> Place:
     """Read the place in a cursor.
+
+    Args:
+        cursor: what the caller gave.
+        of_list: the list that is read.
+        generation: the one that serves now.
+        parse: makes a place of the text that was given to `cursor_at`; raises ValueError if it is no such text.
 
     Raises:
         Invalid: the cursor is not from this list, or not from the generation that serves now.
     """
     try:
         decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place = decoded[_CHECK:].decode()
+        check, content = decoded[:_CHECK], decoded[_CHECK:]
+        if content and check == _check(content, of_list, generation) and _written(decoded) == cursor:
+            return parse(content.decode())
     except ValueError:
-        decoded, place = b"", ""
-    check, content = decoded[:_CHECK], decoded[_CHECK:]
-    if not content or check != _check(content, of_list, generation) or _written(decoded) != cursor:
-        wrong = "should be the `next` of a page of this very list; after a rebuild of the read model, begin again"
-        raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
-    return place
+        pass
+    wrong = "should be the `next` of a page of this very list; after a rebuild of the read model, begin again"
+    raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
 
 
 def _written(decoded: bytes) -> str:

@@ -1,7 +1,7 @@
 """The fulfilments of orders, for operators: what each waits for, since when, what comes next, and what happened."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -49,7 +49,7 @@ def _running(at: sa.Column[datetime]) -> sa.Select[Any]:
 RUNNING = _running(FULFILMENTS.c.begun_at)
 RUNNING_DUE = _running(FULFILMENTS.c.due_at).where(FULFILMENTS.c.due_at <= sa.bindparam("due_by", type_=UtcDateTime))
 
-_EARLIEST = datetime.min.replace(tzinfo=UTC).isoformat()
+_BEGINNING = datetime.min.replace(tzinfo=UTC), UUID(int=0)
 
 
 class ProcessDeadline(Answer):
@@ -127,11 +127,10 @@ class Processes:
             Unavailable: the request did not have its turn in time.
         """
         of_list = f"processes {query.state}" + (f" due {utc_text(query.due)}" if query.due else "")
-        place = place_of(query.cursor, of_list, 0) if query.cursor else f"{_EARLIEST} {UUID(int=0)}"
-        at, id_ = place.split(" ")
+        after_at, after_id = place_of(query.cursor, of_list, 0, _place) if query.cursor else _BEGINNING
         values = {
-            "after_at": datetime.fromisoformat(at),
-            "after_id": UUID(id_),
+            "after_at": after_at,
+            "after_id": after_id,
             "of_state": query.state or "",
             "most": query.take + 1,
             **({"due_by": query.due} if query.due else {}),
@@ -159,6 +158,14 @@ class Processes:
 
     def _rows(self, statement: sa.Select[Any], values: dict[str, Any]) -> Sequence[sa.Row[Any]]:
         return read_from(self._reader, lambda connection: connection.execute(statement, values).all())
+
+
+def _place(text: str) -> tuple[datetime, UUID]:
+    at, id_ = text.split(" ")
+    moment = datetime.fromisoformat(at)
+    if moment.utcoffset() != timedelta(0):
+        raise ValueError("no time in UTC")
+    return moment, UUID(id_)
 
 
 def _shown(row: sa.Row[Any]) -> OrderProcess:

@@ -117,3 +117,11 @@ async def test_a_cursor_of_another_list_is_refused(audit: Audit) -> None:
     with pytest.raises(Invalid) as refused:
         await audit.read_page(ReadAudit(cursor=cursor_at("7", "processes", 0)))
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
+
+
+@pytest.mark.parametrize("place", ["x", "7 8", "7.5", "", "0", "-7", str(2**63), "9" * 100])
+async def test_a_cursor_that_somebody_made_up_is_refused(audit: Audit, place: str) -> None:
+    """The check in a cursor is no secret."""
+    with pytest.raises(Invalid) as refused:
+        await audit.read_page(ReadAudit(cursor=cursor_at(place, "audit", 0)))
+    assert [error.pointer for error in refused.value.errors] == ["/cursor"]

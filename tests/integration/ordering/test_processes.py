@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.frame.read_side.cursors import cursor_at
 from shared.frame.read_side.read_your_writes import Wait
 from shared.kernel.refusals import Invalid
 from shared.ordering.domain.errors import ProcessNotFound
@@ -81,6 +82,25 @@ async def test_those_that_are_due_are_read_page_by_page_the_earliest_deadline_fi
     _, cursor = await listed(shop, take=2)
     with pytest.raises(Invalid):
         await listed(shop, take=2, cursor=cursor, state="confirmed")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "7",
+        "a b",
+        f"2026-11-30T12:00:00+00:00 {UUID(int=1)} x",
+        f"2026-11-30T12:00:00 {UUID(int=1)}",
+        f"0001-01-01T00:00:00+14:00 {UUID(int=1)}",
+        "2026-11-30T12:00:00+00:00 7",
+        "2026-11-30T12:00:00+00:00 ",
+    ],
+)
+async def test_a_cursor_that_somebody_made_up_is_refused(shop: Shop, place: str) -> None:
+    """The check in a cursor is no secret."""
+    with pytest.raises(Invalid) as refused:
+        await listed(shop, cursor=cursor_at(place, "processes None", 0))
+    assert [error.pointer for error in refused.value.errors] == ["/cursor"]
 
 
 async def test_a_deadline_that_was_moved_to_long_ago_is_listed_and_acts_at_once(shop: Shop) -> None:

@@ -12,14 +12,14 @@ CURSOR = cursor_at(PLACE, "list", 3)
 
 
 def test_a_cursor_leads_back_to_its_place() -> None:
-    assert place_of(CURSOR, "list", 3) == PLACE
+    assert place_of(CURSOR, "list", 3, str) == PLACE
     assert len(CURSOR) < LONGEST
     assert PLACE not in CURSOR
 
 
 def refused(cursor: str, of_list: str = "list", generation: int = 3) -> bool:
     with pytest.raises(Invalid) as caught:
-        place_of(cursor, of_list, generation)
+        place_of(cursor, of_list, generation, str)
     [error] = caught.value.errors
     return (error.pointer, error.location) == ("/cursor", "query")
 
