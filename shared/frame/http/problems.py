@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
 from shared.frame.messaging.codec import UnknownEventType
+from shared.frame.messaging.retries import AWAY
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.sql.errors import is_full, is_transient
@@ -71,7 +72,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
             return _later(
                 Unavailable("read-models-unavailable", "There is no access to the read models at the moment.")
             )
-        case HttpResponseError() if error.status_code not in {408, 429, 449, 503}:
+        case HttpResponseError() if error.status_code not in AWAY:
             pass
         case UnreadableShape():
             logger.error("stored by another release, or damaged: %s", error)

@@ -25,7 +25,7 @@ def database(text: str) -> sa.exc.OperationalError:
 
 
 AWAY = [
-    *(cosmos(status) for status in (408, 429, 449, 503)),
+    *(cosmos(status) for status in (408, 410, 429, 449, 500, 502, 503, 504)),
     ServiceRequestError("refused"),
     ClientAuthenticationError("no token"),
     ConnectionRefusedError(),

@@ -11,6 +11,7 @@ from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
 from shared.frame.http.problems import Problem, problem_of, render
 from shared.frame.messaging.codec import UnknownEventType
+from shared.frame.messaging.retries import AWAY
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.unit_of_work import LostRace
@@ -62,10 +63,7 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (sa.exc.TimeoutError("the pool is empty"), "overloaded"),
         (database_error("[40001] deadlock (1205) (SQLExecDirectW)"), "database-unavailable"),
         (database_error("database is locked"), "database-unavailable"),
-        (http_error(429), "read-models-unavailable"),
-        (http_error(503), "read-models-unavailable"),
-        (http_error(408), "read-models-unavailable"),
-        (http_error(449), "read-models-unavailable"),
+        *((http_error(status), "read-models-unavailable") for status in sorted(AWAY)),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
         (ClientAuthenticationError("no token"), "read-models-unavailable"),
         (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
@@ -83,7 +81,7 @@ def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: st
     "error",
     [
         RuntimeError("secret"),
-        http_error(400),
+        *(http_error(status) for status in (400, 401, 403, 409, 412, 413)),
         database_error("secret (208) (SQLExecDirectW)"),
         ValueError("secret"),
     ],
