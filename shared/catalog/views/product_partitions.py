@@ -56,7 +56,7 @@ COUNT_RATINGS = sa.select(sa.func.count()).select_from(RATINGS)
 
 @dataclass(frozen=True, slots=True)
 class ProductFold:
-    """A product, and some or all of its ratings."""
+    """A product, and some or all of its ratings; its stock only on the first page, which alone shows it."""
 
     product: History[ProductEvent]
     stock: History[ProductEvent]
@@ -154,7 +154,7 @@ class ProductPartitions:
         product, _, rating = (position or f"{UUID(int=0)}/{UUID(int=0)}").partition("/")
         values = {"product": UUID(product), "rating": UUID(rating), "most": most}
         rows = connection.execute(NEXT_RATINGS, values).all()
-        enough = within_events(rows, [row.version + (row.stocked or 0) + (row.rated or 0) for row in rows])
+        enough = within_events(rows, _events_of(rows, UUID(product)))
         if not enough:
             return [], None
         last = enough[-1]
@@ -167,6 +167,23 @@ class ProductPartitions:
         return found[0] if found else None
 
 
+def _events_of(rows: Sequence[sa.Row[*tuple[Any, ...]]], begun: UUID) -> Sequence[int]:
+    """Count the events that each row adds: those of a product and its stock come with the product's first row.
+
+    Args:
+        rows: as NEXT_RATINGS gives them.
+        begun: the product that an earlier page began, whose stock is not read again.
+    """
+    counts: list[int] = []
+    before: UUID | None = None
+    for row in rows:
+        product = row.version if row.product_id != before else 0
+        stock = (row.stocked or 0) if row.product_id not in {before, begun} else 0
+        counts.append(product + stock + (row.rated or 0))
+        before = row.product_id
+    return counts
+
+
 def _folds(
     connection: sa.Connection, rows: Sequence[sa.Row[*tuple[Any, ...]]], begun: UUID | None = None
 ) -> Sequence[ProductFold]:
@@ -174,7 +191,8 @@ def _folds(
     for row in rows:
         ratings.setdefault(row.product_id, []).extend([row.rating_id] if row.rating_id else [])
     ids_of_ratings = (id_ for ids in ratings.values() for id_ in ids)
-    histories = LOG.histories(connection, [*ratings, *map(stock_of, ratings), *ids_of_ratings])
+    stocks = [stock_of(product_id) for product_id in ratings if product_id != begun]
+    histories = LOG.histories(connection, [*ratings, *stocks, *ids_of_ratings])
     return [
         ProductFold(
             histories[product_id],
