@@ -1,5 +1,6 @@
 """docs/operations.md has a section for each alarm and for no other, and alarms lead there."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -145,6 +146,24 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
     for exception in ("server-errors", "messages-are-gone", "the-database-was-restored"):
         assert f"](#{exception})" in SECTIONS["What is safe"].text
     assert "as an administrator of the database" in SECTIONS["server-errors"].text
+
+
+def test_a_restored_database_is_as_the_next_deployment_wants_it_because_that_cannot_be_changed() -> None:
+    section = SECTIONS["The database was restored"]
+    [restore] = [block for block in section.blocks("azurecli") if "az sql db restore" in block]
+    given = dict(re.findall(r"--([\w-]+) (\S+)", restore.replace("\\\n", "").split("az sql db rename", maxsplit=1)[0]))
+    for option, wanted in (
+        ("zone-redundant", "zoneRedundant"),
+        ("ha-replicas", "highAvailabilityReplicaCount"),
+        ("backup-storage-redundancy", "requestedBackupStorageRedundancy"),
+    ):
+        deployed = PROD_SNAPSHOT.one("Sql/servers/databases")["properties"][wanted]
+        assert given[option] == str(deployed if isinstance(deployed, str) else json.dumps(deployed))
+    backups = SNAPSHOTS["dev"].one("Sql/servers/databases")["properties"]["requestedBackupStorageRedundancy"]
+    assert f"`--backup-storage-redundancy {backups}`" in section.text
+    assert "`freeOffer: ''`" in section.text
+    asked = section.text.index("infra/deploy.sh prod preview")
+    assert asked < section.text.index("az servicebus topic subscription delete")
 
 
 def test_whoever_finds_events_that_cannot_be_published_is_told_of_each_reason_that_is_ours() -> None:
