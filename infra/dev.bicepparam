@@ -11,7 +11,8 @@ param sqlAdministrators = {
 param apiClientId = readEnvironmentVariable('API_CLIENT_ID')
 
 // Azure SQL's free offer: 100,000 vCore seconds a month, which is 55 hours awake. When they are used up, it sleeps until the
-// next month, unless it may bill what is over. '' for a subscription whose ten free databases are others.
+// next month, unless it may bill what is over. 'BillOverUsage' is for good: 'AutoPause' is refused from then on. '' for a
+// subscription whose ten free databases are others, and for a database that was restored, which cannot be a free one.
 param database = {
   sku: 'GP_S_Gen5_2'
   autoPauseMinutes: 15

@@ -29,6 +29,16 @@ def test_from_an_empty_subscription_to_an_order_it_is_at_most_ten_commands() -> 
     assert commands[-1].startswith("python3 dev.py demo --url")
 
 
+def test_what_bills_over_the_free_offer_comes_after_the_file_and_is_said_to_be_for_good() -> None:
+    """Azure takes no way back, so a deployment that wanted `AutoPause` again would be refused from then on."""
+    text = SECTIONS["From a laptop, in eight commands"].text
+    command = text.index("--free-limit-exhaustion-behavior BillOverUsage")
+    assert text.index("`freeOffer: 'BillOverUsage'`") < command
+    assert "cannot be undone" in text[:command].rpartition("**The free offer**")[2]
+    assert "takes it back" not in text
+    assert "refused" in (ROOT / "infra" / "dev.bicepparam").read_text(encoding="utf-8")
+
+
 def test_whoever_sets_prod_up_is_told_whom_it_has_subscriptions_for() -> None:
     """A subscription that nobody reads raises alarms from the fifteenth day on."""
     listens = {
