@@ -19,7 +19,7 @@ from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.names import give
 from shared.frame.platform.output import Answer
 from shared.frame.platform.shares import Shares
-from shared.frame.routes import Hook
+from shared.frame.routes import CommandRoute, Hook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
 
 PREFIX = "/api"
@@ -99,57 +99,32 @@ class Api:
         self._turns = ConcurrencyLimit()
         self._reads = reads
 
-    def command(
-        self,
-        method: str,
-        route: str,
-        command: type[Input],
-        *,
-        role: str | None,
-        own: bool = False,
-        created: type[Answer] | None = None,
-    ) -> Callable[[CommandTrigger], CommandTrigger]:
-        """Register a trigger that carries out a command on a thread, when it is its turn.
+    def command(self, route: CommandRoute, carry_out: CommandTrigger) -> None:
+        """Register a declared command; `carry_out` does it on a thread, when it is its turn."""
 
-        Args:
-            method: the HTTP method.
-            route: the template, without the prefix.
-            command: its input.
-            role: what a caller needs; OPEN lets everybody in.
-            own: let owners do it too. The repository then keeps to Metadata.owner_id.
-            created: what it answers when it makes something new.
-        """
+        async def in_turn(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+            def on_a_thread() -> func.HttpResponse:
+                logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
+                logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
+                return carry_out(req, context)
 
-        def register(trigger: CommandTrigger) -> CommandTrigger:
-            @functools.wraps(trigger)
-            async def in_turn(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-                def carry_out() -> func.HttpResponse:
-                    logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
-                    logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
-                    return trigger(req, context)
+            owner = self.owners.reach(caller_of(req)) if route.own and self.owners else None
+            return await self._turns.take(on_a_thread, owner=owner)
 
-                owner = self.owners.reach(caller_of(req)) if own and self.owners else None
-                return await self._turns.take(carry_out, owner=owner)
-
-            self._serve(
-                in_turn,
-                Operation(
-                    name=trigger.__name__,
-                    method=method,
-                    route=route,
-                    input=command,
-                    answer=created,
-                    success=HTTPStatus.CREATED if created else HTTPStatus.NO_CONTENT,
-                    description=inspect.getdoc(command) or "",
-                    tag=self._tag,
-                    can_miss=created is None or _PARAMETER.search(route) is not None,
-                    role=role,
-                    own=own,
-                ),
-            )
-            return trigger
-
-        return register
+        operation = Operation(
+            name=route.name,
+            method=route.method,
+            route=route.path,
+            input=route.input,
+            answer=None if route.created is None else route.created.model,
+            success=HTTPStatus.CREATED if route.created else HTTPStatus.NO_CONTENT,
+            description=inspect.getdoc(route.input) or "",
+            tag=self._tag,
+            can_miss=route.created is None or _PARAMETER.search(route.path) is not None,
+            role=route.role,
+            own=route.own,
+        )
+        self._serve(in_turn, operation)
 
     def query(
         self,
@@ -160,6 +135,7 @@ class Api:
         role: str | None,
         own: bool = False,
         can_miss: bool = True,
+        name: str | None = None,
     ) -> Callable[[QueryTrigger], QueryTrigger]:
         """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
 
@@ -170,13 +146,14 @@ class Api:
             role: what a caller needs; OPEN lets everybody in.
             own: let owners ask too, for their own things; a parameter names the owner (OwnerId).
             can_miss: whether the thing that the path names may be missing.
+            name: the function's name in Azure; that of the trigger by default.
         """
 
         def register(trigger: QueryTrigger) -> QueryTrigger:
             return self._serve(
                 trigger if self._reads is None or not own else self._within(self._reads, trigger),
                 Operation(
-                    name=trigger.__name__,
+                    name=name or trigger.__name__,
                     method="GET",
                     route=route,
                     input=query,
@@ -201,6 +178,7 @@ class Api:
         *,
         role: str | None,
         can_miss: bool = False,
+        name: str | None = None,
     ) -> Callable[[ActionTrigger], ActionTrigger]:
         """Register a trigger that acts on the running system, and answers the result.
 
@@ -212,7 +190,7 @@ class Api:
             return self._serve(
                 trigger,
                 Operation(
-                    name=trigger.__name__,
+                    name=name or trigger.__name__,
                     method=method,
                     route=route,
                     input=action,
@@ -238,7 +216,6 @@ class Api:
             await turns.take(lambda: hook.hear(body, signature))
             return Bodyless(HTTPStatus.NO_CONTENT, {"Cache-Control": "no-store"})
 
-        hear.__name__ = hook.name
         operation = Operation(
             name=hook.name,
             method="POST",
@@ -297,6 +274,7 @@ class Api:
                 MINUTES.soon()
             return finished(response, req, context)
 
+        answering.__name__ = operation.name  # by which Azure knows the function
         self.operations.append(operation)
         methods = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
         self.blueprint.route(operation.route, methods=methods)(answering)

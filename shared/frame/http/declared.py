@@ -50,12 +50,7 @@ def _serve_command(api: Api, writes: WriteSide, route: CommandRoute) -> None:
             return no_content(accepted)
         return _created(route.created, call, accepted)
 
-    carry_out.__name__ = route.name
-    created_answer = None if route.created is None else route.created.model
-    register = api.command(
-        route.method, route.path, route.input, role=route.role, own=route.own, created=created_answer
-    )
-    register(carry_out)
+    api.command(route, carry_out)
 
 
 def _created(created_at: Created, call: CommandCall[Input], accepted: Accepted) -> func.HttpResponse:
@@ -78,6 +73,5 @@ def _serve_query(api: Api, route: QueryRoute) -> None:
             ok_or_not_modified(call, *answered) if isinstance(answered, tuple) else ok_or_not_modified(call, answered)
         )
 
-    answer.__name__ = route.name
-    register = api.query(route.path, route.input, route.answer, role=route.role, own=route.own)
+    register = api.query(route.path, route.input, route.answer, role=route.role, own=route.own, name=route.name)
     register(answer)

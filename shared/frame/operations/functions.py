@@ -169,5 +169,7 @@ def _serve_operation(api: Api, audit: Audit, writes: WriteSide, route: CommandRo
         subject = "/".join(req.route_params.values())
         return not_cached(await audit.audited(Intent(route.name, subject, details, call.metadata), act))
 
-    carry_out.__name__ = route.name
-    api.action(route.method, route.path, route.input, Operated, role=route.role, can_miss=True)(carry_out)
+    register = api.action(
+        route.method, route.path, route.input, Operated, role=route.role, can_miss=True, name=route.name
+    )
+    register(carry_out)
