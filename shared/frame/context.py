@@ -21,13 +21,13 @@ from shared.frame.platform.input import Input, QueryInput
 from shared.frame.platform.names import give
 from shared.frame.platform.telemetry import Figure, figures
 from shared.frame.platform.threads import DELIVERY, REBUILDING
+from shared.frame.read_side.comparing import Derived
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.document_update import DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.partitions import OfAggregates, Partitions
 from shared.frame.read_side.projection import Projection
-from shared.frame.read_side.read_model import NOWHERE, ReadModel, VersionInLog, WhereRead
-from shared.frame.read_side.rebuildable import Derived, View
+from shared.frame.read_side.read_model import NOWHERE, ReadModel, VersionInLog, View, WhereRead
 from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.version_in_log import VersionOfAggregate
 from shared.frame.routes import (

@@ -18,7 +18,8 @@ from shared.frame.operations.rebuilding import LEASE, PROPAGATION_DELAY, Rebuild
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
-from shared.frame.read_side.rebuildable import Filled, Source, View
+from shared.frame.read_side.log_source import Filled, LogSource
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.view_state import ControlChanged
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
@@ -73,7 +74,7 @@ class World:
 
     def process(self) -> Rebuilding:
         """Another process that may rebuild."""
-        return Rebuilding(self.models, View(self.generations(), cast("Source", self.source)), clock=self.now)
+        return Rebuilding(self.models, View(self.generations(), cast("LogSource[Any]", self.source)), clock=self.now)
 
     def work[T](self, act: Awaitable[T]) -> T:
         """Do something, in simulated time."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -21,7 +21,8 @@ from shared.frame.operations.errors import (
 )
 from shared.frame.operations.rebuilding import MAX_ATTEMPTS, Rebuild, Rebuilding, Step
 from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
-from shared.frame.read_side.rebuildable import ChangedDocument, Source, View
+from shared.frame.read_side.log_source import ChangedDocument, LogSource
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.view_state import CONTROL, ControlChanged
 from tests.simulation.test_handshakes import Pages, World
 
@@ -63,7 +64,7 @@ class Operated(World):
 
     def process(self) -> Rebuilding:
         """Another process that may rebuild."""
-        return Rebuilding(self.models, View(self.generations(), cast("Source", self.source)), clock=self.now)
+        return Rebuilding(self.models, View(self.generations(), cast("LogSource[Any]", self.source)), clock=self.now)
 
     def show(self, generation: int, *numbers: int) -> None:
         """Let a generation have these orders."""

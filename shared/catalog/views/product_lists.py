@@ -21,11 +21,11 @@ from shared.catalog.views.stock_level import available, stock_document_of
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import AFTER_SCHEMA, After, Digits, QueryInput, Text, read_after
 from shared.frame.platform.output import Amount, Answer, amount
+from shared.frame.read_side.comparing import Derived, Difference
 from shared.frame.read_side.container import Container, took_effect
 from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import TIMEOUT, Document, Wait, point_read, read_at_least
-from shared.frame.read_side.rebuildable import Derived, Difference
 from shared.frame.read_side.shape import Shapes, UnreadableShape
 
 LISTS = "products"

@@ -14,9 +14,10 @@ from typing import Self
 
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.times import utc_text
+from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import Document
-from shared.frame.read_side.rebuildable import Difference, View
 from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 

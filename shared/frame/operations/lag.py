@@ -23,9 +23,10 @@ from typing import Self
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.log_source import ChangedDocument
 from shared.frame.read_side.presence import anew
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import Document, point_read
-from shared.frame.read_side.rebuildable import ChangedDocument, View
 from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 

@@ -37,9 +37,10 @@ from shared.frame.operations.read_models import (
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.platform import telemetry
 from shared.frame.platform.callers import OPS
+from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.presence import wrong_with
-from shared.frame.read_side.rebuildable import Difference, View
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.timers import SomeFailed
 

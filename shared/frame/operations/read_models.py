@@ -15,10 +15,11 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, QueryInput, Whole
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
+from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import State
 from shared.frame.read_side.presence import wrong_with
-from shared.frame.read_side.rebuildable import Difference, View
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.shape import UnreadableShape
 
 

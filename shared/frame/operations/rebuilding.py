@@ -38,8 +38,8 @@ from shared.frame.read_side.container import Container, took_effect
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.presence import is_empty
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import Document
-from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.shape import Shapes, UnreadableShape
 from shared.frame.read_side.view_state import ControlChanged, ControlDocument
 

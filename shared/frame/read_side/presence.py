@@ -5,8 +5,8 @@ import asyncio
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.frame.read_side.container import Container
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import Document
-from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.shape import UnreadableShape
 
 SECOND_LOOK = 1.0

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
-from shared.frame.read_side.generations import Served
+from shared.frame.read_side.generations import Generations, Served
+from shared.frame.read_side.log_source import LogSource
 from shared.frame.read_side.projection import Projection
-from shared.frame.read_side.rebuildable import View
 from shared.frame.sql.reading import read_from
 
 type VersionInLog = Callable[[sa.Connection, str, str], int]
@@ -40,6 +41,19 @@ NOWHERE = ReadAt()
 
 type WhereRead = Callable[[str, str], ReadAt]
 """Tells where the API shows a document, by its id and partition key."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view, its containers and its source."""
+
+    generations: Generations
+    source: LogSource[Any]
+
+    @property
+    def name(self) -> str:
+        """Its name, as operators know it."""
+        return self.generations.view
 
 
 class ReadModel[Event]:

@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.read_side.comparing import Derived
 from shared.frame.read_side.document_update import DocumentUpdate, document_id
-from shared.frame.read_side.rebuildable import Derived
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.kinds import Kinds
 

@@ -15,7 +15,7 @@ from shared.frame.operations.lag import measure, move_mark
 from shared.frame.operations.read_model_routes import watch
 from shared.frame.operations.rebuilding import Rebuilding, Step
 from shared.frame.platform import background
-from shared.frame.read_side import log_source
+from shared.frame.read_side import comparing
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
 
@@ -93,7 +93,7 @@ async def test_an_operator_who_asks_how_far_a_view_is_behind_pauses_too(live: Li
 async def test_a_check_of_very_many_orders_pauses(
     live: LiveShop, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_source, "COMPARED", MANY - 1)
+    monkeypatch.setattr(comparing, "COMPARED", MANY - 1)
     await with_orders(live, MANY)
     asked.forget()
     assert await drift.check(live.orders_view, live.read_models, [str(live.customers[0])]) == []

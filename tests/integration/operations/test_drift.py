@@ -12,10 +12,10 @@ from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.views.product_details import ReadProduct, read_product, view_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift
-from shared.frame.read_side import log_source
+from shared.frame.read_side import comparing
+from shared.frame.read_side.comparing import UNREADABLE
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.frame.read_side.rebuildable import UNREADABLE
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.views.customer_summary import SUMMARY
@@ -228,7 +228,7 @@ async def test_a_summary_that_comes_back_while_it_is_healed_is_healed_all_the_sa
 async def test_of_a_customer_with_very_many_orders_only_some_are_read(
     live: LiveShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_source, "COMPARED", 4)
+    monkeypatch.setattr(comparing, "COMPARED", 4)
     await live.open(customers=1, products=2, orders=30)
     customer_id, orders = str(live.customers[0]), live.orders.container(1)
     first = min(str(order_id) for order_id in live.made)
@@ -273,7 +273,7 @@ async def test_a_product_with_very_many_ratings_is_found_wrong_and_healed(
     damage: Callable[[LiveShop, UUID], Awaitable[None]],
     what: str,
 ) -> None:
-    monkeypatch.setattr(log_source, "COMPARED", 4)
+    monkeypatch.setattr(comparing, "COMPARED", 4)
     await live.open(customers=0, products=1, orders=0)
     [product_id], home = live.products, view_of(live.products[0])
     for rating in (1, 2, 3, 4, 5):
@@ -299,7 +299,7 @@ async def summary_renamed(orders: ContainerProxy, customer_id: str, _order_id: s
 async def test_the_summary_of_a_customer_with_very_many_orders_is_found_wrong_and_healed(
     live: LiveShop, monkeypatch: pytest.MonkeyPatch, damage: Damage, what: str
 ) -> None:
-    monkeypatch.setattr(log_source, "COMPARED", 2)
+    monkeypatch.setattr(comparing, "COMPARED", 2)
     await live.open(customers=1, products=2, orders=20)
     customer_id, orders = str(live.customers[0]), live.orders.container(1)
     assert await drift.check(live.orders_view, live.read_models, [customer_id]) == []

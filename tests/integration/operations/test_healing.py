@@ -14,10 +14,10 @@ from shared.catalog.views.stock_level import stock_document_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift, rebuilding
 from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.frame.read_side.rebuildable import Difference
 from shared.ordering.views.order_details import ReadOrder, read_order
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_drift import counts_changed, status_changed

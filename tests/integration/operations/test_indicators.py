@@ -20,8 +20,8 @@ from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.read_side import presence
 from shared.frame.read_side.generations import Generations
 from shared.frame.read_side.presence import wrong_with
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import point_read
-from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.read_side.view_state import CONTROL
 from shared.ordering.views.order_details import SHAPES

@@ -22,8 +22,8 @@ from shared.frame.operations.rebuilding import Rebuilding, Step
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.settings import Settings
+from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import point_read
-from shared.frame.read_side.rebuildable import View
 from shared.frame.read_side.view_state import CONTROL
 from shared.frame.sql.engines import sql_engine
 from shared.frame.timers import SomeFailed

@@ -120,7 +120,7 @@ async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
             await catalog.patch_item(str(product_id), SHELF, [writes.pop()])
         return await replaced(container, document, before)
 
-    monkeypatch.setattr("shared.frame.read_side.log_source.replaced", replaced_too_late)
+    monkeypatch.setattr("shared.frame.read_side.comparing.replaced", replaced_too_late)
     await source.heal(catalog, SHELF)
     assert writes == []
     assert await source.differences(catalog, SHELF) == []
@@ -217,6 +217,6 @@ async def test_healing_that_never_finds_a_partition_at_rest_says_so(
     async def never(*_: object) -> bool:
         return False
 
-    monkeypatch.setattr("shared.frame.read_side.log_source.replaced", never)
+    monkeypatch.setattr("shared.frame.read_side.comparing.replaced", never)
     await source.heal(catalog, home)
     assert f"{home} changed during each of" in caplog.text
