@@ -249,7 +249,7 @@ class StripeProvider(PaymentProvider):
         return str(self._retrieve(reference).client_secret)
 
     @override
-    def told(self, body: bytes, signature: str | None) -> UUID | None:
+    def payment_of_webhook(self, body: bytes, signature: str | None) -> UUID | None:
         import stripe  # noqa: PLC0415  # as above
 
         if not (signature or "").isascii():

@@ -117,7 +117,7 @@ class Performing:
             ProviderUnavailable: the provider cannot be asked now; it sends the webhook again later.
             LostRace: the payment has changed with every look; as above.
         """
-        order_id = self.provider.told(body, signature)
+        order_id = self.provider.payment_of_webhook(body, signature)
         if order_id is not None:
             with suppress(Pending, StepRefused):  # sent again, this webhook would change neither
                 self._look(order_id)

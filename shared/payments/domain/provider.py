@@ -100,7 +100,7 @@ class PaymentProvider(Protocol):
     def client_secret(self, reference: str) -> str:
         """Give the secret with which the cardholder's browser confirms the payment; only the cardholder may get it."""
 
-    def told(self, body: bytes, signature: str | None) -> UUID | None:
+    def payment_of_webhook(self, body: bytes, signature: str | None) -> UUID | None:
         """Give the payment that a webhook is about; None if it is no payment of this system.
 
         A webhook is a reason to look at the payment, and no more: it may be late, or come twice.

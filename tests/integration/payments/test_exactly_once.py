@@ -437,21 +437,21 @@ def test_a_webhook_names_the_payment_that_it_is_about_and_is_believed_only_when_
         payment = go_on(books, provider)
         while engine.undelivered():
             time.sleep(0.02)
-        assert {provider.told(*got) for got in hooked.got} == {payment.order_id}
+        assert {provider.payment_of_webhook(*got) for got in hooked.got} == {payment.order_id}
         body, signature = hooked.got[0]
         of_another_system = body.replace(str(payment.order_id).encode(), b"an invoice")
         signed = stripe.WebhookSignature.generate_signature_header(of_another_system.decode(), engine.secret)
-        assert provider.told(of_another_system, signed) is None
+        assert provider.payment_of_webhook(of_another_system, signed) is None
         old = stripe.WebhookSignature.generate_signature_header(body.decode(), engine.secret, int(time.time()) - 600)
         for forged in (None, "", "t=1,v1=00", "t=1,v1=é", "t=é,v1=00", "é", old):
             with pytest.raises(NotFromProvider):
-                provider.told(body, forged)
+                provider.payment_of_webhook(body, forged)
         for changed in (body + b" ", body + "é".encode(), body + b"\xff", b""):
             with pytest.raises(NotFromProvider):
-                provider.told(changed, signature)
+                provider.payment_of_webhook(changed, signature)
         for unconfigured in (StripeProvider(engine.key), StripeProvider(engine.key, engine.url, "whsec_other")):
             with pytest.raises(NotFromProvider):
-                unconfigured.told(body, signature)
+                unconfigured.payment_of_webhook(body, signature)
 
 
 def test_an_error_of_the_provider_names_no_card_and_no_key(provider: StripeProvider) -> None:

@@ -35,4 +35,4 @@ def test_no_request_is_sent_with_a_reference_as_its_key(provider: StripeProvider
 def test_a_webhook_that_is_signed_with_the_reference_is_refused(provider: StripeProvider) -> None:
     body = f'{{"id": "evt_1", "object": "event", "data": {{"object": {{"metadata": {{"payment": "{uuid4()}"}}}}}}}}'
     with pytest.raises(NotFromProvider):
-        provider.told(body.encode(), stripe.WebhookSignature.generate_signature_header(body, WEBHOOK))
+        provider.payment_of_webhook(body.encode(), stripe.WebhookSignature.generate_signature_header(body, WEBHOOK))
