@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from shared.customers.events import ON_TOPIC, CustomerEvent
 from shared.frame.messaging.codec import EventCodec
-from shared.frame.sql.columns import UtcDateTime, every_table, schema_metadata, text
+from shared.frame.sql.columns import UtcDateTime, every_table, exact_text, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.log_table import event_log_table
 
@@ -50,7 +50,7 @@ ADDRESSES = sa.Table(
 EMAILS = sa.Table(
     "emails",
     METADATA,
-    sa.Column("address", text(320), primary_key=True),
+    sa.Column("address", exact_text(640), primary_key=True),
     sa.Column("customer_id", sa.Uuid, nullable=False),
 )
 """The owners of e-mail addresses; `address` is case-folded. A table of its own makes a taken address another conflict

@@ -44,10 +44,12 @@ def text(characters: int) -> sa.Unicode:
 
 
 def exact_text(characters: int) -> sa.types.TypeEngine[str]:
-    """Hold ASCII text that is compared with case, which Azure SQL's default collation ignores.
+    """Hold text, of this many UTF-16 units, that is compared unit by unit: a key, or what finds somebody's data.
+
+    Azure SQL's default collation takes `A` for `a`, `ß` for `ss`, `þ` for `th`, and some characters for nothing.
 
     Azure SQL ignores trailing blanks in comparisons, whatever the collation, and SQLite does not. So callers' text with
-    blanks is refused before it gets here: an Idempotency-Key has none.
+    blanks is refused before it gets here: an Idempotency-Key has none, nor has an e-mail address.
     """
     return sa.Unicode(characters).with_variant(NVARCHAR(characters, collation="Latin1_General_100_BIN2"), "mssql")
 

@@ -259,11 +259,13 @@ def by_name(*columns: sa.Column[Any]) -> dict[sa.Column[Any], BindParameter[Any]
 def _in_json(type_: sa.types.TypeEngine[Any]) -> str:
     """Write a column's type for OPENJSON, with a larger length: OPENJSON would silently cut a text that is too long.
 
-    So the table gets the whole text, and refuses it if it is too long (error 2628).
+    So the table gets the whole text, and refuses it if it is too long (error 2628). A column of OPENJSON has the
+    database's collation unless it names one, and cannot be compared with one of another (error 468).
     """
     match type_.dialect_impl(AZURE_SQL):
-        case sa.String(length=int(length)):
-            return "NVARCHAR(MAX)" if length == _LONGEST else f"NVARCHAR({length + 1})"
+        case sa.String(length=int(length), collation=collation):
+            kind = "NVARCHAR(MAX)" if length == _LONGEST else f"NVARCHAR({length + 1})"
+            return f"{kind} COLLATE {collation}" if collation else kind
         case _:
             return type_.compile(dialect=AZURE_SQL)
 

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 
 from shared.catalog.repository import INSERT_LINES, INSERT_STOCK
 from shared.catalog.tables import ORDERED_STOCK
+from shared.customers.domain.customer import Customer
+from shared.customers.repository import Customers, owner_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.frame.write_side.writes import Write
@@ -61,6 +63,35 @@ def nothing_is_open(shop: Shop) -> bool:
 def test_text_is_kept_to_the_letter(shop: Shop, name: str) -> None:
     insert(shop, product(name))
     assert [row["name"] for row in rows(shop.ordering_engine, PRODUCTS)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("þor@example.com", "thor@example.com"),
+        ("œuvre@example.com", "oeuvre@example.com"),
+        ("aខ្មែរ@example.com", "a@example.com"),
+        ("né@example.com", "ne@example.com"),
+    ],
+)
+def test_addresses_for_e_mail_that_differ_belong_to_different_customers(shop: Shop, one: str, other: str) -> None:
+    owners = {}
+    for email in (one, other):
+        with UnitOfWork(shop.customers_engine) as work:
+            customers = Customers(work, Metadata())
+            customers.save(Customer.register(uuid4(), "Ada", email))
+            work.commit()
+        owners[email] = owner_of(shop.customers_engine, email)
+    assert None not in owners.values()
+    assert owners[one] != owners[other]
+    with UnitOfWork(shop.customers_engine) as work:
+        customers = Customers(work, Metadata())
+        customer = customers.load(owners[one] or uuid4())
+        customer.change_email("ada@example.com")
+        customers.save(customer)
+        work.commit()
+    found = [owner_of(shop.customers_engine, email) for email in ("ada@example.com", one, other)]
+    assert found == [owners[one], None, owners[other]]
 
 
 @pytest.mark.parametrize("price", ["0.0001", "0", "1.5", "999999999999999.9999"])
