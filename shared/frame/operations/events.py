@@ -5,9 +5,10 @@ The answer has no payloads: they may hold personal data, and the role Ops gives 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import merge
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from shared.frame.read_side.read_model import ReadAt, ReadModel
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
+from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.log_search import Found, found
 from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 
@@ -135,13 +137,18 @@ class _Hit:
     context: Context[Any]
     event: Found
 
+    @property
+    def aggregate(self) -> tuple[str, UUID]:
+        """Its context and id: aggregates of several contexts may have one id."""
+        return self.context.name, self.event.aggregate_id
+
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
     """The document that an aggregate's events change in a view, as it is stored."""
 
     view: str
-    aggregate_id: UUID
+    aggregate: tuple[str, UUID]
     document_id: str
     partition_key: str
     document: Document | None
@@ -167,7 +174,7 @@ class EventSearch:
         return FoundEvents(
             kind=kind,
             events=[_told(hit, receipts.get(hit.event.event_id, ()), documents) for hit in hits],
-            next=hits[-1].event.version if more and kind == "aggregate" else None,
+            next=max(hit.event.version for hit in hits) if more and kind == "aggregate" else None,
             more=more,
             looked_through=0 if kind in {"aggregate", "command"} else query.reach,
             unreadable=unreadable,
@@ -176,22 +183,25 @@ class EventSearch:
         )
 
     def _search(self, query: FindEvents) -> tuple[Kind, list[_Hit], bool, dict[UUID, list[Receipt]]]:
-        kind, hits = self._hits(query, query.take + 1)
-        more = len(hits) > query.take
-        hits = hits[-query.take :] if kind == "other" else hits[: query.take]
-        return kind, hits, more, self._receipts(hits)
+        kind, found = self._hits(query, query.take + 1)
+        match kind:
+            case "aggregate":
+                hits = _first_versions(found, query.take)
+            case "other":
+                hits = found[-query.take :]
+            case _:
+                hits = found[: query.take]
+        return kind, hits, len(hits) < len(found), self._receipts(hits)
 
     def _hits(self, query: FindEvents, most: int) -> tuple[Kind, list[_Hit]]:
-        """Find events, oldest first."""
+        """Find events, oldest first; of each context as many as `most`."""
         id_ = _uuid(query.of)
         if id_ is not None:
-            for context in self._contexts:
-                parameters = {"id": id_, "after": query.after, "most": most}
-                if hits := _hits(context, context.log.search.of_aggregate, parameters):
-                    return "aggregate", hits
-        for context in self._contexts:
-            if hits := _hits(context, context.log.search.of_command, {"command": query.of, "most": most}):
-                return "command", hits
+            parameters = {"id": id_, "after": query.after, "most": most}
+            if hits := self._merged(lambda log: log.search.of_aggregate, parameters):
+                return "aggregate", hits
+        if hits := self._merged(lambda log: log.search.of_command, {"command": query.of, "most": most}):
+            return "command", hits
         wanted = {
             "id": id_ or UUID(int=0),
             "text": query.of,
@@ -202,6 +212,11 @@ class EventSearch:
         newest = [hit for context in self._contexts for hit in _hits(context, context.log.search.among_newest, wanted)]
         newest.sort(key=lambda hit: (hit.event.occurred_at, hit.event.sequence))
         return ("other" if newest else "nothing"), newest
+
+    def _merged(self, search: Callable[[EventLog[Any]], sa.Select[Any]], parameters: dict[str, Any]) -> list[_Hit]:
+        """Find events in every context, as an id or a key may be used in several; each log's stay in their order."""
+        found = (_hits(context, search(context.log), parameters) for context in self._contexts)
+        return list(merge(*found, key=lambda hit: hit.event.occurred_at))
 
     def _receipts(self, hits: Sequence[_Hit]) -> dict[UUID, list[Receipt]]:
         receipts: dict[UUID, list[Receipt]] = {}
@@ -227,6 +242,18 @@ def _hits(context: Context[Any], statement: sa.Select[Any], parameters: dict[str
     return [_Hit(context, found(row)) for row in _rows(context, statement, parameters)]
 
 
+def _first_versions(hits: Sequence[_Hit], take: int) -> list[_Hit]:
+    """Give about the first `take` of aggregates of one id, with all that have the last version: `next` leads on there.
+
+    They are fewer if contexts have events of the same version there, and more if there are several of the very first.
+    """
+    if len(hits) <= take:
+        return list(hits)
+    versions = sorted(hit.event.version for hit in hits)
+    last = max(versions[0], versions[take] - 1)
+    return [hit for hit in hits if hit.event.version <= last]
+
+
 async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str], int]:
     """Read the documents that these events change, as many as may be.
 
@@ -234,7 +261,7 @@ async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str], int
         The documents, the names of the views that cannot be read now, and the number of aggregates of which not all
         documents were looked for.
     """
-    newest: dict[UUID, _Hit] = {hit.event.aggregate_id: hit for hit in hits}
+    newest = {hit.aggregate: hit for hit in hits}
     wanted = [(model, hit) for hit in newest.values() for model in hit.context.read_models.values()]
     asked, rest = wanted[-DOCUMENTS:], wanted[:-DOCUMENTS]
     answers = await asyncio.gather(*(_document(model, hit) for model, hit in asked), return_exceptions=True)
@@ -250,7 +277,7 @@ async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str], int
                 documents.append(answer)
             case _:
                 pass
-    return documents, list(dict.fromkeys(unreadable)), len({hit.event.aggregate_id for _, hit in rest})
+    return documents, list(dict.fromkeys(unreadable)), len({hit.aggregate for _, hit in rest})
 
 
 async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
@@ -262,12 +289,12 @@ async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
     served = await model.served()
     stored = await point_read(served.container, document_id, partition_key)
     read_at = model.read_at(document_id, partition_key)
-    return _Shown(model.view.name, hit.event.aggregate_id, document_id, partition_key, stored, read_at)
+    return _Shown(model.view.name, hit.aggregate, document_id, partition_key, stored, read_at)
 
 
 def _told(hit: _Hit, receipts: Sequence[Receipt], documents: Sequence[_Shown]) -> FoundEvent:
     event = hit.event
-    own = [each for each in documents if each.aggregate_id == event.aggregate_id]
+    own = [each for each in documents if each.aggregate == hit.aggregate]
     return FoundEvent(
         context=hit.context.name,
         sequence=event.sequence,
@@ -312,7 +339,7 @@ def _state(shown: _Shown, hits: Sequence[_Hit]) -> DocumentState:
         document_id=shown.document_id,
         partition_key=shown.partition_key,
         version=None if shown.document is None else int(shown.document.get("version", 0)),
-        logged=max(hit.event.version for hit in hits if hit.event.aggregate_id == shown.aggregate_id),
+        logged=max(hit.event.version for hit in hits if hit.aggregate == shown.aggregate),
         read_at=shown.at.now,
         read_as_of=shown.at.then,
         process_at=shown.at.process,

@@ -1,6 +1,7 @@
 """The search for events finds all of a command's, whatever way an id is written, and says what it leaves out."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,8 +13,12 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.catalog.domain.stock import stock_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.events import DOCUMENTS, EventSearch, FindEvents, FoundEvents
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from shared.kernel.money import Money
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.payments.domain.payment import Payment
+from shared.payments.repository import Payments
 from tests.support.shop import Shop
 
 
@@ -23,9 +28,9 @@ class Search:
     def __init__(self, shop: Shop, containers: Mapping[str, ContainerProxy] | None = None) -> None:
         self._search = EventSearch(list(shop.wired(containers).values()))
 
-    async def __call__(self, of: str, take: int = 100) -> FoundEvents:
+    async def __call__(self, of: str, take: int = 100, after: int = 0) -> FoundEvents:
         """Find events, as nobody in particular."""
-        return await self._search.find(FindEvents(of=of, take=take), None)
+        return await self._search.find(FindEvents(of=of, take=take, after=after), None)
 
 
 @pytest.fixture
@@ -62,6 +67,62 @@ async def test_a_command_that_changed_several_aggregates_is_found_whole(
     assert {event.aggregate_id for event in found.events} == {stock_of(each) for each in products}
     assert [event.sequence for event in found.events] == sorted(event.sequence for event in found.events)
     assert {event.type for event in found.events} == {"ItemShippedV1"}
+
+
+def pay(shop: Shop, order_id: UUID) -> None:
+    """Let payments have a payment of an order, which has the order's id."""
+    with UnitOfWork(shop.payments_engine) as work:
+        payment = Payment.request(order_id, uuid4(), Money(Decimal(1), "EUR"), "pm_card_visa")
+        Payments(work, Metadata()).save(payment)
+        work.commit()
+
+
+async def test_what_has_one_id_in_two_contexts_is_found_in_both(
+    shop: Shop, containers: Callable[[str], ContainerProxy]
+) -> None:
+    search = Search(shop, {"orders": containers("orders")})
+    order_id = shop.order(shop.product())
+    pay(shop, order_id)
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    found = await search(str(order_id))
+    assert [(event.context, event.type, event.published_at) for event in found.events] == [
+        ("ordering", "OrderCreatedV1", None),
+        ("payments", "PaymentRequestedV1", None),
+        ("ordering", "OrderSubmittedV2", None),
+    ]
+    assert (found.kind, found.more, found.next) == ("aggregate", False, None)
+    assert [(each.view, each.logged) for each in found.documents] == [("orders", 2)]
+    assert [[showing.view for showing in event.showings] for event in found.events] == [["orders"], [], ["orders"]]
+
+
+@pytest.mark.parametrize("take", [1, 2, 3, 4])
+async def test_what_has_one_id_in_two_contexts_is_paged_without_a_gap(shop: Shop, search: Search, take: int) -> None:
+    order_id = shop.order(shop.product())
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=order_id), Metadata())
+    pay(shop, order_id)
+    whole = (await search(str(order_id))).events
+    assert len(whole) == 4
+    page = await search(str(order_id), take=take)
+    told = [*page.events]
+    while page.next is not None:
+        assert len(page.events) <= max(take, 2)
+        page = await search(str(order_id), take=take, after=page.next)
+        assert page.events
+        told += page.events
+    assert sorted(event.event_id for event in told) == sorted(event.event_id for event in whole)
+
+
+async def test_a_key_that_two_contexts_were_given_finds_both_commands(shop: Shop, search: Search) -> None:
+    product_id = shop.product()
+    order_id = shop.order(product_id)
+    once = Metadata(command_id="key", fingerprint=b"f".ljust(32))
+    shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), once)
+    shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Chai"), once)
+    found, first = await search("key"), await search("key", take=1)
+    assert [event.type for event in found.events] == ["OrderSubmittedV2", "ProductRenamedV1"]
+    assert (found.kind, found.more) == ("command", False)
+    assert ([event.type for event in first.events], first.more) == (["OrderSubmittedV2"], True)
 
 
 async def test_what_is_left_out_is_said(shop: Shop, search: Search, products: list[UUID]) -> None:

@@ -49,7 +49,10 @@ function Found({ of, parameters }) {
 }
 
 function found(data, of, reach) {
-  if (data.kind === "aggregate") return `${many(data.events.length, "event")} of one ${data.events[0].context} aggregate.`;
+  if (data.kind === "aggregate") {
+    const contexts = [...new Set(data.events.map((event) => event.context))];
+    return `${many(data.events.length, "event")} of one ${contexts.join(" aggregate, and of one ")} aggregate.`;
+  }
   if (data.kind === "command") return `${many(data.events.length, "event")} of one command${data.more ? "; later ones are left out" : ""}.`;
   if (data.kind === "other") return `${many(data.events.length, "event")} among the newest ${number(reach)} of each context${data.more ? "; older ones are left out" : ""}.`;
   return `Nothing is called ${of}: no aggregate or command, and nothing among the newest ${number(reach)} events of each context.`;
