@@ -28,7 +28,7 @@ from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import ASKS, OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
 from shared.ordering.figures import ordering_figures
-from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
+from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
 from shared.ordering.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders

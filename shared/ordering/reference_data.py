@@ -1,14 +1,10 @@
 """Reference data: ordering's own copy of products and customers; each value is guarded by its event's version.
 
-So late and repeated events change nothing. This module also finds the orders that show a name: an order with the old
-name was committed before the copy changed; a later order has the new name.
+So late and repeated events change nothing.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -18,13 +14,11 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Check, Write, insert
 from shared.kernel.personal import ERASED
-from shared.ordering.events import Address, fulfilment_of
-from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, ORDER_LINES, ORDERS, PRODUCTS, SNAPSHOTS, UNDER_WAY
+from shared.ordering.events import Address
+from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, PRODUCTS
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _VERSION = sa.bindparam("event_version", type_=sa.BigInteger)
-_NEXT_PAGE = (ORDERS.c.order_id > sa.bindparam("after", type_=sa.Uuid),)
-PAGE = 500
 
 INSERT_PRODUCT = insert(PRODUCTS)
 INSERT_CUSTOMER = insert(CUSTOMERS)
@@ -102,57 +96,10 @@ NOT_BEING_ERASED = Check(
 lock is one for changes: of two new addresses at a time both may become the default, and deadlock with shared locks."""
 FIND_PRODUCT = Check(sa.select(PRODUCTS.c.product_id).where(PRODUCTS.c.product_id == _ID))
 FIND_CUSTOMER = Check(sa.select(CUSTOMERS.c.customer_id).where(CUSTOMERS.c.customer_id == _ID))
-ORDERS_WITH_PRODUCT = (
-    sa.select(ORDERS.c.order_id, ORDERS.c.customer_id, ORDERS.c.version)
-    .select_from(ORDERS.join(ORDER_LINES))
-    .where(ORDER_LINES.c.product_id == _ID, ORDER_LINES.c.product_version < _VERSION, *_NEXT_PAGE)
-    .order_by(ORDERS.c.order_id)
-    .limit(PAGE)
-)
-ORDERS_OF_CUSTOMER = (
-    sa.select(ORDERS.c.order_id, ORDERS.c.customer_id, ORDERS.c.version)
-    .where(ORDERS.c.customer_id == _ID, *_NEXT_PAGE)
-    .order_by(ORDERS.c.order_id)
-    .limit(PAGE)
-)
-_AFTER = sa.bindparam("after", type_=sa.Uuid)
-ERASING = (
-    sa.select(CUSTOMERS.c.customer_id)
-    .where(CUSTOMERS.c.erasure == sa.literal_column("1"), CUSTOMERS.c.customer_id > _AFTER)
-    .order_by(CUSTOMERS.c.customer_id)
-    .limit(100)
-)
-_OF_CUSTOMER = ORDERS.c.customer_id == sa.bindparam("customer", type_=sa.Uuid)
-OPEN_ORDER = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, ORDERS.c.status.in_(UNDER_WAY)).limit(1)
-_NOT_ERASED = ORDERS.c.erased == sa.literal_column("0")
-NOT_ERASED = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, _NOT_ERASED).limit(1)
-TO_ERASE = (
-    sa.select(ORDERS.c.order_id)
-    .where(_OF_CUSTOMER, ORDERS.c.status.not_in(UNDER_WAY), _NOT_ERASED, ORDERS.c.order_id > _AFTER)
-    .order_by(ORDERS.c.order_id)
-    .limit(PAGE)
-)
-DELETE_SNAPSHOTS = Write(
-    sa.delete(SNAPSHOTS).where(
-        SNAPSHOTS.c.aggregate_id.in_(
-            sa.select(ORDERS.c.order_id).where(ORDERS.c.customer_id == _ID, ORDERS.c.erased == sa.literal_column("1"))
-        )
-    )
-)
-END_ERASURE = Write(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID).values(erasure=sa.literal_column("2")))
 
 
 class NotCopiedYet(NotYet):
     """The first event of a customer, product or address has not arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderToCorrect:
-    """An order that may show an old name, and the version that its document must have to show all its items."""
-
-    order_id: UUID
-    customer_id: UUID
-    version: int
 
 
 class ReferenceData:
@@ -238,38 +185,3 @@ class ReferenceData:
 def _columns(address: Address | None) -> dict[str, str | None]:
     names = ("street", "city", "postal_code", "region", "country")
     return {name: None if address is None else getattr(address, name) for name in names}
-
-
-def orders_with_product(connection: sa.Connection, product_id: UUID, before_version: int) -> Iterator[OrderToCorrect]:
-    """Find the orders whose line took the product's name from a version before this one."""
-    return _pages(connection, ORDERS_WITH_PRODUCT, {"id": product_id, "event_version": before_version})
-
-
-def orders_of_customer(connection: sa.Connection, customer_id: UUID) -> Iterator[OrderToCorrect]:
-    """Find all orders of a customer."""
-    return _pages(connection, ORDERS_OF_CUSTOMER, {"id": customer_id})
-
-
-def next_orders_of(connection: sa.Connection, customer_id: UUID, after: UUID) -> Sequence[UUID]:
-    """Give the next of a customer's orders behind an id."""
-    rows = connection.execute(ORDERS_OF_CUSTOMER, {"id": customer_id, "after": after}).all()
-    return [row.order_id for row in rows]
-
-
-def streams_of(order_id: UUID) -> Sequence[UUID]:
-    """Give the ids under which the log has an order's events and those of its fulfilment."""
-    return [order_id, fulfilment_of(order_id)]
-
-
-def has_open_orders(connection: sa.Connection, customer_id: UUID) -> bool:
-    """Tell whether any of a customer's orders is submitted, and neither completed nor cancelled."""
-    return connection.execute(OPEN_ORDER, {"customer": customer_id}).first() is not None
-
-
-def _pages(
-    connection: sa.Connection, statement: sa.Select[Any], parameters: dict[str, object]
-) -> Iterator[OrderToCorrect]:
-    after = UUID(int=0)
-    while rows := connection.execute(statement, parameters | {"after": after}).all():
-        yield from (OrderToCorrect(*row) for row in rows)
-        after = rows[-1].order_id

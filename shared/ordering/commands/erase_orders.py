@@ -19,13 +19,39 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
-from shared.ordering.reference_data import DELETE_SNAPSHOTS, END_ERASURE, ERASING, NOT_ERASED, TO_ERASE
 from shared.ordering.repository import Orders
+from shared.ordering.tables import CUSTOMERS, ORDERS, SNAPSHOTS, UNDER_WAY
 
 logger = logging.getLogger(__name__)
 
 WORKS_FOR = 20.0
 """Seconds after which a tick begins no other order."""
+
+_ID = sa.bindparam("id", type_=sa.Uuid)
+_AFTER = sa.bindparam("after", type_=sa.Uuid)
+ERASING = (
+    sa.select(CUSTOMERS.c.customer_id)
+    .where(CUSTOMERS.c.erasure == sa.literal_column("1"), CUSTOMERS.c.customer_id > _AFTER)
+    .order_by(CUSTOMERS.c.customer_id)
+    .limit(100)
+)
+_OF_CUSTOMER = ORDERS.c.customer_id == sa.bindparam("customer", type_=sa.Uuid)
+_NOT_ERASED = ORDERS.c.erased == sa.literal_column("0")
+NOT_ERASED = sa.select(ORDERS.c.order_id).where(_OF_CUSTOMER, _NOT_ERASED).limit(1)
+TO_ERASE = (
+    sa.select(ORDERS.c.order_id)
+    .where(_OF_CUSTOMER, ORDERS.c.status.not_in(UNDER_WAY), _NOT_ERASED, ORDERS.c.order_id > _AFTER)
+    .order_by(ORDERS.c.order_id)
+    .limit(500)
+)
+DELETE_SNAPSHOTS = Write(
+    sa.delete(SNAPSHOTS).where(
+        SNAPSHOTS.c.aggregate_id.in_(
+            sa.select(ORDERS.c.order_id).where(ORDERS.c.customer_id == _ID, ORDERS.c.erased == sa.literal_column("1"))
+        )
+    )
+)
+END_ERASURE = Write(sa.update(CUSTOMERS).where(CUSTOMERS.c.customer_id == _ID).values(erasure=sa.literal_column("2")))
 
 
 @dataclass(frozen=True, slots=True)

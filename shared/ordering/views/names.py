@@ -25,7 +25,7 @@ from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.kernel.personal import ERASED
 from shared.ordering.events import OrderEvent
-from shared.ordering.reference_data import OrderToCorrect, orders_of_customer, orders_with_product
+from shared.ordering.finding import OrderToCorrect, orders_of_customer, orders_with_product
 from shared.ordering.views import customer_summary, order_details
 from shared.ordering.views.customer_summary import SUMMARY, new_summary
 

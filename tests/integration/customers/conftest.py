@@ -9,7 +9,7 @@ from azure.cosmos.aio import ContainerProxy
 from shared.customers.commands.erase_customer import Erasures
 from shared.frame.write_side.held import Held
 from shared.ordering import tables as ordering
-from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
+from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
 from tests.support.delivery import Delivery
 from tests.support.shop import Shop
 

@@ -17,7 +17,7 @@ from shared.frame.write_side.held import Held
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.commands import erase_orders as erasing
-from shared.ordering.reference_data import next_orders_of, streams_of
+from shared.ordering.finding import next_orders_of, streams_of
 from tests.support.erasing import (
     NAME,
     OWN,

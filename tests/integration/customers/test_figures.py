@@ -14,7 +14,7 @@ from shared.customers.figures import OVERDUE
 from shared.frame.write_side.held import Held
 from shared.ordering import tables as ordering
 from shared.ordering.figures import UNERASED
-from shared.ordering.reference_data import has_open_orders, next_orders_of, streams_of
+from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
 from tests.support.erasing import (
     ask,
     cancel,

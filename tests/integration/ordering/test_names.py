@@ -14,7 +14,7 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.projection import Projection
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderEvent
-from shared.ordering.reference_data import OrderToCorrect
+from shared.ordering.finding import OrderToCorrect
 from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY

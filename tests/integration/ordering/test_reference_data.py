@@ -22,7 +22,8 @@ from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.follow_products import follow_product
-from shared.ordering.reference_data import PAGE, NotCopiedYet, ReferenceData, orders_of_customer, orders_with_product
+from shared.ordering.finding import PAGE, orders_of_customer, orders_with_product
+from shared.ordering.reference_data import NotCopiedYet, ReferenceData
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, INBOX, ORDER_LINES, ORDERS, PRODUCTS
 from tests.support.offers import a_customer, a_product, an_order, pieces, saved
 from tests.support.products import a_history
