@@ -1,6 +1,7 @@
 """How customers are loaded and saved."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, override
 from uuid import UUID
@@ -103,7 +104,7 @@ class Customers(Repository[Customer]):
 
     @override
     def _is_callers(self, row: sa.Row[Any]) -> bool:
-        return not row.erased and self._metadata.owner_id in {None, row.customer_id}
+        return not row.erased and self._metadata.reaches(row.customer_id)
 
     @override
     def _fixed(self, customer: Customer) -> Mapping[str, Any]:
@@ -136,9 +137,9 @@ class Customers(Repository[Customer]):
                     self._take_email(customer)
                 case CustomerAddressAddedV1():
                     ids = {"customer_id": customer.customer_id, "address_id": event.address_id, "place": place}
-                    self._work.write(INSERT_ADDRESS, [ids | _row(event.address)])
+                    self._work.write(INSERT_ADDRESS, [ids | asdict(event.address)])
                 case CustomerAddressChangedV1():
-                    row = keys | {"of_address": event.address_id} | _row(event.address)
+                    row = keys | {"of_address": event.address_id} | asdict(event.address)
                     self._work.write(UPDATE_ADDRESS, [row], must_find=True)
                 case CustomerAddressRemovedV1():
                     self._work.write(DELETE_ADDRESS, [keys | {"of_address": event.address_id}], must_find=True)
@@ -194,14 +195,3 @@ def customer_of(rows: Sequence[sa.Row[Any]]) -> Customer:
         if row.address_id is not None
     }
     return customer
-
-
-def _row(address: CustomerAddress) -> dict[str, Any]:
-    return {
-        "label": address.label,
-        "street": address.street,
-        "city": address.city,
-        "postal_code": address.postal_code,
-        "region": address.region,
-        "country": address.country,
-    }

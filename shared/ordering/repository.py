@@ -1,6 +1,7 @@
 """Loads and saves orders: one request loads an order, and one writes all changes of a command."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, override
 from uuid import UUID
 
@@ -171,7 +172,7 @@ class Orders(Repository[Order]):
         )
         products = self._products(rows)
         first = rows[0]
-        if first.name is None or first.erasure or not self._reaches(customer_id):
+        if first.name is None or first.erasure or not self._metadata.reaches(customer_id):
             return None, products
         self._work.require(SAME_CUSTOMER, [{"id": customer_id, "name_version": first.name_version}])
         address = None if first.street is None else _address(first)
@@ -189,14 +190,14 @@ class Orders(Repository[Order]):
 
     @override
     def _is_callers(self, row: sa.Row[Any]) -> bool:
-        return self._reaches(row.customer_id)
+        return self._metadata.reaches(row.customer_id)
 
     @override
     def _fixed(self, order: Order) -> Mapping[str, Any]:
         return {
             "customer_id": order.customer_id,
             "created_at": self._metadata.at,
-            **_address_row(order.shipping_address),
+            **asdict(order.shipping_address),
         }
 
     @override
@@ -222,13 +223,13 @@ class Orders(Repository[Order]):
                 case OrderItemsAddedV1():
                     self._save_lines(order.order_id, event.lines)
                 case OrderErasedV1():
-                    row = {"id": order.order_id} | _address_row(order.shipping_address)
+                    row = {"id": order.order_id} | asdict(order.shipping_address)
                     self._work.write(UPDATE_ADDRESS, [row], must_find=True)
                 case OrderItemRemovedV1():
                     line = {"of_order": order.order_id, "of_product": event.product_id}
                     self._work.write(DELETE_LINE, [line], must_find=True)
                 case OrderShippingAddressChangedV1():
-                    row = {"id": order.order_id} | _address_row(event.shipping_address)
+                    row = {"id": order.order_id} | asdict(event.shipping_address)
                     self._work.write(UPDATE_ADDRESS, [row], must_find=True)
                 case OrderStockChangedV2():
                     row = {"of_order": order.order_id, "of_product": event.product_id, **_stock_row(event)}
@@ -248,9 +249,6 @@ class Orders(Repository[Order]):
         known = [row for row in rows if row.offer_id is not None]
         self._work.require(SAME_PRODUCT, [_as_read(row) for row in known])
         return {row.offer_id: _product(row) for row in known}
-
-    def _reaches(self, customer_id: UUID) -> bool:
-        return self._metadata.owner_id in {None, customer_id}
 
 
 def _order(rows: Sequence[sa.Row[Any]]) -> Order:
@@ -302,16 +300,6 @@ def _address(row: sa.Row[Any]) -> Address:
     return Address(
         street=row.street, city=row.city, postal_code=row.postal_code, region=row.region, country=row.country
     )
-
-
-def _address_row(address: Address) -> dict[str, Any]:
-    return {
-        "street": address.street,
-        "city": address.city,
-        "postal_code": address.postal_code,
-        "region": address.region,
-        "country": address.country,
-    }
 
 
 def _product(row: sa.Row[Any]) -> Product:

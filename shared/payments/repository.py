@@ -121,7 +121,7 @@ class Payments(Repository[Payment]):
 
     @override
     def _is_callers(self, row: sa.Row[Any]) -> bool:
-        return self._metadata.owner_id in {None, row.customer_id}
+        return self._metadata.reaches(row.customer_id)
 
     @override
     def _fixed(self, payment: Payment) -> Mapping[str, Any]:

@@ -35,6 +35,10 @@ class Metadata:
     owner_id: UUID | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    def reaches(self, owner_id: UUID) -> bool:
+        """Tell whether the command reaches what belongs to this owner."""
+        return self.owner_id in {None, owner_id}
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
