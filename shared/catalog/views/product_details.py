@@ -30,7 +30,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, MaybeOwnerId, QueryInput, Version
 from shared.frame.platform.output import Amount, Answer, amount
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
+from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch, with_projected
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import Wait, point_read, read_at_least
 from shared.frame.read_side.shape import Shapes
@@ -76,11 +76,6 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
         return version
 
 
-def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the time of each version to an old document; null where it is unknown."""
-    return {**document, "projected": document.get("projected", [None] * document["version"])}
-
-
 def _with_ratings(document: Mapping[str, Any]) -> dict[str, Any]:
     """Add counters of changes and ratings. Without a rebuild the time of adding is unknown, and oldest in lists."""
     kept = {name: value for name, value in document.items() if name not in {"userRating", "healed", "isOutOfStock"}}
@@ -92,7 +87,7 @@ SHAPES = Shapes(
     what="A product's document",
     today=3,
     mend="Make the view anew: python3 dev.py rebuild products",
-    upcasts={1: _with_projected, 2: _with_ratings},
+    upcasts={1: with_projected, 2: _with_ratings},
 )
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue
 
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.tables import SCHEMA
+from shared.frame.messaging.codec import payload_of
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, OwnerId, QueryInput
 from shared.frame.platform.output import Answer, Time
@@ -19,10 +20,6 @@ from shared.story import CUSTOMER_ID
 
 AT_ONCE, PLACES = 2, 16
 """Pages that one process reads at once, and the most requests for them that may run or wait."""
-
-_DATA = TypeAdapter[dict[str, JsonValue]](
-    dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
-)
 
 
 class ExportedEvent(Answer):
@@ -103,5 +100,5 @@ def _exported(held: HeldEvent) -> ExportedEvent:
         version=envelope.version,
         type=envelope.type,
         occurred_at=utc_text(envelope.occurred_at),
-        data=_DATA.validate_json(envelope.payload),
+        data=payload_of(envelope),
     )

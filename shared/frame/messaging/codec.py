@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, JsonValue, TypeAdapter, ValidationError, with_config
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
@@ -16,6 +16,10 @@ from shared.kernel.personal import fields_of
 
 TOLD = 10
 """Wrong fields of a payload that an error names."""
+
+_PAYLOAD = TypeAdapter[dict[str, JsonValue]](
+    dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
+)
 
 
 class UnknownEventType(OfAnotherRelease):
@@ -139,6 +143,11 @@ class EventCodec[Event]:
             raise UnfitPayload(envelope.type, error) from None
         upcast = self._upcasts.get(envelope.type)
         return Recorded(envelope, event if upcast is None else upcast(event))
+
+
+def payload_of(envelope: Envelope) -> dict[str, JsonValue]:
+    """Read an event's fields as they are stored, of any type."""
+    return _PAYLOAD.validate_json(envelope.payload)
 
 
 def _made_by(upcast: Callable[[Any], Any]) -> str:

@@ -22,7 +22,6 @@ from itertools import batched
 from typing import Self
 from uuid import uuid4
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.frame.operations.errors import (
@@ -34,7 +33,7 @@ from shared.frame.operations.errors import (
 )
 from shared.frame.operations.lag import measure, shows_what_is_lost
 from shared.frame.platform.background import with_pause
-from shared.frame.read_side.container import Container, took_effect
+from shared.frame.read_side.container import Container, deleted
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.presence import is_empty
@@ -367,8 +366,4 @@ def _number(value: object) -> int:
 async def _delete(container: Container, document: Document, partition_key: str) -> None:
     # on its etag: a document that another process deleted or wrote since is left alone, or listed again
     with suppress(ResourceNotFoundError):
-        await took_effect(
-            container.delete_item(
-                document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
-            )
-        )
+        await deleted(container, document, partition_key)

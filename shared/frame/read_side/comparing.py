@@ -7,12 +7,11 @@ from itertools import batched
 from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.threads import REBUILDING
-from shared.frame.read_side.container import Container, replaced, took_effect
+from shared.frame.read_side.container import Container, deleted, replaced
 from shared.frame.read_side.partitions import Fold, History, Own, Partitions, Place
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
@@ -167,7 +166,7 @@ class Comparison[Event]:
     ) -> bool:
         """Replace a wrong document, unless it has changed since it was read; tell whether it was replaced."""
         if right is None:
-            return stored is None or await _deleted(container, place, stored)
+            return stored is None or await deleted(container, stored, place.partition_key)
         if stored is None:
             if place.partition_key != home:  # documents of the home partition come with their gate
                 await container.create_item(dict(right))
@@ -323,17 +322,6 @@ async def _chosen(container: Container, places: Iterable[Place]) -> dict[Place, 
         found = await with_pause(reading)
         stored |= {place: document for place, document in zip(some, found, strict=True) if document is not None}
     return stored
-
-
-async def _deleted(container: Container, place: Place, stored: Document) -> bool:
-    return await took_effect(
-        container.delete_item(
-            place.document_id,
-            place.partition_key,
-            etag=stored["_etag"],
-            match_condition=MatchConditions.IfNotModified,
-        )
-    )
 
 
 def _etags(documents: Mapping[str, Document]) -> Mapping[str, str]:

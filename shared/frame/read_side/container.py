@@ -38,6 +38,15 @@ async def took_effect(write: Awaitable[object]) -> bool:
     return True
 
 
+async def deleted(container: Container, document: Mapping[str, Any], partition_key: str) -> bool:
+    """Delete a document, unless it has changed since it was read; tell whether it was deleted."""
+    return await took_effect(
+        container.delete_item(
+            document["id"], partition_key, etag=document["_etag"], match_condition=MatchConditions.IfNotModified
+        )
+    )
+
+
 async def replaced(container: Container, document: dict[str, Any], before: Mapping[str, Any]) -> bool:
     """Replace a document, unless it has changed since it was read; tell whether it was replaced."""
     return await took_effect(

@@ -85,6 +85,11 @@ def gated(gate: Create | Patch, version: int, at: datetime) -> Create | Patch:
     )
 
 
+def with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the time of each version to a document made before they were noted; null where it is unknown."""
+    return {**document, "projected": document.get("projected", [None] * document["version"])}
+
+
 def milliseconds(at: datetime) -> int:
     """Write a time as in a document's `projected`, which has one for each version: milliseconds since 1970, in UTC."""
     return int(at.timestamp() * 1000)

@@ -14,10 +14,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
 
-from shared.frame.read_side.container import Container, is_without_container, took_effect
+from shared.frame.read_side.container import Container, deleted, is_without_container
 from shared.frame.read_side.cosmos import ReadModels
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
@@ -166,14 +165,7 @@ class Generations:
             state = await self._stored()
             if state.standby is None and listed:
                 for document in listed:
-                    await took_effect(
-                        container.delete_item(
-                            document["id"],
-                            partition_key,
-                            etag=document["_etag"],
-                            match_condition=MatchConditions.IfNotModified,
-                        )
-                    )
+                    await deleted(container, document, partition_key)
 
     async def read(self) -> State:
         """Read the state itself, as it is now."""

@@ -14,7 +14,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Moment, OwnerId, QueryInput, Version
 from shared.frame.platform.output import Amount, Answer, Time, amount
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.document_update import Create, Patch
+from shared.frame.read_side.document_update import Create, Patch, with_projected
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import Wait, read_at_least
 from shared.frame.read_side.shape import Shapes
@@ -46,11 +46,6 @@ from shared.ordering.events import (
 from shared.story import CUSTOMER_ID, ORDER_ID
 
 
-def _with_projected(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the time of each version to an old document; null where it is unknown."""
-    return {**document, "projected": document.get("projected", [None] * document["version"])}
-
-
 def _with_payment(document: Mapping[str, Any]) -> dict[str, Any]:
     """Mark an old document as an order on account, as all orders then were."""
     return {**document, "payment": None}
@@ -66,7 +61,7 @@ SHAPES = Shapes(
     what="An order's document",
     today=4,
     mend="Make the view anew: python3 dev.py rebuild orders",
-    upcasts={1: _with_projected, 2: _with_payment, 3: _with_attempt},
+    upcasts={1: with_projected, 2: _with_payment, 3: _with_attempt},
 )
 
 

@@ -11,8 +11,9 @@ from typing import Annotated
 from uuid import UUID
 
 import sqlalchemy as sa
-from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import Field, JsonValue
 
+from shared.frame.messaging.codec import payload_of
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, Id, QueryInput
 from shared.frame.platform.output import Answer, Time
@@ -40,10 +41,6 @@ much of the processor, because folding is done in Python."""
 
 FOLDING = 2.0
 """Seconds for which one read may fold. It keeps its last snapshots, and the next read begins there."""
-
-_PAYLOAD = TypeAdapter[dict[str, JsonValue]](
-    dict[str, JsonValue], config=ConfigDict(defer_build=True, hide_input_in_errors=True)
-)
 
 
 class OrderHappening(Answer):
@@ -191,7 +188,7 @@ def _happening(entry: Entry[OrderEvent], projected: Sequence[int | None]) -> Ord
     return OrderHappening(
         version=envelope.version,
         type=envelope.type,
-        data=_PAYLOAD.validate_json(envelope.payload),
+        data=payload_of(envelope),
         event_id=envelope.event_id,
         occurred_at=utc_text(envelope.occurred_at),
         actor=envelope.actor,
