@@ -5,8 +5,9 @@ item yet, it is brought up to date from the log first, so that no order keeps an
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,45 @@ AT_ONCE = 16
 """Documents corrected at the same time."""
 
 
+@dataclass(frozen=True, slots=True)
+class NewName:
+    """A new name of a customer or product, and where documents show it.
+
+    Attributes:
+        whose: "customer" or "product": how the properties begin that have the name and its version.
+        name: the name.
+        version: the version of the customer or product from which on it has the name.
+        within: leads to the part of a document that has these properties.
+    """
+
+    whose: str
+    name: str
+    version: int
+    within: Sequence[str] = ()
+
+    @property
+    def operations(self) -> list[dict[str, Any]]:
+        """The Cosmos patch operations that make a document show it."""
+        part = "".join(f"/{step}" for step in self.within)
+        return [
+            {"op": "set", "path": f"{part}/{self.whose}Name", "value": self.name},
+            {"op": "set", "path": f"{part}/{self.whose}Version", "value": self.version},
+        ]
+
+    @property
+    def condition(self) -> str:
+        """The condition that a document `c` shows an older name, in Cosmos SQL."""
+        part = "".join(f'["{step}"]' for step in self.within)
+        return f"c{part}.{self.whose}Version < {self.version}"
+
+    def is_lacking(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether a document shows an older name; it shows none without the part."""
+        part: Mapping[str, Any] = document
+        for step in self.within:
+            part = part.get(step, {})
+        return bool(part.get(f"{self.whose}Version", self.version) < self.version)
+
+
 class Names:
     """Corrects the names in the orders container."""
 
@@ -51,15 +91,8 @@ class Names:
         event, version = recorded.event, recorded.envelope.version
         if not isinstance(event, ProductRenamedV1):
             return
-        line = f'c.items["{event.product_id}"]'
-        await self._correct(
-            await DELIVERY.run(self._orders_with_product, event.product_id, version),
-            [
-                {"op": "set", "path": f"/items/{event.product_id}/productName", "value": event.name},
-                {"op": "set", "path": f"/items/{event.product_id}/productVersion", "value": version},
-            ],
-            condition=f"{line}.productVersion < {version}",
-        )
+        orders = await DELIVERY.run(self._orders_with_product, event.product_id, version)
+        await self._correct(orders, NewName("product", event.name, version, ("items", str(event.product_id))))
 
     async def correct_customer(self, recorded: Recorded[CustomerEvent]) -> None:
         """Show a customer's name in the summary, which a new customer gets here, and in every order.
@@ -84,41 +117,28 @@ class Names:
                 await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
             return
-        operations: list[dict[str, Any]] = [
-            {"op": "set", "path": "/customerName", "value": name},
-            {"op": "set", "path": "/customerVersion", "value": version},
-        ]
-        condition = f"c.customerVersion < {version}"
+        new = NewName("customer", name, version)
         for container in containers:
             with self._generations.spared(container):
-                # unless the document has this name already, or a later one
-                await _patch(container, SUMMARY, partition_key, operations, condition, customer_summary.SHAPES)
-        orders = await DELIVERY.run(self._orders_of_customer, event.customer_id)
-        await self._correct(orders, operations, condition)
+                await _corrected(container, SUMMARY, partition_key, new, customer_summary.SHAPES)
+        await self._correct(await DELIVERY.run(self._orders_of_customer, event.customer_id), new)
         if isinstance(event, CustomerErasedV1):
             await self._generations.clear_given_up(partition_key)
 
-    async def _correct(
-        self, orders: Sequence[OrderToCorrect], operations: Sequence[dict[str, Any]], condition: str
-    ) -> None:
-        rename = [*operations, {"op": "incr", "path": "/renames", "value": 1}]
+    async def _correct(self, orders: Sequence[OrderToCorrect], new: NewName) -> None:
         for some in batched(orders, AT_ONCE, strict=False):
             # read for each batch: correcting many orders may take longer than the notice of a switch
             for container in await self._generations.written():
-                await asyncio.gather(*(self._correct_one(container, order, rename, condition) for order in some))
+                await asyncio.gather(*(self._correct_one(container, order, new) for order in some))
 
-    async def _correct_one(
-        self, container: Container, order: OrderToCorrect, rename: list[dict[str, Any]], condition: str
-    ) -> None:
-        document_id, partition_key = str(order.order_id), str(order.customer_id)
-        shown, shapes = f"c.version >= {order.version} AND {condition}", order_details.SHAPES
+    async def _correct_one(self, container: Container, order: OrderToCorrect, new: NewName) -> None:
+        place = (str(order.order_id), str(order.customer_id))
         with self._generations.spared(container):
             with suppress(ResourceNotFoundError):
-                if await _patch(container, document_id, partition_key, rename, shown, shapes):
+                if await _corrected(container, *place, new, order_details.SHAPES, order.version):
                     return
-            # the name is new already, or the item is gone, or the document is behind
-            await self._orders.catch_up(container, order.order_id, document_id, partition_key, order.version)
-            await _patch(container, document_id, partition_key, rename, shown, shapes)  # now it cannot be behind
+            await self._orders.catch_up(container, order.order_id, *place, order.version)
+            await _corrected(container, *place, new, order_details.SHAPES, order.version)  # now it cannot be behind
 
     def _orders_with_product(self, product_id: UUID, version: int) -> list[OrderToCorrect]:
         return read_from(self._reader, lambda connection: list(orders_with_product(connection, product_id, version)))
@@ -127,21 +147,39 @@ class Names:
         return read_from(self._reader, lambda connection: list(orders_of_customer(connection, customer_id)))
 
 
-async def _patch(
-    container: Container,
-    document_id: str,
-    partition_key: str,
-    rename: list[dict[str, Any]],
-    condition: str,
-    shapes: Shapes,
+async def _corrected(
+    container: Container, document_id: str, partition_key: str, new: NewName, shapes: Shapes, order: int | None = None
 ) -> bool:
-    """Patch a document, after bringing it into today's shape if need be; tell whether the condition held."""
-    when = f"from c where {shapes.condition} AND {condition}"
+    """Let a document show a new name; bring it into today's shape first if need be.
+
+    Args:
+        container: has the document.
+        document_id: names it.
+        partition_key: its partition.
+        new: the name.
+        shapes: the document's shapes.
+        order: the version that an order's document must show, which counts its renames; None for a summary.
+
+    Returns:
+        False if the order's document is behind. True if it shows the name, or a later one, or no longer what has it.
+
+    Raises:
+        ResourceNotFoundError: there is no such document.
+    """
+    operations, conditions = new.operations, [shapes.condition, new.condition]
+    if order is not None:
+        operations.append({"op": "incr", "path": "/renames", "value": 1})
+        conditions.append(f"c.version >= {order}")
+    when = "from c where " + " AND ".join(conditions)
     for _ in range(2):
         if await took_effect(
-            container.patch_item(document_id, partition_key, rename, filter_predicate=when, no_response=True)
+            container.patch_item(document_id, partition_key, operations, filter_predicate=when, no_response=True)
         ):
             return True
-        if not await shapes.brought(container, document_id, partition_key):
+        document = await shapes.stored(container, document_id, partition_key)
+        if document is None or (order is not None and document["version"] < order):
             return False
+        if not new.is_lacking(document):
+            return True
+        # else it was in another shape, or has caught up since
     return False
