@@ -10,13 +10,15 @@ param sqlAdministrators = {
 
 param apiClientId = readEnvironmentVariable('API_CLIENT_ID')
 
+// Backups are decided when the database is made: with 'Zone' the loss of the region is the loss of every order. 'Zone' is for a
+// region without a pair, and for a database that was made with it, of which Azure would refuse another value.
 // What is raised in an emergency (docs/operations.md) is raised here too, by a variable, or the next deployment takes it back.
 param database = {
   sku: readEnvironmentVariable('SQL_SKU', 'HS_Gen5_2')
   autoPauseMinutes: -1
   minCores: ''
   replicas: 1
-  backups: 'Zone'
+  backups: 'GeoZone'
   freeOffer: ''
 }
 

@@ -14,7 +14,7 @@ type databaseSize = {
   minCores: string
   @description('Replicas that can take over, of a hyperscale database; 0 otherwise.')
   replicas: int
-  @description('Where backups are kept.')
+  @description('Where backups are kept; only with Geo and GeoZone do they outlive the region. Of a hyperscale database it cannot be changed after it was made, nor can its zone redundancy, which wants Zone or GeoZone.')
   backups: 'Local' | 'Zone' | 'Geo' | 'GeoZone'
   @description('What happens when Azure SQL\'s free offer (100,000 vCore seconds a month, ten databases of a subscription) is used up; empty: it is not that.')
   freeOffer: '' | 'AutoPause' | 'BillOverUsage'

@@ -450,6 +450,14 @@ def test_a_deleted_dev_gives_its_names_back_and_a_deleted_prod_can_be_brought_ba
     assert {dev["createMode"], prod["createMode"]} == {"default"}
 
 
+def test_prods_orders_survive_the_loss_of_the_region_which_is_decided_when_the_database_is_made() -> None:
+    database = PROD.one("Sql/servers/databases")["properties"]
+    assert database["requestedBackupStorageRedundancy"] == "GeoZone", "zone-redundant databases take this or Zone"
+    source = (ROOT / "infra" / "modules" / "sql.bicep").read_text(encoding="utf-8")
+    [described] = re.findall(r"@description\('(.*)'\)\n  backups: ", source)
+    assert "cannot be changed" in described
+
+
 def test_dev_lets_its_database_sleep_and_pays_for_none() -> None:
     database = DEV.one("Sql/servers/databases")["properties"]
     assert (database["useFreeLimit"], database["freeLimitExhaustionBehavior"]) == (True, "AutoPause")

@@ -148,10 +148,16 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
     assert "as an administrator of the database" in SECTIONS["server-errors"].text
 
 
-def test_a_restored_database_is_as_the_next_deployment_wants_it_because_that_cannot_be_changed() -> None:
-    section = SECTIONS["The database was restored"]
-    [restore] = [block for block in section.blocks("azurecli") if "az sql db restore" in block]
-    given = dict(re.findall(r"--([\w-]+) (\S+)", restore.replace("\\\n", "").split("az sql db rename", maxsplit=1)[0]))
+@pytest.mark.parametrize(
+    ("heading", "command"),
+    [("The database was restored", "az sql db restore"), ("The region is lost", "az sql db geo-backup restore")],
+)
+def test_a_restored_database_is_as_the_next_deployment_wants_it_because_that_cannot_be_changed(
+    heading: str, command: str
+) -> None:
+    [restore] = [block for block in SECTIONS[heading].blocks("azurecli") if command in block]
+    options = restore.replace("\\\n", "").partition(command)[2].partition("\n")[0]
+    given = dict(re.findall(r"--([\w-]+) (\S+)", options))
     for option, wanted in (
         ("zone-redundant", "zoneRedundant"),
         ("ha-replicas", "highAvailabilityReplicaCount"),
@@ -159,6 +165,10 @@ def test_a_restored_database_is_as_the_next_deployment_wants_it_because_that_can
     ):
         deployed = PROD_SNAPSHOT.one("Sql/servers/databases")["properties"][wanted]
         assert given[option] == str(deployed if isinstance(deployed, str) else json.dumps(deployed))
+
+
+def test_what_a_restored_dev_is_like_is_said_and_the_next_deployment_is_seen_before_anything_is_deleted() -> None:
+    section = SECTIONS["The database was restored"]
     backups = SNAPSHOTS["dev"].one("Sql/servers/databases")["properties"]["requestedBackupStorageRedundancy"]
     assert f"`--backup-storage-redundancy {backups}`" in section.text
     assert "`freeOffer: ''`" in section.text
