@@ -54,7 +54,7 @@ NAMES = {
     "sql_gb": "12 * orders / 1000 * (2 * (payload_characters + related_characters)"
     " + row_bytes * (messages + related_messages)) / 1e9",
     "cosmos_gb": "12 * orders / 1000 * (document_bytes + related_bytes) / 1e9",
-    "log_gb": "executions * log_bytes / 1e9",
+    "log_gb": "(executions * log_bytes + warm * MONTH / 60 * instance_series * series_bytes) / 1e9",
 }
 """Quantities of a month; what is stored is what a year has left."""
 

@@ -54,6 +54,15 @@ def test_the_lines_are_right_for_round_numbers() -> None:
     assert set(lines) == set(LINES)
 
 
+def test_an_instance_that_is_kept_warm_sends_metrics_every_minute_whether_or_not_anybody_orders() -> None:
+    idle = {**values("100k, prod"), "orders": 0, "relays": 0, "watches": 0, "free_log_gb": 0}
+    cold, one, two = (bill({**idle, "warm": warm})["Logs"] for warm in (0, 1, 2))
+    assert cold == 0
+    assert one > 1
+    assert two == pytest.approx(2 * one)
+    assert one == pytest.approx(43_800 * idle["instance_series"] * idle["series_bytes"] / 1e9 * idle["log_gb_price"])
+
+
 def billed(instances: float, executions: float) -> float:
     """Gigabyte seconds on demand of requests of a hundredth of a second, with a free grant of none."""
     given = {**values("1k, dev"), "seconds": 0.01, "spread": instances, "free_gb_s": 0, "free_executions": 1e99}
