@@ -23,37 +23,40 @@ _MOST = sa.bindparam("most", type_=sa.Integer)
 INSERT = insert(PURCHASES)
 
 _THERE = sa.or_(STOCK.c.stock_id.is_(None), STOCK.c.on_hand > STOCK.c.reserved)
-_PLACED = (  # SQLAlchemy leaves LIMIT's order out of a subquery of T-SQL
-    sa.select(
-        PURCHASES.c.order_id,
-        sa.func.row_number().over(order_by=(PURCHASES.c.at.desc(), PURCHASES.c.order_id)).label("place"),
-    )
+_LATEST = (
+    sa.select(PURCHASES.c.order_id)
     .where(PURCHASES.c.product_id == _ID)
-    .subquery("placed")
+    .order_by(PURCHASES.c.at.desc(), PURCHASES.c.order_id.desc())
+    .limit(_MOST)
+    .offset(0)  # or SQLAlchemy leaves the order out of a subquery of T-SQL
+    .subquery("latest")
 )
 _OTHER = PURCHASES.alias("other")
 BOUGHT_TOGETHER = (
     sa.select(_OTHER.c.product_id)
     .select_from(
-        _PLACED.join(_OTHER, _OTHER.c.order_id == _PLACED.c.order_id).outerjoin(
+        _LATEST.join(_OTHER, _OTHER.c.order_id == _LATEST.c.order_id).outerjoin(
             STOCK, STOCK.c.product_id == _OTHER.c.product_id
         )
     )
-    .where(_PLACED.c.place <= _MOST, _OTHER.c.product_id != _ID, _THERE)
+    .where(_OTHER.c.product_id != _ID, _THERE)
     .group_by(_OTHER.c.product_id)
     .order_by(sa.func.count().desc(), _OTHER.c.product_id)
 )
 _SAME = PRODUCTS.alias("same")
 _IN_CATEGORY = (
-    sa.select(_SAME.c.product_id, sa.func.row_number().over(order_by=_SAME.c.product_id).label("place"))
+    sa.select(_SAME.c.product_id)
     .select_from(PRODUCTS.join(_SAME, _SAME.c.category == PRODUCTS.c.category))
     .where(PRODUCTS.c.product_id == _ID, _SAME.c.product_id != _ID)
+    .order_by(_SAME.c.product_id)
+    .limit(_MOST)
+    .offset(0)  # or SQLAlchemy leaves the order out of a subquery of T-SQL
     .subquery("in_category")
 )
 OF_THE_SAME_CATEGORY = (
     sa.select(_IN_CATEGORY.c.product_id)
     .select_from(_IN_CATEGORY.outerjoin(STOCK, STOCK.c.product_id == _IN_CATEGORY.c.product_id))
-    .where(_IN_CATEGORY.c.place <= _MOST, _THERE)
+    .where(_THERE)
     .order_by(_IN_CATEGORY.c.product_id)
 )
 OF_PRODUCT = (

@@ -21,8 +21,9 @@ PRODUCTS = sa.Table(
     sa.Column("description", text(2000), nullable=False),
     sa.Column("unit_price", Amount, nullable=False),
     sa.Column("currency", sa.Unicode(3), nullable=False),
-    sa.Column("category", text(100), nullable=False, index=True),
+    sa.Column("category", text(100), nullable=False),
     sa.Column("changed_at", UtcDateTime, nullable=False),
+    sa.Index("ix_products_category", "category", "product_id"),
 )
 
 STOCK = sa.Table(
@@ -87,7 +88,7 @@ PURCHASES = sa.Table(
     sa.Column("product_id", sa.Uuid, nullable=False),
     sa.Column("order_id", sa.Uuid, nullable=False, index=True),
     sa.Column("at", UtcDateTime, nullable=False),
-    sa.Index("ix_purchases_product_id_at", "product_id", "at"),
+    sa.Index("ix_purchases_latest", "product_id", "at", "order_id"),
 )
 """Products of submitted orders that have several."""
 
