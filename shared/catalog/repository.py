@@ -30,6 +30,9 @@ from shared.ordering.events import OrderStatus
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 
+AWAITED_PRODUCTS = 10
+"""Products of an order that ends whose waiting orders are served in the same change: each takes a request."""
+
 LOAD = sa.select(PRODUCTS).where(PRODUCTS.c.product_id == _ID)
 INSERT = insert(PRODUCTS)
 UPDATE = Write(
@@ -171,14 +174,14 @@ class Stocks(Repository[Stock]):
         self._expect(stock_of(product_id), rows[0].version)
         stock = _stock(rows[0])
         if stock.level.waiting:
-            self._add_lines(stock, WAITING)
+            self._add_lines(stock, WAITING, SERVED_AT_ONCE)
         return stock
 
     def load_for_recount(self, product_id: UUID, counted: int) -> Stock:
         """Load it, with the youngest reservations too if fewer pieces were counted than are reserved."""
         stock = self.load(product_id)
         if counted < stock.level.reserved:
-            self._add_lines(stock, YOUNGEST)
+            self._add_lines(stock, YOUNGEST, SERVED_AT_ONCE)
         return stock
 
     def load_for_order(self, order_id: UUID, product_ids: Collection[UUID]) -> dict[UUID, Stock]:
@@ -190,11 +193,19 @@ class Stocks(Repository[Stock]):
         return self._with_lines(self._work.read(STOCK_FOR_ORDER, {"id": order_id, "products": product_ids}))
 
     def load_of_order(self, order_id: UUID) -> dict[UUID, Stock]:
-        """Load the stock of an order's products, each with the orders that wait for the order's pieces."""
+        """Load the stock of an order's products, with orders that wait for the order's pieces: those of a few products.
+
+        There are SERVED_AT_ONCE of them at most, whatever the number of products; the timer serves the others.
+        """
+        ordered = self._work.read(STOCK_OF_ORDER, {"id": order_id})
+        if not ordered:
+            return {}
+        self._work.stand_in_line(*(row.stock_id for row in ordered))
         stocks = self._with_lines(self._work.read(STOCK_OF_ORDER, {"id": order_id}))
-        for stock in stocks.values():
-            if stock.level.waiting and stock.lines[order_id].reserved:
-                self._add_lines(stock, WAITING)
+        left = SERVED_AT_ONCE
+        awaited = [stock for stock in stocks.values() if stock.level.waiting and stock.lines[order_id].reserved]
+        for stock in awaited[:AWAITED_PRODUCTS]:
+            left -= self._add_lines(stock, WAITING, left)
         return stocks
 
     def _with_lines(self, rows: Sequence[sa.Row[Any]]) -> dict[UUID, Stock]:
@@ -219,16 +230,15 @@ class Stocks(Repository[Stock]):
             if stock.pending_events:
                 self.save(stock)
 
-    def _add_lines(self, stock: Stock, statement: sa.Select[Any]) -> None:
-        rows = self._work.read(statement, {"id": stock.product_id, "most": SERVED_AT_ONCE})
-        self._add(stock, rows)
-
-    def _add(self, stock: Stock, rows: Iterable[sa.Row[Any]]) -> None:
+    def _add_lines(self, stock: Stock, statement: sa.Select[Any], most: int) -> int:
+        """Add orders to a stock, and tell how many there were."""
+        rows = self._work.read(statement, {"id": stock.product_id, "most": most}) if most else ()
         for row in rows:
             stock.lines[row.order_id] = OrderedStock(
                 row.order_id, row.submitted_at, row.reserved, row.waiting, row.shipped
             )
             self._known.add((stock.product_id, row.order_id))
+        return len(rows)
 
     @override
     def _aggregate(self, rows: Sequence[sa.Row[Any]]) -> Stock:

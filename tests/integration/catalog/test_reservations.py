@@ -11,7 +11,7 @@ from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.serve_waiting_orders import SERVABLE, WORKS_FOR
 from shared.catalog.domain.errors import TooManyWaitAgain
-from shared.catalog.domain.stock import Stock
+from shared.catalog.domain.stock import Stock, stock_of
 from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERS, STOCK
@@ -216,6 +216,49 @@ def test_what_a_cancelled_order_had_goes_to_those_who_wait(shop: Shop) -> None:
     shop.ordering.run(cancel_order, CancelOrder(order_id=first, reason="r"), Metadata())
     shop.follow_order(first)
     assert (pieces(shop, first), pieces(shop, second)) == ([(0, 0, 0)], [(1, 0, 0)])
+
+
+@pytest.mark.parametrize(("at_once", "products_at_once", "served"), [(3, 9, 3), (9, 1, 2)])
+def test_the_end_of_an_order_of_many_products_serves_a_few_of_those_who_wait_and_the_timer_the_others(
+    at_once: int, products_at_once: int, served: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", at_once)
+    monkeypatch.setattr("shared.catalog.repository.AWAITED_PRODUCTS", products_at_once)
+    products = [kept(shop, 2) for _ in range(4)]
+    ending = submitted(shop, *products, quantity=2)
+    waiting = [submitted(shop, *products) for _ in range(2)]
+    for each in (ending, *waiting):
+        shop.follow_order(each)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=ending, reason="r"), Metadata())
+    shop.follow_order(ending)
+    assert pieces(shop, ending) == [(0, 0, 0)] * 4
+    lines = [line for each in waiting for line in pieces(shop, each)]
+    assert (lines.count((1, 0, 0)), lines.count((0, 1, 0))) == (served, 8 - served)
+    serve_on(shop)
+    assert [pieces(shop, each) for each in waiting] == [[(1, 0, 0)] * 4] * 2
+
+
+def test_the_end_of_an_order_stands_in_line_for_its_products_and_reads_them_then(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lost the races for a product that sells well, and became a dead letter: its pieces were nobody's."""
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    ending, other = submitted(shop, tea, cup), submitted(shop, tea)
+    shop.follow_order(ending)
+    shop.ordering.run(cancel_order, CancelOrder(order_id=ending, reason="r"), Metadata())
+    stood: list[set[UUID]] = []
+    stand = UnitOfWork.stand_in_line
+
+    def standing(work: UnitOfWork, *ids: UUID) -> None:
+        stood.append(set(ids))
+        if len(stood) == 2:  # after its submission, which changes nothing any more
+            shop.follow_order(other)  # was in line before it
+        stand(work, *ids)
+
+    monkeypatch.setattr(UnitOfWork, "stand_in_line", standing)
+    shop.follow_order(ending)
+    assert stood == [{stock_of(tea), stock_of(cup)}] * 2 + [{stock_of(tea)}]
+    assert (pieces(shop, ending), pieces(shop, other)) == ([(0, 0, 0)] * 2, [(1, 0, 0)])
 
 
 def test_an_order_that_was_submitted_before_there_was_stock_is_read_and_not_reserved(shop: Shop) -> None:
