@@ -114,10 +114,10 @@ def applied(document: dict[str, Any] | None, step: Create | Patch) -> dict[str, 
     return document
 
 
-def folded(gates: Iterable[Create | Patch]) -> dict[str, Any]:
-    """Fold the gates of an aggregate's events, from the first one on, into the document."""
-    document: dict[str, Any] | None = None
-    for version, gate in enumerate(gates, 1):
+def folded(gates: Iterable[Create | Patch], before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Fold the gates of an aggregate's events into the document, in place: all of them, or those that it lacks."""
+    document, held = before, 0 if before is None else before["version"]
+    for version, gate in enumerate(gates, held + 1):
         document = applied(document, gated(gate, version, datetime.now(UTC)))
     if document is None:
         raise ValueError("an aggregate begins with an event")

@@ -1,7 +1,9 @@
 """Projections: each event changes its read model exactly once, however often, late or out of order it comes.
 
 Event n is applied to a document at version n-1 in one atomic Cosmos operation that checks this. If the check fails, the
-event was applied before, which is fine, or events before it are missing, which the log fills in.
+event was applied before, which is fine, or events before it are missing, which the log fills in. Many missing events of
+one document alone are folded in memory and written as one: during a rebuild, the first event of a product's stock may
+have thousands before it, and the generation that serves is written after the new one.
 """
 
 import logging
@@ -18,8 +20,16 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
-from shared.frame.read_side.container import Container, is_without_container
-from shared.frame.read_side.document_update import PATCH_LIMIT, Create, DocumentUpdate, Patch, document_id, gated
+from shared.frame.read_side.container import Container, is_without_container, replaced
+from shared.frame.read_side.document_update import (
+    PATCH_LIMIT,
+    Create,
+    DocumentUpdate,
+    Patch,
+    document_id,
+    folded,
+    gated,
+)
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.event_log import EventLog
@@ -31,6 +41,9 @@ TRIES = 20
 
 PAGE = 500
 """Events that are read from the log at once, to fill a gap."""
+
+LONG = 5
+"""Missing events from which on they are folded and written at once, if they change one document alone."""
 
 _RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 
@@ -104,13 +117,20 @@ class Projection[Event]:
         if held >= until:
             return
         logger.warning("filling %s to %s of %s from the log", held + 1, until, aggregate_id)
+        races = 0
         while held < until:
             end = min(until, held + PAGE)
             missing = await DELIVERY.run(self._history, aggregate_id, held, end)
             if len(missing) != end - held:
                 raise GapInLog(f"{aggregate_id} is at {held}; the log has {len(missing)} of the events up to {end}")
-            for recorded in missing:
-                await self._project(container, recorded)
+            changes = [self._change(recorded) for recorded in missing]
+            if len(changes) < LONG or races == TRIES or not all(map(_is_of_one_document, changes)):
+                for recorded in missing:
+                    await self._project(container, recorded)
+            elif not await _written_at_once(container, changes, held):
+                races += 1
+                held = await _version(container, document_id, partition_key)
+                continue
             held = end
 
     async def _project(self, container: Container, recorded: Recorded[Event]) -> None:
@@ -160,6 +180,30 @@ async def _version(container: Container, document_id: str, partition_key: str, s
         return int((await container.read_item(document_id, partition_key))["version"])
     except ResourceNotFoundError:
         return 0
+
+
+def _is_of_one_document(change: DocumentUpdate) -> bool:
+    """Tell whether nothing but the version decides whether a change is made, and what it changes."""
+    return not change.others and (isinstance(change.gate, Create) or change.gate.condition is None)
+
+
+async def _written_at_once(container: Container, changes: Sequence[DocumentUpdate], held: int) -> bool:
+    """Fold changes of one document that is at version `held`, and write it; False if it has changed meanwhile."""
+    gates, before = [change.gate for change in changes], None
+    if isinstance(first := gates[0], Patch):
+        before = await first.shapes.stored(container, first.document_id, changes[0].partition_key)
+        if before is None or before["version"] != held:
+            return False
+    document = await DELIVERY.run(folded, gates, dict(before) if before else None)
+    try:
+        if before is not None:
+            return await replaced(container, document, before)
+        await container.create_item(document, no_response=True)
+    except HttpResponseError as error:
+        if error.status_code not in _RECONSIDER or is_without_container(error):
+            raise
+        return False
+    return True
 
 
 async def _write(container: Container, change: DocumentUpdate, version: int) -> None:

@@ -1,0 +1,107 @@
+"""A document that lacks very many events, as during a rebuild, gets them with a few requests."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.catalog.domain.stock import stock_of
+from shared.catalog.events import ProductEvent, ProductRenamedV1, StockLevel, StockReceivedV1
+from shared.catalog.tables import LOG
+from shared.catalog.views import product_projection
+from shared.catalog.views.product_details import view_of
+from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.read_side import projection as projection_of_the_frame
+from shared.frame.read_side.container import replaced
+from shared.frame.read_side.projection import Projection
+from shared.frame.write_side.unit_of_work import UnitOfWork
+from tests.integration.ordering.test_round_trips import counted
+from tests.support.containers import only
+from tests.support.shop import Shop
+
+EVENTS, PAGE, AT_ONCE = 300, 100, 16
+
+
+@pytest.fixture
+def projection(shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> Projection[ProductEvent]:
+    monkeypatch.setattr(projection_of_the_frame, "PAGE", PAGE)
+    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project)
+
+
+def added(shop: Shop, id_: UUID, after: int, events: Sequence[ProductEvent]) -> Sequence[Recorded[ProductEvent]]:
+    work = UnitOfWork(shop.catalog_engine)
+    LOG.append(work, id_, after, events, Metadata())
+    work.commit()
+    with shop.catalog_engine.connect() as connection:
+        return LOG.history(connection, id_)
+
+
+def a_long_stock(shop: Shop) -> tuple[str, Sequence[Recorded[ProductEvent]]]:
+    product_id = shop.product()
+    events = [StockReceivedV1(product_id, 1, None, StockLevel(pieces, 0, 0)) for pieces in range(1, EVENTS + 1)]
+    return view_of(product_id), added(shop, stock_of(product_id), 0, events)
+
+
+async def stored(catalog: ContainerProxy, recorded: Recorded[ProductEvent], partition_key: str) -> dict[str, Any]:
+    return dict(await catalog.read_item(str(recorded.envelope.aggregate_id), partition_key))
+
+
+async def test_the_first_event_of_a_long_stock_that_reaches_an_empty_generation_costs_a_request_or_two_a_page(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+) -> None:
+    view, events = a_long_stock(shop)
+    with counted() as sent:
+        await projection.project(events[-1])
+    document = await stored(catalog, events[-1], view)
+    assert (document["version"], document["onHand"]) == (EVENTS, EVENTS)
+    assert len(sent) <= 4 + 2 * EVENTS / PAGE
+
+
+async def test_many_events_of_a_long_stock_that_come_at_once_do_not_walk_its_whole_past(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+) -> None:
+    view, events = a_long_stock(shop)
+    with counted() as sent:
+        await asyncio.gather(*(projection.project(each) for each in events[-AT_ONCE:]))
+    document = await stored(catalog, events[-1], view)
+    assert (document["version"], document["onHand"]) == (EVENTS, EVENTS)
+    assert len(sent) / AT_ONCE < EVENTS / 5
+
+
+async def test_a_document_that_has_some_of_its_events_gets_each_of_the_others_once(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+) -> None:
+    product_id = shop.product()
+    names = [ProductRenamedV1(product_id, f"Tea {number}") for number in range(2, EVENTS + 1)]
+    events = added(shop, product_id, 1, names)
+    for each in events[:3]:
+        await projection.project(each)
+    three = await stored(catalog, events[0], view_of(product_id))
+    with counted() as sent:
+        await projection.project(events[-1])
+    document = await stored(catalog, events[0], view_of(product_id))
+    assert (document["version"], document["changes"], document["name"]) == (EVENTS, EVENTS, f"Tea {EVENTS}")
+    assert (len(document["projected"]), document["projected"][:3]) == (EVENTS, three["projected"])
+    assert len(sent) <= 4 + 2 * EVENTS / PAGE
+
+
+async def test_a_change_that_comes_between_is_kept_and_the_events_are_folded_on_it(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product_id = shop.product()
+    events = added(shop, product_id, 1, [ProductRenamedV1(product_id, f"Tea {n}") for n in range(2, EVENTS + 1)])
+    await projection.project(events[0])
+    ratings = [{"op": "incr", "path": "/ratingCount", "value": 1}] * 2
+
+    async def replaced_too_late(container: ContainerProxy, document: dict[str, Any], before: Any) -> bool:
+        if ratings:
+            await catalog.patch_item(str(product_id), view_of(product_id), [ratings.pop()])
+        return await replaced(container, document, before)
+
+    monkeypatch.setattr(projection_of_the_frame, "replaced", replaced_too_late)
+    await projection.project(events[-1])
+    document = await stored(catalog, events[0], view_of(product_id))
+    assert (document["version"], document["changes"], document["ratingCount"]) == (EVENTS, EVENTS, 2)
