@@ -1,7 +1,7 @@
 """The customer summary: the number of orders, the totals, and the latest orders, in one document for each customer.
 
 It counts an order from its submission. A cancelled order is taken out of the totals again, but stays in the list of
-recent orders. All changes commute, except those of that list, which is kept newest first.
+recent orders. All changes commute, except those of that list. It is kept newest first, and by id within one moment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -121,7 +121,8 @@ def project(recorded: Recorded[OrderEvent]) -> Patch | None:
                 {"op": "add", "path": "/recentOrders/0", "value": _recent(event, at)},
                 {"op": "remove", "path": f"/recentOrders/{RECENT}"},
             ]
-            return _patch([*_submitted(event), *newest], f'c.lastOrderDate <= "{at}"')
+            newer = f'(c.lastOrderDate < "{at}" OR (c.lastOrderDate = "{at}" AND {_ids(0, "<", event)}))'
+            return _patch([*_submitted(event), *newest], newer)
         case OrderConfirmedV1():
             return _patch([_count(OrderStatus.SUBMITTED, -1), _count(OrderStatus.CONFIRMED, 1)])
         case OrderCompletedV1():
@@ -145,18 +146,18 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
     if not isinstance(event, OrderSubmittedV2):
         return project(recorded)
     at, recent = utc_text(recorded.envelope.occurred_at), summary["recentOrders"]
-    place = sum(entry is not None and entry["submittedAt"] > at for entry in recent)
+    its = at, str(event.order_id)
+    place = sum(entry is not None and (entry["submittedAt"], entry["orderId"]) > its for entry in recent)
     if place == 0:
         return project(recorded)
-    conditions = [f'c.recentOrders[{place - 1}].submittedAt > "{at}"']
+    conditions = [_is(place - 1, ">", event, at)]
     if place == RECENT:
         return _patch(_submitted(event), conditions[0])
     insert: list[dict[str, Any]] = [
         {"op": "add", "path": f"/recentOrders/{place}", "value": _recent(event, at)},
         {"op": "remove", "path": f"/recentOrders/{RECENT}"},
     ]
-    next_one = f"c.recentOrders[{place}]"
-    conditions.append(f"IS_NULL({next_one})" if recent[place] is None else f'{next_one}.submittedAt <= "{at}"')
+    conditions.append(f"IS_NULL(c.recentOrders[{place}])" if recent[place] is None else _is(place, "<", event, at))
     return _patch([*_submitted(event), *insert], " AND ".join(conditions))
 
 
@@ -197,6 +198,16 @@ def _rendered(document: Mapping[str, Any]) -> CustomerSummary:
             if entry is not None
         ],
     )
+
+
+def _is(place: int, ahead: str, event: OrderSubmittedV2, at: str) -> str:
+    """Require that the entry at this place is newer (`>`) than a submission, or older (`<`)."""
+    then = f"c.recentOrders[{place}].submittedAt"
+    return f'({then} {ahead} "{at}" OR ({then} = "{at}" AND {_ids(place, ahead, event)}))'
+
+
+def _ids(place: int, ahead: str, event: OrderSubmittedV2) -> str:
+    return f'c.recentOrders[{place}].orderId {ahead} "{event.order_id}"'
 
 
 def _patch(operations: Sequence[Mapping[str, Any]], condition: str | None = None) -> Patch:

@@ -246,11 +246,14 @@ def submitted(shop: Shop, customer: Customer, at: datetime, price: str = "1.00",
 
 
 @pytest.mark.parametrize("order_of_arrival", ["as submitted", "backwards", "shuffled", "at once"])
+@pytest.mark.parametrize("moments", [12, 3, 1])
 async def test_the_newest_ten_submissions_are_shown_whenever_they_arrive(
-    order_of_arrival: str, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+    order_of_arrival: str, moments: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
 ) -> None:
     customer = a_customer()
-    made = [submitted(shop, customer, DAY + timedelta(minutes=minute)) for minute in range(12)]
+    at = [DAY + timedelta(minutes=number * moments // 12) for number in range(12)]
+    each = zip(at, [submitted(shop, customer, moment) for moment in at], strict=True)
+    made = [order for _, order in sorted(each, key=lambda one: (one[0], str(one[1].order_id)))]
     arriving = {
         "as submitted": made,
         "backwards": made[::-1],
@@ -266,7 +269,7 @@ async def test_the_newest_ten_submissions_are_shown_whenever_they_arrive(
 
     shown = await summary(orders, customer)
     assert [recent.order_id for recent in shown.recent_orders] == [order.order_id for order in made[:-11:-1]]
-    assert shown.last_order_date == utc_text(DAY + timedelta(minutes=11))
+    assert shown.last_order_date == utc_text(at[-1])
     assert shown.total_orders == 12
     assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="12.00")]
 
