@@ -44,7 +44,7 @@ location=${location:-westeurope}
 repository=
 if [[ $pipelines == */* ]]; then
   repository=$(gh api "repos/$pipelines/actions/oidc/customization/sub") || {
-    say "GitHub does not tell how its tokens name $pipelines: sign in with gh auth login as somebody who may read it" >&2
+    say "GitHub does not tell how its tokens name $pipelines: install gh, and sign in with gh auth login as somebody who may read it" >&2
     exit 1
   }
   prefix='import json, sys; print(json.loads(sys.argv[1]).get("sub_claim_prefix") or f"repo:{sys.argv[2]}")'

@@ -33,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.replay or options.discard:
                 return _settle(http, options, screen)
             subscription = {"subscription": options.subscription} if options.subscription else {}
-            _list(answered(http.get("/dead-letters", params=subscription)), screen)
+            return _list(answered(http.get("/dead-letters", params=subscription)), screen)
     except RefusedError as error:
         complain(error)
         return 1
-    return 0
 
 
-def _list(found: dict[str, Any], screen: Console) -> None:
+def _list(found: dict[str, Any], screen: Console) -> int:
+    """Print them; 1 if not all can be read."""
     for each in found["subscriptions"]:
         reasons = ", ".join(f"{reason['count']} {one_line(reason['reason'])}" for reason in each["reasons"])
         why = each["closed"] or ("Service Bus does not answer for it" if each["unanswered"] else None)
@@ -59,6 +59,7 @@ def _list(found: dict[str, Any], screen: Console) -> None:
             )
         if each["next"]:
             screen.print(f"and {each['count'] - len(each['items'])} more, or yet more")
+    return int(any(each["closed"] or each["unanswered"] for each in found["subscriptions"]))
 
 
 def _settle(http: httpx.Client, options: argparse.Namespace, screen: Console) -> int:

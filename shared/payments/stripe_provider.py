@@ -75,6 +75,7 @@ NO_TOKEN = frozenset(
         "payment_method_unexpected_state",
         "payment_method_unsupported_type",
         "token_already_used",
+        "token_in_use",
     }
 )
 """Codes of 400s about what the customer chose: https://docs.stripe.com/error-codes"""

@@ -56,6 +56,14 @@ class Api(AbstractContextManager["Api"]):
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def dead_letters(self, consumer: str | None = None) -> list[dict[str, Any]]:
+        """List what has been given up, of one subscription or of all; every one of them must have answered."""
+        which = {} if consumer is None else {"subscription": consumer}
+        listed: list[dict[str, Any]] = self.read("/ops/dead-letters", **which)["subscriptions"]
+        silent = [each["subscription"] for each in listed if each["unanswered"] or each["closed"]]
+        assert not silent, f"nobody knows what there is of {silent}"
+        return listed
+
     def customer(self, name: str = "Ada Lovelace") -> str:
         """Register a customer whom ordering knows."""
         answer = self.post("/customers", {"name": name, "email": f"{uuid4()}@example.com"})

@@ -163,7 +163,7 @@ def let_in(topic: str, envelopes: list[Envelope]) -> list[Envelope]:
 
 
 def counted(api: Api) -> int:
-    return sum(int(each["count"]) for each in api.read("/ops/dead-letters")["subscriptions"])
+    return sum(int(each["count"]) for each in api.dead_letters())
 
 
 def test_no_byte_of_an_erased_customer_is_in_any_file(tmp_path: Path) -> None:

@@ -129,5 +129,5 @@ def test_while_the_catalogue_hears_nothing_orders_go_on_and_then_settle_by_thems
         assert paid == {first, *others, free}
         reserved = {"currentStock": 3, "reserved": 3}.items()
         eventually(lambda: reserved <= api.read(f"/products/{scarce}/inventory").items(), "each has its piece")
-        for dead in api.read("/ops/dead-letters")["subscriptions"]:
+        for dead in api.dead_letters():
             assert dead["items"] == [], dead

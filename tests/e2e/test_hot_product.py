@@ -50,7 +50,7 @@ def test_64_clients_who_want_the_same_product_get_what_is_there_and_the_rest_wai
 
     expected = {"reserved": there, "waiting": CLIENTS - there}
     eventually(lambda: stocks() == expected, "every order says whether it is reserved", SETTLED_WITHIN)
-    assert {each["count"] for each in api.read("/ops/dead-letters")["subscriptions"]} == {0}
+    assert {each["count"] for each in api.dead_letters()} == {0}
 
 
 def test_of_64_clients_who_ship_the_same_pieces_as_many_succeed_as_there_are_pieces(api: Api) -> None:

@@ -137,7 +137,10 @@ def test_after_a_rename_it_trusts_the_new_name_and_no_more_the_old_one(root: Pat
 def test_a_name_that_github_does_not_tell_is_not_guessed(root: Path) -> None:
     ran = bootstrap(root, *ARGUMENTS[:2], "owner/another")
     assert ran.returncode == 1
-    assert "GitHub does not tell how its tokens name owner/another: sign in with gh auth login" in ran.stderr
+    assert (
+        "GitHub does not tell how its tokens name owner/another: install gh, and sign in with gh auth login"
+        in ran.stderr
+    )
     assert not (root / "entra.json").exists() or entra(root) == {}
 
 

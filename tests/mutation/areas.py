@@ -52,7 +52,16 @@ AREAS = {
     "writes": Area(
         tuple(
             f"shared/frame/write_side/{name}.py"
-            for name in ("unit_of_work", "writes", "commands", "event_log", "aggregates", "inbox")
+            for name in (
+                "unit_of_work",
+                "writes",
+                "commands",
+                "event_log",
+                "log_table",
+                "claims",
+                "aggregates",
+                "inbox",
+            )
         ),
         (
             "tests/unit/messaging",

@@ -85,19 +85,6 @@ class Shapes:
             return False
         return True
 
-    async def brought(self, container: Container, document_id: str, partition_key: str) -> bool:
-        """Bring a document into today's shape, and tell whether it was in another.
-
-        Raises:
-            ResourceNotFoundError: there is none.
-            UnreadableShape: it is in a shape that cannot be read; it stays as it is.
-        """
-        before = await container.read_item(document_id, partition_key)
-        document = self.read(before)
-        if document is not before:
-            await replaced(container, dict(document), before)
-        return document is not before
-
     async def stored(self, container: Container, document_id: str, partition_key: str) -> Mapping[str, Any] | None:
         """Read a document, which is stored in today's shape by then; None if there is none.
 

@@ -12,8 +12,8 @@ from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 from shared.frame.write_side.log_table import envelope_of
 
-BEHIND_ALL = 2**63 - 1
-"""No sequence is higher: the last number of SQL's BIGINT."""
+BEHIND_ALL = sa.cast(sa.literal_column(str(2**63 - 1)), sa.BigInteger)
+"""No sequence is higher. T-SQL takes the number alone for a NUMERIC, to which it would convert each row's sequence."""
 
 
 class Length(NamedTuple):
@@ -90,12 +90,10 @@ class Aggregates[Event]:
             .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
             .subquery()
         )
-        first_young = sa.select(sa.func.min(upcoming.c.sequence)).where(
+        first_young = sa.select(sa.func.coalesce(sa.func.min(upcoming.c.sequence), BEHIND_ALL)).where(
             upcoming.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type)
         )
-        self.old_entries_after = self.entries_after.where(
-            table.c.sequence < sa.func.coalesce(first_young.scalar_subquery(), sa.literal_column(str(BEHIND_ALL)))
-        )
+        self.old_entries_after = self.entries_after.where(table.c.sequence < first_young.scalar_subquery())
 
     def count(self, connection: sa.Connection) -> int:
         """Count the aggregates."""

@@ -147,7 +147,8 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
         return project(recorded)
     at, recent = utc_text(recorded.envelope.occurred_at), summary["recentOrders"]
     its = at, str(event.order_id)
-    place = sum(entry is not None and (entry["submittedAt"], entry["orderId"]) > its for entry in recent)
+    older = (entry is None or (entry["submittedAt"], entry["orderId"]) < its for entry in recent)
+    place = next((number for number, is_older in enumerate(older) if is_older), RECENT)
     if place == 0:
         return project(recorded)
     conditions = [_is(place - 1, ">", event, at)]

@@ -128,8 +128,7 @@ def poisoned(own: Stack, shop: Api) -> list[Envelope]:
     events = poison(own, 3)
 
     def given_up() -> bool:
-        listed = shop.read("/ops/dead-letters")["subscriptions"]
-        return all(each["count"] == len(events) for each in listed if each["subscription"] in {COPY, VIEW})
+        return all(each["count"] == len(events) for each in shop.dead_letters() if each["subscription"] in {COPY, VIEW})
 
     eventually(given_up, "both subscriptions give up")
     return events

@@ -53,18 +53,18 @@ def dead_letters(operator: Operator) -> None:
         there = {"subscription": follower, "messages": sequence_numbers(api, follower), "why": "junk"}
         assert api.post("/ops/dead-letters/discard", there).status_code == 200
     [left] = operator.next()
-    assert {each["count"] for each in left["subscriptions"]} == {0}
+    assert {(each["count"], each["unanswered"], each["closed"]) for each in left["subscriptions"]} == {(0, False, None)}
     assert api.details(order_id, customer_id, 2)["items"][0]["quantity"] == 3
 
 
 def given_up(api: Api, consumer: str) -> int:
-    [subscription] = api.read("/ops/dead-letters", subscription=consumer)["subscriptions"]
+    [subscription] = api.dead_letters(consumer)
     count: int = subscription["count"]
     return count
 
 
 def sequence_numbers(api: Api, consumer: str) -> list[int]:
-    [subscription] = api.read("/ops/dead-letters", subscription=consumer)["subscriptions"]
+    [subscription] = api.dead_letters(consumer)
     return [item["sequenceNumber"] for item in subscription["items"]]
 
 

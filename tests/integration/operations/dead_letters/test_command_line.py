@@ -46,11 +46,16 @@ def test_a_subscription_that_cannot_be_read_is_not_said_to_have_none(capsys: pyt
     nothing: dict[str, Any] = {"reasons": [], "items": [], "next": None, "consumer": "frail"}
     closed = nothing | {"subscription": "t/closed", "closed": "it is disabled", "unanswered": False}
     silent = nothing | {"subscription": "t/silent", "closed": None, "unanswered": True}
-    _list({"subscriptions": [closed, silent]}, console())
+    assert _list({"subscriptions": [closed, silent]}, console()) == 1
     assert capsys.readouterr().out.splitlines() == [
         "t/closed (frail): cannot be read: it is disabled",
         "t/silent (frail): cannot be read: Service Bus does not answer for it",
     ]
+    assert [_list({"subscriptions": [each]}, console()) for each in (closed, silent)] == [1, 1]
+    assert (
+        _list({"subscriptions": [nothing | {"subscription": "t/none", "closed": None, "unanswered": False}]}, console())
+        == 0
+    )
 
 
 def test_it_discards_what_is_named(bench: Bench) -> None:
