@@ -274,6 +274,24 @@ async def test_the_newest_ten_submissions_are_shown_whenever_they_arrive(
     assert shown.total_spent == [CurrencyAmount(currency="EUR", amount="12.00")]
 
 
+async def test_a_list_that_is_out_of_order_within_a_moment_takes_another_submission(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    """The release before had the orders of one moment by their arrival."""
+    customer = a_customer()
+    made = sorted((submitted(shop, customer, DAY) for _ in range(4)), key=lambda order: str(order.order_id))
+    for order in (made[0], made[2], made[3]):
+        await deliver(projection, history(shop.ordering_engine, order))
+    stored = await orders.read_item("summary", str(customer.customer_id))
+    latest, second, oldest, *empty = stored["recentOrders"]
+    await orders.replace_item("summary", stored | {"recentOrders": [latest, oldest, second, *empty]})
+
+    await deliver(projection, history(shop.ordering_engine, made[1]))
+
+    shown = await summary(orders, customer)
+    assert [recent.order_id for recent in shown.recent_orders] == [made[at].order_id for at in (3, 1, 0, 2)]
+
+
 @pytest.mark.parametrize(
     ("status", "count"),
     [
