@@ -1,7 +1,7 @@
 """Erase the personal data in the orders of erased customers, order by order, once an order is closed.
 
-An order that was submitted when its customer was erased is erased when it is completed or cancelled. A draft is
-cancelled and erased: nobody would submit it any more.
+An order that was submitted when its customer was erased is erased when it is completed or cancelled, and its fulfilment
+has asked for its payment, if any is due. A draft is cancelled and erased: nobody would submit it any more.
 """
 
 import logging
@@ -19,6 +19,8 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
+from shared.ordering.domain.errors import OrderNotInStatus
+from shared.ordering.fulfilments import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import CUSTOMERS, ORDERS, SNAPSHOTS, UNDER_WAY
 
@@ -61,9 +63,16 @@ class EraseOrder:
     order_id: UUID
 
 
-def erase_order(command: EraseOrder, orders: Orders) -> Accepted:
-    """Erase it, and cancel it before if it is a draft; OrderNotInStatus while it is under way."""
-    order = orders.load(command.order_id)
+def erase_order(command: EraseOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
+    """Erase it, and cancel it before if it is a draft.
+
+    Raises:
+        OrderNotInStatus: it is under way, or its fulfilment has a token, with which it may ask for a payment yet: one
+            that begins after the erasure would not be erased.
+    """
+    order, process = orders.load(command.order_id), fulfilments.find(command.order_id)
+    if process is not None and process.token is not None:
+        raise OrderNotInStatus(f"Order {order.order_id} is {order.status}: it may have to be paid yet.")
     order.erase()
     return orders.erase(order)
 
@@ -100,6 +109,8 @@ def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, un
             return False
         try:
             writes.run(erase_order, EraseOrder(order_id), Metadata(actor="erasure"))
+        except OrderNotInStatus as refusal:
+            logger.info("not erased yet: %s", refusal)
         except Exception:  # one order's failure must not stop the others
             logger.exception("order %s was not erased, and is at the next tick", order_id)
     return True

@@ -22,6 +22,7 @@ from shared.ordering import tables as ordering
 from shared.ordering.commands import erase_orders as erasing
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.fulfilments import Fulfilments
 from shared.ordering.repository import Orders
 from tests.support.erasing import (
     NAME,
@@ -132,10 +133,10 @@ def test_a_draft_that_is_submitted_while_a_tick_looks_at_it_is_carried_out(
     shop.follow_customer(customer_id)
     taken = erasing.erase_order
 
-    def submitted_first(command: erasing.EraseOrder, orders: Orders) -> Accepted:
+    def submitted_first(command: erasing.EraseOrder, orders: Orders, fulfilments: Fulfilments) -> Accepted:
         if rows(shop.ordering_engine, ordering.ORDERS)[0]["status"] == "Created":
             shop.ordering.run(submit_order, SubmitOrder(order_id=draft), Metadata())
-        return taken(command, orders)
+        return taken(command, orders, fulfilments)
 
     monkeypatch.setattr(erasing, "erase_order", submitted_first)
     tick(shop)

@@ -9,8 +9,10 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.reading import read_from
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.erase_orders import EraseOrder, erase_order
 from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.domain.actions import Action, allowed
+from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.events import OrderStatus, fulfilment_of
 from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.commands.refund_payment import RefundPayment
@@ -77,3 +79,19 @@ async def test_an_order_that_is_shipped_and_cancelled_before_its_payment_was_ask
     assert pay.moved(way.order_id) == [("authorised", 2500), ("captured", 2500)]
     assert (way.order.status, way.waits_for, way.process.token) == (OrderStatus.CANCELLED, "nothing", None)
     assert allowed(way.order.standing) == [Action.REFUND]
+
+
+async def test_an_order_is_erased_when_it_is_clear_whether_it_has_to_be_paid(pay: Paying) -> None:
+    way = hasty(pay.shop, kept(pay.shop, 1), kept(pay.shop, 1))
+    erase = EraseOrder(way.order_id)
+    for _ in range(2):
+        with pytest.raises(OrderNotInStatus, match="may have to be paid yet"):
+            pay.shop.ordering.run(erase_order, erase, Metadata())
+        pay.shop.fulfil(way.order_id)
+    way.news.deliver()
+    pay.shop.ordering.run(erase_order, erase, Metadata())
+    erased = way.last
+    await settle(pay, way)
+    assert pay.moved(way.order_id) == [("authorised", 2500), ("captured", 2500)]
+    await pay.consumers["follow_fulfilment"](erased.envelope)
+    assert pay.payment(way.order_id).erased
