@@ -58,6 +58,8 @@ before the body. "Message property size" in https://learn.microsoft.com/azure/se
 only an exception of .NET's old client."""
 
 _LARGEST_UINT: Final = 2**32 - 1
+_LATEST: Final = 2**63 - 1
+"""The last timestamp, in milliseconds."""
 
 type _Pairs = list[tuple[str | None, tuple[bytes, bytes]]]
 """A map: the encoded keys and values, each with the text of its key where that is one."""
@@ -100,9 +102,7 @@ class Content:
         self._priority = _number("priority", header, 1, 0xFF)
         self.ttl = _number("ttl", header, 2, _LARGEST_UINT)
         self._annotations = self._pairs(wire.MESSAGE_ANNOTATIONS)
-        self.scheduled_at: int | None = self.annotation(SCHEDULED_ENQUEUE_TIME)
-        if self.scheduled_at is not None and not isinstance(self.scheduled_at, int):
-            raise malformed(f"{SCHEDULED_ENQUEUE_TIME} is not a timestamp.")
+        self.scheduled_at = _time(SCHEDULED_ENQUEUE_TIME, self.annotation(SCHEDULED_ENQUEUE_TIME))
         self.message_id = identifier("MessageId", self.properties.get("message_id"))
         self.session_id = identifier("SessionId", self.properties.get("group_id"))
 
@@ -171,10 +171,10 @@ class Content:
         told = min(ttl, _LARGEST_UINT)
         header = wire.encode_header(durable=True, priority=self._priority, ttl=told, delivery_count=0)
         fields = None
-        created = self.properties.get("creation_time")
-        if isinstance(created, int) and "absolute_expiry_time" in self.properties:
+        created = _time("creation_time", self.properties.get("creation_time"))
+        if created is not None and "absolute_expiry_time" in self.properties:
             fields = self._property_fields()
-            fields[_ABSOLUTE_EXPIRY] = wire.encode_timestamp(created + ttl)
+            fields[_ABSOLUTE_EXPIRY] = wire.encode_timestamp(min(created + ttl, _LATEST))
         content = self._rewritten(header=header, properties=fields)
         content.ttl = told
         return content
@@ -202,6 +202,8 @@ class Content:
                     f"The property '{name}' has {len(value)} bytes; at most {_LARGEST_PROPERTY} are allowed."
                 )
         _ = self.application_properties  # a filter or an abandon must be able to read them
+        for name in ("creation_time", "absolute_expiry_time"):
+            _time(name, self.properties.get(name))
         identifier("PartitionKey", self.annotation(PARTITION_KEY))
         identifier("ReplyToSessionId", self.properties.get("reply_to_group_id"))
         return self
@@ -284,6 +286,12 @@ def _number(name: str, header: list[Any], index: int, largest: int) -> int | Non
     value = header[index] if len(header) > index else None
     if value is not None and not (isinstance(value, int) and 0 <= value <= largest):
         raise malformed(f"The {name} of the header is not a number from 0 to {largest}.")
+    return value
+
+
+def _time(name: str, value: Any) -> int | None:
+    if value is not None and not (isinstance(value, int) and -_LATEST <= value <= _LATEST):
+        raise malformed(f"{name} is not a timestamp.")
     return value
 
 

@@ -273,6 +273,24 @@ def test_an_odd_transfer_is_rejected_and_its_link_goes_on(engine: Engine, handle
     said.close()
 
 
+@pytest.mark.parametrize("time", [ulong(2**63), b"\x83" + b"\xff" * 8, text("now"), b"\x83\x7f" + b"\xff" * 7])
+@pytest.mark.parametrize("field", ["expiry", "creation", "enqueueing"])
+def test_an_odd_time_harms_nobody(engine: Engine, field: str, time: bytes) -> None:
+    now = b"\x83" + bytes(8)
+    times = {"expiry": (time, now), "creation": (now, time), "enqueueing": (NULL, NULL)}[field]
+    enqueueing = mapped(symbol("x-opt-scheduled-enqueue-time"), time)
+    before = len(engine.log)
+    said = conversation(engine)
+    said.hear(DISPOSITION)  # of the first message
+    annotations = described(0x72, enqueueing) if field == "enqueueing" else b""
+    properties = described(0x73, listed(*[NULL] * 8, *times))
+    said.say(frames.transfer(0, 1, annotations + properties + described(0x75, binary(b"odd"))))
+    taken = bytes((0, 0x53, 0x24)) in said.hear(DISPOSITION)
+    assert taken == time.startswith(b"\x83")
+    said.close()
+    assert "Traceback" not in engine.log[before:]
+
+
 def test_a_transfer_without_a_tag_is_taken(engine: Engine) -> None:
     said = conversation(engine)
     said.hear(DISPOSITION)  # of the first message
