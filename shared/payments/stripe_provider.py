@@ -12,11 +12,10 @@ A 400 is a decline only where it is about the customer's token or amount. Any ot
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import TYPE_CHECKING, Self, override
 from uuid import UUID
 
-from shared.kernel.money import CURRENCIES, Money
+from shared.kernel.money import Money
 from shared.payments.domain.provider import (
     ActionRequired,
     Declined,
@@ -32,6 +31,7 @@ from shared.payments.domain.provider import (
     Taken,
 )
 from shared.payments.events import DeclineReason
+from shared.payments.stripe_amounts import NotPayable, money, units
 
 if TYPE_CHECKING:
     import stripe
@@ -50,13 +50,6 @@ SERVER_ERROR = 500
 BAD_REQUEST = 400
 REPLAYED = "Idempotent-Replayed"
 """The header of an answer that Stripe has kept: https://docs.stripe.com/api/idempotent_requests"""
-
-AS_TWO_DIGITS = frozenset({"ISK", "UGX"})
-"""Stripe takes these as if they had cents: https://docs.stripe.com/currencies#special-cases"""
-NO_DIGITS = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
-"""Stripe's currencies without cents: https://docs.stripe.com/currencies#zero-decimal"""
-STATED = 10
-"""Stripe takes the last of three digits as zero alone: https://docs.stripe.com/currencies#three-decimal"""
 
 UNDONE = ("failed", "canceled")
 """The statuses of refunds that gave nothing back: https://docs.stripe.com/api/refunds/object"""
@@ -90,10 +83,6 @@ REASONS = {
     "payment_intent_authentication_failure": DeclineReason.NOT_AUTHENTICATED,
     "authentication_required": DeclineReason.NOT_AUTHENTICATED,
 }
-
-
-class NotPayable(Exception):
-    """Stripe does not accept the amount, whatever the card."""
 
 
 def _about_the_amount(error: "InvalidRequestError") -> bool:
@@ -425,31 +414,3 @@ def _reason(code: str | None, decline_code: str | None) -> DeclineReason:
 
 def _get(of: "StripeObject", name: str) -> str | None:
     return of[name] if name in of else None  # noqa: SIM401  # an object of Stripe's has no get
-
-
-def units(money: Money) -> int:
-    """Give an amount in Stripe's smallest units.
-
-    Raises:
-        NotPayable: the amount is 0, or has more digits than Stripe takes.
-    """
-    if money.currency in NO_DIGITS:
-        whole = money.amount
-    elif money.currency in AS_TWO_DIGITS:
-        whole = money.amount.scaleb(2)
-    else:
-        whole = money.amount.scaleb(CURRENCIES[money.currency])
-        if CURRENCIES[money.currency] == 3 and int(whole) % STATED:  # noqa: PLR2004  # digits
-            raise NotPayable(f"{money} {money.currency} has more digits than the provider takes")
-    if whole != whole.to_integral_value() or whole < 1:
-        raise NotPayable(f"{money} {money.currency} is nothing, or has more digits than the provider takes")
-    return int(whole)
-
-
-def money(units: int, currency: str) -> Money:
-    """Give the amount of so many of Stripe's smallest units."""
-    if currency in NO_DIGITS:
-        return Money(Decimal(units), currency)
-    if currency in AS_TWO_DIGITS:
-        return Money(Decimal(units).scaleb(-2), currency)
-    return Money.from_minor(units, currency)

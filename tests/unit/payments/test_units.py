@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from shared.kernel.money import CURRENCIES, Money
-from shared.payments.stripe_provider import NO_DIGITS, NotPayable, money, units
+from shared.payments.stripe_amounts import NO_DIGITS, NotPayable, money, units
 
 
 @pytest.mark.parametrize(
