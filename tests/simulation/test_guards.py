@@ -28,7 +28,8 @@ from shared.ordering.domain import fulfilment
 from shared.ordering.domain.fulfilment import Ask, Authorise, Fulfilment, News, OrderFact
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Gone, Outcome, Taken
-from shared.payments.stripe_provider import StripeProvider, _unavailable
+from shared.payments.stripe_provider import StripeProvider
+from shared.payments.stripe_refusals import translated
 from tests.simulation.run import simulate
 from tests.support.rules import lets_in
 
@@ -173,7 +174,7 @@ def _without_look_at_refunds() -> AbstractContextManager[Any]:
     """Refund without a key, and without a look at what was refunded before."""
 
     def blindly(self: StripeProvider, reference: str, _payment: UUID, refund: UUID, amount: Money) -> None:
-        with _unavailable():
+        with translated():
             params: Any = {"payment_intent": reference, "amount": amount.minor, "metadata": {"refund": str(refund)}}
             self._client.v1.refunds.create(params)
 

@@ -29,7 +29,8 @@ from shared.payments.domain.provider import (
 )
 from shared.payments.events import DeclineReason, PaymentEvent
 from shared.payments.performing import perform
-from shared.payments.stripe_provider import StripeProvider, _about_the_amount, _about_the_token, _unavailable
+from shared.payments.stripe_provider import StripeProvider
+from shared.payments.stripe_refusals import about_the_amount, about_the_token, translated
 from tests.support.hook import hook
 
 AMOUNT = Money(Decimal("49.80"), "EUR")
@@ -349,11 +350,11 @@ def test_a_request_that_stripe_does_not_take_is_no_decline_whatever_it_says_of_i
 @pytest.mark.parametrize(
     ("text", "param", "code", "is_about"),
     [
-        ("No such PaymentMethod: 'pm_1'", "payment_method", "resource_missing", [_about_the_token]),
-        ("The provided PaymentMethod was previously used.", None, None, [_about_the_token]),
-        ("Other properties.", None, "payment_intent_incompatible_payment_method", [_about_the_token]),
-        ("Amount must be at least 0.50 eur.", "amount", "amount_too_small", [_about_the_amount]),
-        ("Invalid currency: xyz.", "currency", None, [_about_the_amount]),
+        ("No such PaymentMethod: 'pm_1'", "payment_method", "resource_missing", [about_the_token]),
+        ("The provided PaymentMethod was previously used.", None, None, [about_the_token]),
+        ("Other properties.", None, "payment_intent_incompatible_payment_method", [about_the_token]),
+        ("Amount must be at least 0.50 eur.", "amount", "amount_too_small", [about_the_amount]),
+        ("Invalid currency: xyz.", "currency", None, [about_the_amount]),
         ("You must provide a `return_url`.", None, None, []),
         ("Received unknown parameter: payment_method", "payment_method", "parameter_unknown", []),
         ("Missing required param: currency.", "currency", "parameter_missing", []),
@@ -366,9 +367,9 @@ def test_a_400_is_told_as_a_decline_only_where_it_is_about_what_the_customer_cho
     text: str, param: str | None, code: str | None, is_about: list[Callable[[stripe.InvalidRequestError], bool]]
 ) -> None:
     refusal: Any = stripe.InvalidRequestError
-    for about in (_about_the_token, _about_the_amount):
+    for about in (about_the_token, about_the_amount):
         expected = StepRefused if about in is_about else RequestInvalid
-        with pytest.raises(expected), _unavailable(about):
+        with pytest.raises(expected), translated(about):
             raise refusal(text, param, code, http_status=400)
 
 
