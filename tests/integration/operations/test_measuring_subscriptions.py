@@ -100,15 +100,10 @@ async def test_a_subscription_that_does_not_answer_hides_no_other_and_is_told_of
 ) -> None:
     """It is first in the list, and those behind it were not measured for as long as that lasted."""
     monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 2.0)
-    with running_servicebus() as connection:
-        with ServiceBusClient.from_connection_string(connection) as client:
-            give_up(client, 1)
-        async with swallowing(connection, b"product-views") as through:
-            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
-            silent_first = CONSUMERS[::-1]
-            with observing() as observed, pytest.raises(SomeFailed, match=r"^product-events/product-views$"):
-                await measure_subscriptions(dead_letters, silent_first)
-            await dead_letters.close()
+    async with one_answers() as dead_letters:
+        silent_first = CONSUMERS[::-1]
+        with observing() as observed, pytest.raises(SomeFailed, match=r"^product-events/product-views$"):
+            await measure_subscriptions(dead_letters, silent_first)
     assert by_subscription(observed, "tandem.dead_letters") == {"ordering": 1}
     assert "product-events/product-views cannot be read: Unavailable: Service Bus does not answer" in caplog.text
 
@@ -118,15 +113,10 @@ async def test_who_lists_dead_letters_sees_the_others_of_a_subscription_that_doe
 ) -> None:
     """One of many hid all that operators look for while it lasted."""
     monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 2.0)
-    with running_servicebus() as connection:
-        with ServiceBusClient.from_connection_string(connection) as client:
-            give_up(client, 1)
-        async with swallowing(connection, b"product-views") as through:
-            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
-            listed = await list_dead_letters(dead_letters, CONSUMERS[::-1], ListDeadLetters())
-            with pytest.raises(Unavailable, match=r"^Service Bus does not answer"):
-                await list_dead_letters(dead_letters, CONSUMERS[1:], ListDeadLetters())
-            await dead_letters.close()
+    async with one_answers() as dead_letters:
+        listed = await list_dead_letters(dead_letters, CONSUMERS[::-1], ListDeadLetters())
+        with pytest.raises(Unavailable, match=r"^Service Bus does not answer"):
+            await list_dead_letters(dead_letters, CONSUMERS[1:], ListDeadLetters())
     found = [(each.consumer, each.unanswered, each.closed, each.count) for each in listed.subscriptions]
     assert found == [("product-views", True, None, 0), ("ordering", False, None, 1)]
 
@@ -135,14 +125,11 @@ async def test_listing_dead_letters_ends_in_time_however_slow_service_bus_is(mon
     """Those behind a few that hang would wait for them, and whoever asked would have gone."""
     monkeypatch.setattr("shared.frame.operations.dead_letters.LISTED_WITHIN", 2.0)
     monkeypatch.setattr("shared.frame.messaging.dead_letters.TIMEOUT", 60.0)
-    with running_servicebus() as connection:
-        async with swallowing(connection, b"product-views") as through, asyncio.timeout(30):
-            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
-            hanging = CONSUMERS[1:] * 2 * AT_ONCE
-            listed = await list_dead_letters(dead_letters, [CONSUMERS[0], *hanging], ListDeadLetters())
-            with pytest.raises(Unavailable, match=r"within 2 seconds: ask for less"):
-                await list_dead_letters(dead_letters, hanging, ListDeadLetters())
-            await dead_letters.close()
+    async with one_answers() as dead_letters, asyncio.timeout(30):
+        hanging = CONSUMERS[1:] * 2 * AT_ONCE
+        listed = await list_dead_letters(dead_letters, [CONSUMERS[0], *hanging], ListDeadLetters())
+        with pytest.raises(Unavailable, match=r"within 2 seconds: ask for less"):
+            await list_dead_letters(dead_letters, hanging, ListDeadLetters())
     assert [each.unanswered for each in listed.subscriptions] == [False] + [True] * len(hanging)
 
 
@@ -214,6 +201,18 @@ async def test_looking_at_many_dead_letters_holds_few_of_them_and_few_connection
     assert len(held) == 40
     assert max(held) <= 2, "the one that is looked at, and the one before"
     assert most_open == AT_ONCE
+
+
+@asynccontextmanager
+async def one_answers() -> AsyncIterator[DeadLetters]:
+    """Look at the subscriptions of `CONSUMERS`: the first has a dead letter, and of the second there is no answer."""
+    with running_servicebus() as connection:
+        with ServiceBusClient.from_connection_string(connection) as client:
+            give_up(client, 1)
+        async with swallowing(connection, b"product-views") as through:
+            dead_letters = DeadLetters(Settings(sql="", cosmos="", service_bus=through))
+            yield dead_letters
+            await dead_letters.close()
 
 
 @asynccontextmanager
