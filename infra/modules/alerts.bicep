@@ -247,7 +247,7 @@ var queries = [
     severity: 2
     // without those that one caller causes for themselves, or anybody could raise it; both tables have had five minutes.
     // A line is of one request: its parent is the request's span. The trace is the caller's, and may be of many requests
-    query: 'AppRequests | where TimeGenerated between (ago(${errors.since}) .. ago(5m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on $left.Id == $right.ParentId | summarize Failures = count()'
+    query: 'AppRequests | where TimeGenerated between (ago(${errors.since}) .. ago(5m)) and toint(ResultCode) between (500 .. 599) | join kind=leftanti (AppTraces | where Message startswith "asked too soon") on $left.Id == $right.ParentId | summarize Failures = sum(ItemCount)'
     measure: 'Failures'
     threshold: 10
     range: errors.range

@@ -135,7 +135,9 @@ var settings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostIdentity.clientId};Authorization=AAD'
   // the worker sends its own telemetry, as part of the host's traces and under the same name: docs/telemetry.md
   PYTHON_ENABLE_OPENTELEMETRY: 'true'
-  OTEL_TRACES_SAMPLER: 'parentbased_always_on'
+  // every request has its row, the host's and the worker's: both read this pair, and without it record five traces a second
+  OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+  OTEL_TRACES_SAMPLER_ARG: '1.0'
   OTEL_EXPERIMENTAL_RESOURCE_DETECTORS: 'azure_functions'
   // triggers do not wake without both the credential and the client id
   ServiceBusConnection__fullyQualifiedNamespace: serviceBusHostName

@@ -56,7 +56,8 @@ class Workspace:
         )
         self._database.execute(
             "CREATE TABLE AppRequests"
-            " (TimeGenerated TIMESTAMP, Id VARCHAR, Name VARCHAR, ResultCode VARCHAR, OperationId VARCHAR)"
+            " (TimeGenerated TIMESTAMP, Id VARCHAR, Name VARCHAR, ResultCode VARCHAR, OperationId VARCHAR,"
+            " ItemCount INT)"
         )
         self._database.execute(
             "CREATE TABLE AppTraces (TimeGenerated TIMESTAMP, Message VARCHAR, OperationId VARCHAR, ParentId VARCHAR)"
@@ -73,11 +74,21 @@ class Workspace:
         for name in work:
             self.measured("tandem.work.done", ago, {"tandem.work": name})
 
-    def answered(self, status: int, ago: timedelta, logged: str | None = None, trace: str | None = None) -> None:
-        """Add the row of a request, and of what the app logged of it, in a trace of its own or the caller's."""
+    def answered(
+        self, status: int, ago: timedelta, logged: str | None = None, trace: str | None = None, requests: int = 1
+    ) -> None:
+        """Add the row of a request, and of what the app logged of it, in a trace of its own or the caller's.
+
+        Args:
+            status: what was answered.
+            ago: when.
+            logged: the app's line.
+            trace: the caller's, if it gave one.
+            requests: how many the row stands for, where only a share of them is recorded.
+        """
         operation, span = trace or secrets.token_hex(16), secrets.token_hex(8)
-        row = [self._now - ago, span, "get_order", str(status), operation]
-        self._database.execute("INSERT INTO AppRequests VALUES (?, ?, ?, ?, ?)", row)
+        row = [self._now - ago, span, "get_order", str(status), operation, requests]
+        self._database.execute("INSERT INTO AppRequests VALUES (?, ?, ?, ?, ?, ?)", row)
         if logged is not None:
             line = [self._now - ago, logged, operation, span]
             self._database.execute("INSERT INTO AppTraces VALUES (?, ?, ?, ?)", line)
@@ -179,6 +190,13 @@ def test_errors_of_the_servers_are_seen_though_they_arrive_late(
     for _ in range(11):
         workspace.answered(500, LATE + arrives_after + between - timedelta(seconds=30))
     assert workspace.fires(environment, "server-errors")
+
+
+def test_errors_of_the_servers_are_counted_where_only_a_share_of_all_requests_is_recorded(workspace: Workspace) -> None:
+    workspace.answered(500, FIVE, requests=10)
+    assert not workspace.fires(PROD, "server-errors")
+    workspace.answered(500, FIVE, requests=10)
+    assert workspace.fires(PROD, "server-errors")
 
 
 @everywhere

@@ -380,6 +380,17 @@ def test_the_app_gets_every_setting_that_it_reads(snapshot: Snapshot) -> None:
     assert set(re.findall(r'"%(\w+)%"', "".join(SOURCES.values()))) <= set(given)
 
 
+@each_snapshot
+def test_every_request_is_recorded_by_the_functions_host_too(snapshot: Snapshot) -> None:
+    """Of OpenTelemetry's samplers it knows none: it reads two of Microsoft's, and only with an argument.
+
+    https://github.com/Azure/azure-sdk-for-net: DefaultAzureMonitorExporterOptions.cs
+    """
+    given = snapshot.settings()
+    assert given["OTEL_TRACES_SAMPLER"] == "microsoft.fixed_percentage"
+    assert float(given["OTEL_TRACES_SAMPLER_ARG"]) == 1
+
+
 @each_environment
 def test_an_instance_has_room_for_the_bodies_of_all_requests_that_it_takes_on_at_once(snapshot: Snapshot) -> None:
     """Also without a token, as the payment provider's webhook has none: the host takes 100 MB unless it is told."""

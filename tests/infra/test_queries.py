@@ -212,6 +212,11 @@ def test_a_query_asks_for_metrics_attributes_and_requests_that_there_are(
             assert any(name.startswith(prefix) for name in REQUESTS)
 
 
+@pytest.mark.parametrize("where", [where for where, query in QUERIES.items() if query.startswith("AppRequests")])
+def test_requests_are_counted_by_what_their_rows_stand_for(where: str) -> None:
+    assert not re.search(r"\b(?:count|countif)\(", QUERIES[where]), "a row may stand for many: sum(ItemCount)"
+
+
 def test_a_delivery_is_a_request_that_tells_its_subscription_and_its_exception_hangs_under_it(
     delivery: tuple[dict[str, Any], dict[str, Any]],
 ) -> None:

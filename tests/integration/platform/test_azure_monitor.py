@@ -89,9 +89,9 @@ def test_spans_metrics_and_logs_arrive_under_the_apps_name_and_logs_carry_the_tr
     assert {item["tags"]["ai.cloud.role"] for item in server.items} == {"func-tandem"}
 
 
-def test_what_is_recorded_is_for_the_one_who_begins_a_trace_to_say(tmp_path: Path) -> None:
+def test_every_trace_is_recorded_however_many_there_are_and_whatever_the_caller_says_of_them(tmp_path: Path) -> None:
     with ingestion() as server:
         done = run(SAY_SOMETHING, settings(server.connection_string, tmp_path))
     assert done.returncode == 0, done.stderr
     names = [item["data"]["baseData"]["name"] for item in server.of("RemoteDependencyData")]
-    assert sorted(names) == ["FillTeapot", *["WarmTeapot"] * 20]
+    assert sorted(names) == ["EmptyTeapot", "FillTeapot", *["WarmTeapot"] * 20]
