@@ -15,7 +15,7 @@ from shared.frame.operations.functions import operations
 from shared.frame.platform.azure_monitor import export_telemetry
 from shared.frame.platform.settings import Settings
 from shared.frame.platform.time_formats import keep_time_formats, remember_times
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.timers import timers
 
 keep_time_formats()
@@ -23,7 +23,7 @@ remember_times()
 settings = Settings.from_environment()
 if settings.application_insights:
     export_telemetry(settings.application_insights)
-wired = App(settings, ReadModels(settings), ABOUT.owners)
+wired = App(settings, CosmosDatabase(settings), ABOUT.owners)
 contexts = [declare(wired) for declare in CONTEXTS]
 apis = [*map(declared, contexts), operations(wired, contexts), health(contexts)]
 routes = [operation for api in apis for operation in api.operations]

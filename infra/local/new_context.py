@@ -30,7 +30,7 @@ MIGRATIONS = Path("infra/sql/migrations/versions")
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 LONGEST = 30
-"""Characters of a name; a cursor has place for no more (PLACE in shared/frame/write_side/held.py)."""
+"""Characters of a name; a cursor has place for no more (POSITION in shared/frame/write_side/owner_data.py)."""
 
 _OF_PYTHON = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 _OF_SQL = RESERVED_WORDS | {"dbo", "sys", "guest"}

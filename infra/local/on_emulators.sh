@@ -24,7 +24,7 @@ python3 dev.py test --numprocesses=0 -m "not service_only" tests/conformance tes
   tests/integration/ordering tests/integration/catalog tests/integration/customers tests/integration/messaging tests/integration/operations \
   tests/integration/payments/test_requests.py tests/integration/payments/test_cardholders.py \
   tests/integration/payments/test_refunds.py tests/integration/payments/test_looked_after.py \
-  tests/integration/payments/test_customers_data.py tests/integration/payments/test_figures.py \
+  tests/integration/payments/test_customers_data.py tests/integration/payments/test_metrics.py \
   tests/integration/platform/write_side tests/integration/platform/test_migrations.py tests/integration/platform/test_outage.py \
   tests/integration/platform/test_sides.py
 

@@ -20,7 +20,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 
 FILE = Path(__file__).parent / "servicebus.json"
 
@@ -43,7 +43,7 @@ _EXPRESSIONS = re.compile(re.escape(_EXPRESSION).replace(r"\{\}", r"('\w+'(?:, '
 def declared() -> Mapping[Subscription, Sequence[str]]:
     """Give for each of the app's own subscriptions the types of events that its consumer ignores."""
     settings = Settings(sql="sqlite://", cosmos="", service_bus="")  # declaring connects to nothing
-    app = App(settings, ReadModels(settings))
+    app = App(settings, CosmosDatabase(settings))
     return ignored([declare(app) for declare in CONTEXTS])
 
 

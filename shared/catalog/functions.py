@@ -4,33 +4,33 @@ from uuid import UUID
 
 from shared.catalog.commands.add_product import add_product
 from shared.catalog.commands.change_price import change_price
-from shared.catalog.commands.follow_orders import FOLLOWED, follow_order
 from shared.catalog.commands.rate_product import rate_product
 from shared.catalog.commands.receive_stock import receive_stock
 from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
-from shared.catalog.commands.serve_waiting_orders import serve_waiting_orders
 from shared.catalog.commands.ship_items import ship_items
+from shared.catalog.event_handlers.follow_orders import FOLLOWED, follow_order
 from shared.catalog.events import ANSWERS, BoughtTogetherV1, ProductEvent
-from shared.catalog.figures import stock_figures
+from shared.catalog.jobs.serve_waiting_orders import serve_waiting_orders
+from shared.catalog.metrics import stock_metrics
 from shared.catalog.ratings import next_ratings_of
 from shared.catalog.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.catalog.views import product_projection, related_products
 from shared.catalog.views.inventory import read_inventory
 from shared.catalog.views.out_of_stock import list_out_of_stock
 from shared.catalog.views.product_details import product_of, read_product
-from shared.catalog.views.product_lists import Entries, list_products
+from shared.catalog.views.product_lists import ProductListEntries, list_products
 from shared.catalog.views.product_partitions import ProductPartitions
 from shared.catalog.views.related_products import Related, purchases_of_partition
 from shared.catalog.views.stock_level import stock_document_of
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.partitions import OfAggregates
 from shared.frame.read_side.read_model import NOWHERE, ReadAt
 from shared.frame.routes import Created
-from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import ON_TOPIC, UPCASTS, OrderEvent
 from shared.roles import Role
 
@@ -62,7 +62,7 @@ def catalog(app: App) -> Context[ProductEvent]:
     )
     context.command("post_product_rating", "POST products/{productId}/ratings", rate_product, role=write, own=True)
 
-    context.holds(next_ratings_of)
+    context.owner_data(next_ratings_of)
 
     context.command("post_order_shipment", "POST orders/{orderId}/shipments", ship_items, role=Role.INVENTORY_WRITE)
 
@@ -72,21 +72,21 @@ def catalog(app: App) -> Context[ProductEvent]:
         subscription="product-views",
         trigger="project_product",
         project=product_projection.project,
-        derived=Entries(),
+        derived=ProductListEntries(),
         documents=ProductPartitions(),
-        kinds=Kinds.all_but(BoughtTogetherV1, *ANSWERS),
+        event_types=EventTypes.all_but(BoughtTogetherV1, *ANSWERS),
         read_at=_read_at,
     )
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
-    context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, kinds=FOLLOWED)
+    context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, event_types=FOLLOWED)
     context.sweep("waiting orders", lambda: serve_waiting_orders(context.engine, context.writes))
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)
 
-    context.tells(stock_figures)
+    context.tells(stock_metrics)
 
-    purchases = Kinds.only(BoughtTogetherV1)
+    purchases = EventTypes.only(BoughtTogetherV1)
     related = context.read_model(
         "related",
         container="related",
@@ -96,7 +96,7 @@ def catalog(app: App) -> Context[ProductEvent]:
         documents=OfAggregates(
             LOG, product_projection.project, related_products.SHAPES, purchases_of_partition, purchases
         ),
-        kinds=purchases,
+        event_types=purchases,
     )
     reader = Related(products.served)
     context.query("get_related_products", "products/{productId}/related", reader.read, of=related, role=read, own=True)

@@ -65,7 +65,7 @@ def customers(app: App) -> Context[CustomerEvent]:
         "put_customer_preferences", "PUT customers/{customerId}/preferences", change_preferences, role=write, own=True
     )
 
-    erasures = Erasures(app.held, app.erasure_grace)
+    erasures = Erasures(app.owner_data, app.erasure_grace)
     erase = Role.CUSTOMERS_ERASE
     context.command("post_customer_erase", "POST customers/{customerId}/erase", erasures.ask, role=erase)
     context.command(
@@ -77,7 +77,7 @@ def customers(app: App) -> Context[CustomerEvent]:
     read = Role.CUSTOMERS_READ
     context.look_up("get_customer", "customers/{customerId}", profiles.read_profile, role=read, own=True)
     context.look_up("get_customers", "customers", profiles.find_by_email, role=read)
-    context.holds(lambda _, customer_id, after: [customer_id] if after == UUID(int=0) else [])
-    exports = Exports(app.held)
+    context.owner_data(lambda _, customer_id, after: [customer_id] if after == UUID(int=0) else [])
+    exports = Exports(app.owner_data)
     context.look_up("get_customer_export", "customers/{customerId}/export", exports.read_export, role=read, own=True)
     return context

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from shared.frame.platform.callers import Owners
 from shared.frame.platform.settings import Settings
 from shared.frame.platform.shares import Shares
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Generations
 from shared.frame.sql.engines import context_engine, query_engine
 from shared.frame.write_side.aggregate_queues import AggregateQueues
@@ -16,8 +16,8 @@ from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.outbox import Outbox
 
 if TYPE_CHECKING:
-    from shared.frame.write_side.held import Held
-    from shared.frame.write_side.published import Published
+    from shared.frame.write_side.owner_data import OwnerData
+    from shared.frame.write_side.topic_log import TopicLog
 
 
 READ_AT_ONCE = 16
@@ -40,30 +40,30 @@ class App:
 
     Attributes:
         settings: where the stores and the topics are.
-        read_models: the database of read models.
+        cosmos: the database of read models.
         owners: callers who act for themselves; None if the app has none.
         reads: the owners' shares in queries.
         queues: the queues of commands on one aggregate; None: each context makes its own.
         erasure_grace: how long an erasure can be withdrawn.
         published: the log in which a topic's events can be read, by the topic's name.
-        held: the owners' data in each context, in the order of the declarations.
+        owner_data: the owners' data in each context, in the order of the declarations.
     """
 
     def __init__(
         self,
         settings: Settings,
-        read_models: ReadModels,
+        cosmos: CosmosDatabase,
         owners: Owners | None = None,
         queues: AggregateQueues | None = None,
     ) -> None:
         self.settings = settings
-        self.read_models = read_models
+        self.cosmos = cosmos
         self.owners = owners
         self.reads = Shares(READ_AT_ONCE, "queries")
         self.queues = queues
         self.erasure_grace = settings.erasure_grace
-        self.published: dict[str, Published] = {}
-        self.held: list[Held] = []
+        self.published: dict[str, TopicLog] = {}
+        self.owner_data: list[OwnerData] = []
 
     def engine(self, schema: str) -> sa.Engine:
         """Give the engine that a context's commands use."""
@@ -79,7 +79,7 @@ class App:
 
     def generations(self, view: str, container: str) -> Generations:
         """Give the generations of a read model."""
-        return Generations(self.read_models, view, container)
+        return Generations(self.cosmos, view, container)
 
     def outbox(self, engine: sa.Engine, log: EventLog[Any], schema: str, topic: str) -> Publishes:
         """Give a context's outbox, which publishes its events."""

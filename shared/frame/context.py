@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from shared.frame.app import App
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope, Recorded
+from shared.frame.messaging.event_types import ALL_EVENT_TYPES, EventTypes
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.input import Input, QueryInput
-from shared.frame.platform.names import give
-from shared.frame.platform.telemetry import Figure, figures
+from shared.frame.platform.registry import add_once
+from shared.frame.platform.telemetry import Metric, record_metrics
 from shared.frame.platform.threads import DELIVERY, REBUILDING
 from shared.frame.read_side.comparing import Derived
 from shared.frame.read_side.container import Container
@@ -44,10 +45,9 @@ from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import answer_of, input_of
-from shared.frame.write_side.held import AggregatesOf, Held, StreamsOf
 from shared.frame.write_side.inbox import Inbox
-from shared.frame.write_side.kinds import EVERY_KIND, Kinds
-from shared.frame.write_side.published import Published
+from shared.frame.write_side.owner_data import AggregatesOf, OwnerData, StreamsOf
+from shared.frame.write_side.topic_log import TopicLog
 
 type TakeIn[Event] = Callable[[Recorded[Event]], Awaitable[None]]
 """Shows an event in a read model."""
@@ -85,10 +85,10 @@ class Context[Event]:
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
-        self._projected_by: dict[str, list[tuple[Kinds, TakeIn[Event]]]] = {}
+        self._projected_by: dict[str, list[tuple[EventTypes, TakeIn[Event]]]] = {}
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.queues)
-        self.app.published[self.topic] = self.published = Published(self.log, self.reader)
+        self.app.published[self.topic] = self.published = TopicLog(self.log, self.reader)
 
     def look_into_tables(self) -> None:
         """Look into each table.
@@ -135,7 +135,7 @@ class Context[Event]:
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
         """Declare work that a timer does on a thread; any number of processes may do it at the same time."""
-        give(self.sweeps, name, sweep)
+        add_once(self.sweeps, name, sweep)
 
     def read_model(
         self,
@@ -149,7 +149,7 @@ class Context[Event]:
         derived: Derived | None = None,
         documents: Shapes | Partitions[Event],
         shared_in_log: Mapping[str, VersionInLog] = {},
-        kinds: Kinds = EVERY_KIND,
+        event_types: EventTypes = ALL_EVENT_TYPES,
         erasing: type[Event] | None = None,
         read_at: WhereRead = lambda _document_id, _partition_key: NOWHERE,
     ) -> ReadModel[Event]:
@@ -167,7 +167,7 @@ class Context[Event]:
                 its partitions are folded from the log.
             shared_in_log: the versions in the log of documents that several aggregates share, by the documents' ids;
                 any other document's id is its aggregate's.
-            kinds: the events that it shows: an aggregate has these alone, or none of them.
+            event_types: the events that it shows: an aggregate's events are either all of these types or none.
             erasing: the event that erases personal data; it also deletes the partition in a generation that was given
                 up, which no event reaches.
             read_at: see WhereRead.
@@ -188,24 +188,26 @@ class Context[Event]:
             if erasing is not None and isinstance(recorded.event, erasing):
                 await generations.clear_given_up(project(recorded).partition_key)
 
-        self._let_project(trigger, subscription, kinds, take_in)
+        self._let_project(trigger, subscription, event_types, take_in)
         partitions = (
-            OfAggregates(self.log, project, documents, kinds=kinds) if isinstance(documents, Shapes) else documents
+            OfAggregates(self.log, project, documents, event_types=event_types)
+            if isinstance(documents, Shapes)
+            else documents
         )
-        view = View(generations, LogSource(self.reader, projection, partitions, project, derived, kinds))
-        of_aggregate = VersionOfAggregate(self.log, kinds.stored_by(self.log.codec), project, derived)
+        view = View(generations, LogSource(self.reader, projection, partitions, project, derived, event_types))
+        of_aggregate = VersionOfAggregate(self.log, event_types.with_earlier_versions(self.log.codec), project, derived)
 
         def version_in_log(connection: sa.Connection, document_id: str, partition_key: str) -> int:
             return shared_in_log.get(document_id, of_aggregate)(connection, document_id, partition_key)
 
         model = ReadModel(view, projection, self.reader, version_in_log, read_at)
-        give(self.read_models, name, model)
+        add_once(self.read_models, name, model)
         return model
 
-    def _let_project(self, trigger: str, subscription: str, kinds: Kinds, take_in: TakeIn[Event]) -> None:
-        """Add a read model to those that a subscription's events reach, if it shows their kinds."""
+    def _let_project(self, trigger: str, subscription: str, event_types: EventTypes, take_in: TakeIn[Event]) -> None:
+        """Add a read model to those that a subscription's events reach, if it shows their types."""
         sharing = self._projected_by.setdefault(trigger, [])
-        sharing.append((kinds.stored_by(self.log.codec), take_in))
+        sharing.append((event_types.with_earlier_versions(self.log.codec), take_in))
         if len(sharing) > 1:
             return
 
@@ -257,7 +259,7 @@ class Context[Event]:
         handler: Callable[Concatenate[Recorded[Foreign], Repositories], None],
         then: Callable[[Recorded[Foreign]], Awaitable[None]] | None = None,
         *,
-        kinds: Kinds = EVERY_KIND,
+        event_types: EventTypes = ALL_EVENT_TYPES,
     ) -> None:
         """Declare that the events of a topic change this context: another context's, or its own.
 
@@ -269,13 +271,13 @@ class Context[Event]:
             handler: changes SQL, once for each event, in the transaction that records the event in the inbox. Its other
             parameters are the unit of work or repositories; saving an aggregate adds events to this context's log.
             then: changes read models afterwards; it is safe to repeat.
-            kinds: the events that the handler takes, in whatever version; all others are ignored.
+            event_types: the events that the handler takes, in whatever version; all others are ignored.
         """
         inbox = self.inbox
         if inbox is None:
             raise ValueError(f"{self.name} has no inbox to note the events of {topic} in: docs/extending.md says how")
 
-        taken = kinds.stored_by(codec)
+        taken = event_types.with_earlier_versions(codec)
 
         async def consume(envelope: Envelope) -> None:
             recorded = codec.open(envelope)
@@ -305,7 +307,7 @@ class Context[Event]:
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> None:
         """Declare a check that a timer does on the event loop (WatchSchedule); it is safe to repeat."""
-        give(self.watches, watch.__name__, watch)
+        add_once(self.watches, watch.__name__, watch)
 
     def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
         """Declare a webhook: another system reports that something happened, and the context then asks that system.
@@ -318,7 +320,7 @@ class Context[Event]:
         """
         self.hooks.append(Hook(name, path, signature_header, hear))
 
-    def holds(
+    def owner_data(
         self,
         aggregates: AggregatesOf,
         busy: Callable[[sa.Connection, UUID], bool] | None = None,
@@ -331,19 +333,19 @@ class Context[Event]:
             busy: tells whether work for the owner is under way that still needs the data.
             streams: finds an aggregate's streams in the log, if it has more than its own.
         """
-        self.app.held.append(Held(self.name, self.log, self.reader, aggregates, streams, busy))
+        self.app.owner_data.append(OwnerData(self.name, self.log, self.reader, aggregates, streams, busy))
 
     def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
         """Declare long work that a timer does on a thread; it may stop anywhere, and continues at the next tick."""
-        give(self.chores, name, work)
+        add_once(self.chores, name, work)
 
-    def tells(self, read: Callable[[sa.Connection], Mapping[Figure, float]]) -> None:
+    def tells(self, read: Callable[[sa.Connection], Mapping[Metric, float]]) -> None:
         """Declare the metrics that are read from the context's tables, all at once, as often as WatchSchedule says."""
 
         async def tell() -> None:
-            figures(self.name, await REBUILDING.run(read_from, self.reader, read))
+            record_metrics(self.name, await REBUILDING.run(read_from, self.reader, read))
 
-        give(self.watches, f"{self.name} figures", tell)
+        add_once(self.watches, f"{self.name} metrics", tell)
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.

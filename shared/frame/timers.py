@@ -14,7 +14,7 @@ import azure.functions as func
 
 from shared.frame.messaging.retries import tell
 from shared.frame.platform import telemetry
-from shared.frame.platform.names import give
+from shared.frame.platform.registry import add_once
 from shared.frame.platform.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ def timers(apis: Iterable[HasWork]) -> func.Blueprint:
     watches: dict[str, Callable[[], Awaitable[None]]] = {}
     for api in apis:
         for name, sweep in api.sweeps.items():
-            give(sweeps, name, sweep)
+            add_once(sweeps, name, sweep)
         for name, watch in api.watches.items():
-            give(watches, name, watch)
+            add_once(watches, name, watch)
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")

@@ -8,33 +8,33 @@ from shared.customers import events as customers
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.read_model import ReadAt
 from shared.frame.routes import Created
-from shared.frame.write_side.kinds import Kinds
-from shared.ordering.commands import follow_customers, follow_payments, follow_products
-from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.add_item import add_item
 from shared.ordering.commands.cancel_order import cancel_order
 from shared.ordering.commands.change_shipping_address import change_shipping_address
 from shared.ordering.commands.complete_order import complete_order
 from shared.ordering.commands.confirm_order import confirm_order
 from shared.ordering.commands.create_order import create_order
-from shared.ordering.commands.erase_orders import erase_orders
-from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
 from shared.ordering.domain.fulfilment import Deadline
+from shared.ordering.event_handlers import follow_customers, follow_payments, follow_products
+from shared.ordering.event_handlers.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.events import ASKS, OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
-from shared.ordering.figures import ordering_figures
 from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
+from shared.ordering.jobs.act_on_deadlines import Deadlines
+from shared.ordering.jobs.erase_orders import erase_orders
+from shared.ordering.metrics import ordering_metrics
 from shared.ordering.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import list_orders
 from shared.ordering.views.customer_summary import SUMMARY, read_summary
 from shared.ordering.views.logged import summary_in_log
-from shared.ordering.views.names import Names
+from shared.ordering.views.names import NameCorrections
 from shared.ordering.views.order_documents import CustomerPartitions
 from shared.ordering.views.order_history import Pasts
 from shared.ordering.views.processes import Processes
@@ -86,7 +86,7 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
 
-    context.holds(next_orders_of, has_open_orders, streams_of)
+    context.owner_data(next_orders_of, has_open_orders, streams_of)
     context.from_time_to_time("erase_orders", lambda: erase_orders(context.engine, context.writes))
 
     orders = context.read_model(
@@ -98,7 +98,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         reconsider=order_projection.reconsider,
         documents=CustomerPartitions(),
         shared_in_log={SUMMARY: summary_in_log},
-        kinds=Kinds.all_but(*ASKS),
+        event_types=EventTypes.all_but(*ASKS),
         erasing=OrderErasedV1,
         read_at=_read_at,
     )
@@ -110,7 +110,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         "get_customer_summary", "customers/{customerId}/summary", read_summary, of=orders, role=of_customer, own=True
     )
 
-    names = Names(orders.view.generations, context.reader, orders.projection)
+    names = NameCorrections(orders.view.generations, context.reader, orders.projection)
     context.follows(
         "follow_products",
         "product-events",
@@ -118,19 +118,21 @@ def ordering(app: App) -> Context[OrderEvent]:
         PRODUCTS,
         fulfilling.follow_product,
         names.correct_product,
-        kinds=follow_products.FOLLOWED,
+        event_types=follow_products.FOLLOWED,
     )
-    context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, kinds=FOLLOWED)
+    context.follows(
+        "fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, event_types=FOLLOWED
+    )
     context.follows(
         "follow_payments",
         "payment-events",
         "ordering",
         PAYMENTS,
         follow_payments.follow_payment,
-        kinds=follow_payments.FOLLOWED,
+        event_types=follow_payments.FOLLOWED,
     )
     context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
-    context.tells(ordering_figures)
+    context.tells(ordering_metrics)
     processes = Processes(context.reader)
     context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
     context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)
@@ -142,7 +144,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         CUSTOMERS,
         follow_customers.follow_customer,
         names.correct_customer,
-        kinds=follow_customers.FOLLOWED,
+        event_types=follow_customers.FOLLOWED,
     )
 
     context.subscriber("billing", OrderConfirmedV1, OrderCancelledV1)

@@ -5,22 +5,22 @@ from functools import partial
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.sql.engines import Compaction
-from shared.frame.write_side.kinds import Kinds
 from shared.ordering.events import ASKS, ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
-from shared.payments.commands.follow_fulfilment import follow_fulfilment
 from shared.payments.commands.pay_again import pay_again
-from shared.payments.commands.perform_due import Performing
 from shared.payments.commands.refund_payment import Refunding
+from shared.payments.event_handlers.follow_fulfilment import follow_fulfilment
 from shared.payments.events import PaymentEvent, PaymentRefundedV1
-from shared.payments.figures import payment_figures
+from shared.payments.jobs.perform_due import Performing
+from shared.payments.metrics import payment_metrics
 from shared.payments.repository import COUNT_ERASED, next_payments_of
 from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import EVERY_TABLE, INBOX, LOG, SCHEMA
 from shared.payments.views.order_payment import OrderPayments
 from shared.roles import Role
 
-ASKED = Kinds.only(*ASKS, OrderErasedV1)
+ASKED = EventTypes.only(*ASKS, OrderErasedV1)
 """The events of ordering's topic that are requests to payments."""
 
 ORDERS = EventCodec[OrderEvent | FulfilmentEvent](ON_TOPIC, UPCASTS)
@@ -31,12 +31,12 @@ def payments(app: App) -> Context[PaymentEvent]:
     context = Context(app, SCHEMA, LOG, "payment-events", EVERY_TABLE, INBOX)
     provider = app.service(StripeProvider.from_environment)
 
-    context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, kinds=ASKED)
+    context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, event_types=ASKED)
     performing = Performing(context.engine, context.outbox.wake, provider)
     context.acts("perform_due_payment", "payments-provider", performing.after)
     context.hook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)
     context.watch(performing.look_after_payments)
-    context.tells(payment_figures)
+    context.tells(payment_metrics)
 
     context.command("post_order_payment", "POST orders/{orderId}/payment", pay_again, role=Role.ORDERS_WRITE, own=True)
     refunding = Refunding(provider)
@@ -46,7 +46,7 @@ def payments(app: App) -> Context[PaymentEvent]:
     context.look_up(
         "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
     )
-    context.holds(next_payments_of)
+    context.owner_data(next_payments_of)
     context.from_time_to_time("forget_erased", partial(Compaction(COUNT_ERASED).run, context.engine))
     context.subscriber("billing", PaymentRefundedV1)
     return context

@@ -28,7 +28,7 @@ from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSend
 from shared.frame.messaging.envelope import Envelope, Metadata
 from shared.frame.messaging.wire import to_body
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.write_side.relay import Relay
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
@@ -138,7 +138,7 @@ class Bench:
 
     def _summaries(self, database: str) -> None:
         async def create() -> None:
-            models = ReadModels(Settings(sql="", cosmos=self._cosmos, service_bus="", cosmos_database=database))
+            models = CosmosDatabase(Settings(sql="", cosmos=self._cosmos, service_bus="", cosmos_database=database))
             for customer_id in self._customers:
                 await models.container("orders").create_item(new_summary(customer_id, "Ada", 1))
             await models.close()

@@ -14,7 +14,7 @@ from azure.cosmos.aio import ContainerProxy, CosmosClient
 from infra.local.host import worker
 from infra.local.host.rpc import Function
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.ordering.tables import PRODUCTS
 from tests.bench.engines import ROOT, empty_database, engines, settings
 from tests.bench.latency import Delay
@@ -40,7 +40,7 @@ class Place:
     folder: Path
     cosmos: str
     bare: CosmosClient
-    models: ReadModels
+    models: CosmosDatabase
     shop: Shop
     functions: dict[str, Function]
     delay: Delay
@@ -78,7 +78,7 @@ class Place:
     async def empty_orders(self) -> AsyncIterator[ContainerProxy]:
         """Make a container like it, new and empty, in a database of its own."""
         name = empty_database(self.cosmos)
-        models = ReadModels(Settings(sql=self.shop.url, cosmos=self.cosmos, service_bus="", cosmos_database=name))
+        models = CosmosDatabase(Settings(sql=self.shop.url, cosmos=self.cosmos, service_bus="", cosmos_database=name))
         try:
             yield models.container("orders")
         finally:
@@ -96,7 +96,7 @@ async def open_place(folder: Path) -> AsyncIterator[Place]:
         shop = stack.enter_context(shop_at(sqlite_database(folder)))
         os.environ |= settings(shop.url, cosmos, service_bus)
         functions = {function.name: function for function in await worker.load(ROOT)}
-        models = ReadModels(Settings(sql=shop.url, cosmos=cosmos, service_bus=service_bus))
+        models = CosmosDatabase(Settings(sql=shop.url, cosmos=cosmos, service_bus=service_bus))
         stack.push_async_callback(models.close)
         bare = await stack.enter_async_context(
             CosmosClient.from_connection_string(cosmos, connection_verify=False, enable_endpoint_discovery=False)

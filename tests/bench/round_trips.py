@@ -22,10 +22,10 @@ from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
-from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderNotInStatus
+from shared.ordering.event_handlers.follow_customers import follow_customer
 from shared.ordering.tables import CODEC, INBOX, LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_orders import ListOrders, list_orders

@@ -13,7 +13,7 @@ import pytest
 
 from infra.sql.collected import MADE_ANEW, SETTING, entries, left_out
 from infra.sql.tsql import statements
-from shared.frame.write_side.aggregates import Aggregates
+from shared.frame.write_side.aggregate_streams import AggregateStreams
 from tests.support.database import sqlite_database
 from tests.support.tools import ROOT
 
@@ -32,7 +32,7 @@ from shared.catalog.tables import LOG, PRODUCTS
 from shared.frame.sql.engines import sql_engine
 from shared.frame.sql.reading import read_from, rows_of
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.aggregates import Aggregates
+from shared.frame.write_side.aggregate_streams import AggregateStreams
 from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.frame.messaging.envelope import Metadata
 
@@ -40,7 +40,7 @@ engine = sql_engine(sys.argv[1], "catalog")
 command = AddProduct(name="Tea", unit_price="3.20", currency="EUR", category="Tea")
 WriteSide(engine, LOG, lambda: None).run(add_product, command, Metadata())
 read_from(engine, LOG.claims.unpublished)
-read_from(engine, Aggregates(LOG).count)
+read_from(engine, AggregateStreams(LOG).count)
 rows_of(engine, repository.LOAD, {"id": uuid4()})
 with engine.connect() as connection:
     connection.execute(sa.select(PRODUCTS.c.name.label("of_the_test")))
@@ -89,11 +89,11 @@ def test_what_the_product_executes_is_collected_by_name_and_what_a_test_does_by_
         "catalog.repository.LOAD",
         "catalog.functions.LOG.append",
         "catalog.repository.INSERT",
-        "frame/write_side/aggregates.py:count",
+        "frame/write_side/aggregate_streams.py:count",
     ):
         assert f"{executed} " not in f"{missing} "
     assert "catalog.repository.UPDATE " in f"{missing} "
-    assert "frame/write_side/aggregates.py:firsts " in f"{missing} "
+    assert "frame/write_side/aggregate_streams.py:firsts " in f"{missing} "
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_a_statement_of_every_log_counts_for_all_and_is_found_when_none_has_exec
 
 def test_every_function_that_makes_its_statement_anew_is_asked_for() -> None:
     made = {
-        f"frame/write_side/aggregates.py:{name}"
-        for name, member in vars(Aggregates).items()
+        f"frame/write_side/aggregate_streams.py:{name}"
+        for name, member in vars(AggregateStreams).items()
         if inspect.isfunction(member) and "connection.execute(" in inspect.getsource(member)
     }
     assert made == set(MADE_ANEW)

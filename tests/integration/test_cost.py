@@ -17,7 +17,7 @@ from azure.cosmos.aio import ContainerProxy
 from infra import cost
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.tables import LOG as CATALOG
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.messaging.wire import to_body
 from shared.frame.read_side.generations import Served
@@ -109,7 +109,7 @@ async def related(shop: Shop, containers: Callable[[str], ContainerProxy]) -> di
     found = [
         document
         for product_id in products
-        async for document in container.query_items("SELECT * FROM c", partition_key=view_of(product_id))
+        async for document in container.query_items("SELECT * FROM c", partition_key=partition_key_of(product_id))
     ]
     counts["messages"] = len(logged)
     assert len(found) == len(logged)

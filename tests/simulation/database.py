@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from infra.sql.migrate import migrate
 from shared.frame.sql.sqlite import BEGIN, sqlite_cursor
-from shared.frame.write_side.aggregates import Aggregates
+from shared.frame.write_side.aggregate_streams import AggregateStreams
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.tables import LOG as ORDERS
@@ -33,7 +33,7 @@ NUMBERS = {
 
 BEFORE_COMMIT = ("deadlock", "failover", "lost connection before commit", "crash before commit", "lost race")
 
-_EVERY_ORDER = Aggregates(ORDERS)
+_EVERY_ORDER = AggregateStreams(ORDERS)
 
 
 @cache

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Envelope
 from shared.frame.operations.rebuilding import Rebuilding
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Generations
 from tests.simulation.provider import SETTINGS
 from tests.simulation.read_models import FaultyReadModels
@@ -36,10 +36,10 @@ class Process:
         def clock() -> float:
             return scheduler.now.timestamp() + skew
 
-        read_models = cast("ReadModels", models)
+        cosmos = cast("CosmosDatabase", models)
         wiring = Wiring(
             engines,
-            lambda view, container: Generations(read_models, view, container, clock),
+            lambda view, container: Generations(cosmos, view, container, clock),
             committed=lambda _: lambda: None,
             environment=SETTINGS,
         )
@@ -54,7 +54,7 @@ class Process:
         self.hear = hook.hear
         views = {name: model.view for context in wired for name, model in context.read_models.items()}
         self.orders, self.products = views["orders"].generations, views["products"].generations
-        self.rebuildings = {name: Rebuilding(read_models, view, clock) for name, view in views.items()}
+        self.rebuildings = {name: Rebuilding(cosmos, view, clock) for name, view in views.items()}
 
     async def look_after_payments(self) -> None:
         """Do what its timer does."""

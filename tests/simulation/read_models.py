@@ -43,7 +43,7 @@ def _definitions() -> dict[str, dict[str, Any]]:
 
 
 class FaultyReadModels:
-    """What stands in for shared.frame.read_side.cosmos.ReadModels: all containers there are."""
+    """What stands in for shared.frame.read_side.cosmos.CosmosDatabase: all containers there are."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._containers = {name: FaultyContainer(name, scheduler) for name in _definitions()}

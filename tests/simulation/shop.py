@@ -13,9 +13,9 @@ from shared.frame.messaging.wire import from_body
 from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
-from shared.ordering.commands.act_on_deadlines import Deadlines
-from shared.ordering.commands.fulfil_order import Fulfilling
 from shared.ordering.domain.fulfilment import Deadline
+from shared.ordering.event_handlers.fulfil_order import Fulfilling
+from shared.ordering.jobs.act_on_deadlines import Deadlines
 from shared.payments.domain.provider import ProviderUnavailable
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
 from tests.simulation.clients import Clients

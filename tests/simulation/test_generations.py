@@ -16,7 +16,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.read_side import generations
 from shared.frame.read_side.container import NO_CONTAINER
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import QUIET_AFTER, QUIET_BEFORE, TRUST, Generations, State
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.read_side.view_state import CONTROL, ControlChanged
@@ -45,7 +45,7 @@ class World:
 
     def process(self) -> Generations:
         """The orders, as a process knows them that has just started."""
-        return Generations(cast("ReadModels", self.models), "orders", container="orders", clock=self.now)
+        return Generations(cast("CosmosDatabase", self.models), "orders", container="orders", clock=self.now)
 
     def agreed(self, *heard_before: Generations) -> float:
         """Agree on a switch right after these processes have read the state, and tell how many seconds ahead it is."""
@@ -158,7 +158,7 @@ def test_a_clock_that_is_set_back_in_the_quiet_time_makes_it_longer(world: World
     def clock() -> float:
         return world.now() - (1.0 if world.now() >= world.began + switch else 0.0)
 
-    process = Generations(cast("ReadModels", world.models), "orders", container="orders", clock=clock)
+    process = Generations(cast("CosmosDatabase", world.models), "orders", container="orders", clock=clock)
     world.at(switch - 0.5)
     assert world.written_at(process)[1] == pytest.approx(switch + QUIET_AFTER + 1.0, abs=0.01)
 

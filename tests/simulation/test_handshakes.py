@@ -16,7 +16,7 @@ from azure.core.exceptions import HttpResponseError
 from shared.frame.operations.errors import SwitchUnderWay
 from shared.frame.operations.rebuilding import LEASE, PROPAGATION_DELAY, Rebuild, Rebuilding, Step
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
 from shared.frame.read_side.log_source import Filled, LogSource
 from shared.frame.read_side.read_model import View
@@ -53,7 +53,7 @@ class World:
 
     def __init__(self) -> None:
         self.scheduler = Scheduler(seed=1, fault_rate=0)
-        self.models = cast("ReadModels", FaultyReadModels(self.scheduler))
+        self.models = cast("CosmosDatabase", FaultyReadModels(self.scheduler))
         self.steps: dict[Step, float] = {}
         self.hooks: dict[Step, Callable[[], Awaitable[None]]] = {}
         self.source = Pages(self._filling)

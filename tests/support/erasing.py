@@ -17,8 +17,8 @@ from shared.frame.write_side.event_log import EventLog
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.create_order import CreateOrder, ShippingAddress, create_order
-from shared.ordering.commands.erase_orders import erase_orders
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.jobs.erase_orders import erase_orders
 from tests.support.shop import Shop, rows
 
 OWN = (

@@ -9,27 +9,27 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.catalog import tables as catalog
-from shared.catalog.commands.follow_orders import FOLLOWED as FOLLOWED_BY_CATALOG
-from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
+from shared.catalog.event_handlers.follow_orders import FOLLOWED as FOLLOWED_BY_CATALOG
+from shared.catalog.event_handlers.follow_orders import follow_order
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
 from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
-from shared.ordering.commands.act_on_deadlines import Deadlines
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
-from shared.ordering.commands.follow_payments import follow_payment
-from shared.ordering.commands.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.domain.order import Order
+from shared.ordering.event_handlers.follow_payments import follow_payment
+from shared.ordering.event_handlers.fulfil_order import FOLLOWED, Fulfilling
 from shared.ordering.events import fulfilment_of
 from shared.ordering.fulfilments import Fulfilments, Process
+from shared.ordering.jobs.act_on_deadlines import Deadlines
 from shared.ordering.repository import Orders
 from shared.payments.events import (
     DeclineReason,

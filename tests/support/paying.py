@@ -16,9 +16,9 @@ from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.read_your_writes import NO_WAIT, Wait
 from shared.frame.sql.reading import read_from
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, OrderErasedV1
-from shared.payments.commands.perform_due import Performing
 from shared.payments.domain.payment import Payment
 from shared.payments.events import PaymentEvent
+from shared.payments.jobs.perform_due import Performing
 from shared.payments.repository import payment_as_stored
 from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import LOG, PAYMENTS
@@ -42,7 +42,7 @@ class Paying:
         self.consumers = {consumer.name: consumer.consume for consumer in context.consumers}
         self.watches = context.watches.values()
         self.hear = context.hooks[0].hear
-        self.held = context.app.held
+        self.held = context.app.owner_data
         self.provider = StripeProvider.from_environment(self.shop.environment)
         self.performing = Performing(context.engine, context.outbox.wake, self.provider)
         [self.refund] = [each.handler for each in context.commands if each.name == "post_order_refund"]

@@ -11,7 +11,7 @@ from shared.contexts import CONTEXTS
 from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Generations
 from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.event_log import EventLog
@@ -56,7 +56,7 @@ class Wiring(App):
             queues: where commands on one aggregate stand in line.
             environment: the settings of what speaks to systems of others.
         """
-        super().__init__(replace(NOWHERE, every=environment), ReadModels(NOWHERE), queues=queues)
+        super().__init__(replace(NOWHERE, every=environment), CosmosDatabase(NOWHERE), queues=queues)
         self._engines = engines
         self._generations = generations
         self._committed = committed
@@ -79,7 +79,7 @@ class Wiring(App):
 
 
 @contextmanager
-def connected_app(settings: Settings, read_models: ReadModels) -> Iterator[App]:
+def connected_app(settings: Settings, cosmos: CosmosDatabase) -> Iterator[App]:
     """The app as function_app.py makes it; the connections of its engines end with the block."""
     made: list[sa.Engine] = []
 
@@ -95,7 +95,7 @@ def connected_app(settings: Settings, read_models: ReadModels) -> Iterator[App]:
             return made[-1]
 
     try:
-        yield Connected(settings, read_models)
+        yield Connected(settings, cosmos)
     finally:
         for engine in made:
             engine.dispose()

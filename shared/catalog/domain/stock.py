@@ -31,7 +31,7 @@ MAX_CHANGES = 1_000_000
 reach the limit. Its document keeps no times of versions, so it does not grow with them."""
 
 SERVED_AT_ONCE = 1_000
-"""Orders that one change serves from the waiting list. A timer serves on (commands/serve_waiting_orders.py)."""
+"""Orders that one change serves from the waiting list. A timer serves on (jobs/serve_waiting_orders.py)."""
 
 
 def stock_of(product_id: UUID) -> UUID:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.views import product_details, stock_level
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.catalog.views.stock_level import available, stock_document_of
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, QueryInput, Version
@@ -41,7 +41,7 @@ async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> Pr
         UnreadableShape: another release wrote it.
         Unavailable: the stock is not at `min_version` in time.
     """
-    product_id, view = query.product_id, view_of(query.product_id)
+    product_id, view = query.product_id, partition_key_of(query.product_id)
     product, stock = await asyncio.gather(
         point_read(served.container, str(product_id), view),
         read_at_least(served.container, stock_document_of(product_id), view, query.min_version, wait),

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from shared.catalog.views import product_details, stock_level
 from shared.catalog.views.inventory import ProductInventory
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.catalog.views.product_lists import LISTS, page_of
 from shared.catalog.views.stock_level import available, stock_document_of
 from shared.frame.platform.examples import example
@@ -64,7 +64,7 @@ async def _wait_for_stock(served: Served, after: After, wait: Wait) -> None:
 
     An entry has no version of the stock, but counts the changes of both documents that it is made of.
     """
-    product_id, view = str(after.id), view_of(after.id)
+    product_id, view = str(after.id), partition_key_of(after.id)
     stock = await read_at_least(served.container, stock_document_of(after.id), view, after.version, wait)
     product = await point_read(served.container, product_id, view)
     of_product = 1 if product is None else product_details.SHAPES.read(product)["changes"]  # its entry comes with it

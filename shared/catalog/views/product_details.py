@@ -91,7 +91,7 @@ SHAPES = Shapes(
 )
 
 
-def view_of(product_id: UUID) -> str:
+def partition_key_of(product_id: UUID) -> str:
     """The partition of the product's documents."""
     return f"product:{product_id}"
 
@@ -121,10 +121,10 @@ def project(recorded: Recorded[OfferEvent | StockEvent]) -> DocumentUpdate:
             | StockReleasedV1()
             | ItemShippedV1()
         ):
-            gate = stock_level.gate(event, recorded.envelope.version, view_of(event.product_id))
+            gate = stock_level.gate(event, recorded.envelope.version, partition_key_of(event.product_id))
         case _:
             assert_never(event)
-    return DocumentUpdate(view_of(event.product_id), gate)
+    return DocumentUpdate(partition_key_of(event.product_id), gate)
 
 
 def patch(product_id: UUID, *operations: Mapping[str, Any]) -> Patch:
@@ -140,7 +140,7 @@ async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[
         UnreadableShape: another release wrote it.
         Unavailable: it did not reach `min_version`, or did not show the rating, in time.
     """
-    product_id, view = query.product_id, view_of(query.product_id)
+    product_id, view = query.product_id, partition_key_of(query.product_id)
     if query.customer_id is not None:
         rating = str(rating_id(product_id, query.customer_id))
         await read_at_least(served.container, rating, view, query.min_rating_version, wait)
@@ -181,7 +181,7 @@ def _rendered(document: Mapping[str, Any], stock: Mapping[str, Any] | None = Non
 def _added(event: ProductAddedV1, at: str) -> dict[str, Any]:
     return {
         "id": str(event.product_id),
-        "view": view_of(event.product_id),
+        "view": partition_key_of(event.product_id),
         "shape": SHAPES.today,
         "version": 1,
         "changes": 1,

@@ -23,7 +23,7 @@ from shared.frame.platform.input import AFTER_SCHEMA, After, Digits, QueryInput,
 from shared.frame.platform.output import Amount, Answer, amount
 from shared.frame.read_side.comparing import Derived, Difference
 from shared.frame.read_side.container import Container, took_effect
-from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.cursors import LONGEST, cursor_at, position_of
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import TIMEOUT, Document, Wait, point_read, read_at_least
 from shared.frame.read_side.shape import Shapes, UnreadableShape
@@ -88,12 +88,12 @@ class ListProducts(QueryInput, json_schema_extra=example(name="tea", category="k
     after: Annotated[After, read_after("productId"), AFTER_SCHEMA] | None = None
 
 
-class Entries(Derived):
+class ProductListEntries(Derived):
     """The list entries of products, by the products' partitions."""
 
     def home(self, document_id: str, partition_key: str) -> str:
         """Name a product's partition by its entry."""
-        return product_details.view_of(UUID(document_id)) if partition_key == LISTS else partition_key
+        return product_details.partition_key_of(UUID(document_id)) if partition_key == LISTS else partition_key
 
     async def write(self, container: Container, partition_key: str) -> None:
         """Write the entry of a product from its present documents; a product that is not there yet has none.
@@ -217,7 +217,7 @@ async def page_of(
         Invalid: the cursor is not of this list.
         UnreadableShape: another release wrote one of the entries.
     """
-    place = NEWEST if cursor is None else place_of(cursor, of_list, served.generation, str)
+    place = NEWEST if cursor is None else position_of(cursor, of_list, served.generation, str)
     conditions = ["c.listed < @place", *conditions]
     found = await entries_of(served.container, conditions, {"@place": place, **values}, take + 1)
     entries = found[:take]

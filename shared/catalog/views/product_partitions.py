@@ -11,13 +11,13 @@ from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG, PRODUCTS, RATINGS, STOCK
 from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
-from shared.catalog.views.product_details import product_of, view_of
+from shared.catalog.views.product_details import partition_key_of, product_of
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.document_update import DocumentUpdate, applied, folded
 from shared.frame.read_side.partitions import History, Own, as_projected
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
-from shared.frame.write_side.aggregates import within_events
+from shared.frame.write_side.aggregate_streams import within_events
 
 _PRODUCT = sa.bindparam("product", type_=sa.Uuid)
 _RATING = sa.bindparam("rating", type_=sa.Uuid)
@@ -66,7 +66,7 @@ class ProductFold:
     @property
     def partition_key(self) -> str:
         """The product's partition."""
-        return view_of(self.product[0].envelope.aggregate_id)
+        return partition_key_of(self.product[0].envelope.aggregate_id)
 
     @property
     def histories(self) -> Sequence[History[ProductEvent]]:
@@ -137,12 +137,12 @@ class ProductPartitions:
     def some(self, connection: sa.Connection, start: UUID, count: int) -> Sequence[str]:
         """Name some products."""
         values = {"product": start, "most": count}
-        return [view_of(id_) for id_ in connection.execute(SOME_PRODUCTS, values).scalars()]
+        return [partition_key_of(id_) for id_ in connection.execute(SOME_PRODUCTS, values).scalars()]
 
     def key_of(self, connection: sa.Connection, id_: UUID) -> str | None:
         """Name a product's partition."""
         known = connection.execute(RATINGS_OF_ONE, {"product": id_, "most": 1}).first()
-        return view_of(id_) if known else None
+        return partition_key_of(id_) if known else None
 
     def next(
         self, connection: sa.Connection, position: str | None, most: int

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.catalog.events import ProductRatedV1
 from shared.catalog.views import product_details
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.document_update import Create, DocumentUpdate, Patch
 from shared.frame.read_side.shape import Shapes
@@ -23,7 +23,13 @@ def project(recorded: Recorded[ProductRatedV1]) -> DocumentUpdate:
     gate: Create | Patch
     if event.before is None:
         gate = Create(
-            {"id": id_, "view": view_of(event.product_id), "shape": SHAPES.today, "version": 1, "rating": event.rating}
+            {
+                "id": id_,
+                "view": partition_key_of(event.product_id),
+                "shape": SHAPES.today,
+                "version": 1,
+                "rating": event.rating,
+            }
         )
     else:
         gate = Patch(id_, [{"op": "set", "path": "/rating", "value": event.rating}], SHAPES)
@@ -32,5 +38,5 @@ def project(recorded: Recorded[ProductRatedV1]) -> DocumentUpdate:
         {"op": "incr", "path": "/ratingCount", "value": int(event.before is None)},
     ]
     return DocumentUpdate(
-        view_of(event.product_id), gate, [product_details.patch(event.product_id, *added)], event.product_id
+        partition_key_of(event.product_id), gate, [product_details.patch(event.product_id, *added)], event.product_id
     )

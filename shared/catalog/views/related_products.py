@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.events import BoughtTogetherV1
 from shared.catalog.purchases import purchases_in
-from shared.catalog.views.product_details import product_of, view_of
+from shared.catalog.views.product_details import partition_key_of, product_of
 from shared.catalog.views.product_lists import LISTS, ProductInList, entries_of, rendered
 from shared.catalog.views.product_lists import SHAPES as ENTRIES
 from shared.frame.messaging.envelope import Recorded
@@ -57,13 +57,13 @@ def project(recorded: Recorded[BoughtTogetherV1]) -> DocumentUpdate:
     event, envelope = recorded.event, recorded.envelope
     document = {
         "id": str(envelope.aggregate_id),
-        "view": view_of(event.product_id),
+        "view": partition_key_of(event.product_id),
         "shape": SHAPES.today,
         "version": 1,
         "at": utc_text(envelope.occurred_at),
         "others": [str(other) for other in event.others],
     }
-    return DocumentUpdate(view_of(event.product_id), Create(document, notes_times=False))
+    return DocumentUpdate(partition_key_of(event.product_id), Create(document, notes_times=False))
 
 
 def purchases_of_partition(connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
@@ -106,7 +106,7 @@ async def _bought_together(container: Container, product_id: UUID) -> list[str]:
     """Give the products that were bought together with a product, most often first."""
     counts = Counter[str]()
     async with asyncio.timeout(TIMEOUT):
-        async for row in container.query_items(LATEST, partition_key=view_of(product_id)):
+        async for row in container.query_items(LATEST, partition_key=partition_key_of(product_id)):
             counts.update(SHAPES.part(row)["others"])
     ranked = sorted(counts, key=lambda other: (-counts[other], other))
     return ranked[:SHOWN]

@@ -16,16 +16,16 @@ import sqlalchemy as sa
 from pydantic import StringConstraints
 
 from shared.customers.domain.errors import ErasureNotAsked, OrdersAreOpen
-from shared.customers.figures import LATE, OVERDUE
+from shared.customers.metrics import LATE, OVERDUE
 from shared.customers.repository import COUNT_ERASED, Customers, due_erasures
 from shared.customers.tables import SCHEMA
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Text
-from shared.frame.platform.telemetry import figures
+from shared.frame.platform.telemetry import record_metrics
 from shared.frame.sql.engines import Compaction
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.held import Held, is_busy
+from shared.frame.write_side.owner_data import OwnerData, has_open_work
 from shared.kernel.personal import PERSONAL
 from shared.kernel.refusals import NotFound
 from shared.story import CUSTOMER_ID
@@ -65,14 +65,14 @@ class KeepAppointment:
 class Erasures:
     """The erasures, from the request to the end."""
 
-    def __init__(self, held: Sequence[Held], grace: timedelta) -> None:
+    def __init__(self, owner_data: Sequence[OwnerData], grace: timedelta) -> None:
         """Prepare.
 
         Args:
-            held: the contexts' data of customers, including contexts that are declared later.
+            owner_data: the contexts' data of customers, including contexts that are declared later.
             grace: how long an erasure can be withdrawn.
         """
-        self._held = held
+        self._owner_data = owner_data
         self._grace = grace
         self._compaction = Compaction(COUNT_ERASED)
 
@@ -108,7 +108,7 @@ class Erasures:
             if self._is_held_up(customer_id, writes, now):
                 held_up.add(customer_id)
         self._compaction.run(reader)
-        figures(SCHEMA, {OVERDUE: self._overdue(reader, held_up)})
+        record_metrics(SCHEMA, {OVERDUE: self._overdue(reader, held_up)})
 
     def _overdue(self, reader: sa.Engine, held_up: Container[UUID]) -> int:
         """Count who should have been erased and has no open orders.
@@ -122,7 +122,7 @@ class Erasures:
                 continue
             if time.monotonic() > until:
                 return overdue + 1
-            overdue += not is_busy(self._held, customer_id)
+            overdue += not has_open_work(self._owner_data, customer_id)
         return overdue
 
     def _is_held_up(self, customer_id: UUID, writes: WriteSide, now: datetime) -> bool:
@@ -138,7 +138,7 @@ class Erasures:
         return False
 
     def _refuse_open_orders(self, customer_id: UUID) -> None:
-        if is_busy(self._held, customer_id):
+        if has_open_work(self._owner_data, customer_id):
             raise OrdersAreOpen(f"Customer {customer_id} has orders under way: submitted or confirmed.")
 
 

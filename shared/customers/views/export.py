@@ -15,10 +15,18 @@ from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.read_your_writes import Wait
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
-from shared.frame.write_side.held import MOST, PLACE, Held, HeldEvent, Place, has_events, page_of
+from shared.frame.write_side.owner_data import (
+    MAX_EVENTS,
+    POSITION,
+    ExportPosition,
+    OwnerData,
+    OwnerEvent,
+    has_events,
+    page_of,
+)
 from shared.story import CUSTOMER_ID
 
-AT_ONCE, PLACES = 2, 16
+CONCURRENCY, MAX_WAITING = 2, 16
 """Pages that one process reads at once, and the most requests for them that may run or wait."""
 
 
@@ -49,21 +57,21 @@ class ReadExport(QueryInput, json_schema_extra=example(customerId=CUSTOMER_ID)):
     """
 
     customer_id: OwnerId
-    cursor: Annotated[str, Field(pattern=PLACE)] | None = None
-    take: Annotated[int, Field(ge=1, le=MOST), Digits] = MOST
+    cursor: Annotated[str, Field(pattern=POSITION)] | None = None
+    take: Annotated[int, Field(ge=1, le=MAX_EVENTS), Digits] = MAX_EVENTS
 
 
 class Exports:
     """Reads exports of customers, within a concurrency limit that is fair to callers."""
 
-    def __init__(self, held: Sequence[Held]) -> None:
+    def __init__(self, owner_data: Sequence[OwnerData]) -> None:
         """Prepare.
 
         Args:
-            held: the contexts' data of customers, including contexts that are declared later.
+            owner_data: the contexts' data of customers, including contexts that are declared later.
         """
-        self._held = held
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="exports")
+        self._owner_data = owner_data
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="exports")
 
     async def read_export(self, query: ReadExport, wait: Wait) -> CustomerExport:
         """Read a page.
@@ -73,10 +81,10 @@ class Exports:
             Invalid: the cursor is not from this list.
             Unavailable: the request did not have its turn in time.
         """
-        after = None if query.cursor is None else Place.parse(query.cursor)
+        after = None if query.cursor is None else ExportPosition.parse(query.cursor)
 
         def read() -> CustomerExport:
-            page, last = page_of(self._held, query.customer_id, after, query.take)
+            page, last = page_of(self._owner_data, query.customer_id, after, query.take)
             if not page and after is None and not self._is_there(query.customer_id):
                 raise CustomerNotFound(f"There is no customer {query.customer_id}.")
             return CustomerExport(
@@ -85,17 +93,17 @@ class Exports:
                 next=None if last is None else str(last),
             )
 
-        return await self._turns.take_for(wait.caller, read)
+        return await self._limit.take_for(wait.caller, read)
 
     def _is_there(self, customer_id: UUID) -> bool:
         """Ask the customers' log: a page without events may have ended before it came there."""
-        return any(has_events(each, customer_id) for each in self._held if each.context == SCHEMA)
+        return any(has_events(each, customer_id) for each in self._owner_data if each.context == SCHEMA)
 
 
-def _exported(held: HeldEvent) -> ExportedEvent:
-    envelope = held.recorded.envelope
+def _exported(found: OwnerEvent) -> ExportedEvent:
+    envelope = found.recorded.envelope
     return ExportedEvent(
-        context=held.context,
+        context=found.context,
         subject=envelope.aggregate_id,
         version=envelope.version,
         type=envelope.type,

@@ -21,7 +21,7 @@ from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.kernel.personal import PERSONAL
 from shared.story import CUSTOMER_ID
 
-AT_ONCE, PLACES = 4, 64
+CONCURRENCY, MAX_WAITING = 4, 64
 """Profiles that one process reads at once, and the most requests for them that may run or wait."""
 
 
@@ -74,7 +74,7 @@ class Profiles:
 
     def __init__(self, reader: sa.Engine) -> None:
         self._reader = reader
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of customers")
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of customers")
 
     async def read_profile(self, query: ReadProfile, wait: Wait) -> tuple[CustomerProfile, str]:
         """Read a customer and the etag.
@@ -83,7 +83,7 @@ class Profiles:
             CustomerNotFound: there is no such customer.
             Unavailable: the request did not have its turn in time.
         """
-        return await self._turns.take_for(wait.caller, lambda: self._profile(query.customer_id))
+        return await self._limit.take_for(wait.caller, lambda: self._profile(query.customer_id))
 
     async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, str]:
         """Read the customer with this e-mail address; raises as read_profile."""
@@ -94,7 +94,7 @@ class Profiles:
                 raise CustomerNotFound("There is no customer with this e-mail address.")
             return self._profile(customer_id)
 
-        return await self._turns.take_for(wait.caller, find)
+        return await self._limit.take_for(wait.caller, find)
 
     def _profile(self, customer_id: UUID) -> tuple[CustomerProfile, str]:
         customer = customer_as_stored(self._reader, customer_id)

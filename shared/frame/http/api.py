@@ -13,11 +13,11 @@ from shared.frame.http.answers import Bodyless, failed, finished
 from shared.frame.http.callers import admit, caller_of, require_intent
 from shared.frame.http.requests import raw_body
 from shared.frame.messaging.subscriptions import Consumer, trigger
+from shared.frame.platform.activity import ACTIVITY
 from shared.frame.platform.callers import OPEN, Owners
 from shared.frame.platform.input import Input, QueryInput
-from shared.frame.platform.minutes import MINUTES
-from shared.frame.platform.names import give
 from shared.frame.platform.output import Answer
+from shared.frame.platform.registry import add_once
 from shared.frame.platform.shares import Shares
 from shared.frame.routes import CommandRoute, Hook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
@@ -240,11 +240,11 @@ class Api:
 
     def sweep(self, name: str, sweep: Callable[[], None]) -> None:
         """Register work that is done from time to time on a thread; one timer carries out all such work."""
-        give(self.sweeps, name, sweep)
+        add_once(self.sweeps, name, sweep)
 
     def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """Register work that is done from time to time on the event loop; one timer carries out all such work."""
-        give(self.watches, watch.__name__, watch)
+        add_once(self.watches, watch.__name__, watch)
         return watch
 
     def _within(self, shares: Shares, trigger: QueryTrigger) -> QueryTrigger:
@@ -271,7 +271,7 @@ class Api:
             except Exception as error:  # noqa: BLE001  # nothing ever answers with a stack trace
                 return failed(error, req, context)
             finally:
-                MINUTES.soon()
+                ACTIVITY.flush_soon()
             return finished(response, req, context)
 
         answering.__name__ = operation.name  # by which Azure knows the function

@@ -12,7 +12,7 @@ from shared.frame.http.api import PREFIX, Api
 from shared.frame.http.requests import CommandCall, command_call, query_call
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import Input
-from shared.frame.platform.names import give
+from shared.frame.platform.registry import add_once
 from shared.frame.platform.threads import CHORES
 from shared.frame.routes import CommandRoute, Created, QueryRoute
 from shared.frame.write_side.commands import WriteSide
@@ -38,7 +38,7 @@ def declared(context: Context[Any]) -> Api:
         api.sweep(name, sweep)
     for name, work in context.chores.items():
         on_a_thread: Callable[[], Awaitable[None]] = partial(CHORES.run, work)
-        give(api.watches, name, on_a_thread)
+        add_once(api.watches, name, on_a_thread)
     return api
 
 

@@ -10,7 +10,7 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.retries import OfAnotherRelease, pause_after, pause_for_release, with_retries
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform import telemetry
-from shared.frame.platform.minutes import MINUTES
+from shared.frame.platform.activity import ACTIVITY
 from shared.kernel.refusals import Unavailable
 
 type Consume = Callable[[Envelope], Awaitable[None]]
@@ -87,4 +87,4 @@ def trigger(blueprint: func.Blueprint, consumer: Consumer) -> None:
                 await asyncio.sleep(pause_after(attempt, error))
             raise
         finally:
-            MINUTES.soon()
+            ACTIVITY.flush_soon()

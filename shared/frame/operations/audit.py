@@ -21,7 +21,7 @@ from shared.frame.platform.input import Digits, QueryInput
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.threads import Threads
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.cursors import LONGEST, cursor_at, position_of
 from shared.frame.sql.reading import again_if_lost, read_from
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.frame.write_side.writes import insert
@@ -133,7 +133,7 @@ class Audit:
         Raises:
             Invalid: the cursor is of another list.
         """
-        older_than = place_of(query.cursor, _LIST, 0, _sequence) if query.cursor else NEWEST
+        older_than = position_of(query.cursor, _LIST, 0, _sequence) if query.cursor else NEWEST
         rows = await RECORDING.run(self._page, {"older_than": older_than, "most": query.take + 1})
         more, rows = len(rows) > query.take, rows[: query.take]
         return AuditTrail(

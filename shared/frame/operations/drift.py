@@ -15,7 +15,7 @@ from typing import Self
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.comparing import Difference
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes, UnreadableShape
@@ -72,25 +72,25 @@ class Report:
         )
 
 
-async def last_report(view: View, read_models: ReadModels) -> Report | None:
+async def last_report(view: View, cosmos: CosmosDatabase) -> Report | None:
     """Give what the last check found; None if there was none, or if its report cannot be read."""
-    report, _ = await _latest(view, read_models)
+    report, _ = await _latest(view, cosmos)
     return report
 
 
 async def check(
-    view: View, read_models: ReadModels, partition_keys: Iterable[str], within: float = math.inf
+    view: View, cosmos: CosmosDatabase, partition_keys: Iterable[str], within: float = math.inf
 ) -> Sequence[Difference]:
     """Compare these partitions, and those on the last report, with the log; write a new report.
 
     Args:
         view: the view.
-        read_models: where its report is.
+        cosmos: where its report is.
         partition_keys: the partitions.
         within: seconds after which the check begins no other partition; it always takes those on the report, and one
         more.
     """
-    report, etag = await _latest(view, read_models)
+    report, etag = await _latest(view, cosmos)
     generation = (await view.generations.served()).generation
     until = time.monotonic() + within
     found: list[Difference] = []
@@ -108,7 +108,7 @@ async def check(
             for difference in await _differences(view, partition)
         }
         found = [difference for difference in found if difference in again]
-    control, before = _control(view, read_models), report
+    control, before = _control(view, cosmos), report
     while True:
         others: Sequence[Difference] = ()
         if report is not None and report is not before and report.generation == generation:
@@ -126,24 +126,24 @@ async def check(
         try:
             await control.write(content, etag)
         except ControlChanged:
-            report, etag = await _latest(view, read_models)
+            report, etag = await _latest(view, cosmos)
         else:
             return found
 
 
-async def heal(view: View, read_models: ReadModels) -> Sequence[Difference]:
+async def heal(view: View, cosmos: CosmosDatabase) -> Sequence[Difference]:
     """Make the reported partitions what the log makes them, in every generation; give what differs after that."""
-    partitions = _reported(await last_report(view, read_models))
+    partitions = _reported(await last_report(view, cosmos))
     for partition in partitions:
         for container in await view.generations.written():  # each time: a generation may be given up meanwhile
             with view.generations.spared(container):
                 await with_pause(view.source.heal(container, partition))
-    return await check(view, read_models, ())
+    return await check(view, cosmos, ())
 
 
-async def _latest(view: View, read_models: ReadModels) -> tuple[Report | None, str | None]:
+async def _latest(view: View, cosmos: CosmosDatabase) -> tuple[Report | None, str | None]:
     """Give the report, if it can be read, and the etag of what is stored: one that cannot be read is written over."""
-    control = _control(view, read_models)
+    control = _control(view, cosmos)
     stored = await control.stored()
     if stored is None:
         return None, None
@@ -166,5 +166,5 @@ def _reported(report: Report | None) -> Sequence[str]:
     return report.wrong if report else ()
 
 
-def _control(view: View, read_models: ReadModels) -> ControlDocument[Report]:
-    return ControlDocument(read_models, view.name, "drift", SHAPES, Report.of)
+def _control(view: View, cosmos: CosmosDatabase) -> ControlDocument[Report]:
+    return ControlDocument(cosmos, view.name, "drift", SHAPES, Report.of)

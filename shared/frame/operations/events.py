@@ -31,7 +31,7 @@ from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE, PLACES = 1, 16
+CONCURRENCY, MAX_WAITING = 1, 16
 """Searches that one process carries out at the same time, and the most that may run or wait: some read many rows. They
 use the commands' connections, because the queries' identity may not read every log."""
 
@@ -161,7 +161,7 @@ class EventSearch:
     def __init__(self, contexts: Sequence[Context[Any]]) -> None:
         """Prepare; nothing connects yet."""
         self._contexts = contexts
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="searches of the log")
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="searches of the log")
 
     async def find(self, query: FindEvents, caller: UUID | None) -> FoundEvents:
         """Find events when it is the caller's turn.
@@ -169,7 +169,7 @@ class EventSearch:
         Raises:
             Unavailable: too many search at the moment.
         """
-        kind, hits, more, receipts = await self._turns.take_for(caller, lambda: self._search(query))
+        kind, hits, more, receipts = await self._limit.take_for(caller, lambda: self._search(query))
         documents, unreadable, left_out = await _documents(hits)
         return FoundEvents(
             kind=kind,

@@ -46,8 +46,8 @@ from shared.frame.operations.history import (
 from shared.frame.operations.outbox import Outboxes, ReadOutbox, read_outbox
 from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.tables import SCHEMA
+from shared.frame.platform.activity import ACTIVITY
 from shared.frame.platform.callers import OPS
-from shared.frame.platform.minutes import MINUTES
 from shared.frame.platform.output import Answer
 from shared.frame.platform.threads import Threads
 from shared.frame.routes import CommandRoute
@@ -133,20 +133,20 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
     @api.query("ops/history", ReadMinutes, MinutesDone, role=OPS, can_miss=False)
     async def get_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadMinutes)
-        return ok_or_not_modified(call, await read_history(wired.read_models, call.query))
+        return ok_or_not_modified(call, await read_history(wired.cosmos, call.query))
 
     @api.query("ops/deliveries", FindDeliveries, NotedDeliveries, role=OPS, can_miss=False)
     async def get_deliveries(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, FindDeliveries)
-        return ok_or_not_modified(call, await find_deliveries(wired.read_models, call.query.event_id))
+        return ok_or_not_modified(call, await find_deliveries(wired.cosmos, call.query.event_id))
 
     for operated in contexts:
         for route in operated.operated:
             _serve_operation(api, audit, operated.writes, route)
 
-    MINUTES.keep_with(writing(wired.read_models))
+    ACTIVITY.write_with(writing(wired.cosmos))
     views = [model.view for context in contexts for model in context.read_models.values()]
-    view_functions(api, wired.read_models, views, audit)
+    view_functions(api, wired.cosmos, views, audit)
     return api
 
 

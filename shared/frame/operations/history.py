@@ -10,12 +10,12 @@ from uuid import UUID
 
 from pydantic import Field
 
+from shared.frame.platform.activity import Write, percentile
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, Id, QueryInput
-from shared.frame.platform.minutes import Write, percentile
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.read_your_writes import TIMEOUT, Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.view_state import CONTROL
@@ -100,37 +100,37 @@ class NotedDeliveries(Answer):
     items: list[NotedDelivery]
 
 
-def writing(read_models: ReadModels) -> Write:
+def writing(cosmos: CosmosDatabase) -> Write:
     """Make the function that writes minutes into Cosmos DB."""
 
     async def write(id_: str, content: Mapping[str, Any]) -> None:
         document = {"id": id_, "view": PARTITION, "shape": SHAPES.today, "ttl": LIVES, **content}
         async with asyncio.timeout(TIMEOUT):
-            await read_models.container(CONTROL).upsert_item(document, no_response=True)
+            await cosmos.container(CONTROL).upsert_item(document, no_response=True)
 
     return write
 
 
-async def read_history(read_models: ReadModels, query: ReadMinutes) -> MinutesDone:
+async def read_history(cosmos: CosmosDatabase, query: ReadMinutes) -> MinutesDone:
     """Put together what all processes did."""
     since = int(time.time() // 60) - query.minutes + 1
     minutes: dict[int, list[Document]] = defaultdict(list)
-    for document in await _rows(read_models, SINCE, {"@since": str(since)}):
+    for document in await _rows(cosmos, SINCE, {"@since": str(since)}):
         if SHAPES.reads(document):
             minutes[int(document["id"].partition("-")[0])].append(SHAPES.read(document))
     return MinutesDone(items=[_minute(number, minutes[number]) for number in sorted(minutes)])
 
 
-async def find_deliveries(read_models: ReadModels, event_id: UUID) -> NotedDeliveries:
+async def find_deliveries(cosmos: CosmosDatabase, event_id: UUID) -> NotedDeliveries:
     """Look for the deliveries of an event."""
-    rows = await _rows(read_models, OF_EVENT, {"@event": str(event_id)})
+    rows = await _rows(cosmos, OF_EVENT, {"@event": str(event_id)})
     return NotedDeliveries(items=[_delivery(row) for row in sorted(rows, key=lambda row: row["at"])])
 
 
-async def _rows(read_models: ReadModels, query: str, parameters: Mapping[str, str]) -> Sequence[Document]:
+async def _rows(cosmos: CosmosDatabase, query: str, parameters: Mapping[str, str]) -> Sequence[Document]:
     given: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in parameters.items()]
     given.append({"name": "@most", "value": MOST})
-    container = read_models.container(CONTROL)
+    container = cosmos.container(CONTROL)
     async with asyncio.timeout(TIMEOUT):
         return [row async for row in container.query_items(query, parameters=given, partition_key=PARTITION)]
 

@@ -22,7 +22,7 @@ from typing import Self
 
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.log_source import ChangedDocument
 from shared.frame.read_side.presence import anew
 from shared.frame.read_side.read_model import View
@@ -102,7 +102,7 @@ class Lag:
 
 async def measure(
     view: View,
-    read_models: ReadModels,
+    cosmos: CosmosDatabase,
     generation: int,
     *,
     young: bool = True,
@@ -113,7 +113,7 @@ async def measure(
 
     Args:
         view: the view.
-        read_models: where its marks are.
+        cosmos: where its marks are.
         generation: which one.
         young: whether to look up the newest events too, which the mark cannot pass yet.
         upto: the last sequence to look up.
@@ -124,7 +124,7 @@ async def measure(
     """
     container = view.generations.container(generation)
     until = time.monotonic() + within
-    mark = await _mark_of(view, read_models, generation, container)
+    mark = await _mark_of(view, cosmos, generation, container)
     newest = await view.source.newest()
     if mark is not None and await _is_lost(view, mark):
         return Lag(0, newest, 0, newest, 0, None, 0)  # a document may show any version of what is lost
@@ -154,17 +154,17 @@ async def measure(
     return Lag(position, newest, examined, unexamined, unapplied, min(ages, default=None), settled)
 
 
-async def shows_what_is_lost(view: View, read_models: ReadModels, generation: int) -> bool:
+async def shows_what_is_lost(view: View, cosmos: CosmosDatabase, generation: int) -> bool:
     """Tell whether a generation shows events that the log has no more: its database was restored to an earlier time.
 
     Raises:
         ResourceNotFoundError: the generation has no container.
     """
-    mark = await _mark_of(view, read_models, generation, view.generations.container(generation))
+    mark = await _mark_of(view, cosmos, generation, view.generations.container(generation))
     return mark is not None and await _is_lost(view, mark)
 
 
-async def lost_by(view: View, read_models: ReadModels) -> list[str]:
+async def lost_by(view: View, cosmos: CosmosDatabase) -> list[str]:
     """Describe that the generation that serves shows what is lost, with the remedy; nothing if it does not.
 
     Raises:
@@ -172,18 +172,18 @@ async def lost_by(view: View, read_models: ReadModels) -> list[str]:
         ResourceNotFoundError: it has no container.
     """
     generation = (await view.generations.read()).serving
-    if not await shows_what_is_lost(view, read_models, generation):
+    if not await shows_what_is_lost(view, cosmos, generation):
         return []
     shown = f"{view.name}: generation {generation}, which serves, shows events that the event log has no more"
     return [f"{shown}: the database was restored (docs/operations.md, 'The database was restored'). {anew(view)}"]
 
 
-async def move_mark(view: View, read_models: ReadModels, generation: int, until: float) -> Lag:
+async def move_mark(view: View, cosmos: CosmosDatabase, generation: int, until: float) -> Lag:
     """Move the mark as far as it goes until this time, in seconds since 1970; each event is looked up once."""
     container = view.generations.container(generation)
-    document = _mark(view, read_models, container)
+    document = _mark(view, cosmos, container)
     while True:
-        lag = await measure(view, read_models, generation, young=False, within=0)
+        lag = await measure(view, cosmos, generation, young=False, within=0)
         if lag.settled == lag.position:
             return lag
         mark = await document.stored()
@@ -201,14 +201,14 @@ async def move_mark(view: View, read_models: ReadModels, generation: int, until:
             return lag
 
 
-def _mark(view: View, read_models: ReadModels, container: Container) -> ControlDocument[Mark]:
-    return ControlDocument(read_models, view.name, f"mark-{container.id}", SHAPES, Mark.of)
+def _mark(view: View, cosmos: CosmosDatabase, container: Container) -> ControlDocument[Mark]:
+    return ControlDocument(cosmos, view.name, f"mark-{container.id}", SHAPES, Mark.of)
 
 
-async def _mark_of(view: View, read_models: ReadModels, generation: int, container: Container) -> Mark | None:
+async def _mark_of(view: View, cosmos: CosmosDatabase, generation: int, container: Container) -> Mark | None:
     made_as = await _made_as(container)
     try:
-        mark = await _mark(view, read_models, container).read()
+        mark = await _mark(view, cosmos, container).read()
     except UnreadableShape:
         return None
     return mark if mark and (mark.generation, mark.container) == (generation, made_as) else None

@@ -38,7 +38,7 @@ from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.platform import telemetry
 from shared.frame.platform.callers import OPS
 from shared.frame.read_side.comparing import Difference
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.presence import wrong_with
 from shared.frame.read_side.read_model import View
 from shared.frame.read_side.shape import UnreadableShape
@@ -59,12 +59,12 @@ SAMPLED, SAMPLES_FOR = 5, 0.1
 partitions have thousands of documents, and the comparison must not slow requests down."""
 
 
-def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], audit: Audit) -> None:
+def view_functions(api: Api, cosmos: CosmosDatabase, views: Iterable[View], audit: Audit) -> None:
     """Wire up what concerns these views."""
     named = {view.name: view for view in views}
     under_way: set[asyncio.Task[bool]] = set()  # rebuilds that this process began; if it dies, the timer continues them
 
-    def view_of(name: str) -> View:
+    def named_view(name: str) -> View:
         if name not in named:
             raise ViewNotFound(f"There is no view {name}, but {', '.join(named)}.")
         return named[name]
@@ -84,27 +84,25 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
     ) -> func.HttpResponse:
         async def act_and_tell() -> ViewStatus:
             await act()
-            return await status(view, read_models)
+            return await status(view, cosmos)
 
         return not_cached(await audit.audited(Intent(action, view.name, details, metadata), act_and_tell))
 
     @api.query("ops/projections", ReadViews, ViewStatuses, role=OPS, can_miss=False)
     async def get_projections(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadViews)
-        return ok_or_not_modified(
-            call, ViewStatuses(items=[await status(view, read_models) for view in named.values()])
-        )
+        return ok_or_not_modified(call, ViewStatuses(items=[await status(view, cosmos) for view in named.values()]))
 
     @api.query("ops/projections/{view}", ReadView, ViewStatus, role=OPS)
     async def get_projection(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadView)
-        return ok_or_not_modified(call, await status(view_of(call.query.view), read_models))
+        return ok_or_not_modified(call, await status(named_view(call.query.view), cosmos))
 
     @api.action("POST", "ops/projections/{view}/rebuild", RebuildView, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_rebuild(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RebuildView)
-        view = view_of(call.command.view)
-        rebuilding = Rebuilding(read_models, view)
+        view = named_view(call.command.view)
+        rebuilding = Rebuilding(cosmos, view)
         response = await done("rebuild", view, call.metadata, rebuilding.start)
         beside = asyncio.create_task(_carry_on(rebuilding, REBUILDS_AT_MOST))
         under_way.add(beside)
@@ -114,41 +112,39 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
     @api.action("POST", "ops/projections/{view}/cancel", CancelRebuild, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_cancel(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, CancelRebuild)
-        view = view_of(call.command.view)
-        return await done("cancel-rebuild", view, call.metadata, Rebuilding(read_models, view).cancel)
+        view = named_view(call.command.view)
+        return await done("cancel-rebuild", view, call.metadata, Rebuilding(cosmos, view).cancel)
 
     @api.action("POST", "ops/projections/{view}/roll-back", RollBackView, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_roll_back(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RollBackView)
-        view, insist = view_of(call.command.view), call.command.even_if_incomplete
-        roll_back = partial(Rebuilding(read_models, view).roll_back, even_if_incomplete=insist)
+        view, insist = named_view(call.command.view), call.command.even_if_incomplete
+        roll_back = partial(Rebuilding(cosmos, view).roll_back, even_if_incomplete=insist)
         return await done("roll-back", view, call.metadata, roll_back, {"evenIfIncomplete": insist})
 
     @api.action("POST", "ops/projections/{view}/retire", RetireGeneration, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_retire(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, RetireGeneration)
-        view = view_of(call.command.view)
-        return await done("retire-generation", view, call.metadata, Rebuilding(read_models, view).retire)
+        view = named_view(call.command.view)
+        return await done("retire-generation", view, call.metadata, Rebuilding(cosmos, view).retire)
 
     @api.action("POST", "ops/projections/{view}/check", CheckView, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_check(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         command = command_call(req, context, CheckView).command
-        view = view_of(command.view)
+        view = named_view(command.view)
         wanted = [await partition_of(view, id_) for id_ in command.ids]
-        await drift.check(view, read_models, [*wanted, *await view.source.sample(command.sample)])
-        return not_cached(await status(view, read_models))
+        await drift.check(view, cosmos, [*wanted, *await view.source.sample(command.sample)])
+        return not_cached(await status(view, cosmos))
 
     @api.action("POST", "ops/projections/{view}/heal", HealView, ViewStatus, role=OPS, can_miss=True)
     async def post_projection_heal(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = command_call(req, context, HealView)
-        view = view_of(call.command.view)
-        return await done("heal", view, call.metadata, lambda: drift.heal(view, read_models))
+        view = named_view(call.command.view)
+        return await done("heal", view, call.metadata, lambda: drift.heal(view, cosmos))
 
     @api.watch
     async def continue_rebuilds() -> None:
-        ended = await asyncio.gather(
-            *(_carry_on(Rebuilding(read_models, view), REBUILDS_FOR) for view in named.values())
-        )
+        ended = await asyncio.gather(*(_carry_on(Rebuilding(cosmos, view), REBUILDS_FOR) for view in named.values()))
         if failed := [name for name, well in zip(named, ended, strict=True) if not well]:
             raise SomeFailed(", ".join(failed))
 
@@ -157,7 +153,7 @@ def view_functions(api: Api, read_models: ReadModels, views: Iterable[View], aud
         until, failed = time.time() + WATCHES_FOR, []
         for view in named.values():
             try:
-                await watch(view, read_models, until)
+                await watch(view, cosmos, until)
             except Exception as error:  # noqa: BLE001  # of a newer event, say: no reason not to watch the others
                 tell(logger, error, f"{view.name} cannot be held against the log")
                 failed.append(view.name)
@@ -178,18 +174,18 @@ async def _carry_on(rebuilding: Rebuilding, seconds: float) -> bool:
     return False
 
 
-async def watch(view: View, read_models: ReadModels, until: float) -> None:
+async def watch(view: View, cosmos: CosmosDatabase, until: float) -> None:
     """Watch over a view: log what is wrong with it, move its marks, and compare some partitions with the log."""
     wrong = await wrong_with(view)
     try:
         with suppress(UnreadableShape, ResourceNotFoundError):  # it is in there already, or is raised below
-            wrong += await lost_by(view, read_models)
+            wrong += await lost_by(view, cosmos)
     finally:  # also while the database does not answer
         telemetry.view_presence(view.name, wrong=bool(wrong))
         for each in wrong:
             logger.error("%s", each)
     try:
-        lag, differences = await _held_against_the_log(view, read_models, until)
+        lag, differences = await _held_against_the_log(view, cosmos, until)
     except (UnreadableShape, ResourceNotFoundError):
         if not wrong:
             raise
@@ -201,10 +197,10 @@ async def watch(view: View, read_models: ReadModels, until: float) -> None:
     telemetry.view_truth(view.name, lag.unapplied, len(differences))
 
 
-async def _held_against_the_log(view: View, read_models: ReadModels, until: float) -> tuple[Lag, Sequence[Difference]]:
+async def _held_against_the_log(view: View, cosmos: CosmosDatabase, until: float) -> tuple[Lag, Sequence[Difference]]:
     state = await view.generations.read()
     for generation in (state.serving, state.standby):
         if generation is not None:
-            await move_mark(view, read_models, generation, until)
-    lag = await measure(view, read_models, state.serving, young=False, within=SAMPLES_FOR)
-    return lag, await drift.check(view, read_models, await view.source.sample(SAMPLED), SAMPLES_FOR)
+            await move_mark(view, cosmos, generation, until)
+    lag = await measure(view, cosmos, state.serving, young=False, within=SAMPLES_FOR)
+    return lag, await drift.check(view, cosmos, await view.source.sample(SAMPLED), SAMPLES_FOR)

@@ -16,7 +16,7 @@ from shared.frame.platform.input import Id, Input, QueryInput, Whole
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
 from shared.frame.read_side.comparing import Difference
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import State
 from shared.frame.read_side.presence import wrong_with
 from shared.frame.read_side.read_model import View
@@ -135,21 +135,21 @@ class HealView(Input, json_schema_extra=example(view="orders")):
     view: str
 
 
-async def status(view: View, read_models: ReadModels) -> ViewStatus:
+async def status(view: View, cosmos: CosmosDatabase) -> ViewStatus:
     """Tell how a view is."""
     wrong = list(await wrong_with(view))
     latest: Rebuild | None = None
     try:
-        latest = await Rebuilding(read_models, view).latest()
+        latest = await Rebuilding(cosmos, view).latest()
     except UnreadableShape as error:
         wrong.append(f"{view.name}: {error}")
     state: State | None = None
     lag: Lag | None = None
     with suppress(UnreadableShape, ResourceNotFoundError):  # the status names both
         state = await view.generations.read()
-        wrong += await lost_by(view, read_models)
-        lag = await measure(view, read_models, state.serving)
-    report = await drift.last_report(view, read_models)
+        wrong += await lost_by(view, cosmos)
+        lag = await measure(view, cosmos, state.serving)
+    report = await drift.last_report(view, cosmos)
     return ViewStatus(
         view=view.name,
         serving=state and state.serving,

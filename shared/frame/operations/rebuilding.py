@@ -34,7 +34,7 @@ from shared.frame.operations.errors import (
 from shared.frame.operations.lag import measure, shows_what_is_lost
 from shared.frame.platform.background import with_pause
 from shared.frame.read_side.container import Container, deleted
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.presence import is_empty
 from shared.frame.read_side.read_model import View
@@ -123,10 +123,10 @@ class Rebuild:
 class Rebuilding:
     """Rebuilds one view."""
 
-    def __init__(self, read_models: ReadModels, view: View, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, cosmos: CosmosDatabase, view: View, clock: Callable[[], float] = time.time) -> None:
         self.view = view
-        self._read_models = read_models
-        self._control = ControlDocument(read_models, view.name, "rebuild", SHAPES, Rebuild.of)
+        self._cosmos = cosmos
+        self._control = ControlDocument(cosmos, view.name, "rebuild", SHAPES, Rebuild.of)
         self._clock = clock
         self._worker = str(uuid4())
 
@@ -300,14 +300,14 @@ class Rebuilding:
         try:
             if await is_empty(self.view, self.view.generations.container(generation)):
                 raise GenerationIncomplete(f"{name} is empty, and the event log is not. {anyway}")
-            if await shows_what_is_lost(self.view, self._read_models, generation):
+            if await shows_what_is_lost(self.view, self._cosmos, generation):
                 raise GenerationIncomplete(
                     f"{name} shows events that the event log has no more: the database was restored. {anyway}"
                 )
             newest = await self.view.source.newest()
             # in this order: what is on its way is written to the other generation first
-            served = await measure(self.view, self._read_models, serving, upto=newest)
-            kept = await measure(self.view, self._read_models, generation, upto=newest)
+            served = await measure(self.view, self._cosmos, serving, upto=newest)
+            kept = await measure(self.view, self._cosmos, generation, upto=newest)
         except ResourceNotFoundError as error:
             raise GenerationIncomplete(f"A container of {self.view.name} is missing. {anyway}") from error
         if kept.unapplied > served.unapplied:

@@ -21,7 +21,7 @@ from opentelemetry.trace import Link, Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.frame.messaging.envelope import Accepted, Envelope, Metadata
-from shared.frame.platform.minutes import MINUTES, spend
+from shared.frame.platform.activity import ACTIVITY, spend
 from shared.kernel.refusals import Refusal
 
 NAME = "tandem"
@@ -33,7 +33,7 @@ _W3C = TraceContextTextMapPropagator()
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Metric:
     """A metric of a context's own: a gauge, or a counter.
 
     Attributes:
@@ -75,8 +75,8 @@ class Instruments:
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._gauges: dict[Figure, Gauge] = {}
-        self._counters: dict[Figure, metrics.Counter] = {}
+        self._gauges: dict[Metric, Gauge] = {}
+        self._counters: dict[Metric, metrics.Counter] = {}
 
         def seconds(name: str, description: str) -> metrics.Histogram:
             return meter.create_histogram(
@@ -127,17 +127,17 @@ class Instruments:
             "tandem.cosmos.request_units", unit="{request_unit}", description="What a request cost Cosmos DB"
         )
 
-    def gauge(self, figure: Figure) -> Gauge:
+    def gauge(self, metric: Metric) -> Gauge:
         """Give the gauge of a context's metric."""
-        if figure not in self._gauges:
-            self._gauges[figure] = Gauge(self._meter, figure.name, figure.unit, figure.description)
-        return self._gauges[figure]
+        if metric not in self._gauges:
+            self._gauges[metric] = Gauge(self._meter, metric.name, metric.unit, metric.description)
+        return self._gauges[metric]
 
-    def counter(self, figure: Figure) -> metrics.Counter:
+    def counter(self, metric: Metric) -> metrics.Counter:
         """Give the counter of a context's metric."""
-        if figure not in self._counters:
-            self._counters[figure] = self._meter.create_counter(figure.name, figure.unit, figure.description)
-        return self._counters[figure]
+        if metric not in self._counters:
+            self._counters[metric] = self._meter.create_counter(metric.name, metric.unit, metric.description)
+        return self._counters[metric]
 
 
 tracer = trace.get_tracer(NAME)
@@ -171,7 +171,7 @@ def command(name: str, metadata: Metadata, carry_out: Callable[[Metadata], Accep
         span.set_attributes(attributes)
         span.end()
         instruments.command_duration.record(time.perf_counter() - started, attributes)
-        MINUTES.count(attributes["tandem.outcome"])
+        ACTIVITY.count(attributes["tandem.outcome"])
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def processing(
         set_status_on_exception=False,
     ) as span:
         try:
-            with MINUTES.delivery(path, envelope.event_id, envelope.occurred_at, attempt) as delivery:
+            with ACTIVITY.delivery(path, envelope.event_id, envelope.occurred_at, attempt) as delivery:
                 yield
         except BaseException as error:
             _fail(span, error)
@@ -246,9 +246,9 @@ def processing(
 def problem(status: int, code: str) -> None:
     """Count an answer that is the system's own error, or a request that found no room."""
     if code == "overloaded":
-        MINUTES.count("overloaded")
+        ACTIVITY.count("overloaded")
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        MINUTES.count("errors")
+        ACTIVITY.count("errors")
 
 
 def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
@@ -285,15 +285,15 @@ def view_truth(view: str, unapplied: int, differences: int) -> None:
     instruments.view_differences.set(differences, {"tandem.view": view})
 
 
-def figures(context: str, values: Mapping[Figure, float]) -> None:
+def record_metrics(context: str, values: Mapping[Metric, float]) -> None:
     """Record a context's own metrics."""
-    for figure, value in values.items():
-        instruments.gauge(figure).set(value, {"tandem.context": context})
+    for metric, value in values.items():
+        instruments.gauge(metric).set(value, {"tandem.context": context})
 
 
-def count(figure: Figure, attributes: Mapping[str, str]) -> None:
+def count(metric: Metric, attributes: Mapping[str, str]) -> None:
     """Add one to a context's counter."""
-    instruments.counter(figure).add(1, attributes)
+    instruments.counter(metric).add(1, attributes)
 
 
 def request_charge(response: PipelineResponse[Any, Any]) -> None:

@@ -12,7 +12,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.threads import REBUILDING
 from shared.frame.read_side.container import Container, deleted, replaced
-from shared.frame.read_side.partitions import Fold, History, Own, Partitions, Place
+from shared.frame.read_side.partitions import DocumentKey, Fold, History, Own, Partitions
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.sql.reading import read_from
@@ -98,14 +98,14 @@ class Comparison[Event]:
         if all_of_them:
             stored, shared, at_one_moment = await self._seen_together(container, partition_key)
         else:
-            stored, at_one_moment = await _chosen(container, [Place(partition_key, gate) for gate in some]), False
+            stored, at_one_moment = await _chosen(container, [DocumentKey(partition_key, gate) for gate in some]), False
             shared = await self._shared(container, partition_key)
         # read the log after the documents, so that it has all events that they show
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
         if fold is None:
             return []
         right = await REBUILDING.run(_own, fold, some)  # folding many takes a while
-        missing = [place for _, own in right for place in own if place not in stored]
+        missing = [key for _, own in right for key in own if key not in stored]
         stored = {**stored, **await _chosen(container, missing)}
         found = await REBUILDING.run(self._own_differences, fold, right, stored)
         together = stored if at_one_moment else None
@@ -145,10 +145,10 @@ class Comparison[Event]:
         if fold is None:
             return True
         right = await REBUILDING.run(_own, fold, None)
-        elsewhere = [place for _, own in right for place in own if place.partition_key != partition_key]
+        elsewhere = [key for _, own in right for key in own if key.partition_key != partition_key]
         stored |= await _chosen(container, elsewhere)
-        for place, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
-            if not await self._set_right(container, place, document, stored.get(place), partition_key):
+        for key, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
+            if not await self._set_right(container, key, document, stored.get(key), partition_key):
                 return False
         fresh = await REBUILDING.run(fold.shared, self._as_stored(fold, stored), {})
         for id_, document in fresh.items():
@@ -162,13 +162,13 @@ class Comparison[Event]:
         return True
 
     async def _set_right(
-        self, container: Container, place: Place, right: Document | None, stored: Document | None, home: str
+        self, container: Container, key: DocumentKey, right: Document | None, stored: Document | None, home: str
     ) -> bool:
         """Replace a wrong document, unless it has changed since it was read; tell whether it was replaced."""
         if right is None:
-            return stored is None or await deleted(container, stored, place.partition_key)
+            return stored is None or await deleted(container, stored, key.partition_key)
         if stored is None:
-            if place.partition_key != home:  # documents of the home partition come with their gate
+            if key.partition_key != home:  # documents of the home partition come with their gate
                 await container.create_item(dict(right))
             return True
         what = self._different(right, stored)
@@ -185,27 +185,27 @@ class Comparison[Event]:
         return healed
 
     def _own_differences(
-        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[Place, Document]
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[DocumentKey, Document]
     ) -> list[Difference]:
         found: list[Difference] = []
         for history, latest in right:
             as_of = self._as_of(fold, history, latest, stored)
-            for place in latest:
-                document, there = as_of[place], stored.get(place)
+            for key in latest:
+                document, there = as_of[key], stored.get(key)
                 what: str | None = None
                 if there is None:
-                    what = None if latest[place] is None else "missing"
+                    what = None if latest[key] is None else "missing"
                 elif document is None:
                     what = "left over"
                 else:
                     what = self._different(document, there)
-                    what = what or ("behind" if self._version(fold, history, place, stored) < len(history) else None)
-                home = None if place.partition_key == fold.partition_key else fold.partition_key
-                found += [Difference(place.document_id, place.partition_key, what, home)] if what else []
+                    what = what or ("behind" if self._version(fold, history, key, stored) < len(history) else None)
+                home = None if key.partition_key == fold.partition_key else fold.partition_key
+                found += [Difference(key.document_id, key.partition_key, what, home)] if what else []
         return found
 
     def _shared_differences(
-        self, fold: Fold[Event], shared: Mapping[str, Document], together: Mapping[Place, Document] | None
+        self, fold: Fold[Event], shared: Mapping[str, Document], together: Mapping[DocumentKey, Document] | None
     ) -> list[Difference]:
         """Compare the shared documents, and give those that lack events of an aggregate whose versions they count.
 
@@ -215,7 +215,7 @@ class Comparison[Event]:
             together: all its documents, read at one moment with these. Without them, what follows from several
             aggregates is not compared.
         """
-        alone = {Place(fold.partition_key, id_): document for id_, document in shared.items()}
+        alone = {DocumentKey(fold.partition_key, id_): document for id_, document in shared.items()}
         left_out = self._partitions.combined if together is None else frozenset[str]()
         found: list[Difference] = []
         for id_, document in fold.shared(self._as_stored(fold, alone if together is None else together), {}).items():
@@ -225,45 +225,45 @@ class Comparison[Event]:
         return found + [
             Difference(gate.document_id, gate.partition_key, "behind")
             for history in fold.histories
-            if (gate := Place(fold.partition_key, fold.gate(history))) in alone
+            if (gate := DocumentKey(fold.partition_key, fold.gate(history))) in alone
             and self._version(fold, history, gate, alone) < len(history)
         ]
 
     def _as_of(
-        self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[Place, Document]
-    ) -> Mapping[Place, Document | None]:
+        self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[DocumentKey, Document]
+    ) -> Mapping[DocumentKey, Document | None]:
         """Give the right documents of the aggregates, each at the version that the stored one shows."""
         folded: dict[int, Own] = {len(history): latest}
-        as_of: dict[Place, Document | None] = {}
-        for place, document in latest.items():
+        as_of: dict[DocumentKey, Document | None] = {}
+        for key, document in latest.items():
             version = len(history)
-            if document is not None and place in stored:
-                version = min(version, self._version(fold, history, place, stored))
+            if document is not None and key in stored:
+                version = min(version, self._version(fold, history, key, stored))
             if version not in folded:
                 folded[version] = fold.own(history[:version])
-            as_of[place] = folded[version].get(place)
+            as_of[key] = folded[version].get(key)
         return as_of
 
     def _all_as_of(
-        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[Place, Document]
-    ) -> Sequence[tuple[Place, Document | None]]:
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[DocumentKey, Document]
+    ) -> Sequence[tuple[DocumentKey, Document | None]]:
         return [entry for history, latest in right for entry in self._as_of(fold, history, latest, stored).items()]
 
-    def _as_stored(self, fold: Fold[Event], stored: Mapping[Place, Document]) -> Sequence[History[Event]]:
+    def _as_stored(self, fold: Fold[Event], stored: Mapping[DocumentKey, Document]) -> Sequence[History[Event]]:
         """Give the histories of the aggregates that are stored, each up to its stored version."""
         return [
             history[: self._version(fold, history, gate, stored)]
             for history in fold.histories
-            if (gate := Place(fold.partition_key, fold.gate(history))) in stored
+            if (gate := DocumentKey(fold.partition_key, fold.gate(history))) in stored
         ]
 
     def _version(
-        self, fold: Fold[Event], history: History[Event], place: Place, stored: Mapping[Place, Document]
+        self, fold: Fold[Event], history: History[Event], key: DocumentKey, stored: Mapping[DocumentKey, Document]
     ) -> int:
         """Give the version that a document shows; for an unreadable document, the version in the log."""
-        document = stored[place]
+        document = stored[key]
         if "version" not in document:
-            document = stored.get(Place(fold.partition_key, fold.gate(history)), document)
+            document = stored.get(DocumentKey(fold.partition_key, fold.gate(history)), document)
         if not self._partitions.shapes_of(document).reads(document):
             return len(history)
         return int(document.get("version", len(history)))
@@ -282,7 +282,7 @@ class Comparison[Event]:
 
     async def _seen_together(
         self, container: Container, partition_key: str
-    ) -> tuple[dict[Place, Document], Mapping[str, Document], bool]:
+    ) -> tuple[dict[DocumentKey, Document], Mapping[str, Document], bool]:
         """Read a partition, and tell whether its shared documents fit the others: no event came during the read."""
         shared = await self._shared(container, partition_key)
         for _ in range(TRIES):
@@ -308,19 +308,19 @@ def _own[Event](fold: Fold[Event], gates: set[str] | None) -> Sequence[tuple[His
     return [(history, fold.own(history)) for history in fold.histories if gates is None or fold.gate(history) in gates]
 
 
-async def _partition(container: Container, partition_key: str) -> dict[Place, Document]:
+async def _partition(container: Container, partition_key: str) -> dict[DocumentKey, Document]:
     return {
-        Place(partition_key, row["id"]): row
+        DocumentKey(partition_key, row["id"]): row
         async for row in container.query_items(EVERYTHING, partition_key=partition_key)
     }
 
 
-async def _chosen(container: Container, places: Iterable[Place]) -> dict[Place, Document]:
-    stored: dict[Place, Document] = {}
-    for some in batched(places, AT_ONCE, strict=False):
+async def _chosen(container: Container, keys: Iterable[DocumentKey]) -> dict[DocumentKey, Document]:
+    stored: dict[DocumentKey, Document] = {}
+    for some in batched(keys, AT_ONCE, strict=False):
         reading = asyncio.gather(*(point_read(container, id_, partition_key) for partition_key, id_ in some))
         found = await with_pause(reading)
-        stored |= {place: document for place, document in zip(some, found, strict=True) if document is not None}
+        stored |= {key: document for key, document in zip(some, found, strict=True) if document is not None}
     return stored
 
 

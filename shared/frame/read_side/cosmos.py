@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from azure.cosmos.aio import CosmosClient, DatabaseProxy
 
 
-class ReadModels:
+class CosmosDatabase:
     """The database of read models; connects when a container is first used, from the event loop that uses it."""
 
     def __init__(self, settings: Settings) -> None:

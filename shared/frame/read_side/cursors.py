@@ -1,11 +1,11 @@
-"""Cursors: the place in a list where a page ended, as text that is opaque to callers.
+"""Cursors: the position in a list where a page ended, as text that is opaque to callers.
 
-A list is ordered by properties that never change, and a cursor is a place in that order. So an entry that exists all
+A list is ordered by properties that never change, and a cursor is a position in that order. So an entry that exists all
 the time comes exactly once, whatever is added, changed or removed between two pages.
 
 A cursor belongs to one list and one generation of its read model. A check value in the cursor ties it to both, and
-catches typing errors and guesses. The check is no secret: a caller who computes one gets a place in a list that they
-may read from its beginning anyway. So a place is parsed as any input is.
+catches typing errors and guesses. The check is no secret: a caller who computes one gets a position in a list that they
+may read from its beginning anyway. So a position is parsed as any input is.
 """
 
 import base64
@@ -21,20 +21,20 @@ _CHECK = 12
 """Bytes."""
 
 
-def cursor_at(place: str, of_list: str, generation: int) -> str:
-    """Write the cursor of a place."""
-    content = place.encode()
+def cursor_at(position: str, of_list: str, generation: int) -> str:
+    """Write the cursor of a position."""
+    content = position.encode()
     return _written(_check(content, of_list, generation) + content)
 
 
-def place_of[Place](cursor: str, of_list: str, generation: int, parse: Callable[[str], Place]) -> Place:
-    """Read the place in a cursor.
+def position_of[Position](cursor: str, of_list: str, generation: int, parse: Callable[[str], Position]) -> Position:
+    """Read the position in a cursor.
 
     Args:
         cursor: what the caller gave.
         of_list: the list that is read.
         generation: the one that serves now.
-        parse: makes a place of the text that was given to `cursor_at`; raises ValueError if it is no such text.
+        parse: makes a position of the text that was given to `cursor_at`; raises ValueError if it is no such text.
 
     Raises:
         Invalid: the cursor is not from this list, or not from the generation that serves now.

@@ -17,7 +17,7 @@ from typing import NamedTuple, Self
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.frame.read_side.container import Container, deleted, is_without_container
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.read_side.view_state import ControlDocument
@@ -98,19 +98,19 @@ class Generations:
     """The generations of one view, as this process knows them."""
 
     def __init__(
-        self, read_models: ReadModels, view: str, container: str, clock: Callable[[], float] = time.time
+        self, cosmos: CosmosDatabase, view: str, container: str, clock: Callable[[], float] = time.time
     ) -> None:
         """Prepare; nothing connects yet.
 
         Args:
-            read_models: the database.
+            cosmos: the database.
             view: the view's name.
             container: its first container; the other one's name ends in -2.
             clock: the time in seconds since 1970.
         """
         self.view = view
-        self._read_models = read_models
-        self._control = ControlDocument(read_models, view, "generations", SHAPES, State.of)
+        self._cosmos = cosmos
+        self._control = ControlDocument(cosmos, view, "generations", SHAPES, State.of)
         self._names = (f"{container}-2", container)  # even generations, odd ones
         self._clock = clock
         self._state = State()
@@ -119,7 +119,7 @@ class Generations:
 
     def container(self, generation: int) -> Container:
         """Give the container of a generation."""
-        return self._read_models.container(self._names[generation % 2])
+        return self._cosmos.container(self._names[generation % 2])
 
     async def served(self) -> Served:
         """Give the container that queries read now."""

@@ -13,18 +13,18 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.messaging.event_types import ALL_EVENT_TYPES, EventTypes
 from shared.frame.platform.threads import REBUILDING
 from shared.frame.read_side.comparing import Comparison, Derived, Difference
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.document_update import DocumentUpdate, document_id
 from shared.frame.read_side.filling import BATCH_DOCUMENTS, fill_partition
-from shared.frame.read_side.partitions import Fold, Partitions, Place
+from shared.frame.read_side.partitions import DocumentKey, Fold, Partitions
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.reading import read_from
-from shared.frame.write_side.aggregates import Aggregates
-from shared.frame.write_side.kinds import EVERY_KIND, Kinds
+from shared.frame.write_side.aggregate_streams import AggregateStreams
 
 PAGE = BATCH_DOCUMENTS
 """Aggregates that are folded at a time; those of one partition are written as one batch."""
@@ -69,7 +69,7 @@ class LogSource[Event]:
         partitions: Partitions[Event],
         project: Callable[[Recorded[Event]], DocumentUpdate],
         derived: Derived | None = None,
-        kinds: Kinds = EVERY_KIND,
+        event_types: EventTypes = ALL_EVENT_TYPES,
     ) -> None:
         self._reader = reader
         self._projection = projection
@@ -77,7 +77,7 @@ class LogSource[Event]:
         self._project = project
         self._derived = derived
         self._comparison = Comparison(reader, projection, partitions, derived)
-        self._aggregates = Aggregates(partitions.log, kinds)
+        self._aggregates = AggregateStreams(partitions.log, event_types)
 
     async def total(self) -> int:
         """Count the documents that the view must have."""
@@ -99,10 +99,10 @@ class LogSource[Event]:
         page, position = await self._read(self._partitions.next, position, PAGE)
         if not page:
             return Filled(None, 0, 0, 0)
-        places = asyncio.Semaphore(AT_ONCE)
+        slots = asyncio.Semaphore(AT_ONCE)
 
         async def fill_one(fold: Fold[Event]) -> tuple[int, int, int]:
-            async with places:
+            async with slots:
                 counts = await fill_partition(container, fold, self._partitions, self._projection)
                 if self._derived is not None:
                     await self._derived.write(container, fold.partition_key)
@@ -148,15 +148,15 @@ class LogSource[Event]:
     def _changed(
         self, connection: sa.Connection, after: int, most: int, until: datetime | None
     ) -> Sequence[ChangedDocument]:
-        places: dict[UUID, Place] = {}
+        keys: dict[UUID, DocumentKey] = {}
         found: list[ChangedDocument] = []
         for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most, until):
             id_ = first.envelope.aggregate_id
-            if id_ not in places:
+            if id_ not in keys:
                 change = self._project(first)
-                places[id_] = Place(change.partition_key, document_id(change.gate))
+                keys[id_] = DocumentKey(change.partition_key, document_id(change.gate))
             found.append(
-                ChangedDocument(sequence, version, occurred_at, places[id_].document_id, places[id_].partition_key)
+                ChangedDocument(sequence, version, occurred_at, keys[id_].document_id, keys[id_].partition_key)
             )
         return found
 

@@ -14,22 +14,22 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.messaging.event_types import ALL_EVENT_TYPES, EventTypes
 from shared.frame.read_side.document_update import DocumentUpdate, applied, document_id, gated
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
-from shared.frame.write_side.aggregates import Aggregates, within_events
+from shared.frame.write_side.aggregate_streams import AggregateStreams, within_events
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 
 type History[Event] = Sequence[Recorded[Event]]
 """An aggregate's events, oldest first."""
 
-type Own = Mapping[Place, dict[str, Any] | None]
-"""The documents of one aggregate alone, by their places; None at a place that must be empty."""
+type Own = Mapping[DocumentKey, dict[str, Any] | None]
+"""The documents of one aggregate alone, by their keys; None at a key that must be empty."""
 
 
-class Place(NamedTuple):
-    """The place of a document."""
+class DocumentKey(NamedTuple):
+    """The key of a document."""
 
     partition_key: str
     document_id: str
@@ -153,7 +153,7 @@ class OfAggregates[Event]:
         project: Callable[[Recorded[Event]], DocumentUpdate],
         shapes: Shapes | Callable[[Document], Shapes],
         aggregates_in: Callable[[sa.Connection, str], Sequence[UUID]] | None = None,
-        kinds: Kinds = EVERY_KIND,
+        event_types: EventTypes = ALL_EVENT_TYPES,
     ) -> None:
         """Prepare.
 
@@ -163,10 +163,10 @@ class OfAggregates[Event]:
             shapes: the shapes of all documents, or a function that gives a document's.
             aggregates_in: gives the ids of the aggregates in a partition, by its key; by default the one id at the
             key's end.
-            kinds: the events that are shown: an aggregate has only these, or none of them.
+            event_types: the events that are shown; an aggregate's events are either all of these types or none.
         """
         self.log = log
-        self._aggregates = Aggregates(log, kinds)
+        self._aggregates = AggregateStreams(log, event_types)
         self._project = project
         self._shapes = shapes
         self._aggregates_in = aggregates_in or _named_by_the_key
@@ -214,14 +214,14 @@ class OfAggregates[Event]:
 
 def as_projected[Event](
     project: Callable[[Recorded[Event]], DocumentUpdate], history: History[Event]
-) -> Mapping[Place, dict[str, Any] | None]:
+) -> Mapping[DocumentKey, dict[str, Any] | None]:
     """Fold an aggregate's events into the documents that the projection makes."""
-    made: dict[Place, dict[str, Any] | None] = {}
+    made: dict[DocumentKey, dict[str, Any] | None] = {}
     for version, recorded in enumerate(history, 1):
         change = project(recorded)
         for step in (gated(change.gate, version, datetime.now(UTC)), *change.others):
-            place = Place(change.partition_key, document_id(step))
-            made[place] = applied(made.get(place), step)
+            key = DocumentKey(change.partition_key, document_id(step))
+            made[key] = applied(made.get(key), step)
     return made
 
 

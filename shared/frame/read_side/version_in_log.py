@@ -7,10 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.read_side.comparing import Derived
 from shared.frame.read_side.document_update import DocumentUpdate, document_id
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.kinds import Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +19,13 @@ class VersionOfAggregate[Event]:
 
     Attributes:
         log: the context's event log.
-        kinds: the events that the read model shows.
+        event_types: the events that the read model shows.
         project: makes the document update of an event.
         derived: documents in other partitions that are made of a partition's documents.
     """
 
     log: EventLog[Event]
-    kinds: Kinds
+    event_types: EventTypes
     project: Callable[[Recorded[Event]], DocumentUpdate]
     derived: Derived | None
 
@@ -38,7 +38,7 @@ class VersionOfAggregate[Event]:
 
     def _place(self, connection: sa.Connection, aggregate_id: UUID) -> tuple[str, str] | None:
         for first in self.log.history(connection, aggregate_id, until=1):
-            if first.envelope.type in self.kinds:
+            if first.envelope.type in self.event_types:
                 change = self.project(first)
                 return change.partition_key, document_id(change.gate)
         return None

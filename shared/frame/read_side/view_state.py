@@ -8,7 +8,7 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.read_side.shape import Shapes
 from shared.kernel.refusals import Refusal
@@ -34,7 +34,7 @@ class ControlDocument[Content]:
         content: parses the document; raises KeyError, TypeError or ValueError if it does not fit.
     """
 
-    read_models: ReadModels
+    cosmos: CosmosDatabase
     view: str
     name: str
     shapes: Shapes
@@ -51,7 +51,7 @@ class ControlDocument[Content]:
 
     async def stored(self) -> Document | None:
         """Read the document as stored, with its `_etag`; None if there is none."""
-        return await point_read(self.read_models.container(CONTROL), self.name, self.view)
+        return await point_read(self.cosmos.container(CONTROL), self.name, self.view)
 
     def parsed(self, stored: Document) -> Content:
         """Parse a stored document.
@@ -72,7 +72,7 @@ class ControlDocument[Content]:
         Raises:
             ControlChanged: the stored document is no longer the one that was read.
         """
-        container = self.read_models.container(CONTROL)
+        container = self.cosmos.container(CONTROL)
         document = {"id": self.name, "view": self.view, "shape": self.shapes.today, **content}
         try:
             if etag is None:

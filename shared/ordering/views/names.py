@@ -73,7 +73,7 @@ class NewName:
         return bool(part.get(f"{self.whose}Version", self.version) < self.version)
 
 
-class Names:
+class NameCorrections:
     """Corrects the names in the orders container."""
 
     def __init__(

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.document_update import applied, folded
-from shared.frame.read_side.partitions import Own, Place
+from shared.frame.read_side.partitions import DocumentKey, Own
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.columns import in_ids
-from shared.frame.write_side.aggregates import within_events
+from shared.frame.write_side.aggregate_streams import within_events
 from shared.ordering.events import OrderCreatedV1, OrderEvent, OrderItemsAddedV1
 from shared.ordering.tables import CUSTOMERS, LOG, ORDERS, PRODUCTS
 from shared.ordering.views import customer_summary, order_details
@@ -84,7 +84,7 @@ class CustomersOrders:
         """Make the document of an order, with the names of today."""
         document = document_of(history)
         self.refresh(document)
-        return {Place(self.partition_key, self.gate(history)): document}
+        return {DocumentKey(self.partition_key, self.gate(history)): document}
 
     def shared(self, histories: Sequence[History], before: Mapping[str, Document]) -> Mapping[str, dict[str, Any]]:
         """Make the customer's summary, or add orders to the stored one; without the store's own properties."""

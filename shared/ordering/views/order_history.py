@@ -35,7 +35,7 @@ from shared.story import ORDER_ID
 
 PAST = Past(LOG, SNAPSHOTS, order_details.project, SHAPES.today)
 
-AT_ONCE, PLACES = 4, 32
+CONCURRENCY, MAX_WAITING = 4, 32
 """Reads of the log that one process carries out at once, and the most that may run or wait. They are rare, and they use
 much of the processor, because folding is done in Python."""
 
@@ -91,7 +91,7 @@ class Pasts:
         """
         self._reader = reader
         self._keeper = keeper
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of the past")
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of the past")
 
     async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, str]:
         """Read an order as it is now; or as it was, when the caller's turn comes.
@@ -102,11 +102,11 @@ class Pasts:
         if not query.of_the_past:
             return await read_order(served, query, wait)
         fold = partial(read_order_of_the_past, self._reader, self._keeper, query)
-        return await self._turns.take_for(wait.caller, fold)
+        return await self._limit.take_for(wait.caller, fold)
 
     async def read_history(self, served: Served, query: ReadHistory, wait: Wait) -> OrderHistory:
         """Read a page of history when it is the caller's turn; raises as read_entries and FairConcurrencyLimit."""
-        entries = await self._turns.take_for(wait.caller, partial(read_entries, self._reader, query))
+        entries = await self._limit.take_for(wait.caller, partial(read_entries, self._reader, query))
         return await read_history(served.container, query, *entries)
 
 

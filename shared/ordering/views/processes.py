@@ -12,7 +12,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, Id, Moment, QueryInput
 from shared.frame.platform.output import Answer, Time
 from shared.frame.platform.times import utc_text
-from shared.frame.read_side.cursors import LONGEST, cursor_at, place_of
+from shared.frame.read_side.cursors import LONGEST, cursor_at, position_of
 from shared.frame.read_side.read_your_writes import Wait
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
@@ -23,7 +23,7 @@ from shared.ordering.fulfilments import FIND, process_of
 from shared.ordering.tables import FULFILMENTS
 from shared.story import ORDER_ID
 
-AT_ONCE, PLACES = 1, 16
+CONCURRENCY, MAX_WAITING = 1, 16
 """Pages that one process reads at once, and the most requests that may run or wait."""
 
 _AT = sa.bindparam("after_at", type_=UtcDateTime)
@@ -117,7 +117,7 @@ class Processes:
     def __init__(self, reader: sa.Engine) -> None:
         """Prepare; nothing connects yet."""
         self._reader = reader
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of processes")
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of processes")
 
     async def read_page(self, query: ListProcesses, wait: Wait) -> RunningProcesses:
         """Read a page.
@@ -127,7 +127,7 @@ class Processes:
             Unavailable: the request did not have its turn in time.
         """
         of_list = f"processes {query.state}" + (f" due {utc_text(query.due)}" if query.due else "")
-        after_at, after_id = place_of(query.cursor, of_list, 0, _place) if query.cursor else _BEGINNING
+        after_at, after_id = position_of(query.cursor, of_list, 0, _place) if query.cursor else _BEGINNING
         values = {
             "after_at": after_at,
             "after_id": after_id,
@@ -136,7 +136,7 @@ class Processes:
             **({"due_by": query.due} if query.due else {}),
         }
         statement = RUNNING_DUE if query.due else RUNNING
-        rows = await self._turns.take_for(wait.caller, lambda: self._rows(statement, values))
+        rows = await self._limit.take_for(wait.caller, lambda: self._rows(statement, values))
         items = [_shown(row) for row in rows[: query.take]]
         if len(rows) <= query.take:
             return RunningProcesses(items=items, next=None)
@@ -151,7 +151,7 @@ class Processes:
             ProcessNotFound: no fulfilment of such an order has begun.
             Unavailable: the request did not have its turn in time.
         """
-        rows = await self._turns.take_for(wait.caller, lambda: self._rows(FIND, {"id": query.order_id}))
+        rows = await self._limit.take_for(wait.caller, lambda: self._rows(FIND, {"id": query.order_id}))
         if not rows:
             raise ProcessNotFound(f"There is no fulfilment of an order {query.order_id}.")
         return _shown(rows[0])

@@ -19,7 +19,7 @@ from shared.payments.events import DeclineReason
 from shared.payments.repository import payment_as_stored
 from shared.story import CUSTOMER_ID, ORDER_ID
 
-AT_ONCE, PLACES = 4, 64
+CONCURRENCY, MAX_WAITING = 4, 64
 """Payments that one process reads at once, and the most requests for them that may run or wait.
 
 As many may ask the provider at once, apart from the reads: it may take seconds, and the tables do not.
@@ -58,8 +58,8 @@ class OrderPayments:
     def __init__(self, reader: sa.Engine, provider: PaymentProvider) -> None:
         self._reader = reader
         self._provider = provider
-        self._turns = FairConcurrencyLimit(AT_ONCE, PLACES, kind="reads of payments")
-        self._asking = FairConcurrencyLimit(AT_ONCE, PLACES, kind="questions to the payment provider")
+        self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of payments")
+        self._asking = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="questions to the payment provider")
 
     async def read_payment(self, query: ReadPayment, wait: Wait) -> tuple[OrderPayment, str]:
         """Read a payment and the etag.
@@ -69,7 +69,7 @@ class OrderPayments:
             ProviderUnavailable: the provider cannot be asked for the client secret now.
             Unavailable: the request did not have its turn in time.
         """
-        payment = await self._turns.take_for(wait.caller, lambda: payment_as_stored(self._reader, query.order_id))
+        payment = await self._limit.take_for(wait.caller, lambda: payment_as_stored(self._reader, query.order_id))
         if payment is None or payment.customer_id != query.customer_id:
             raise PaymentNotFound(f"There is no payment {query.order_id}.")
         shown = OrderPayment(

@@ -15,7 +15,7 @@ import azure.functions as func
 from shared.frame.messaging.wire import from_body
 from shared.frame.platform.settings import Settings
 from shared.frame.platform.time_formats import keep_time_formats, remember_times
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.projection import Projection
 from shared.frame.sql.engines import sql_engine
 from shared.ordering.events import OrderEvent
@@ -32,7 +32,7 @@ _RECORD = os.open(os.environ["RECORD"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 _COUNTS: Counter[str] = Counter()
 _counting = ExitStack()
 _SECONDS = float(os.environ.get("SECONDS", "0"))
-_models = ReadModels(
+_models = CosmosDatabase(
     Settings(sql=os.environ["SQL"], cosmos=os.environ["COSMOS"], service_bus="", cosmos_database=os.environ["DATABASE"])
 )
 

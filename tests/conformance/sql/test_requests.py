@@ -14,8 +14,8 @@ from shared.frame.write_side.relay import Relay
 from shared.kernel.refusals import Refusal
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
-from shared.ordering.commands.follow_customers import follow_customer
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.event_handlers.follow_customers import follow_customer
 from shared.ordering.tables import INBOX, LOG
 from tests.support.database import empty_database
 from tests.support.requests import watched_shop

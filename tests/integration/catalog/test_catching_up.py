@@ -12,7 +12,7 @@ from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import ProductEvent, ProductRenamedV1, StockLevel, StockReceivedV1
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side import projection as projection_of_the_frame
 from shared.frame.read_side.container import replaced
@@ -42,7 +42,7 @@ def added(shop: Shop, id_: UUID, after: int, events: Sequence[ProductEvent]) -> 
 def a_long_stock(shop: Shop) -> tuple[str, Sequence[Recorded[ProductEvent]]]:
     product_id = shop.product()
     events = [StockReceivedV1(product_id, 1, None, StockLevel(pieces, 0, 0)) for pieces in range(1, EVENTS + 1)]
-    return view_of(product_id), added(shop, stock_of(product_id), 0, events)
+    return partition_key_of(product_id), added(shop, stock_of(product_id), 0, events)
 
 
 async def stored(catalog: ContainerProxy, recorded: Recorded[ProductEvent], partition_key: str) -> dict[str, Any]:
@@ -79,10 +79,10 @@ async def test_a_document_that_has_some_of_its_events_gets_each_of_the_others_on
     events = added(shop, product_id, 1, names)
     for each in events[:3]:
         await projection.project(each)
-    three = await stored(catalog, events[0], view_of(product_id))
+    three = await stored(catalog, events[0], partition_key_of(product_id))
     with counted() as sent:
         await projection.project(events[-1])
-    document = await stored(catalog, events[0], view_of(product_id))
+    document = await stored(catalog, events[0], partition_key_of(product_id))
     assert (document["version"], document["changes"], document["name"]) == (EVENTS, EVENTS, f"Tea {EVENTS}")
     assert (len(document["projected"]), document["projected"][:3]) == (EVENTS, three["projected"])
     assert len(sent) <= 4 + 2 * EVENTS / PAGE
@@ -98,10 +98,10 @@ async def test_a_change_that_comes_between_is_kept_and_the_events_are_folded_on_
 
     async def replaced_too_late(container: ContainerProxy, document: dict[str, Any], before: Any) -> bool:
         if ratings:
-            await catalog.patch_item(str(product_id), view_of(product_id), [ratings.pop()])
+            await catalog.patch_item(str(product_id), partition_key_of(product_id), [ratings.pop()])
         return await replaced(container, document, before)
 
     monkeypatch.setattr(projection_of_the_frame, "replaced", replaced_too_late)
     await projection.project(events[-1])
-    document = await stored(catalog, events[0], view_of(product_id))
+    document = await stored(catalog, events[0], partition_key_of(product_id))
     assert (document["version"], document["changes"], document["ratingCount"]) == (EVENTS, EVENTS, 2)

@@ -20,7 +20,7 @@ from shared.catalog.tables import LOG
 from shared.catalog.views import product_lists, product_projection
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import InventoryList, ListOutOfStock, list_out_of_stock
-from shared.catalog.views.product_details import ReadProduct, read_product, view_of
+from shared.catalog.views.product_details import ReadProduct, partition_key_of, read_product
 from shared.catalog.views.product_lists import ListProducts, ProductInList, ProductList, list_products
 from shared.frame.http import etags
 from shared.frame.messaging.envelope import Metadata
@@ -45,7 +45,11 @@ class Shelf:
         self.shop, self.container = shop, container
         self.category = f"Category {uuid4()}"
         self.projection: Projection[ProductEvent] = Projection(
-            only(container), shop.catalog_engine, LOG, product_projection.project, derive=product_lists.Entries().write
+            only(container),
+            shop.catalog_engine,
+            LOG,
+            product_projection.project,
+            derive=product_lists.ProductListEntries().write,
         )
 
     async def add(self, name: str = "Tea") -> UUID:
@@ -219,7 +223,7 @@ async def test_who_read_a_product_before_it_changed_does_not_write_over_what_cam
         return seen
 
     monkeypatch.setattr(product_lists, "_shown", and_then_it_is_renamed)
-    await product_lists.Entries().write(shelf.container, view_of(product_id))
+    await product_lists.ProductListEntries().write(shelf.container, partition_key_of(product_id))
     assert await shelf.found() == {"Coffee"}
 
 

@@ -10,7 +10,7 @@ from shared.catalog.commands.rate_product import RateProduct, rate_product
 from shared.catalog.events import ProductEvent
 from shared.catalog.views.product_partitions import ProductPartitions
 from shared.frame.messaging.envelope import Metadata, Recorded
-from shared.frame.write_side import aggregates
+from shared.frame.write_side import aggregate_streams
 from shared.frame.write_side.event_log import EventLog
 from tests.support.reserving import receive
 from tests.support.shop import Shop
@@ -27,7 +27,7 @@ def test_the_pages_of_a_products_ratings_do_not_read_its_stock_again(
     for _ in range(RATINGS):
         command = RateProduct(product_id=product_id, customer_id=uuid4(), rating=4)
         shop.catalog.run(rate_product, command, Metadata())
-    monkeypatch.setattr(aggregates, "EVENTS", 1 + STOCK + PAGE)
+    monkeypatch.setattr(aggregate_streams, "EVENTS", 1 + STOCK + PAGE)
     read: list[int] = []
     histories = EventLog.histories
 

@@ -17,7 +17,7 @@ from shared.catalog.ratings import Ratings
 from shared.catalog.tables import LOG, RATINGS
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
-from shared.catalog.views.product_lists import Entries, ListProducts, list_products
+from shared.catalog.views.product_lists import ListProducts, ProductListEntries, list_products
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.platform.input import After
 from shared.frame.read_side.generations import Served
@@ -42,7 +42,9 @@ def history(shop: Shop, aggregate_id: UUID) -> list[Recorded[ProductEvent]]:
 
 @pytest.fixture
 def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
-    return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project, derive=Entries().write)
+    return Projection(
+        only(catalog), shop.catalog_engine, LOG, product_projection.project, derive=ProductListEntries().write
+    )
 
 
 async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:

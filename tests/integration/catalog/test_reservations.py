@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
-from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
-from shared.catalog.commands.serve_waiting_orders import SERVABLE, WORKS_FOR
 from shared.catalog.domain.errors import TooManyWaitAgain
 from shared.catalog.domain.stock import Stock, stock_of
+from shared.catalog.event_handlers.follow_orders import follow_order
+from shared.catalog.jobs.serve_waiting_orders import SERVABLE, WORKS_FOR
 from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERS, STOCK
@@ -178,7 +178,7 @@ def test_products_take_turns_when_there_is_no_time_for_all(shop: Shop, monkeypat
     for product_id in products:
         receive(shop, product_id, 3)
     clock = SimpleNamespace(monotonic=count(step=WORKS_FOR * 0.6).__next__)
-    monkeypatch.setattr("shared.catalog.commands.serve_waiting_orders.time", clock)
+    monkeypatch.setattr("shared.catalog.jobs.serve_waiting_orders.time", clock)
     for reserved in ([1, 2], [2, 2], [2, 3], [3, 3]):
         serve_on(shop)
         assert sorted(row["reserved"] for row in rows(shop.catalog_engine, STOCK)) == reserved  # type: ignore[type-var]

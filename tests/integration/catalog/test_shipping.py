@@ -7,10 +7,10 @@ from uuid import UUID, uuid5
 import pytest
 
 from shared.catalog import tables as catalog
-from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.domain.stock import stock_of
+from shared.catalog.event_handlers.follow_orders import follow_order
 from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks

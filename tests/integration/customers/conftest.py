@@ -7,7 +7,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.customers.commands.erase_customer import Erasures
-from shared.frame.write_side.held import Held
+from shared.frame.write_side.owner_data import OwnerData
 from shared.ordering import tables as ordering
 from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
 from tests.support.delivery import Delivery
@@ -17,7 +17,7 @@ from tests.support.shop import Shop
 @pytest.fixture
 def erasures(shop: Shop) -> Erasures:
     """Erasures that are kept at once, if no order is open."""
-    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
+    held = OwnerData("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
     return Erasures([held], timedelta())
 
 

@@ -13,11 +13,11 @@ from infra.sql.migrate import migrate
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import Erasures
 from shared.frame.sql import engines
-from shared.frame.write_side.held import Held
+from shared.frame.write_side.owner_data import OwnerData
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
-from shared.ordering.commands import erase_orders as erasing
 from shared.ordering.finding import next_orders_of, streams_of
+from shared.ordering.jobs import erase_orders as erasing
 from tests.support.erasing import (
     NAME,
     OWN,
@@ -81,7 +81,7 @@ def test_a_context_that_does_not_answer_does_not_keep_the_erased_in_the_file(sho
         return False
 
     asked = False
-    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, busy)
+    held = OwnerData("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, busy)
     late = Erasures([held], -timedelta(hours=2))
     for customer_id in (erased, unknown):
         ask(shop, late, customer_id)

@@ -12,7 +12,7 @@ from shared.customers.events import CustomerErasedV1, CustomerEvent
 from shared.customers.tables import LOG
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.commands.follow_customers import follow_customer
+from shared.ordering.event_handlers.follow_customers import follow_customer
 from shared.ordering.tables import CUSTOMER_ADDRESSES, INBOX
 from tests.support.erasing import CITY, POSTAL_CODE, STREET, erase, everything, left, register, tick
 from tests.support.shop import Shop, rows

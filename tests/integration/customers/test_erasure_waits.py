@@ -19,10 +19,10 @@ from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql import reading
 from shared.kernel.refusals import Invalid
 from shared.ordering import tables as ordering
-from shared.ordering.commands import erase_orders as erasing
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.jobs import erase_orders as erasing
 from shared.ordering.repository import Orders
 from tests.support.erasing import (
     NAME,

@@ -13,8 +13,8 @@ from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.views.export import CustomerExport, Exports, ReadExport
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.read_your_writes import Wait, wait_for
-from shared.frame.write_side import held
-from shared.frame.write_side.held import Place
+from shared.frame.write_side import owner_data
+from shared.frame.write_side.owner_data import ExportPosition
 from shared.kernel.refusals import Invalid
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.events import fulfilment_of
@@ -23,7 +23,7 @@ from tests.support.shop import Shop
 
 @pytest.fixture
 def exports(shop: Shop) -> Exports:
-    return Exports(shop.wired()["customers"].app.held)
+    return Exports(shop.wired()["customers"].app.owner_data)
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def wait() -> Wait:
     return wait_for(5, uuid4(), None)
 
 
-def read(exports: Exports, customer_id: UUID, cursor: str | None = None, take: int = held.MOST) -> CustomerExport:
+def read(
+    exports: Exports, customer_id: UUID, cursor: str | None = None, take: int = owner_data.MAX_EVENTS
+) -> CustomerExport:
     query = ReadExport(customer_id=customer_id, cursor=cursor, take=take)
 
     async def page() -> CustomerExport:
@@ -83,7 +85,7 @@ def test_pages_of_any_length_tell_all_that_has_happened_once(
 def test_a_page_ends_early_where_its_events_are_long(
     exports: Exports, ada: tuple[UUID, set[tuple[UUID, int]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "CHARACTERS", 1)
+    monkeypatch.setattr(owner_data, "MAX_CHARACTERS", 1)
     pages = [read(exports, ada[0])]
     while pages[-1].next is not None:
         pages.append(read(exports, ada[0], pages[-1].next))
@@ -94,12 +96,12 @@ def test_a_page_ends_early_where_its_events_are_long(
 def slow(shop: Shop, monkeypatch: pytest.MonkeyPatch, statement: float) -> list[float]:
     """Let each statement take some seconds of a clock, and give that clock."""
     now = [0.0]
-    monkeypatch.setattr(held, "monotonic", lambda: now[0])
+    monkeypatch.setattr(owner_data, "monotonic", lambda: now[0])
 
     def takes_long(*_: object) -> None:
         now[0] += statement
 
-    for each in shop.wired()["customers"].app.held:
+    for each in shop.wired()["customers"].app.owner_data:
         sa.event.listen(each.reader, "before_cursor_execute", takes_long)
     return now
 
@@ -125,7 +127,7 @@ def test_a_page_ends_early_where_the_store_is_slow_and_nothing_is_missing_or_tol
     assert set(told) == happened
     assert len(pages) > 1
     # one statement may run when the time is over; and no page is shorter than the two that find an event
-    assert max(lasted) <= max(held.SECONDS + statement, 2 * statement)
+    assert max(lasted) <= max(owner_data.PAGE_SECONDS + statement, 2 * statement)
 
 
 def test_no_cursor_leads_to_what_is_another_s(shop: Shop, exports: Exports) -> None:
@@ -137,7 +139,7 @@ def test_no_cursor_leads_to_what_is_another_s(shop: Shop, exports: Exports) -> N
     for context in ("ordering", "customers", "catalog"):
         for done in (UUID(int=0), theirs, victim, own, fulfilment_of(theirs)):
             for begun in (UUID(int=0), theirs, victim, fulfilment_of(theirs)):
-                page = read(exports, stranger, str(Place(context, done, begun, 0)))
+                page = read(exports, stranger, str(ExportPosition(context, done, begun, 0)))
                 assert {each.subject for each in page.items} <= {own, stranger}
 
 
@@ -145,17 +147,17 @@ def test_a_cursor_of_a_context_that_holds_nothing_is_refused_and_does_not_begin_
     shop: Shop, exports: Exports
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        read(exports, shop.customer(), str(Place("nobody")))
+        read(exports, shop.customer(), str(ExportPosition("nobody")))
     assert [(error.location, error.pointer) for error in caught.value.errors] == [("query", "/cursor")]
 
 
 @pytest.mark.parametrize("context", ["goods_in", "depot2", "a" * LONGEST])
 def test_a_place_in_any_context_that_can_be_made_is_a_cursor(context: str) -> None:
     Named(context, "parcel")
-    place = Place(context, uuid4(), uuid4(), 3)
-    query = ReadExport(customer_id=uuid4(), cursor=str(place))
+    position = ExportPosition(context, uuid4(), uuid4(), 3)
+    query = ReadExport(customer_id=uuid4(), cursor=str(position))
     assert query.cursor is not None
-    assert Place.parse(query.cursor) == place
+    assert ExportPosition.parse(query.cursor) == position
 
 
 def test_of_nobody_nothing_is_held(exports: Exports) -> None:

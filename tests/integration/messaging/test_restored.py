@@ -13,8 +13,8 @@ from shared.customers import tables as customers
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.frame.messaging.envelope import Envelope, Metadata
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.published import NotInLog
 from shared.frame.write_side.relay import WITHHELD
+from shared.frame.write_side.topic_log import NotInLog
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order

@@ -16,8 +16,8 @@ from shared.customers.events import (
 from shared.customers.tables import LOG
 from shared.frame.messaging.codec import UnfitPayload, UnknownEventType
 from shared.frame.messaging.envelope import Envelope, Recorded
-from shared.frame.write_side.published import NotInLog
 from shared.frame.write_side.relay import WITHHELD
+from shared.frame.write_side.topic_log import NotInLog
 from shared.ordering.tables import CODEC, CUSTOMERS, INBOX
 from tests.integration.platform.test_described_events import envelope as any_envelope
 from tests.support.shop import Shop

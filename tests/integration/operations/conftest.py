@@ -17,7 +17,7 @@ from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.operations import rebuilding
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side import generations
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Generations
 from shared.kernel.refusals import Refusal
 from shared.ordering import tables as ordering
@@ -26,7 +26,7 @@ from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.events import OrderEvent
-from shared.ordering.views.names import Names
+from shared.ordering.views.names import NameCorrections
 from tests.support.shop import Shop
 from tests.support.wiring import Wiring, contexts
 
@@ -40,7 +40,7 @@ class LiveShop:
     """
 
     shop: Shop
-    read_models: ReadModels
+    read_models: CosmosDatabase
     chance: random.Random
     customers: list[UUID] = field(default_factory=list)
     products: list[UUID] = field(default_factory=list)
@@ -55,7 +55,7 @@ class LiveShop:
         self.orders_view, self.products_view = orders.view, products.view
         self.orders, self.catalog = orders.view.generations, products.view.generations
         self.projection, self.product_projection = orders.projection, products.projection
-        self.names = Names(orders.view.generations, self.shop.ordering_engine, orders.projection)
+        self.names = NameCorrections(orders.view.generations, self.shop.ordering_engine, orders.projection)
         self.projected: dict[UUID, int] = {}
 
     async def open(self, customers: int, products: int, orders: int) -> None:
@@ -136,6 +136,6 @@ async def live(shop: Shop, read_models: str) -> AsyncIterator[LiveShop]:
     """A shop with a database of its own."""
     name = f"db-{uuid4()}"
     create(read_models, json.loads(TOPOLOGY.read_text(encoding="utf-8")) | {"database": name})
-    models = ReadModels(Settings(sql=shop.url, cosmos=read_models, service_bus="", cosmos_database=name))
+    models = CosmosDatabase(Settings(sql=shop.url, cosmos=read_models, service_bus="", cosmos_database=name))
     yield LiveShop(shop, models, random.Random(7))
     await models.close()

@@ -9,7 +9,7 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.rate_product import RateProduct, rate_product
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.views.product_details import ReadProduct, read_product, view_of
+from shared.catalog.views.product_details import ReadProduct, partition_key_of, read_product
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift
 from shared.frame.read_side import comparing
@@ -243,15 +243,15 @@ async def test_of_a_customer_with_very_many_orders_only_some_are_read(
 
 
 async def product_renamed(live: LiveShop, product_id: UUID) -> None:
-    await _set(live.catalog.container(1), str(product_id), view_of(product_id), "/name", "Nothing")
+    await _set(live.catalog.container(1), str(product_id), partition_key_of(product_id), "/name", "Nothing")
 
 
 async def product_lost(live: LiveShop, product_id: UUID) -> None:
-    await live.catalog.container(1).delete_item(str(product_id), view_of(product_id))
+    await live.catalog.container(1).delete_item(str(product_id), partition_key_of(product_id))
 
 
 async def product_unreadable(live: LiveShop, product_id: UUID) -> None:
-    await _set(live.catalog.container(1), str(product_id), view_of(product_id), "/shape", 99)
+    await _set(live.catalog.container(1), str(product_id), partition_key_of(product_id), "/shape", 99)
 
 
 async def product_behind(live: LiveShop, product_id: UUID) -> None:
@@ -275,7 +275,7 @@ async def test_a_product_with_very_many_ratings_is_found_wrong_and_healed(
 ) -> None:
     monkeypatch.setattr(comparing, "COMPARED", 4)
     await live.open(customers=0, products=1, orders=0)
-    [product_id], home = live.products, view_of(live.products[0])
+    [product_id], home = live.products, partition_key_of(live.products[0])
     for rating in (1, 2, 3, 4, 5):
         rated = RateProduct(product_id=product_id, customer_id=uuid4(), rating=rating)
         await live.project_product(live.shop.catalog.run(rate_product, rated, Metadata()).aggregate_id)

@@ -11,7 +11,7 @@ from shared.customers.commands.erase_customer import EraseCustomer, Erasures
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.generations import Generations, State
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
-from shared.ordering.commands.erase_orders import erase_orders
+from shared.ordering.jobs.erase_orders import erase_orders
 from tests.integration.operations.conftest import LiveShop
 from tests.support.wiring import Wiring, contexts
 

@@ -9,7 +9,7 @@ import pytest
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.tables import LOG as CATALOG
-from shared.catalog.views.product_details import ReadProduct, read_product, view_of
+from shared.catalog.views.product_details import ReadProduct, partition_key_of, read_product
 from shared.catalog.views.stock_level import stock_document_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import drift, rebuilding
@@ -99,7 +99,7 @@ async def test_a_product_whose_stock_was_healed_has_another_etag(live: LiveShop)
     with live.shop.catalog_engine.connect() as connection:
         [received] = CATALOG.history(connection, stock_of(product_id))
     await live.product_projection.project(received)
-    query, home = ReadProduct(product_id=product_id), view_of(product_id)
+    query, home = ReadProduct(product_id=product_id), partition_key_of(product_id)
     damage = [{"op": "set", "path": "/onHand", "value": 99}]
     await container.patch_item(stock_document_of(product_id), home, damage)
     wrong, etag = await read_product(Served(container, 1), query, NO_WAIT)

@@ -6,16 +6,16 @@ from uuid import uuid4
 import pytest
 
 from shared.frame.operations.history import LIVES, PARTITION, ReadMinutes, find_deliveries, read_history, writing
-from shared.frame.platform.minutes import Minutes
+from shared.frame.platform.activity import ActivityLog
 from shared.frame.read_side.view_state import CONTROL
 from tests.integration.operations.conftest import LiveShop
 from tests.unit.messaging.test_wire import ENVELOPE
 
 
-def process(live: LiveShop, minutes_ago: int = 0) -> Minutes:
+def process(live: LiveShop, minutes_ago: int = 0) -> ActivityLog:
     """What another process counts."""
-    counting = Minutes(lambda: time.time() - 60 * minutes_ago)
-    counting.keep_with(writing(live.read_models))
+    counting = ActivityLog(lambda: time.time() - 60 * minutes_ago)
+    counting.write_with(writing(live.read_models))
     return counting
 
 

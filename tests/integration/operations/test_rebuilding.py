@@ -15,8 +15,8 @@ from azure.cosmos.aio import ContainerProxy
 from shared.catalog.commands.receive_stock import ReceiveStock, receive_stock
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.domain.stock import stock_of
-from shared.catalog.views.product_details import view_of
-from shared.catalog.views.product_lists import LISTS, Entries
+from shared.catalog.views.product_details import partition_key_of
+from shared.catalog.views.product_lists import LISTS, ProductListEntries
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import rebuilding
 from shared.frame.operations.errors import NoOtherGeneration, NoRebuildUnderWay, RebuildUnderWay, SwitchUnderWay
@@ -222,7 +222,7 @@ async def test_what_is_sold_before_filling_has_come_to_a_product_is_shown_and_li
 async def ids_of(products: ContainerProxy, product_id: UUID) -> tuple[str, ...]:
     """Of the product, then of its stock."""
     ids = (str(product_id), str(stock_of(product_id)))
-    return tuple([id_ for id_ in ids if await point_read(products, id_, view_of(product_id))])
+    return tuple([id_ for id_ in ids if await point_read(products, id_, partition_key_of(product_id))])
 
 
 async def test_a_container_that_is_not_there_is_not_filled_for_ever(live: LiveShop) -> None:
@@ -234,7 +234,7 @@ async def test_a_container_that_is_not_there_is_not_filled_for_ever(live: LiveSh
 
 async def test_a_container_that_is_not_there_is_not_taken_for_a_product_that_is_not_there(live: LiveShop) -> None:
     with pytest.raises(ResourceNotFoundError):
-        await Entries().write(live.read_models.container("nowhere"), view_of(uuid4()))
+        await ProductListEntries().write(live.read_models.container("nowhere"), partition_key_of(uuid4()))
 
 
 @pytest.mark.parametrize("step", [Step.CLEARING, Step.JOINING, Step.FILLING, Step.SWITCHING])

@@ -15,14 +15,14 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering import tables as ordering
-from shared.ordering.commands import act_on_deadlines
-from shared.ordering.commands.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
-from shared.ordering.commands.fulfil_order import LATE, PassDeadline
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
 from shared.ordering.domain.fulfilment import Deadline
+from shared.ordering.event_handlers.fulfil_order import LATE, PassDeadline
 from shared.ordering.events import OrderStatus
-from shared.ordering.figures import OLDEST_UNPAID, OVERDUE
+from shared.ordering.jobs import act_on_deadlines
+from shared.ordering.jobs.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
+from shared.ordering.metrics import OLDEST_UNPAID, OVERDUE
 from shared.payments.events import PaymentLapsedV1, PaymentVoidedV1
 from tests.support.on_its_way import (
     CARD,

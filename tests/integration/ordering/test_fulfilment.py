@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 from shared.catalog import tables as catalog
-from shared.catalog.commands.follow_orders import follow_order
 from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
+from shared.catalog.event_handlers.follow_orders import follow_order
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.log_table import envelope_of
 from shared.ordering import tables as ordering

@@ -18,7 +18,7 @@ from shared.ordering.finding import OrderToCorrect
 from shared.ordering.tables import LOG
 from shared.ordering.views import order_projection
 from shared.ordering.views.customer_summary import SUMMARY
-from shared.ordering.views.names import Names, NewName
+from shared.ordering.views.names import NameCorrections, NewName
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import OneGeneration, only
 from tests.support.envelopes import recorded
@@ -32,8 +32,8 @@ def projection(shop: Shop, orders: ContainerProxy) -> Projection[OrderEvent]:
 
 
 @pytest.fixture
-def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]) -> Names:
-    return Names(OneGeneration("orders", "orders", {"orders": orders}), shop.ordering_engine, projection)
+def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]) -> NameCorrections:
+    return NameCorrections(OneGeneration("orders", "orders", {"orders": orders}), shop.ordering_engine, projection)
 
 
 def product_renamed(product_id: UUID, name: str, version: int) -> Recorded[ProductEvent]:
@@ -54,7 +54,7 @@ async def document(orders: ContainerProxy, order: Order) -> Any:
 
 
 async def test_a_new_name_reaches_every_order_that_has_the_product_and_no_other(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea, mug = a_product(name="Tea"), a_product(name="Mug")
     having = [saved(shop.ordering_engine, an_order(pieces(tea), pieces(mug))) for _ in range(20)]
@@ -73,7 +73,7 @@ async def test_a_new_name_reaches_every_order_that_has_the_product_and_no_other(
 
 
 async def test_a_new_name_that_comes_twice_or_after_a_newer_one_changes_nothing(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea = a_product(name="Tea")
     order = saved(shop.ordering_engine, an_order(pieces(tea)))
@@ -87,7 +87,7 @@ async def test_a_new_name_that_comes_twice_or_after_a_newer_one_changes_nothing(
 
 
 async def test_an_order_that_shows_the_name_already_costs_no_more_than_a_look(
-    shop: Shop, projection: Projection[OrderEvent], names: Names
+    shop: Shop, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     """A correction of very many orders that was cut short passes those again that it had come to."""
     tea, customer = a_product(name="Tea"), a_customer("Ada")
@@ -107,7 +107,7 @@ async def test_an_order_that_shows_the_name_already_costs_no_more_than_a_look(
 
 
 async def test_a_price_that_changed_renames_nothing(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea = a_product("1.00", name="Tea")
     order = saved(shop.ordering_engine, an_order(pieces(tea)))
@@ -120,7 +120,7 @@ async def test_a_price_that_changed_renames_nothing(
 
 @pytest.mark.parametrize("projected", [0, 1, 2])
 async def test_an_order_whose_events_have_not_arrived_is_brought_up_to_date_and_then_renamed(
-    projected: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    projected: int, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea = a_product(name="Tea")
     order = an_order(pieces(a_product()))
@@ -139,7 +139,7 @@ async def test_an_order_whose_events_have_not_arrived_is_brought_up_to_date_and_
 
 
 async def test_an_item_that_is_gone_again_when_its_name_comes_is_left_alone(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea = a_product(name="Tea")
     order = an_order(pieces(tea))
@@ -155,7 +155,7 @@ async def test_an_item_that_is_gone_again_when_its_name_comes_is_left_alone(
 
 
 async def test_a_line_that_took_the_new_name_already_is_left_alone(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     tea = a_product(name="Green tea")
     renamed = type(tea)(tea.product_id, "Green tea", tea.price, version=2)
@@ -166,7 +166,7 @@ async def test_a_line_that_took_the_new_name_already_is_left_alone(
 
 
 async def test_a_new_name_of_a_customer_reaches_the_summary_and_all_orders(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     customer = a_customer("Ada")
     made = [saved(shop.ordering_engine, an_order(customer=customer)) for _ in range(3)]
@@ -185,7 +185,7 @@ async def test_a_new_name_of_a_customer_reaches_the_summary_and_all_orders(
 
 @pytest.mark.parametrize("name_first", [False, True])
 async def test_a_customers_summary_is_made_once_by_whichever_event_comes_first(
-    name_first: object, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    name_first: object, shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     customer = a_customer("Ada")
     order = saved(shop.ordering_engine, an_order(customer=customer))
@@ -200,7 +200,7 @@ async def test_a_customers_summary_is_made_once_by_whichever_event_comes_first(
 
 
 async def test_an_order_and_its_customers_first_event_that_come_at_the_same_time_make_one_summary(
-    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: Names
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent], names: NameCorrections
 ) -> None:
     customer = a_customer("Ada")
     made = [saved(shop.ordering_engine, an_order(customer=customer)) for _ in range(6)]

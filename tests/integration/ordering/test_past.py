@@ -14,7 +14,7 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side import past
 from shared.frame.read_side.past import EVERY, PAGE, StillFolding
 from shared.frame.sql.engines import sql_engine
-from shared.frame.write_side import aggregates
+from shared.frame.write_side import aggregate_streams
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.domain.order import LINES_PER_EVENT
@@ -216,7 +216,7 @@ def test_filling_folds_no_more_at_once_than_so_many_events(shop: Shop, monkeypat
     ids = {shop.order(product_id, customer_id=customer_id) for _ in range(5)}
     with shop.ordering_engine.begin() as connection:
         connection.execute(sa.update(ORDERS).values(version=9))
-    monkeypatch.setattr(aggregates, "EVENTS", 20)
+    monkeypatch.setattr(aggregate_streams, "EVENTS", 20)
     seen: list[UUID] = []
     pages = []
     position: str | None = f"{customer_id}/{UUID(int=0)}"
@@ -230,7 +230,7 @@ def test_filling_folds_no_more_at_once_than_so_many_events(shop: Shop, monkeypat
         seen += [history[0].envelope.aggregate_id for history in customer.histories]
     assert pages == [2, 2, 1]
     assert set(seen) == ids
-    monkeypatch.setattr(aggregates, "EVENTS", 1)
+    monkeypatch.setattr(aggregate_streams, "EVENTS", 1)
     with shop.ordering_engine.connect() as connection:
         [one], _ = CustomerPartitions().next(connection, f"{customer_id}/{UUID(int=0)}", 100)
     assert len(one.histories) == 1, "or it would never get on"

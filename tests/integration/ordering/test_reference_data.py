@@ -20,8 +20,8 @@ from shared.customers.events import CustomerEvent
 from shared.customers.tables import LOG as CUSTOMERS_LOG
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.commands.follow_customers import follow_customer
-from shared.ordering.commands.follow_products import follow_product
+from shared.ordering.event_handlers.follow_customers import follow_customer
+from shared.ordering.event_handlers.follow_products import follow_product
 from shared.ordering.finding import PAGE, orders_of_customer, orders_with_product
 from shared.ordering.reference_data import NotCopiedYet, ReferenceData
 from shared.ordering.tables import CUSTOMER_ADDRESSES, CUSTOMERS, INBOX, ORDER_LINES, ORDERS, PRODUCTS

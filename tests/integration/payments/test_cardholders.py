@@ -17,7 +17,7 @@ from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.events import DeclineReason
-from shared.payments.views.order_payment import AT_ONCE
+from shared.payments.views.order_payment import CONCURRENCY
 from tests.support.paying import Paying, not_authenticated, until_asked, without_provider
 
 
@@ -66,7 +66,7 @@ async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is
     pay: Paying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stripe_provider, "TIMEOUT", TIMEOUT)  # until this test lets it answer
-    asking = [pay.payment(await pay.authorisation("pm_card_authenticationRequired")) for _ in range(AT_ONCE)]
+    asking = [pay.payment(await pay.authorisation("pm_card_authenticationRequired")) for _ in range(CONCURRENCY)]
     other = await pay.authorisation()
     for each in asking:
         pay.engine.expect("hang", f"/{each.reference}")

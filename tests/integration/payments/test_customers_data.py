@@ -4,7 +4,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.write_side.held import page_of
+from shared.frame.write_side.owner_data import page_of
 from shared.ordering.events import OrderErasedV1, OrderStatus
 from shared.payments.commands.refund_payment import RefundPayment
 from shared.payments.tables import METADATA

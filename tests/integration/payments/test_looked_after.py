@@ -12,9 +12,9 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.retries import is_away
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
-from shared.payments.commands.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable, RequestInvalid
+from shared.payments.jobs.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
 from tests.support.paying import AMOUNT, Paying, not_authenticated, tick, without_provider

@@ -8,9 +8,9 @@ import pytest
 import stamina
 
 from shared.frame.write_side.unit_of_work import LostRace
-from shared.payments.commands.perform_due import LOOKS
 from shared.payments.domain.payment import Payment, PaymentStatus
 from shared.payments.domain.provider import Outcome
+from shared.payments.jobs.perform_due import LOOKS
 from shared.payments.repository import Payments
 from shared.payments.stripe_provider import StripeProvider
 from tests.support.paying import Paying, tick

@@ -12,10 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
-from shared.payments.commands.follow_fulfilment import NotRequestedYet
 from shared.payments.domain.errors import PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.event_handlers.follow_fulfilment import NotRequestedYet
 from tests.support.commands import answers_lost
 from tests.support.paying import AMOUNT, Paying, until_asked, without_provider
 

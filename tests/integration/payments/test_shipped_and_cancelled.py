@@ -9,11 +9,11 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.reading import read_from
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
-from shared.ordering.commands.erase_orders import EraseOrder, erase_order
-from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.domain.errors import OrderNotInStatus
+from shared.ordering.event_handlers.follow_payments import follow_payment
 from shared.ordering.events import OrderStatus, fulfilment_of
+from shared.ordering.jobs.erase_orders import EraseOrder, erase_order
 from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.commands.refund_payment import RefundPayment
 from tests.support.on_its_way import CARD, Way, hasty, kept, submitted

@@ -22,7 +22,7 @@ from shared.frame.messaging.dead_letters import DeadLetters
 from shared.frame.messaging.topics import ServiceBusTopic
 from shared.frame.platform import identity
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.sql.engines import (
     CONNECTION_LIFE,
@@ -115,7 +115,9 @@ async def test_read_models_are_reached_as_the_query_side_whose_token_is_renewed(
     seen: list[str] = []
     async with cosmos_over_tls(certificate, seen) as port:
         address = f"https://localhost:{port}/"
-        models = ReadModels(Settings.from_environment({**ENVIRONMENT, "CosmosConnection__accountEndpoint": address}))
+        models = CosmosDatabase(
+            Settings.from_environment({**ENVIRONMENT, "CosmosConnection__accountEndpoint": address})
+        )
         for token in ("token-1", "token-2"):
             for _ in range(2):
                 assert await point_read(models.container("orders"), "nobody", "nobody") is None

@@ -13,12 +13,12 @@ from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.events import ProductEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
-from shared.catalog.views.product_details import SHAPES, view_of
+from shared.catalog.views.product_details import SHAPES, partition_key_of
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side.container import Container, replaced
 from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
-from shared.frame.read_side.partitions import AsProjected, History, OfAggregates, Own, Place, as_projected
+from shared.frame.read_side.partitions import AsProjected, DocumentKey, History, OfAggregates, Own, as_projected
 from shared.frame.read_side.projection import Projection
 from tests.support.containers import only
 from tests.support.shop import Shop
@@ -41,11 +41,11 @@ class WithWords(AsProjected[ProductEvent]):
     def own(self, history: History[ProductEvent]) -> Own:
         """Make them."""
         documents = dict(as_projected(self.project, history))
-        entries: dict[Place, dict[str, Any] | None] = {}
+        entries: dict[DocumentKey, dict[str, Any] | None] = {}
         for version, recorded in enumerate(history, 1):
             entries = dict.fromkeys(entries)
             for word in getattr(recorded.event, "name", "").split():
-                entries[Place(f"word:{word}", self.gate(history))] = {
+                entries[DocumentKey(f"word:{word}", self.gate(history))] = {
                     "id": self.gate(history),
                     "view": f"word:{word}",
                     "shape": SHAPES.today,
@@ -58,7 +58,7 @@ class Words(OfAggregates[ProductEvent]):
     """Products and their words."""
 
     def _fold(self, histories: Sequence[History[ProductEvent]]) -> WithWords:
-        return WithWords(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
+        return WithWords(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 
 def source_of(shop: Shop, container: Container, partitions: OfAggregates[ProductEvent], project: Any) -> LogSource[Any]:
@@ -130,7 +130,7 @@ async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_c
     shop: Shop, catalog: ContainerProxy
 ) -> None:
     product_id = shop.product(name="green tea")
-    home = view_of(product_id)
+    home = partition_key_of(product_id)
     source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
 
     assert await filled(source, catalog) == (3, 3)
@@ -153,7 +153,7 @@ async def test_a_document_that_has_lost_its_times_is_told_and_gets_as_many_as_it
     shop: Shop, catalog: ContainerProxy
 ) -> None:
     product_id = shop.product(name="tea")
-    home = view_of(product_id)
+    home = partition_key_of(product_id)
     source = source_of(shop, catalog, OfAggregates(LOG, product_projection.project, SHAPES), product_projection.project)
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
     await filled(source, catalog)
@@ -188,12 +188,12 @@ class NotingWords(OfAggregates[ProductEvent]):
     """Products and their words."""
 
     def _fold(self, histories: Sequence[History[ProductEvent]]) -> Noting:
-        return Noting(view_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
+        return Noting(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 
 async def test_nothing_is_folded_where_requests_are_answered(shop: Shop, catalog: ContainerProxy) -> None:
     product_id = shop.product(name="tea")
-    home = view_of(product_id)
+    home = partition_key_of(product_id)
     source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
     await filled(source, catalog)
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
@@ -209,7 +209,7 @@ async def test_healing_that_never_finds_a_partition_at_rest_says_so(
     shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     product_id = shop.product(name="tea")
-    home = view_of(product_id)
+    home = partition_key_of(product_id)
     source = source_of(shop, catalog, OfAggregates(LOG, product_projection.project, SHAPES), product_projection.project)
     await filled(source, catalog)
     await catalog.patch_item(str(product_id), home, [{"op": "set", "path": "/name", "value": "damaged"}])

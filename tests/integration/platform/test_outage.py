@@ -12,7 +12,7 @@ from infra.local.containers import TOPOLOGY, create
 from shared.frame.http.declared import declared
 from shared.frame.messaging.wire import to_body
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.functions import ordering
@@ -29,7 +29,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    read_models = ReadModels(
+    cosmos = CosmosDatabase(
         Settings(sql=shop.url, cosmos=f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};", service_bus="=")
     )
     customer = shop.customer()
@@ -39,7 +39,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
     event = message(to_body(recorded.envelope, "ordering"))
 
     caplog.set_level(logging.WARNING, "stamina")
-    with connected_app(Settings(sql=shop.url, cosmos="", service_bus=""), read_models) as app:
+    with connected_app(Settings(sql=shop.url, cosmos="", service_bus=""), cosmos) as app:
         project_order = trigger(declared(ordering(app)).blueprint, "project_order")
         delivery = asyncio.create_task(project_order(event, context()))
         while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
@@ -50,8 +50,8 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
             create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
             await delivery
             query = ReadOrder(order_id=order, customer_id=customer)
-            details, _ = await read_order(Served(read_models.container("orders"), 1), query, wait=NO_WAIT)
+            details, _ = await read_order(Served(cosmos.container("orders"), 1), query, wait=NO_WAIT)
             assert len(details.items) == 1
         finally:
             stop(process)
-            await read_models.close()
+            await cosmos.close()

@@ -20,11 +20,11 @@ from shared.customers.tables import LOG as CUSTOMERS
 from shared.frame.app import App
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.sql.engines import context_engine, query_engine
 from shared.frame.sql.reading import rows_of
 from shared.frame.write_side import event_log
-from shared.frame.write_side.held import page_of
+from shared.frame.write_side.owner_data import page_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.tables import LOG as ORDERING
 from shared.ordering.tables import ORDERS
@@ -83,7 +83,7 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
     shop: Shop, read_models: str, read: set[str]
 ) -> None:
     settings = Settings(sql=shop.url, cosmos=read_models, service_bus="")
-    models = ReadModels(settings)
+    models = CosmosDatabase(settings)
     app = App(settings, models)
     wired = [declare(app) for declare in CONTEXTS]
     consume = {consumer.name: consumer.consume for context in wired for consumer in context.consumers}
@@ -114,7 +114,7 @@ async def test_what_it_reads_to_fill_gaps_and_correct_names_it_may_read(
 async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_it_may_read(
     shop: Shop, read_models: str, read: set[str]
 ) -> None:
-    models = ReadModels(Settings(sql=shop.url, cosmos=read_models, service_bus=""))
+    models = CosmosDatabase(Settings(sql=shop.url, cosmos=read_models, service_bus=""))
     app = App(Settings(sql=shop.url, cosmos=read_models, service_bus=""), models)
     customer_id, product_id = shop.customer(), shop.product()
     order_id = shop.order(product_id, shop.product(), customer_id=customer_id)
@@ -133,7 +133,7 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
                 for partition_key in await source.sample(3):
                     assert await source.differences(container, partition_key) == []
                     await source.heal(container, partition_key)
-    held, _ = page_of(app.held, customer_id, None, 100)
+    held, _ = page_of(app.owner_data, customer_id, None, 100)
     await models.close()
     assert held
     assert {"catalog.purchases", "catalog.ratings", "catalog.stock", "customers.event_log", "ordering.orders"} <= read

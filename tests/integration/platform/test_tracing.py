@@ -13,7 +13,7 @@ from shared.frame.app import App
 from shared.frame.http.declared import declared
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.frame.write_side.outbox import Outbox
@@ -40,15 +40,15 @@ def service_bus() -> Iterator[str]:
 
 
 @pytest.fixture
-async def models(read_models: str) -> AsyncIterator[ReadModels]:
+async def models(read_models: str) -> AsyncIterator[CosmosDatabase]:
     """The read models as the app connects to them."""
-    models = ReadModels(Settings(sql="", cosmos=read_models, service_bus=""))
+    models = CosmosDatabase(Settings(sql="", cosmos=read_models, service_bus=""))
     yield models
     await models.close()
 
 
 @pytest.fixture
-def app(shop: Shop, models: ReadModels, service_bus: str) -> Iterator[App]:
+def app(shop: Shop, models: CosmosDatabase, service_bus: str) -> Iterator[App]:
     with connected_app(Settings(sql=shop.url, cosmos="", service_bus=service_bus), models) as app:
         yield app
 
@@ -100,7 +100,7 @@ def sweep(shop: Shop, service_bus: str) -> None:
 
 
 async def test_one_trace_from_the_request_through_outbox_and_service_bus_to_the_projection(
-    shop: Shop, app: App, models: ReadModels, service_bus: str, observed: Observed
+    shop: Shop, app: App, models: CosmosDatabase, service_bus: str, observed: Observed
 ) -> None:
     project_order = trigger(declared(ordering(app)).blueprint, "project_order")
     customer_id, order_id = place_order(shop)
@@ -155,7 +155,7 @@ def test_a_relay_tells_what_it_has_to_leave_in_the_outbox(shop: Shop, service_bu
 
 
 async def test_request_units_are_told_apart_by_container_and_operation(
-    shop: Shop, models: ReadModels, observed: Observed
+    shop: Shop, models: CosmosDatabase, observed: Observed
 ) -> None:
     customer_id = shop.customer()
     orders = models.container("orders")

@@ -10,7 +10,7 @@ from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.catalog.commands.rate_product import RateProduct, rate_product
 from shared.catalog.domain.rating import rating_id
 from shared.catalog.domain.stock import stock_of
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.catalog.views.product_lists import LISTS
 from shared.frame.messaging.envelope import Metadata
 from shared.ordering.domain.errors import OrderNotFound
@@ -71,8 +71,11 @@ def test_what_a_products_partition_shows_has_its_version_there_and_nowhere_else(
     logged = shop.wired()["catalog"].read_models["products"].logged
     stock, rating = stock_of(product_id), rating_id(product_id, ada)
     for shown in (product_id, stock, rating):
-        places = {view: logged(str(shown), view) for view in (view_of(product_id), view_of(other_id), view_of(shown))}
-        assert places == {view: int(view == view_of(product_id)) for view in places}
+        places = {
+            view: logged(str(shown), view)
+            for view in (partition_key_of(product_id), partition_key_of(other_id), partition_key_of(shown))
+        }
+        assert places == {view: int(view == partition_key_of(product_id)) for view in places}
 
 
 def test_a_list_tells_versions_of_products_and_not_who_has_rated_one(shop: Shop) -> None:

@@ -11,9 +11,9 @@ import pytest
 from shared.kernel.aggregate import MAX_CHANGES
 from shared.kernel.money import Money
 from shared.kernel.refusals import Refusal
-from shared.ordering.commands.follow_payments import follow_payment
 from shared.ordering.domain.actions import Action
 from shared.ordering.domain.order import LineStock, Order, OrderPayment
+from shared.ordering.event_handlers.follow_payments import follow_payment
 from shared.ordering.events import Address, OrderEvent, OrderPaymentStatus, OrderStatus
 from shared.ordering.views.order_details import OrderDetails, rendered
 from shared.ordering.views.order_documents import document_of

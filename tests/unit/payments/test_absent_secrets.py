@@ -8,7 +8,7 @@ import stripe
 
 from shared.frame.app import App
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.kernel.money import Money
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.stripe_provider import StripeProvider
@@ -24,7 +24,7 @@ def provider() -> StripeProvider:
     """As payments get it in an app whose vault has no secrets yet."""
     references = {"STRIPE_SECRET_KEY": KEY, "STRIPE_WEBHOOK_SECRET": WEBHOOK, "STRIPE_API": NOBODY_IS_THERE}
     settings = Settings.from_environment(CONNECTIONS | references)
-    return App(settings, ReadModels(settings)).service(StripeProvider.from_environment)
+    return App(settings, CosmosDatabase(settings)).service(StripeProvider.from_environment)
 
 
 def test_no_request_is_sent_with_a_reference_as_its_key(provider: StripeProvider) -> None:

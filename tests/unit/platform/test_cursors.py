@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from shared.frame.read_side.cursors import LONGEST, _check, _written, cursor_at, place_of
+from shared.frame.read_side.cursors import LONGEST, _check, _written, cursor_at, position_of
 from shared.kernel.refusals import Invalid
 
 PLACE = "2026-11-29T01:00:00.000000Z/0f8c2f5e-3b7a-4c1d-9e64-2a5b7d90c002"
@@ -12,14 +12,14 @@ CURSOR = cursor_at(PLACE, "list", 3)
 
 
 def test_a_cursor_leads_back_to_its_place() -> None:
-    assert place_of(CURSOR, "list", 3, str) == PLACE
+    assert position_of(CURSOR, "list", 3, str) == PLACE
     assert len(CURSOR) < LONGEST
     assert PLACE not in CURSOR
 
 
 def refused(cursor: str, of_list: str = "list", generation: int = 3) -> bool:
     with pytest.raises(Invalid) as caught:
-        place_of(cursor, of_list, generation, str)
+        position_of(cursor, of_list, generation, str)
     [error] = caught.value.errors
     return (error.pointer, error.location) == ("/cursor", "query")
 

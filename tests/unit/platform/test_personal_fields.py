@@ -108,7 +108,7 @@ def _forgotten(codecs: Mapping[str, EventCodec[Any]], held: Collection[str]) -> 
 def test_what_a_context_says_of_a_person_is_exported_and_erased_or_there_is_a_reason_why_not() -> None:
     contexts = app_globals()["contexts"]
     codecs = {each.name: each.log.codec for each in contexts}
-    held = {each.context for context in contexts for each in context.app.held}
+    held = {each.context for context in contexts for each in context.app.owner_data}
     told = "Declare `holds` and follow the erasure, or say in NOT_ERASED why not (docs/extending.md, Personal data)"
     assert set(_forgotten(codecs, held)) == NOT_ERASED.keys(), told
 

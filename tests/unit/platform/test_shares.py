@@ -14,7 +14,7 @@ from shared.frame.http.api import Api
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import Input
 from shared.frame.platform.output import Answer
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.routes import CommandRoute
 from shared.frame.write_side.concurrency_limit import AT_ONCE, SHARE
 from shared.roles import CUSTOMERS, Role
@@ -81,7 +81,7 @@ class Reading:
     """Queries of two contexts of one app, each of which is answered when the test says so."""
 
     def __init__(self) -> None:
-        app = App(NOWHERE, ReadModels(NOWHERE), CUSTOMERS)
+        app = App(NOWHERE, CosmosDatabase(NOWHERE), CUSTOMERS)
         self.go_on, self.begun = asyncio.Event(), 0
         self._triggers: dict[str, Any] = {}
         for context in ("things", "parts"):

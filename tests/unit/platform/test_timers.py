@@ -15,7 +15,7 @@ from shared.frame.context import Context
 from shared.frame.http.api import Api
 from shared.frame.platform.settings import Settings
 from shared.frame.platform.threads import Threads
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.timers import SomeFailed, timers
 from tests.support.telemetry import observing
 
@@ -62,10 +62,10 @@ def test_a_context_declares_a_piece_of_work_once_so_that_none_takes_another_s_pl
     declare: Callable[[Context[Any]], None],
 ) -> None:
     settings = Settings(sql="sqlite://", cosmos="", service_bus="")  # declaring connects to nothing
-    app = App(settings, ReadModels(settings))
+    app = App(settings, CosmosDatabase(settings))
     context = Context(app, tables.SCHEMA, tables.LOG, "product-events", tables.EVERY_TABLE)
     declare(context)
-    with pytest.raises(ValueError, match=r"^'(look|catalog figures)' is declared twice$"):
+    with pytest.raises(ValueError, match=r"^'(look|catalog metrics)' is declared twice$"):
         declare(context)
 
 

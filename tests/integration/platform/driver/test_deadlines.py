@@ -16,8 +16,8 @@ from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side import commands
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
-from shared.ordering.commands.act_on_deadlines import PAGE, Deadlines
 from shared.ordering.commands.create_order import create_order
+from shared.ordering.jobs.act_on_deadlines import PAGE, Deadlines
 from shared.ordering.repository import LOAD
 from shared.ordering.tables import LOG
 from tests.support.azure_sql import Azure, create

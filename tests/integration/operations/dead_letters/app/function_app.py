@@ -15,11 +15,11 @@ from shared.frame.messaging.envelope import Envelope
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.operations.functions import operations
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.cosmos import ReadModels
+from shared.frame.read_side.cosmos import CosmosDatabase
 
 retries.LONGEST_PAUSE = 0.01  # seconds between two of the ten deliveries, which take half a minute else
 settings = Settings.from_environment()
-wired = App(settings, ReadModels(settings))
+wired = App(settings, CosmosDatabase(settings))
 context = Context(wired, "catalog", LOG, "product-events", EVERY_TABLE)
 
 

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from shared.frame.platform.telemetry import Figure
+from shared.frame.platform.telemetry import Metric
 
-OVERDUE = Figure(
+OVERDUE = Metric(
     "tandem.erasure.overdue", "{customer}", "Customers who should be erased, and have no open orders, for over an hour"
 )
 

@@ -16,7 +16,7 @@ class NotInLog(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class TopicLog:
     """The log of a topic's events.
 
     Attributes:

@@ -97,7 +97,7 @@ class Minute:
         }
 
 
-class Minutes:
+class ActivityLog:
     """The minutes of one process, until they are written."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -110,7 +110,7 @@ class Minutes:
         self._waits_in: asyncio.AbstractEventLoop | None = None
         self._writing: asyncio.Task[None] | None = None
 
-    def keep_with(self, write: Write) -> None:
+    def write_with(self, write: Write) -> None:
         """Set the function that writes minutes; without one, minutes are dropped."""
         self._write = write
 
@@ -135,7 +135,7 @@ class Minutes:
             delivery.seconds, delivery.units = time.perf_counter() - began, sum(spent)
             self._note(delivery, (datetime.now(UTC) - occurred_at).total_seconds())
 
-    def soon(self) -> None:
+    def flush_soon(self) -> None:
         """Have unwritten minutes written in half a minute, by the event loop that calls this."""
         loop = asyncio.get_running_loop()
         if self._write is not None and self._unwritten and self._waits_in is not loop:
@@ -169,7 +169,7 @@ class Minutes:
             await self.write()
         finally:
             self._waits_in = None
-            self.soon()
+            self.flush_soon()
 
     def _note(self, delivery: Delivery, lag: float) -> None:
         with self._lock:
@@ -199,7 +199,7 @@ class Minutes:
         return int(self._clock() // 60)
 
 
-MINUTES = Minutes()
+ACTIVITY = ActivityLog()
 """The minutes of this process."""
 
 

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.kinds import Kinds
+from shared.frame.messaging.event_types import EventTypes
 from shared.ordering.domain.errors import OrderNotFound
 from shared.ordering.domain.order import OrderPayment
 from shared.ordering.events import OrderPaymentStatus
@@ -25,7 +25,7 @@ from shared.payments.events import (
     PaymentVoidRequestedV1,
 )
 
-FOLLOWED = Kinds.all_but(
+FOLLOWED = EventTypes.all_but(
     PaymentOpenedV1, PaymentCaptureRequestedV1, PaymentVoidRequestedV1, PaymentRefundRequestedV1, PaymentErasedV1
 )
 """Payments' events that make a difference to an order."""

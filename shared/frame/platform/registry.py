@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping
 
 
-def give[Named](among: MutableMapping[str, Named], name: str, named: Named) -> None:
+def add_once[Named](among: MutableMapping[str, Named], name: str, named: Named) -> None:
     """Give a name to something.
 
     Raises:

@@ -1,7 +1,7 @@
 """What operators are told of the stock turns when it does, and turns back."""
 
-from shared.catalog.commands.follow_orders import follow_order
-from shared.catalog.figures import OLDEST, RESERVED, WAITING
+from shared.catalog.event_handlers.follow_orders import follow_order
+from shared.catalog.metrics import OLDEST, RESERVED, WAITING
 from shared.catalog.tables import INBOX
 from shared.ordering.tables import LOG
 from tests.support.reserving import kept, receive, submitted

@@ -20,13 +20,13 @@ from shared.catalog.events import (
     StockReservedV1,
 )
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.kinds import Kinds
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.domain.order import LineStock
 from shared.ordering.reference_data import ReferenceData
 from shared.ordering.repository import Orders
 
-FOLLOWED = Kinds.all_but(StockReceivedV1, StockRecountedV1, ProductRatedV1, BoughtTogetherV1)
+FOLLOWED = EventTypes.all_but(StockReceivedV1, StockRecountedV1, ProductRatedV1, BoughtTogetherV1)
 """The catalogue's events that orders show, or that advance a fulfilment."""
 
 

@@ -18,12 +18,12 @@ from shared.customers.events import (
     CustomerRenamedV1,
 )
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.kinds import Kinds
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.events import Address
 from shared.ordering.reference_data import ReferenceData
 
-FOLLOWED = Kinds.all_but(
+FOLLOWED = EventTypes.all_but(
     CustomerEmailChangedV1, CustomerPreferencesChangedV1, CustomerErasureAskedV1, CustomerErasureWithdrawnV1
 )
 """The customers' events that orders use. Until an erasure is carried out, the customer may order as before."""

@@ -14,11 +14,10 @@ from uuid import UUID, uuid5
 
 from shared.catalog.events import AnswerToOrdering, OrderSettledV1, ProductEvent, StockNotKeptV1
 from shared.frame.messaging.envelope import Accepted, Recorded
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
-from shared.frame.write_side.kinds import Kinds
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.commands.follow_products import follow_product
 from shared.ordering.domain.fulfilment import (
     AllShipped,
     Ask,
@@ -43,6 +42,7 @@ from shared.ordering.domain.fulfilment import (
 )
 from shared.ordering.domain.known import ORDERS, PAYMENTS
 from shared.ordering.domain.order import Order
+from shared.ordering.event_handlers.follow_products import follow_product
 from shared.ordering.events import (
     AuthorisationAskedV1,
     CaptureAskedV1,
@@ -63,7 +63,7 @@ from shared.ordering.fulfilments import Fulfilments, Process, Step
 from shared.ordering.repository import Orders
 from shared.story import ORDER_ID
 
-FOLLOWED = Kinds.only(
+FOLLOWED = EventTypes.only(
     OrderSubmittedV2,
     OrderStockChangedV2,
     OrderPaymentChangedV1,

@@ -10,15 +10,15 @@ from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog import tables
 from shared.catalog.events import ON_TOPIC, UPCASTS, BoughtTogetherV1, ProductAddedV1
-from shared.catalog.views.product_details import view_of
+from shared.catalog.views.product_details import partition_key_of
 from shared.catalog.views.related_products import SHAPES
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.partitions import OfAggregates
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.kinds import Kinds
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from tests.support.shop import Shop, rows
@@ -41,12 +41,12 @@ def bought(event: BoughtTogetherV1) -> BoughtTogetherV2:
 TYPES = [each for each in ON_TOPIC if each is not BoughtTogetherV1]
 CODEC = EventCodec[Any]((*TYPES, BoughtTogetherV2), UPCASTS | {BoughtTogetherV1: bought})
 LOG = EventLog[Any](tables.LOG.table, CODEC)
-ONLY, ALL_BUT = Kinds.only(BoughtTogetherV2), Kinds.all_but(BoughtTogetherV2)
+ONLY, ALL_BUT = EventTypes.only(BoughtTogetherV2), EventTypes.all_but(BoughtTogetherV2)
 
 
 def project(recorded: Recorded[BoughtTogetherV2]) -> DocumentUpdate:
     """Show a purchase."""
-    event, view = recorded.event, view_of(recorded.event.product_id)
+    event, view = recorded.event, partition_key_of(recorded.event.product_id)
     document = {"id": str(recorded.envelope.aggregate_id), "view": view, "shape": SHAPES.today, "version": 1}
     others = [str(other) for other in event.together_with]
     return DocumentUpdate(view, Create({**document, "others": others}, notes_times=False))
@@ -83,13 +83,13 @@ def stored(shop: Shop, *types: type[Any]) -> Sequence[Envelope]:
 
 
 async def others_in(container: ContainerProxy, product_id: UUID) -> list[list[str]]:
-    found = container.query_items("SELECT * FROM c", partition_key=view_of(product_id))
+    found = container.query_items("SELECT * FROM c", partition_key=partition_key_of(product_id))
     return [document["others"] async for document in found]
 
 
-def declared(context: Context[Any], kinds: Kinds, project: Callable[[Recorded[Any]], DocumentUpdate]) -> Any:
-    """The view of purchases, of some kinds."""
-    purchases = OfAggregates(LOG, project, SHAPES, lambda _connection, _key: [], kinds)
+def declared(context: Context[Any], event_types: EventTypes, project: Callable[[Recorded[Any]], DocumentUpdate]) -> Any:
+    """The view of purchases, of some event types."""
+    purchases = OfAggregates(LOG, project, SHAPES, lambda _connection, _key: [], event_types)
     return context.read_model(
         "related",
         container="related",
@@ -97,7 +97,7 @@ def declared(context: Context[Any], kinds: Kinds, project: Callable[[Recorded[An
         trigger="project_purchases",
         project=project,
         documents=purchases,
-        kinds=kinds,
+        event_types=event_types,
     )
 
 
@@ -144,16 +144,16 @@ async def test_a_view_of_all_but_a_kind_is_without_its_earlier_versions(
         await consumer.consume(envelope)
 
 
-@pytest.mark.parametrize(("kinds", "times"), [(ONLY, 1), (ALL_BUT, 0)], ids=["only", "all but"])
+@pytest.mark.parametrize(("event_types", "times"), [(ONLY, 1), (ALL_BUT, 0)], ids=["only", "all but"])
 async def test_who_follows_a_kind_or_all_but_it_means_its_earlier_versions_too(
-    shop: Shop, context: Context[Any], products: Sequence[UUID], kinds: Kinds, times: int
+    shop: Shop, context: Context[Any], products: Sequence[UUID], event_types: EventTypes, times: int
 ) -> None:
     followed: list[object] = []
 
     def follow(recorded: Recorded[Any], _work: UnitOfWork) -> None:
         followed.append(recorded.event)
 
-    context.follows("follow", "product-events", "somebody", CODEC, follow, kinds=kinds)
+    context.follows("follow", "product-events", "somebody", CODEC, follow, event_types=event_types)
     [consumer] = context.consumers
     assert consumer.takes("BoughtTogetherV1") is bool(times)
     for envelope in stored(shop, BoughtTogetherV1):
@@ -162,16 +162,16 @@ async def test_who_follows_a_kind_or_all_but_it_means_its_earlier_versions_too(
     assert all(isinstance(event, BoughtTogetherV2) for event in followed)
 
 
-@pytest.mark.parametrize("choose", [Kinds.only, Kinds.all_but])
+@pytest.mark.parametrize("choose", [EventTypes.only, EventTypes.all_but])
 def test_a_kind_that_is_not_written_any_more_is_refused_where_it_is_declared(
-    context: Context[Any], choose: Callable[..., Kinds]
+    context: Context[Any], choose: Callable[..., EventTypes]
 ) -> None:
     """A view of only this one would never show another event."""
     told = "BoughtTogetherV1 is not written any more: name BoughtTogetherV2 in its place"
     with pytest.raises(ValueError, match=told):
         declared(context, choose(BoughtTogetherV1), project)
     with pytest.raises(ValueError, match=told):
-        context.follows("follow", "product-events", "s", CODEC, lambda _: None, kinds=choose(BoughtTogetherV1))
+        context.follows("follow", "product-events", "s", CODEC, lambda _: None, event_types=choose(BoughtTogetherV1))
 
 
 def test_an_upcast_that_does_not_say_what_it_makes_is_refused() -> None:

@@ -8,15 +8,15 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
+from shared.frame.messaging.event_types import ALL_EVENT_TYPES, EventTypes
 from shared.frame.write_side.event_log import EventLog
-from shared.frame.write_side.kinds import EVERY_KIND, Kinds
 from shared.frame.write_side.log_table import envelope_of
 
 BEHIND_ALL = sa.cast(sa.literal_column(str(2**63 - 1)), sa.BigInteger)
 """No sequence is higher. T-SQL takes the number alone for a NUMERIC, to which it would convert each row's sequence."""
 
 
-class Length(NamedTuple):
+class StreamLength(NamedTuple):
     """An aggregate, and how many events it has."""
 
     aggregate_id: UUID
@@ -32,20 +32,21 @@ class LogEntry[Event](NamedTuple):
     first: Recorded[Event]
 
 
-class Aggregates[Event]:
-    """The aggregates of one log, or some kinds of them, over a connection that the caller holds."""
+class AggregateStreams[Event]:
+    """The aggregates of one log, or some of them, over a connection that the caller holds."""
 
-    def __init__(self, log: EventLog[Event], kinds: Kinds = EVERY_KIND) -> None:
+    def __init__(self, log: EventLog[Event], event_types: EventTypes = ALL_EVENT_TYPES) -> None:
         """Prepare.
 
         Args:
             log: their log.
-            kinds: the events of the chosen aggregates: an aggregate has only these, or none of them.
+            event_types: the events of the chosen aggregates; an aggregate's events are either all of these types or
+                none.
         """
         self.log = log
         table, first = log.table, log.table.alias("first")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
-        meant = kinds.stored_by(log.codec).conditions(table.c.type)
+        meant = event_types.with_earlier_versions(log.codec).conditions(table.c.type)
         is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
         self.newest_of_all = sa.select(sa.func.max(table.c.sequence)).where(*meant)
         self.event_there = sa.select(table.c.event_id).where(
@@ -107,10 +108,10 @@ class Aggregates[Event]:
         """Give the id of the log's event with this sequence; None if it has none."""
         return connection.execute(self.event_there, {"sequence": sequence}).scalar()
 
-    def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[Length]:
+    def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[StreamLength]:
         """Give the aggregates behind an id, in the database's order of ids."""
         rows = connection.execute(self.some_lengths, {"after": after, "most": most}).all()
-        return [Length(row.aggregate_id, row.events) for row in rows]
+        return [StreamLength(row.aggregate_id, row.events) for row in rows]
 
     def firsts(self, connection: sa.Connection, start: UUID, most: int) -> Sequence[Recorded[Event]]:
         """Give the first events of the aggregates from an id on, in the database's order of ids."""

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from shared.customers import tables as customers
 from shared.customers.commands import erase_customer
 from shared.customers.commands.erase_customer import Erasures
-from shared.customers.figures import OVERDUE
-from shared.frame.write_side.held import Held
+from shared.customers.metrics import OVERDUE
+from shared.frame.write_side.owner_data import OwnerData
 from shared.ordering import tables as ordering
-from shared.ordering.figures import UNERASED
 from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
+from shared.ordering.metrics import UNERASED
 from tests.support.erasing import (
     ask,
     cancel,
@@ -30,7 +30,7 @@ from tests.support.telemetry import observing
 
 
 def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_it_up(shop: Shop) -> None:
-    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
+    held = OwnerData("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, has_open_orders)
     late, now = Erasures([held], -timedelta(hours=2)), Erasures([held], timedelta())
 
     def overdue() -> float:
@@ -64,7 +64,7 @@ def test_those_whom_open_orders_hold_up_do_not_hide_who_is_overdue(
         now[0] += statement
         return has_open_orders(connection, customer_id)
 
-    held = Held("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, takes_long)
+    held = OwnerData("ordering", ordering.LOG, shop.ordering_engine, next_orders_of, streams_of, takes_long)
     late = Erasures([held], -timedelta(hours=2))
     *busy, stuck = sorted(register(shop, email, email) for email in ("a@b.example", "c@d.example", "e@f.example"))
     for customer_id in (*busy, stuck):
@@ -90,7 +90,7 @@ async def test_an_order_that_is_not_erased_is_told_of_after_an_hour(
     [watch] = shop.wired()["ordering"].watches.values()
 
     async def told(later: timedelta = timedelta()) -> float:
-        with observing() as observed, mock.patch("shared.ordering.figures.datetime") as clock:
+        with observing() as observed, mock.patch("shared.ordering.metrics.datetime") as clock:
             clock.now.return_value = datetime.now(UTC) + later
             await watch()
             [point] = observed.points(UNERASED.name)

@@ -31,7 +31,7 @@ from shared.payments.domain.provider import (
     StepRefused,
 )
 from shared.payments.events import PaymentEvent
-from shared.payments.figures import count_done, count_failed
+from shared.payments.metrics import count_done, count_failed
 from shared.payments.performing import perform
 from shared.payments.repository import (
     DECLINED_LOOKED_AT_FOR,
@@ -47,7 +47,7 @@ from shared.payments.tables import LOG
 
 AT_ONCE = 4
 """Threads on which steps are done, and so the steps at a time. Webhooks, and payers who read, ask the provider on other
-threads: HEARD_AT_ONCE (api.py) and AT_ONCE (order_payment.py)."""
+threads: HEARD_AT_ONCE (api.py) and CONCURRENCY (order_payment.py)."""
 
 DELIVERED_FOR = timedelta(minutes=40)
 """How long deliveries wait for a provider that is away; ten deliveries could wait for 50 minutes. After this time they

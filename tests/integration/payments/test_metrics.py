@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundAskedV1, VoidAskedV1
 from shared.payments.domain.provider import ProviderUnavailable
-from shared.payments.figures import OLDEST, PENDING_FOR
+from shared.payments.metrics import OLDEST, PENDING_FOR
 from shared.payments.tables import PAYMENTS
 from tests.support.paying import Paying, stripe_of, without_provider
 from tests.support.telemetry import observing

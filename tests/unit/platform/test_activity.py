@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
-from shared.frame.platform import minutes
-from shared.frame.platform.minutes import KEPT, ORDINARY, UNUSUAL, Minutes, bucket, percentile, spend
+from shared.frame.platform import activity
+from shared.frame.platform.activity import KEPT, ORDINARY, UNUSUAL, ActivityLog, bucket, percentile, spend
 from tests.unit.messaging.test_wire import ENVELOPE
 
 NOON = 1_800_000_000.0 - 1_800_000_000.0 % 60
@@ -52,14 +52,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def counting(store: Store, clock: Clock) -> Minutes:
-    counting = Minutes(clock)
-    counting.keep_with(store.write)
+def counting(store: Store, clock: Clock) -> ActivityLog:
+    counting = ActivityLog(clock)
+    counting.write_with(store.write)
     return counting
 
 
 async def test_what_is_counted_is_written_with_its_minute_and_again_as_it_grows(
-    counting: Minutes, store: Store, clock: Clock
+    counting: ActivityLog, store: Store, clock: Clock
 ) -> None:
     counting.count("accepted")
     await counting.write()
@@ -77,7 +77,7 @@ async def test_what_is_counted_is_written_with_its_minute_and_again_as_it_grows(
 
 
 async def test_what_cannot_be_written_is_kept_for_an_hour_and_written_later(
-    counting: Minutes, store: Store, clock: Clock
+    counting: ActivityLog, store: Store, clock: Clock
 ) -> None:
     store.away = True
     for _ in range(KEPT + 5):
@@ -90,7 +90,7 @@ async def test_what_cannot_be_written_is_kept_for_an_hour_and_written_later(
     assert min(store.written) == int(NOON // 60) + 5
 
 
-async def test_a_delivery_is_noted_with_its_attempt_its_cost_and_its_end(counting: Minutes, store: Store) -> None:
+async def test_a_delivery_is_noted_with_its_attempt_its_cost_and_its_end(counting: ActivityLog, store: Store) -> None:
     with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 2):
         raise LookupError("a name that nobody is to read")
     with counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 3):
@@ -112,7 +112,7 @@ async def costing(units: float) -> None:
 
 
 async def test_of_many_deliveries_all_are_counted_and_few_are_noted_those_that_failed_among_them(
-    counting: Minutes, store: Store
+    counting: ActivityLog, store: Store
 ) -> None:
     for _ in range(UNUSUAL + 50):
         with counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
@@ -127,13 +127,13 @@ async def test_of_many_deliveries_all_are_counted_and_few_are_noted_those_that_f
 
 
 async def test_it_is_written_by_itself_soon_after_and_again_when_the_store_is_back(
-    counting: Minutes, store: Store, monkeypatch: pytest.MonkeyPatch
+    counting: ActivityLog, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(minutes, "WRITTEN_AFTER", 0.01)
+    monkeypatch.setattr(activity, "WRITTEN_AFTER", 0.01)
     store.away = True
     counting.count("accepted")
     for _ in range(10):
-        counting.soon()
+        counting.flush_soon()
     await until(lambda: counting._writing is not None)
     store.away = False
     await until(lambda: store.writes == 1)

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from shared.frame.platform.telemetry import Figure, count
+from shared.frame.platform.telemetry import Metric, count
 from shared.frame.sql.columns import UtcDateTime
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import ProviderUnavailable, RequestInvalid, StepRefused
 from shared.payments.events import PaymentDeclinedV1, PaymentEvent
 from shared.payments.tables import PAYMENTS
 
-STEPS = Figure("tandem.payment.steps", "{step}", "What the provider did, by the event that says so")
-ERRORS = Figure("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do: away, or refused")
-OLDEST = Figure("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
+STEPS = Metric("tandem.payment.steps", "{step}", "What the provider did, by the event that says so")
+ERRORS = Metric("tandem.payment.provider_errors", "{call}", "Steps that the provider did not do: away, or refused")
+OLDEST = Metric("tandem.payment.oldest_due", "s", "Since when the oldest step waits for the provider; 0: none does")
 
 PENDING_FOR = timedelta(days=14)
 """How long a bank may take for a refund; the slow ones take ten working days."""
@@ -58,7 +58,7 @@ def count_failed(step: str, error: ProviderUnavailable) -> None:
     count(ERRORS, {"tandem.step": step, "error.type": why})
 
 
-def payment_figures(connection: sa.Connection) -> Mapping[Figure, float]:
+def payment_metrics(connection: sa.Connection) -> Mapping[Metric, float]:
     """Read them: one look at an index of what is due."""
     now = datetime.now(UTC)
     since: datetime | None = connection.execute(OLDEST_DUE, {"pending_before": now - PENDING_FOR}).scalar()

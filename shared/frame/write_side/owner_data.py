@@ -1,7 +1,7 @@
 """An export of all events of one owner, context by context, in pages.
 
-A place tells how far a reader has come, and not what to read next. For each page, the contexts find the owner's
-aggregates again, so a forged place cannot lead to another owner's data.
+A position is no authorisation. For each page, the contexts look up the owner's aggregates again, so a forged position
+cannot lead to another owner's data.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,18 +18,18 @@ from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import LONGEST_TIMEOUT
 from shared.kernel.refusals import InputError, Invalid
 
-MOST, CHARACTERS = 500, 1_000_000
+MAX_EVENTS, MAX_CHARACTERS = 500, 1_000_000
 """Events, and bytes of payloads, in one page; a single event may have more."""
 
-SECONDS = 2.0
+PAGE_SECONDS = 2.0
 """Seconds after which a page ends before its next statement, even without an event, if the next page begins elsewhere
 than this one. A statement itself has `LONGEST_TIMEOUT`."""
 
-AT_ONCE = 50
+BATCH = 50
 """Events that are read at once: of those with a hundred lines, 5 MB."""
 
-PLACE = "^[a-z][a-z0-9_]{0,29}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
-"""The format of a `Place` as text; a context's name has at most thirty characters."""
+POSITION = "^[a-z][a-z0-9_]{0,29}/[0-9a-f]{32}/[0-9a-f]{32}/[0-9]{1,9}$"
+"""The format of an `ExportPosition` as text; a context's name has at most thirty characters."""
 
 type AggregatesOf = Callable[[sa.Connection, UUID, UUID], Sequence[UUID]]
 """Gives the next ids of an owner's aggregates after an id, in the database's order of ids; nothing at the end."""
@@ -41,7 +41,7 @@ _NONE = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class OwnerData:
     """A context's data of owners.
 
     Attributes:
@@ -62,8 +62,8 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The place where a page ended.
+class ExportPosition:
+    """The position where a page ended.
 
     Attributes:
         context: the context whose log was read last.
@@ -79,7 +79,7 @@ class Place:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse the text that `str` made; it has the format PLACE."""
+        """Parse the text that `str` made; it has the format POSITION."""
         context, done, begun, version = text.split("/")
         return cls(context, UUID(done), UUID(begun), int(version))
 
@@ -88,89 +88,96 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldEvent:
+class OwnerEvent:
     """An event, and the context whose log has it."""
 
     context: str
     recorded: Recorded[Any]
 
 
-def is_busy(held: Sequence[Held], owner_id: UUID) -> bool:
+def has_open_work(owner_data: Sequence[OwnerData], owner_id: UUID) -> bool:
     """Tell whether work for an owner is under way in any context."""
 
-    def is_busy_in(each: Held) -> bool:
+    def has_open_work_in(each: OwnerData) -> bool:
         busy = each.busy
         return busy is not None and read_from(each.reader, lambda connection: busy(_hasty(connection), owner_id))
 
-    return any(map(is_busy_in, held))
+    return any(map(has_open_work_in, owner_data))
 
 
-def has_events(held: Held, aggregate_id: UUID) -> bool:
+def has_events(owner_data: OwnerData, aggregate_id: UUID) -> bool:
     """Tell whether a context's log has events of an aggregate."""
-    return read_from(held.reader, lambda connection: held.log.version(_hasty(connection), aggregate_id)) > 0
+    return read_from(owner_data.reader, lambda connection: owner_data.log.version(_hasty(connection), aggregate_id)) > 0
 
 
 def page_of(
-    held: Sequence[Held], owner_id: UUID, after: Place | None, most: int
-) -> tuple[list[HeldEvent], Place | None]:
-    """Read the next events of an owner, and give the place where they end; None if there are no more.
+    owner_data: Sequence[OwnerData], owner_id: UUID, after: ExportPosition | None, most: int
+) -> tuple[list[OwnerEvent], ExportPosition | None]:
+    """Read the next events of an owner, and give the position where they end; None if there are no more.
 
     Raises:
-        Invalid: the place names a context that holds no data of owners.
+        Invalid: the position names a context that holds no data of owners.
     """
-    if after is not None and after.context not in {each.context for each in held}:
+    if after is not None and after.context not in {each.context for each in owner_data}:
         wrong = "should be the `next` of a page of this very list"
         raise Invalid("The request is not valid; see errors.", [InputError("/cursor", wrong, "query")])
-    page: list[HeldEvent] = []
-    characters, last, end = 0, after, monotonic() + SECONDS
-    for event, place in _events(held, owner_id, after):
+    page: list[OwnerEvent] = []
+    characters, last, end = 0, after, monotonic() + PAGE_SECONDS
+    for event, position in _events(owner_data, owner_id, after):
         if event is None:
-            if place != after and monotonic() >= end:
-                return page, place
+            if position != after and monotonic() >= end:
+                return page, position
             continue
-        if page and (len(page) == most or characters >= CHARACTERS):
+        if page and (len(page) == most or characters >= MAX_CHARACTERS):
             return page, last
         page.append(event)
         characters += len(event.recorded.envelope.payload)
-        last = place
+        last = position
     return page, None
 
 
-def _events(held: Sequence[Held], owner_id: UUID, after: Place | None) -> Iterator[tuple[HeldEvent | None, Place]]:
-    """Read an owner's events one after the other, each with the place after it; None before each statement."""
-    start = 0 if after is None else [each.context for each in held].index(after.context)
-    for number, each in enumerate(held[start:]):
-        place = after if after is not None and number == 0 else Place(each.context)
-        yield None, place
-        while aggregates := _aggregates(each, owner_id, place.done):
+def _events(
+    owner_data: Sequence[OwnerData], owner_id: UUID, after: ExportPosition | None
+) -> Iterator[tuple[OwnerEvent | None, ExportPosition]]:
+    """Yield an owner's events, each with the position after it, and (None, position) before each SQL statement.
+
+    So the caller can stop before the next statement.
+    """
+    start = 0 if after is None else [each.context for each in owner_data].index(after.context)
+    for number, each in enumerate(owner_data[start:]):
+        position = after if after is not None and number == 0 else ExportPosition(each.context)
+        yield None, position
+        while aggregates := _aggregates(each, owner_id, position.done):
             for aggregate_id in aggregates:
-                for stream in _streams(each, aggregate_id, place.begun):
-                    begun = Place(each.context, place.done, stream, place.version if stream == place.begun else 0)
+                for stream in _streams(each, aggregate_id, position.begun):
+                    begun = ExportPosition(
+                        each.context, position.done, stream, position.version if stream == position.begun else 0
+                    )
                     yield None, begun
                     while history := _history(each, stream, begun.version):
                         for recorded in history:
                             begun = replace(begun, version=recorded.envelope.version)
-                            yield HeldEvent(each.context, recorded), begun
-                        if len(history) < AT_ONCE:
+                            yield OwnerEvent(each.context, recorded), begun
+                        if len(history) < BATCH:
                             break
                         yield None, begun
-                place = Place(each.context, aggregate_id)
-            yield None, place
+                position = ExportPosition(each.context, aggregate_id)
+            yield None, position
 
 
-def _aggregates(held: Held, owner_id: UUID, after: UUID) -> Sequence[UUID]:
-    return read_from(held.reader, lambda connection: held.aggregates(_hasty(connection), owner_id, after))
+def _aggregates(owner_data: OwnerData, owner_id: UUID, after: UUID) -> Sequence[UUID]:
+    return read_from(owner_data.reader, lambda connection: owner_data.aggregates(_hasty(connection), owner_id, after))
 
 
-def _streams(held: Held, aggregate_id: UUID, begun: UUID) -> Sequence[UUID]:
+def _streams(owner_data: OwnerData, aggregate_id: UUID, begun: UUID) -> Sequence[UUID]:
     """Give the streams of an aggregate, without those before one that was begun."""
-    streams = held.streams(aggregate_id)
+    streams = owner_data.streams(aggregate_id)
     return streams[streams.index(begun) :] if begun in streams else streams
 
 
-def _history(held: Held, stream: UUID, after: int) -> Sequence[Recorded[Any]]:
+def _history(owner_data: OwnerData, stream: UUID, after: int) -> Sequence[Recorded[Any]]:
     return read_from(
-        held.reader, lambda connection: held.log.history(_hasty(connection), stream, after, after + AT_ONCE)
+        owner_data.reader, lambda connection: owner_data.log.history(_hasty(connection), stream, after, after + BATCH)
     )
 
 

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from shared.frame.platform.telemetry import Figure
+from shared.frame.platform.telemetry import Metric
 from shared.frame.sql.columns import UtcDateTime
 from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.tables import CUSTOMERS, FULFILMENTS, ORDERS, UNDER_WAY
 
-OVERDUE = Figure("tandem.fulfilment.overdue", "{order}", "Orders whose deadline passed over five minutes ago")
-OLDEST_UNPAID = Figure("tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none")
-UNERASED = Figure(
+OVERDUE = Metric("tandem.fulfilment.overdue", "{order}", "Orders whose deadline passed over five minutes ago")
+OLDEST_UNPAID = Metric("tandem.fulfilment.oldest_unpaid", "s", "Age of the oldest wait for a payment; 0: there is none")
+UNERASED = Metric(
     "tandem.erasure.unerased",
     "{order}",
     "Closed orders and drafts of erased customers that should be erased for over an hour",
@@ -51,7 +51,7 @@ FIGURES = sa.select(
 )
 
 
-def ordering_figures(connection: sa.Connection) -> Mapping[Figure, float]:
+def ordering_metrics(connection: sa.Connection) -> Mapping[Metric, float]:
     """Read them, by the indexes of deadlines and of erasures that are under way."""
     now = datetime.now(UTC)
     row = connection.execute(FIGURES, {"due_before": now - LATE, "erase_before": now - LATE_TO_ERASE}).one()

@@ -8,7 +8,7 @@ from shared.catalog.domain.stock import Stock
 from shared.catalog.purchases import Purchases
 from shared.catalog.repository import Orders, Stocks
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.write_side.kinds import Kinds
+from shared.frame.messaging.event_types import EventTypes
 from shared.ordering.events import (
     OrderCancelledV1,
     OrderCompletedV1,
@@ -19,7 +19,7 @@ from shared.ordering.events import (
     SubmittedLine,
 )
 
-FOLLOWED = Kinds.only(OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelledV1)
+FOLLOWED = EventTypes.only(OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelledV1)
 """The events that the catalogue takes. Orders that were submitted before stock existed (V1) get nothing reserved."""
 
 OVER = {OrderStatus.COMPLETED, OrderStatus.CANCELLED}

@@ -17,7 +17,7 @@ from shared.frame.messaging.retries import is_away, tell
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
-from shared.ordering.commands.fulfil_order import Fulfilling, PassDeadline
+from shared.ordering.event_handlers.fulfil_order import Fulfilling, PassDeadline
 from shared.ordering.tables import FULFILMENTS
 
 logger = logging.getLogger(__name__)

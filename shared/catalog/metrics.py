@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from shared.catalog.tables import ORDERED_STOCK, STOCK
-from shared.frame.platform.telemetry import Figure
+from shared.frame.platform.telemetry import Metric
 
-RESERVED = Figure("tandem.stock.reserved", "{piece}", "Pieces that lie ready for orders")
-WAITING = Figure("tandem.stock.waiting", "{piece}", "Pieces that orders wait for")
-OLDEST = Figure("tandem.stock.oldest_waiting", "s", "Age of the oldest submission that waits for pieces; 0: none does")
+RESERVED = Metric("tandem.stock.reserved", "{piece}", "Pieces that lie ready for orders")
+WAITING = Metric("tandem.stock.waiting", "{piece}", "Pieces that orders wait for")
+OLDEST = Metric("tandem.stock.oldest_waiting", "s", "Age of the oldest submission that waits for pieces; 0: none does")
 
 _WAIT = ORDERED_STOCK.c.waiting > sa.literal_column("0")
 STOCK_FIGURES = sa.select(
@@ -20,7 +20,7 @@ STOCK_FIGURES = sa.select(
 )
 
 
-def stock_figures(connection: sa.Connection) -> Mapping[Figure, float]:
+def stock_metrics(connection: sa.Connection) -> Mapping[Metric, float]:
     """Read them: a row of the table of stock for each product, and of those who wait."""
     row = connection.execute(STOCK_FIGURES).one()
     age = 0.0 if row.oldest is None else (datetime.now(UTC) - row.oldest).total_seconds()

@@ -1,4 +1,4 @@
-"""Kinds of events: they choose the events that a read model shows, or that a consumer takes."""
+"""Event types: the choice of events that a read model shows, or that a consumer takes."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -9,31 +9,31 @@ from shared.frame.messaging.codec import EventCodec
 
 
 @dataclass(frozen=True, slots=True)
-class Kinds:
-    """Kinds of events by the names of their classes: only these, or all but these.
+class EventTypes:
+    """Event types by the names of their classes: only these, or all but these.
 
-    A kind is named by the class that is written today. `stored_by` adds its earlier versions.
-    Kinds that a newer release adds are among `all_but`. A read model that does not show them is reported as behind.
+    Name the class that is written today; `with_earlier_versions` adds its earlier versions.
+    Types that a newer release adds are among `all_but`. A read model that does not show them is reported as behind.
     """
 
     names: frozenset[str]
     are_left_out: bool
 
     @classmethod
-    def only(cls, *kinds: type[Any]) -> Self:
+    def only(cls, *types: type[Any]) -> Self:
         """Choose only these."""
-        return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=False)
+        return cls(frozenset(each.__name__ for each in types), are_left_out=False)
 
     @classmethod
-    def all_but(cls, *kinds: type[Any]) -> Self:
+    def all_but(cls, *types: type[Any]) -> Self:
         """Choose all but these."""
-        return cls(frozenset(kind.__name__ for kind in kinds), are_left_out=True)
+        return cls(frozenset(each.__name__ for each in types), are_left_out=True)
 
-    def stored_by(self, codec: EventCodec[Any]) -> Self:
-        """Add the earlier versions that are read as one of the kinds: a log has events of before.
+    def with_earlier_versions(self, codec: EventCodec[Any]) -> Self:
+        """Add the earlier versions that are read as one of these: a log keeps them.
 
         Raises:
-            ValueError: a kind is itself an earlier version, so no event that is written today would be of this kind.
+            ValueError: one is itself an earlier version, so no event that is written today would be of this type.
         """
         if stale := sorted(self.names & codec.read_as.keys()):
             raise ValueError(f"{stale[0]} is not written any more: name {codec.read_as[stale[0]]} in its place.")
@@ -53,4 +53,4 @@ class Kinds:
         return (type_.not_in(names) if self.are_left_out else type_.in_(names),)
 
 
-EVERY_KIND = Kinds.all_but()
+ALL_EVENT_TYPES = EventTypes.all_but()
