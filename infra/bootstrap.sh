@@ -10,6 +10,7 @@
 #
 # Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra;
 # for OWNER/REPOSITORY also gh, signed in as somebody who may read it.
+# ON_CALL: object ids of people on call in Entra, with spaces between them, who shall administer the database too.
 # AZURE_LOCATION (default westeurope) and AZURE_RESOURCE_GROUP (default rg-tandem-ENVIRONMENT) come from the environment.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -20,6 +21,13 @@ usage() {
 }
 [[ $# == 2 || $# == 3 ]] && [[ -f infra/$1.bicepparam && $2 == *@* ]] || usage
 [[ ${3:-azure-pipelines} == */* || ${3:-azure-pipelines} == azure-pipelines ]] || usage
+read -ra on_call <<<"${ON_CALL:-}"
+for person in ${on_call[@]+"${on_call[@]}"}; do
+  [[ $person =~ ^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$ ]] || {
+    echo "ON_CALL: $person is no object id; az ad user show --id NAME --query id tells it" >&2
+    exit 2
+  }
+done
 environment=$1 email=$2 pipelines=${3:-}
 settings=.local/$environment.env
 
@@ -72,7 +80,9 @@ administer() {
   [[ $(value ad group member check --group "$administrators_id" --member-id "$1" --query value) == true ]] ||
     az ad group member add --group "$administrators_id" --member-id "$1"
 }
-administer "$me"
+for person in "$me" ${on_call[@]+"${on_call[@]}"}; do
+  administer "$person"
+done
 
 # --- the API in Entra ID: App Service takes tokens for it, and nobody gets one without an app role
 say "app registration"

@@ -101,6 +101,24 @@ def test_a_pipeline_migrates_as_an_administrator_of_the_database_and_deploys_as_
     assert settings(root)["DEPLOYER_OBJECT_ID"] == "principal-of-deploy"
 
 
+def test_people_on_call_administer_the_database_and_stay_when_it_is_run_again_without_them(root: Path) -> None:
+    """The runbook has them change what is due after a restore: who is no administrator cannot."""
+    first, second = "0a000000-0000-0000-0000-00000000000B", "0a000000-0000-0000-0000-00000000000c"
+    ran = bootstrap(root, "prod", *ARGUMENTS[1:], ON_CALL=f" {first}  {second}")
+    assert ran.returncode == 0, ran.stderr
+    assert entra(root)["members"] == ["me", first, second, "principal-of-migrate"]
+    for on_call in (first, ""):
+        assert bootstrap(root, "prod", *ARGUMENTS[1:], ON_CALL=on_call).returncode == 0
+        assert entra(root)["members"] == ["me", first, second, "principal-of-migrate"]
+
+
+def test_somebody_on_call_who_is_no_object_id_is_refused_before_anything_happens(root: Path) -> None:
+    ran = bootstrap(root, *ARGUMENTS, ON_CALL="ada@example.com")
+    assert ran.returncode == 2
+    assert "ON_CALL: ada@example.com is no object id" in ran.stderr
+    assert not (root / "calls.jsonl").exists()
+
+
 def test_a_repository_is_trusted_by_the_identities_of_its_own_environment(root: Path) -> None:
     bootstrap(root, *ARGUMENTS)
     assert entra(root)["trusted"] == {

@@ -26,9 +26,11 @@ ALARMS = PROD
 ASKED_BY = {
     "Storage/storageAccounts": r"az storage |deploy\.sh \S+ (.*\b)?application",
     "KeyVault/vaults": r"az keyvault (secret|key) ",
-    "Sql/servers": r"sqlcmd|deploy\.sh \S+ (.*\b)?database",
+    "Sql/servers": r"sqlcmd|infra\.sql\.|deploy\.sh \S+ (.*\b)?database",
 }
 """The stores that commands ask for what is in them."""
+SQL_ADMINISTRATORS = "`tandem-prod-sql`"
+"""The group that bootstrap.sh makes."""
 
 
 def test_both_environments_have_the_same_alarms() -> None:
@@ -104,8 +106,10 @@ def test_who_deploys_the_infrastructure_by_hand_is_told_first_to_fetch_what_the_
 def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
     closed = {store: PROD_SNAPSHOT.one(store)["properties"]["publicNetworkAccess"] for store in ASKED_BY}
     assert set(closed.values()) == {"Disabled"}
+    inside = SECTIONS["How to ask the database"]
+    assert "outside of its network" in inside.text
     for section in SECTIONS.values():
-        for block in section.blocks("azurecli"):
+        for block in section.blocks("azurecli") if section != inside else []:
             for commands in ASKED_BY.values():
                 assert not re.search(commands, block), section.heading
 
@@ -145,7 +149,27 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
     assert [row for rows in changed.values() for row in rows] == [("ordering.snapshots", "")]
     for exception in ("server-errors", "messages-are-gone", "the-database-was-restored"):
         assert f"](#{exception})" in SECTIONS["What is safe"].text
-    assert "as an administrator of the database" in SECTIONS["server-errors"].text
+
+
+def test_every_statement_is_run_by_a_command_that_says_where_and_as_whom() -> None:
+    """Nobody reaches prod's database from outside, and whoever is on call need not know a client."""
+    how = SECTIONS["How to ask the database"]
+    [block] = how.blocks("azurecli")
+    assert block.index("output sqlUrl") < block.index("infra.sql.driver") < block.index("sql() {")
+    assert "-m infra.sql.run" in block
+    for said in ("](deploy.md#productions-runner)", "az login", "`ON_CALL=", SQL_ADMINISTRATORS):
+        assert said in how.text
+    assert len(STATEMENTS) >= 5
+    for heading in STATEMENTS:
+        before, *_ = SECTIONS[heading].text.split("```sql\n")
+        assert f"](#{how.anchor})" in before, heading
+        assert "dministrator of the database" not in SECTIONS[heading].text, "which names neither a client nor a place"
+
+
+def test_each_statement_of_a_block_ends_where_it_ends_on_the_page() -> None:
+    for section in SECTIONS.values():
+        for block in section.blocks("sql"):
+            assert len(re.findall(r"^(?:SELECT|UPDATE|DELETE)\b", block, re.MULTILINE)) == block.count(";\n")
 
 
 @pytest.mark.parametrize(

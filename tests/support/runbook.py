@@ -3,21 +3,17 @@
 import re
 from datetime import UTC, datetime
 
+from infra.sql.run import Statement
 from tests.support.pages import sections
 from tests.support.stack import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 STATEMENTS = {
-    section.heading: [
-        statement
-        for block in section.blocks("sql")
-        for statement in re.split(r"^(?=SELECT|UPDATE)", block, flags=re.MULTILINE)
-        if statement
-    ]
+    section.heading: [statement.text for block in section.blocks("sql") for statement in Statement.all_of(block)]
     for section in sections(PAGE)
     if section.blocks("sql")
 }
-"""By the heading of their section, in order."""
+"""By the heading of their section, in order, as `python -m infra.sql.run` takes them apart."""
 
 SOMEBODY = "00000000-0000-0000-0000-000000000001"
 

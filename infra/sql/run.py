@@ -1,0 +1,168 @@
+"""Run SQL by hand: `python -m infra.sql.run FILE`, at the setting SqlConnection; `-` in the place of FILE is the input.
+
+It signs in as infra.sql.migrate does, and runs the file's statements, each of which ends with `;`, in one transaction.
+It shows the rows that they give and counts those that they change, and asks before it keeps a change. Whatever goes
+wrong before that leaves the database as it was.
+"""
+
+import argparse
+import os
+import select
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+import sqlglot
+from rich.table import Table
+from sqlalchemy.engine import make_url
+
+from infra.local.screen import console, harmless, one_line
+from infra.sql.migrate import attempts, migration_engine
+
+ROWS = 1000
+"""Rows that are shown of one answer."""
+
+PATIENCE = 60.0
+"""Seconds to wait for the answer whether a change is kept: its rows are locked, and commands wait for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement as it is written, without the `;` at its end.
+
+    Attributes:
+        reads: whether it only asks.
+    """
+
+    text: str
+    reads: bool
+
+    @classmethod
+    def all_of(cls, text: str) -> Iterator[Self]:
+        """Take a file apart at each `;` that is part of no text, name or comment.
+
+        Raises:
+            sqlglot.errors.TokenError: a text, a name or a comment does not end.
+        """
+        first, beginning = "", 0
+        for token in (*sqlglot.tokenize(text, read="tsql"), None):
+            if token is not None and token.token_type is not sqlglot.TokenType.SEMICOLON:
+                first = first or token.text.upper()
+                continue
+            if first:
+                end = len(text) if token is None else token.start
+                yield cls(text[beginning:end].strip(), first in {"SELECT", "WITH"})
+            first, beginning = "", len(text) if token is None else token.end + 1
+
+
+def run(connection: sa.Connection, statement: Statement) -> bool:
+    """Run a statement, and print what comes of it; tell whether it has changed, or may have changed, anything."""
+    cursor: Any = connection.connection.cursor()
+    cursor.execute(statement.text)
+    changes = not statement.reads
+    more = True
+    while more:
+        if cursor.description is None:
+            changes = True
+            print(harmless(f"{_counted(cursor.rowcount)} changed: {one_line(statement.text)}"))
+        else:
+            _show([name for name, *_ in cursor.description], cursor)
+        # what was not ended by a `;` is answered too, and the error of a later one of them only appears here
+        more = hasattr(cursor, "nextset") and cursor.nextset()
+    cursor.close()
+    return changes
+
+
+def _show(names: list[str], cursor: Any) -> None:
+    rows = cursor.fetchmany(ROWS)
+    table = Table()
+    for name in names:
+        table.add_column(name, overflow="fold")  # nothing of an id is left out
+    for row in rows:
+        table.add_row(*("NULL" if value is None else one_line(value) for value in row))
+    console().print(table)
+    left = cursor.fetchone() is not None
+    print(f"The first {_counted(ROWS)}; there are more." if left else f"{_counted(len(rows))}.")
+
+
+def _counted(number: int) -> str:
+    """Say how many rows; the driver says -1 where it does not know, or where none are meant."""
+    return {-1: "it is not said how many rows", 1: "1 row"}.get(number, f"{number:,} rows")
+
+
+def agreed(*, input_is_read: bool) -> bool:
+    """Ask whether the change is to be kept; without an answer within PATIENCE it is not."""
+    with ExitStack() as opened:
+        answers = sys.stdin
+        if input_is_read:
+            try:
+                answers = opened.enter_context(Path("/dev/tty").open(encoding="utf-8"))
+            except OSError:
+                print("There is no terminal to ask at; --yes keeps a change without asking.", file=sys.stderr)
+                return False
+        print(f"Keep this? Within {PATIENCE:.0f} s: yes, or anything else. ", end="", flush=True)
+        waiting, _, _ = select.select([answers], [], [], PATIENCE)
+        answer = answers.readline().strip() if waiting else ""
+        print()
+        return answer.lower() in {"y", "yes"}
+
+
+def carry_out(url: str, statements: Iterable[Statement], keeps: Callable[[], bool]) -> None:
+    """Run statements in one transaction, which is kept if they change something and whoever is asked agrees.
+
+    Raises:
+        SystemExit: nothing was changed, or nobody knows.
+    """
+    engine = migration_engine(url)
+    with ExitStack() as closes:
+        closes.callback(engine.dispose)
+        try:
+            for attempt in attempts():
+                with attempt:
+                    connection = closes.enter_context(engine.connect())
+            connection.begin()
+            changed = [run(connection, statement) for statement in statements]
+        except (sa.exc.DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+            sys.exit(f"Nothing was changed: {harmless(getattr(error, 'orig', error))}")
+        if not any(changed):
+            return
+        if not keeps():
+            connection.rollback()
+            sys.exit("Nothing was changed.")
+        try:
+            connection.commit()
+        except sa.exc.DBAPIError as error:
+            sys.exit(f"Nobody knows whether it was changed: look, and run it again. {harmless(error.orig)}")
+        print("Done.")
+
+
+def main() -> None:
+    """Run a file's statements in one transaction."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", help="a file with statements; - is the input")
+    parser.add_argument("--database", help="another database of that server; default: the one that SqlConnection names")
+    parser.add_argument("--yes", action="store_true", help="keep changes without asking")
+    options = parser.parse_args()
+    url = os.environ.get("SqlConnection")
+    if not url:
+        sys.exit("The setting SqlConnection is missing.")
+    if options.database:
+        url = make_url(url).set(database=options.database).render_as_string(hide_password=False)
+    is_input = options.file == "-"
+    try:
+        text = sys.stdin.read() if is_input else Path(options.file).read_text(encoding="utf-8")
+        statements = list(Statement.all_of(text))
+    except (OSError, UnicodeDecodeError, sqlglot.errors.TokenError) as error:
+        sys.exit(f"Nothing was run: {harmless(error)}")
+    if not statements:
+        sys.exit(f"Nothing was run: {options.file} has no statement.")
+
+    carry_out(url, statements, lambda: options.yes or agreed(input_is_read=is_input))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""SQL by hand: one transaction, whose changes are seen before they are kept."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.sql import run
+from infra.sql.migrate import migration_engine
+from infra.sql.run import Statement, carry_out
+from tests.infra.tools import ROOT
+from tests.support.database import empty_database, needs_sqlite
+from tests.support.odbc import needs_driver, needs_unixodbc
+from tests.support.tds import Answers, Cut, Done, Error, Request, Rows, tds_server
+
+ADD = "INSERT INTO customers.emails (address, customer_id) VALUES ('{}', '00000000-0000-0000-0000-000000000001');\n"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return empty_database(tmp_path)
+
+
+def emails(url: str) -> list[str]:
+    engine = migration_engine(url)
+    with engine.connect() as connection:
+        found = list(connection.exec_driver_sql("SELECT address FROM customers.emails ORDER BY address").scalars())
+    engine.dispose()
+    return found
+
+
+def by_hand(url: str, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command without a terminal."""
+    return subprocess.run(
+        [sys.executable, "-m", "infra.sql.run", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "SqlConnection": url},
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "fix.sql"
+
+
+def test_what_is_asked_is_shown_and_changes_nothing(url: str, file: Path) -> None:
+    file.write_text(ADD.format("a@example.com"))
+    assert by_hand(url, str(file), "--yes").returncode == 0
+    ran = by_hand(url, "-", text="SELECT address, NULL AS missing FROM customers.emails")
+    assert ran.returncode == 0, ran.stderr
+    for shown in ("address", "a@example.com", "NULL", "1 row."):
+        assert shown in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"), [("yes\n", True), ("y\n", True), ("no\n", False), ("\n", False), ("", False)]
+)
+def test_a_change_is_counted_and_kept_if_somebody_says_yes(url: str, file: Path, answer: str, *, kept: bool) -> None:
+    file.write_text(ADD.format("a@example.com") + ADD.format("b@example.com"))
+    ran = by_hand(url, str(file), text=answer)
+    assert ran.stdout.count("1 row changed: INSERT INTO customers.emails") == 2
+    assert (ran.returncode, emails(url)) == ((0, ["a@example.com", "b@example.com"]) if kept else (1, []))
+    assert ("Done." in ran.stdout, "Nothing was changed." in ran.stderr) == (kept, not kept)
+
+
+def test_if_one_statement_fails_the_others_have_changed_nothing(url: str, file: Path) -> None:
+    file.write_text(ADD.format("a@example.com") + ADD.format("b@example.com").replace("emails", "nowhere"))
+    ran = by_hand(url, str(file), "--yes")
+    assert ran.returncode == 1
+    assert "Nothing was changed: " in ran.stderr
+    assert "nowhere" in ran.stderr
+    assert emails(url) == []
+
+
+def test_where_nobody_can_be_asked_a_change_is_not_kept(url: str) -> None:
+    ran = by_hand(url, "-", text=ADD.format("a@example.com"))
+    assert ran.returncode == 1
+    assert "--yes keeps a change without asking" in ran.stderr
+    assert emails(url) == []
+
+
+def test_whoever_pasted_the_statements_is_asked_at_the_terminal(url: str) -> None:
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(ROOT)
+        script = f'printf %s "{ADD.format("a@example.com").strip()}" | {sys.executable} -m infra.sql.run -'
+        os.execve("/bin/sh", ["sh", "-c", script], {**os.environ, "SqlConnection": url})  # noqa: S606  # it gets a terminal of its own
+    os.write(terminal, b"yes\n")
+    said = b""
+    while chunk := _read(terminal):
+        said += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, said
+    assert b"Keep this?" in said
+    assert emails(url) == ["a@example.com"]
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux says so when the other side has closed it
+        return b""
+
+
+def test_nobody_who_was_asked_and_went_away_keeps_rows_locked(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "PATIENCE", 0.01)
+    silent, writes = os.pipe()
+    with os.fdopen(silent) as silence, os.fdopen(writes, "w"):
+        monkeypatch.setattr(sys, "stdin", silence)
+        with pytest.raises(SystemExit, match="Nothing was changed"):
+            carry_out(url, Statement.all_of(ADD.format("a@example.com")), lambda: run.agreed(input_is_read=False))
+    assert "Keep this?" in capsys.readouterr().out
+    assert emails(url) == []
+
+
+def test_of_very_many_rows_the_first_are_shown(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "ROWS", 2)
+    carry_out(url, Statement.all_of("SELECT 1 AS n UNION SELECT 2 UNION SELECT 3"), bool)
+    assert "The first 2 rows; there are more." in capsys.readouterr().out
+
+
+def test_a_statement_ends_with_a_semicolon_that_is_part_of_no_text_name_or_comment() -> None:
+    text = "-- a;b\nSELECT 'a;b', [c;d] /* e;f */;;\nWITH a AS (SELECT 1 AS b) SELECT * FROM a; UPDATE a SET b = 'ü;'\n"
+    assert list(Statement.all_of(text)) == [
+        Statement("-- a;b\nSELECT 'a;b', [c;d] /* e;f */", reads=True),
+        Statement("WITH a AS (SELECT 1 AS b) SELECT * FROM a", reads=True),
+        Statement("UPDATE a SET b = 'ü;'", reads=False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("SELECT 'a", "Nothing was run"), ("-- nothing\n", "has no statement"), (None, "no-such.sql")]
+)
+def test_a_file_that_cannot_be_run_is_refused(url: str, file: Path, text: str | None, told: str) -> None:
+    if text is not None:
+        file.write_text(text)
+    ran = by_hand(url, str(file) if text is not None else "no-such.sql")
+    assert ran.returncode == 1
+    assert told in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+@needs_sqlite("another database is another file there")
+def test_another_database_of_the_server_is_meant_by_its_name(url: str, tmp_path: Path, file: Path) -> None:
+    (tmp_path / "restored").mkdir()
+    restored = empty_database(tmp_path / "restored")
+    file.write_text(ADD.format("a@example.com"))
+    ran = by_hand(url, str(file), "--yes", "--database", str(tmp_path / "restored" / "tandem.db"))
+    assert ran.returncode == 0, ran.stderr
+    assert (emails(url), emails(restored)) == ([], ["a@example.com"])
+
+
+@contextmanager
+def azure_sql(answers: dict[str, Answers]) -> Iterator[str]:
+    """Give the URL of a server that answers as told to what begins with a text."""
+
+    def answer(request: Request) -> Answers:
+        return next((each for text, each in answers.items() if request.text.startswith(text)), None)
+
+    with tds_server(answer) as server:
+        yield server.url
+
+
+@needs_unixodbc
+@needs_driver
+def test_on_azure_sql_all_answers_of_statements_that_no_semicolon_ends_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of a batch the driver gives the first answer alone, and an error behind it when the next one is asked for."""
+
+    def nobody() -> bool:
+        raise AssertionError("nobody is asked whether half of it is to be kept")
+
+    answers: dict[str, Answers] = {
+        "UPDATE a": [Done(3), Rows([("b", "int")], [[7]]), Done(4)],
+        "UPDATE bad": [Done(1), Error(208)],
+    }
+    with azure_sql(answers) as url:
+        carry_out(url, Statement.all_of("UPDATE a SET b = 1 SELECT 7 AS b UPDATE c SET b = 1"), lambda: True)
+        said = capsys.readouterr().out
+        with pytest.raises(SystemExit, match=r"Nothing was changed: .*208"):
+            carry_out(url, Statement.all_of("UPDATE bad SET b = 1 UPDATE d SET b = 1"), nobody)
+    for shown in ("3 rows changed", "7", "4 rows changed", "Done."):
+        assert shown in said
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_connection_that_is_lost_while_it_commits_leaves_nobody_in_the_belief_that_nothing_was_changed() -> None:
+    with (
+        azure_sql({"UPDATE a": Done(3), "COMMIT": Cut()}) as url,
+        pytest.raises(SystemExit, match="Nobody knows whether it was changed: look, and run it again"),
+    ):
+        carry_out(url, Statement.all_of("UPDATE a SET b = 1;"), lambda: True)
