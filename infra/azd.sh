@@ -11,7 +11,7 @@ if [[ ! -x $python ]]; then
 fi
 case ${1:-} in
   package) "$python" -m infra.package --unpacked .local/package ;;
-  budget | database | rules | check)
+  forward | budget | database | rules | check)
     az account set --subscription "$AZURE_SUBSCRIPTION_ID"
     infra/deploy.sh dev "$1"
     ;;

@@ -6,8 +6,9 @@
 #   database         migrate, then grant each identity its rights; as an administrator of the database
 #   application      package the last commit, deploy, smoke test; back to the last good package if that fails
 #
-# Without a stage: all four, in this order. Every stage may be run again. Three parts of them, for azd (azure.yaml):
+# Without a stage: all four, in this order. Every stage may be run again. Four parts of them, for azd (azure.yaml):
 #
+#   forward          stop if what runs has commits that this checkout lacks
 #   budget           print the month that the budget began with
 #   rules            stop if Service Bus keeps events away that this release takes
 #   check            smoke test of what somebody else deployed
@@ -20,6 +21,7 @@
 #   AZURE_RESOURCE_GROUP   default rg-tandem-ENVIRONMENT
 #   CLIENT_ADDRESS    this computer's address in the internet, to be let through the database's firewall meanwhile
 #   DEPLOYER_OBJECT_ID   for the preview: who deploys, if that is not who looks
+#   ROLL_BACK_FROM    the release that runs and may give way to one that lacks its commits; any: whichever runs
 #   PYTHON            default: .venv's, else python3
 #   SMOKE_SECONDS     how long to ask whether the app is ready, every 10 seconds (SMOKE_PAUSE); default 300
 #   ROLE_SECONDS      how long to try what a role just given should allow, every 30 seconds (ROLE_PAUSE); default 600
@@ -42,7 +44,7 @@ stages=("$@")
 ((${#stages[@]})) || stages=(preview infrastructure database application)
 for stage in "${stages[@]}"; do
   case $stage in
-    preview | infrastructure | database | application | budget | rules | check) ;;
+    preview | infrastructure | database | application | forward | budget | rules | check) ;;
     *) usage ;;
   esac
 done
@@ -155,9 +157,40 @@ preview() {
   fi
 }
 
+# Print the release that runs; nothing if nobody knows: there is no app, or it does not answer, or has no release yet.
+running() {
+  local host
+  host=$(patiently az functionapp list --resource-group "$group" --query '[0].defaultHostName' --output tsv) || return
+  [[ -n $host && $host != None ]] || return 0
+  { get --max-time 60 --dump-header - --output /dev/null "https://$host/api/health/live" || true; } |
+    tr -d '\r' | awk 'tolower($1) == "x-release:" { print $2 }'
+}
+
+# A run of the pipeline that is approved late, or once more, is older than what runs. Its rules keep away what only the
+# newer release takes, and its migrations are refused after that, so they stay: those events are lost (docs/adr/0040).
+forward() {
+  local release
+  group_exists || return 0
+  release=$(running) || return
+  if [[ -z $release ]]; then
+    say "it is not known which release runs"
+  elif ! git merge-base --is-ancestor "$release" HEAD 2>/dev/null; then
+    if [[ ${ROLL_BACK_FROM:-} != any && ${ROLL_BACK_FROM:-} != "$release" ]]; then
+      say "$release runs, and is no part of this checkout: it is later, or of another branch, or was not fetched" >&2
+      say "to go back from it all the same: ROLL_BACK_FROM=$release (docs/operations.md#a-release-is-bad)" >&2
+      return 1
+    fi
+    if [[ -n $(git diff --name-only --diff-filter=A HEAD "$release" -- infra/sql/migrations/versions 2>/dev/null) ]]; then
+      say "$release has brought migrations that this checkout lacks: the stage database would refuse" >&2
+      return 1
+    fi
+  fi
+}
+
 infrastructure() {
   say "infrastructure"
   unset DEPLOYER_OBJECT_ID # whoever does it is the one who deploys
+  forward
   group_exists || az group create --name "$group" --location "${AZURE_LOCATION:-westeurope}" --output none
   BUDGET_START=$(budget_start)
   export BUDGET_START

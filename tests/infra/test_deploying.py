@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import takewhile
 from pathlib import Path
+from shutil import which
 from threading import Thread
 from typing import Any
 
@@ -30,7 +31,7 @@ USERS = {
 }
 LOOKED_UP = {
     *("account get-access-token", "account show", "group exists", "deployment group list", "functionapp function list"),
-    *("storage blob exists", "storage blob download", "rest"),
+    *("functionapp list", "storage blob exists", "storage blob download", "rest"),
 }
 RULES = DEV.outputs["subscriptionRules"]
 EVERYTHING = "order-events/order-views=1=1"
@@ -93,6 +94,11 @@ class Azure:
             package.writestr("release.txt", "good")
         (self.state / "deployed.zip").write_bytes((self.state / "last-good.zip").read_bytes())
         return (self.state / "last-good.zip").read_bytes()
+
+    def let_run(self, release: str) -> None:
+        """Let another release run than the scripts have deployed."""
+        with zipfile.ZipFile(self.state / "deployed.zip", "w") as package:
+            package.writestr("release.txt", release)
 
     def runs(self) -> str | None:
         """Name the release that runs."""
@@ -179,6 +185,10 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
         (tmp_path / "bin").mkdir()
         executable(tmp_path / "bin" / "az", f'exec "{sys.executable}" -I -S "{STAND_IN}" "$@"')
+        executable(  # the app's public name leads here
+            tmp_path / "bin" / "curl",
+            f'exec "{which("curl")}" "${{@/https:\\/\\/func-tandem.example.com/http://127.0.0.1:{server.server_port}}}"',
+        )
         # granting takes Azure SQL; it is taken down instead, and migrations go to a SQLite file. Finding a package's
         # functions takes seconds, and test_package.py sees that done; so does a look at rules that keep nothing away
         executable(
@@ -226,6 +236,89 @@ def committed() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def later(folder: Path, file: str | None = None) -> tuple[str, dict[str, str]]:
+    """Commit onto the checkout's last commit, a new file if one is named; gives the commit and the settings to find it.
+
+    The repository stays as it is: git keeps the new objects in the folder.
+    """
+
+    def git(*arguments: str, said: str = "") -> str:
+        ran = subprocess.run(
+            ["git", *arguments],
+            cwd=ROOT,
+            env=os.environ | known,
+            input=said,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ran.stdout.strip()
+
+    known: dict[str, str] = {}
+    objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects")
+    (folder / "objects").mkdir()
+    known = {"GIT_OBJECT_DIRECTORY": str(folder / "objects"), "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
+    known |= {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    tree = git("rev-parse", "HEAD^{tree}")
+    if file:
+        known["GIT_INDEX_FILE"] = str(folder / "index")
+        git("read-tree", "HEAD")
+        blob = git("hash-object", "-w", "--stdin", said="new")
+        git("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
+        tree = git("write-tree")
+        del known["GIT_INDEX_FILE"]
+    return git("commit-tree", tree, "-p", "HEAD", "-m", "later"), known
+
+
+@pytest.mark.parametrize("clone", ["fetched", "not fetched"])
+def test_an_older_checkout_does_not_touch_what_a_later_release_runs_on(azure: Azure, clone: str) -> None:
+    """Its rules would keep events away from that release, and its database refuses only after them."""
+    release, known = later(azure.state)
+    azure.let_run(release)
+    ran = azure.deploy("dev", **(known if clone == "fetched" else {}))
+    assert ran.returncode == 1
+    assert f"{release} runs, and is no part of this checkout" in ran.stderr
+    assert azure.commands() == ["deployment group what-if"]
+    azure.let_run(committed())
+    assert azure.deploy("dev", "infrastructure").returncode == 0
+
+
+def test_whoever_says_what_they_go_back_from_does(azure: Azure) -> None:
+    release, known = later(azure.state)
+    azure.let_run(release)
+    assert azure.deploy("dev", "infrastructure", ROLL_BACK_FROM="another", **known).returncode == 1
+    for said in (release, "any"):
+        assert azure.deploy("dev", "infrastructure", ROLL_BACK_FROM=said, **known).returncode == 0
+    assert azure.commands() == ["deployment group create"] * 2
+
+
+def test_nobody_goes_back_over_a_migration_that_the_database_would_refuse_afterwards(azure: Azure) -> None:
+    release, known = later(azure.state, "infra/sql/migrations/versions/9999_later.py")
+    azure.let_run(release)
+    ran = azure.deploy("dev", "infrastructure", ROLL_BACK_FROM=release, **known)
+    assert ran.returncode == 1
+    assert f"{release} has brought migrations that this checkout lacks" in ran.stderr
+    assert azure.commands() == []
+
+
+def test_an_app_that_does_not_say_its_release_is_deployed_to(azure: Azure) -> None:
+    """It is new, or broken, and a deployment is what mends it."""
+    azure.let_run("")
+    ran = azure.deploy("dev", "infrastructure")
+    assert ran.returncode == 0, ran.stderr
+    assert "it is not known which release runs" in ran.stdout
+    executable(azure.state / "bin" / "curl", "exit 6")
+    assert azure.deploy("dev", "infrastructure").returncode == 0
+
+
+def test_azd_asks_whether_a_later_release_runs(azure: Azure) -> None:
+    assert azure.deploy("dev", "forward").returncode == 0
+    azure.let_run(later(azure.state)[0])
+    assert azure.deploy("dev", "forward").returncode == 1
+    (azure.state / "group").unlink()
+    assert azure.deploy("dev", "forward").returncode == 0
+
+
 def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_this_order(azure: Azure) -> None:
     ran = azure.deploy("dev")
     assert ran.returncode == 0, ran.stderr
@@ -239,6 +332,7 @@ def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_t
     assert stages == [
         "what",
         "infrastructure",
+        "it",
         "migrations",
         "access",
         "package",
@@ -247,7 +341,7 @@ def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_t
         "smoke",
         "done:",
     ]
-    assert azure.paths == ["/admin/host/status", "/api/health/ready", "/api/openapi.json"]
+    assert azure.paths == ["/api/health/live", "/admin/host/status", "/api/health/ready", "/api/openapi.json"]
     assert azure.runs() == committed()
     assert (azure.state / "last-good.zip").read_bytes() == (azure.state / "deployed.zip").read_bytes()
 

@@ -230,6 +230,25 @@ def test_both_pipelines_deploy_with_the_script_in_its_own_order() -> None:
             assert stages == ["preview", "infrastructure", "database", "application"], pipeline.name
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "history", "stages"),
+    [
+        (".github/workflows/deploy-to.yml", "fetch-depth: 0", "preview infrastructure"),
+        ("azure-pipelines.yml", 'fetchDepth: "0"', "preview infrastructure"),
+        ("azure.yaml", "run: infra/azd.sh forward &&", "budget"),
+    ],
+)
+def test_whatever_deploys_finds_out_whether_a_later_release_runs(pipeline: str, history: str, stages: str) -> None:
+    """A checkout of one commit does not know that the one that runs came before it."""
+    text = (ROOT / pipeline).read_text(encoding="utf-8")
+    assert 0 < text.find(history) < text.index(stages)
+
+
+def test_the_pipeline_hands_on_what_is_gone_back_from() -> None:
+    handed = (ROOT / ".github" / "workflows" / "deploy-to.yml").read_text(encoding="utf-8")
+    assert "ROLL_BACK_FROM: ${{ vars.ROLL_BACK_FROM }}" in handed
+
+
 def jobs_of_deploying() -> dict[str, str]:
     """GitHub's jobs by their names."""
     text = (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8").partition("\njobs:\n")[2]
