@@ -30,19 +30,19 @@ def main() -> int:
         outcomes = simulate_all(range(options.first, options.first + seeds), options.faults)
     faults: Counter[str] = Counter()
     accepted = 0
-    broken = []
+    wrong = []
     console = Console(stderr=True)
     for outcome in track(outcomes, "shops", total=seeds, console=console):
         faults.update(outcome.faults)
         accepted += outcome.accepted
-        if outcome.broken:
-            broken.append(outcome)
+        if outcome.wrong:
+            wrong.append(outcome)
             print(outcome, flush=True)
     print(f"{seeds} shops, {accepted} commands accepted, {faults.total()} faults:")
     for kinds in itertools.batched(faults.most_common(), 4, strict=False):
         print("  " + ", ".join(f"{times} {kind}" for kind, times in kinds))
-    print(f"{len(broken)} broken" if broken else "Every promise was kept.")
-    return 1 if broken else 0
+    print(f"{len(wrong)} broken" if wrong else "Every promise was kept.")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

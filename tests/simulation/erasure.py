@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from infra.sql.migrate import CONTEXTS
 from shared.frame.write_side.commands import KeyReused
+from shared.kernel.refusals import Refusal
 from shared.ordering import tables as ordering
 from tests.simulation.leaver import OWN
 from tests.simulation.shop import Shop
@@ -34,7 +35,9 @@ def broken_erasure(shop: Shop) -> Iterator[str]:
             yield f"{place} still says {words}"
     for sent in [sent for sent in leaver.sent if sent.accepted]:
         try:
-            again = shop.writes[sent.context].run(sent.handler, sent.command, sent.metadata)
+            again: object = shop.writes[sent.context].run(sent.handler, sent.command, sent.metadata)
         except KeyReused:
             continue  # what it said is not known any more
+        except Refusal as refusal:
+            again = refusal
         yield f"{sent.key} was answered {sent.accepted}, and {again} after the erasure"

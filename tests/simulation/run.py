@@ -26,17 +26,28 @@ SERVED_AT_ONCE = (1, 2, 1_000)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a seed led to."""
+    """What a seed led to.
+
+    Attributes:
+        broken: the promises that were not kept.
+        error: what the shop, or the look at it, failed with.
+    """
 
     seed: int
     broken: list[str]
+    error: str | None
     faults: dict[str, int]
     accepted: int
     fault_rate: float
 
+    @property
+    def wrong(self) -> list[str]:
+        """All that must not be: the error, and the broken promises."""
+        return [*([self.error] if self.error else []), *self.broken]
+
     def __str__(self) -> str:
-        """Name the seed, what it broke, and how to see it again."""
-        lines = "\n  ".join(self.broken[:10])
+        """Name the seed, what was wrong, and how to see it again."""
+        lines = "\n  ".join(self.wrong[:10])
         rate = "" if self.fault_rate == FAULT_RATE else f" --faults {self.fault_rate}"
         return f"seed {self.seed}:\n  {lines}\nAgain: python3 dev.py simulate --seed {self.seed}{rate}"
 
@@ -77,15 +88,17 @@ def simulate(seed: int, fault_rate: float = FAULT_RATE) -> Outcome:
     """Run one shop to its end."""
     with stamina.set_testing(True, attempts=10, cap=True):
         shop = Shop(seed, fault_rate)
+        found: list[str] = []
+        error = None
         try:
             served = mock.patch("shared.catalog.repository.SERVED_AT_ONCE", SERVED_AT_ONCE[seed % len(SERVED_AT_ONCE)])
             with closing(shop.provider), served, _seeded(shop.scheduler, shop.provider):
                 shop.run()
-                wrong = list(broken(shop))
-        except Exception as error:  # noqa: BLE001  # an error is a finding like others, with its seed
-            wrong = [f"{type(error).__name__}: {error}"]
+                found.extend(broken(shop))
+        except Exception as failure:  # noqa: BLE001  # an error is told like a broken promise, with its seed
+            error = f"{type(failure).__name__}: {failure}"
     accepted = sum(sent.accepted is not None for sent in shop.clients.sent)
-    return Outcome(seed, wrong, shop.scheduler.faults, accepted, fault_rate)
+    return Outcome(seed, found, error, shop.scheduler.faults, accepted, fault_rate)
 
 
 def simulate_all(seeds: Iterable[int], fault_rate: float = FAULT_RATE) -> Iterator[Outcome]:

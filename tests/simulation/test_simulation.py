@@ -14,7 +14,7 @@ def test_no_promise_is_broken_in_two_thousand_shops() -> None:
     faults: Counter[str] = Counter()
     accepted = 0
     for outcome in simulate_all(range(SEEDS)):
-        assert not outcome.broken, str(outcome)
+        assert not outcome.wrong, str(outcome)
         faults.update(outcome.faults)
         accepted += outcome.accepted
     assert (+faults).keys() == FAULTS.keys(), "every kind of fault was injected"
