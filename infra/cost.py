@@ -34,6 +34,9 @@ LIFE = ("OrderCreatedV1", "OrderItemsAddedV1", "OrderSubmittedV2", "OrderConfirm
 PURCHASE = ("BoughtTogetherV1",)
 """The events of the catalogue that are reckoned: `related_messages`."""
 
+QUORUM = ("Strong", "BoundedStaleness")
+"""Consistency levels of Cosmos DB whose reads ask two replicas, and cost twice; others' ask one."""
+
 BUSY = "max(n * seconds, spread * MONTH * (1 - exp(-n * max(seconds, least_seconds) / (spread * MONTH))))"
 """Seconds that the instances of a scale group are billed as busy, for so many activities; the page tells why."""
 
@@ -48,7 +51,7 @@ NAMES = {
     "busy_seconds": "busy(http) + busy_shares(order_shares, order_events) + busy_shares(product_shares, product_events)"
     " + busy(relays) + busy(watches)",
     "gigabyte_seconds": "busy_seconds * memory",
-    "units": "(cosmos_units + related_units) * orders / 1000 + browsing * orders",
+    "units": "(write_units + quorum * read_units + related_units) * orders / 1000 + quorum * browsing * orders",
     "deliveries": "order_events * (1 + 2 * sum(order_shares)) + product_events * (1 + 2 * sum(product_shares))"
     " + 2 * order_rules * orders",
     "sql_gb": "12 * orders / 1000 * (2 * (payload_characters + related_characters)"
@@ -86,7 +89,9 @@ def counts(environment: str) -> dict[str, Any]:
     [site], [plan], [bus], [database] = (
         kinds[kind] for kind in ("Web/sites", "Web/serverfarms", "ServiceBus/namespaces", "Sql/servers/databases")
     )
-    [read_models] = kinds["DocumentDB/databaseAccounts/sqlDatabases"]
+    [read_models], [account] = (
+        kinds[kind] for kind in ("DocumentDB/databaseAccounts/sqlDatabases", "DocumentDB/databaseAccounts")
+    )
     scale = site["properties"]["functionAppConfig"]["scaleAndConcurrency"]
     settings = {each["name"]: each["value"] for each in site["properties"]["siteConfig"]["appSettings"]}
     sku, size = database["sku"]["name"], database["properties"]
@@ -109,6 +114,7 @@ def counts(environment: str) -> dict[str, Any]:
         "vcores": float(size["minCapacity"] or sku.rpartition("_")[2]),
         "replicas": size["highAvailabilityReplicaCount"] or 0,
         "free_vcore_hours": FREE_VCORE_SECONDS / 3_600 if size["useFreeLimit"] else 0,
+        "quorum": 2 if account["properties"]["consistencyPolicy"]["defaultConsistencyLevel"] in QUORUM else 1,
         "autoscale": read_models["properties"]["options"].get("autoscaleSettings", {}).get("maxThroughput", 0),
         "premium": float(bus["sku"]["name"] == "Premium"),
         "order_shares": shares("order-events", LIFE),

@@ -43,8 +43,13 @@ def test_the_lines_are_right_for_round_numbers() -> None:
     common, _ = inputs(TEXT)
     lines = bill({**values("100k, prod"), "units": 0})
     assert lines["Cosmos DB, requests"] == pytest.approx(400 / 100 * 730 * common["cosmos_autoscale"]), "the floor"
-    lines = bill({**values("1k, dev"), "orders": 1e6, "cosmos_units": 1e6, "related_units": 0, "browsing": 0})
+    lines = bill(
+        {**values("1k, dev"), "orders": 1e6, "write_units": 1e6, "read_units": 0, "related_units": 0, "browsing": 0}
+    )
     assert lines["Cosmos DB, requests"] == pytest.approx(1_000 * common["cosmos_serverless"])
+    lines = bill({**values("1k, dev"), "orders": 1e6, "write_units": 0, "read_units": 1e6, "related_units": 0})
+    asked = 1_000 + common["browsing"]  # of a million each
+    assert lines["Cosmos DB, requests"] == pytest.approx(2 * asked * common["cosmos_serverless"]), "two replicas"
     lines = bill(
         {**values("1k, dev"), "orders": 4e6, "messages": 1_000, "related_messages": 0, "order_shares": [1] * 3}
     )
@@ -144,6 +149,7 @@ def test_the_counts_are_those_of_the_templates() -> None:
     assert (dev["endpoints"], prod["endpoints"]) == (0, 6)
     assert (dev["vcores"], prod["vcores"], prod["replicas"]) == (0.5, 2, 1)
     assert (dev["autoscale"], prod["autoscale"]) == (0, 4000)
+    assert (dev["quorum"], prod["quorum"]) == (2, 2)
     [namespace] = json.loads((ROOT / "infra/local/servicebus.json").read_text(encoding="utf-8"))["UserConfig"][
         "Namespaces"
     ]

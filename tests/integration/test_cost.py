@@ -116,8 +116,9 @@ async def related(shop: Shop, containers: Callable[[str], ContainerProxy]) -> di
     counts["characters"] = sum(len(row.payload) for row in logged)
     counts["bytes"] = sum(len(json.dumps(document)) for document in found)
     told = _of_a_thousand(counts)
+    assert told["read_units"] == 0
     return {f"related_{name}": told[name] for name in ("messages", "characters", "bytes")} | {
-        "related_units": told["cosmos_units"]
+        "related_units": told["write_units"]
     }
 
 
@@ -129,8 +130,10 @@ def submitted(shop: Shop, products: list[UUID]) -> None:
 
 
 def _of_a_thousand(counts: Counter[str]) -> dict[str, int]:
-    units = counts.pop("cosmos_milliunits") * PER_THOUSAND // MILLI
-    return {name: count * PER_THOUSAND for name, count in counts.items()} | {"cosmos_units": units}
+    read = counts.pop("cosmos_read_milliunits", 0)
+    written = counts.pop("cosmos_milliunits") - read
+    units = {"read_units": read * PER_THOUSAND // MILLI, "write_units": written * PER_THOUSAND // MILLI}
+    return {name: count * PER_THOUSAND for name, count in counts.items()} | units
 
 
 def test_a_line_that_waits_is_two_requests_more_to_sql(shop: Shop) -> None:

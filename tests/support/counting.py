@@ -4,6 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
 import aiohttp
@@ -108,15 +109,20 @@ def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
 def counting_cosmos(counts: Counter[str]) -> Iterator[None]:
     """Count requests for documents (`cosmos_requests`), and thousandths of request units (`cosmos_milliunits`).
 
+    `cosmos_read_milliunits` are those of them for point reads and queries.
+
     Other requests are none of the work: a client asks once for a container's partition ranges.
     """
     real = aiohttp.ClientSession._request
 
-    async def request(self: aiohttp.ClientSession, method: str, url: str, **options: object) -> object:
-        answer = await real(self, method, url, **options)  # type: ignore[arg-type]  # handed on as it came
+    async def request(self: aiohttp.ClientSession, method: str, url: str, **options: Any) -> object:
+        answer = await real(self, method, url, **options)
         if "/docs/" in url:
             counts["cosmos_requests"] += 1
-            counts["cosmos_milliunits"] += round(float(answer.headers["x-ms-request-charge"]) * MILLI)
+            charge = round(float(answer.headers["x-ms-request-charge"]) * MILLI)
+            counts["cosmos_milliunits"] += charge
+            if method == "GET" or "x-ms-documentdb-isquery" in options["headers"]:
+                counts["cosmos_read_milliunits"] += charge
         return answer
 
     with mock.patch.object(aiohttp.ClientSession, "_request", request):
