@@ -144,10 +144,12 @@ def query_call[Query: QueryInput](
     seconds = min(int(wished), MAX_WAIT) if _SECONDS.fullmatch(wished) else DEFAULT_WAIT
     if errors:
         raise Invalid("The request is not valid; see errors.", errors)
-    if owners is not None and (own_id := owners.reach(caller)) is not None:
+    own_id = owners.reach(caller) if owners else None
+    if owners is not None and own_id is not None:
         for other in query.owner_ids() - {own_id}:
             raise owners.missing(other)
-    return QueryCall(query, wait_for(seconds, caller.id, logged), req.headers.get("If-None-Match"))
+    wait = wait_for(seconds, caller.id, logged, is_owner=own_id is not None)
+    return QueryCall(query, wait, req.headers.get("If-None-Match"))
 
 
 def correlation_id(req: func.HttpRequest, context: func.Context) -> str:

@@ -169,7 +169,7 @@ class EventSearch:
         Raises:
             Unavailable: too many search at the moment.
         """
-        kind, hits, more, receipts = await self._limit.take_for(caller, lambda: self._search(query))
+        kind, hits, more, receipts = await self._limit.take_for(caller, lambda: self._search(query), is_owner=False)
         documents, unreadable, left_out = await _documents(hits)
         return FoundEvents(
             kind=kind,

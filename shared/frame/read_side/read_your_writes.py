@@ -51,11 +51,13 @@ class Wait:
         until: when the wait ends, on the clock of time.monotonic.
         caller: whose waiting places it uses; None for no particular caller.
         logged: gives the version in the log; None if there is no way to know it.
+        is_owner: whether the caller acts for themselves.
     """
 
     until: float
     caller: UUID | None = None
     logged: Logged | None = None
+    is_owner: bool = False
 
     @property
     def left(self) -> float:
@@ -66,9 +68,11 @@ class Wait:
 NO_WAIT = Wait(until=0.0)
 
 
-def wait_for(seconds: float, caller: UUID | None = None, logged: Logged | None = None) -> Wait:
+def wait_for(
+    seconds: float, caller: UUID | None = None, logged: Logged | None = None, *, is_owner: bool = False
+) -> Wait:
     """Let a request wait for so many seconds from now."""
-    return Wait(time.monotonic() + seconds, caller, logged)
+    return Wait(time.monotonic() + seconds, caller, logged, is_owner)
 
 
 async def point_read(container: Container, document_id: str, partition_key: str) -> Document | None:

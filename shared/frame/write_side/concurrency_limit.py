@@ -96,20 +96,27 @@ def _do[Result](turn: Future[Result], context: Context, work: Callable[[], Resul
 
 
 class FairConcurrencyLimit(ConcurrencyLimit):
-    """A limit under which each caller has one piece of work at a time, and a share of the places to wait in.
+    """A limit under which each caller has a share of the turns, and of the places to wait in.
 
-    A caller may take as many waiting places as are left free: the first caller half of them, the next one half of the
-    rest, and so on. Work that finds no place is refused at once, so that it does not use one of the host's requests.
+    An owner has one turn at a time. Any other caller works for many people, and has all turns but one. A caller may
+    take as many waiting places as are left free: the first caller half of them, the next one half of the rest, and so
+    on. Work that finds no place is refused at once, so that it does not use one of the host's requests.
     """
 
     def __init__(self, at_once: int, places: int, max_wait: float = MAX_WAIT, kind: str = "commands") -> None:
         super().__init__(at_once, max_wait, kind)
         self._places = places
+        self._turns_of_others = max(1, at_once - 1)
         self._here = Counter[UUID | None]()
-        self._lines: dict[UUID | None, asyncio.Lock] = {}
+        self._lines: dict[UUID | None, asyncio.Semaphore] = {}
 
-    async def take_for[Result](self, caller: UUID | None, work: Callable[[], Result]) -> Result:
+    async def take_for[Result](self, caller: UUID | None, work: Callable[[], Result], *, is_owner: bool) -> Result:
         """Do the work when it is this caller's turn.
+
+        Args:
+            caller: who asks.
+            work: what to do.
+            is_owner: whether the caller acts for themselves.
 
         Raises:
             Unavailable: the caller has no place left, or did not have its turn in time (503 `overloaded`).
@@ -120,7 +127,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
-            line = self._lines.setdefault(caller, asyncio.Lock())
+            line = self._lines.setdefault(caller, asyncio.Semaphore(1 if is_owner else self._turns_of_others))
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(self._max_wait):

@@ -69,7 +69,9 @@ class OrderPayments:
             ProviderUnavailable: the provider cannot be asked for the client secret now.
             Unavailable: the request did not have its turn in time.
         """
-        payment = await self._limit.take_for(wait.caller, lambda: payment_as_stored(self._reader, query.order_id))
+        payment = await self._limit.take_for(
+            wait.caller, lambda: payment_as_stored(self._reader, query.order_id), is_owner=wait.is_owner
+        )
         if payment is None or payment.customer_id != query.customer_id:
             raise PaymentNotFound(f"There is no payment {query.order_id}.")
         shown = OrderPayment(
@@ -88,4 +90,6 @@ class OrderPayments:
         reference = payment.reference
         if payment.status is not PaymentStatus.ACTION_REQUIRED or reference is None:
             return None
-        return await self._asking.take_for(payment.customer_id, lambda: self._provider.client_secret(reference))
+        return await self._asking.take_for(
+            payment.customer_id, lambda: self._provider.client_secret(reference), is_owner=True
+        )

@@ -141,7 +141,7 @@ async def test_work_is_done_in_the_context_of_its_caller() -> None:
     assert await ConcurrencyLimit().take(CALLER.get) == "Ada"
 
 
-async def test_one_caller_has_one_turn_at_a_time_and_the_others_find_the_rest_free() -> None:
+async def test_an_owner_has_one_turn_at_a_time_and_the_others_find_the_rest_free() -> None:
     turns, go_on, begun = FairConcurrencyLimit(at_once=4, places=32), threading.Event(), threading.Semaphore(0)
     greedy = uuid4()
 
@@ -149,20 +149,48 @@ async def test_one_caller_has_one_turn_at_a_time_and_the_others_find_the_rest_fr
         begun.release()
         return go_on.wait()
 
-    waiting = [asyncio.create_task(turns.take_for(greedy, work)) for _ in range(10)]
+    waiting = [asyncio.create_task(turns.take_for(greedy, work, is_owner=True)) for _ in range(10)]
     async with asyncio.timeout(30):
         while not begun._value:  # noqa: ASYNC110  # threads release it
             await asyncio.sleep(0.001)
-    assert await turns.take_for(uuid4(), lambda: "at once") == "at once"
+    assert await turns.take_for(uuid4(), lambda: "at once", is_owner=True) == "at once"
     assert begun._value == 1
     go_on.set()
     assert all(await asyncio.gather(*waiting))
 
 
+async def test_a_caller_who_reads_for_many_has_all_turns_but_one_which_is_left_for_others() -> None:
+    turns, go_on = FairConcurrencyLimit(at_once=4, places=32, max_wait=60), threading.Event()
+    staff, together, begun = uuid4(), threading.Barrier(3), threading.Semaphore(0)
+
+    def work() -> bool:
+        begun.release()
+        together.wait(30)
+        return go_on.wait(30)
+
+    waiting = [asyncio.create_task(turns.take_for(staff, work, is_owner=False)) for _ in range(6)]
+    async with asyncio.timeout(60):
+        while begun._value < 3:  # noqa: ASYNC110  # threads release it
+            await asyncio.sleep(0.001)
+    for is_owner in (True, False):
+        assert await turns.take_for(uuid4(), lambda: "at once", is_owner=is_owner) == "at once"
+    assert begun._value == 3
+    go_on.set()
+    assert all(await asyncio.gather(*waiting))
+    assert not turns._here
+    assert not turns._lines
+
+
+async def test_where_one_piece_of_work_runs_at_once_each_caller_has_a_turn_all_the_same() -> None:
+    turns = FairConcurrencyLimit(at_once=1, places=16)
+    both = [turns.take_for(caller, lambda: True, is_owner=False) for caller in (uuid4(), uuid4())]
+    assert await asyncio.gather(*both) == [True, True]
+
+
 async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_them() -> None:
     turns, go_on = FairConcurrencyLimit(at_once=2, places=8), threading.Event()
     greedy = uuid4()
-    waiting = [asyncio.create_task(turns.take_for(greedy, go_on.wait)) for _ in range(8)]
+    waiting = [asyncio.create_task(turns.take_for(greedy, go_on.wait, is_owner=True)) for _ in range(8)]
     await asyncio.sleep(0)
     refused = [task for task in waiting if task.done()]
     assert len(refused) == 4
@@ -170,7 +198,7 @@ async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_t
         with pytest.raises(Unavailable) as problem:
             await task
         assert problem.value.code == "overloaded"
-    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: True)) for _ in range(4)]
+    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: True, is_owner=True)) for _ in range(4)]
     assert await asyncio.gather(*others) == [True] * 4
     go_on.set()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -187,7 +215,7 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
             return await super()._take(work, max_wait, held)
 
     turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), uuid4()
-    tasks = [asyncio.create_task(turns.take_for(caller, work)) for work in (go_on.wait, go_on.is_set)]
+    tasks = [asyncio.create_task(turns.take_for(caller, work, is_owner=True)) for work in (go_on.wait, go_on.is_set)]
     await asyncio.sleep(0.1)  # the second stands behind the first
     go_on.set()
     assert await asyncio.gather(*tasks) == [True, True]
@@ -198,14 +226,14 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
 async def test_work_does_not_begin_once_its_caller_has_gone() -> None:
     turns, go_on, begun = FairConcurrencyLimit(at_once=2, places=32), threading.Event(), threading.Event()
     caller = uuid4()
-    first = asyncio.create_task(turns.take_for(caller, go_on.wait))
+    first = asyncio.create_task(turns.take_for(caller, go_on.wait, is_owner=True))
     await asyncio.sleep(0)
-    second = asyncio.create_task(turns.take_for(caller, begun.set))
+    second = asyncio.create_task(turns.take_for(caller, begun.set, is_owner=True))
     await asyncio.sleep(0)
     second.cancel()
     go_on.set()
     await first
-    assert await turns.take_for(caller, lambda: True)
+    assert await turns.take_for(caller, lambda: True, is_owner=True)
     assert not begun.is_set()
 
 
@@ -217,16 +245,16 @@ async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_
         running.release()
         return go_on.wait(60)
 
-    left = asyncio.create_task(turns.take_for(caller, work))
+    left = asyncio.create_task(turns.take_for(caller, work, is_owner=True))
     await asyncio.to_thread(running.acquire, timeout=60)
     left.cancel()
     with pytest.raises(asyncio.CancelledError):
         await left
-    behind = asyncio.create_task(turns.take_for(caller, work))
+    behind = asyncio.create_task(turns.take_for(caller, work, is_owner=True))
     await asyncio.sleep(0)  # it takes its place, and stands behind what runs
     with pytest.raises(Unavailable):
-        await turns.take_for(caller, work)
-    assert await turns.take_for(uuid4(), lambda: "at once") == "at once"
+        await turns.take_for(caller, work, is_owner=True)
+    assert await turns.take_for(uuid4(), lambda: "at once", is_owner=True) == "at once"
     assert not running.acquire(blocking=False)
     go_on.set()
     assert await behind
@@ -237,9 +265,9 @@ async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_
 async def test_a_caller_whose_work_stands_behind_their_own_is_not_told_that_they_ask_too_soon() -> None:
     """Perhaps the database hangs, and nobody else asks it."""
     turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=0.1), threading.Event(), uuid4()
-    first, behind = (asyncio.create_task(turns.take_for(one, go_on.wait)) for _ in range(2))
+    first, behind = (asyncio.create_task(turns.take_for(one, go_on.wait, is_owner=True)) for _ in range(2))
     await asyncio.sleep(0)  # they take their places: half of them
-    for refused in (turns.take_for(one, go_on.is_set), behind):
+    for refused in (turns.take_for(one, go_on.is_set, is_owner=True), behind):
         with pytest.raises(Unavailable) as caught:
             await refused
         assert not isinstance(caught.value, TooSoon)

@@ -1,6 +1,7 @@
 """How requests become commands and queries."""
 
 from typing import Annotated
+from uuid import uuid4
 
 import azure.functions as func
 import pytest
@@ -9,7 +10,8 @@ from pydantic import Field
 from shared.frame.http.requests import query_call
 from shared.frame.platform.input import QueryInput
 from shared.kernel.refusals import Invalid
-from tests.support.principals import shop
+from shared.roles import CUSTOMERS
+from tests.support.principals import customer, shop
 
 
 class Paged(QueryInput):
@@ -32,6 +34,12 @@ def test_an_empty_query_value_is_an_error_and_not_the_default(query: str) -> Non
     with pytest.raises(Invalid) as refused:
         query_call(request(query), Paged)
     assert [(error.location, error.pointer) for error in refused.value.errors] == [("query", "/take")]
+
+
+@pytest.mark.parametrize(("principal", "is_owner"), [(shop(), False), (customer(uuid4()), True)])
+def test_a_customer_is_known_as_one_who_acts_for_themselves(principal: dict[str, str], *, is_owner: bool) -> None:
+    asked = func.HttpRequest(method="GET", url="http://host/api/page", headers=principal, params={}, body=b"")
+    assert query_call(asked, Paged, owners=CUSTOMERS).wait.is_owner == is_owner
 
 
 def test_the_key_of_the_function_is_no_parameter_of_the_query() -> None:
