@@ -21,7 +21,7 @@ from shared.catalog.events import (
 from shared.catalog.tables import LOG, ORDERED_STOCK, STOCK
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
-from shared.ordering.events import OrderStatus
+from shared.ordering.events import OrderStatus, OrderSubmittedV2
 from tests.simulation.shop import Shop
 
 UNDER_WAY = {OrderStatus.SUBMITTED, OrderStatus.CONFIRMED}
@@ -30,6 +30,7 @@ UNDER_WAY = {OrderStatus.SUBMITTED, OrderStatus.CONFIRMED}
 def broken_stock(shop: Shop) -> Iterator[str]:
     """Find stock that does not add up."""
     lines: dict[UUID, dict[UUID, OrderedStock]] = defaultdict(dict)
+    kept_since: dict[UUID, datetime] = {}
     with shop.engines["catalog"].connect() as connection:
         for row in connection.execute(sa.select(ORDERED_STOCK)).all():
             line = OrderedStock(row.order_id, row.submitted_at, row.reserved, row.waiting, row.shipped)
@@ -37,9 +38,10 @@ def broken_stock(shop: Shop) -> Iterator[str]:
         for row in connection.execute(sa.select(STOCK)).all():
             history = LOG.history(connection, stock_of(row.product_id))
             events = cast("list[StockEvent]", [recorded.event for recorded in history])
+            kept_since[row.product_id] = history[0].envelope.occurred_at
             level = StockLevel(row.on_hand, row.reserved, row.waiting)
             yield from _adds_up(row.product_id, level, lines[row.product_id], events)
-    yield from _orders(shop, lines)
+    yield from _orders(shop, lines, kept_since)
 
 
 def _adds_up(
@@ -91,20 +93,28 @@ def _place(line: OrderedStock) -> tuple[datetime, UUID]:
     return line.submitted_at, line.order_id
 
 
-def _orders(shop: Shop, lines: Mapping[UUID, Mapping[UUID, OrderedStock]]) -> Iterator[str]:
+def _orders(
+    shop: Shop, lines: Mapping[UUID, Mapping[UUID, OrderedStock]], kept_since: Mapping[UUID, datetime]
+) -> Iterator[str]:
     """Each order has, waits for and got what it ordered; it knows that, and shows it."""
     state = shop.scheduler.work(shop.start().rebuildings["orders"].view.generations.read())
     container = cast("Any", shop.start().rebuildings["orders"].view.generations.container(state.serving))
     shown = {document["id"]: document for document in container.store.documents()}
     with shop.engines["ordering"].connect() as connection:
         for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
-            order = Order.fold(entry.event for entry in ordering.LOG.history(connection, order_id))
+            history = ordering.LOG.history(connection, order_id)
+            order = Order.fold(entry.event for entry in history)
+            submitted_at = [each.envelope.occurred_at for each in history if isinstance(each.event, OrderSubmittedV2)]
             for product_id, ordered in order.lines.items():
                 line, what = lines[product_id].get(order_id), f"order {order_id}, product {product_id}"
                 known = order.stock.get(product_id)
                 if line is None:
                     if known is not None:
                         yield f"{what} knows of stock that it does not have: {known}"
+                    if order.status is OrderStatus.COMPLETED and any(
+                        kept_since.get(product_id, at) < at for at in submitted_at
+                    ):
+                        yield f"{what} is completed, and its pieces are for sale"
                     continue
                 if known is None or (known.reserved, known.waiting, known.shipped) != _pieces(line):
                     yield f"{what} knows of {known}, and has {line}"

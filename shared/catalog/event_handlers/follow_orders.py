@@ -1,6 +1,6 @@
 """Follow ordering's events: reserve stock for submitted orders; release it or ship it when they end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -22,34 +22,33 @@ from shared.ordering.events import (
 FOLLOWED = EventTypes.only(OrderSubmittedV2, OrderConfirmedV1, OrderCompletedV1, OrderCancelledV1)
 """The events that the catalogue takes. Orders that were submitted before stock existed (V1) get nothing reserved."""
 
-OVER = {OrderStatus.COMPLETED, OrderStatus.CANCELLED}
-
-
 ALTERNATIVES_FOR = 10
 """Lines of one order for which alternatives are searched: each search is one or two queries."""
 
 
 def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders, purchases: Purchases) -> None:
-    """Apply one event. Events come in any order: an order that has ended before its submission arrives gets nothing."""
+    """Apply one event. Events come in any order.
+
+    A submission that arrives after its order's cancellation reserves nothing; after its completion, its pieces leave at
+    once, for nobody else can have them.
+    """
     match recorded.event:
         case OrderSubmittedV2() as event:
             before = orders.hear(event.order_id, OrderStatus.SUBMITTED)
-            if before in OVER or not event.lines:
+            if before is OrderStatus.CANCELLED or not event.lines:
                 return
             purchases.note(event.order_id, [line.product_id for line in event.lines])
-            kept = _reserve(event.order_id, event.lines, recorded.envelope.occurred_at, stocks, purchases)
-            orders.tell_not_kept(event.order_id, len(event.lines) - kept)
+            loaded = _reserve(event.order_id, event.lines, recorded.envelope.occurred_at, stocks, purchases)
+            if before is OrderStatus.COMPLETED:
+                _settle(event.order_id, loaded)
+            stocks.save_all(loaded.values())
+            orders.tell_not_kept(event.order_id, len(event.lines) - len(loaded))
         case OrderConfirmedV1() as event:
             orders.hear(event.order_id, OrderStatus.CONFIRMED)
         case OrderCompletedV1() as event:
             orders.hear(event.order_id, OrderStatus.COMPLETED)
             loaded = stocks.load_of_order(event.order_id)
-            # one that is shipped in part was completed while nothing was reserved for it: pieces that it has were not
-            # known of, and have not left
-            in_part = any(stock.lines[event.order_id].shipped for stock in loaded.values())
-            end = Stock.release if in_part else Stock.settle
-            for stock in loaded.values():
-                end(stock, event.order_id)
+            _settle(event.order_id, loaded)
             stocks.save_all(loaded.values())
         case OrderCancelledV1() as event:
             orders.hear(event.order_id, OrderStatus.CANCELLED)
@@ -67,8 +66,8 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
 
 def _reserve(
     order_id: UUID, lines: Sequence[SubmittedLine], submitted_at: datetime, stocks: Stocks, purchases: Purchases
-) -> int:
-    """Reserve stock for the lines, and search alternatives to missing pieces; record how many lines have no stock."""
+) -> Mapping[UUID, Stock]:
+    """Reserve stock for the lines, and search alternatives to missing pieces; give the stock of those that have one."""
     ordered = {line.product_id for line in lines}
     loaded = stocks.load_for_order(order_id, ordered)
     looked_for = 0
@@ -81,5 +80,14 @@ def _reserve(
             alternatives = purchases.alternatives_to(line.product_id, ordered)
             looked_for += 1
         stock.reserve(order_id, line.quantity, submitted_at, alternatives)
-    stocks.save_all(loaded.values())
-    return len(loaded)
+    return loaded
+
+
+def _settle(order_id: UUID, loaded: Mapping[UUID, Stock]) -> None:
+    """Let the pieces leave that a completed order has reserved."""
+    # one that is shipped in part was completed while nothing was reserved for it: pieces that it has were not known of,
+    # and have not left
+    in_part = any(stock.lines[order_id].shipped for stock in loaded.values())
+    end = Stock.release if in_part else Stock.settle
+    for stock in loaded.values():
+        end(stock, order_id)

@@ -18,6 +18,7 @@ from shared.catalog.tables import INBOX, ORDERS, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.events import OrderStatus, OrderSubmittedV1, OrderSubmittedV2
 from shared.ordering.tables import CODEC, LOG, ORDER_LINES
 from tests.support.database import needs_sqlite
@@ -52,6 +53,26 @@ def test_the_news_of_an_order_may_come_in_any_order_and_a_cancelled_one_holds_no
         shop.catalog.follow(INBOX, follow_order, history[place])
     [stock] = rows(shop.catalog_engine, STOCK)
     assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (3, 0, 0)
+
+
+@pytest.mark.parametrize("news", list(permutations(range(3))), ids=str)
+def test_the_pieces_of_a_completed_order_leave_in_whatever_order_its_news_comes(
+    news: tuple[int, ...], shop: Shop
+) -> None:
+    """They were sold twice where the completion came before the submission."""
+    product_id = kept(shop, 3)
+    order_id = confirmed(shop, product_id, quantity=2)
+    shop.ordering.run(complete_order, CompleteOrder(order_id=order_id), Metadata())
+    with shop.ordering_engine.connect() as connection:
+        history = LOG.history(connection, order_id)[1:]
+    for place in news:
+        shop.catalog.follow(INBOX, follow_order, history[place])
+    [stock] = rows(shop.catalog_engine, STOCK)
+    assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (1, 0, 0)
+    assert pieces(shop, order_id) == [(0, 0, 2)]
+    shop.follow_stock(product_id)
+    [line] = rows(shop.ordering_engine, ORDER_LINES)
+    assert (line["reserved"], line["waiting"], line["shipped"]) == (0, 0, 2), "and the order knows"
 
 
 def test_fewer_counted_than_are_reserved_makes_the_youngest_wait_again(shop: Shop) -> None:
