@@ -4,6 +4,8 @@
 
 NAME is a managed identity's name, CLIENT_ID its client id. It connects at the setting SqlConnection as the server's
 administrator, after the migrations, and may be run again at any time: what is not granted here is taken back.
+With `--lock-out` it takes both out of the database instead, of which `--database` may name another one of that server:
+whatever of the app still runs, or runs too early, can do nothing there until they are let in again.
 With `--sql` it connects to nothing and prints the T-SQL.
 """
 
@@ -11,12 +13,12 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from infra.sql.migrate import attempts, migrating
+from infra.sql.migrate import attempts, database_url, migrating
 
 _LOG = "SELECT, INSERT, UPDATE (claimed_until, published_at, payload, command_fingerprint)"
 """What is written in an event log stays: only the marks of the relay change, and what is erased of a person."""
@@ -131,20 +133,27 @@ def batches(members: Mapping[str, User]) -> Iterator[str]:
         yield f"ALTER ROLE {role} ADD MEMBER [{member.name}];"
 
 
-def access_script(members: Mapping[str, User]) -> str:
+def lock_out(members: Mapping[str, User]) -> Iterator[str]:
+    """Write the T-SQL that takes the users away, whichever there are; `batches` makes them again."""
+    for user in dict.fromkeys(members.values()):
+        yield f"DROP USER IF EXISTS [{user.name}];"
+
+
+def access_script(statements: Iterable[str]) -> str:
     """Write all of it as one script."""
-    return "".join(f"{batch}\nGO\n" for batch in batches(members))
+    return "".join(f"{batch}\nGO\n" for batch in statements)
 
 
-def grant(url: str, members: Mapping[str, User]) -> None:
+def carry_out(url: str, statements: Iterable[str]) -> None:
     """Carry it out, all or nothing.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the database refuses; nothing has changed.
     """
+    statements = list(statements)
     for attempt in attempts():
         with attempt, migrating(url) as connection:
-            for batch in batches(members):
+            for batch in statements:
                 connection.exec_driver_sql(batch)
 
 
@@ -156,18 +165,21 @@ def _user(text: str) -> User:
 
 
 def main() -> None:
-    """Read the arguments, and grant or print."""
+    """Read the arguments, and let in, lock out or print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", type=_user, required=True, metavar="NAME=CLIENT_ID")
     parser.add_argument("--queries", type=_user, required=True, metavar="NAME=CLIENT_ID")
+    parser.add_argument("--lock-out", action="store_true", help="take both out of the database")
+    parser.add_argument("--database", help="another database of that server; default: the one that SqlConnection names")
     parser.add_argument("--sql", action="store_true", help="print T-SQL instead of connecting")
     arguments = parser.parse_args()
     members = {"command_side": arguments.commands, "query_side": arguments.queries}
+    statements = lock_out(members) if arguments.lock_out else batches(members)
     url = os.environ.get("SqlConnection", "")
     if arguments.sql:
-        print(access_script(members), end="")
+        print(access_script(statements), end="")
     elif url.startswith("mssql"):
-        grant(url, members)
+        carry_out(database_url(url, arguments.database), statements)
     elif url:
         sys.exit("Only Azure SQL has users: SqlConnection names another database.")
     else:

@@ -60,6 +60,11 @@ def migration_engine(url: str) -> sa.Engine:
     return sql_engine(url, *schemas, credential=_administrator(url), for_migrations=True)
 
 
+def database_url(url: str, name: str | None) -> str:
+    """Name another database of the same server; None: the same one."""
+    return url if name is None else make_url(url).set(database=name).render_as_string(hide_password=False)
+
+
 @contextmanager
 def migrating(url: str) -> Iterator[sa.Connection]:
     """Give a connection for one transaction; it is closed at the end, whatever has happened."""

@@ -18,10 +18,9 @@ from typing import Any, Self
 import sqlalchemy as sa
 import sqlglot
 from rich.table import Table
-from sqlalchemy.engine import make_url
 
 from infra.local.screen import console, harmless, one_line
-from infra.sql.migrate import attempts, migration_engine
+from infra.sql.migrate import attempts, database_url, migration_engine
 
 ROWS = 1000
 """Rows that are shown of one answer."""
@@ -150,8 +149,6 @@ def main() -> None:
     url = os.environ.get("SqlConnection")
     if not url:
         sys.exit("The setting SqlConnection is missing.")
-    if options.database:
-        url = make_url(url).set(database=options.database).render_as_string(hide_password=False)
     is_input = options.file == "-"
     try:
         text = sys.stdin.read() if is_input else Path(options.file).read_text(encoding="utf-8")
@@ -161,7 +158,7 @@ def main() -> None:
     if not statements:
         sys.exit(f"Nothing was run: {options.file} has no statement.")
 
-    carry_out(url, statements, lambda: options.yes or agreed(input_is_read=is_input))
+    carry_out(database_url(url, options.database), statements, lambda: options.yes or agreed(input_is_read=is_input))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sqlalchemy.sql.visitors import cloned_traverse
 
 import shared
 from infra.local import screen
-from infra.sql.access import User, access_script
+from infra.sql.access import User, access_script, batches, lock_out
 from infra.sql.migrate import LOCK, migration_script
 from shared.frame.read_side.past import Past
 from shared.frame.sql.azure_sql import azure_sql_dialect
@@ -123,7 +123,7 @@ def write_script(directory: Path) -> Path:
     file = directory / "schema.sql"
     with file.open("w") as script:
         migration_script(script)
-        script.write(access_script(EXAMPLE))
+        script.write(access_script((*batches(EXAMPLE), *lock_out(EXAMPLE))))
     return file
 
 

@@ -13,9 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import UpdateBase
 
-from infra.sql.access import COMMAND_SIDE, QUERY_SIDE, ROLES, User, access_script, batches
+from infra.sql.access import COMMAND_SIDE, QUERY_SIDE, ROLES, User, access_script, batches, main
 from infra.sql.tsql import statements
 from shared.frame.write_side.writes import Step
+from tests.support.odbc import needs_driver, needs_unixodbc
+from tests.support.tds import tds_server
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = User("id-commands", UUID("11223344-5566-7788-99aa-bbccddeeff00"))
@@ -77,7 +79,7 @@ def test_the_query_side_cannot_write() -> None:
 
 
 def test_nobody_is_granted_more_than_tables() -> None:
-    script = access_script(MEMBERS)
+    script = access_script(batches(MEMBERS))
     assert not re.search(r"db_\w+|CONTROL|ALTER (ANY|ON)|SCHEMA|DATABASE|OWNERSHIP|EXECUTE|ADMIN", script)
     granted = set(re.findall(r"^GRANT .* ON OBJECT::(\S+) TO (\w+);$", script, re.MULTILINE))
     assert granted == {(table, role) for role, tables in ROLES.items() for table in tables}
@@ -87,7 +89,7 @@ def test_nobody_is_granted_more_than_tables() -> None:
 def test_a_user_is_known_by_its_client_ids_bytes_in_windows_order() -> None:
     # Microsoft's documented conversion: CAST(CAST('<client id>' AS uniqueidentifier) AS varbinary(16))
     assert COMMANDS.sid == "0x443322116655887799AABBCCDDEEFF00"
-    assert f"CREATE USER [id-commands] WITH SID = {COMMANDS.sid}, TYPE = E;" in access_script(MEMBERS)
+    assert f"CREATE USER [id-commands] WITH SID = {COMMANDS.sid}, TYPE = E;" in access_script(batches(MEMBERS))
 
 
 def test_what_is_no_longer_granted_is_taken_back_because_the_roles_are_made_anew() -> None:
@@ -97,7 +99,27 @@ def test_what_is_no_longer_granted_is_taken_back_because_the_roles_are_made_anew
 
 
 def test_one_identity_on_both_sides_gets_one_user() -> None:
-    assert access_script({"command_side": VIEWS, "query_side": VIEWS}).count("CREATE USER") == 1
+    assert access_script(batches({"command_side": VIEWS, "query_side": VIEWS})).count("CREATE USER") == 1
+
+
+@needs_unixodbc
+@needs_driver
+def test_who_is_locked_out_is_so_in_the_database_that_is_named_and_may_be_let_in_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = [f"--commands={COMMANDS.name}={COMMANDS.client_id}", f"--queries={VIEWS.name}={VIEWS.client_id}"]
+    with tds_server() as server:
+        monkeypatch.setenv("SqlConnection", server.url)
+        monkeypatch.setattr(sys, "argv", ["access", *sides, "--lock-out", "--database", "tandem-restored"])
+        main()
+    dropped = [request.text for request in server.requests if "USER" in request.text]
+    assert dropped == [f"DROP USER IF EXISTS [{user.name}];" for user in (COMMANDS, VIEWS)]
+    assert {request.login.database for request in server.requests if request.login} == {"tandem-restored"}
+    assert server.requests[-1].text == "COMMIT"
+    # the roles that are left have no member that keeps them from being made anew
+    assert [batch for batch in batches(MEMBERS) if "DROP ROLE" in batch] == [
+        f"DROP ROLE IF EXISTS {role};" for role in ROLES
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ ASKED_BY = {
 """The stores that commands ask for what is in them."""
 SQL_ADMINISTRATORS = "`tandem-prod-sql`"
 """The group that bootstrap.sh makes."""
+INSIDE = {"The database was restored"}
+"""What says that all of it is done inside of the network, where the functions of How to ask the database are."""
 
 
 def test_both_environments_have_the_same_alarms() -> None:
@@ -81,6 +83,8 @@ def test_what_needs_azure_uses_nothing_that_a_block_before_has_not_set(tmp_path:
         stand_in.chmod(0o755)
     for heading, section in SECTIONS.items():
         first = SECTIONS["How to call"].blocks("azurecli") if heading != "How to call" else []
+        if heading in INSIDE:
+            first += SECTIONS["How to ask the database"].blocks("azurecli")
         script = "set -euo pipefail\n" + "".join([*first, *section.blocks("azurecli")])
         script = script.replace("infra/deploy.sh", "deploy.sh").replace(".venv/bin/python", "python")
         ran = subprocess.run(
@@ -109,7 +113,9 @@ def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
     inside = SECTIONS["How to ask the database"]
     assert "outside of its network" in inside.text
     for section in SECTIONS.values():
-        for block in section.blocks("azurecli") if section != inside else []:
+        if section.heading in INSIDE:
+            assert f"[inside of the network](#{inside.anchor})" in section.text
+        for block in section.blocks("azurecli") if section.heading not in {inside.heading, *INSIDE} else []:
             for commands in ASKED_BY.values():
                 assert not re.search(commands, block), section.heading
 
@@ -156,7 +162,7 @@ def test_every_statement_is_run_by_a_command_that_says_where_and_as_whom() -> No
     how = SECTIONS["How to ask the database"]
     [block] = how.blocks("azurecli")
     assert block.index("output sqlUrl") < block.index("infra.sql.driver") < block.index("sql() {")
-    assert "-m infra.sql.run" in block
+    assert '.venv/bin/python -m "$@"; }\nsql() { inside infra.sql.run "$@"; }\n' in block
     for said in ("](deploy.md#productions-runner)", "az login", "`ON_CALL=", SQL_ADMINISTRATORS):
         assert said in how.text
     assert len(STATEMENTS) >= 5
@@ -197,7 +203,42 @@ def test_what_a_restored_dev_is_like_is_said_and_the_next_deployment_is_seen_bef
     assert f"`--backup-storage-redundancy {backups}`" in section.text
     assert "`freeOffer: ''`" in section.text
     asked = section.text.index("infra/deploy.sh prod preview")
-    assert asked < section.text.index("az servicebus topic subscription delete")
+    shown = section.text.index("for database in tandem tandem-restored; do\n  az sql db show")
+    assert asked < shown < section.text.index("az servicebus topic subscription delete")
+    [compared] = re.findall(r"--query '\[(.*)\]'\ndone", section.text)
+    kept = SNAPSHOTS["prod"].one("Sql/servers/databases")["properties"]
+    names = {name for name in kept if name not in {"autoPauseDelay", "minCapacity"} and not name.startswith("free")}
+    assert names - set(compared.split(", ")) <= {"useFreeLimit"}
+
+
+GETS_ITS_NAME = "--name tandem-restored --new-name tandem\n"
+
+
+def test_a_restored_database_gets_its_name_when_nothing_can_do_harm_in_it_even_if_the_app_runs_on() -> None:
+    """A stopped app has been seen to run its timers: the one that keeps deadlines cancels orders that are shipped."""
+    text = SECTIONS["The database was restored"].text
+    before = [
+        "az functionapp stop",
+        "infra.sql.access --lock-out",
+        "AppRequests",  # whether it works on
+        "`sql FILE --database tandem-restored`",
+        "UPDATE ordering.fulfilments SET due_at",
+        "UPDATE customers.customers SET erase_at",
+        "az servicebus topic subscription delete",
+        GETS_ITS_NAME,
+    ]
+    after = ["](#messages-are-gone)", "`infra/deploy.sh prod database`", "az functionapp start"]
+    places = [text.index(part) for part in before] + [text.rindex(part) for part in after]
+    assert places == sorted(places)
+
+    lost = SECTIONS["The region is lost"].text
+    done_before = "by the steps 2 and 3 of [any restore](#the-database-was-restored). There is no message"
+    assert lost.index("geo-backup restore --") < lost.index(done_before) < lost.index(GETS_ITS_NAME)
+    steps = dict(re.findall(r"\*\*(\d)\. (.*?)\*\*", text))
+    assert steps["2"].startswith("Lock the app out")
+    assert steps["3"].startswith("Let nothing be due")
+    assert "let the app in" in steps["6"]
+    assert "from its step 6" in lost[lost.index(GETS_ITS_NAME) :]
 
 
 def test_whoever_finds_events_that_cannot_be_published_is_told_of_each_reason_that_is_ours() -> None:
