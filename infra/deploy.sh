@@ -9,7 +9,7 @@
 # Without a stage: all four, in this order. Every stage may be run again. Four parts of them, for azd (azure.yaml):
 #
 #   forward          stop if what runs has commits that this checkout lacks
-#   budget           print the month that the budget began with
+#   budget           print the month that the budget began with; none: Azure takes no budget now
 #   rules            stop if Service Bus keeps events away that this release takes
 #   check            smoke test of what somebody else deployed
 #
@@ -123,12 +123,21 @@ output() {
   echo "$value"
 }
 
-# A budget keeps the month that it began with; a new one begins with this month.
+# What Cost Management says of a subscription that has no budgets: a new one for up to 48 hours, one of another offer, and
+# one of an enterprise that shows its charges to nobody.
+no_budgets='Cost management data is not supported for|valid offer type|RBACAccessDenied|(Account|Indirect)CostDisabled'
+
+# A budget keeps the month that it began with; a new one begins with this month. none: there can be no budget now.
 budget_start() {
   local began
   began=$(patiently az rest --method get --output tsv \
     --url "/subscriptions/{subscriptionId}/resourceGroups/$group/providers/Microsoft.Consumption/budgets?api-version=2024-08-01" \
-    --query "value[?name=='budget-tandem-$environment'].properties.timePeriod.startDate") || return
+    --query "value[?name=='budget-tandem-$environment'].properties.timePeriod.startDate") || {
+    grep --quiet --extended-regexp "$no_budgets" "$work/said" || return
+    say "Azure takes no budget in this subscription now, so nobody is mailed what it costs: docs/deploy.md" >&2
+    echo none
+    return
+  }
   began=${began:0:10}
   echo "${began:-$(date -u +%Y-%m-01)}"
 }

@@ -112,10 +112,11 @@ param alertBacklog int = 1000
 @description('Address that alerts are mailed to.')
 param alertEmail string
 
-@description('What the environment may cost in a month, in the currency of the subscription.')
+@description('What the environment may cost in a month, in the currency of the subscription; 0 for no budget.')
+@minValue(0)
 param monthlyBudget int
 
-@description('First day of the month that the budget began with, such as 2026-11-01. It cannot be changed.')
+@description('First day of the month that the budget began with, such as 2026-11-01; it cannot be changed. none: Azure takes no budget there now.')
 param budgetStart string
 
 var name = 'tandem-${environmentName}'
@@ -325,7 +326,7 @@ module alerts 'modules/alerts.bicep' = {
   }
 }
 
-module budget 'modules/budget.bicep' = {
+module budget 'modules/budget.bicep' = if (monthlyBudget > 0 && budgetStart != 'none') {
   params: {
     name: name
     monthlyAmount: monthlyBudget

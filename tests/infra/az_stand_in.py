@@ -175,11 +175,13 @@ def put_out(query: str, state: State) -> str:
 def deploy(state: State) -> None:
     """Make a budget early, and put out what all came to; nothing, if something failed."""
     budget, outputs = state.folder / "budget", state.folder / "outputs.json"
-    begun = budget.read_text() if budget.exists() else os.environ["BUDGET_START"]
-    budget.write_text(begun)
+    wanted = os.environ["BUDGET_START"]
+    begun = budget.read_text() if budget.exists() else wanted
+    if wanted != "none":
+        budget.write_text(begun)
     named = json.loads(outputs.read_text())
     outputs.write_text(json.dumps(dict.fromkeys(named)))
-    if begun != os.environ["BUDGET_START"]:
+    if wanted not in (begun, "none"):
         state.fail("ERROR: (400) Start date cannot be changed for an existing budget.")
     state.refuse("deployment group create")
     outputs.write_text((state.folder / "all-outputs.json").read_text())

@@ -12,5 +12,6 @@ param runnerNatGatewayId = '/subscriptions/00000000-0000-0000-0000-000000000001/
 param runnerSecurityGroupId = '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/networkSecurityGroups/runners'
 param hubNetworkId = '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/hub'
 param recoverVault = true
+param budgetStart = 'none'
 param erasureGraceHours = 48
 param diagnostics = true

@@ -492,6 +492,12 @@ def test_others_get_only_what_they_subscribe_to_by_the_subject_that_events_are_s
     assert {"OrderConfirmedV1", "OrderCancelledV1"} <= published
 
 
+def test_there_is_a_budget_where_one_is_wanted_and_azure_takes_it() -> None:
+    assert [snapshot.one("Consumption/budgets")["properties"]["amount"] for snapshot in (DEV, PROD)] == [25, 2500]
+    assert OPTIONS.of("Consumption/budgets") == []  # its budgetStart is 'none'
+    assert "= if (monthlyBudget > 0 && budgetStart != 'none') {" in TEMPLATES[INFRA / "main.bicep"]
+
+
 def test_the_parameter_file_of_options_sets_each_that_neither_environment_does() -> None:
     """Else something can be deployed that no snapshot shows, and no test reads."""
     declared = set(re.findall(r"^param (\w+)", TEMPLATES[INFRA / "main.bicep"], re.MULTILINE))

@@ -51,6 +51,11 @@ NO_RIGHT_ON_THE_HUB = (
     "'Microsoft.Network/virtualNetworks/virtualNetworkPeerings/write' on scope 'y'; however, it does not have "
     "permission to perform action(s) 'Microsoft.Network/virtualNetworks/peer/action' on the linked scope(s) 'z' ..."
 )
+NO_BUDGETS = [
+    'ERROR: Not Found({"error":{"code":"NotFound","message":"Cost management data is not supported for x"}})',
+    'ERROR: Forbidden({"error":{"code":"RBACAccessDenied","message":"The client does not have authorization to ..."}})',
+    'ERROR: Bad Request({"error":{"message":"Subscription x is not associated with a valid offer type."}})',
+]
 UNDER_WAY = "ERROR: There may be an ongoing deployment. Please track your deployment in https://..."
 BUILD_FAILED = (
     "ERROR: Zip deployment failed. {'status': 3}. These are the deployment logs: \n[pip: no matching distribution]"
@@ -602,6 +607,21 @@ def test_a_budget_keeps_the_month_that_it_began_with_even_after_a_deployment_tha
     azure.tell(refused={})
     ran = azure.deploy("dev", "infrastructure")
     assert ran.returncode == 0, ran.stderr
+    assert (azure.state / "budget").read_text() == "2026-02-01"
+
+
+@pytest.mark.parametrize("said", NO_BUDGETS)
+def test_a_subscription_that_takes_no_budget_gets_everything_else(azure: Azure, said: str) -> None:
+    azure.tell(refused={"rest": said})
+    ran = azure.deploy("dev", "preview", "infrastructure")
+    assert ran.returncode == 0, ran.stderr
+    assert "Azure takes no budget in this subscription now" in ran.stderr
+    assert not (azure.state / "budget").exists()
+    assert azure.commands() == ["deployment group what-if", "deployment group create"]
+    assert azure.deploy("dev", "budget").stdout == "none\n"  # azd's
+
+    (azure.state / "budget").write_text("2026-02-01")  # it had one, and the charges were hidden since
+    assert azure.deploy("dev", "infrastructure").returncode == 0
     assert (azure.state / "budget").read_text() == "2026-02-01"
 
 
