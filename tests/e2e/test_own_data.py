@@ -219,12 +219,56 @@ def test_nobody_gets_an_answer_by_anothers_idempotency_key(two: Two, stack: Stac
 
     with Api(stack, issuer.issue(stack.issuer_key, Role, uuid4())) as clerk:
         for caller in (two.shop, clerk):
-            problem(caller.post("/orders", body, Idempotency_Key=key), 422, "idempotency-key-reused")
+            problem(caller.post("/orders", body, Idempotency_Key=key), 409, "order-already-exists")
     own = order_body(two.stranger_id) | {"orderId": order_id}
-    problem(two.stranger.post("/orders", own, Idempotency_Key=key), 422, "idempotency-key-reused")
+    problem(two.stranger.post("/orders", own, Idempotency_Key=key), 409, "order-already-exists")
 
     again = two.victim.post("/orders", body, Idempotency_Key=key)
     assert (again.json(), again.headers["Idempotent-Replayed"]) == (first.json(), "true")
+
+
+def ordering_commands(two: Two) -> tuple[str, Any, str, Any]:
+    item = {"productId": two.product_id, "quantity": 1}
+    path = f"/orders/{two.victim.order(two.victim_id, two.product_id)}/items"
+    return path, item, path, item
+
+
+def catalog_commands(two: Two) -> tuple[str, Any, str, Any]:
+    rating = {"customerId": two.victim_id, "rating": 1}
+    return f"/products/{two.product_id}/ratings", rating, f"/products/{two.product_id}/receipts", {"quantity": 7}
+
+
+def customer_commands(two: Two) -> tuple[str, Any, str, Any]:
+    email = {"email": f"{uuid4()}@example.com"}
+    return f"/customers/{two.victim_id}/rename", {"name": "Ada"}, f"/customers/{two.victim_id}/email", email
+
+
+def payment_commands(two: Two) -> tuple[str, Any, str, Any]:
+    again = f"/orders/{two.shop.payment('declined', two.victim_id)}/payment"
+    refund = f"/orders/{two.shop.payment('captured')}/refund"
+    return again, {"token": "pm_card_visa"}, refund, {"reason": "One cup was broken"}
+
+
+@pytest.mark.parametrize("commands", [ordering_commands, catalog_commands, customer_commands, payment_commands])
+def test_a_customer_uses_up_no_key_of_the_shops_systems(
+    two: Two, commands: Callable[[Two], tuple[str, Any, str, Any]]
+) -> None:
+    customers_path, customers_body, shops_path, shops_body = commands(two)
+    key = f"delivery-2026-{uuid4()}"
+    of_customer = two.victim.post(customers_path, customers_body, Idempotency_Key=key)
+    of_shop = two.shop.post(shops_path, shops_body, Idempotency_Key=key)
+    assert (of_customer.status_code, of_shop.status_code) == (204, 204), of_shop.text
+    assert "Idempotent-Replayed" not in of_shop.headers
+    for caller, path, body, first in (
+        (two.victim, customers_path, customers_body, of_customer),
+        (two.shop, shops_path, shops_body, of_shop),
+    ):
+        again = caller.post(path, body, Idempotency_Key=key)
+        assert (again.status_code, again.headers["Idempotent-Replayed"]) == (204, "true")
+        assert again.headers["ETag"] == first.headers["ETag"]
+    found = two.shop.read("/ops/events", of=key)
+    assert found["kind"] == "command"
+    assert {event["actor"] for event in found["events"]} == {two.victim_id, str(issuer.DEVELOPER)}
 
 
 def test_the_log_says_who_acted(two: Two) -> None:

@@ -35,7 +35,7 @@ PAUSES: Pauses = {"wait_initial": 0.01, "wait_max": 0.5, "wait_jitter": 0.02}
 
 
 class KeyReused(Refusal):
-    """The idempotency key belongs to a command with other content (HTTP 422)."""
+    """The caller has used the idempotency key for a command with other content (HTTP 422)."""
 
     code = "idempotency-key-reused"
 
@@ -74,7 +74,7 @@ class WriteSide:
 
         Raises:
             Refusal: the command is refused, and has changed nothing.
-            KeyReused: another command was accepted under this key.
+            KeyReused: another command of the same actor was accepted under this key.
             LostRace: other commands won every race until the deadline.
             OutOfTime: the deadline came before the database answered.
             sqlalchemy.exc.DBAPIError: the database did not answer, or failed, until the deadline.
@@ -126,7 +126,8 @@ class WriteSide:
         )
 
     def _try(self, handler: Callable[..., Accepted], command: object, metadata: Metadata, deadline: float) -> Accepted:
-        with UnitOfWork(self._engine, deadline, self._log.first_of(metadata.command_id), self._queues) as work:
+        first_of = self._log.first_of(metadata.command_id, metadata.actor)
+        with UnitOfWork(self._engine, deadline, first_of, self._queues) as work:
             try:
                 accepted = handler(command, *arguments_for(handler, work, metadata))
                 commit_and_wake(work, self._committed)

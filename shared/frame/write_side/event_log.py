@@ -73,11 +73,16 @@ def _statements(log: sa.Table) -> Statements:
             first.c.aggregate_id,
             first.c.command_fingerprint,
             sa.select(sa.func.max(last.c.aggregate_version))
-            .where(last.c.aggregate_id == first.c.aggregate_id, last.c.command_id == first.c.command_id)
+            .where(
+                last.c.aggregate_id == first.c.aggregate_id,
+                last.c.command_id == first.c.command_id,
+                last.c.actor == first.c.actor,
+            )
             .scalar_subquery()
             .label("version"),
         ).where(
             first.c.command_id == sa.bindparam("command", type_=exact_text(255)),
+            first.c.actor == sa.bindparam("actor", type_=first.c.actor.type),
             first.c.command_fingerprint.is_not(None),
         ),
     )
@@ -116,7 +121,7 @@ class EventLog[Event]:
 
         A command that changes several aggregates answers with the first one whose events are added.
 
-        Committing raises LostRace if another command has made one of these versions, or has used the same key.
+        Committing raises LostRace if another command has made one of these versions, or the actor has used this key.
         """
         answers = not self.has_appended(work)
         rows = [
@@ -198,9 +203,9 @@ class EventLog[Event]:
         """Give the version that an aggregate is at; 0 if there is none."""
         return connection.execute(self.statements.version, {"id": aggregate_id}).scalar() or 0
 
-    def first_of(self, command_id: str) -> tuple[sa.Select[Any], dict[str, Any]]:
-        """Give the statement, and its parameters, that finds the command with this key, if one was accepted."""
-        return self.statements.first_of_command, {"command": command_id}
+    def first_of(self, command_id: str, actor: str) -> tuple[sa.Select[Any], dict[str, Any]]:
+        """Give the statement, and its parameters, that finds the actor's command of this key, if one was accepted."""
+        return self.statements.first_of_command, {"command": command_id, "actor": actor}
 
     def first_answer(self, found: Sequence[sa.Row[Any]]) -> FirstAnswer | None:
         """Give the answer of the command that `first_of` has found."""

@@ -87,22 +87,23 @@ def _of_aggregate(log: sa.Table) -> sa.Select[Any]:
 
 
 def _of_command(log: sa.Table) -> sa.Select[Any]:
-    """Find a command's events of all aggregates: the first one by its index, the others near it."""
+    """Find a command's events of all aggregates: the first one by its index, the others near it.
+
+    A key belongs to its caller, so it may be that of several commands: they are found with all their events.
+    """
     command = sa.bindparam("command", type_=exact_text(255))
     first = log.alias("first")
-    begins = (
-        sa.select(first.c.sequence)
-        .where(first.c.command_id == command, first.c.command_fingerprint.is_not(None))
-        .scalar_subquery()
-    )
     return (
         sa.select(*_shown(log))
         .where(
+            first.c.command_id == command,
+            first.c.command_fingerprint.is_not(None),
             log.c.command_id == command,
-            log.c.sequence >= begins - sa.literal_column(str(NEARBY)),
-            log.c.sequence <= begins + sa.literal_column(str(NEARBY)),
+            log.c.actor == first.c.actor,
+            log.c.sequence >= first.c.sequence - sa.literal_column(str(NEARBY)),
+            log.c.sequence <= first.c.sequence + sa.literal_column(str(NEARBY)),
         )
-        .order_by(log.c.sequence)
+        .order_by(log.c.sequence + sa.literal_column("0"))  # no order of an index: it begins at the key, not at the log
         .limit(sa.bindparam("most", type_=sa.Integer))
     )
 

@@ -33,7 +33,8 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.UniqueConstraint("aggregate_id", "aggregate_version", name="uq_event_log_aggregate_version"),
     )
     for name, columns, unique, where in (
-        ("uq_event_log_command", ["command_id"], True, "command_fingerprint IS NOT NULL"),
+        # of each actor: nobody can use up another's keys
+        ("uq_event_log_command_actor", ["command_id", "actor"], True, "command_fingerprint IS NOT NULL"),
         ("ix_event_log_unpublished", ["sequence"], False, "published_at IS NULL"),
     ):
         only = sa.text(where)

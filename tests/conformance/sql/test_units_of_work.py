@@ -189,7 +189,7 @@ def test_a_key_that_was_used_is_found_with_its_answer(shop: Shop) -> None:
     submitted = OrderSubmittedV2(order.order_id, order.customer_id, "EUR", order.total, lines=None)
     first = Metadata("key", b"f" * 32)
     for after in (1, 2):
-        work = UnitOfWork(shop.ordering_engine, on_conflict=LOG.first_of("key"))
+        work = UnitOfWork(shop.ordering_engine, on_conflict=LOG.first_of("key", "anonymous"))
         LOG.append(work, order.order_id, after, [submitted], first)
         if after == 1:
             work.commit()

@@ -11,6 +11,7 @@ from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.claims import PER_AGGREGATE, Settled
 from shared.frame.write_side.event_log import FirstAnswer
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from tests.support.database import needs_sqlite
 from tests.support.shop import Shop
 
 AT = datetime(2026, 11, 22, 5, 20, 27, 12345, tzinfo=UTC)
@@ -77,11 +78,38 @@ def test_the_first_answer_of_a_key_is_the_version_after_its_last_event(shop: Sho
     work = UnitOfWork(shop.customers_engine)
 
     def first_answer(key: str) -> FirstAnswer | None:
-        return LOG.first_answer(work.read(*LOG.first_of(key)))
+        return LOG.first_answer(work.read(*LOG.first_of(key, "anonymous")))
 
     assert first_answer("first") == FirstAnswer(b"1" * 32, Accepted(customer_id, 2, replayed=True))
     assert first_answer("second") == FirstAnswer(b"2" * 32, Accepted(customer_id, 3, replayed=True))
     assert first_answer("third") is None
+
+
+def test_a_key_is_anothers_too_and_each_has_their_own_answer(shop: Shop) -> None:
+    customer_id = uuid4()
+    append(shop, customer_id, 0, 1, Metadata(command_id="key", fingerprint=b"1" * 32, actor="one"))
+    append(shop, customer_id, 1, 2, Metadata(command_id="key", fingerprint=b"2" * 32, actor="two"))
+    work = UnitOfWork(shop.customers_engine)
+    answers = [LOG.first_answer(work.read(*LOG.first_of("key", actor))) for actor in ("one", "two", "three")]
+    assert answers == [
+        FirstAnswer(b"1" * 32, Accepted(customer_id, 1, replayed=True)),
+        FirstAnswer(b"2" * 32, Accepted(customer_id, 3, replayed=True)),
+        None,
+    ]
+    rows = work.read(LOG.search.of_command, {"command": "key", "most": 9})
+    assert [(row.actor, row.aggregate_version) for row in rows] == [("one", 1), ("two", 2), ("two", 3)]
+
+
+@needs_sqlite("reads the plan that SQLite makes")
+def test_commands_are_found_by_their_key_and_not_by_a_look_through_the_log(shop: Shop) -> None:
+    with shop.customers_engine.connect() as connection:
+        text = str(LOG.search.of_command.compile(connection))
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (0,) * text.count("?")).all()
+    assert [step.detail.replace("customers.", "") for step in plan] == [
+        "SEARCH first USING INDEX uq_event_log_command_actor (command_id=?)",
+        "SEARCH event_log USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+        "USE TEMP B-TREE FOR ORDER BY",
+    ]
 
 
 def test_a_version_is_appended_once(shop: Shop) -> None:

@@ -53,7 +53,10 @@ function found(data, of, reach) {
     const contexts = [...new Set(data.events.map((event) => event.context))];
     return `${many(data.events.length, "event")} of one ${contexts.join(" aggregate, and of one ")} aggregate.`;
   }
-  if (data.kind === "command") return `${many(data.events.length, "event")} of one command${data.more ? "; later ones are left out" : ""}.`;
+  if (data.kind === "command") {
+    const callers = new Set(data.events.map((event) => event.actor)).size; // a key belongs to its caller
+    return `${many(data.events.length, "event")} of ${callers > 1 ? `commands of ${callers} callers` : "one command"}${data.more ? "; later ones are left out" : ""}.`;
+  }
   if (data.kind === "other") return `${many(data.events.length, "event")} among the newest ${number(reach)} of each context${data.more ? "; older ones are left out" : ""}.`;
   return `Nothing is called ${of}: no aggregate or command, and nothing among the newest ${number(reach)} events of each context.`;
 }

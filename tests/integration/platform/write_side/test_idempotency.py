@@ -98,6 +98,22 @@ def test_the_same_key_with_other_content_is_refused_and_changes_nothing(shop: Sh
     assert everything(shop) == before
 
 
+def test_a_key_belongs_to_its_caller_also_on_one_order(shop: Shop) -> None:
+    product_id = shop.product()
+    order_id = shop.order(product_id)
+
+    def add(actor: str, quantity: int) -> Accepted:
+        command = AddItem(order_id=order_id, product_id=product_id, quantity=quantity)
+        return shop.ordering.run(add_item, command, replace(keyed("k", actor.encode()), actor=actor))
+
+    assert [add("customer", 1).version, add("warehouse", 2).version] == [2, 3]
+    before = everything(shop)
+    assert [add("customer", 1), add("warehouse", 2)] == [
+        Accepted(order_id, version, replayed=True) for version in (2, 3)
+    ]
+    assert everything(shop) == before
+
+
 def test_keys_are_told_apart_by_case(shop: Shop) -> None:
     product_id = shop.product()
     order_id = shop.order(product_id)
