@@ -27,8 +27,7 @@ class Shares:
             TooSoon: the owner's share is used up (503 `overloaded`).
         """
         if self._taken[owner] >= self._each:
-            refusal = overloaded(self._kind)
-            raise TooSoon(refusal.code, refusal.detail)
+            raise overloaded(self._kind, TooSoon)
         self._taken[owner] += 1
 
     def give_back(self, owner: UUID) -> None:
@@ -38,6 +37,6 @@ class Shares:
             del self._taken[owner]
 
 
-def overloaded(kind: str) -> Unavailable:
+def overloaded(kind: str, refusal: type[Unavailable] = Unavailable) -> Unavailable:
     """Make the refusal of work for which there is no room now; the work has not begun, and may be sent again."""
-    return Unavailable("overloaded", f"There are more {kind} than can be carried out at the moment.")
+    return refusal("overloaded", f"There are more {kind} than can be carried out at the moment.")

@@ -2,7 +2,8 @@
 
 Waiting is cheap and fair. All queries that wait for one document share the reads of it. A request has one deadline for
 all its documents. A caller may take as many waiting places as are left free: the first caller at most half of all
-places, the next one half of the rest. A query does not wait for a version that is far beyond the log.
+places, the next one half of the rest. A query does not wait for a version that is far beyond the log. When a wait ends
+in vain, the log is asked whether the version is there: if it is not, the caller alone is why.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ class Wait:
     """How long one request may wait for read models.
 
     Attributes:
-        until: when the wait ends, on the clock of time.monotonic.
+        until: when the wait ends, on the clock of time.monotonic; 0: the caller granted no time.
         caller: whose waiting places it uses; None for no particular caller.
         logged: gives the version in the log; None if there is no way to know it.
         is_owner: whether the caller acts for themselves.
@@ -58,6 +59,11 @@ class Wait:
     caller: UUID | None = None
     logged: Logged | None = None
     is_owner: bool = False
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the caller granted no time at all."""
+        return self.until == 0
 
     @property
     def left(self) -> float:
@@ -71,8 +77,8 @@ NO_WAIT = Wait(until=0.0)
 def wait_for(
     seconds: float, caller: UUID | None = None, logged: Logged | None = None, *, is_owner: bool = False
 ) -> Wait:
-    """Let a request wait for so many seconds from now."""
-    return Wait(time.monotonic() + seconds, caller, logged, is_owner)
+    """Let a request wait for so many seconds from now; 0 grants no time."""
+    return Wait(time.monotonic() + seconds if seconds else 0.0, caller, logged, is_owner)
 
 
 async def point_read(container: Container, document_id: str, partition_key: str) -> Document | None:
@@ -109,31 +115,35 @@ async def read_at_least(
         counter: the property that counts the versions.
 
     Raises:
-        TooSoon: the log is far from the version (503 `read-model-behind`).
-        Unavailable: the document did not reach the version in time, or too many queries wait already (the same).
+        TooSoon: the log has not reached the version, or is far from it; or the caller granted no time, or has all of
+            their waiting places taken (503 `read-model-behind`).
+        Unavailable: the document did not reach a version of the log in time, or too many queries wait (the same).
     """
     document = await point_read(container, document_id, partition_key)
     if version is None or _version(document, counter) >= version:
         return document
-    if wait.left <= 0:
-        raise _behind(document, counter, version)
+    if wait.is_none:
+        raise _behind(document, counter, version, TooSoon)
     with _place(wait.caller) as has_place:
         if not has_place:
-            raise _behind(document, counter, version)
+            is_full_of_theirs = _waiting[wait.caller] >= WAITING_AT_ONCE // 2
+            raise _behind(document, counter, version, TooSoon if is_full_of_theirs else Unavailable)
         with _watched(container, document_id, partition_key) as watch:
             try:
                 async with asyncio.timeout(wait.left) as deadline:
                     if wait.logged is not None and version - _version(document, counter) > FAR:
                         logged = await watch.logged(wait.logged)
                         if version - logged > FAR:
-                            said = _behind(document, counter, version)
-                            raise TooSoon(said.code, f"{said.detail} The log is at version {logged}.")
+                            raise _behind(document, counter, version, TooSoon, logged)
                     while _version(document, counter) < version:
                         document = await watch.look()
             except TimeoutError:
                 if not deadline.expired():  # the store's own time-out, not the request's
                     raise
-                raise _behind(document, counter, version) from None
+                at_last = await watch.logged_at_last(wait.logged)
+                if at_last is None or at_last >= version:  # the projection may be late for everybody
+                    raise _behind(document, counter, version) from None
+                raise _behind(document, counter, version, TooSoon, at_last) from None
     return document
 
 
@@ -184,6 +194,16 @@ class _Watch:
             asking = asyncio.create_task(LOOKING.run(ask, document_id, partition_key))
             self._asked = time.monotonic(), asking
         return await asyncio.shield(self._asked[1])
+
+    async def logged_at_last(self, ask: Logged | None) -> int | None:
+        """Ask the log when a wait has ended in vain; None if it cannot be asked, or does not answer soon."""
+        if ask is None:
+            return None
+        try:
+            async with asyncio.timeout(ASKED_AGAIN):
+                return await self.logged(ask)
+        except Exception:  # noqa: BLE001  # the query is refused in any case
+            return None
 
     async def _look_on(self) -> None:
         while True:
@@ -239,6 +259,14 @@ def _version(document: Document | None, counter: str) -> int:
     return int(document[counter]) if document else 0
 
 
-def _behind(document: Document | None, counter: str, version: int) -> Unavailable:
+def _behind(
+    document: Document | None,
+    counter: str,
+    version: int,
+    kind: type[Unavailable] = Unavailable,
+    logged: int | None = None,
+) -> Unavailable:
     detail = f"The read model is at version {_version(document, counter)}; version {version} has not arrived yet."
-    return Unavailable("read-model-behind", detail)
+    if logged is not None:
+        detail += f" The log is at version {logged}."
+    return kind("read-model-behind", detail)

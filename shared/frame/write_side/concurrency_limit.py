@@ -16,6 +16,7 @@ from uuid import UUID
 
 from shared.frame.platform.shares import Shares, overloaded
 from shared.frame.sql.engines import POOL_SIZE
+from shared.kernel.refusals import TooSoon, Unavailable
 
 AT_ONCE = POOL_SIZE - 4
 """Commands under way in one process; the relay, the projections and the health checks use the other connections."""
@@ -108,7 +109,7 @@ class FairConcurrencyLimit(ConcurrencyLimit):
         self._places = places
         self._turns_of_others = max(1, at_once - 1)
         self._here = Counter[UUID | None]()
-        self._lines: dict[UUID | None, asyncio.Semaphore] = {}
+        self._lines: dict[UUID | None, _Line] = {}
 
     async def take_for[Result](self, caller: UUID | None, work: Callable[[], Result], *, is_owner: bool) -> Result:
         """Do the work when it is this caller's turn.
@@ -119,25 +120,36 @@ class FairConcurrencyLimit(ConcurrencyLimit):
             is_owner: whether the caller acts for themselves.
 
         Raises:
-            Unavailable: the caller has no place left, or did not have its turn in time (503 `overloaded`).
+            TooSoon: the caller has half of the places, or others of their own went before (503 `overloaded`).
+            Unavailable: there is no place left, or the caller did not have its turn in time (the same).
             Exception: the work failed.
         """
         if self._here[caller] >= self._places - self._here.total():
-            raise overloaded(self._kind)
+            raise overloaded(self._kind, TooSoon if self._here[caller] >= self._places // 2 else Unavailable)
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
-            line = self._lines.setdefault(caller, asyncio.Semaphore(1 if is_owner else self._turns_of_others))
+            line = self._lines.setdefault(caller, _Line(1 if is_owner else self._turns_of_others))
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(self._max_wait):
-                    await line.acquire()
+                    await line.turns.acquire()
             except TimeoutError:
-                raise overloaded(self._kind) from None  # perhaps the database hangs, and nobody else asks it
-            held.callback(line.release)
+                # if no turn has come meanwhile, perhaps the database hangs, and nobody else asks it
+                raise overloaded(self._kind, TooSoon if line.moved > begin else Unavailable) from None
+            line.moved = time.monotonic()
+            held.callback(line.turns.release)
             return await self._take(work, begin + self._max_wait - time.monotonic(), held)
 
     def _leave(self, caller: UUID | None) -> None:
         self._here[caller] -= 1
         if not self._here[caller]:
             del self._here[caller], self._lines[caller]
+
+
+class _Line:
+    """The work of one caller that waits for its turns, and when the last turn began."""
+
+    def __init__(self, turns: int) -> None:
+        self.turns = asyncio.Semaphore(turns)
+        self.moved = 0.0

@@ -121,7 +121,7 @@ async def test_a_caller_has_half_of_the_places_at_most_and_the_next_has_room() -
         async with asyncio.timeout(10):
             while sum(task.done() for task in tasks) < len(tasks) - WAITING_AT_ONCE // 2:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(0)
-        await refused(next(task for task in tasks if task.done()))
+        await refused(next(task for task in tasks if task.done()), too_soon=True)
         for other in others:
             documents.versions.clear()
             theirs = [waiting(documents, "theirs", 1, wait_for(30, other)) for _ in range(WAITING_AT_ONCE)]
@@ -220,6 +220,15 @@ async def test_a_log_that_does_not_answer_takes_no_longer_than_the_wait() -> Non
         release.set()
 
 
+async def test_a_log_that_does_not_answer_at_the_end_of_a_wait_leaves_the_refusal_as_it_is() -> None:
+    def fails(_document_id: str, _partition_key: str) -> int:
+        raise ConnectionError
+
+    task = waiting(Documents(), "d", 1, wait_for(0.05, uuid4(), fails))
+    async with gone_afterwards(task):
+        await refused(task)
+
+
 async def test_a_request_has_one_deadline_for_all_that_it_waits_for(orders: ContainerProxy) -> None:
     customer, order = uuid4(), uuid4()
     await orders.create_item(new_summary(customer, "Ada", 1))
@@ -287,6 +296,6 @@ async def test_a_store_that_failed_for_a_moment_is_read_again_for_whoever_was_as
 
 async def test_who_grants_no_time_takes_no_place() -> None:
     documents = Documents()
-    await refused(waiting(documents, "d", 1, NO_WAIT))
+    await refused(waiting(documents, "d", 1, NO_WAIT), too_soon=True)
     assert documents.looks == {"d": 1}
     assert UUID(int=0) not in read_your_writes._waiting

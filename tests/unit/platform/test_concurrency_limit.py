@@ -262,14 +262,39 @@ async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_
     assert not turns._lines
 
 
+async def test_a_caller_who_has_half_of_the_places_asks_too_soon_and_who_finds_none_left_does_not() -> None:
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=60), threading.Event(), uuid4()
+    callers = one, one, uuid4(), uuid4()
+    here = [asyncio.create_task(turns.take_for(caller, go_on.wait, is_owner=True)) for caller in callers]
+    await asyncio.sleep(0)  # they take all places
+    with pytest.raises(TooSoon):
+        await turns.take_for(one, go_on.is_set, is_owner=True)
+    with pytest.raises(Unavailable) as caught:
+        await turns.take_for(uuid4(), go_on.is_set, is_owner=True)
+    assert not isinstance(caught.value, TooSoon), "others are in the way"
+    go_on.set()
+    assert all(await asyncio.gather(*here))
+
+
 async def test_a_caller_whose_work_stands_behind_their_own_is_not_told_that_they_ask_too_soon() -> None:
     """Perhaps the database hangs, and nobody else asks it."""
     turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=0.1), threading.Event(), uuid4()
     first, behind = (asyncio.create_task(turns.take_for(one, go_on.wait, is_owner=True)) for _ in range(2))
-    await asyncio.sleep(0)  # they take their places: half of them
-    for refused in (turns.take_for(one, go_on.is_set, is_owner=True), behind):
-        with pytest.raises(Unavailable) as caught:
-            await refused
-        assert not isinstance(caught.value, TooSoon)
+    with pytest.raises(Unavailable) as caught:
+        await behind
+    assert not isinstance(caught.value, TooSoon)
     go_on.set()
     assert await first
+
+
+async def test_a_caller_whose_work_did_not_have_its_turn_while_others_of_theirs_had_it_asks_too_soon() -> None:
+    turns, caller = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.5), uuid4()
+    go_on = [threading.Event() for _ in range(3)]
+    first, second, third = (asyncio.create_task(turns.take_for(caller, each.wait, is_owner=True)) for each in go_on)
+    await asyncio.sleep(0)  # they stand in line
+    go_on[0].set()
+    assert await first
+    with pytest.raises(TooSoon):
+        await third
+    go_on[1].set()
+    assert await second

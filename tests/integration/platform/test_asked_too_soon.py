@@ -1,0 +1,103 @@
+"""What one caller causes for themselves says so in the log, by which the alarm server-errors leaves it out."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+import azure.functions as func
+import pytest
+from azure.cosmos.aio import ContainerProxy
+
+from shared.customers.views.export import MAX_WAITING
+from shared.frame.context import Context
+from shared.frame.http.declared import declared
+from tests.support import principals
+from tests.support.offers import a_product, an_order, history, pieces, saved
+from tests.support.shop import Shop
+from tests.support.triggers import trigger
+
+AT_A_TIME = 12
+
+
+async def status_of(context: Context[Any], name: str, path: dict[str, str], query: dict[str, str], prefer: str) -> int:
+    """Send a query to a context's route, as the shop, and give the status."""
+    request = func.HttpRequest(
+        method="GET",
+        url=f"http://host/api/route?{urlencode(query)}",
+        headers=principals.shop() | {"Prefer": prefer},
+        params=query,
+        route_params=path,
+        body=b"",
+    )
+    invocation = SimpleNamespace(invocation_id="i-1", trace_context=SimpleNamespace(trace_parent=None))
+    route: Any = trigger(declared(context).blueprint, name)
+    return int((await route(request, invocation)).status_code)
+
+
+@pytest.fixture(autouse=True)
+def lines(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "shared.frame.http.answers")
+
+
+class Order:
+    """An order of the log, of which the read model has what a test lets it have."""
+
+    def __init__(self, shop: Shop, orders: ContainerProxy) -> None:
+        self._order = saved(shop.ordering_engine, an_order(pieces(a_product())))
+        self._events = history(shop.ordering_engine, self._order)
+        self._ordering = shop.wired({"orders": orders})["ordering"]
+
+    @property
+    def version(self) -> int:
+        """That of the log."""
+        return len(self._events)
+
+    async def is_shown(self) -> None:
+        """Show all that the log has."""
+        for event in self._events:
+            await self._ordering.read_models["orders"].projection.project(event)
+
+    async def read(self, version: int, prefer: str) -> int:
+        """Ask for a version; give the status."""
+        query = {"customerId": str(self._order.customer_id), "minVersion": str(version)}
+        return await status_of(self._ordering, "get_order", {"orderId": str(self._order.order_id)}, query, prefer)
+
+
+@pytest.fixture
+def order(shop: Shop, orders: ContainerProxy) -> Order:
+    return Order(shop, orders)
+
+
+async def test_who_waits_for_a_version_that_the_log_does_not_have(
+    order: Order, caplog: pytest.LogCaptureFixture
+) -> None:
+    await order.is_shown()
+    statuses = await asyncio.gather(*(order.read(order.version + 1, "wait=1") for _ in range(AT_A_TIME)))
+    assert statuses == [503] * AT_A_TIME
+    assert caplog.messages == ["asked too soon: read-model-behind"] * AT_A_TIME
+
+
+async def test_who_polls_and_grants_no_time(order: Order, caplog: pytest.LogCaptureFixture) -> None:
+    assert await order.read(order.version, "wait=0") == 503
+    assert caplog.messages == ["asked too soon: read-model-behind"]
+    await order.is_shown()
+    assert await order.read(order.version, "wait=0") == 200
+
+
+async def test_who_waits_for_a_version_that_the_log_has_is_not_why(
+    order: Order, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The projection is held up, perhaps for everybody."""
+    assert await order.read(order.version, "wait=1") == 503
+    assert not caplog.messages
+
+
+async def test_who_asks_for_more_exports_at_once_than_they_have_places(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    customers, path = shop.wired()["customers"], {"customerId": str(shop.customer())}
+    exports = (status_of(customers, "get_customer_export", path, {}, "") for _ in range(AT_A_TIME))
+    refused = AT_A_TIME - MAX_WAITING // 2
+    assert sorted(await asyncio.gather(*exports)) == [200] * (AT_A_TIME - refused) + [503] * refused
+    assert caplog.messages == ["asked too soon: overloaded"] * refused
