@@ -18,9 +18,15 @@ STATEMENTS = {
 SOMEBODY = "00000000-0000-0000-0000-000000000001"
 
 
-def filled(statement: str, *, SINCE: datetime | None = None, LATER: datetime | None = None) -> str:  # noqa: N803  # as there
+def filled(
+    statement: str,
+    *,
+    SINCE: datetime | None = None,  # noqa: N803  # as there
+    LATER: datetime | None = None,  # noqa: N803  # as there
+    product_id: object = SOMEBODY,
+) -> str:
     """Write the operator's values into a statement, as the page says."""
     now = datetime.now(UTC)
     values = {"SINCE": f"{SINCE or now:%Y-%m-%d %H:%M:%S}", "LATER": f"{LATER or now:%Y-%m-%d %H:%M:%S}"}
-    values["CUSTOMER_ID"] = SOMEBODY
+    values |= {"CUSTOMER_ID": SOMEBODY, "PRODUCT_ID": f"{product_id}"}
     return re.sub(f"'({'|'.join(values)})'", lambda name: f"'{values[name[1]]}'", statement)

@@ -3,16 +3,23 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from infra.sql.migrate import migration_engine
+from shared.catalog.domain.errors import NotReserved
+from shared.catalog.tables import STOCK
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
 from shared.frame.messaging.envelope import Metadata
+from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.commands.complete_order import CompleteOrder, complete_order
+from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.events import OrderStatus
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
+from tests.support import reserving
 from tests.support.on_its_way import kept, submitted
 from tests.support.runbook import STATEMENTS, filled
 from tests.support.shop import Shop, rows
@@ -91,3 +98,37 @@ def test_nobody_is_erased_until_those_who_withdrew_have_withdrawn_again(shop: Sh
     after = {row["customer_id"]: row["erase_at"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert after[withdrew] is None
     assert after[erased] == appointments[erased], "what is later stays"
+
+
+def test_open_orders_of_a_product_whose_stock_begins_to_be_kept_are_listed_and_their_pieces_can_be_left_out(
+    shop: Shop,
+) -> None:
+    [text] = STATEMENTS["Stock does not add up"]
+
+    def listed() -> set[UUID]:
+        with administrator(shop) as connection:
+            given = connection.exec_driver_sql(filled(text, product_id=product_id.hex)).all()
+        assert all(quantity == 3 for _, _, quantity in given)
+        return {UUID(str(order_id)) for order_id, _, _ in given}
+
+    product_id = shop.product()
+    waits, goes_on, over = (reserving.submitted(shop, product_id, quantity=3) for _ in range(3))
+    reserving.submitted(shop, shop.product(), quantity=3)
+    for each in (waits, goes_on, over):
+        shop.follow_order(each)
+    shop.ordering.run(confirm_order, ConfirmOrder(order_id=goes_on), Metadata())
+    shop.ordering.run(cancel_order, CancelOrder(order_id=over, reason="r"), Metadata())
+    assert listed() == {waits, goes_on}
+
+    shop.follow_order(goes_on)
+    reserving.receive(shop, product_id, 10 - 6)
+    after = reserving.submitted(shop, product_id, quantity=3)
+    shop.follow_order(after)
+    assert listed() == {waits, goes_on}, "the first receipt reserves nothing for them"
+    with pytest.raises(NotReserved):
+        reserving.ship(shop, goes_on, product_id, 3)
+    shop.ordering.run(complete_order, CompleteOrder(order_id=goes_on), Metadata())
+    shop.follow_order(goes_on)
+    assert listed() == {waits}
+    [stock] = rows(shop.catalog_engine, STOCK)
+    assert (stock["on_hand"], stock["reserved"]) == (4, 3), "and their completion takes nothing"
