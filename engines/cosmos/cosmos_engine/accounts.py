@@ -32,7 +32,7 @@ def store_of(request: Request) -> Store:
 
 
 def container_of(request: Request) -> Container:
-    """The container in the address.
+    """The container that a request for something in it has in its address.
 
     Raises:
         CosmosError: there is none, or it is not the one that the client knew by this name.
@@ -145,13 +145,13 @@ async def create_container(request: Request) -> Response:
 
 async def read_container(request: Request) -> Response:
     """One container."""
-    return _show_container(request, 200, container_of(request))
+    return _show_container(request, 200, _container(request))
 
 
 async def replace_container(request: Request) -> Response:
     """Change the default time to live or the indexing policy."""
     definition = definitions.check(await _body(request))
-    container = container_of(request)
+    container = _container(request)
     if any(definition[key] != container.definition[key] for key in ("id", "partitionKey")):
         raise BadRequestError("The id and the partition key of a container cannot be changed.")
     store = store_of(request)
@@ -162,7 +162,7 @@ async def replace_container(request: Request) -> Response:
 async def delete_container(request: Request) -> Response:
     """Remove one with its items."""
     store = store_of(request)
-    container = container_of(request)
+    container = _container(request)
     store.delete_container(container)
     return reply(request, 204, None)
 
@@ -181,6 +181,15 @@ def _database(store: Store, name: str) -> Database:
     if database is None:
         raise CosmosError(404, f"Resource Not Found: database '{name}'.")
     return database
+
+
+def _container(request: Request) -> Container:
+    """The container that a request is for. A 404 of it has no sub-status: what is missing is not its owner."""
+    names = request.path_params
+    container = store_of(request).container(names["database"], names["container"])
+    if container is None:
+        raise CosmosError(404, f"Resource Not Found: container '{names['container']}'.")
+    return container
 
 
 async def _body(request: Request) -> dict[str, Json]:

@@ -7,11 +7,13 @@ app does. Other modules use the type's name from here, and know errors by their 
 from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 if TYPE_CHECKING:
+    from azure.core.rest import HttpRequest
     from azure.cosmos.aio import ContainerProxy
 
 type Container = ContainerProxy
@@ -23,8 +25,32 @@ NO_CONTAINER = 1003
 
 
 def is_without_container(error: HttpResponseError) -> bool:
-    """Tell whether a request failed because the container itself is missing, not a document."""
-    return error.status_code == HTTPStatus.NOT_FOUND and getattr(error, "sub_status", None) == NO_CONTAINER
+    """Tell whether a request failed because the container itself is missing, not a document.
+
+    Before the first document of a container the SDK reads the container, whose own 404 has no sub-status.
+    """
+    if error.status_code != HTTPStatus.NOT_FOUND:
+        return False
+    if getattr(error, "sub_status", None) == NO_CONTAINER:
+        return True
+    if error.response is None:  # of a batch
+        return False
+    asked: HttpRequest = error.response.request  # type: ignore[assignment]  # azure.core calls it an object
+    return "/docs" not in urlsplit(asked.url).path
+
+
+async def stored_document(container: Container, document_id: str, partition_key: str) -> Mapping[str, Any] | None:
+    """Read one document by id and partition key; None if there is none.
+
+    Raises:
+        ResourceNotFoundError: the container is missing, not only the document.
+    """
+    try:
+        return await container.read_item(document_id, partition_key)
+    except ResourceNotFoundError as error:
+        if is_without_container(error):
+            raise
+        return None
 
 
 async def took_effect(write: Awaitable[object]) -> bool:

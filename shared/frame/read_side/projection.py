@@ -16,11 +16,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
-from shared.frame.read_side.container import Container, is_without_container, replaced
+from shared.frame.read_side.container import Container, is_without_container, replaced, stored_document
 from shared.frame.read_side.document_update import (
     PATCH_LIMIT,
     Create,
@@ -174,12 +174,10 @@ class Projection[Event]:
 async def _version(container: Container, document_id: str, partition_key: str, shapes: Shapes | None = None) -> int:
     """Give a document's version, 0 if there is no document; with `shapes`, bring it into today's shape first."""
     if shapes is not None:
-        document = await shapes.stored(container, document_id, partition_key)
-        return int(document["version"]) if document else 0
-    try:
-        return int((await container.read_item(document_id, partition_key))["version"])
-    except ResourceNotFoundError:
-        return 0
+        stored = await shapes.stored(container, document_id, partition_key)
+    else:
+        stored = await stored_document(container, document_id, partition_key)
+    return int(stored["version"]) if stored else 0
 
 
 def _is_of_one_document(change: DocumentUpdate) -> bool:

@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from azure.core.exceptions import ResourceNotFoundError
-
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
-from shared.frame.read_side.container import Container, is_without_container
+from shared.frame.read_side.container import Container, stored_document
 from shared.kernel.refusals import TooSoon, Unavailable
 
 FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
@@ -87,13 +85,8 @@ async def point_read(container: Container, document_id: str, partition_key: str)
     Raises:
         ResourceNotFoundError: the container is missing, not only the document.
     """
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            return await container.read_item(document_id, partition_key)
-    except ResourceNotFoundError as error:
-        if is_without_container(error):
-            raise
-        return None
+    async with asyncio.timeout(TIMEOUT):
+        return await stored_document(container, document_id, partition_key)
 
 
 async def read_at_least(

@@ -6,13 +6,14 @@ A document in any other shape is refused; the error names the remedy, and the do
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
 
 from shared.frame.messaging.retries import OfAnotherRelease
-from shared.frame.read_side.container import Container, replaced
+from shared.frame.read_side.container import Container, replaced, stored_document
 
 FIRST = 1
 """The shape of a document that names none: it was written before shapes had numbers."""
@@ -90,10 +91,12 @@ class Shapes:
 
         Raises:
             UnreadableShape: it is in a shape that cannot be read; it stays as it is.
+            ResourceNotFoundError: the container is missing.
         """
-        try:
-            while self.read(before := await container.read_item(document_id, partition_key)) is not before:
-                await replaced(container, dict(self.read(before)), before)  # or the loop reads a concurrent change
-        except ResourceNotFoundError:
-            return None
+        while (before := await stored_document(container, document_id, partition_key)) is not None:
+            today = self.read(before)
+            if today is before:
+                break
+            with suppress(ResourceNotFoundError):  # somebody deletes it
+                await replaced(container, dict(today), before)  # or the loop reads a concurrent change
         return before

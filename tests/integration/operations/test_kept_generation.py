@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -13,6 +14,7 @@ from shared.customers.commands.rename_customer import RenameCustomer, rename_cus
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.errors import GenerationIncomplete
 from shared.frame.operations.rebuilding import Rebuilding
+from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import State
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering.commands.add_item import AddItem, add_item
@@ -102,3 +104,19 @@ async def test_one_that_is_about_to_serve_is_written_first_or_nothing_is(
     with pytest.raises(error):
         await change(live)
     assert [row async for row in live.orders.container(1).query_items_change_feed(start_time="Beginning")] == before
+
+
+async def test_a_process_that_never_used_the_container_that_was_kept_does_without_it(live: LiveShop) -> None:
+    """The SDK reads a container itself before its first document, and that answer differs from a document's."""
+    await keep_the_first(live)
+    await lose_the_container(live, 1)
+
+    fresh = CosmosDatabase(live.read_models._settings)
+    try:
+        other_process = replace(live, read_models=fresh)
+        other_process.projected = live.projected
+        await change(other_process)
+    finally:
+        await fresh.close()
+
+    await assert_everything_agrees(live.shop, live.orders.container(2), live.catalog.container(1))
