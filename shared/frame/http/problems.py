@@ -7,10 +7,10 @@ from http import HTTPStatus
 
 import azure.functions as func
 import sqlalchemy as sa
-from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
 from shared.frame.messaging.codec import UnknownEventType
-from shared.frame.messaging.retries import AWAY
+from shared.frame.messaging.retries import is_away, is_refused, tell
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.sql.errors import is_full, is_transient
@@ -68,11 +68,12 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
             return _later(_unavailable(error))
         case ResourceNotFoundError():  # a missing document is None, so this is the container
             return _later(Unavailable("read-models-unavailable", "A container of the read models is missing."))
-        case ClientAuthenticationError():  # no access token; where the store itself refuses one, it is another error
+        case HttpResponseError() if is_refused(error):
+            tell(logger, error, "the read models refuse this app")
             return _later(
                 Unavailable("read-models-unavailable", "There is no access to the read models at the moment.")
             )
-        case HttpResponseError() if error.status_code not in AWAY:
+        case HttpResponseError() if not is_away(error):
             pass
         case UnreadableShape():
             logger.error("stored by another release, or damaged: %s", error)

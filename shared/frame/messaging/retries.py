@@ -34,6 +34,13 @@ releases take messages; after each pause it is anybody's turn again."""
 AWAY = frozenset({408, 410, 429, 449, 500, 502, 503, 504})
 """Statuses by which Cosmos DB says that the same request may succeed later, once the SDK has given up trying."""
 
+REFUSED = frozenset({401, 403})
+"""Statuses by which it refuses this app, whatever is asked: by its firewall, or for want of a role or a good token.
+Somebody will mend that, and an event can do nothing about it."""
+
+FULL = 1014
+"""The sub-status of the one 403 that is about the request: its logical partition has no room left."""
+
 
 class NotYet(Exception):
     """An earlier event has to be taken in first, and has not arrived: the delivery is repeated until it has."""
@@ -104,10 +111,17 @@ def _first_line(error: Exception) -> str:
 
 def is_away(error: Exception) -> bool:
     """Whether an error means that a store is away, and not that the work is impossible."""
-    if isinstance(error, HttpResponseError) and not isinstance(error, ClientAuthenticationError):  # that: no token
-        return error.status_code in AWAY
+    if isinstance(error, HttpResponseError):
+        return error.status_code in AWAY or is_refused(error)
     return (
         isinstance(error, AzureError | PoolTimeoutError | OSError | Unavailable)
         or is_transient(error)
         or is_full(error)
     )
+
+
+def is_refused(error: HttpResponseError) -> bool:
+    """Whether an error means that this app has no access: it got no token, or the store refuses whatever it asks."""
+    if isinstance(error, ClientAuthenticationError):
+        return True
+    return error.status_code in REFUSED and getattr(error, "sub_status", None) != FULL

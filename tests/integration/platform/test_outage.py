@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from infra.local.containers import TOPOLOGY, create
 from shared.frame.http.declared import declared
@@ -45,6 +46,59 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
         while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
             await asyncio.sleep(0.01)
         assert not delivery.done()
+        process, connection_string = start(tmp_path, port)
+        try:
+            create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
+            await delivery
+            query = ReadOrder(order_id=order, customer_id=customer)
+            details, _ = await read_order(Served(cosmos.container("orders"), 1), query, wait=NO_WAIT)
+            assert len(details.items) == 1
+        finally:
+            stop(process)
+            await cosmos.close()
+
+
+async def refusing(port: int, asked: list[str]) -> web.AppRunner:
+    """Serve an account whose firewall lets nobody at its data, and note what it is asked for."""
+    here = [{"name": "here", "databaseAccountEndpoint": f"http://127.0.0.1:{port}/"}]
+
+    async def refuse(request: web.Request) -> web.Response:
+        if request.path == "/":
+            return web.json_response({"id": "account", "writableLocations": here, "readableLocations": here})
+        asked.append(request.path)
+        said = {"code": "Forbidden", "message": "Request blocked by your Cosmos DB account firewall settings."}
+        return web.json_response(said, status=403)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    return runner
+
+
+async def test_an_event_that_comes_while_cosmos_refuses_the_app_is_projected_by_the_same_delivery(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """Somebody mends a firewall or a role, and no event has become a dead letter."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    account = f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};"
+    cosmos = CosmosDatabase(Settings(sql=shop.url, cosmos=account, service_bus="="))
+    customer = shop.customer()
+    order = shop.order(shop.product(), customer_id=customer)
+    with shop.ordering_engine.connect() as connection:
+        [recorded] = LOG.history(connection, order)
+    event = message(to_body(recorded.envelope, "ordering"))
+
+    asked: list[str] = []
+    firewall = await refusing(port, asked)
+    with connected_app(Settings(sql=shop.url, cosmos="", service_bus=""), cosmos) as app:
+        project_order = trigger(declared(ordering(app)).blueprint, "project_order")
+        delivery = asyncio.create_task(project_order(event, context()))
+        while len(asked) < 3 and not delivery.done():  # noqa: ASYNC110  # the account counts
+            await asyncio.sleep(0.01)
+        await firewall.cleanup()
         process, connection_string = start(tmp_path, port)
         try:
             create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))

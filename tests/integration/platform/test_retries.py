@@ -10,14 +10,14 @@ import stamina
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
-from shared.frame.messaging.retries import is_away, pause_after, pause_for_release, with_retries
+from shared.frame.messaging.retries import FULL, is_away, pause_after, pause_for_release, with_retries
 from shared.frame.read_side.projection import GapInLog
 from shared.ordering.reference_data import NotCopiedYet
 from tests.support.servicebus import CONFIG, REPOSITORY
 
 
-def cosmos(status: int) -> CosmosHttpResponseError:
-    return CosmosHttpResponseError(status_code=status, message="no")  # type: ignore[no-untyped-call]  # not annotated
+def cosmos(status: int, sub_status: int | None = None) -> CosmosHttpResponseError:
+    return CosmosHttpResponseError(status_code=status, message="no", sub_status=sub_status)  # type: ignore[no-untyped-call]  # not annotated
 
 
 def database(text: str) -> sa.exc.OperationalError:
@@ -26,6 +26,10 @@ def database(text: str) -> sa.exc.OperationalError:
 
 AWAY = [
     *(cosmos(status) for status in (408, 410, 429, 449, 500, 502, 503, 504)),
+    cosmos(401),  # another key, a token that is no longer good
+    cosmos(403),  # the firewall
+    cosmos(403, 3),  # a region that takes no writes any more
+    cosmos(403, 5300),  # a role that is not assigned
     ServiceRequestError("refused"),
     ClientAuthenticationError("no token"),
     ConnectionRefusedError(),
@@ -35,7 +39,15 @@ AWAY = [
     sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),
     database("[42000] Could not allocate space for object 'event_log' (1105) (SQLExecDirectW)"),
 ]
-FOR_GOOD = [cosmos(400), cosmos(413), GapInLog(), NotCopiedYet(), KeyError("x"), database("no such table")]
+FOR_GOOD = [
+    cosmos(400),
+    cosmos(403, FULL),
+    cosmos(413),
+    GapInLog(),
+    NotCopiedYet(),
+    KeyError("x"),
+    database("no such table"),
+]
 
 
 @pytest.mark.parametrize("error", AWAY, ids=repr)

@@ -6,12 +6,13 @@ import logging
 import pytest
 import sqlalchemy as sa
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
 from shared.customers.domain.errors import CustomerAlreadyExists
 from shared.frame.http.problems import Problem, problem_of, render
 from shared.frame.messaging.codec import UnknownEventType
-from shared.frame.messaging.retries import AWAY
+from shared.frame.messaging.retries import AWAY, FULL
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.unit_of_work import LostRace
@@ -63,7 +64,7 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (sa.exc.TimeoutError("the pool is empty"), "overloaded"),
         (database_error("[40001] deadlock (1205) (SQLExecDirectW)"), "database-unavailable"),
         (database_error("database is locked"), "database-unavailable"),
-        *((http_error(status), "read-models-unavailable") for status in sorted(AWAY)),
+        *((http_error(status), "read-models-unavailable") for status in (401, 403, *sorted(AWAY))),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
         (ClientAuthenticationError("no token"), "read-models-unavailable"),
         (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
@@ -77,11 +78,20 @@ def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: st
     assert problem.headers == {"Retry-After": "1"}
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_that_the_read_models_refuse_the_app_is_a_line_of_the_log_for_operators(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    problem_of(http_error(status))
+    assert caplog.messages == ["the read models refuse this app: HttpResponseError: from the store"]
+
+
 @pytest.mark.parametrize(
     "error",
     [
         RuntimeError("secret"),
-        *(http_error(status) for status in (400, 401, 403, 409, 412, 413)),
+        *(http_error(status) for status in (400, 409, 412, 413)),
+        CosmosHttpResponseError(status_code=403, message="secret", sub_status=FULL),  # type: ignore[no-untyped-call]  # not annotated
         database_error("secret (208) (SQLExecDirectW)"),
         ValueError("secret"),
     ],
