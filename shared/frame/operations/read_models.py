@@ -101,7 +101,7 @@ class RebuildView(Input, json_schema_extra=example(view="orders")):
 
 
 class CancelRebuild(Input, json_schema_extra=example(view="orders")):
-    """Cancel a rebuild; the present generation goes on serving."""
+    """Cancel a rebuild; the present generation goes on serving. What was filled is deleted soon after."""
 
     view: str
 

@@ -5,7 +5,7 @@
     joining     projections begin to write the next generation as well
     filling     documents that no live event has made are folded from the log, each written once
     switching   the generations change places at an agreed moment; the old one is kept, up to date, for a roll-back
-    done        or cancelled
+    done        or cancelled; then all is deleted that was filled
 
 Every step is safe to repeat: if a process dies, another one continues with the same step. Between two steps the rebuild
 waits until all processes have heard of the change; see shared/frame/read_side/generations.py.
@@ -14,7 +14,7 @@ waits until all processes have heard of the change; see shared/frame/read_side/g
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -163,7 +163,7 @@ class Rebuilding:
         return await self._write(Rebuild(Step.RETIRING, generation, started_at=now, since=now, etag=etag))
 
     async def cancel(self) -> Rebuild:
-        """Give up a rebuild; what serves goes on serving.
+        """Give up a rebuild; what serves goes on serving. `advance` deletes what was filled.
 
         Raises:
             NoRebuildUnderWay: there is none.
@@ -222,7 +222,11 @@ class Rebuilding:
         await self.view.generations.write(replace(state, standby=None))
 
     async def advance(self, until: float) -> None:
-        """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does."""
+        """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does.
+
+        After one that was cancelled, delete all that was filled: no erasure reaches it. That is done each time, for a
+        process that was in the midst of a page may write the rest of it at any time.
+        """
         rebuild = await self.latest()
         while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
             if rebuild.worker != self._worker and self._is_to_come(rebuild.leased_until, LEASE):
@@ -231,6 +235,8 @@ class Rebuilding:
                 rebuild = await self._step(rebuild)
             except ControlChanged:  # it was cancelled, or another process has taken it over
                 rebuild = await self.latest()
+        if rebuild is not None and rebuild.step is Step.CANCELLED:
+            await self._empty_what_was_given_up(until)
 
     async def _step(self, rebuild: Rebuild) -> Rebuild:
         generations = self.view.generations
@@ -261,15 +267,26 @@ class Rebuilding:
                 return rebuild
 
     async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
-        key = (await container.read())["partitionKey"]["paths"][0].removeprefix("/")
-        pages = container.query_items_change_feed(start_time="Beginning").by_page()
-        async for page in pages:
+        key = await _partition_key(container)
+        async for page in container.query_items_change_feed(start_time="Beginning").by_page():
             listed = [document async for document in page]
             # renew the lease after listing: while this process has it, no projection has joined, so all listed is old
             rebuild = await self._write(rebuild)
-            for some in batched(listed, DELETED_AT_ONCE, strict=False):
-                await with_pause(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
+            await _delete_all(container, listed, key)
         return rebuild
+
+    async def _empty_what_was_given_up(self, until: float) -> None:
+        generations = self.view.generations
+        with suppress(ResourceNotFoundError):  # there is no such container
+            container = generations.container((await generations.read()).serving + 1)
+            key = await _partition_key(container)
+            async for page in container.query_items_change_feed(start_time="Beginning").by_page():
+                listed = [document async for document in page]
+                # read the state after listing: without a standby now, all listed belong to an old generation
+                state = await generations.read()
+                if state.etag is None or state.standby is not None or self._clock() >= until:
+                    return
+                await _delete_all(container, listed, key)
 
     async def _fill(self, rebuild: Rebuild, container: Container) -> Rebuild:
         began = self._clock()
@@ -361,6 +378,16 @@ class Rebuilding:
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+async def _partition_key(container: Container) -> str:
+    """Name the property that a container is partitioned by."""
+    return str((await container.read())["partitionKey"]["paths"][0].removeprefix("/"))
+
+
+async def _delete_all(container: Container, listed: Sequence[Document], key: str) -> None:
+    for some in batched(listed, DELETED_AT_ONCE, strict=False):
+        await with_pause(asyncio.gather(*(_delete(container, document, document[key]) for document in some)))
 
 
 async def _delete(container: Container, document: Document, partition_key: str) -> None:
