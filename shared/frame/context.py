@@ -345,7 +345,7 @@ class Context[Event]:
         async def tell() -> None:
             record_metrics(self.name, await REBUILDING.run(read_from, self.reader, read))
 
-        add_once(self.watches, f"{self.name} metrics", tell)
+        add_once(self.watches, f"{self.name} figures", tell)
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.

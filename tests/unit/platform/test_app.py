@@ -33,7 +33,7 @@ def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None
     watched = {name for api in APIS for name in api.watches}
     assert watched == {
         *("watch_subscriptions", "continue_rebuilds", "watch_projections", "look_after_payments"),
-        *("catalog metrics", "ordering metrics", "payments metrics"),
+        *("catalog figures", "ordering figures", "payments figures"),
         *("erase_customers", "erase_orders", "forget_erased"),
     }
 

@@ -65,7 +65,7 @@ def test_a_context_declares_a_piece_of_work_once_so_that_none_takes_another_s_pl
     app = App(settings, CosmosDatabase(settings))
     context = Context(app, tables.SCHEMA, tables.LOG, "product-events", tables.EVERY_TABLE)
     declare(context)
-    with pytest.raises(ValueError, match=r"^'(look|catalog metrics)' is declared twice$"):
+    with pytest.raises(ValueError, match=r"^'(look|catalog figures)' is declared twice$"):
         declare(context)
 
 
