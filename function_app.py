@@ -31,7 +31,7 @@ routes = [operation for api in apis for operation in api.operations]
 app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 for blueprint in (
     *(api.blueprint for api in apis),
-    timers(apis),
+    timers(job for api in apis for job in api.jobs),
     docs(routes, contexts, ABOUT),
     console(),
     fallback(routes),

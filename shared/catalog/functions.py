@@ -27,6 +27,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.event_types import EventTypes
+from shared.frame.platform.jobs import Tick
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.partitions import OfAggregates
 from shared.frame.read_side.read_model import NOWHERE, ReadAt
@@ -80,11 +81,11 @@ def catalog(app: App) -> Context[ProductEvent]:
     context.query("get_product", "products/{productId}", read_product, of=products, role=read, own=True)
     context.query("get_product_inventory", "products/{productId}/inventory", read_inventory, of=products, role=read)
     context.follows("follow_orders", "order-events", "catalog", ORDERS, follow_order, event_types=FOLLOWED)
-    context.sweep("waiting orders", lambda: serve_waiting_orders(context.engine, context.writes))
+    context.job("waiting orders", lambda: serve_waiting_orders(context.engine, context.writes), every=Tick.RELAY)
     context.query("get_out_of_stock", "inventory/out-of-stock", list_out_of_stock, of=products, role=read)
     context.query("get_products", "products", list_products, of=products, role=read, own=True)
 
-    context.tells(stock_metrics)
+    context.metrics(stock_metrics)
 
     purchases = EventTypes.only(BoughtTogetherV1)
     related = context.read_model(

@@ -17,6 +17,7 @@ from shared.customers.views.export import Exports
 from shared.customers.views.profile import Profiles
 from shared.frame.app import App
 from shared.frame.context import Context
+from shared.frame.platform.jobs import Tick
 from shared.frame.platform.output import Answer
 from shared.frame.routes import Created
 from shared.roles import Role
@@ -71,7 +72,7 @@ def customers(app: App) -> Context[CustomerEvent]:
     context.command(
         "post_customer_erase_withdraw", "POST customers/{customerId}/erase/withdraw", withdraw_erasure, role=erase
     )
-    context.from_time_to_time("erase_customers", lambda: erasures.keep_all(context.engine, context.writes))
+    context.job("erase_customers", lambda: erasures.keep_all(context.engine, context.writes), every=Tick.WATCH)
 
     profiles = Profiles(context.reader)
     read = Role.CUSTOMERS_READ

@@ -19,6 +19,7 @@ from shared.frame.messaging.event_types import ALL_EVENT_TYPES, EventTypes
 from shared.frame.messaging.subscriptions import Consumer
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.jobs import Job, Tick, Work
 from shared.frame.platform.registry import add_once
 from shared.frame.platform.telemetry import Metric, record_metrics
 from shared.frame.platform.threads import DELIVERY, REBUILDING
@@ -78,10 +79,8 @@ class Context[Event]:
     read_models: dict[str, ReadModel[Event]] = field(default_factory=dict)
     subscribers: list[Subscriber] = field(default_factory=list)
     operated: list[CommandRoute] = field(default_factory=list)
-    sweeps: dict[str, Callable[[], None]] = field(default_factory=dict)
+    jobs: list[Job] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
-    watches: dict[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
-    chores: dict[str, Callable[[], None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -89,6 +88,7 @@ class Context[Event]:
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.queues)
         self.app.published[self.topic] = self.published = TopicLog(self.log, self.reader)
+        self.job(f"the relay of {self.topic}", self.outbox.sweep, every=Tick.RELAY)
 
     def look_into_tables(self) -> None:
         """Look into each table.
@@ -133,9 +133,24 @@ class Context[Event]:
         method, _, path = route.partition(" ")
         self.operated.append(CommandRoute(name, method, path, handler, input_of(handler), OPS, own=False, created=None))
 
-    def sweep(self, name: str, sweep: Callable[[], None]) -> None:
-        """Declare work that a timer does on a thread; any number of processes may do it at the same time."""
-        add_once(self.sweeps, name, sweep)
+    def job(self, name: str, work: Work, *, every: Tick) -> None:
+        """Declare work that a timer does; any number of processes may do it at the same time.
+
+        Args:
+            name: is unique in the app; the alarm silent-timer knows the job by it.
+            work: does it; a function on a thread, a coroutine function on the event loop. It may stop anywhere, and the
+                next tick continues there.
+            every: how often. `RELAY` is for what somebody waits for, and takes a few seconds at most.
+        """
+        self.jobs.append(Job(name, work, every))
+
+    def metrics(self, read: Callable[[sa.Connection], Mapping[Metric, float]]) -> None:
+        """Declare the metrics that are read from the context's tables, all at once, by a job."""
+
+        async def tell() -> None:
+            record_metrics(self.name, await REBUILDING.run(read_from, self.reader, read))
+
+        self.job(f"{self.name} figures", tell, every=Tick.WATCH)
 
     def read_model(
         self,
@@ -305,10 +320,6 @@ class Context[Event]:
 
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
 
-    def watch(self, watch: Callable[[], Awaitable[None]]) -> None:
-        """Declare a check that a timer does on the event loop (WatchSchedule); it is safe to repeat."""
-        add_once(self.watches, watch.__name__, watch)
-
     def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
         """Declare a webhook: another system reports that something happened, and the context then asks that system.
 
@@ -334,18 +345,6 @@ class Context[Event]:
             streams: finds an aggregate's streams in the log, if it has more than its own.
         """
         self.app.owner_data.append(OwnerData(self.name, self.log, self.reader, aggregates, streams, busy))
-
-    def from_time_to_time(self, name: str, work: Callable[[], None]) -> None:
-        """Declare long work that a timer does on a thread; it may stop anywhere, and continues at the next tick."""
-        add_once(self.chores, name, work)
-
-    def tells(self, read: Callable[[sa.Connection], Mapping[Metric, float]]) -> None:
-        """Declare the metrics that are read from the context's tables, all at once, as often as WatchSchedule says."""
-
-        async def tell() -> None:
-            record_metrics(self.name, await REBUILDING.run(read_from, self.reader, read))
-
-        add_once(self.watches, f"{self.name} figures", tell)
 
     def subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.

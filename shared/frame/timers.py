@@ -1,21 +1,23 @@
 """The timers: one function for all relays and one for all checks, however many contexts there are.
 
 With zone redundancy, Azure keeps and bills two instances for each function that HTTP does not trigger (ADR 18). So no
-context has a timer of its own: it declares its work. A timer does all pieces at the same time, and a piece that fails
+context has a timer of its own: it declares jobs. A timer does all of its jobs at the same time, and a piece that fails
 does not stop the others.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Protocol
+from functools import partial
 
 import azure.functions as func
 
 from shared.frame.messaging.retries import tell
 from shared.frame.platform import telemetry
+from shared.frame.platform.invocations import in_invocation
+from shared.frame.platform.jobs import Job, Tick, Work, is_async
 from shared.frame.platform.registry import add_once
-from shared.frame.platform.threads import Threads
+from shared.frame.platform.threads import CHORES, Threads
 
 logger = logging.getLogger(__name__)
 
@@ -27,40 +29,28 @@ class SomeFailed(Exception):
     """Some work of a tick failed; each failure has been logged."""
 
 
-class HasWork(Protocol):
-    """Has work for the timers, by name."""
-
-    @property
-    def sweeps(self) -> Mapping[str, Callable[[], None]]:
-        """Work that is done on a thread."""
-
-    @property
-    def watches(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Work that is done on the event loop."""
-
-
-def timers(apis: Iterable[HasWork]) -> func.Blueprint:
-    """Make the timers that do all this work.
+def timers(jobs: Iterable[Job]) -> func.Blueprint:
+    """Make the timers that do these jobs.
 
     Raises:
-        ValueError: two pieces of work have the same name.
+        ValueError: two jobs have the same name.
     """
-    sweeps: dict[str, Callable[[], None]] = {}
-    watches: dict[str, Callable[[], Awaitable[None]]] = {}
-    for api in apis:
-        for name, sweep in api.sweeps.items():
-            add_once(sweeps, name, sweep)
-        for name, watch in api.watches.items():
-            add_once(watches, name, watch)
+    named: dict[str, Job] = {}
+    for job in jobs:
+        add_once(named, job.name, job)
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%RelaySchedule%")
     async def relay_events(timer: func.TimerRequest, context: func.Context) -> None:
-        await beside_one_another({name: _on_a_thread(sweep, context) for name, sweep in sweeps.items()})
+        await do_all(Tick.RELAY, SWEEPING, context)
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%WatchSchedule%")
-    async def keep_watch(timer: func.TimerRequest) -> None:
-        await beside_one_another(watches)
+    async def keep_watch(timer: func.TimerRequest, context: func.Context) -> None:
+        await do_all(Tick.WATCH, CHORES, context)
+
+    async def do_all(every: Tick, threads: Threads, context: func.Context) -> None:
+        due = (job for job in named.values() if job.every is every)
+        await beside_one_another({job.name: _on_the_loop(job.work, threads, context) for job in due})
 
     return blueprint
 
@@ -86,13 +76,7 @@ async def beside_one_another(pieces: Mapping[str, Callable[[], Awaitable[None]]]
         raise SomeFailed(", ".join(failed))
 
 
-def _on_a_thread(sweep: Callable[[], None], context: func.Context) -> Callable[[], Awaitable[None]]:
-    def of_this_invocation() -> None:
-        logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
-        logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
-        try:
-            sweep()
-        finally:
-            logs_of.invocation_id = None  # type: ignore[attr-defined]  # other work uses the thread next
-
-    return lambda: SWEEPING.run(of_this_invocation)
+def _on_the_loop(work: Work, threads: Threads, context: func.Context) -> Callable[[], Awaitable[None]]:
+    if is_async(work):
+        return work
+    return partial(threads.run, in_invocation(context, work))

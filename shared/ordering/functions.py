@@ -9,6 +9,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.event_types import EventTypes
+from shared.frame.platform.jobs import Tick
 from shared.frame.platform.output import Answer
 from shared.frame.read_side.read_model import ReadAt
 from shared.frame.routes import Created
@@ -87,7 +88,7 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
 
     context.owner_data(next_orders_of, has_open_orders, streams_of)
-    context.from_time_to_time("erase_orders", lambda: erase_orders(context.engine, context.writes))
+    context.job("erase_orders", lambda: erase_orders(context.engine, context.writes), every=Tick.WATCH)
 
     orders = context.read_model(
         "orders",
@@ -131,8 +132,8 @@ def ordering(app: App) -> Context[OrderEvent]:
         follow_payments.follow_payment,
         event_types=follow_payments.FOLLOWED,
     )
-    context.sweep("deadlines", Deadlines(context.writes, context.engine, fulfilling).act)
-    context.tells(ordering_metrics)
+    context.job("deadlines", Deadlines(context.writes, context.engine, fulfilling).act, every=Tick.RELAY)
+    context.metrics(ordering_metrics)
     processes = Processes(context.reader)
     context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
     context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)

@@ -6,6 +6,7 @@ from shared.frame.app import App
 from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.event_types import EventTypes
+from shared.frame.platform.jobs import Tick
 from shared.frame.sql.engines import Compaction
 from shared.ordering.events import ASKS, ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.pay_again import pay_again
@@ -35,8 +36,8 @@ def payments(app: App) -> Context[PaymentEvent]:
     performing = Performing(context.engine, context.outbox.wake, provider)
     context.acts("perform_due_payment", "payments-provider", performing.after)
     context.hook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)
-    context.watch(performing.look_after_payments)
-    context.tells(payment_metrics)
+    context.job("look_after_payments", performing.look_after_payments, every=Tick.WATCH)
+    context.metrics(payment_metrics)
 
     context.command("post_order_payment", "POST orders/{orderId}/payment", pay_again, role=Role.ORDERS_WRITE, own=True)
     refunding = Refunding(provider)
@@ -47,6 +48,6 @@ def payments(app: App) -> Context[PaymentEvent]:
         "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
     )
     context.owner_data(next_payments_of)
-    context.from_time_to_time("forget_erased", partial(Compaction(COUNT_ERASED).run, context.engine))
+    context.job("forget_erased", partial(Compaction(COUNT_ERASED).run, context.engine), every=Tick.WATCH)
     context.subscriber("billing", PaymentRefundedV1)
     return context

@@ -16,14 +16,11 @@ import pytest
 from tests.infra.snapshots import PROD, SNAPSHOTS, Snapshot
 from tests.support.app import app_globals
 
-APIS = app_globals()["apis"]
-SWEEPS = {name for api in APIS for name in api.sweeps}
-WATCHES = {name for api in APIS for name in api.watches}
-WORK = SWEEPS | WATCHES
+WORK = {job.name for api in app_globals()["apis"] for job in api.jobs}
 """All that the timers of the app do."""
 
 GAUGES = {
-    "tandem.outbox.oldest": {name for name in SWEEPS if name.startswith("the relay of ")},
+    "tandem.outbox.oldest": {name for name in WORK if name.startswith("the relay of ")},
     "tandem.subscription.oldest": {"watch_subscriptions"},
     "tandem.view.wrong": {"watch_projections"},
     "tandem.view.differences": {"watch_projections"},

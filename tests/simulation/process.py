@@ -12,6 +12,7 @@ from shared.frame.read_side.generations import Generations
 from tests.simulation.provider import SETTINGS
 from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.scheduler import Scheduler
+from tests.support.jobs import do
 from tests.support.wiring import Wiring, contexts
 
 SKEW = 0.5
@@ -58,7 +59,7 @@ class Process:
 
     async def look_after_payments(self) -> None:
         """Do what its timer does."""
-        await self.wired["payments"].watches["look_after_payments"]()
+        await do(self.wired["payments"], "look_after_payments")
 
     def rebuildings_of(self, context: str) -> Mapping[str, Rebuilding]:
         """How it rebuilds the views of one context."""

@@ -28,6 +28,7 @@ from tests.simulation.read_models import FaultyReadModels
 from tests.simulation.reader import Reader
 from tests.simulation.scheduler import Crash, Scheduler
 from tests.support.containers import OneGeneration
+from tests.support.jobs import job
 from tests.support.wiring import Wiring, contexts
 
 REBUILT = 0.3
@@ -110,8 +111,8 @@ class Shop:
         self.clients = Clients(scheduler, self.writes)
         [erase] = [each.handler for each in wired["customers"].commands if each.name == "post_customer_erase"]
         self.leaver = Leaver(scheduler, self.writes, erase, self.clients.products)
-        self._serve_waiting = wired["catalog"].sweeps["waiting orders"]
-        self._erasing = [wired["customers"].chores["erase_customers"], wired["ordering"].chores["erase_orders"]]
+        self._serve_waiting = job(wired["catalog"], "waiting orders")
+        self._erasing = [job(wired["customers"], "erase_customers"), job(wired["ordering"], "erase_orders")]
         self.reader = Reader(scheduler, self.clients, self.start, faulty["ordering"])
         self.operator = Operator(scheduler, self.start, self._is_up_to_date)
 

@@ -24,6 +24,7 @@ from shared.payments.stripe_provider import StripeProvider
 from shared.payments.tables import LOG, PAYMENTS
 from shared.payments.views.order_payment import OrderPayment, OrderPayments, ReadPayment
 from tests.support.fulfilment import envelope_of
+from tests.support.jobs import do
 from tests.support.shop import Shop
 
 AMOUNT = Decimal("49.80")
@@ -40,7 +41,7 @@ class Paying:
     def __post_init__(self) -> None:
         context = self.shop.wired()["payments"]
         self.consumers = {consumer.name: consumer.consume for consumer in context.consumers}
-        self.watches = context.watches.values()
+        self.context = context
         self.hear = context.hooks[0].hear
         self.held = context.app.owner_data
         self.provider = StripeProvider.from_environment(self.shop.environment)
@@ -129,8 +130,8 @@ async def tick(pay: Paying) -> None:
     with pay.shop.payments_engine.begin() as connection:
         past = datetime.now(UTC) - timedelta(hours=1)
         connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.look_at.is_not(None)).values(look_at=past))
-    for watch in pay.watches:
-        await watch()
+    for name in ("look_after_payments", "payments figures"):
+        await do(pay.context, name)
 
 
 async def not_authenticated(pay: Paying) -> tuple[UUID, str, str]:

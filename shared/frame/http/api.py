@@ -1,10 +1,11 @@
-"""A context's entry points: HTTP routes with their description for OpenAPI, event consumers, and work for timers."""
+"""A context's entry points: HTTP routes with their description for OpenAPI, event consumers, and jobs."""
 
 import functools
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 import azure.functions as func
@@ -16,8 +17,9 @@ from shared.frame.messaging.subscriptions import Consumer, trigger
 from shared.frame.platform.activity import ACTIVITY
 from shared.frame.platform.callers import OPEN, Owners
 from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.invocations import in_invocation
+from shared.frame.platform.jobs import Job
 from shared.frame.platform.output import Answer
-from shared.frame.platform.registry import add_once
 from shared.frame.platform.shares import Shares
 from shared.frame.routes import CommandRoute, Hook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
@@ -79,22 +81,24 @@ class Operation:
 
 
 class Api:
-    """The routes and subscriptions of one context, and what it does from time to time."""
+    """The routes, subscriptions and jobs of one context."""
 
-    def __init__(self, tag: str, owners: Owners | None = None, reads: Shares | None = None) -> None:
+    def __init__(
+        self, tag: str, owners: Owners | None = None, reads: Shares | None = None, jobs: Iterable[Job] = ()
+    ) -> None:
         """Prepare.
 
         Args:
             tag: the context's name.
             owners: callers who act for themselves; None if there are none.
             reads: their shares in queries, which all contexts have in common; None: there are none.
+            jobs: what the context does from time to time.
         """
         self.owners = owners
         self.blueprint = func.Blueprint()
         self.operations: list[Operation] = []
         self.consumers: list[Consumer] = []
-        self.sweeps: dict[str, Callable[[], None]] = {}
-        self.watches: dict[str, Callable[[], Awaitable[None]]] = {}
+        self.jobs = [*jobs]
         self._tag = tag
         self._turns = ConcurrencyLimit()
         self._reads = reads
@@ -103,13 +107,8 @@ class Api:
         """Register a declared command; `carry_out` does it on a thread, when it is its turn."""
 
         async def in_turn(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-            def on_a_thread() -> func.HttpResponse:
-                logs_of = context.thread_local_storage  # ties what is logged on this thread to the invocation
-                logs_of.invocation_id = context.invocation_id  # type: ignore[attr-defined]  # it takes any name
-                return carry_out(req, context)
-
             owner = self.owners.reach(caller_of(req)) if route.own and self.owners else None
-            return await self._turns.take(on_a_thread, owner=owner)
+            return await self._turns.take(in_invocation(context, partial(carry_out, req, context)), owner=owner)
 
         operation = Operation(
             name=route.name,
@@ -237,15 +236,6 @@ class Api:
         """Register the consumer of a subscription's events."""
         self.consumers.append(consumer)
         trigger(self.blueprint, consumer)
-
-    def sweep(self, name: str, sweep: Callable[[], None]) -> None:
-        """Register work that is done from time to time on a thread; one timer carries out all such work."""
-        add_once(self.sweeps, name, sweep)
-
-    def watch(self, watch: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """Register work that is done from time to time on the event loop; one timer carries out all such work."""
-        add_once(self.watches, watch.__name__, watch)
-        return watch
 
     def _within(self, shares: Shares, trigger: QueryTrigger) -> QueryTrigger:
         @functools.wraps(trigger)

@@ -1,6 +1,6 @@
 """A context's declaration as Azure Functions: a route for each command and query, a trigger for each subscription."""
 
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
@@ -12,8 +12,6 @@ from shared.frame.http.api import PREFIX, Api
 from shared.frame.http.requests import CommandCall, command_call, query_call
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import Input
-from shared.frame.platform.registry import add_once
-from shared.frame.platform.threads import CHORES
 from shared.frame.routes import CommandRoute, Created, QueryRoute
 from shared.frame.write_side.commands import WriteSide
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 def declared(context: Context[Any]) -> Api:
     """Make functions of all that a context declares; nothing connects yet."""
-    api = Api(context.name, context.app.owners, context.app.reads)
+    api = Api(context.name, context.app.owners, context.app.reads, context.jobs)
     for command in context.commands:
         _serve_command(api, context.writes, command)
     for query in context.queries:
@@ -32,13 +30,6 @@ def declared(context: Context[Any]) -> Api:
         api.consume(consumer)
     for hook in context.hooks:
         api.hook(hook)
-    api.watches |= context.watches
-    api.sweep(f"the relay of {context.topic}", context.outbox.sweep)
-    for name, sweep in context.sweeps.items():
-        api.sweep(name, sweep)
-    for name, work in context.chores.items():
-        on_a_thread: Callable[[], Awaitable[None]] = partial(CHORES.run, work)
-        add_once(api.watches, name, on_a_thread)
     return api
 
 

@@ -48,6 +48,7 @@ from shared.frame.operations.read_model_routes import view_functions
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.platform.activity import ACTIVITY
 from shared.frame.platform.callers import OPS
+from shared.frame.platform.jobs import Job, Tick
 from shared.frame.platform.output import Answer
 from shared.frame.platform.threads import Threads
 from shared.frame.routes import CommandRoute
@@ -100,9 +101,10 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
         return ok_or_not_modified(call, await list_dead_letters(dead_letters(), asked, call.query))
 
-    @api.watch
     async def watch_subscriptions() -> None:
         await measure_subscriptions(dead_letters(), subscriptions)
+
+    api.jobs.append(Job("watch_subscriptions", watch_subscriptions, Tick.WATCH))
 
     @api.action("POST", "ops/dead-letters/replay", replay, SettledDeadLetters, role=OPS)
     async def post_dead_letters_replay(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:

@@ -37,6 +37,7 @@ from shared.frame.operations.read_models import (
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.platform import telemetry
 from shared.frame.platform.callers import OPS
+from shared.frame.platform.jobs import Job, Tick
 from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.presence import wrong_with
@@ -142,13 +143,11 @@ def view_functions(api: Api, cosmos: CosmosDatabase, views: Iterable[View], audi
         view = named_view(call.command.view)
         return await done("heal", view, call.metadata, lambda: drift.heal(view, cosmos))
 
-    @api.watch
     async def continue_rebuilds() -> None:
         ended = await asyncio.gather(*(_carry_on(Rebuilding(cosmos, view), REBUILDS_FOR) for view in named.values()))
         if failed := [name for name, well in zip(named, ended, strict=True) if not well]:
             raise SomeFailed(", ".join(failed))
 
-    @api.watch
     async def watch_projections() -> None:
         until, failed = time.time() + WATCHES_FOR, []
         for view in named.values():
@@ -159,6 +158,11 @@ def view_functions(api: Api, cosmos: CosmosDatabase, views: Iterable[View], audi
                 failed.append(view.name)
         if failed:
             raise SomeFailed(", ".join(failed))
+
+    api.jobs += [
+        Job("continue_rebuilds", continue_rebuilds, Tick.WATCH),
+        Job("watch_projections", watch_projections, Tick.WATCH),
+    ]
 
 
 async def _carry_on(rebuilding: Rebuilding, seconds: float) -> bool:

@@ -4,6 +4,7 @@ from shared.catalog.event_handlers.follow_orders import follow_order
 from shared.catalog.metrics import OLDEST, RESERVED, WAITING
 from shared.catalog.tables import INBOX
 from shared.ordering.tables import LOG
+from tests.support.jobs import do
 from tests.support.reserving import kept, receive, submitted
 from tests.support.shop import Shop
 from tests.support.telemetry import observing
@@ -11,9 +12,8 @@ from tests.support.telemetry import observing
 
 async def told(shop: Shop) -> tuple[float, float, float]:
     """Pieces reserved, pieces waited for, and the age of the oldest submission that waits."""
-    [watch] = shop.wired()["catalog"].watches.values()
     with observing() as observed:
-        await watch()
+        await do(shop.wired()["catalog"], "catalog figures")
         points = [observed.points(figure.name) for figure in (RESERVED, WAITING, OLDEST)]
     [reserved], [waiting], [oldest] = points
     assert reserved.attributes == {"tandem.context": "catalog"}

@@ -22,6 +22,7 @@ from shared.ordering.commands.complete_order import CompleteOrder, complete_orde
 from shared.ordering.events import OrderStatus, OrderSubmittedV1, OrderSubmittedV2
 from shared.ordering.tables import CODEC, LOG, ORDER_LINES
 from tests.support.database import needs_sqlite
+from tests.support.jobs import job
 from tests.support.reserving import confirmed, kept, pieces, receive, sold_out, submitted
 from tests.support.shop import Shop, rows
 
@@ -110,7 +111,7 @@ def test_of_more_who_wait_than_one_change_serves_the_first_come_first_and_nobody
 
 def serve_on(shop: Shop) -> None:
     """Do what a timer does."""
-    shop.wired()["catalog"].sweeps["waiting orders"]()
+    job(shop.wired()["catalog"], "waiting orders")()
 
 
 def test_whoever_waits_for_available_pieces_is_served_on_without_a_further_receipt(

@@ -25,6 +25,7 @@ from tests.support.erasing import (
     register,
     tick,
 )
+from tests.support.jobs import do
 from tests.support.shop import Shop, rows
 from tests.support.telemetry import observing
 
@@ -87,12 +88,12 @@ def put_back(shop: Shop, column: sa.Column[datetime], age: timedelta = timedelta
 async def test_an_order_that_is_not_erased_is_told_of_after_an_hour(
     shop: Shop, erasures: Erasures, *, closed: bool
 ) -> None:
-    [watch] = shop.wired()["ordering"].watches.values()
+    context = shop.wired()["ordering"]
 
     async def told(later: timedelta = timedelta()) -> float:
         with observing() as observed, mock.patch("shared.ordering.metrics.datetime") as clock:
             clock.now.return_value = datetime.now(UTC) + later
-            await watch()
+            await do(context, "ordering figures")
             [point] = observed.points(UNERASED.name)
         return float(point.value)  # type: ignore[union-attr]  # it is a gauge
 

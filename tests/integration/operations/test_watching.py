@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from shared.frame.timers import SomeFailed
 from tests.integration.operations.conftest import LiveShop
 from tests.support import principals
 from tests.support.database import empty_database
+from tests.support.jobs import do
 from tests.support.servicebus import CONFIG, running_servicebus
 from tests.support.triggers import context, trigger
 
@@ -51,11 +52,11 @@ def audit(tmp_path: Path) -> Iterator[Audit]:
     engine.dispose()
 
 
-def watches(live: LiveShop) -> dict[str, Callable[[], Awaitable[None]]]:
+def watching(live: LiveShop) -> Api:
     """What the timer does for these views; nobody asks for the audit trail here."""
     api = Api("operations")
     view_functions(api, live.read_models, [live.orders_view, live.products_view], cast("Audit", None))
-    return api.watches
+    return api
 
 
 async def broken(*_: Any) -> Any:
@@ -72,16 +73,16 @@ async def test_a_view_that_cannot_be_looked_at_keeps_no_other_from_being_watched
     live: LiveShop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await live.open(customers=1, products=2, orders=3)
-    watch = watches(live)["watch_projections"]
+    api = watching(live)
     with monkeypatch.context() as breaking:
         breaking.setattr(live.orders_view.source, "newest", broken)
         with pytest.raises(SomeFailed, match=r"^orders$"):  # so that an alarm says who is not watched any more
-            await watch()
+            await do(api, "watch_projections")
     assert await mark(live, live.products_view)
     assert not await mark(live, live.orders_view)
     assert "orders cannot be held against the log" in caplog.text
 
-    await watch()
+    await do(api, "watch_projections")
     assert await mark(live, live.orders_view), "and at the next tick it is looked at again"
 
 
@@ -97,14 +98,14 @@ async def test_a_rebuild_that_fails_holds_up_no_other_and_goes_on_at_the_next_ti
         latest = [await Rebuilding(live.read_models, view).latest() for view in views]
         return [each.step for each in latest if each is not None]
 
-    tick = watches(live)["continue_rebuilds"]
+    api = watching(live)
     with monkeypatch.context() as breaking:
         breaking.setattr(live.orders_view.source, "fill", broken)
         with pytest.raises(SomeFailed, match=r"^orders$"):  # so that an alarm says that one does not go on
-            await tick()
+            await do(api, "continue_rebuilds")
     assert await steps() == [Step.FILLING, Step.DONE]
     assert "rebuilding orders waits for the next tick" in caplog.text
-    await tick()
+    await do(api, "continue_rebuilds")
     assert await steps() == [Step.DONE, Step.DONE]
 
 
@@ -139,7 +140,7 @@ async def test_a_subscription_that_is_missing_is_a_failure_of_the_watch(live: Li
         wired = App(Settings(sql=live.shop.url, cosmos="", service_bus=connection), live.read_models)
         api = operations(wired, [declare(wired) for declare in CONTEXTS])
         with pytest.raises(SomeFailed, match=rf"^customer-events/{gone}$"):
-            await api.watches["watch_subscriptions"]()
+            await do(api, "watch_subscriptions")
 
 
 async def test_service_bus_that_is_away_is_a_failure_of_the_watch(live: LiveShop) -> None:
@@ -151,4 +152,4 @@ async def test_service_bus_that_is_away_is_a_failure_of_the_watch(live: LiveShop
     all_of_them = ", ".join(path_of(consumer) for context in contexts for consumer in context.consumers)
     for _ in range(2):
         with pytest.raises(SomeFailed, match=f"^{all_of_them}$"):
-            await api.watches["watch_subscriptions"]()
+            await do(api, "watch_subscriptions")

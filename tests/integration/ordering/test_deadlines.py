@@ -24,6 +24,7 @@ from shared.ordering.jobs import act_on_deadlines
 from shared.ordering.jobs.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
 from shared.ordering.metrics import OLDEST_UNPAID, OVERDUE
 from shared.payments.events import PaymentLapsedV1, PaymentVoidedV1
+from tests.support.jobs import do
 from tests.support.on_its_way import (
     CARD,
     FULFILLING,
@@ -272,9 +273,8 @@ def test_deadlines_take_turns_when_there_is_no_time_for_all(
 
 async def told(shop: Shop) -> tuple[float, float]:
     """Orders whose deadline was not acted on, and the age of the oldest wait for a payment."""
-    [watch] = shop.wired()["ordering"].watches.values()
     with observing() as observed:
-        await watch()
+        await do(shop.wired()["ordering"], "ordering figures")
         [[overdue], [unpaid]] = [observed.points(figure.name) for figure in (OVERDUE, OLDEST_UNPAID)]
     return overdue.value, unpaid.value  # type: ignore[union-attr]  # they are gauges
 

@@ -17,6 +17,7 @@ from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable
 from shared.payments.jobs.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
+from tests.support.jobs import do
 from tests.support.paying import AMOUNT, Paying, not_authenticated, tick, without_provider
 from tests.support.telemetry import observing
 
@@ -227,8 +228,7 @@ async def test_the_timer_looks_at_what_waits_ever_more_seldom_and_at_nothing_bef
     payment = pay.payment(order_id)
     assert payment.reference
     pay.engine.authenticate(payment.reference)
-    for watch in pay.watches:
-        await watch()
+    await do(pay.context, "look_after_payments")
     assert pay.payment(order_id).status is PaymentStatus.ACTION_REQUIRED
     before = datetime.now(UTC)
     await tick(without_provider(pay))

@@ -11,14 +11,14 @@ from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, RefundA
 from shared.payments.domain.provider import ProviderUnavailable
 from shared.payments.metrics import OLDEST, PENDING_FOR
 from shared.payments.tables import PAYMENTS
+from tests.support.jobs import do
 from tests.support.paying import Paying, stripe_of, without_provider
 from tests.support.telemetry import observing
 
 
 async def oldest(pay: Paying) -> float:
-    tell = pay.shop.wired()["payments"].watches["payments figures"]
     with observing() as observed:
-        await tell()
+        await do(pay.shop.wired()["payments"], "payments figures")
         [point] = observed.points(OLDEST.name)
     return float(point.value)  # type: ignore[union-attr]  # it is a gauge
 

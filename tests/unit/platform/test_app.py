@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.frame.http.api import Api
+from shared.frame.platform.jobs import Tick
 from tests.support.app import app_globals
 from tests.support.rules import is_own
 from tests.support.stack import ROOT
@@ -19,19 +20,21 @@ FUNCTIONS: dict[str, Any] = {each.get_function_name(): each.get_user_function() 
 TOPOLOGY = json.loads((ROOT / "infra/local/servicebus.json").read_text(encoding="utf-8"))
 
 
+def named(every: Tick) -> set[str]:
+    return {job.name for api in APIS for job in api.jobs if job.every is every}
+
+
 def test_both_timers_are_in_the_app_on_their_own_schedules() -> None:
     timers = {name: each.schedule for name, each in TRIGGERS.items() if each.type == "timerTrigger"}
     assert timers == {"relay_events": "%RelaySchedule%", "keep_watch": "%WatchSchedule%"}
 
 
 def test_the_relay_timer_sweeps_every_topic_that_there_is() -> None:
-    swept = {name for api in APIS for name in api.sweeps}
-    assert swept == {f"the relay of {topic}" for topic in topics()} | {"deadlines", "waiting orders"}
+    assert named(Tick.RELAY) == {f"the relay of {topic}" for topic in topics()} | {"deadlines", "waiting orders"}
 
 
 def test_the_watch_timer_does_all_that_is_to_be_done_from_time_to_time() -> None:
-    watched = {name for api in APIS for name in api.watches}
-    assert watched == {
+    assert named(Tick.WATCH) == {
         *("watch_subscriptions", "continue_rebuilds", "watch_projections", "look_after_payments"),
         *("catalog figures", "ordering figures", "payments figures"),
         *("erase_customers", "erase_orders", "forget_erased"),
@@ -46,8 +49,8 @@ async def test_the_timers_of_the_app_do_all_of_that(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("shared.frame.timers.beside_one_another", noting)
     await FUNCTIONS["relay_events"](None, None)
-    await FUNCTIONS["keep_watch"](None)
-    assert done == [{name for api in APIS for name in api.sweeps}, {name for api in APIS for name in api.watches}]
+    await FUNCTIONS["keep_watch"](None, None)
+    assert done == [named(Tick.RELAY), named(Tick.WATCH)]
 
 
 def test_every_subscription_of_the_app_has_a_trigger_in_it() -> None:

@@ -12,7 +12,7 @@ import pytest
 from shared.catalog import tables
 from shared.frame.app import App
 from shared.frame.context import Context
-from shared.frame.http.api import Api
+from shared.frame.platform.jobs import Job, Tick
 from shared.frame.platform.settings import Settings
 from shared.frame.platform.threads import Threads
 from shared.frame.read_side.cosmos import CosmosDatabase
@@ -24,64 +24,48 @@ def invocation() -> func.Context:
     return cast("func.Context", SimpleNamespace(invocation_id="one", thread_local_storage=threading.local()))
 
 
-def function(apis: list[Api], name: str) -> Any:
-    found = {each.get_function_name(): each.get_user_function() for each in function_app(apis).get_functions()}
+def function(jobs: list[Job], name: str) -> Any:
+    found = {each.get_function_name(): each.get_user_function() for each in function_app(jobs).get_functions()}
     return found[name]
 
 
-def function_app(apis: list[Api]) -> func.FunctionApp:
+def function_app(jobs: list[Job]) -> func.FunctionApp:
     app = func.FunctionApp()
-    app.register_functions(timers(apis))
+    app.register_functions(timers(jobs))
     return app
 
 
-def apis_of(**sweeps: Any) -> list[Api]:
-    made = []
-    for name, sweep in sweeps.items():
-        made.append(Api(name))
-        made[-1].sweep(f"the relay of {name}", sweep)
-    return made
+def relays_of(**sweeps: Callable[[], Any]) -> list[Job]:
+    return [Job(f"the relay of {name}", sweep, Tick.RELAY) for name, sweep in sweeps.items()]
 
 
 def test_there_are_two_timers_whatever_the_number_of_contexts() -> None:
-    names = [each.get_function_name() for each in function_app(apis_of(a=print, b=print)).get_functions()]
+    names = [each.get_function_name() for each in function_app(relays_of(a=print, b=print)).get_functions()]
     assert names == ["relay_events", "keep_watch"]
 
 
 @pytest.mark.parametrize(
     "declare",
     [
-        lambda context: context.tells(lambda _: {}),
-        lambda context: context.watch(look),
-        lambda context: context.sweep("look", print),
-        lambda context: context.from_time_to_time("look", print),
+        lambda context: context.metrics(lambda _: {}),
+        lambda context: context.job("look", look, every=Tick.WATCH),
+        lambda context: context.job("look", print, every=Tick.RELAY),
     ],
-    ids=["tells", "watch", "sweep", "from_time_to_time"],
+    ids=["metrics", "async", "sync"],
 )
-def test_a_context_declares_a_piece_of_work_once_so_that_none_takes_another_s_place(
-    declare: Callable[[Context[Any]], None],
-) -> None:
+def test_a_job_is_declared_once_so_that_none_takes_another_s_place(declare: Callable[[Context[Any]], None]) -> None:
     settings = Settings(sql="sqlite://", cosmos="", service_bus="")  # declaring connects to nothing
     app = App(settings, CosmosDatabase(settings))
     context = Context(app, tables.SCHEMA, tables.LOG, "product-events", tables.EVERY_TABLE)
     declare(context)
+    timers(context.jobs)
+    declare(context)
     with pytest.raises(ValueError, match=r"^'(look|catalog figures)' is declared twice$"):
-        declare(context)
+        timers(context.jobs)
 
 
 async def look() -> None:
     """Look."""
-
-
-def test_no_context_s_work_takes_the_place_of_another_s() -> None:
-    ours, theirs = apis_of(a=print), apis_of(a=print)
-    with pytest.raises(ValueError, match=r"^'the relay of a' is declared twice$"):
-        timers(ours + theirs)
-    ours, theirs = [Api("a")], [Api("b")]
-    for each in ours + theirs:
-        each.watch(look)
-    with pytest.raises(ValueError, match=r"^'look' is declared twice$"):
-        timers(ours + theirs)
 
 
 async def test_a_relay_that_fails_does_not_keep_the_others_from_running_and_is_told_of(
@@ -92,9 +76,9 @@ async def test_a_relay_that_fails_does_not_keep_the_others_from_running_and_is_t
     def fails() -> None:
         raise LookupError("broken")
 
-    apis = apis_of(orders=fails, products=lambda: ran.append("products"))
+    jobs = relays_of(orders=fails, products=lambda: ran.append("products"))
     with pytest.raises(SomeFailed, match=r"^the relay of orders$"):
-        await function(apis, "relay_events")(None, invocation())
+        await function(jobs, "relay_events")(None, invocation())
     assert ran == ["products"]
     assert "the relay of orders failed" in caplog.text
     assert "LookupError: broken" in caplog.text
@@ -102,8 +86,8 @@ async def test_a_relay_that_fails_does_not_keep_the_others_from_running_and_is_t
 
 async def test_a_relay_that_hangs_keeps_nobody_waiting() -> None:
     released = threading.Event()
-    apis = apis_of(orders=lambda: released.wait(10), products=released.set)
-    await asyncio.wait_for(function(apis, "relay_events")(None, invocation()), 5)
+    jobs = relays_of(orders=lambda: released.wait(10), products=released.set)
+    await asyncio.wait_for(function(jobs, "relay_events")(None, invocation()), 5)
 
 
 @pytest.fixture
@@ -119,8 +103,8 @@ async def test_what_a_relay_logs_belongs_to_the_invocation_and_what_the_thread_l
 ) -> None:
     context, seen = invocation(), []
     storage = context.thread_local_storage
-    apis = apis_of(orders=lambda: seen.append((storage, storage.invocation_id)))  # type: ignore[attr-defined]
-    await function(apis, "relay_events")(None, context)
+    jobs = relays_of(orders=lambda: seen.append((storage, storage.invocation_id)))  # type: ignore[attr-defined]
+    await function(jobs, "relay_events")(None, context)
     assert seen == [(storage, "one")]
     assert await thread.run(lambda: storage.invocation_id) is None  # type: ignore[attr-defined]
 
@@ -132,7 +116,7 @@ async def test_the_thread_of_a_relay_that_failed_logs_for_nobody_either(thread: 
         raise LookupError
 
     with pytest.raises(SomeFailed):
-        await function(apis_of(orders=fails), "relay_events")(None, context)
+        await function(relays_of(orders=fails), "relay_events")(None, context)
     storage = context.thread_local_storage
     assert await thread.run(lambda: storage.invocation_id) is None  # type: ignore[attr-defined]
 
@@ -142,7 +126,7 @@ async def test_a_store_that_is_away_is_one_line_at_each_tick(caplog: pytest.LogC
         raise ConnectionRefusedError(111, "refused")
 
     with pytest.raises(SomeFailed):
-        await function(apis_of(orders=fails), "relay_events")(None, invocation())
+        await function(relays_of(orders=fails), "relay_events")(None, invocation())
     [line] = [record for record in caplog.records if record.name == "shared.frame.timers"]
     assert line.exc_info is None
     assert line.getMessage().endswith("at the next tick: ConnectionRefusedError: [Errno 111] refused")
@@ -153,23 +137,17 @@ async def test_all_that_failed_are_named() -> None:
         raise LookupError
 
     with pytest.raises(SomeFailed, match=r"^the relay of orders, the relay of products$"):
-        await function(apis_of(orders=fails, products=fails), "relay_events")(None, invocation())
+        await function(relays_of(orders=fails, products=fails), "relay_events")(None, invocation())
 
 
 async def test_what_was_done_is_counted_and_what_failed_is_not() -> None:
     def fails() -> None:
         raise LookupError
 
-    api = Api("operations")
-
-    @api.watch
-    async def looks() -> None:
-        pass
-
     with observing() as observed:
         with pytest.raises(SomeFailed):
-            await function(apis_of(orders=fails, products=print), "relay_events")(None, invocation())
-        await function([api], "keep_watch")(None)
+            await function(relays_of(orders=fails, products=print), "relay_events")(None, invocation())
+        await function([Job("looks", look, Tick.WATCH)], "keep_watch")(None, invocation())
     done = [(point.attributes or {})["tandem.work"] for point in observed.points("tandem.work.done")]
     assert sorted(map(str, done)) == ["looks", "the relay of products"]
 
@@ -182,7 +160,7 @@ async def test_what_failed_at_one_tick_is_done_at_the_next() -> None:
         if len(ticks) == 1:
             raise LookupError
 
-    relay = function(apis_of(orders=fails_once), "relay_events")
+    relay = function(relays_of(orders=fails_once), "relay_events")
     with pytest.raises(SomeFailed):
         await relay(None, invocation())
     await relay(None, invocation())
@@ -190,16 +168,19 @@ async def test_what_failed_at_one_tick_is_done_at_the_next() -> None:
 
 
 async def test_a_watch_that_fails_does_not_keep_the_others_from_looking() -> None:
-    looked, api = [], Api("operations")
+    looked = []
 
-    @api.watch
     async def breaks() -> None:
         raise LookupError
 
-    @api.watch
     async def looks() -> None:
-        looked.append(1)
+        looked.append("on the loop")
 
+    jobs = [
+        Job("breaks", breaks, Tick.WATCH),
+        Job("looks", looks, Tick.WATCH),
+        Job("looks, too", lambda: looked.append("on a thread"), Tick.WATCH),
+    ]
     with pytest.raises(SomeFailed, match=r"^breaks$"):
-        await function([api], "keep_watch")(None)
-    assert looked == [1]
+        await function(jobs, "keep_watch")(None, invocation())
+    assert sorted(looked) == ["on a thread", "on the loop"]
