@@ -76,9 +76,11 @@ def customers(app: App) -> Context[CustomerEvent]:
 
     profiles = Profiles(context.reader)
     read = Role.CUSTOMERS_READ
-    context.look_up("get_customer", "customers/{customerId}", profiles.read_profile, role=read, own=True)
-    context.look_up("get_customers", "customers", profiles.find_by_email, role=read)
+    context.table_query("get_customer", "customers/{customerId}", profiles.read_profile, role=read, own=True)
+    context.table_query("get_customers", "customers", profiles.find_by_email, role=read)
     context.owner_data(lambda _, customer_id, after: [customer_id] if after == UUID(int=0) else [])
     exports = Exports(app.owner_data)
-    context.look_up("get_customer_export", "customers/{customerId}/export", exports.read_export, role=read, own=True)
+    context.table_query(
+        "get_customer_export", "customers/{customerId}/export", exports.read_export, role=read, own=True
+    )
     return context

@@ -36,11 +36,11 @@ from shared.frame.routes import (
     CommandHandler,
     CommandRoute,
     Created,
-    Hook,
-    LookUp,
     QueryHandler,
     QueryRoute,
     Subscriber,
+    TableQuery,
+    Webhook,
 )
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
@@ -80,7 +80,7 @@ class Context[Event]:
     subscribers: list[Subscriber] = field(default_factory=list)
     operated: list[CommandRoute] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
-    hooks: list[Hook] = field(default_factory=list)
+    webhooks: list[Webhook] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
@@ -259,8 +259,8 @@ class Context[Event]:
         """
         self.queries.append(QueryRoute(name, path, handler, input_of(handler, 1), answer_of(handler), of, role, own))
 
-    def look_up[Query: QueryInput](
-        self, name: str, path: str, handler: LookUp[Query], *, role: str | None, own: bool = False
+    def table_query[Query: QueryInput](
+        self, name: str, path: str, handler: TableQuery[Query], *, role: str | None, own: bool = False
     ) -> None:
         """Declare a query that no read model answers; arguments as of `query`."""
         self.queries.append(QueryRoute(name, path, handler, input_of(handler), answer_of(handler), None, role, own))
@@ -305,7 +305,9 @@ class Context[Event]:
 
         self.consumers.append(Consumer(trigger, topic, subscription, consume, taken.__contains__))
 
-    def acts(self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]) -> None:
+    def external_action(
+        self, trigger: str, subscription: str, act: Callable[[Recorded[Event]], Awaitable[None]]
+    ) -> None:
         """Declare an action outside the context that follows its own events, such as a call of another system.
 
         Args:
@@ -320,16 +322,18 @@ class Context[Event]:
 
         self.consumers.append(Consumer(trigger, self.topic, subscription, consume))
 
-    def hook(self, name: str, path: str, signature_header: str, hear: Callable[[bytes, str | None], None]) -> None:
+    def webhook(
+        self, name: str, path: str, signature_header: str, receive: Callable[[bytes, str | None], None]
+    ) -> None:
         """Declare a webhook: another system reports that something happened, and the context then asks that system.
 
         Args:
             name: the function's name in Azure.
             path: the route, which takes POST, and is open to everybody.
             signature_header: the header with its signature, which is its credential.
-            hear: takes the body and that header, on a thread; raises NotSigned if the signature is wrong.
+            receive: takes the body and that header, on a thread; raises NotSigned if the signature is wrong.
         """
-        self.hooks.append(Hook(name, path, signature_header, hear))
+        self.webhooks.append(Webhook(name, path, signature_header, receive))
 
     def owner_data(
         self,
@@ -346,7 +350,7 @@ class Context[Event]:
         """
         self.app.owner_data.append(OwnerData(self.name, self.log, self.reader, aggregates, streams, busy))
 
-    def subscriber(self, name: str, *events: type[Event]) -> None:
+    def external_subscriber(self, name: str, *events: type[Event]) -> None:
         """Declare that another system subscribes to these events, so that they stay compatible.
 
         Its subscription is in infra/local/servicebus.json.

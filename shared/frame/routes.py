@@ -18,7 +18,7 @@ type CommandHandler[Command: Input, **Repositories] = Callable[Concatenate[Comma
 type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
 """Answers from the read model that serves; gives an ETag too if the content alone does not tell the version."""
 
-type LookUp[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
+type TableQuery[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
 """Answers from the context's own tables, which always have the newest version."""
 
 
@@ -82,18 +82,18 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class Webhook:
     """A webhook that another system calls; other attributes are as in CommandRoute.
 
     Attributes:
         signature_header: the header with the other system's signature, which is its credential.
-        hear: takes the body and that header, on a thread.
+        receive: takes the body and that header, on a thread.
     """
 
     name: str
     path: str
     signature_header: str
-    hear: Callable[[bytes, str | None], None]
+    receive: Callable[[bytes, str | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class QueryRoute:
 
     name: str
     path: str
-    handler: QueryHandler[Any] | LookUp[Any]
+    handler: QueryHandler[Any] | TableQuery[Any]
     input: type[QueryInput]
     answer: type[Answer]
     of: ReadModel[Any] | None

@@ -135,8 +135,8 @@ def ordering(app: App) -> Context[OrderEvent]:
     context.job("deadlines", Deadlines(context.writes, context.engine, fulfilling).act, every=Tick.RELAY)
     context.metrics(ordering_metrics)
     processes = Processes(context.reader)
-    context.look_up("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
-    context.look_up("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)
+    context.table_query("get_processes", "ops/processes", processes.read_page, role=Role.OPS)
+    context.table_query("get_process", "ops/processes/{orderId}", processes.read_one, role=Role.OPS)
     context.operation("post_process_deadline", "POST ops/processes/{orderId}/deadline", move_deadline)
     context.follows(
         "follow_customers",
@@ -148,8 +148,8 @@ def ordering(app: App) -> Context[OrderEvent]:
         event_types=follow_customers.FOLLOWED,
     )
 
-    context.subscriber("billing", OrderConfirmedV1, OrderCancelledV1)
-    context.subscriber("shipping", OrderConfirmedV1, OrderCancelledV1)
+    context.external_subscriber("billing", OrderConfirmedV1, OrderCancelledV1)
+    context.external_subscriber("shipping", OrderConfirmedV1, OrderCancelledV1)
     return context
 
 

@@ -34,8 +34,8 @@ def payments(app: App) -> Context[PaymentEvent]:
 
     context.follows("follow_fulfilment", "order-events", "payments", ORDERS, follow_fulfilment, event_types=ASKED)
     performing = Performing(context.engine, context.outbox.wake, provider)
-    context.acts("perform_due_payment", "payments-provider", performing.after)
-    context.hook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)
+    context.external_action("perform_due_payment", "payments-provider", performing.after)
+    context.webhook("post_payment_webhook", "payments/webhook", provider.signature_header, performing.hear)
     context.job("look_after_payments", performing.look_after_payments, every=Tick.WATCH)
     context.metrics(payment_metrics)
 
@@ -44,10 +44,10 @@ def payments(app: App) -> Context[PaymentEvent]:
     context.command("post_order_refund", "POST orders/{orderId}/refund", refunding.refund, role=Role.PAYMENTS_WRITE)
 
     views = OrderPayments(context.reader, provider)
-    context.look_up(
+    context.table_query(
         "get_order_payment", "orders/{orderId}/payment", views.read_payment, role=Role.ORDERS_READ, own=True
     )
     context.owner_data(next_payments_of)
     context.job("forget_erased", partial(Compaction(COUNT_ERASED).run, context.engine), every=Tick.WATCH)
-    context.subscriber("billing", PaymentRefundedV1)
+    context.external_subscriber("billing", PaymentRefundedV1)
     return context

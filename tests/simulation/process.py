@@ -51,8 +51,8 @@ class Process:
             for context in wired
             for consumer in context.consumers
         }
-        [hook] = self.wired["payments"].hooks
-        self.hear = hook.hear
+        [webhook] = self.wired["payments"].webhooks
+        self.hear = webhook.receive
         views = {name: model.view for context in wired for name, model in context.read_models.items()}
         self.orders, self.products = views["orders"].generations, views["products"].generations
         self.rebuildings = {name: Rebuilding(cosmos, view, clock) for name, view in views.items()}

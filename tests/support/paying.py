@@ -42,7 +42,7 @@ class Paying:
         context = self.shop.wired()["payments"]
         self.consumers = {consumer.name: consumer.consume for consumer in context.consumers}
         self.context = context
-        self.hear = context.hooks[0].hear
+        self.hear = context.webhooks[0].receive
         self.held = context.app.owner_data
         self.provider = StripeProvider.from_environment(self.shop.environment)
         self.performing = Performing(context.engine, context.outbox.wake, self.provider)

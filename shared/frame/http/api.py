@@ -21,13 +21,13 @@ from shared.frame.platform.invocations import in_invocation
 from shared.frame.platform.jobs import Job
 from shared.frame.platform.output import Answer
 from shared.frame.platform.shares import Shares
-from shared.frame.routes import CommandRoute, Hook
+from shared.frame.routes import CommandRoute, Webhook
 from shared.frame.write_side.concurrency_limit import ConcurrencyLimit
 
 PREFIX = "/api"
 """Where all routes begin: routePrefix in host.json."""
 
-HEARD_AT_ONCE = 4
+RECEIVED_AT_ONCE = 4
 """Messages of another system that one process takes in at a time."""
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -206,31 +206,31 @@ class Api:
 
         return register
 
-    def hook(self, hook: Hook) -> None:
+    def webhook(self, webhook: Webhook) -> None:
         """Register a webhook that another system calls; it has a concurrency limit of its own."""
-        turns = ConcurrencyLimit(HEARD_AT_ONCE, kind="messages of others")
+        turns = ConcurrencyLimit(RECEIVED_AT_ONCE, kind="messages of others")
 
-        async def hear(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001  # bound by name
-            body, signature = raw_body(req), req.headers.get(hook.signature_header)
-            await turns.take(lambda: hook.hear(body, signature))
+        async def receive(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:  # noqa: ARG001  # bound by name
+            body, signature = raw_body(req), req.headers.get(webhook.signature_header)
+            await turns.take(lambda: webhook.receive(body, signature))
             return Bodyless(HTTPStatus.NO_CONTENT, {"Cache-Control": "no-store"})
 
         operation = Operation(
-            name=hook.name,
+            name=webhook.name,
             method="POST",
-            route=hook.path,
+            route=webhook.path,
             input=None,
             answer=None,
             success=HTTPStatus.NO_CONTENT,
-            description=inspect.getdoc(hook.hear) or "",
+            description=inspect.getdoc(webhook.receive) or "",
             tag=self._tag,
             can_miss=False,
             role=OPEN,
             own=False,
             versioned=False,
-            signature_header=hook.signature_header,
+            signature_header=webhook.signature_header,
         )
-        self._serve(hear, operation)
+        self._serve(receive, operation)
 
     def consume(self, consumer: Consumer) -> None:
         """Register the consumer of a subscription's events."""

@@ -28,8 +28,8 @@ def declared(context: Context[Any]) -> Api:
         _serve_query(api, query)
     for consumer in context.consumers:
         api.consume(consumer)
-    for hook in context.hooks:
-        api.hook(hook)
+    for webhook in context.webhooks:
+        api.webhook(webhook)
     return api
 
 

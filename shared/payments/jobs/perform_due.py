@@ -47,7 +47,7 @@ from shared.payments.tables import LOG
 
 AT_ONCE = 4
 """Threads on which steps are done, and so the steps at a time. Webhooks, and payers who read, ask the provider on other
-threads: HEARD_AT_ONCE (api.py) and CONCURRENCY (order_payment.py)."""
+threads: RECEIVED_AT_ONCE (api.py) and CONCURRENCY (order_payment.py)."""
 
 DELIVERED_FOR = timedelta(minutes=40)
 """How long deliveries wait for a provider that is away; ten deliveries could wait for 50 minutes. After this time they
