@@ -1,7 +1,8 @@
 """Cursors: the position in a list where a page ended, as text that is opaque to callers.
 
 A list is ordered by properties that never change, and a cursor is a position in that order. So an entry that exists all
-the time comes exactly once, whatever is added, changed or removed between two pages.
+the time comes exactly once, whatever is added, changed or removed between two pages. A list by a property that may
+change says so in its operation's description.
 
 A cursor belongs to one list and one generation of its read model. A check value in the cursor ties it to both, and
 catches typing errors and guesses. The check is no secret: a caller who computes one gets a position in a list that they

@@ -98,7 +98,12 @@ class ListProcesses(QueryInput, json_schema_extra=example(take=20)):
     state: Annotated[str, StringConstraints(pattern="^(submitted|confirmed|completed|cancelled)$")] | None = Field(
         default=None, description="how far the order is"
     )
-    due: Moment | None = Field(default=None, description="those whose deadline is at this time or before")
+    due: Moment | None = Field(
+        default=None,
+        description="those whose deadline is at this time or before, the earliest first. A deadline may move between "
+        "two pages: a process whose deadline comes to lie before the cursor is on none of the pages that follow, and "
+        "one whose deadline is put off may come twice. Reading from the beginning gives both",
+    )
     cursor: Annotated[str, StringConstraints(max_length=LONGEST)] | None = Field(
         default=None, description="the `next` of the page before"
     )

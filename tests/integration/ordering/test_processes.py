@@ -84,6 +84,21 @@ async def test_those_that_are_due_are_read_page_by_page_the_earliest_deadline_fi
         await listed(shop, take=2, cursor=cursor, state="confirmed")
 
 
+async def test_a_deadline_that_moves_before_the_cursor_is_found_from_the_beginning_as_the_route_says(
+    shop: Shop,
+) -> None:
+    ways = [submitted(shop, kept(shop, 0)) for _ in range(4)]
+    now = datetime.now(UTC)
+    for way, hours in zip(ways, (4, 3, 2, 1), strict=True):
+        way.move(now - timedelta(hours=hours))
+    _, cursor = await listed(shop, take=2, due=now)
+    ways[3].move(now - timedelta(hours=5))
+    rest, _ = await listed(shop, take=2, due=now, cursor=cursor)
+    assert [each.order_id for each in rest] == [ways[2].order_id]
+    assert await all_listed(shop, due=now) == [way.order_id for way in (ways[3], *ways[:3])]
+    assert "comes to lie before the cursor is on none" in str(ListProcesses.model_fields["due"].description)
+
+
 @pytest.mark.parametrize(
     "place",
     [
