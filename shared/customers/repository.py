@@ -21,6 +21,7 @@ from shared.customers.events import (
 from shared.customers.tables import ADDRESSES, CUSTOMERS, EMAILS, LOG
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
+from shared.frame.sql.unsniffed import Unsniffed
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.writes import Write, by_name, insert
 
@@ -86,7 +87,7 @@ DUE = (
     .limit(100)
 )
 COUNT_ERASED = sa.select(sa.func.count()).select_from(CUSTOMERS).where(CUSTOMERS.c.erased == sa.literal_column("1"))
-OWNER = sa.select(EMAILS.c.customer_id).where(EMAILS.c.address == sa.bindparam("address", type_=EMAILS.c.address.type))
+OWNER = Unsniffed(EMAILS.c.customer_id).where(EMAILS.c.address == sa.bindparam("address", type_=EMAILS.c.address.type))
 
 
 class Customers(Repository[Customer]):

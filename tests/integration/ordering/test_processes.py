@@ -84,7 +84,7 @@ async def test_those_that_are_due_are_read_page_by_page_the_earliest_deadline_fi
         await listed(shop, take=2, cursor=cursor, state="confirmed")
 
 
-async def test_a_deadline_that_moves_before_the_cursor_is_found_from_the_beginning_as_the_route_says(
+async def test_a_deadline_that_moves_before_the_cursor_is_found_from_the_beginning(
     shop: Shop,
 ) -> None:
     ways = [submitted(shop, kept(shop, 0)) for _ in range(4)]
