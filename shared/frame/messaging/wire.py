@@ -71,17 +71,30 @@ def from_body(body: bytes) -> Envelope:
             event_id=UUID(event["id"]),
             aggregate_id=UUID(event["subject"]),
             version=index(event["aggregateversion"]),
-            type=event["type"],
+            type=_text(event, "type"),
             payload=to_json(event["data"]).decode(),
             occurred_at=datetime.fromisoformat(event["time"]),
-            command_id=event["commandid"],
-            correlation_id=event["correlationid"],
-            causation_id=event["causationid"],
-            traceparent=event.get("traceparent"),
-            actor=event["actor"],
+            command_id=_text(event, "commandid"),
+            correlation_id=_text(event, "correlationid"),
+            causation_id=_text(event, "causationid"),
+            traceparent=None if event.get("traceparent") is None else _text(event, "traceparent"),
+            actor=_text(event, "actor"),
         )
     except KeyError as error:
         raise ValueError(f"The message is no event of this system: it has no {error}.") from None
+    except _NoTextError as error:
+        raise ValueError(f"The message is no event of this system: {error} is no text.") from None
     except (ValueError, TypeError, AttributeError) as error:
         # this error is logged, and these texts may repeat personal data of the message
         raise ValueError(f"The message is no event of this system ({type(error).__name__}).") from None
+
+
+class _NoTextError(Exception):
+    """An attribute is of another type; it is named, and not repeated."""
+
+
+def _text(event: Mapping[str, object], name: str) -> str:
+    value = event[name]
+    if not isinstance(value, str):
+        raise _NoTextError(name)
+    return value

@@ -51,7 +51,11 @@ def test_an_event_that_does_not_fit_is_told_without_what_it_says(context: str, k
 
 
 @pytest.mark.parametrize(
-    "attribute", ["id", "subject", "time", "type", "aggregateversion", "data", "actor", "traceparent", None]
+    "attribute",
+    [
+        *("id", "subject", "time", "type", "aggregateversion", "commandid", "correlationid", "causationid", "actor"),
+        *("traceparent", None),
+    ],
 )
 def test_a_message_that_is_no_event_is_told_without_what_it_says(attribute: str | None) -> None:
     event = json.loads(to_body(replace(ENVELOPE, payload="{}"), "ordering"))
@@ -64,7 +68,15 @@ def test_a_message_that_is_no_event_is_told_without_what_it_says(attribute: str 
             from_body(body)
         except ValueError as error:
             said.append("".join(traceback.format_exception(error)))
+    assert len(said) >= 2, "neither a list nor an object is taken"
     assert [text for text in said if OWN in text] == []
+
+
+@pytest.mark.parametrize("attribute", ["type", "commandid", "correlationid", "causationid", "actor", "traceparent"])
+def test_an_attribute_that_is_no_text_is_named(attribute: str) -> None:
+    event = json.loads(to_body(replace(ENVELOPE, payload="{}"), "ordering"))
+    with pytest.raises(ValueError, match=f"no event of this system: {attribute} is no text"):
+        from_body(json.dumps(event | {attribute: [OWN]}).encode())
 
 
 def _models(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
