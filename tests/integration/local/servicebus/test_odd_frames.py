@@ -216,21 +216,23 @@ def conversation(engine: Engine) -> frames.Conversation:
     return said
 
 
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+# the same cases each time, so that a change does not fail for what another one has done
+@settings(max_examples=CASES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 @given(st.lists(odd_frames(), min_size=1, max_size=4).map(b"".join))
 def send_odd_frames(engine: Engine, sent: bytes) -> None:
+    before = len(engine.log)
     said = conversation(engine)
     said.hear(TRANSFER)
     said.say(sent)
     said.hang_up()
+    assert "Traceback" not in engine.log[before:], engine.log[before : before + 4000]
+    assert engine.process.poll() is None
 
 
 def test_a_thousand_odd_connections_do_no_harm_to_a_client_that_works_meanwhile(engine: Engine) -> None:
     with somebody_works(engine):
         send_odd_frames(engine)
-    assert engine.process.poll() is None
-    before, said, traceback = engine.log.partition("Traceback")
-    assert not said, before[-1000:] + said + traceback[:4000]
+    assert "Traceback" not in engine.log
 
 
 MANAGED: dict[str, bytes] = {
