@@ -33,16 +33,27 @@ def test_an_empty_read_store_is_told_at_the_start_and_mended_by_the_command_that
             assert told[view]["lag"]["unapplied"] == told[view]["lag"]["newest"] > 0
             command = f"python3 dev.py rebuild {view}"
             assert command in wrong
-            arguments = ["-m", "infra.local.rebuild", "--data", str(tmp_path)]
-            shown = subprocess.run(
-                [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-            )
-            assert command in shown.stderr
+            assert command in rebuild(tmp_path).stderr
             assert api.post(f"/ops/projections/{view}/roll-back").status_code == 409
-            subprocess.run([sys.executable, *arguments, view], cwd=ROOT, capture_output=True, check=True, timeout=120)
+            assert rebuild(tmp_path, view).returncode == 0
         eventually(lambda: api.read("/health/ready") == {"status": "ready", "wrong": []}, "it is told to be mended")
         assert api.details(order_id, customer_id)["orderId"] == order_id
         problem(api.post("/ops/projections/orders/roll-back"), 409, "generation-incomplete")
+        refused = rebuild(tmp_path, "products", "--roll-back")
+        assert (refused.returncode, "is empty, and the event log is not" in refused.stderr) == (1, True)
+
+        # whoever insists gets the one that shows less
+        assert api.post("/ops/projections/orders/roll-back", {"evenIfIncomplete": True}).status_code == 200
+        insisted = rebuild(tmp_path, "products", "--roll-back", "--even-if-incomplete")
+        assert insisted.returncode == 0, insisted.stderr
+        for view in ("orders", "products"):
+            eventually(lambda: api.read(f"/ops/projections/{view}")["serving"] == 1, f"{view} is changed back", 60)  # noqa: B023
+
+
+def rebuild(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `dev.py rebuild` for the system that runs on this folder."""
+    command = [sys.executable, "-m", "infra.local.rebuild", "--data", str(data), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_a_lost_or_damaged_table_is_not_ready_and_is_ready_again_when_it_is_back() -> None:

@@ -58,7 +58,9 @@ def test_generations_change_places_by_appointment_and_back_and_the_other_is_give
     products.get_by_role("button", name="Roll back…").click()
     page.get_by_role("dialog").get_by_role("checkbox").check()  # it may not have been looked through yet
     console.picture("roll-back")
-    console.confirm("products")
+    with page.expect_request("**/products/roll-back") as asked:
+        console.confirm("products")
+    assert asked.value.post_data_json == {"evenIfIncomplete": True}
     expect(products.get_by_role("timer")).to_contain_text("change places in")
     expect(products.get_by_role("button", name="Roll back…")).to_be_disabled()
     console.picture("countdown")
