@@ -14,7 +14,7 @@ def perform(payment: Payment, step: Step, provider: PaymentProvider) -> None:
     """
     match step:
         case Open():
-            opened = provider.open(payment.order_id, payment.amount)
+            opened = provider.open(payment.order_id, step.attempt, payment.amount)
             if isinstance(opened, Declined):
                 payment.settle(Gone() if payment.void_requested else opened)
             else:

@@ -83,7 +83,7 @@ class StripeProvider(PaymentProvider):
         )
 
     @override
-    def open(self, payment: UUID, amount: Money) -> str | Declined:
+    def open(self, payment: UUID, attempt: int, amount: Money) -> str | Declined:
         if not self.takes(amount):
             return Declined(DeclineReason.NOT_ACCEPTED)
         params: PaymentIntentCreateParams = {
@@ -95,7 +95,7 @@ class StripeProvider(PaymentProvider):
         }
         try:
             opened = self._once(
-                f"{payment}:open",
+                f"{payment}:open" if attempt == 1 else f"{payment}:{attempt}:open",
                 lambda options: self._intents.create(params, options),
                 lambda: None,
                 about_the_amount,

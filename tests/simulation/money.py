@@ -50,10 +50,12 @@ def broken_money(shop: Shop) -> Iterator[str]:
 
 
 def _moved_once(shop: Shop, payment: Payment, moved: Sequence[Json]) -> Iterator[str]:
-    times = Counter(each["kind"] for each in moved if each["kind"] != "refunded")
-    for kind, count in times.items():
+    times = Counter((each["intent"], each["kind"]) for each in moved if each["kind"] != "refunded")
+    for (_, kind), count in times.items():
         if count > 1:
             yield f"the payment of order {payment.order_id} was {kind} {count} times"
+    if len({intent for intent, _ in times} - {intent for intent, kind in times if kind == "lapsed"}) > 1:
+        yield f"the payment of order {payment.order_id} was made twice: {moved}"
     in_parts = ("refunded", "captured", "released") if _is_by_hand(shop, moved) else ("refunded",)
     for each in moved:
         if each["kind"] not in in_parts and each["amount"] != payment.amount.minor:

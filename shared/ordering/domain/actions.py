@@ -90,7 +90,8 @@ def is_allowed(action: Action, standing: Standing) -> bool:
         case Action.CANCEL:
             return not standing.has_shipped
         case Action.PAY:
-            return standing.payment is OrderPaymentStatus.DECLINED and standing.attempt < MAX_ATTEMPTS
+            is_unpaid = standing.payment in (OrderPaymentStatus.DECLINED, OrderPaymentStatus.LAPSED)
+            return is_unpaid and standing.attempt < MAX_ATTEMPTS
         case Action.REFUND:
             return standing.payment is OrderPaymentStatus.CAPTURED
         case _:

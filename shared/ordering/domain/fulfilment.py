@@ -218,9 +218,7 @@ class Fulfilment:
             return "the cancellation"
         if self.order is OrderFact.SUBMITTED and not self.stock:
             return "stock"
-        if self.paid and self.payment is PaymentFact.LAPSED:
-            return "the shop: what was held has lapsed"
-        if self.paid and self.payment in (PaymentFact.DECLINED, PaymentFact.ACTION_REQUIRED):
+        if self.paid and self.payment in (*_PAID_ANEW, PaymentFact.ACTION_REQUIRED):
             return "the customer"
         if self.paid and self.payment in (PaymentFact.NONE, PaymentFact.ASKED):
             return "the authorisation"
@@ -252,13 +250,16 @@ class Fulfilment:
 _ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
 _PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
 _SHIPPED_IN_PART = ("the authorisation", "the capture")
-_UNPAID = (
-    *(PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED),
-    PaymentFact.LAPSED,
-)
+_PAID_ANEW = (PaymentFact.DECLINED, PaymentFact.LAPSED)
+"""The payments for which the customer may give another token."""
+_UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, *_PAID_ANEW)
 _HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
 _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED, PaymentFact.LAPSED)
-"""The payments of a completed order after which no step can follow; whoever completes a lapsed one gets no money."""
+"""The payments of a completed order after which no step has to follow; a lapsed one may still be paid anew."""
+_FINAL = (PaymentFact.CAPTURED, PaymentFact.VOIDED, PaymentFact.REFUNDED)
+"""The payments that no other token follows."""
+_VOIDABLE = (*_UNPAID, PaymentFact.AUTHORISED)
+"""The payments that a cancelled order voids, so that a declined or lapsed one is not paid anew."""
 _UNDONE = (PaymentFact.VOIDED, PaymentFact.LAPSED, PaymentFact.REFUNDED)
 _TAKEN = (*_SETTLED, PaymentFact.VOIDED)
 """The payments of a cancelled order after which no step can follow: without and with something shipped."""
@@ -267,6 +268,8 @@ _TAKEN = (*_SETTLED, PaymentFact.VOIDED)
 def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
     """Add news to the facts; give the new state and the requests to make. News is never refused: it has happened."""
     known = _with(state, news)
+    if known.attempt > state.attempt:  # what the earlier one held has lapsed, and a capture of it came to nothing
+        known = replace(known, asked=known.asked - {Capture()})
     asks = tuple(ask for ask in _wanted(known, news) if ask not in known.asked)
     return replace(known, asked=known.asked.union(asks)), asks
 
@@ -279,12 +282,12 @@ def _with(state: Fulfilment, news: News) -> Fulfilment:  # noqa: C901  # a case 
             return replace(state, stock=news.complete)
         case PaymentNews():
             newer = (news.attempt, _RANK[news.payment]) > (state.attempt, _RANK[state.payment])
-            final = _RANK[state.payment] >= _RANK[PaymentFact.AUTHORISED]
-            if not newer or (final and _RANK[news.payment] <= _RANK[state.payment]):
+            final = state.payment in _FINAL and _RANK[news.payment] <= _RANK[state.payment]
+            if not newer or final:
                 return state
             return replace(state, payment=news.payment, attempt=max(state.attempt, news.attempt))
         case TokenGiven():
-            if news.attempt <= state.attempt or state.payment is not PaymentFact.DECLINED:
+            if news.attempt <= state.attempt or state.payment not in (PaymentFact.AUTHORISED, *_PAID_ANEW):
                 return state
             return replace(state, attempt=news.attempt, payment=PaymentFact.NONE)
         case OrderNews():
@@ -323,7 +326,7 @@ def _undone(state: Fulfilment) -> Iterator[Ask]:
     """Give the requests that compensate those of a cancelled order of which nothing was shipped."""
     if state.payment is PaymentFact.CAPTURED:
         yield Refund()
-    elif _begun(state) and Capture() not in state.asked and _RANK[state.payment] <= _RANK[PaymentFact.AUTHORISED]:
+    elif _begun(state) and Capture() not in state.asked and state.payment in _VOIDABLE:
         yield Void()
 
 

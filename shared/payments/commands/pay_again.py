@@ -15,7 +15,7 @@ Token = Annotated[str, StringConstraints(pattern="^[a-z]{1,20}_[A-Za-z0-9_]{1,20
 
 
 class PayAgain(Input, json_schema_extra=example(orderId=ORDER_ID, token="pm_card_visa")):  # noqa: S106  # a test token
-    """Try another token after the payment was declined, for as long as the order waits for it; 10 tokens at most.
+    """Try another token after the payment was declined, or what was held has lapsed; 10 tokens at most.
 
     ETag and If-Match are those of the payment, not of the order.
     """

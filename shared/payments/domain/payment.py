@@ -57,6 +57,8 @@ class PaymentStatus(StrEnum):
 class Open:
     """Make the payment known to the provider."""
 
+    attempt: int
+
 
 @dataclass(frozen=True, slots=True)
 class Authorise:
@@ -121,9 +123,9 @@ class Payment(Aggregate[PaymentEvent]):
         return payment
 
     def try_another(self, token: str) -> None:
-        """Try another token after a decline, up to MAX_ATTEMPTS."""
-        if self.status is not PaymentStatus.DECLINED or self.void_requested:
-            raise self._forbids("tried with another token", "declined")
+        """Try another token after a decline, or after what was held has lapsed, up to MAX_ATTEMPTS."""
+        if self.status not in (PaymentStatus.DECLINED, PaymentStatus.LAPSED) or self.void_requested:
+            raise self._forbids("tried with another token", "declined or lapsed")
         if self.attempt >= MAX_ATTEMPTS:
             raise TooManyAttempts(f"The payment of order {self.order_id} was tried with {MAX_ATTEMPTS} tokens.")
         money = self.amount
@@ -141,8 +143,11 @@ class Payment(Aggregate[PaymentEvent]):
             self._record_step(PaymentCaptureRequestedV1(self.order_id))
 
     def request_void(self) -> None:
-        """Request that nothing be captured; possible until the capture is requested."""
+        """Request that nothing be captured; possible until the capture is requested. A lapsed payment ends by it."""
         if self.void_requested:
+            return
+        if self.status is PaymentStatus.LAPSED:
+            self._record_step(PaymentVoidedV1(self.order_id))
             return
         if self.capture_requested or self.status is PaymentStatus.CAPTURED:
             raise self._forbids("voided", "not captured")
@@ -207,9 +212,9 @@ class Payment(Aggregate[PaymentEvent]):
             case PaymentStatus.CAPTURED:
                 return next((Refund(id_, money) for id_, money in self.refunds_due.items()), None)
             case _ if self.void_requested:
-                return Void() if self.reference else Open()  # which finds what was begun for it
+                return Void() if self.reference else Open(self.attempt)  # which finds what was begun for it
             case PaymentStatus.REQUESTED:
-                return Authorise(self.attempt, self.token) if self.reference else Open()
+                return Authorise(self.attempt, self.token) if self.reference else Open(self.attempt)
             case PaymentStatus.ACTION_REQUIRED:
                 return Look(self.attempt)
             case PaymentStatus.AUTHORISED:
@@ -264,6 +269,8 @@ class Payment(Aggregate[PaymentEvent]):
     def _apply(self, event: PaymentEvent) -> None:  # noqa: C901  # one case for each event
         match event:
             case PaymentRequestedV1():
+                if event.attempt > 1 and self.status is PaymentStatus.LAPSED:
+                    self.reference, self.capture_requested = None, False  # nothing is held by it any more
                 self.order_id, self.customer_id = event.order_id, event.customer_id
                 self.amount = Money(event.amount, event.currency)
                 self.token, self.attempt = event.token, event.attempt

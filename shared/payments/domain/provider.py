@@ -76,8 +76,11 @@ class PaymentProvider(Protocol):
 
     signature_header: ClassVar[str]
 
-    def open(self, payment: UUID, amount: Money) -> str | Declined:
-        """Open a payment, which holds no money yet; give its reference, or Declined if no card can pay it."""
+    def open(self, payment: UUID, attempt: int, amount: Money) -> str | Declined:
+        """Open a payment, which holds no money yet; give its reference, or Declined if no card can pay it.
+
+        The reference serves later attempts too, until what was held by it has lapsed.
+        """
 
     def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
         """Authorise the amount."""

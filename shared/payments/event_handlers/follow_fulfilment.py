@@ -57,7 +57,8 @@ def follow_fulfilment(recorded: Recorded[OrderEvent | FulfilmentEvent], payments
 def _ask(payment: Payment, event: CaptureAskedV1 | VoidAskedV1 | RefundAskedV1) -> None:
     match event:
         case CaptureAskedV1():
-            if payment.status not in (PaymentStatus.CAPTURED, PaymentStatus.LAPSED):  # ordering has yet to learn of it
+            # ordering has yet to learn that it is captured, or has lapsed and may be tried anew: then it asks again
+            if payment.status not in (PaymentStatus.CAPTURED, PaymentStatus.LAPSED) and not _is_tried_anew(payment):
                 payment.request_capture()
         case VoidAskedV1():
             payment.request_void()
@@ -66,3 +67,7 @@ def _ask(payment: Payment, event: CaptureAskedV1 | VoidAskedV1 | RefundAskedV1) 
                 payment.request_refund(event.refund_id, event.amount)
         case _:
             assert_never(event)
+
+
+def _is_tried_anew(payment: Payment) -> bool:
+    return payment.attempt > 1 and payment.status not in (PaymentStatus.AUTHORISED, PaymentStatus.VOIDED)

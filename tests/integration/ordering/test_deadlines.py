@@ -103,7 +103,7 @@ def test_a_payment_that_lapsed_before_the_order_was_confirmed_is_waited_for_unti
     assert (way.order.status, way.process.facts.deadline) == (OrderStatus.SUBMITTED, Deadline.PAYMENT)
     way.timer(due)
     assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.PAYMENT])
-    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "nothing")
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", "VoidAskedV1"], "nothing")
 
 
 def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_one(shop: Shop) -> None:

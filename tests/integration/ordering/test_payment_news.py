@@ -7,6 +7,7 @@ import pytest
 
 from shared.frame.messaging.envelope import Metadata
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
+from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.events import OrderStatus
 from shared.payments.events import (
     PaymentCapturedV1,
@@ -72,10 +73,23 @@ def test_a_cancelled_order_of_which_the_shop_took_a_part_ends_when_that_is_given
     assert (way.order.payment.refunded, way.waits_for) == (total, "nothing")
 
 
-def test_a_payment_that_lapsed_waits_for_the_shop(shop: Shop) -> None:
+def test_a_payment_that_lapsed_waits_for_the_customer_who_pays_with_another_token(shop: Shop) -> None:
     way = submitted(shop)
     way.pay(held(way), PaymentLapsedV1(way.order_id))
-    assert "lapsed" in way.waits_for
+    assert (way.waits_for, Action.PAY in allowed(way.order.standing)) == ("the customer", True)
+    way.pay(requested(way, 2), held(way, 2))
+    way.complete()
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", "CaptureAskedV1"], "the capture")
+
+
+def test_what_lapses_while_its_capture_is_asked_for_is_captured_when_it_is_paid_with_another_token(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way))
+    way.complete()
+    way.pay(PaymentLapsedV1(way.order_id))
+    assert way.waits_for == "nothing"
+    way.pay(requested(way, 2), held(way, 2))
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", "CaptureAskedV1", "CaptureAskedV1"], "the capture")
 
 
 def test_refunds_are_shown_in_parts_and_late_news_of_the_payment_says_nothing(shop: Shop) -> None:

@@ -10,8 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
+from shared.frame.messaging.envelope import Metadata
 from shared.frame.messaging.retries import is_away
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, RefundAskedV1, VoidAskedV1
+from shared.payments.commands.pay_again import PayAgain, pay_again
+from shared.payments.domain.errors import PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable, RequestInvalid
 from shared.payments.jobs.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
@@ -20,6 +23,10 @@ from shared.payments.tables import PAYMENTS
 from tests.support.jobs import do
 from tests.support.paying import AMOUNT, Paying, not_authenticated, tick, without_provider
 from tests.support.telemetry import observing
+
+
+def another_token_for(order_id: UUID) -> PayAgain:
+    return PayAgain(order_id=order_id, token="pm_card_visa")  # noqa: S106  # a test token
 
 
 async def test_a_webhook_of_somebody_else_is_refused_and_one_about_nothing_of_ours_changes_nothing(pay: Paying) -> None:
@@ -43,6 +50,32 @@ async def test_an_authorisation_that_the_bank_let_go_is_noted_when_the_provider_
     assert pay.payment(order_id).status is PaymentStatus.LAPSED
     await pay.ask(CaptureAskedV1(order_id))  # was asked for before the news of it came
     assert pay.payment(order_id).status is PaymentStatus.LAPSED
+
+
+async def test_what_the_bank_let_go_is_paid_with_another_token_by_another_intent(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    first = str(pay.payment(order_id).reference)
+    pay.engine.lapse(first)
+    pay.hear(*pay.webhook(order_id))
+    pay.shop.payments.run(pay_again, another_token_for(order_id), Metadata())
+    await pay.ask(CaptureAskedV1(order_id))  # of what was held before
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    assert payment.reference not in {None, first}
+    pay.hear(*pay.webhook(order_id))  # late, about the first
+    await pay.ask(CaptureAskedV1(order_id))
+    assert (await pay.deliver(order_id)).status is PaymentStatus.CAPTURED
+    assert pay.moved(order_id) == [(kind, 4980) for kind in ("authorised", "lapsed", "authorised", "captured")]
+
+
+async def test_what_the_bank_let_go_of_a_cancelled_order_is_not_paid_any_more(pay: Paying) -> None:
+    order_id = await pay.authorisation()
+    pay.engine.lapse(str(pay.payment(order_id).reference))
+    pay.hear(*pay.webhook(order_id))
+    await pay.ask(VoidAskedV1(order_id))
+    assert pay.payment(order_id).status is PaymentStatus.VOIDED
+    with pytest.raises(PaymentStatusForbids):
+        pay.shop.payments.run(pay_again, another_token_for(order_id), Metadata())
 
 
 async def test_a_delivery_waits_for_a_provider_that_is_away_and_an_old_one_leaves_it_to_the_timer(pay: Paying) -> None:

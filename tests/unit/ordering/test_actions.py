@@ -130,7 +130,14 @@ PAID: Mapping[str, list[Action]] = {
     "declined cancelled voiding gone": [],
     "authorised": [],
     "authorised confirmed": [],
-    "authorised confirmed gone": [],
+    "authorised gone": [Action.PAY],
+    "authorised gone retried": [],
+    "authorised gone retried authorised": [],
+    "authorised gone retried authorised gone": [Action.PAY],
+    "authorised gone cancelled voiding": [],
+    "authorised confirmed gone": [Action.PAY],
+    "authorised confirmed completed gone": [Action.PAY],
+    "authorised confirmed completed capturing gone": [Action.PAY],
     "authorised confirmed cancelled voiding": [],
     "authorised confirmed cancelled voiding gone": [],
     "authorised confirmed capturing": [],
@@ -149,7 +156,7 @@ PAID: Mapping[str, list[Action]] = {
     "authorised confirmed cancelled shipped capturing captured wholly all-back": [],
     "declined confirmed cancelled shipped": [Action.PAY],
     "declined confirmed cancelled shipped retried": [],
-    "declined confirmed cancelled shipped gone": [],
+    "declined confirmed cancelled shipped gone": [Action.PAY],
 }
 """What an order and its payment come to, and what may be done with the payment then."""
 

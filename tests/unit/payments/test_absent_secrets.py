@@ -29,7 +29,7 @@ def provider() -> StripeProvider:
 
 def test_no_request_is_sent_with_a_reference_as_its_key(provider: StripeProvider) -> None:
     with pytest.raises(ProviderUnavailable, match="no account at the payment provider is set up"):
-        provider.open(uuid4(), Money(Decimal(1), "EUR"))
+        provider.open(uuid4(), 1, Money(Decimal(1), "EUR"))
 
 
 def test_a_webhook_that_is_signed_with_the_reference_is_refused(provider: StripeProvider) -> None:

@@ -84,6 +84,7 @@ TAKEN = {
     ("declined", "try another"),
     ("captured", "refund"),
     ("lapsed", "void"),
+    ("lapsed", "try another"),
     ("voided", "void"),
 }
 
@@ -145,7 +146,7 @@ def test_a_payment_is_the_fold_of_its_events(state: str) -> None:
 
 def test_what_is_due_follows_the_payments_way() -> None:
     payment = Payment.request(ORDER, CUSTOMER, AMOUNT, "pm_1")
-    assert due(payment) == Open()
+    assert due(payment) == Open(1)
     payment.opened("pi_1")
     payment.opened("pi_2")
     assert (payment.reference, due(payment)) == ("pi_1", Authorise(1, "pm_1"))
@@ -221,10 +222,32 @@ def test_what_the_shop_took_at_the_provider_unasked_was_held_for_it_and_is_captu
     assert payment.status is PaymentStatus.CAPTURED
 
 
+def test_a_lapsed_payment_that_is_tried_anew_is_opened_anew_and_is_captured_only_when_that_is_asked_again() -> None:
+    payment = settled(Held())
+    payment.request_capture()
+    payment.settle(Gone())
+    payment.try_another("pm_2")
+    assert (payment.reference, due(payment)) == (None, Open(2))
+    payment.opened("pi_2")
+    assert due(payment) == Authorise(2, "pm_2")
+    payment.settle(Held())
+    assert (payment.reference, due(payment)) == ("pi_2", None)
+    payment.request_capture()
+    assert due(payment) == Capture()
+
+
+def test_a_lapsed_payment_that_is_voided_takes_no_other_token() -> None:
+    payment = settled(Gone())
+    for _ in range(2):
+        payment.request_void()
+    assert (payment.status, due(payment)) == (PaymentStatus.VOIDED, None)
+    refused(payment, VERBS["try another"], PaymentStatusForbids)
+
+
 def test_a_payment_that_is_unknown_to_the_provider_is_made_known_to_be_voided() -> None:
     payment = Payment.request(ORDER, CUSTOMER, AMOUNT, "pm_1")
     payment.request_void()
-    assert due(payment) == Open()
+    assert due(payment) == Open(1)
     payment.opened("pi_1")
     assert due(payment) == Void()
 
@@ -234,7 +257,7 @@ def test_a_payment_that_no_card_can_pay_waits_for_another_token_or_its_void() ->
     payment.settle(Declined(DeclineReason.NOT_ACCEPTED))
     assert due(payment) is None
     payment.request_void()
-    assert due(payment) == Open()
+    assert due(payment) == Open(1)
 
 
 def test_refunds_come_in_parts_and_never_to_more_than_was_taken() -> None:
