@@ -23,7 +23,8 @@ class SubmitOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):
 
     order_id: Id
     payment: Payment | None = Field(
-        default=None, description="what it is paid with; without, it is on account, and the shop confirms it"
+        default=None,
+        description="what it is paid with, if it costs anything; without, it is on account: the shop confirms it",
     )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import MAX_MINOR_UNITS, Money
 from shared.kernel.personal import ERASED
-from shared.kernel.refusals import InputError
+from shared.kernel.refusals import InputError, Invalid
 from shared.ordering.domain.actions import STATUSES, Action, Standing, is_allowed
 from shared.ordering.domain.errors import (
     CurrencyMix,
@@ -145,10 +145,15 @@ class Order(Aggregate[OrderEvent]):
         self._record(OrderShippingAddressChangedV1(self.order_id, self.customer_id, shipping_address))
 
     def submit(self, *, paid: bool = False) -> None:
-        """Place the order, on account or to be paid with a token."""
+        """Place the order, on account or, if it costs anything, to be paid with a token."""
         self._require("submitted", Action.SUBMIT)
         if not self.lines or self.currency is None:
             raise OrderIsEmpty(f"Order {self.order_id} has no items.")
+        if paid and not self.total:
+            nothing = "is for an order that costs something: there is nothing to pay, leave it out"
+            raise Invalid(
+                f"Order {self.order_id} costs nothing, and is submitted on account.", [InputError("/payment", nothing)]
+            )
         lines = sorted(self.lines.values(), key=lambda line: line.number)
         self._record_step(
             OrderSubmittedV2(

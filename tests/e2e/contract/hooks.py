@@ -11,6 +11,7 @@ BUSINESS = re.compile(
     "|the customer keeps no address .*|is required: the customer has no default address"
     "|stands in place of shippingAddress: give one of them"
     "|should be at most .*|.* digits after the point"  # an amount's limits depend on its currency
+    "|is for an order that costs something: .*"
     "|is of a customer's rating: give customerId too"
     "|is no positive amount of [A-Z]{3}"  # so do those of a refund
     "|has more digits of [A-Z]{3} than the payment provider takes"

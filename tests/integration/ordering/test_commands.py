@@ -22,9 +22,10 @@ from shared.ordering.commands.complete_order import CompleteOrder, complete_orde
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
-from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderIsEmpty, OrderNotFound, PriceChanged
 from shared.ordering.domain.order import MAX_LINES, Order
+from shared.ordering.events import OrderStatus
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDERS, PRODUCTS
 from tests.support.counting import counting_sql
@@ -59,6 +60,25 @@ def test_an_order_is_stored_as_its_events_say_after_each_of_its_commands(shop: S
         assert stored(shop, order_id).version == version
         assert vars(stored(shop, order_id)) == vars(folded(shop, order_id))
     assert stored(shop, order_id).total == Decimal("14.48")
+
+
+def test_an_order_that_costs_nothing_takes_no_token_and_is_submitted_on_account(shop: Shop) -> None:
+    """No card can pay nothing: each token was declined, and the order cancelled after a day."""
+    order_id = shop.order(shop.product("0.00"), quantity=2)
+    with_token = SubmitOrder(order_id=order_id, payment=Payment(token="pm_card_visa"))  # noqa: S106  # a test token
+    with pytest.raises(Invalid) as refused:
+        shop.ordering.run(submit_order, with_token, Metadata())
+    assert [(error.pointer, error.detail) for error in refused.value.errors] == [
+        ("/payment", "is for an order that costs something: there is nothing to pay, leave it out")
+    ]
+    assert stored(shop, order_id).status is OrderStatus.CREATED
+    shop.ordering.run(add_item, AddItem(order_id=order_id, product_id=shop.product("0.50"), quantity=1), Metadata())
+    shop.ordering.run(submit_order, with_token, Metadata())
+    assert stored(shop, order_id).payment is not None, "as soon as it costs something it is paid"
+
+    on_account = shop.order(shop.product("0.00"))
+    shop.ordering.run(submit_order, SubmitOrder(order_id=on_account), Metadata())
+    assert stored(shop, on_account).status is OrderStatus.SUBMITTED
 
 
 def test_an_order_of_a_thousand_lines_is_stored_as_its_events_say(shop: Shop) -> None:
