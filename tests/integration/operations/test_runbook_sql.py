@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
 
 from infra.sql.migrate import migration_engine
+from shared.catalog.commands.change_price import ChangePrice, change_price
 from shared.catalog.domain.errors import NotReserved
 from shared.catalog.tables import STOCK
 from shared.customers import tables as customers
@@ -17,6 +19,8 @@ from shared.frame.messaging.envelope import Metadata
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
+from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.events import OrderStatus
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support import reserving
@@ -132,3 +136,27 @@ def test_open_orders_of_a_product_whose_stock_begins_to_be_kept_are_listed_and_t
     assert listed() == {waits}
     [stock] = rows(shop.catalog_engine, STOCK)
     assert (stock["on_hand"], stock["reserved"]) == (4, 3), "and their completion takes nothing"
+
+
+def test_open_orders_at_a_price_that_was_corrected_are_listed_and_can_be_cancelled_before_they_are_submitted(
+    shop: Shop,
+) -> None:
+    [text] = STATEMENTS['A customer says "my order is wrong"']
+
+    def listed() -> set[UUID]:
+        with administrator(shop) as connection:
+            return {UUID(str(row[0])) for row in connection.exec_driver_sql(filled(text, product_id=product_id.hex))}
+
+    product_id = shop.product("1.99")
+    draft, placed, over = shop.order(product_id), *(reserving.submitted(shop, product_id) for _ in range(2))
+    shop.ordering.run(cancel_order, CancelOrder(order_id=over, reason="r"), Metadata())
+    assert listed() == set()
+    shop.catalog.run(change_price, ChangePrice(product_id=product_id, unit_price=Decimal("199.00")), Metadata())
+    shop.follow_product(product_id)
+    shop.order(product_id)
+    assert listed() == {draft, placed}
+    for each in (draft, placed):
+        shop.ordering.run(cancel_order, CancelOrder(order_id=each, reason="The price was wrong"), Metadata())
+    assert listed() == set()
+    with pytest.raises(OrderNotInStatus):
+        shop.ordering.run(submit_order, SubmitOrder(order_id=draft), Metadata())
