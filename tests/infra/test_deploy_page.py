@@ -1,5 +1,6 @@
 """docs/deploy.md and docs/unproven.md: what they say of the scripts is so, and the first is read in ten minutes."""
 
+import json
 import re
 from pathlib import Path
 
@@ -81,6 +82,21 @@ def test_whatever_is_unproven_stands_beside_the_command_that_proves_it() -> None
 )
 def test_an_option_that_no_environment_has_on_is_listed_as_unproven(option: str) -> None:
     assert option in UNPROVEN
+
+
+def test_only_main_deploys_whether_or_not_a_branch_is_protected() -> None:
+    """GitHub lets every branch in by `protected_branches` while none is protected, and takes no two rules at once."""
+    [block] = [block for block in SECTIONS["With pipelines"].blocks("sh") if "environments/prod" in block]
+    [wanted] = re.findall(r"-X PUT repos/OWNER/REPOSITORY/environments/prod --input - <<<(.*)", block)
+    environment = json.loads(re.sub(r"""'"\$\(.*?\)"'""", "1", wanted).strip("'"))
+    assert environment["deployment_branch_policy"] == {"protected_branches": False, "custom_branch_policies": True}
+    assert environment["reviewers"], "each PUT says all: without them it takes those away that there are"
+    named = re.findall(
+        r"-X POST repos/OWNER/REPOSITORY/environments/prod/deployment-branch-policies -f name=(.*)", block
+    )
+    assert named == ["main"]
+    assert "environments/prod/deployment-branch-policies --jq" in UNPROVEN
+    assert "protected_branches" not in UNPROVEN
 
 
 def test_what_bootstrap_makes_outside_of_the_group_is_removed_with_it() -> None:
