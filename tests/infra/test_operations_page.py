@@ -107,6 +107,16 @@ def test_who_deploys_the_infrastructure_by_hand_is_told_first_to_fetch_what_the_
     assert by_hand[1:] == ["infra/deploy.sh prod preview", "infra/deploy.sh prod infrastructure"]
 
 
+def test_what_waits_for_an_approval_is_cancelled_and_what_is_too_old_to_be_run_again_has_another_way() -> None:
+    """GitHub takes a re-run for 30 days; an approval that comes late is refused by deploy.sh."""
+    again, back = SECTIONS["Deploying again"], SECTIONS["A release is bad"]
+    assert "gh run cancel RUN" in "".join(again.blocks("azurecli"))
+    refusal = "is no part of this checkout"
+    assert refusal in again.text
+    assert refusal in (ROOT / "infra" / "deploy.sh").read_text(encoding="utf-8")
+    assert all("30 days" in section.text for section in (again, back))
+
+
 def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
     closed = {store: PROD_SNAPSHOT.one(store)["properties"]["publicNetworkAccess"] for store in ASKED_BY}
     assert set(closed.values()) == {"Disabled"}
