@@ -5,7 +5,8 @@
 # registration; puts you into the group and lets you call the API. For pipelines also the identities that they sign in
 # as by OIDC, so that no secret is stored anywhere: PIPELINES is OWNER/REPOSITORY on GitHub, which they then trust, or
 # azure-pipelines, whose service connections you add to them. Whoever previews has an identity in dev alone. What is
-# there already stays, or is brought up to date: so it may be run again. The settings for deploy.sh go to
+# there already stays, or is brought up to date: so it may be run again; and has to be, once there is a database server
+# that is not dev's: it is locked against deletion. The settings for deploy.sh go to
 # .local/ENVIRONMENT.env; what else that file says stays.
 #
 # Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra;
@@ -162,6 +163,18 @@ if [[ -n $previewed ]]; then
     az role definition create --output none --role-definition '{"Name": "'"$preview"'", "AssignableScopes": ["'"$scope"'"],
       "Actions": ["Microsoft.Resources/deployments/whatIf/action", "Microsoft.Resources/deployments/validate/action"]}'
   give preview "$preview" >/dev/null
+fi
+
+# Who deploys is a Contributor, who may delete the server, and with it every order and every backup. Nobody can, as long as
+# there is this lock, which a Contributor cannot take away. It is not on the group, in which deployments may delete.
+if [[ $environment != dev ]]; then
+  servers=$(value sql server list --resource-group "$group" --query "[].name")
+  [[ -n $servers ]] || say "there is no database server yet: run this once more when there is, so that it is locked against deletion"
+  for server in $servers; do
+    say "a lock against deletion on $server"
+    az lock create --name undeletable --lock-type CanNotDelete --resource-group "$group" \
+      --resource-type Microsoft.Sql/servers --resource "$server" --output none
+  done
 fi
 
 mkdir -p .local

@@ -64,6 +64,12 @@ def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:
             add(state, "roles", json.loads(options["--body"])["appRoleId"])
         case "rest" if options["--method"] == "get":
             return "\n".join(state.get("roles", []))
+        case "sql server list":
+            return str(state.get("server", ""))
+        case "lock create":
+            state.setdefault("locks", {})[f"{options['--resource-type']}/{options['--resource']}"] = options[
+                "--lock-type"
+            ]
         case "ad sp create":
             add(state, "principals", options["--id"])
         case "ad sp list":

@@ -119,6 +119,20 @@ def test_somebody_on_call_who_is_no_object_id_is_refused_before_anything_happens
     assert not (root / "calls.jsonl").exists()
 
 
+def test_nobody_deletes_prods_database_server_by_mistake_and_of_dev_somebody_may(root: Path) -> None:
+    """With the server go all orders, and their backups: a Contributor may delete it, but not a lock."""
+    first = bootstrap(root, "prod", *ARGUMENTS[1:])
+    assert "there is no database server yet: run this once more" in first.stdout
+    assert "locks" not in entra(root)
+    (root / "entra.json").write_text(json.dumps(entra(root) | {"server": "sql-tandem-prod-abc"}))
+    for _ in range(2):
+        assert bootstrap(root, "prod", *ARGUMENTS[1:]).returncode == 0
+        assert entra(root)["locks"] == {"Microsoft.Sql/servers/sql-tandem-prod-abc": "CanNotDelete"}
+    (root / "entra.json").write_text(json.dumps({"server": "sql-tandem-dev-abc"}))
+    assert bootstrap(root, *ARGUMENTS).returncode == 0
+    assert "locks" not in entra(root)
+
+
 def test_a_repository_is_trusted_by_the_identities_of_its_own_environment(root: Path) -> None:
     bootstrap(root, *ARGUMENTS)
     assert entra(root)["trusted"] == {

@@ -105,6 +105,8 @@ def test_what_bootstrap_makes_outside_of_the_group_is_removed_with_it() -> None:
     assert kinds == {"ad group", "ad app", "role definition"}
     (removing,) = SECTIONS["Remove it"].blocks("sh")
     assert [kind for kind in kinds if f"az {kind} delete" not in removing] == []
+    [lock] = re.findall(r"az lock create (--name \S+)", BOOTSTRAP)
+    assert removing.index(f"az lock delete {lock} ") < removing.index("az group delete"), "which a lock in it stops"
 
 
 def test_a_secret_that_is_put_into_the_vault_is_read_anew_and_seen_to_be_before_the_app_restarts() -> None:
