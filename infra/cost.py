@@ -74,7 +74,8 @@ LINES = {
     "Cosmos DB, storage": "cosmos_gb * cosmos_gb_month",
     "Service Bus": "HOURS * bus_premium if premium else bus_base + max(0, deliveries / 1e6 - 13) * bus_operations",
     "Private network": "endpoints * HOURS * endpoint_hour + dns_zones * dns_zone",
-    "Alerts": "log_alerts_5 * log_alert_5 + log_alerts_15 * log_alert_15 + metric_series * metric_serie",
+    "Alerts": "log_alerts_5 * log_alert_5 + log_alerts_15 * log_alert_15 + metric_series * metric_serie"
+    " + probes * probe",
     "Logs": "max(0, log_gb - free_log_gb) * log_gb_price",
 }
 """Each line of the bill, in US dollars a month."""
@@ -101,7 +102,7 @@ def counts(environment: str) -> dict[str, Any]:
     series = [
         len(topics) if dimension["values"] == ["*"] else len(dimension["values"])
         for alert in kinds["Insights/metricAlerts"]
-        for criterion in alert["properties"]["criteria"]["allOf"]
+        for criterion in alert["properties"]["criteria"].get("allOf", [{"dimensions": None}])
         for dimension in criterion["dimensions"] or [{"values": ["all"]}]
     ]
     return {
@@ -125,6 +126,10 @@ def counts(environment: str) -> dict[str, Any]:
         "log_alerts_5": queries.count("PT5M"),
         "log_alerts_15": queries.count("PT15M"),
         "metric_series": sum(series),
+        "probes": sum(
+            len(each["properties"]["Locations"]) * MONTH / each["properties"]["Frequency"]
+            for each in kinds.get("Insights/webtests", ())
+        ),
     }
 
 

@@ -109,6 +109,9 @@ param alertLogFrequency 'PT5M' | 'PT15M' = 'PT5M'
 @description('Messages that a topic may have waiting for a quarter of an hour before the projections count as behind.')
 param alertBacklog int = 1000
 
+@description('Whether places in other regions ask all the time if the API is ready. They keep a serverless database awake.')
+param probed bool = false
+
 @description('Address that alerts are mailed to.')
 param alertEmail string
 
@@ -323,6 +326,9 @@ module alerts 'modules/alerts.bicep' = {
     topicSizeMB: topicSizeMB
     timerSilence: timerSilence
     logFrequency: alertLogFrequency
+    insightsId: monitoring.outputs.insightsId
+    probed: probed
+    apiUrl: app.outputs.apiUrl
   }
 }
 

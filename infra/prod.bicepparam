@@ -64,6 +64,7 @@ param purgeProtection = true
 param deployerObjectId = readEnvironmentVariable('DEPLOYER_OBJECT_ID', '')
 param recoverVault = bool(readEnvironmentVariable('RECOVER_VAULT', 'false'))
 param logRetentionDays = 90
+param probed = true
 param alertEmail = readEnvironmentVariable('ALERT_EMAIL')
 param monthlyBudget = 2500
 param budgetStart = readEnvironmentVariable('BUDGET_START')

@@ -41,6 +41,15 @@ param timerSilence int
 @description('How often logs are asked; an alert that asks every five minutes costs three times as much as one that asks every quarter of an hour.')
 param logFrequency 'PT5M' | 'PT15M'
 
+@description('Resource id of Application Insights, which keeps what is found from outside.')
+param insightsId string
+
+@description('Whether the app is asked from outside if it is ready, every five minutes from each of five places. That keeps a serverless database awake.')
+param probed bool
+
+@description('Where the API begins.')
+param apiUrl string
+
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = {
   name: 'ag-${name}'
   location: 'global'
@@ -287,3 +296,51 @@ resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
     }
   }
 ]
+
+// All other alarms rest on what the app or its stores tell. An app that nobody reaches, or a region that is gone, tells nothing.
+resource probe 'Microsoft.Insights/webtests@2022-06-15' = if (probed) {
+  name: 'ready-${name}'
+  location: location
+  tags: union(tags, { 'hidden-link:${insightsId}': 'Resource' }) // what the portal, and the alert, find it by
+  kind: 'standard'
+  properties: {
+    SyntheticMonitorId: 'ready-${name}'
+    Name: 'ready-${name}'
+    Enabled: true
+    Kind: 'standard'
+    Frequency: 300
+    Timeout: 30
+    RetryEnabled: true
+    Locations: [
+      { Id: 'emea-nl-ams-azr' }
+      { Id: 'emea-gb-db3-azr' }
+      { Id: 'emea-fr-pra-edge' }
+      { Id: 'emea-ch-zrh-edge' }
+      { Id: 'emea-se-sto-edge' }
+    ]
+    Request: { RequestUrl: '${apiUrl}/health/ready', HttpVerb: 'GET', ParseDependentRequests: false }
+    ValidationRules: { ExpectedHttpStatusCode: 200, SSLCheck: true, SSLCertRemainingLifetimeCheck: 7 }
+  }
+}
+
+resource unreachable 'Microsoft.Insights/metricAlerts@2026-01-01' = if (probed) {
+  name: 'not-reachable-${name}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    description: 'From three of five places the API does not say that it is ready: nobody is served. What to do: docs/operations.md#not-reachable'
+    severity: 0
+    scopes: [probe.id, insightsId]
+    evaluationFrequency: 'PT1M'
+    windowSize: 'PT5M'
+    autoMitigate: true
+    actions: [{ actionGroupId: people.id }]
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
+      webTestId: probe.id
+      componentId: insightsId
+      failedLocationCount: 3
+    }
+  }
+}

@@ -67,5 +67,8 @@ resource send 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 @description('Resource id of the workspace.')
 output workspaceId string = workspace.id
 
+@description('Resource id of Application Insights.')
+output insightsId string = insights.id
+
 @description('Says where telemetry goes. No secret: with local authentication off, its key opens nothing.')
 output connectionString string = insights.properties.ConnectionString

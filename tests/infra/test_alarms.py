@@ -110,7 +110,7 @@ def looked_at(rule: dict[str, Any]) -> timedelta:
 
 def queries_of(environment: Snapshot) -> dict[str, str]:
     """The query of each alarm that asks the workspace."""
-    rules = {name: rule["properties"]["criteria"]["allOf"] for name, rule in environment.alarms().items()}
+    rules = {name: rule["properties"]["criteria"].get("allOf", [{}]) for name, rule in environment.alarms().items()}
     return {name: criterion["query"] for name, [criterion] in rules.items() if "query" in criterion}
 
 

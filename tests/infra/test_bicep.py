@@ -55,6 +55,7 @@ NAMES = {
     "Insights/diagnosticSettings": r"[\w-]{1,260}",
     "Insights/metricAlerts": r"[^*#&+:<>?@%{}\\/|]{1,260}",
     "Insights/scheduledQueryRules": r"[^*#&+:<>?@%{}\\/|]{1,260}",
+    "Insights/webtests": r"[^%&\\?/]{1,255}",
     "Insights/workbooks": r"[0-9a-f-]{36}",
     "KeyVault/vaults": r"[A-Za-z](?!.*--)[A-Za-z0-9-]{1,22}[A-Za-z0-9]",
     "ManagedIdentity/userAssignedIdentities": r"[A-Za-z0-9][\w-]{2,127}",

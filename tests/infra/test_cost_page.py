@@ -150,6 +150,7 @@ def test_the_counts_are_those_of_the_templates() -> None:
     assert (dev["vcores"], prod["vcores"], prod["replicas"]) == (0.5, 2, 1)
     assert (dev["autoscale"], prod["autoscale"]) == (0, 4000)
     assert (dev["quorum"], prod["quorum"]) == (2, 2)
+    assert (dev["probes"], prod["probes"]) == (0, 5 * MONTH / 300)
     [namespace] = json.loads((ROOT / "infra/local/servicebus.json").read_text(encoding="utf-8"))["UserConfig"][
         "Namespaces"
     ]

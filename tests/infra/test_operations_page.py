@@ -35,9 +35,27 @@ INSIDE = {"The database was restored"}
 """What says that all of it is done inside of the network, where the functions of How to ask the database are."""
 
 
-def test_both_environments_have_the_same_alarms() -> None:
-    assert DEV == PROD
-    assert len(PROD) == 14
+def test_both_environments_have_the_same_alarms_but_for_the_one_that_would_keep_a_database_awake() -> None:
+    assert {**DEV, "not-reachable": PROD["not-reachable"]} == PROD
+    assert "not-reachable" not in DEV
+    assert len(PROD) == 15
+
+
+def test_prod_is_looked_at_from_outside_for_an_app_or_a_region_that_is_gone_tells_nothing() -> None:
+    probe, alarm = PROD_SNAPSHOT.one("Insights/webtests"), PROD_SNAPSHOT.alarms()["not-reachable"]["properties"]
+    asks, places = probe["properties"]["Request"]["RequestUrl"], probe["properties"]["Locations"]
+    assert asks.startswith("[format('{0}/health/ready', format('https://{0}/api', ")
+    assert len({place["Id"] for place in places}) == 5
+    kept = PROD_SNAPSHOT.one("Insights/components")["id"]
+    assert alarm["criteria"] == {
+        "odata.type": "Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria",
+        "webTestId": probe["id"],
+        "componentId": kept,
+        "failedLocationCount": 3,
+    }
+    assert alarm["scopes"] == [probe["id"], kept]
+    assert probe["tags"][f"hidden-link:{kept}"] == "Resource"
+    assert alarm["actions"] == [{"actionGroupId": PROD_SNAPSHOT.one("Insights/actionGroups")["id"]}]
 
 
 def test_every_alarm_has_a_section_of_its_name_and_no_section_is_of_an_alarm_that_is_not_there() -> None:

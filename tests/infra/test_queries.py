@@ -41,6 +41,8 @@ COMMON = (
 TABLES = {
     "AppDependencies": f"({COMMON}, Data: string, DependencyType: string, DurationMs: real, Id: string, Name: string, "
     "PerformanceBucket: string, ResultCode: string, Success: bool, Target: string)",
+    "AppAvailabilityResults": f"({COMMON}, DurationMs: real, Id: string, Location: string, "
+    "Message: string, Name: string, PerformanceBucket: string, Size: real, Success: bool)",
     "AppExceptions": f"({COMMON}, Assembly: string, Details: dynamic, ExceptionType: string, HandledAt: string, "
     "InnermostAssembly: string, InnermostMessage: string, InnermostMethod: string, InnermostType: string, "
     "Message: string, Method: string, OuterAssembly: string, OuterMessage: string, OuterMethod: string, "
