@@ -76,11 +76,11 @@ class Ratings(Repository[Rating]):
         return rating
 
     @override
-    def _fixed(self, rating: Rating) -> Mapping[str, Any]:
+    def _immutable_columns(self, rating: Rating) -> Mapping[str, Any]:
         return {"product_id": rating.product_id, "customer_id": rating.customer_id}
 
     @override
-    def _changing(self, rating: Rating) -> Mapping[str, Any]:
+    def _mutable_columns(self, rating: Rating) -> Mapping[str, Any]:
         return {"rating": rating.rating}
 
 

@@ -126,7 +126,7 @@ class Products(Repository[Product]):
         return product
 
     @override
-    def _fixed(self, product: Product) -> Mapping[str, Any]:
+    def _immutable_columns(self, product: Product) -> Mapping[str, Any]:
         return {
             "description": product.description,
             "currency": product.price.currency,
@@ -134,7 +134,7 @@ class Products(Repository[Product]):
         }
 
     @override
-    def _changing(self, product: Product) -> Mapping[str, Any]:
+    def _mutable_columns(self, product: Product) -> Mapping[str, Any]:
         return {"name": product.name, "unit_price": product.price.amount}
 
 
@@ -245,19 +245,19 @@ class Stocks(Repository[Stock]):
         return _stock(rows[0])
 
     @override
-    def _fixed(self, stock: Stock) -> Mapping[str, Any]:
+    def _immutable_columns(self, stock: Stock) -> Mapping[str, Any]:
         return {"product_id": stock.product_id}
 
     @override
-    def _changing(self, stock: Stock) -> Mapping[str, Any]:
+    def _mutable_columns(self, stock: Stock) -> Mapping[str, Any]:
         return asdict(stock.level)
 
     @override
-    def _insert_more(self, stock: Stock) -> None:
+    def _insert_children(self, stock: Stock) -> None:
         """Write no more rows: a new stock has no orders yet."""
 
     @override
-    def _update_more(self, stock: Stock) -> None:
+    def _update_children(self, stock: Stock) -> None:
         changed = {
             event.line.order_id: stock.lines[event.line.order_id]
             for event in stock.pending_events

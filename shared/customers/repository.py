@@ -104,15 +104,15 @@ class Customers(Repository[Customer]):
         return customer
 
     @override
-    def _is_callers(self, row: sa.Row[Any]) -> bool:
+    def _may_access(self, row: sa.Row[Any]) -> bool:
         return not row.erased and self._metadata.reaches(row.customer_id)
 
     @override
-    def _fixed(self, customer: Customer) -> Mapping[str, Any]:
+    def _immutable_columns(self, customer: Customer) -> Mapping[str, Any]:
         return {}
 
     @override
-    def _changing(self, customer: Customer) -> Mapping[str, Any]:
+    def _mutable_columns(self, customer: Customer) -> Mapping[str, Any]:
         return {
             "name": customer.name,
             "email": customer.email,
@@ -125,11 +125,11 @@ class Customers(Repository[Customer]):
         }
 
     @override
-    def _insert_more(self, customer: Customer) -> None:
+    def _insert_children(self, customer: Customer) -> None:
         self._take_email(customer)
 
     @override
-    def _update_more(self, customer: Customer) -> None:
+    def _update_children(self, customer: Customer) -> None:
         for place, event in enumerate(customer.pending_events, customer.loaded_version + 1):
             keys = {"id": customer.customer_id}
             match event:

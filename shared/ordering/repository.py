@@ -189,11 +189,11 @@ class Orders(Repository[Order]):
         return order
 
     @override
-    def _is_callers(self, row: sa.Row[Any]) -> bool:
+    def _may_access(self, row: sa.Row[Any]) -> bool:
         return self._metadata.reaches(row.customer_id)
 
     @override
-    def _fixed(self, order: Order) -> Mapping[str, Any]:
+    def _immutable_columns(self, order: Order) -> Mapping[str, Any]:
         return {
             "customer_id": order.customer_id,
             "created_at": self._metadata.at,
@@ -201,7 +201,7 @@ class Orders(Repository[Order]):
         }
 
     @override
-    def _changing(self, order: Order) -> Mapping[str, Any]:
+    def _mutable_columns(self, order: Order) -> Mapping[str, Any]:
         return {
             "status": order.status,
             "currency": order.currency,
@@ -213,11 +213,11 @@ class Orders(Repository[Order]):
         }
 
     @override
-    def _insert_more(self, order: Order) -> None:
+    def _insert_children(self, order: Order) -> None:
         self._insert_lines(order.order_id, order.lines.values())
 
     @override
-    def _update_more(self, order: Order) -> None:
+    def _update_children(self, order: Order) -> None:
         for event in order.pending_events:
             match event:
                 case OrderItemsAddedV1():

@@ -120,11 +120,11 @@ class Payments(Repository[Payment]):
         return payment_of(rows)
 
     @override
-    def _is_callers(self, row: sa.Row[Any]) -> bool:
+    def _may_access(self, row: sa.Row[Any]) -> bool:
         return self._metadata.reaches(row.customer_id)
 
     @override
-    def _fixed(self, payment: Payment) -> Mapping[str, Any]:
+    def _immutable_columns(self, payment: Payment) -> Mapping[str, Any]:
         return {
             "customer_id": payment.customer_id,
             "currency": payment.amount.currency,
@@ -132,7 +132,7 @@ class Payments(Repository[Payment]):
         }
 
     @override
-    def _changing(self, payment: Payment) -> Mapping[str, Any]:
+    def _mutable_columns(self, payment: Payment) -> Mapping[str, Any]:
         return {
             "token": payment.token,
             "attempt": payment.attempt,
@@ -153,7 +153,7 @@ class Payments(Repository[Payment]):
         return None if idle is None or payment.reference is None else self._metadata.at + idle
 
     @override
-    def _update_more(self, payment: Payment) -> None:
+    def _update_children(self, payment: Payment) -> None:
         for place, event in enumerate(payment.pending_events, payment.loaded_version + 1):
             match event:
                 case PaymentRefundRequestedV1():

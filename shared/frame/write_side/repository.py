@@ -64,19 +64,19 @@ class Repository[Kind: Aggregate[Any]](ABC):
         aggregate since it was loaded.
         """
         id_: UUID = getattr(aggregate, self.key)
-        changed = {"version": aggregate.version, "changed_at": self._metadata.at, **self._changing(aggregate)}
+        changed = {"version": aggregate.version, "changed_at": self._metadata.at, **self._mutable_columns(aggregate)}
         if aggregate.loaded_version == 0:
             if self._metadata.expected_versions is not None:
                 raise StaleVersion(f"A new {self.noun} has no version yet.")
-            row = {self.key: id_, **changed, **self._fixed(aggregate)}
+            row = {self.key: id_, **changed, **self._immutable_columns(aggregate)}
             article = "an" if self.noun[0] in "aeiou" else "a"
             taken = self.taken(f"There is {article} {self.noun} {id_} already.")
             self._work.write(self.insert, [row], otherwise=taken)
-            self._insert_more(aggregate)
+            self._insert_children(aggregate)
         else:
             keys = {"id": id_, "loaded_version": aggregate.loaded_version}
             self._work.write(self.update, [changed | keys], must_find=True)
-            self._update_more(aggregate)
+            self._update_children(aggregate)
         self.log.append(self._work, id_, aggregate.loaded_version, aggregate.pending_events, self._metadata)
         return Accepted(id_, aggregate.version)
 
@@ -90,7 +90,7 @@ class Repository[Kind: Aggregate[Any]](ABC):
         """Read an aggregate's rows, by a statement that may read other rows too; raises as `load` does."""
         self._work.stand_in_line(id_)
         rows = self._work.read(statement, parameters)
-        if not rows or not self._is_callers(rows[0]):
+        if not rows or not self._may_access(rows[0]):
             raise self.missing(f"There is no {self.noun} {id_}.")
         self._expect(id_, rows[0].version)
         return rows
@@ -106,19 +106,19 @@ class Repository[Kind: Aggregate[Any]](ABC):
         """Make the aggregate from its rows."""
 
     @abstractmethod
-    def _fixed(self, aggregate: Kind) -> Mapping[str, Any]:
+    def _immutable_columns(self, aggregate: Kind) -> Mapping[str, Any]:
         """Give the columns that never change after the aggregate is new."""
 
     @abstractmethod
-    def _changing(self, aggregate: Kind) -> Mapping[str, Any]:
+    def _mutable_columns(self, aggregate: Kind) -> Mapping[str, Any]:
         """Give the columns that commands change, without its version and the time."""
 
-    def _is_callers(self, row: sa.Row[Any]) -> bool:  # noqa: ARG002  # used by repositories of owners' things
+    def _may_access(self, row: sa.Row[Any]) -> bool:  # noqa: ARG002  # used by repositories of owners' things
         """Whether the caller reaches the aggregate: to other callers it does not exist."""
         return True
 
-    def _insert_more(self, aggregate: Kind) -> None:  # noqa: B027  # most have one row
+    def _insert_children(self, aggregate: Kind) -> None:  # noqa: B027  # most have one row
         """Have the further rows of a new one written."""
 
-    def _update_more(self, aggregate: Kind) -> None:  # noqa: B027  # as above
+    def _update_children(self, aggregate: Kind) -> None:  # noqa: B027  # as above
         """Have its further rows changed."""
