@@ -107,6 +107,6 @@ async def _bought_together(container: Container, product_id: UUID) -> list[str]:
     counts = Counter[str]()
     async with asyncio.timeout(TIMEOUT):
         async for row in container.query_items(LATEST, partition_key=partition_key_of(product_id)):
-            counts.update(SHAPES.part(row)["others"])
+            counts.update(SHAPES.check_part(row)["others"])
     ranked = sorted(counts, key=lambda other: (-counts[other], other))
     return ranked[:SHOWN]

@@ -174,7 +174,7 @@ class Projection[Event]:
 async def _version(container: Container, document_id: str, partition_key: str, shapes: Shapes | None = None) -> int:
     """Give a document's version, 0 if there is no document; with `shapes`, bring it into today's shape first."""
     if shapes is not None:
-        stored = await shapes.stored(container, document_id, partition_key)
+        stored = await shapes.read_migrated(container, document_id, partition_key)
     else:
         stored = await stored_document(container, document_id, partition_key)
     return int(stored["version"]) if stored else 0
@@ -189,7 +189,7 @@ async def _written_at_once(container: Container, changes: Sequence[DocumentUpdat
     """Fold changes of one document that is at version `held`, and write it; False if it has changed meanwhile."""
     gates, before = [change.gate for change in changes], None
     if isinstance(first := gates[0], Patch):
-        before = await first.shapes.stored(container, first.document_id, changes[0].partition_key)
+        before = await first.shapes.read_migrated(container, first.document_id, changes[0].partition_key)
         if before is None or before["version"] != held:
             return False
     document = await DELIVERY.run(folded, gates, dict(before) if before else None)

@@ -60,7 +60,7 @@ class Shapes:
             raise self.unreadable(stored.get("shape", FIRST)) from None
         return document
 
-    def part(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    def check_part(self, stored: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give a part of a document as it is stored: an upcast is of whole documents. The part has the shape with it.
 
         So a query selects only what looks the same in each shape that is read, and a test compares both.
@@ -86,7 +86,9 @@ class Shapes:
             return False
         return True
 
-    async def stored(self, container: Container, document_id: str, partition_key: str) -> Mapping[str, Any] | None:
+    async def read_migrated(
+        self, container: Container, document_id: str, partition_key: str
+    ) -> Mapping[str, Any] | None:
         """Read a document, which is stored in today's shape by then; None if there is none.
 
         Raises:

@@ -79,7 +79,7 @@ async def _page(orders: Container, query: ListOrders) -> list[OrderInList]:
     page = PAGE_OF_STATUS if query.status else PAGE
     rows = orders.query_items(page, parameters=parameters, partition_key=str(query.customer_id))
     async with asyncio.timeout(TIMEOUT):
-        found = [order_details.SHAPES.part(row) async for row in rows]
+        found = [order_details.SHAPES.check_part(row) async for row in rows]
     return [
         OrderInList(
             order_id=row["id"],

@@ -176,7 +176,7 @@ async def _corrected(
             container.patch_item(document_id, partition_key, operations, filter_predicate=when, no_response=True)
         ):
             return True
-        document = await shapes.stored(container, document_id, partition_key)
+        document = await shapes.read_migrated(container, document_id, partition_key)
         if document is None or (order is not None and document["version"] < order):
             return False
         if not new.is_lacking(document):

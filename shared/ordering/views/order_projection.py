@@ -23,7 +23,7 @@ def project(recorded: Recorded[OrderEvent]) -> DocumentUpdate:
 async def reconsider(container: Container, recorded: Recorded[OrderEvent]) -> DocumentUpdate:
     """Make the update if the summary does not exist yet, or has later submissions already."""
     event, partition_key = recorded.event, str(recorded.event.customer_id)
-    summary = await customer_summary.SHAPES.stored(container, SUMMARY, partition_key)
+    summary = await customer_summary.SHAPES.read_migrated(container, SUMMARY, partition_key)
     if summary is None:
         if not isinstance(event, OrderCreatedV1):
             raise ResourceNotFoundError(f"The summary of customer {partition_key} is missing.")

@@ -37,7 +37,7 @@ async def read(container: Container) -> object:
 
 
 async def read_in_shape(container: Container) -> object:
-    return await SHAPES.stored(container, "id", "key")
+    return await SHAPES.read_migrated(container, "id", "key")
 
 
 @pytest.mark.parametrize("look", [read, read_in_shape])
