@@ -189,19 +189,19 @@ class Context[Event]:
         """
         generations = self.app.generations(name, container)
         projection = Projection(
-            generations.written,
+            generations.containers_to_write,
             self.reader,
             self.log,
             project,
             reconsider,
             derived.write if derived else None,
-            generations.spared,
+            generations.tolerate_missing,
         )
 
         async def take_in(recorded: Recorded[Event]) -> None:
             await projection.project(recorded)
             if erasing is not None and isinstance(recorded.event, erasing):
-                await generations.clear_given_up(project(recorded).partition_key)
+                await generations.delete_from_unused(project(recorded).partition_key)
 
         self._let_project(trigger, subscription, event_types, take_in)
         partitions = (

@@ -146,11 +146,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_a_generation_is_cleared_when_nobody_writes_it_any_more(world: World) -> None:
     world.work(world.generations().write(State(serving=1, standby=2)))
     idle = world.idle()
-    assert world.work(idle.written()) == [world.second, world.first]
+    assert world.work(idle.containers_to_write()) == [world.second, world.first]
     seen: list[Sequence[object]] = []
 
     async def look() -> None:
-        seen.append(await idle.written())
+        seen.append(await idle.containers_to_write())
 
     world.during(Step.CLEARING, look)
     began = world.now()
@@ -199,7 +199,7 @@ def test_filling_begins_when_everybody_writes_the_new_generation_too(world: Worl
         return await write(self, state)
 
     async def look() -> None:
-        seen.append(await idle.written())
+        seen.append(await idle.containers_to_write())
 
     world.during(Step.FILLING, look)
     with pytest.MonkeyPatch.context() as patch:
@@ -239,7 +239,7 @@ def test_a_rebuild_that_is_cancelled_in_the_midst_of_a_step_goes_no_further(worl
     assert world.source.filled <= filled[0] + 1, "the page under way, and no other"
     assert (world.state().serving, world.state().standby, world.state().switch_at) == (1, None, None)
     world.later(TRUST)
-    assert world.work(world.generations().written()) == [world.first]
+    assert world.work(world.generations().containers_to_write()) == [world.first]
 
     world.later(60)
     world.work(world.process().advance(math.inf))

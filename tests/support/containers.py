@@ -35,13 +35,13 @@ class OneGeneration(Generations):
 
     @override
     @contextmanager
-    def spared(self, container: ContainerProxy) -> Iterator[None]:
+    def tolerate_missing(self, container: ContainerProxy) -> Iterator[None]:
         yield
 
     @override
-    async def clear_given_up(self, partition_key: str) -> None:
+    async def delete_from_unused(self, partition_key: str) -> None:
         """None was given up."""
 
     @override
-    async def written(self) -> Sequence[ContainerProxy]:
+    async def containers_to_write(self) -> Sequence[ContainerProxy]:
         return [self._containers[self._container]] if self._containers else []

@@ -135,8 +135,9 @@ async def heal(view: View, cosmos: CosmosDatabase) -> Sequence[Difference]:
     """Make the reported partitions what the log makes them, in every generation; give what differs after that."""
     partitions = _reported(await last_report(view, cosmos))
     for partition in partitions:
-        for container in await view.generations.written():  # each time: a generation may be given up meanwhile
-            with view.generations.spared(container):
+        # each time: a generation may be given up meanwhile
+        for container in await view.generations.containers_to_write():
+            with view.generations.tolerate_missing(container):
                 await with_pause(view.source.heal(container, partition))
     return await check(view, cosmos, ())
 

@@ -126,7 +126,7 @@ class Generations:
         generation = (await self._known()).at(self._clock()).serving
         return Served(self.container(generation), generation)
 
-    async def written(self) -> Sequence[Container]:
+    async def containers_to_write(self) -> Sequence[Container]:
         """Give the containers that projections write now; around a switch, wait until it is over.
 
         The standby comes first, before the switch and after it. So the generation that takes over is never behind the
@@ -139,7 +139,7 @@ class Generations:
         return [self.container(generation) for generation in (state.standby, state.serving) if generation is not None]
 
     @contextmanager
-    def spared(self, container: Container) -> Iterator[None]:
+    def tolerate_missing(self, container: Container) -> Iterator[None]:
         """Go on without a container that is missing, if its generation is only kept for a roll-back.
 
         A roll-back to it is refused then. A generation that may take over without being compared with the log has to be
@@ -155,7 +155,7 @@ class Generations:
                 "%s, which was kept for a roll-back of %s, is missing: retire it, or rebuild", container.id, self.view
             )
 
-    async def clear_given_up(self, partition_key: str) -> None:
+    async def delete_from_unused(self, partition_key: str) -> None:
         """Delete a partition's documents in the unused container, which no event reaches."""
         container = self.container((await self._stored()).serving + 1)
         with suppress(ResourceNotFoundError):  # there is no such container

@@ -63,7 +63,7 @@ class Projection[Event]:
         change: Callable[[Recorded[Event]], DocumentUpdate],
         reconsider: Callable[[Container, Recorded[Event]], Awaitable[DocumentUpdate]] | None = None,
         derive: Callable[[Container, str], Awaitable[None]] | None = None,
-        spared: Callable[[Container], AbstractContextManager[object]] = nullcontext,
+        tolerate_missing: Callable[[Container], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         """Prepare; nothing connects yet.
 
@@ -75,7 +75,7 @@ class Projection[Event]:
             reconsider: makes it from the event and the stored documents, when that of `change` did not fit them.
             derive: writes the documents in other partitions that are made of the changed one, by its key. It is safe to
             repeat, and is called for repeated events as well.
-            spared: goes on without a missing container that nobody needs; see Generations.
+            tolerate_missing: goes on without a missing container that nobody needs; see Generations.
         """
         self._containers = containers
         self._reader = engine
@@ -83,7 +83,7 @@ class Projection[Event]:
         self._change = change
         self._reconsider = reconsider
         self._derive = derive
-        self._spared = spared
+        self._tolerate_missing = tolerate_missing
 
     async def project(self, recorded: Recorded[Event]) -> None:
         """Apply an event once to each container, after its predecessors.
@@ -94,7 +94,7 @@ class Projection[Event]:
             UnreadableShape: a document is in a shape that this release cannot read.
         """
         for container in await self._containers():
-            with self._spared(container):
+            with self._tolerate_missing(container):
                 await self._project(container, recorded)
                 if self._derive is not None:
                     await self._derive(container, self._change(recorded).partition_key)

@@ -109,31 +109,31 @@ class NameCorrections:
             case _:
                 return
         partition_key = str(event.customer_id)
-        containers = await self._generations.written()
+        containers = await self._generations.containers_to_write()
         for container in containers:
             # it exists if an order came first, or this delivery is a repeated one
-            with self._generations.spared(container), suppress(ResourceExistsError):
+            with self._generations.tolerate_missing(container), suppress(ResourceExistsError):
                 summary = new_summary(event.customer_id, name, version)
                 await container.create_item(summary, no_response=True)
         if isinstance(event, CustomerRegisteredV1):
             return
         new = NewName("customer", name, version)
         for container in containers:
-            with self._generations.spared(container):
+            with self._generations.tolerate_missing(container):
                 await _corrected(container, SUMMARY, partition_key, new, customer_summary.SHAPES)
         await self._correct(await DELIVERY.run(self._orders_of_customer, event.customer_id), new)
         if isinstance(event, CustomerErasedV1):
-            await self._generations.clear_given_up(partition_key)
+            await self._generations.delete_from_unused(partition_key)
 
     async def _correct(self, orders: Sequence[OrderToCorrect], new: NewName) -> None:
         for some in batched(orders, AT_ONCE, strict=False):
             # read for each batch: correcting many orders may take longer than the notice of a switch
-            for container in await self._generations.written():
+            for container in await self._generations.containers_to_write():
                 await asyncio.gather(*(self._correct_one(container, order, new) for order in some))
 
     async def _correct_one(self, container: Container, order: OrderToCorrect, new: NewName) -> None:
         place = (str(order.order_id), str(order.customer_id))
-        with self._generations.spared(container):
+        with self._generations.tolerate_missing(container):
             with suppress(ResourceNotFoundError):
                 if await _corrected(container, *place, new, order_details.SHAPES, order.version):
                     return

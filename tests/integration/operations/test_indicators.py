@@ -177,7 +177,7 @@ async def test_a_generation_that_lost_events_is_not_rolled_back_to_until_it_has_
     await rebuilt(live)
     [lost] = unprojected(live, 1)
     only_the_second = Generations(live.read_models, "elsewhere", container="orders-2")
-    live.projection._containers, both = only_the_second.written, live.projection._containers
+    live.projection._containers, both = only_the_second.containers_to_write, live.projection._containers
     await live.project(lost)
     live.projection._containers = both
     process = Rebuilding(live.read_models, live.orders_view)

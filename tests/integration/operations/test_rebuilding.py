@@ -166,7 +166,7 @@ async def test_what_an_idle_process_wrote_to_the_old_generation_alone_is_in_the_
     heard_last = time.time()
     idle = LiveShop(live.shop, live.read_models, random.Random(7), clock=lambda: heard_last)
     for generations in (idle.orders, idle.catalog):
-        await generations.written()
+        await generations.containers_to_write()
     process = Rebuilding(live.read_models, live.orders_view if view == "orders" else live.products_view)
     wait = process._wait
 

@@ -128,7 +128,7 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
             source = model.view.source
             assert await source.total() > 0
             assert await source.changed(0, 10)
-            for container in await model.view.generations.written():
+            for container in await model.view.generations.containers_to_write():
                 await source.fill(container, None)
                 for partition_key in await source.sample(3):
                     assert await source.differences(container, partition_key) == []
