@@ -11,7 +11,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.threads import REBUILDING
-from shared.frame.read_side.container import Container, deleted, replaced
+from shared.frame.read_side.container import Container, deleted, is_without_container, replaced
 from shared.frame.read_side.partitions import DocumentKey, Fold, History, Own, Partitions
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
@@ -132,8 +132,10 @@ class Comparison[Event]:
             try:
                 if await self._replaced(container, partition_key):
                     return
-            except (ResourceExistsError, ResourceNotFoundError):
-                pass  # an event came in between: look again
+            except (ResourceExistsError, ResourceNotFoundError) as error:
+                if is_without_container(error):
+                    raise
+                # else an event came in between: look again
         logger.warning(
             "%s changed during each of %s tries to heal it; a check finds what is left", partition_key, TRIES
         )

@@ -79,6 +79,17 @@ async def test_without_a_container_nothing_is_found(empty: DatabaseProxy) -> Non
         await empty.get_container_client("absent").read_item("1", "a")
 
 
+async def test_the_404_of_a_missing_container_has_no_sub_status(empty: DatabaseProxy) -> None:
+    """Nothing but the address tells it from a missing item's. Before the first item the SDK asks for the container."""
+    absent = empty.get_container_client("absent")
+    for asked in (absent.read(), absent.read_item("1", "a")):
+        with pytest.raises(CosmosResourceNotFoundError) as missing:
+            await asked
+        assert missing.value.sub_status in {None, 0}
+        answer: Any = missing.value.response
+        assert "/docs" not in answer.request.url
+
+
 @pytest.mark.service_only
 async def test_the_default_time_to_live_can_be_changed(empty: DatabaseProxy) -> None:
     container = await empty.create_container("c", PartitionKey("/pk"))

@@ -6,6 +6,7 @@ and requests for documents of a missing container with sub-status 1003.
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
@@ -54,6 +55,11 @@ async def test_without_the_container_of_states_nobody_takes_the_first_generation
 ) -> None:
     with pytest.raises(ResourceNotFoundError):
         await Generations(models, "orders", "orders").served()
+
+
+async def test_nothing_of_a_missing_container_is_taken_for_healed(live: LiveShop, models: CosmosDatabase) -> None:
+    with pytest.raises(ResourceNotFoundError):
+        await live.orders_view.source.heal(models.container("orders"), str(uuid4()))
 
 
 async def test_a_missing_document_takes_one_request(live: LiveShop) -> None:
