@@ -24,7 +24,7 @@ from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Text
 from shared.frame.platform.telemetry import record_metrics
 from shared.frame.sql.engines import Compaction
-from shared.frame.write_side.commands import WriteSide
+from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.owner_data import OwnerData, has_open_work
 from shared.kernel.personal import PERSONAL
 from shared.kernel.refusals import NotFound
@@ -128,7 +128,7 @@ class Erasures:
     def _is_held_up(self, customer_id: UUID, writes: WriteSide, now: datetime) -> bool:
         """Erase a customer, or tell that an open order holds it up."""
         try:
-            writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure", at=now))
+            writes.run(self.keep, KeepAppointment(customer_id), Metadata(actor="erasure", at=now), LONG_WORK)
         except OrdersAreOpen:
             return True  # the customer has ordered meanwhile
         except (ErasureNotAsked, NotFound):

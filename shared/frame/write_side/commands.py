@@ -29,6 +29,8 @@ class Pauses(TypedDict):
 DEADLINE = 10.0
 """Seconds for which a command is tried; after them no request of it to the database is under way."""
 
+LONG_WORK = 60.0
+"""The same for a timer's command that reads and rewrites all of a history, and for which no caller waits."""
 
 PAUSES: Pauses = {"wait_initial": 0.01, "wait_max": 0.5, "wait_jitter": 0.02}
 """Seconds between a race that was lost and the next try."""
@@ -69,8 +71,9 @@ class WriteSide:
         handler: Callable[Concatenate[Command, Repositories], Accepted],
         command: Command,
         metadata: Metadata,
+        seconds: float | None = None,
     ) -> Accepted:
-        """Carry the command out; if it was accepted before, give its first answer again.
+        """Carry the command out, within these seconds or DEADLINE; if it was accepted before, give its first answer.
 
         Raises:
             Refusal: the command is refused, and has changed nothing.
@@ -83,7 +86,9 @@ class WriteSide:
         then no time left to look for it. The same command tells it, sent again.
         """
         return telemetry.command(
-            type(command).__name__, metadata, lambda traced: self._carry_out(handler, command, traced)
+            type(command).__name__,
+            metadata,
+            lambda traced: self._carry_out(handler, command, traced, seconds or DEADLINE),
         )
 
     def follow[Event, **Repositories](
@@ -119,10 +124,12 @@ class WriteSide:
             if leaves_events or not is_new:
                 self._committed()
 
-    def _carry_out(self, handler: Callable[..., Accepted], command: object, metadata: Metadata) -> Accepted:
-        deadline = time.monotonic() + DEADLINE
+    def _carry_out(
+        self, handler: Callable[..., Accepted], command: object, metadata: Metadata, seconds: float
+    ) -> Accepted:
+        deadline = time.monotonic() + seconds
         return _until_done(
-            lambda: self._try(handler, command, metadata, deadline), again=_again, seconds=DEADLINE - CONNECTING
+            lambda: self._try(handler, command, metadata, deadline), again=_again, seconds=seconds - CONNECTING
         )
 
     def _try(self, handler: Callable[..., Accepted], command: object, metadata: Metadata, deadline: float) -> Accepted:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from shared.frame.sql.engines import POOL_TIMEOUT, SIGN_IN_TIMEOUT
+from shared.frame.sql.engines import POOL_TIMEOUT, SIGN_IN_TIMEOUT, STATEMENT_TIMEOUT
 from shared.frame.sql.sqlite import Session, operational, question
 from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
@@ -33,7 +33,11 @@ LONGEST_IN_LINE = 60
 """Seconds for which work without a deadline stands in line; each that is before it has a bound of its own."""
 
 LONGEST_TIMEOUT = 3
-"""Seconds after which a statement of a unit with a deadline is given up; whole ones, for ODBC counts in them."""
+"""Seconds after which a statement of a request is given up; whole ones, for ODBC counts in them."""
+
+STATEMENT_TIMEOUTS = (STATEMENT_TIMEOUT, LONGEST_TIMEOUT, 1)
+"""Those of a unit with a deadline: the first one for which enough is left. No request has so much for the longest, only
+work of timers. They are few, for a connection keeps a cursor for each."""
 
 
 class LostRace(Exception):
@@ -261,8 +265,7 @@ class UnitOfWork:
         if left < TIMEOUTS:
             connection.close()
             raise OutOfTime
-        # one of two, for a cursor is kept for each
-        timeout = LONGEST_TIMEOUT if left >= TIMEOUTS * LONGEST_TIMEOUT else 1
+        timeout = next(seconds for seconds in STATEMENT_TIMEOUTS if left >= TIMEOUTS * seconds)
         return connection.execution_options(statement_timeout=timeout)
 
     def _require_time(self, seconds: float) -> None:

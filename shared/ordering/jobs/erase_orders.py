@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.engines import compact
 from shared.frame.sql.reading import read_from
-from shared.frame.write_side.commands import WriteSide
+from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
 from shared.ordering.domain.errors import OrderNotInStatus
@@ -108,7 +108,7 @@ def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, un
         if time.monotonic() > until:
             return False
         try:
-            writes.run(erase_order, EraseOrder(order_id), Metadata(actor="erasure"))
+            writes.run(erase_order, EraseOrder(order_id), Metadata(actor="erasure"), LONG_WORK)
         except OrderNotInStatus as refusal:
             logger.info("not erased yet: %s", refusal)
         except Exception:  # one order's failure must not stop the others
