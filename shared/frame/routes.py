@@ -15,10 +15,10 @@ from shared.frame.read_side.read_your_writes import Wait
 type CommandHandler[Command: Input, **Repositories] = Callable[Concatenate[Command, Repositories], Accepted]
 """Decides on the repositories that its parameters name (shared/frame/write_side/handlers.py)."""
 
-type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
-"""Answers from the read model that serves; gives an ETag too if the content alone does not tell the version."""
+type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, int]]]
+"""Answers from the read model that serves. A document comes with its version, which If-Match may name."""
 
-type TableQuery[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, str]]]
+type TableQuery[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, int]]]
 """Answers from the context's own tables, which always have the newest version."""
 
 

@@ -40,8 +40,13 @@ def test_a_cardholder_who_shows_that_it_is_them_pays(api: Api, stack: Stack) -> 
     order_id = api.payment("actionRequired", customer_id)
     path = f"/orders/{order_id}/payment"
     with Api(stack, stack.customer_token(customer_id)) as customer:
-        secret = customer.read(path, customerId=customer_id)["clientSecret"]
-        assert api.read(path, customerId=customer_id)["clientSecret"] is None
+        known = api.get(path, customerId=customer_id)
+        assert known.json()["clientSecret"] is None
+        asked = customer.get(path, {"If-None-Match": known.headers["ETag"]}, customerId=customer_id)
+        assert asked.status_code == 200, "who has what the staff saw has no secret yet"
+        assert asked.headers["ETag"].partition(".")[0] == known.headers["ETag"].partition(".")[0] == '"3'
+        assert (asked.headers["Cache-Control"], known.headers["Cache-Control"]) == ("no-store", "private, no-cache")
+        secret = asked.json()["clientSecret"]
         provider_of(stack).authenticate(secret.partition("_secret_")[0])  # its webhook comes by itself
         eventually(lambda: customer.read(path, customerId=customer_id)["status"] == "authorised", "it is authorised")
     assert moved(stack, order_id) == [("authorised", 4980)]

@@ -1,5 +1,6 @@
 """Queries: their ETags, how they wait for what the caller wrote, and pages that add up."""
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -60,10 +61,11 @@ def test_every_etag_of_the_api_is_taken_in_if_match(api: Api) -> None:
     customer_id, product_id = api.customer(), api.product()
     order_id = api.order(customer_id, product_id)
     path = f"/orders/{order_id}?customerId={customer_id}&minVersion=1"
+    before = api.get(path).headers["ETag"]
     api.post(f"/products/{product_id}/rename", {"name": "Cup"})
-    eventually(lambda: api.get(path).headers["ETag"] != '"1"', "the new name shows")
+    eventually(lambda: api.get(path).headers["ETag"] != before, "the new name shows")
     renamed = api.get(path).headers["ETag"]
-    assert renamed == '"1.1.1"'
+    assert re.fullmatch(r'"1\.\d{1,18}"', renamed)
 
     def send(if_match: str) -> httpx.Response:
         return api.post(f"/orders/{order_id}/items", {"productId": product_id, "quantity": 1}, If_Match=if_match)
@@ -71,7 +73,7 @@ def test_every_etag_of_the_api_is_taken_in_if_match(api: Api) -> None:
     summary = api.get(f"/customers/{customer_id}/summary").headers["ETag"]
     for stale in (f"W/{renamed}", summary, '"x"', '"2"', '"2", "3.1.1"', '"01"', '""'):
         problem(send(stale), 412, "stale-version")
-    answers = [send(fitting) for fitting in (renamed, f'"x", {renamed.replace("1", "2", 1)}', "*", '"9", "4"')]
+    answers = [send(fitting) for fitting in (renamed, f'"x", {renamed.replace('"1', '"2', 1)}', "*", '"9", "4"')]
     assert [answer.headers.get("ETag") for answer in answers] == ['"2"', '"3"', '"4"', '"5"']
 
 

@@ -119,7 +119,7 @@ class Reader:
             {"after": After(id_, version)} if sent.context == "ordering" else {"min_version": version}
         )
         query = ReadSummary(customer_id=self._clients.customer, **asked)
-        summary, _ = await read_summary(await self._process.orders.served(), query, wait)
+        summary = await read_summary(await self._process.orders.served(), query, wait)
         self._saw_name("summary", self._clients.customer, summary.customer_name, asked.get("min_version", 0))
         if "after" in asked:
             self._seen[id_] = max(self._seen.get(id_, 0), version)  # what comes later may not show less
@@ -146,7 +146,7 @@ class Reader:
         """Compare the list and the summary, which change together or not at all."""
         container, before = await self._orders()
         shown = await list_orders(Served(container, 1), ListOrders(customer_id=self._clients.customer, take=100), wait)
-        summary, _ = await read_summary(Served(container, 1), ReadSummary(customer_id=self._clients.customer), wait)
+        summary = await read_summary(Served(container, 1), ReadSummary(customer_id=self._clients.customer), wait)
         if _changes(container) != before:
             return
         self._saw_all(shown)

@@ -107,7 +107,7 @@ async def _order_document_agrees(orders: ContainerProxy, order: Order, named: di
 
 
 async def _summary_agrees(orders: ContainerProxy, customer_id: UUID, theirs: list[Submitted], name: str) -> None:
-    shown, _ = await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
+    shown = await read_summary(Served(orders, 1), ReadSummary(customer_id=customer_id), wait=NO_WAIT)
     counted = [order for order, _ in theirs if order.status in COUNTED]
     submitted = sorted(((at, order.order_id) for order, at in theirs if at is not None), reverse=True)
     spent = {

@@ -24,7 +24,6 @@ from shared.catalog.events import (
 )
 from shared.catalog.views import stock_level
 from shared.catalog.views.stock_level import available, stock_document_of
-from shared.frame.http import etags
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, MaybeOwnerId, QueryInput, Version
@@ -132,8 +131,8 @@ def patch(product_id: UUID, *operations: Mapping[str, Any]) -> Patch:
     return Patch(str(product_id), [*operations, {"op": "incr", "path": "/changes", "value": 1}], SHAPES)
 
 
-async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[ProductDetails, str]:
-    """Read a product and its etag.
+async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[ProductDetails, int]:
+    """Read a product and its version.
 
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
@@ -152,8 +151,7 @@ async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[
         raise ProductNotFound(f"There is no product {product_id}.")
     document = SHAPES.read(document)
     kept = stock_level.SHAPES.read(stock) if stock else None
-    changes = document["changes"] - document["version"] + stock_level.changes_of(kept)
-    return _rendered(document, kept), etags.of_version(document["version"], changes, served.generation)
+    return _rendered(document, kept), document["version"]
 
 
 def rating_of(document: Mapping[str, Any]) -> float | None:

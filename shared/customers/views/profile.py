@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from shared.customers.domain.customer import Customer
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.repository import customer_as_stored, owner_of
-from shared.frame.http import etags
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Email, OwnerId, QueryInput
 from shared.frame.platform.output import Answer
@@ -76,8 +75,8 @@ class Profiles:
         self._reader = reader
         self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of customers")
 
-    async def read_profile(self, query: ReadProfile, wait: Wait) -> tuple[CustomerProfile, str]:
-        """Read a customer and the etag.
+    async def read_profile(self, query: ReadProfile, wait: Wait) -> tuple[CustomerProfile, int]:
+        """Read a customer and the version.
 
         Raises:
             CustomerNotFound: there is no such customer.
@@ -85,10 +84,10 @@ class Profiles:
         """
         return await self._limit.take_for(wait.caller, lambda: self._profile(query.customer_id), is_owner=wait.is_owner)
 
-    async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, str]:
+    async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, int]:
         """Read the customer with this e-mail address; raises as read_profile."""
 
-        def find() -> tuple[CustomerProfile, str]:
+        def find() -> tuple[CustomerProfile, int]:
             customer_id = owner_of(self._reader, query.email)
             if customer_id is None:
                 raise CustomerNotFound("There is no customer with this e-mail address.")
@@ -96,11 +95,11 @@ class Profiles:
 
         return await self._limit.take_for(wait.caller, find, is_owner=wait.is_owner)
 
-    def _profile(self, customer_id: UUID) -> tuple[CustomerProfile, str]:
+    def _profile(self, customer_id: UUID) -> tuple[CustomerProfile, int]:
         customer = customer_as_stored(self._reader, customer_id)
         if customer is None:
             raise CustomerNotFound(f"There is no customer {customer_id}.")
-        return _shown(customer), etags.of_version(customer.version)
+        return _shown(customer), customer.version
 
 
 def _shown(customer: Customer) -> CustomerProfile:

@@ -70,11 +70,17 @@ def not_cached(answer: Answer) -> func.HttpResponse:
     )
 
 
-def ok_or_not_modified(call: QueryCall[QueryInput], answer: Answer, etag: str | None = None) -> func.HttpResponse:
-    """Answer a query, or 304 if the caller has this answer already; by default the etag is made of the content."""
+def ok_or_not_modified(call: QueryCall[QueryInput], answer: Answer, version: int | None = None) -> func.HttpResponse:
+    """Answer a query, or 304 if the caller has this answer already.
+
+    Args:
+        call: the query.
+        answer: what was found.
+        version: of the document that it shows, for If-Match of commands; None if it shows none.
+    """
     body = answer.model_dump_json(by_alias=True).encode()
-    tag = etag or etags.of_content(body)
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    tag = etags.of_content(body) if version is None else etags.of_document(version, body)
+    headers = {"ETag": tag, "Cache-Control": "no-store" if answer.holds_secret else "private, no-cache"}
     if etags.is_known(call.if_none_match, tag):
         return Bodyless(HTTPStatus.NOT_MODIFIED, headers)
     return func.HttpResponse(body, mimetype=JSON, headers=headers)

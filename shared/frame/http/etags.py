@@ -1,8 +1,8 @@
 """Entity tags, made and read in this one place: ETag, If-Match and If-None-Match of RFC 9110.
 
-A command answers `"<version>"`. A document answers `"<version>"` too, or
-`"<version>.<changes>.<generation>"` once what it shows has changed without a new version: by a rename, by being healed,
-by a rebuild. Other answers have tags that follow from what they show.
+A command answers `"<version>"`. A document answers `"<version>.<hash>"`, for what it shows is more than its version: a
+rename changes it, another release says more, and its owner sees more than the staff. Other answers have tags of what
+they show alone.
 """
 
 import hashlib
@@ -18,9 +18,18 @@ _NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _OF_VERSION = re.compile(rf'"([1-9][0-9]{{0,17}})(?:\.{_NUMBER}){{0,2}}"')
 
 
-def of_version(version: int, changes: int = 0, generation: int = 1) -> str:
-    """Make a tag of a version, the number of changes since that made no version, and the read model's generation."""
-    return f'"{version}.{changes}.{generation}"' if changes or generation > 1 else f'"{version}"'
+def of_version(version: int) -> str:
+    """Tag what a command has made."""
+    return f'"{version}"'
+
+
+def of_document(version: int, content: bytes) -> str:
+    """Tag a document by its version and by what the answer says.
+
+    The hash is a number of at most 18 digits (59 bits), where earlier releases wrote a number of changes: they take it
+    in If-Match too, so that tags outlive a rolling update and a return to the release before.
+    """
+    return f'"{version}.{int.from_bytes(hashlib.sha256(content).digest()[:8]) % 10**18}"'
 
 
 def of_content(content: bytes) -> str:

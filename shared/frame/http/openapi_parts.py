@@ -139,7 +139,11 @@ REQUEST_HEADERS = {
             "document's ETag the version counts, the first number.",
             pattern=CONDITION,
         ),
-        _request_header("If-None-Match", "ETags of what the caller has, or `*`.", examples=['"3"', '"3.1.2", "4"']),
+        _request_header(
+            "If-None-Match",
+            "ETags of what the caller has, or `*`.",
+            examples=['"3.586921204857718310"', '"3.586921204857718310", "4.1"'],
+        ),
         _request_header(
             "Prefer",
             f"`wait=<seconds>` (RFC 7240): how long to wait for `minVersion` or `after`; {DEFAULT_WAIT} if not said, "
@@ -159,10 +163,10 @@ REQUEST_HEADERS = {
 
 RESPONSE_HEADERS = {
     "ETag": {
-        "description": "The version. What a document shows may change without a new one, by a rename or a "
-        "rebuild: then two more numbers follow. Of lists and summaries, an ETag of what they show.",
+        "description": "Of a command, the version that it made. Of a document, its version and a hash of what it "
+        "shows, which may change without a new version. Of lists and summaries, a hash alone.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^"[^"]+"$', "examples": ['"3"', '"3.1.2"']},
+        "schema": {"type": "string", "pattern": '^"[^"]+"$', "examples": ['"3"', '"3.586921204857718310"']},
     },
     "Location": {
         "description": "Where it can be read.",

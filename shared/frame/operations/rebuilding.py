@@ -158,7 +158,7 @@ class Rebuilding:
             await self.view.generations.write(replace(state, standby=None))
         generation = state.serving + 1
         while before is not None and generation <= _number(before.get("generation")):
-            generation += 2  # in the same container; ETags have the number, so none is used twice
+            generation += 2  # in the same container; cursors have the number, so none is used twice
         now, etag = self._clock(), before["_etag"] if before else None
         return await self._write(Rebuild(Step.RETIRING, generation, started_at=now, since=now, etag=etag))
 

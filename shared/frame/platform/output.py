@@ -20,6 +20,11 @@ class Answer(BaseModel):
         hide_input_in_errors=True,  # it is in stored documents, and errors are logged
     )
 
+    @property
+    def holds_secret(self) -> bool:
+        """Whether no cache may keep it, not even the caller's own."""
+        return False
+
 
 Amount = Annotated[str, Field(pattern=r"^\d+(\.\d+)?$", examples=["19.90"])]
 """Major units, with exactly the currency's digits."""

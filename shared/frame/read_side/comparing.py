@@ -177,7 +177,7 @@ class Comparison[Event]:
         return not what or await replaced(container, self._healed(right, stored, what), stored)
 
     def _healed(self, right: Document, stored: Document, what: str) -> dict[str, Any]:
-        """Give the right document with the stored one's times, where it has them, and a new ETag."""
+        """Give the right document with the stored one's times, where it has them, and its changes counted."""
         own = right if what == UNREADABLE else self._partitions.shapes_of(stored).read(stored)
         counter = self._partitions.counter
         healed = {**right, counter: own.get(counter, 0) + 1}

@@ -78,7 +78,7 @@ class Partitions[Event](Protocol):
 
     Attributes:
         log: the log from which they are folded.
-        counter: the property that healing increments, so that the ETag changes.
+        counter: the property that healing increments: it counts changes that no event made.
         combined: the properties of shared documents that follow from several aggregates. They are compared only if the
         whole partition was read at one moment.
     """

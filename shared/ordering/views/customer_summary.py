@@ -162,8 +162,8 @@ def late_change(recorded: Recorded[OrderEvent], summary: Mapping[str, Any]) -> P
     return _patch([*_submitted(event), *insert], " AND ".join(conditions))
 
 
-async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> tuple[CustomerSummary, str]:
-    """Read the summary and its etag.
+async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> CustomerSummary:
+    """Read the summary.
 
     Raises:
         CustomerNotFound: there is no such customer, or none that has been projected yet.
@@ -175,7 +175,7 @@ async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> tuple[
     document = await read_at_least(orders, SUMMARY, partition_key, query.min_version, wait, counter="customerVersion")
     if document is None:
         raise CustomerNotFound(f"There is no customer {query.customer_id}.")
-    return _rendered(SHAPES.read(document)), str(document["_etag"])
+    return _rendered(SHAPES.read(document))
 
 
 def _rendered(document: Mapping[str, Any]) -> CustomerSummary:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import Field
 
-from shared.frame.http import etags
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Moment, OwnerId, QueryInput, Version
@@ -190,8 +189,8 @@ def project(recorded: Recorded[OrderEvent]) -> Create | Patch:  # noqa: C901  # 
     return Patch(str(event.order_id), operations, SHAPES)
 
 
-async def read_order(served: Served, query: ReadOrder, wait: Wait) -> tuple[OrderDetails, str]:
-    """Read an order and its etag.
+async def read_order(served: Served, query: ReadOrder, wait: Wait) -> tuple[OrderDetails, int]:
+    """Read an order and its version.
 
     Raises:
         OrderNotFound: the customer has no such order, or none that has been projected yet.
@@ -203,9 +202,7 @@ async def read_order(served: Served, query: ReadOrder, wait: Wait) -> tuple[Orde
     )
     if document is None:
         raise OrderNotFound(f"Customer {query.customer_id} has no order {query.order_id}.")
-    return rendered(SHAPES.read(document)), etags.of_version(
-        document["version"], document["renames"], served.generation
-    )
+    return rendered(SHAPES.read(document)), document["version"]
 
 
 def rendered(document: Mapping[str, Any]) -> OrderDetails:

@@ -93,7 +93,7 @@ class Pasts:
         self._keeper = keeper
         self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of the past")
 
-    async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, str]:
+    async def read_order(self, served: Served, query: ReadOrder, wait: Wait) -> OrderDetails | tuple[OrderDetails, int]:
         """Read an order as it is now; or as it was, when the caller's turn comes.
 
         Raises:

@@ -1,11 +1,10 @@
 """The payment of an order, read from the tables, so that the payer sees each change at once."""
 
-from typing import Annotated
+from typing import Annotated, override
 
 import sqlalchemy as sa
 from pydantic import Field
 
-from shared.frame.http import etags
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, OwnerId, QueryInput
 from shared.frame.platform.output import Amount, Answer
@@ -44,6 +43,11 @@ class OrderPayment(Answer):
     ]
     version: int
 
+    @property
+    @override
+    def holds_secret(self) -> bool:
+        return self.client_secret is not None
+
 
 class ReadPayment(QueryInput, json_schema_extra=example(orderId=ORDER_ID, customerId=CUSTOMER_ID)):
     """The payment of an order; 404 if the order is on account, or its payment was not requested yet."""
@@ -61,8 +65,8 @@ class OrderPayments:
         self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="reads of payments")
         self._asking = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="questions to the payment provider")
 
-    async def read_payment(self, query: ReadPayment, wait: Wait) -> tuple[OrderPayment, str]:
-        """Read a payment and the etag.
+    async def read_payment(self, query: ReadPayment, wait: Wait) -> tuple[OrderPayment, int]:
+        """Read a payment and its version.
 
         Raises:
             PaymentNotFound: there is none, or it is not this customer's.
@@ -84,7 +88,7 @@ class OrderPayments:
             client_secret=await self._secret(payment) if wait.caller == payment.customer_id else None,
             version=payment.version,
         )
-        return shown, etags.of_version(payment.version)
+        return shown, payment.version
 
     async def _secret(self, payment: Payment) -> str | None:
         reference = payment.reference

@@ -33,6 +33,7 @@ from shared.kernel.refusals import Invalid, Unavailable
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
 from tests.support.shop import Shop
+from tests.support.tags import tag_of
 
 if TYPE_CHECKING:
     from shared.catalog.events import ProductEvent
@@ -406,8 +407,8 @@ async def test_a_product_has_another_etag_each_time_that_there_is_more_or_less_o
             received = ReceiveStock(product_id=product_id, quantity=quantity)
             shelf.shop.catalog.run(receive_stock, received, Metadata())
             await shelf.project(stock_of(product_id))
-        _, etag = await read_product(Served(shelf.container, 1), ReadProduct(product_id=product_id), NO_WAIT)
-        tags.append(etag)
+        shown = await read_product(Served(shelf.container, 1), ReadProduct(product_id=product_id), NO_WAIT)
+        tags.append(tag_of(*shown))
     assert len(set(tags)) == 3
     assert all(etags.expected_versions(etag) == frozenset({1}) for etag in tags), (
         "the product itself is at its first version"

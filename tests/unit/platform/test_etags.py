@@ -1,91 +1,59 @@
 """Every part of an entity tag counts, and of every condition (RFC 9110, sections 8.8.3, 13.1.1 and 13.1.2)."""
 
-from itertools import product
-from typing import TYPE_CHECKING, Any, cast
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import override
 from uuid import UUID
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
 
-from shared.catalog.views.product_details import ReadProduct, read_product
 from shared.frame.http import etags
 from shared.frame.http.answers import no_content, ok_or_not_modified
 from shared.frame.http.requests import QueryCall
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.input import QueryInput
 from shared.frame.platform.output import Answer
-from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
-from shared.ordering.views.order_details import ReadOrder, read_order
-
-if TYPE_CHECKING:
-    from azure.cosmos.aio import ContainerProxy
+from tests.support.tags import tag_of
 
 ID = UUID(int=7)
-ORDER = {
-    "id": str(ID),
-    "customerId": str(ID),
-    "customerName": "Ada",
-    "status": "Created",
-    "currency": None,
-    "total": 0,
-    "items": {},
-    "shippingAddress": {"street": "s", "city": "c", "postalCode": "p", "region": None, "country": None},
-    "createdAt": "2026-01-01T00:00:00.000000Z",
-}
-PRODUCT = {
-    "id": str(ID),
-    "name": "Tea",
-    "description": "Leaves",
-    "unitPrice": 100,
-    "currency": "EUR",
-    "category": "c",
-    "isOutOfStock": False,
-    "userRating": None,
-    "ratingCount": 0,
-}
 
 
-class Kept:
-    """A container with one document."""
+class Shown(Answer):
+    """An answer."""
 
-    id = "kept"
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
-
-    async def read_item(self, id_: str, *_: object) -> dict[str, Any]:
-        """Give it, and no other."""
-        if id_ != str(ID):
-            raise ResourceNotFoundError
-        return self.document
+    name: str
 
 
-def served(document: dict[str, Any], generation: int) -> Served:
-    return Served(cast("ContainerProxy", Kept(document)), generation)
+class Confidential(Shown):
+    """An answer that has a secret."""
+
+    @property
+    @override
+    def holds_secret(self) -> bool:
+        return True
 
 
-async def etag_of_order(version: int, changes: int, generation: int) -> str:
-    times = dict.fromkeys(("submittedAt", "confirmedAt", "completedAt", "cancelledAt", "cancelReason"))
-    document = ORDER | times | {"version": version, "renames": changes}
-    query = ReadOrder(order_id=ID, customer_id=ID)
-    return (await read_order(served(document, generation), query, NO_WAIT))[1]
+def asked(if_none_match: str | None) -> QueryCall[QueryInput]:
+    return QueryCall(QueryInput(), NO_WAIT, if_none_match)
 
 
-async def etag_of_product(version: int, changes: int, generation: int) -> str:
-    document = PRODUCT | {"version": version} | ({"healed": changes} if changes else {})
-    return (await read_product(served(document, generation), ReadProduct(product_id=ID), NO_WAIT))[1]
+def test_a_document_that_shows_something_else_in_the_same_version_has_another_tag() -> None:
+    """By a rename, by another release, to another caller; and the same in another version is another one too."""
+    seen = {tag_of(Shown(name=name), version): version for version in (1, 2, 3) for name in ("Ada", "Ada L.", "")}
+    assert len(seen) == 9
+    assert all(etags.expected_versions(tag) == frozenset({version}) for tag, version in seen.items())
+    assert tag_of(Shown(name="Ada"), 2) == tag_of(Shown(name="Ada"), 2)
+    assert etags.of_document(2, b"a") == '"2.598278634844962250"'
 
 
-@pytest.mark.parametrize("etag_of", [etag_of_order, etag_of_product])
-async def test_what_shows_something_else_has_another_tag(etag_of: Any) -> None:
-    """Another version, another name or healing in the same version, the same in another generation."""
-    seen = {await etag_of(*parts): parts for parts in product((1, 2, 3), (0, 1, 2), (1, 2, 3))}
-    assert len(seen) == 27
-    assert all(etags.expected_versions(etag) == frozenset({parts[0]}) for etag, parts in seen.items())
-    assert await etag_of(2, 0, 1) == '"2"'
-    assert await etag_of(2, 1, 1) == '"2.1.1"'
-    assert await etag_of(2, 0, 3) == '"2.0.3"'
+@pytest.mark.parametrize("content", [bytes([each]) for each in range(256)])
+def test_a_release_that_knows_counters_alone_takes_the_tag_of_a_document(content: bytes) -> None:
+    tag = etags.of_document(7, content)
+    before = r'"([1-9][0-9]{0,17})(?:\.(?:0|[1-9][0-9]{0,17})){0,2}"'
+    assert (found := re.fullmatch(before, tag))
+    assert found[1] == "7"
 
 
 def test_an_answer_has_the_tag_of_what_it_says() -> None:
@@ -138,27 +106,19 @@ def test_a_caller_who_does_not_gets_it(unknown: str | None) -> None:
     assert not etags.is_known(unknown, '"2.1.1"')
 
 
-class Shown(Answer):
-    """An answer."""
-
-    name: str
-
-
-def asked(if_none_match: str | None) -> QueryCall[QueryInput]:
-    return QueryCall(QueryInput(), NO_WAIT, if_none_match)
-
-
-@pytest.mark.parametrize("etag", ['"3.1.2"', None])
-def test_a_query_answers_its_tag_with_the_body_and_without(etag: str | None) -> None:
-    full = ok_or_not_modified(asked(None), Shown(name="Ada"), etag)
-    tag = full.headers["ETag"]
-    assert tag == (etag or etags.of_content(full.get_body()))
-    same = ok_or_not_modified(asked(f"W/{tag}"), Shown(name="Ada"), etag)
-    assert (full.status_code, full.get_body()) == (200, b'{"name":"Ada"}')
+@pytest.mark.parametrize("version", [3, None])
+@pytest.mark.parametrize(("answer", "kept"), [(Shown, "private, no-cache"), (Confidential, "no-store")])
+def test_a_query_answers_its_tag_with_the_body_and_without(version: int | None, answer: type[Shown], kept: str) -> None:
+    full = ok_or_not_modified(asked(None), answer(name="Ada"), version)
+    tag, body = full.headers["ETag"], full.get_body()
+    assert tag == (etags.of_document(version, body) if version else etags.of_content(body))
+    same = ok_or_not_modified(asked(f"W/{tag}"), answer(name="Ada"), version)
+    assert (full.status_code, body) == (200, b'{"name":"Ada"}')
     assert (same.status_code, same.get_body()) == (304, b"")
-    for answer in (full, same):
-        assert (answer.headers["ETag"], answer.headers["Cache-Control"]) == (tag, "private, no-cache")
-    assert ok_or_not_modified(asked('"other"'), Shown(name="Ada"), etag).status_code == 200
+    for each in (full, same):
+        assert (each.headers["ETag"], each.headers["Cache-Control"]) == (tag, kept)
+    for other in ('"other"', '"3"'):
+        assert ok_or_not_modified(asked(other), answer(name="Ada"), version).status_code == 200
 
 
 def test_a_command_answers_the_tag_of_the_version_that_it_made() -> None:
@@ -169,8 +129,11 @@ def test_a_command_answers_the_tag_of_the_version_that_it_made() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 31, 64, 4_095, 9_999])
-def test_answers_that_differ_in_one_byte_have_other_tags_wherever_it_is(place: int) -> None:
+@pytest.mark.parametrize("tagged", [etags.of_content, partial(etags.of_document, 3)])
+def test_answers_that_differ_in_one_byte_have_other_tags_wherever_it_is(
+    place: int, tagged: Callable[[bytes], str]
+) -> None:
     content = b"a" * 10_000
-    assert etags.of_content(content) == etags.of_content(bytes(content))
-    assert etags.of_content(content) != etags.of_content(content[:place] + b"b" + content[place + 1 :])
-    assert etags.of_content(content) != etags.of_content(content[:place])
+    assert tagged(content) == tagged(bytes(content))
+    assert tagged(content) != tagged(content[:place] + b"b" + content[place + 1 :])
+    assert tagged(content) != tagged(content[:place])
