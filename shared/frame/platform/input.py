@@ -27,7 +27,8 @@ from pydantic.alias_generators import to_camel
 
 from shared.kernel.money import CURRENCIES
 
-_UUID = re.compile(r"(?!0{8}(-0{4}){3}-0{12})[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_UUID = re.compile(r"(?!0{8}(-0{4}){3}-0{12})[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_AFTER = re.compile(f"{_UUID.pattern}:[1-9][0-9]{{0,14}}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _DECIMALS = 4
 """Digits after the point that an amount can have; the domain checks how many its currency allows."""
@@ -250,17 +251,17 @@ def read_after(id_name: str) -> BeforeValidator:
 
     def read(value: Any) -> Any:
         if isinstance(value, str):
-            id_, colon, version = value.partition(":")
-            if not (colon and _UUID.fullmatch(id_) and re.fullmatch("[0-9]{1,18}", version)):
-                raise ValueError(f"should be <{id_name}>:<version>")
+            if not _AFTER.fullmatch(value):
+                raise ValueError(f"should be <{id_name}>:<version>, a UUID and 1 to 15 digits that begin with no 0")
+            id_, _, version = value.partition(":")
             return After(UUID(id_), int(version))
         return value
 
     return BeforeValidator(read)
 
 
-AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_UUID.pattern}:[0-9]{{1,18}}$"})
-"""Describes the text that `read_after` reads."""
+AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_AFTER.pattern}$"})
+"""Describes the text that `read_after` reads, by the same pattern; a flag of it would not be in the description."""
 
 Digits = BeforeValidator(_digits)
 """A whole number in a query string, in digits alone. Stands last, or constraints are not described."""

@@ -18,7 +18,17 @@ from shared.contexts import ABOUT
 from shared.frame.http.api import Operation
 from shared.frame.http.openapi import document
 from shared.frame.http.requests import command_call
-from shared.frame.platform.input import AFTER_SCHEMA, After, Id, Input, MaybeOwnerId, NewId, OwnerId, read_after
+from shared.frame.platform.input import (
+    AFTER_SCHEMA,
+    After,
+    Id,
+    Input,
+    MaybeOwnerId,
+    NewId,
+    OwnerId,
+    Version,
+    read_after,
+)
 from shared.kernel.refusals import Invalid
 from shared.ordering.events import fulfilment_of
 from tests.support.app import app_globals
@@ -140,3 +150,29 @@ def test_no_list_waits_for_what_is_nil() -> None:
     assert after.validate_python(f"{NIL[:-1]}1:1") == After(UUID(int=1), 1)
     described = after.json_schema()
     assert [jsonschema_rs.is_valid(described, f"{id_}:1") for id_ in (NIL, NIL[:-1] + "1")] == [False, True]
+
+
+UPPER = "0A1B2C3D-4E5F-4A7B-8C9D-0E1F2A3B4C5D"
+
+
+@pytest.mark.parametrize(
+    ("after", "is_one"),
+    [
+        *((f"{id_}:1", True) for id_ in (UPPER, UPPER.lower(), UPPER[:20] + UPPER[20:].lower())),
+        *((f"{UPPER}:{version}", True) for version in (2, 10, 999_999_999_999_999)),
+        *((f"{UPPER}:{version}", False) for version in (0, "01", 2**53, 10**17, "", "-1", "1.0", " 1", "1 ", "\u0661")),
+        *((other, False) for other in ("", UPPER, f"{UPPER}:1:1", f"x{UPPER}:1", f"{UPPER[:-1]}G:1")),
+    ],
+)
+def test_what_a_list_waits_for_is_described_as_it_is_taken(after: str, *, is_one: bool) -> None:
+    """Also to a client that checks by the description: to JSON Schema a pattern has no flags."""
+    taken: TypeAdapter[After] = TypeAdapter(Annotated[After, read_after("orderId"), AFTER_SCHEMA])
+    assert jsonschema_rs.is_valid(taken.json_schema(), after) is is_one
+    if not is_one:
+        with pytest.raises(ValidationError, match="<orderId>:<version>"):
+            taken.validate_python(after)
+        return
+    found = taken.validate_python(after)
+    assert (str(found.id), found.version) == (after.partition(":")[0].lower(), int(after.partition(":")[2]))
+    min_version: TypeAdapter[int] = TypeAdapter(Version)
+    assert min_version.validate_python(str(found.version)) == found.version
