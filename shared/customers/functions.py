@@ -47,7 +47,7 @@ def customers(app: App) -> Context[CustomerEvent]:
         created=Created(CustomerRegistered, "customers/{customerId}"),
     )
     context.command("post_customer_rename", "POST customers/{customerId}/rename", rename_customer, role=write, own=True)
-    context.command("post_customer_email", "POST customers/{customerId}/email", change_email, role=write, own=True)
+    context.command("post_customer_email", "POST customers/{customerId}/email", change_email, role=write)  # ADR 12
     context.command(
         "post_customer_address",
         "POST customers/{customerId}/addresses",

@@ -98,14 +98,19 @@ def test_an_email_address_belongs_to_one_customer_and_nobody_is_told_to_whom(api
 
 def test_customers_see_and_change_themselves_and_nobody_else(api: Api, stack: Stack) -> None:
     customer_id, email = registered(api)
-    other_id, _ = registered(api)
+    other_id, others = registered(api)
     with Api(stack, stack.customer_token(customer_id)) as ada:
         assert ada.read(f"/customers/{customer_id}")["email"] == email
         assert ada.post(f"/customers/{customer_id}/rename", {"name": "A"}).status_code == 204
         added = ada.post(f"/customers/{customer_id}/addresses", ADDRESS)
         assert added.status_code == 201
-        assert ada.post(f"/customers/{customer_id}/email", {"email": f"{uuid4()}@example.com"}).status_code == 204
         problem(ada.get("/customers", email=email), 403, "forbidden")
+        told = {
+            problem(ada.post(f"/customers/{customer_id}/email", {"email": asked}), 403, "forbidden")["detail"]
+            for asked in (email, others, f"{uuid4()}@example.com")
+        }
+        assert len(told) == 1, "no customer is told who else is registered"
+        assert ada.read(f"/customers/{customer_id}")["email"] == email
         problem(ada.get(f"/customers/{other_id}"), 404, "customer-not-found")
 
 

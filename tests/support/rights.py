@@ -25,7 +25,7 @@ RIGHTS = {
     "GET customers/{customerId}": Right("Customers.Read", customers=True),
     "GET customers/{customerId}/export": Right("Customers.Read", customers=True),
     "POST customers/{customerId}/rename": Right("Customers.Write", customers=True),
-    "POST customers/{customerId}/email": Right("Customers.Write", customers=True),
+    "POST customers/{customerId}/email": Right("Customers.Write"),
     "POST customers/{customerId}/addresses": Right("Customers.Write", customers=True),
     "PUT customers/{customerId}/addresses/{addressId}": Right("Customers.Write", customers=True),
     "DELETE customers/{customerId}/addresses/{addressId}": Right("Customers.Write", customers=True),

@@ -11,7 +11,7 @@ from shared.story import CUSTOMER_ID
 
 
 class ChangeEmail(Input, json_schema_extra=example(customerId=CUSTOMER_ID, email="ada.king@example.com")):
-    """Change a customer's e-mail address; no other customer may be registered with it."""
+    """Change a customer's e-mail address; no other one may be registered with it. Customers ask the shop."""
 
     customer_id: Id
     email: Annotated[Email, PERSONAL]
