@@ -1,7 +1,7 @@
 """`python -m infra.local.containers`: create the database and the containers of infra/local/cosmos.json.
 
 Through the real client, at the connection string in the environment setting `CosmosConnection`, so it serves the
-engine, the official emulator and Azure alike; run again it changes nothing. A container of before gets the indexes
+engine, the official emulator and Azure alike; run again it changes nothing. An existing container gets the indexes
 and the time to live that it is to have now. The file has `database` and `containers`,
 each with `id`, `partitionKey` and, if wanted, `defaultTtl` (seconds, -1: on, without a default) and `indexingPolicy`.
 """

@@ -143,7 +143,7 @@ def migrate(url: str) -> None:
                 # it names the revision that this release does not know
                 raise WrongDatabaseError(
                     f"The database was migrated by a later release ({error}): start that release, or restore the "
-                    "database of before (docs/operations.md, 'The database was restored')."
+                    "previous database (docs/operations.md, 'The database was restored')."
                 ) from error
     if gone := _missing_tables(url):
         raise WrongDatabaseError(

@@ -107,7 +107,7 @@ class EventCodec[Event]:
         """Write an event's payload as UTF-8 JSON, amounts as strings."""
         return self._adapters[type(event).__name__].dump_json(event, by_alias=True)
 
-    def says_something_personal(self, type_: str) -> bool:
+    def has_personal_fields(self, type_: str) -> bool:
         """Whether events of a type have fields that are marked as personal."""
         return bool(self._marked.get(type_))
 

@@ -30,13 +30,16 @@ class VersionOfAggregate[Event]:
     derived: Derived | None
 
     def __call__(self, connection: sa.Connection, id_: str, partition_key: str) -> int:
-        """Give the version; what is not there and what is elsewhere take the same statement, and so the same time."""
+        """Give the version, or 0.
+
+        A missing document and one in another partition cost the same query, so the time reveals nothing.
+        """
         home = partition_key if self.derived is None else self.derived.home(id_, partition_key)
-        if self._place(connection, UUID(id_)) != (home, id_):
+        if self._home_of(connection, UUID(id_)) != (home, id_):
             return 0
         return self.log.version(connection, UUID(id_))
 
-    def _place(self, connection: sa.Connection, aggregate_id: UUID) -> tuple[str, str] | None:
+    def _home_of(self, connection: sa.Connection, aggregate_id: UUID) -> tuple[str, str] | None:
         for first in self.log.history(connection, aggregate_id, until=1):
             if first.envelope.type in self.event_types:
                 change = self.project(first)

@@ -37,7 +37,7 @@ class TopicLog:
             NotInLog: the log has no such event.
         """
         envelope = received.envelope
-        if not codec.says_something_personal(envelope.type):
+        if not codec.has_personal_fields(envelope.type):
             return received
         logged = await DELIVERY.run(self._logged, envelope)
         if logged is None or logged.event_id != envelope.event_id:

@@ -193,7 +193,8 @@ class Fulfilling:
         if order.pending_events:
             orders.save(order)
         elif gone_on != found:
-            orders.rely_on(order)  # who changed it meanwhile looked at the process as it was, and looks no more
+            # the commit fails if the order changed: its writer advanced the old process, and does not run again
+            orders.rely_on(order)
         if gone_on != found:
             fulfilments.save(replace(gone_on, version=found.version + 1), events)
 

@@ -1,4 +1,4 @@
-"""A kind of events is all its versions: a log has those of before, which are read as the one of today."""
+"""An event type is all its versions: a log has earlier ones, which are read as the one of today."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class BoughtTogetherV2:
 
 
 def bought(event: BoughtTogetherV1) -> BoughtTogetherV2:
-    """Read an event of before."""
+    """Read an earlier version."""
     return BoughtTogetherV2(event.product_id, event.order_id, event.others)
 
 
@@ -54,7 +54,7 @@ def project(recorded: Recorded[BoughtTogetherV2]) -> DocumentUpdate:
 
 @pytest.fixture
 def products(shop: Shop) -> Sequence[UUID]:
-    """Two products that were bought together, as the release of before wrote it down."""
+    """Two products that were bought together, as the previous release wrote it down."""
     ids = [shop.product(), shop.product()]
     order_id = shop.order(*ids)
     shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())

@@ -104,7 +104,7 @@ WAYS: dict[str, tuple[list[News], list[Ask], str]] = {
         [Authorise(1), Confirm()],
         "the confirmation",
     ),
-    "held, and the decline of before comes late": (
+    "held, and the earlier decline comes late": (
         [PAID, COMPLETE, HELD, DECLINED],
         [Authorise(1), Confirm()],
         "the confirmation",

@@ -101,7 +101,7 @@ def _forgotten(codecs: Mapping[str, EventCodec[Any]], held: Collection[str]) -> 
     def erases(codec: EventCodec[Any]) -> bool:
         return any(re.search(r"ErasedV\d+$", name) for name in codec.written)
 
-    says_something = [name for name, codec in codecs.items() if any(map(codec.says_something_personal, codec.names))]
+    says_something = [name for name, codec in codecs.items() if any(map(codec.has_personal_fields, codec.names))]
     return [name for name in says_something if name not in held or not erases(codecs[name])]
 
 
