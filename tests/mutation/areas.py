@@ -59,7 +59,7 @@ AREAS = {
                 "event_log",
                 "log_table",
                 "claims",
-                "aggregates",
+                "aggregate_streams",
                 "inbox",
             )
         ),
