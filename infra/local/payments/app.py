@@ -155,6 +155,8 @@ class Api:
                     "Try using a key other than the one given if you meant to execute a different request."
                 )
                 raise Refused(400, "idempotency_error", message)
+            if self._ledger.fault("lose-answer", path) is not None:
+                raise Lost
             return known[1], known[2], {"Idempotent-Replayed": "true"}
         finally:
             self._busy.discard(key)

@@ -109,6 +109,17 @@ def test_an_answer_that_is_lost_was_given_and_its_key_gives_it_again(engine: Eng
     assert kinds(engine) == [("authorised", 4980)]
 
 
+def test_the_answer_of_a_known_key_is_lost_like_the_first_one(engine: Engine) -> None:
+    client = client_of(engine)
+    engine.expect("lose-answer", "/confirm", times=2)
+    for _ in range(2):
+        with pytest.raises(stripe.APIConnectionError):
+            authorise(client)
+    assert engine.faults() == 0
+    authorise(client)
+    assert kinds(engine) == [("authorised", 4980)]
+
+
 def test_a_failure_before_anything_is_done_is_kept_by_its_key_as_stripe_keeps_it(engine: Engine) -> None:
     client = client_of(engine)
     engine.expect("fail", "/confirm")
