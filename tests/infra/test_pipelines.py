@@ -45,22 +45,32 @@ def test_an_action_has_one_hash_with_its_version_beside_it() -> None:
 TOOLS = ("bash", "dirname", "grep", "mktemp", "rm", "sed", "tee")
 
 
-def test_ci_ends_with_what_it_could_not_check_and_with_what_failed(tmp_path: Path) -> None:
+def ci_run(folder: Path, checking: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/run where dev.py is this script."""
     for tool in TOOLS:
-        (tmp_path / tool).symlink_to(which(tool) or "")
-    checking = 'case $2 in check) echo "left out: there is no bicep"; exit 3 ;; *) echo tests ;; esac'
+        (folder / tool).symlink_to(which(tool) or "")
     for tool, script in (("google-chrome", ""), ("npm", ""), ("dpkg-query", "echo installed"), ("python3", checking)):
-        (tmp_path / tool).write_text(f"#!{tmp_path}/bash\n{script}\n")
-        (tmp_path / tool).chmod(0o755)
-    ran = subprocess.run(
-        [ROOT / ".ci" / "run"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        (folder / tool).write_text(f"#!{folder}/bash\n{script}\n")
+        (folder / tool).chmod(0o755)
+    return subprocess.run(
+        [ROOT / ".ci" / "run"], env={"PATH": str(folder)}, capture_output=True, text=True, check=False
     )
+
+
+def test_ci_ends_with_what_it_could_not_check_and_with_what_failed(tmp_path: Path) -> None:
+    check, test = 'echo "left out: there is no bicep"; exit 3', 'echo "left out: a file"; echo tests'
+    ran = ci_run(tmp_path, f"case $2 in check) {check} ;; *) {test} ;; esac")
     assert ran.returncode == 3
-    assert ran.stdout.splitlines()[-3:] == [
+    assert ran.stdout.splitlines()[-4:] == [
         "tests",
         "NOT CHECKED HERE: there is no bicep",
+        "NOT CHECKED HERE: a file",
         "The checks before the tests failed: see above.",
     ]
+
+
+def test_ci_fails_if_the_tests_do(tmp_path: Path) -> None:
+    assert ci_run(tmp_path, "case $2 in check) ;; *) exit 4 ;; esac").returncode == 4
 
 
 @pytest.mark.parametrize("hosted", [*bicep.HOSTED, None])
