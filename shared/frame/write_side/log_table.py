@@ -26,7 +26,7 @@ def event_log_table(schema: sa.MetaData) -> sa.Table:
         sa.Column("correlation_id", sa.Unicode(128), nullable=False),
         sa.Column("causation_id", exact_text(255), nullable=False),
         sa.Column("traceparent", sa.Unicode(55)),
-        sa.Column("actor", sa.Unicode(255), nullable=False),
+        sa.Column("actor", exact_text(255), nullable=False),
         sa.Column("claimed_until", UtcDateTime),
         sa.Column("published_at", UtcDateTime),
         # event_id follows from both of these and from what made the event, and so needs no index of its own

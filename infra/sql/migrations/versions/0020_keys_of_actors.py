@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from shared.frame.sql.columns import exact_text
+
 revision = "0020"
 down_revision = "0019"
 branch_labels = None
@@ -15,6 +17,7 @@ ONLY = sa.text("command_fingerprint IS NOT NULL")
 def upgrade() -> None:
     """Let each actor have a key once; it finds a key alone, too, as the release before looks for it."""
     for schema in SCHEMAS:
+        _alter_actor(exact_text(255), schema)
         _index("uq_event_log_command_actor", ["command_id", "actor"], schema)
         op.drop_index("uq_event_log_command", "event_log", schema=schema)
 
@@ -24,7 +27,14 @@ def downgrade() -> None:
     for schema in SCHEMAS:
         _index("uq_event_log_command", ["command_id"], schema)
         op.drop_index("uq_event_log_command_actor", "event_log", schema=schema)
+        _alter_actor(sa.Unicode(255), schema)
 
 
 def _index(name: str, columns: list[str], schema: str) -> None:
     op.create_index(name, "event_log", columns, unique=True, mssql_where=ONLY, sqlite_where=ONLY, schema=schema)
+
+
+def _alter_actor(type_: sa.types.TypeEngine[str], schema: str) -> None:
+    """Compare actors unit by unit, or by the rules of a language; SQLite does the former anyway."""
+    if op.get_context().dialect.name == "mssql":
+        op.alter_column("event_log", "actor", type_=type_, nullable=False, schema=schema)
