@@ -22,6 +22,7 @@
 #   CLIENT_ADDRESS    this computer's address in the internet, to be let through the database's firewall meanwhile
 #   DEPLOYER_OBJECT_ID   for the preview: who deploys, if that is not who looks
 #   ROLL_BACK_FROM    the release that runs and may give way to one that lacks its commits; any: whichever runs
+#   DATABASE_STAYS    true: no stage database will follow, so infrastructure goes back over migrations too
 #   PYTHON            default: .venv's, else python3
 #   SMOKE_SECONDS     how long to ask whether the app is ready, every 10 seconds (SMOKE_PAUSE); default 300
 #   ROLE_SECONDS      how long to try what a role just given should allow, every 30 seconds (ROLE_PAUSE); default 600
@@ -189,8 +190,10 @@ forward() {
       say "to go back from it all the same: ROLL_BACK_FROM=$release (docs/operations.md#a-release-is-bad)" >&2
       return 1
     fi
+    [[ ${DATABASE_STAYS:-} != true || " ${stages[*]} " == *" database "* ]] || return 0
     if [[ -n $(git diff --name-only --diff-filter=A HEAD "$release" -- infra/sql/migrations/versions 2>/dev/null) ]]; then
       say "$release has brought migrations that this checkout lacks: the stage database would refuse" >&2
+      say "to bring this checkout's templates alone: DATABASE_STAYS=true (docs/operations.md#a-release-is-bad)" >&2
       return 1
     fi
   fi

@@ -109,7 +109,7 @@ param alertLogFrequency 'PT5M' | 'PT15M' = 'PT5M'
 @description('Messages that a topic may have waiting for a quarter of an hour before the projections count as behind.')
 param alertBacklog int = 1000
 
-@description('Whether places in other regions ask all the time if the API is ready. They keep a serverless database awake.')
+@description('Whether places outside of West Europe ask all the time if the API is ready. They keep a serverless database awake.')
 param probed bool = false
 
 @description('Address that alerts are mailed to.')

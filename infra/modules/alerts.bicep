@@ -297,7 +297,8 @@ resource queryAlert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   }
 ]
 
-// All other alarms rest on what the app or its stores tell. An app that nobody reaches, or a region that is gone, tells nothing.
+// All other alarms rest on what the app or its stores tell. An app that nobody reaches tells nothing. The places are not in
+// West Europe, where prod is by default; but what they find arrives in prod's region: of its loss Service Health tells.
 resource probe 'Microsoft.Insights/webtests@2022-06-15' = if (probed) {
   name: 'ready-${name}'
   location: location
@@ -312,8 +313,8 @@ resource probe 'Microsoft.Insights/webtests@2022-06-15' = if (probed) {
     Timeout: 30
     RetryEnabled: true
     Locations: [
-      { Id: 'emea-nl-ams-azr' }
-      { Id: 'emea-gb-db3-azr' }
+      { Id: 'emea-ru-msa-edge' } // UK South
+      { Id: 'emea-gb-db3-azr' } // North Europe
       { Id: 'emea-fr-pra-edge' }
       { Id: 'emea-ch-zrh-edge' }
       { Id: 'emea-se-sto-edge' }

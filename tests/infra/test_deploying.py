@@ -306,6 +306,19 @@ def test_nobody_goes_back_over_a_migration_that_the_database_would_refuse_afterw
     assert azure.commands() == []
 
 
+def test_templates_alone_go_back_over_a_migration_and_all_stages_do_not(azure: Azure) -> None:
+    """The runbook brings the good release's templates before its package, and leaves the database as it is."""
+    release, known = later(azure.state, "infra/sql/migrations/versions/9999_later.py")
+    azure.let_run(release)
+    known |= {"DATABASE_STAYS": "true"}
+    assert azure.deploy("dev", "infrastructure", **known).returncode == 1
+    known |= {"ROLL_BACK_FROM": release}
+    assert azure.deploy("dev", "infrastructure", "database", **known).returncode == 1
+    assert azure.commands() == []
+    assert azure.deploy("dev", "infrastructure", **known).returncode == 0
+    assert azure.commands() == ["deployment group create"]
+
+
 def test_an_app_that_does_not_say_its_release_is_deployed_to(azure: Azure) -> None:
     """It is new, or broken, and a deployment is what mends it."""
     azure.let_run("")
