@@ -22,6 +22,9 @@ from rich.table import Table
 from infra.local.screen import console, harmless, one_line
 from infra.sql.migrate import attempts, database_url, migration_engine
 
+CHANGES = {sqlglot.TokenType[word] for word in ("INSERT", "UPDATE", "DELETE", "MERGE", "EXECUTE")}
+"""What changes something after a SELECT or a WITH too, and may show rows as those do (OUTPUT)."""
+
 ROWS = 1000
 """Rows that are shown of one answer."""
 
@@ -47,15 +50,18 @@ class Statement:
         Raises:
             sqlglot.errors.TokenError: a text, a name or a comment does not end.
         """
-        first, beginning = "", 0
+        tokens: list[sqlglot.Token] = []
+        beginning = 0
         for token in (*sqlglot.tokenize(text, read="tsql"), None):
             if token is not None and token.token_type is not sqlglot.TokenType.SEMICOLON:
-                first = first or token.text.upper()
+                tokens.append(token)
                 continue
-            if first:
+            if tokens:
                 end = len(text) if token is None else token.start
-                yield cls(text[beginning:end].strip(), first in {"SELECT", "WITH"})
-            first, beginning = "", len(text) if token is None else token.end + 1
+                asks = tokens[0].token_type in {sqlglot.TokenType.SELECT, sqlglot.TokenType.WITH}
+                changes = not CHANGES.isdisjoint(each.token_type for each in tokens)
+                yield cls(text[beginning:end].strip(), asks and not changes)
+            tokens, beginning = [], len(text) if token is None else token.end + 1
 
 
 def run(connection: sa.Connection, statement: Statement) -> bool:

@@ -143,6 +143,34 @@ def test_a_statement_ends_with_a_semicolon_that_is_part_of_no_text_name_or_comme
 
 
 @pytest.mark.parametrize(
+    ("text", "reads"),
+    [
+        ("WITH a AS (SELECT 1 AS [update], 'delete' AS b /* merge */) SELECT * FROM a WITH (UPDLOCK)", True),
+        ("with a as (select * from b) update a set c = 1 output inserted.c", False),
+        ("WITH a AS (SELECT * FROM b) DELETE FROM a OUTPUT deleted.c", False),
+        ("WITH a AS (SELECT 1 AS c) INSERT INTO b (c) OUTPUT inserted.c SELECT c FROM a", False),
+        ("WITH a AS (SELECT 1 AS c) MERGE b USING a ON a.c = b.c WHEN MATCHED THEN DELETE OUTPUT deleted.c", False),
+        ("SELECT 1 AS a UPDATE b SET c = 1 OUTPUT inserted.c", False),
+        ("SELECT 1 AS a EXEC b", False),
+    ],
+)
+def test_what_changes_rows_that_it_shows_counts_as_a_change(text: str, *, reads: bool) -> None:
+    assert list(Statement.all_of(text)) == [Statement(text, reads=reads)]
+
+
+@needs_unixodbc
+@needs_driver
+def test_on_azure_sql_a_change_that_shows_its_rows_is_kept_or_asked_about(capsys: pytest.CaptureFixture[str]) -> None:
+    """They were shown, nobody was asked, and the connection took the change back without a word."""
+    text = "WITH a AS (SELECT TOP 1 * FROM b) UPDATE a SET c = 7 OUTPUT inserted.c;"
+    with azure_sql({"WITH a": Rows([("c", "int")], [[7]])}) as url:
+        carry_out(url, Statement.all_of(text), lambda: True)
+        assert "Done." in capsys.readouterr().out
+        with pytest.raises(SystemExit, match="Nothing was changed"):
+            carry_out(url, Statement.all_of(text), bool)
+
+
+@pytest.mark.parametrize(
     ("text", "told"), [("SELECT 'a", "Nothing was run"), ("-- nothing\n", "has no statement"), (None, "no-such.sql")]
 )
 def test_a_file_that_cannot_be_run_is_refused(url: str, file: Path, text: str | None, told: str) -> None:
