@@ -268,8 +268,8 @@ _TAKEN = (*_SETTLED, PaymentFact.VOIDED)
 def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
     """Add news to the facts; give the new state and the requests to make. News is never refused: it has happened."""
     known = _with(state, news)
-    if known.attempt > state.attempt:  # what the earlier one held has lapsed, and a capture of it came to nothing
-        known = replace(known, asked=known.asked - {Capture()})
+    if known.attempt > state.attempt:  # what the earlier one held has lapsed: its capture or void came to nothing
+        known = replace(known, asked=known.asked - {Capture(), Void()})
     asks = tuple(ask for ask in _wanted(known, news) if ask not in known.asked)
     return replace(known, asked=known.asked.union(asks)), asks
 
