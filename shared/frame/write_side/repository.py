@@ -14,6 +14,9 @@ from shared.frame.write_side.writes import Write
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.refusals import NotFound, StaleVersion
 
+RENAMED = {"_is_callers": "_may_access", "_insert_more": "_insert_children", "_update_more": "_update_children"}
+"""What subclasses might still override by its earlier name. Nothing would call that, and nothing would say so."""
+
 
 class Repository[Kind: Aggregate[Any]](ABC):
     """The aggregates of one kind, within one unit of work and on behalf of one command.
@@ -38,6 +41,17 @@ class Repository[Kind: Aggregate[Any]](ABC):
     key: ClassVar[str]
     missing: ClassVar[type[NotFound]]
     taken: ClassVar[type[Exception]]
+
+    def __init_subclass__(cls) -> None:
+        """Refuse an override that nothing calls any more.
+
+        Raises:
+            TypeError: the class has a method of an earlier name.
+        """
+        super().__init_subclass__()
+        for earlier, name in RENAMED.items():
+            if hasattr(cls, earlier):
+                raise TypeError(f"{cls.__qualname__}.{earlier} is not called any more: its name is {name}.")
 
     def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
         self._work = work
