@@ -3,7 +3,8 @@
 Waiting is cheap and fair. All queries that wait for one document share the reads of it. A request has one deadline for
 all its documents. A caller may take as many waiting places as are left free: the first caller at most half of all
 places, the next one half of the rest. A query does not wait for a version that is far beyond the log. When a wait ends
-in vain, the log is asked whether the version is there: if it is not, the caller alone is why.
+in vain, the log is asked whether the version is there: if it is not, the caller alone is why. A copy of another
+context's log is not asked that, for it may itself be late.
 """
 
 import asyncio
@@ -51,12 +52,14 @@ class Wait:
         caller: whose waiting places it uses; None for no particular caller.
         logged: gives the version in the log; None if there is no way to know it.
         is_owner: whether the caller acts for themselves.
+        asks_a_copy: whether `logged` asks a copy of another context's log, which may be late for everybody.
     """
 
     until: float
     caller: UUID | None = None
     logged: Logged | None = None
     is_owner: bool = False
+    asks_a_copy: bool = False
 
     @property
     def is_none(self) -> bool:
@@ -133,7 +136,7 @@ async def read_at_least(
             except TimeoutError:
                 if not deadline.expired():  # the store's own time-out, not the request's
                     raise
-                at_last = await watch.logged_at_last(wait.logged)
+                at_last = None if wait.asks_a_copy else await watch.logged_at_last(wait.logged)
                 if at_last is None or at_last >= version:  # the projection may be late for everybody
                     raise _behind(document, counter, version) from None
                 raise _behind(document, counter, version, TooSoon, at_last) from None

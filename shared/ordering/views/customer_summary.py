@@ -5,6 +5,7 @@ recent orders. All changes commute, except those of that list. It is kept newest
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -172,7 +173,10 @@ async def read_summary(served: Served, query: ReadSummary, wait: Wait) -> Custom
     """
     orders, partition_key = served.container, str(query.customer_id)
     await wait_for_one(orders, partition_key, query.after, wait)
-    document = await read_at_least(orders, SUMMARY, partition_key, query.min_version, wait, counter="customerVersion")
+    of_customer = replace(wait, asks_a_copy=True)
+    document = await read_at_least(
+        orders, SUMMARY, partition_key, query.min_version, of_customer, counter="customerVersion"
+    )
     if document is None:
         raise CustomerNotFound(f"There is no customer {query.customer_id}.")
     return _rendered(SHAPES.read(document))

@@ -9,9 +9,12 @@ import azure.functions as func
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
+from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.customers.views.export import MAX_WAITING
 from shared.frame.context import Context
 from shared.frame.http.declared import declared
+from shared.frame.messaging.envelope import Metadata
+from shared.ordering.views.customer_summary import new_summary
 from tests.support import principals
 from tests.support.offers import a_product, an_order, history, pieces, saved
 from tests.support.shop import Shop
@@ -90,6 +93,20 @@ async def test_who_waits_for_a_version_that_the_log_has_is_not_why(
 ) -> None:
     """The projection is held up, perhaps for everybody."""
     assert await order.read(order.version, "wait=1") == 503
+    assert not caplog.messages
+
+
+async def test_who_waits_for_a_customers_event_that_has_not_come_to_ordering_is_not_why(
+    shop: Shop, orders: ContainerProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ordering has a copy of customers, which follows theirs; perhaps it is late for everybody."""
+    customer_id = shop.customer("Ada")
+    await orders.create_item(new_summary(customer_id, "Ada", 1))
+    rename = RenameCustomer(customer_id=customer_id, name="Ada King")
+    version = shop.customers.run(rename_customer, rename, Metadata()).version
+    path, query = {"customerId": str(customer_id)}, {"minVersion": str(version)}
+    ordering = shop.wired({"orders": orders})["ordering"]
+    assert await status_of(ordering, "get_customer_summary", path, query, "wait=1") == 503
     assert not caplog.messages
 
 
