@@ -36,7 +36,7 @@ FAR = 100
 the log too, no command has answered it, and it will not come while the query waits."""
 
 ASKED_AGAIN = 1.0
-"""Seconds for which queries that wait for the same document share one answer of the log."""
+"""Seconds for which queries that wait for the same document share one answer of the log, once it has come."""
 
 type Document = Mapping[str, Any]
 type Logged = Callable[[str, str], int]
@@ -170,10 +170,12 @@ class _Watch:
         self._sooner.set()
 
     def leave(self) -> None:
-        """Count one query less; stop reading when no query waits any more."""
+        """Count one query less; stop reading and asking when no query waits any more."""
         self.waiting -= 1
         if not self.waiting:
             self._looking.cancel()
+            if self._asked is not None:
+                self._asked[1].cancel()  # a question that waits for a thread then does not begin
 
     async def look(self) -> Document | None:
         """Give the result of the next read, or raise its error."""
@@ -184,9 +186,9 @@ class _Watch:
         return document
 
     async def logged(self, ask: Logged) -> int:
-        """Ask the log once for all waiting queries."""
+        """Ask the log once for all waiting queries; not again before it has answered, for it may hang."""
         _, document_id, partition_key = self._document
-        if self._asked is None or self._asked[0] + ASKED_AGAIN < time.monotonic():
+        if self._asked is None or (self._asked[1].done() and self._asked[0] + ASKED_AGAIN < time.monotonic()):
             asking = asyncio.create_task(LOOKING.run(ask, document_id, partition_key))
             self._asked = time.monotonic(), asking
         return await asyncio.shield(self._asked[1])

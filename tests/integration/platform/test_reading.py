@@ -14,12 +14,15 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.platform.input import After
+from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side import read_your_writes
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
 from shared.kernel.refusals import TooSoon, Unavailable
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
+
+LOOKING_AT_ONCE = LOOKING._executor._max_workers
 
 
 class Documents:
@@ -227,6 +230,55 @@ async def test_a_log_that_does_not_answer_at_the_end_of_a_wait_leaves_the_refusa
     task = waiting(Documents(), "d", 1, wait_for(0.05, uuid4(), fails))
     async with gone_afterwards(task):
         await refused(task)
+
+
+class HangingLog:
+    """A log that does not answer until a test says so, and notes the documents that it is asked about."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+        self._answering = threading.Event()
+
+    def __call__(self, document_id: str, _partition_key: str) -> int:
+        """Give the version, at last."""
+        self.asked.append(document_id)
+        self._answering.wait(30)
+        return 0
+
+    async def answers_all(self) -> None:
+        """Answer, and see that all questions are dealt with that stand before another one."""
+        self._answering.set()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(LOOKING.run(time.sleep, 0) for _ in range(LOOKING_AT_ONCE)))
+
+
+async def test_a_question_to_a_log_that_hangs_does_not_begin_once_nobody_waits_for_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
+    log, documents = HangingLog(), Documents()
+    tasks = [waiting(documents, f"{number}", 1, wait_for(0.05, uuid4(), log)) for number in range(10)]
+    async with gone_afterwards(*tasks):
+        for task in tasks:
+            await refused(task)
+        async with asyncio.timeout(10):
+            while asyncio.all_tasks() != {asyncio.current_task()}:  # noqa: ASYNC110  # nobody tells when all have ended
+                await asyncio.sleep(0)
+        await log.answers_all()
+    assert len(log.asked) <= LOOKING_AT_ONCE, "only those that had a thread"
+
+
+async def test_a_log_that_hangs_is_asked_once_about_a_document_however_many_wait_for_it_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
+    log, documents = HangingLog(), Documents()
+    patient = waiting(documents, "d", 1, wait_for(30, uuid4()))
+    async with gone_afterwards(patient):
+        for _ in range(3):
+            await refused(waiting(documents, "d", 1, wait_for(0.05, uuid4(), log)))
+        await log.answers_all()
+    assert log.asked == ["d"]
 
 
 async def test_a_request_has_one_deadline_for_all_that_it_waits_for(orders: ContainerProxy) -> None:
