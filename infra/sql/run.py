@@ -3,13 +3,16 @@
 It signs in as infra.sql.migrate does, and runs the file's statements, each of which ends with `;`, in one transaction.
 It shows the rows that they give and counts those that they change, and asks before it keeps a change. Whatever goes
 wrong before that leaves the database as it was.
+
+With `--autocommit` there is no transaction, for statements that take none: it asks before the first one, runs one by
+one, and ends at the first that fails; what was done stays done.
 """
 
 import argparse
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +102,8 @@ def _counted(number: int) -> str:
     return {-1: "it is not said how many rows", 1: "1 row"}.get(number, f"{number:,} rows")
 
 
-def agreed(*, input_is_read: bool) -> bool:
-    """Ask whether the change is to be kept; without an answer within PATIENCE it is not."""
+def agreed(question: str, *, input_is_read: bool) -> bool:
+    """Ask for a yes; no answer within PATIENCE is none."""
     with ExitStack() as opened:
         answers = sys.stdin
         if input_is_read:
@@ -109,11 +112,19 @@ def agreed(*, input_is_read: bool) -> bool:
             except OSError:
                 print("There is no terminal to ask at; --yes keeps a change without asking.", file=sys.stderr)
                 return False
-        print(f"Keep this? Within {PATIENCE:.0f} s: yes, or anything else. ", end="", flush=True)
+        print(f"{question} Within {PATIENCE:.0f} s: yes, or anything else. ", end="", flush=True)
         waiting, _, _ = select.select([answers], [], [], PATIENCE)
         answer = answers.readline().strip() if waiting else ""
         print()
         return answer.lower() in {"y", "yes"}
+
+
+def _connected(engine: sa.Engine, closes: ExitStack) -> sa.Connection:
+    closes.callback(engine.dispose)
+    for attempt in attempts():
+        with attempt:
+            connection = closes.enter_context(engine.connect())
+    return connection
 
 
 def carry_out(url: str, statements: Iterable[Statement], keeps: Callable[[], bool]) -> None:
@@ -124,11 +135,8 @@ def carry_out(url: str, statements: Iterable[Statement], keeps: Callable[[], boo
     """
     engine = migration_engine(url)
     with ExitStack() as closes:
-        closes.callback(engine.dispose)
         try:
-            for attempt in attempts():
-                with attempt:
-                    connection = closes.enter_context(engine.connect())
+            connection = _connected(engine, closes)
             connection.begin()
             changed = [run(connection, statement) for statement in statements]
         except (sa.exc.DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
@@ -145,12 +153,37 @@ def carry_out(url: str, statements: Iterable[Statement], keeps: Callable[[], boo
         print("Done.")
 
 
+def carry_out_one_by_one(url: str, statements: Sequence[Statement], begins: Callable[[], bool]) -> None:
+    """Show statements, and run each by itself if whoever is asked agrees; what is done stays done.
+
+    Raises:
+        SystemExit: nothing was run, or not all of it.
+    """
+    for statement in statements:
+        print(harmless(one_line(statement.text)))
+    if not begins():
+        sys.exit("Nothing was run.")
+    engine = migration_engine(url)
+    done = 0
+    with ExitStack() as closes:
+        try:
+            connection = _connected(engine, closes).execution_options(isolation_level="AUTOCOMMIT")
+            for statement in statements:
+                run(connection, statement)
+                done += 1
+        except (sa.exc.DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+            said = harmless(getattr(error, "orig", error))
+            sys.exit(f"{done} of {len(statements)} statements are done, and stay so. The next one: {said}")
+    print("Done.")
+
+
 def main() -> None:
-    """Run a file's statements in one transaction."""
+    """Run a file's statements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", help="a file with statements; - is the input")
     parser.add_argument("--database", help="another database of that server; default: the one that SqlConnection names")
     parser.add_argument("--yes", action="store_true", help="keep changes without asking")
+    parser.add_argument("--autocommit", action="store_true", help="run each statement by itself, in no transaction")
     options = parser.parse_args()
     url = os.environ.get("SqlConnection")
     if not url:
@@ -164,7 +197,15 @@ def main() -> None:
     if not statements:
         sys.exit(f"Nothing was run: {options.file} has no statement.")
 
-    carry_out(database_url(url, options.database), statements, lambda: options.yes or agreed(input_is_read=is_input))
+    url = database_url(url, options.database)
+
+    def says_yes(question: str) -> bool:
+        return options.yes or agreed(question, input_is_read=is_input)
+
+    if options.autocommit:
+        carry_out_one_by_one(url, statements, lambda: says_yes("Run this? Nothing is taken back."))
+    else:
+        carry_out(url, statements, lambda: says_yes("Keep this?"))
 
 
 if __name__ == "__main__":

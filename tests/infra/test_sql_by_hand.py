@@ -12,7 +12,7 @@ import pytest
 
 from infra.sql import run
 from infra.sql.migrate import migration_engine
-from infra.sql.run import Statement, carry_out
+from infra.sql.run import Statement, carry_out, carry_out_one_by_one
 from tests.infra.tools import ROOT
 from tests.support.database import empty_database, needs_sqlite
 from tests.support.odbc import needs_driver, needs_unixodbc
@@ -83,6 +83,25 @@ def test_if_one_statement_fails_the_others_have_changed_nothing(url: str, file: 
     assert emails(url) == []
 
 
+def test_without_a_transaction_what_was_done_before_a_failure_stays(url: str, file: Path) -> None:
+    file.write_text(ADD.format("a@example.com") + ADD.format("b@example.com").replace("emails", "nowhere"))
+    ran = by_hand(url, str(file), "--autocommit", text="yes\n")
+    assert ran.returncode == 1
+    assert "1 of 2 statements are done, and stay so" in ran.stderr
+    assert "nowhere" in ran.stderr
+    assert emails(url) == ["a@example.com"]
+
+
+def test_without_a_transaction_nothing_is_run_before_somebody_has_seen_it_and_says_yes(url: str, file: Path) -> None:
+    file.write_text(ADD.format("a@example.com") + ADD.format("b@example.com"))
+    ran = by_hand(url, str(file), "--autocommit", text="no\n")
+    assert (ran.returncode, emails(url)) == (1, [])
+    assert "Nothing was run." in ran.stderr
+    assert ran.stdout.index("b@example.com") < ran.stdout.index("Run this? Nothing is taken back.")
+    assert by_hand(url, str(file), "--autocommit", "--yes").returncode == 0
+    assert emails(url) == ["a@example.com", "b@example.com"]
+
+
 def test_where_nobody_can_be_asked_a_change_is_not_kept(url: str) -> None:
     ran = by_hand(url, "-", text=ADD.format("a@example.com"))
     assert ran.returncode == 1
@@ -120,7 +139,11 @@ def test_nobody_who_was_asked_and_went_away_keeps_rows_locked(
     with os.fdopen(silent) as silence, os.fdopen(writes, "w"):
         monkeypatch.setattr(sys, "stdin", silence)
         with pytest.raises(SystemExit, match="Nothing was changed"):
-            carry_out(url, Statement.all_of(ADD.format("a@example.com")), lambda: run.agreed(input_is_read=False))
+            carry_out(
+                url,
+                Statement.all_of(ADD.format("a@example.com")),
+                lambda: run.agreed("Keep this?", input_is_read=False),
+            )
     assert "Keep this?" in capsys.readouterr().out
     assert emails(url) == []
 
@@ -234,3 +257,20 @@ def test_a_connection_that_is_lost_while_it_commits_leaves_nobody_in_the_belief_
         pytest.raises(SystemExit, match="Nobody knows whether it was changed: look, and run it again"),
     ):
         carry_out(url, Statement.all_of("UPDATE a SET b = 1;"), lambda: True)
+
+
+@needs_unixodbc
+@needs_driver
+def test_what_azure_sql_takes_in_no_transaction_is_run_in_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """ALTER DATABASE is refused in one: error 226."""
+
+    def answer(request: Request) -> Answers:
+        refused = request.in_transaction and request.text.startswith("ALTER DATABASE")
+        return Error(226) if refused else None
+
+    clear = list(Statement.all_of("ALTER DATABASE CURRENT SET QUERY_STORE CLEAR; ALTER DATABASE SCOPED CONFIGURATION"))
+    with tds_server(answer) as server:
+        with pytest.raises(SystemExit, match=r"Nothing was changed: .*226"):
+            carry_out(server.url, clear, lambda: True)
+        carry_out_one_by_one(server.url, clear, lambda: True)
+    assert "Done." in capsys.readouterr().out

@@ -42,6 +42,7 @@ class Request:
         along: it came in one message with the one before, and is no round trip of its own.
         size: bytes of the message.
         login: who signs in.
+        in_transaction: whether a transaction is open; of a transaction's request, behind it.
     """
 
     connection: int
@@ -55,6 +56,7 @@ class Request:
     along: bool = False
     size: int = field(default=0, compare=False)
     login: Login | None = None
+    in_transaction: bool = field(default=False, compare=False)
 
     @property
     def prepares(self) -> bool:

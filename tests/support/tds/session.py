@@ -57,7 +57,13 @@ class Session:
             handlers[message.kind](message)
 
     def _request(self, message: Message) -> Request:
-        return Request(self._number, "batch", resets=message.resets, size=len(message.data))
+        return Request(
+            self._number,
+            "batch",
+            resets=message.resets,
+            size=len(message.data),
+            in_transaction=self._transaction is not None,
+        )
 
     def _greet(self, message: Message) -> None:
         options = requests.read_prelogin(message.data)
