@@ -7,6 +7,7 @@ it has read the state just before a change, and is asked when the next step begi
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -244,6 +245,37 @@ def test_a_rebuild_that_is_cancelled_in_the_midst_of_a_step_goes_no_further(worl
     world.later(60)
     world.work(world.process().advance(math.inf))
     assert world.latest().step is Step.CANCELLED, "and nobody takes it up again"
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["it is given up at once", "who cancels it dies first"])
+def test_what_a_cancelled_rebuild_has_filled_is_deleted_when_nobody_writes_it_any_more(
+    world: World, *, dies: bool
+) -> None:
+    idle, seen = world.generations(), list[Sequence[object]]()
+
+    async def cancel() -> None:
+        await world.second.create_item({"id": "new", "customerId": "somebody"})  # by a live event
+        await idle._refresh()
+        await world.process().cancel()
+        if dies:
+            state = await world.generations().read()
+            await world.generations().write(replace(state, standby=2))
+        world.during(Step.CLEARING, look)
+
+    async def look() -> None:
+        seen.append(await idle.containers_to_write())
+
+    world.during(Step.FILLING, cancel)
+    world.work(world.rebuilding.start())
+    world.work(world.rebuilding.advance(math.inf))
+    if dies:
+        assert not seen, "it is still written"
+        world.later(60)
+        world.work(idle._refresh())
+        world.work(world.process().retire())
+        world.work(world.process().advance(math.inf))
+    assert seen == [[world.first]]
+    assert not cast("FaultyReadModels", world.models).documents()["orders-2"]
 
 
 def test_a_rebuild_that_is_about_to_serve_is_not_cancelled(world: World) -> None:

@@ -224,8 +224,8 @@ class Rebuilding:
     async def advance(self, until: float) -> None:
         """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does.
 
-        After one that was cancelled, delete all that was filled: no erasure reaches it. That is done each time, for a
-        process that was in the midst of a page may write the rest of it at any time.
+        After one that was cancelled, delete all that was filled, once no process writes it any more: no erasure reaches
+        it. That is done each time, for a process that was in the midst of a page may write the rest of it at any time.
         """
         rebuild = await self.latest()
         while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
@@ -278,13 +278,19 @@ class Rebuilding:
     async def _empty_what_was_given_up(self, until: float) -> None:
         generations = self.view.generations
         with suppress(ResourceNotFoundError):  # there is no such container
-            container = generations.container((await generations.read()).serving + 1)
+            state = await generations.read()
+            if state.etag is None or state.standby is not None:
+                return
+            # it may have been given up just now, by a cancellation or by retiring it
+            all_know_at = self._clock() + PROPAGATION_DELAY
+            container = generations.container(state.serving + 1)
             key = await _partition_key(container)
             async for page in container.query_items_change_feed(start_time="Beginning").by_page():
                 listed = [document async for document in page]
-                # read the state after listing: without a standby now, all listed belong to an old generation
-                state = await generations.read()
-                if state.etag is None or state.standby is not None or self._clock() >= until:
+                if listed:
+                    await self._wait(all_know_at)
+                # read the state after listing: if it is the same, all listed belong to an old generation
+                if (await generations.read()).etag != state.etag or self._clock() >= until:
                     return
                 await _delete_all(container, listed, key)
 
