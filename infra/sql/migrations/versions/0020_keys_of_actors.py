@@ -10,7 +10,9 @@ down_revision = "0019"
 branch_labels = None
 depends_on = None
 
-SCHEMAS = ("ordering", "catalog", "customers", "payments")
+SCHEMAS = ("payments", "customers", "catalog", "ordering")
+"""Altering a column, and dropping an index, keep everybody out of a log until all of this is over (Sch-M), so that no
+way of building an index would help. The log that orders are written to is locked last, for its own index alone."""
 ONLY = sa.text("command_fingerprint IS NOT NULL")
 
 
