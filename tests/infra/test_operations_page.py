@@ -180,8 +180,9 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
         assert " SET published_at = NULL, claimed_until = NULL WHERE " in statement or statement.startswith("SELECT")
     restored = changed.pop("The database was restored")
     assert restored == [("ordering.fulfilments", "due_at"), ("customers.customers", "erase_at")]
+    assert changed.pop("An order waits") == [("ordering.fulfilments", "due_at")]
     assert [row for rows in changed.values() for row in rows] == [("ordering.snapshots", "")]
-    for exception in ("server-errors", "messages-are-gone", "the-database-was-restored"):
+    for exception in ("server-errors", "messages-are-gone", "the-database-was-restored", "an-order-waits"):
         assert f"](#{exception})" in SECTIONS["What is safe"].text
 
 

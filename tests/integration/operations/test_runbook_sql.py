@@ -22,9 +22,10 @@ from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.events import OrderStatus
+from shared.payments.events import PaymentLapsedV1
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support import reserving
-from tests.support.on_its_way import kept, submitted
+from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted
 from tests.support.runbook import STATEMENTS, filled
 from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
@@ -160,3 +161,36 @@ def test_open_orders_at_a_price_that_was_corrected_are_listed_and_can_be_cancell
     assert listed() == set()
     with pytest.raises(OrderNotInStatus):
         shop.ordering.run(submit_order, SubmitOrder(order_id=draft), Metadata())
+
+
+def test_what_a_second_token_holds_is_taken_or_let_go_although_the_release_before_passed_over_it(shop: Shop) -> None:
+    """Its process took a payment that had lapsed for over, and noted that it had seen the news of another attempt."""
+    _, listing, _ = STATEMENTS["An order waits"]
+
+    def listed() -> set[UUID]:
+        with administrator(shop) as connection:
+            return {UUID(str(row[0])) for row in connection.exec_driver_sql(filled(listing))}
+
+    def hold_unseen(way: Way) -> None:
+        follow_a_payment(shop, requested(way, 2), 3)
+        follow_a_payment(shop, held(way, 2), 4)
+
+    completed, cancelled, goes_on = (submitted(shop) for _ in range(3))
+    for way in (completed, cancelled, goes_on):
+        way.pay(held(way))
+    completed.complete()
+    cancelled.cancel()
+    for way in (completed, cancelled):
+        way.pay(PaymentLapsedV1(way.order_id))
+        assert way.waits_for == "nothing"
+    for way in (completed, cancelled):
+        hold_unseen(way)
+    assert listed() == {completed.order_id, cancelled.order_id}
+
+    carry_out(shop, "An order waits")
+    completed.timer(datetime.now(UTC))
+    assert completed.asked == ["AuthorisationAskedV1", "CaptureAskedV1", "CaptureAskedV1"]
+    assert cancelled.asked == ["AuthorisationAskedV1", "VoidAskedV1", "VoidAskedV1"]
+    assert (completed.order.status, cancelled.order.status) == (OrderStatus.COMPLETED, OrderStatus.CANCELLED)
+    assert (goes_on.order.status, goes_on.process.due_at) == (OrderStatus.CONFIRMED, None)
+    assert listed() == set()
