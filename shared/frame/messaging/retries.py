@@ -39,7 +39,8 @@ REFUSED = frozenset({401, 403})
 Somebody will mend that, and an event can do nothing about it."""
 
 FULL = 1014
-"""The sub-status of the one 403 that is about the request: its logical partition has no room left."""
+"""The sub-status of the one 403 that is about the request: its logical partition has no room left. Of an
+operation of a batch the SDK tells the status alone."""
 
 
 class NotYet(Exception):
@@ -124,4 +125,6 @@ def is_refused(error: HttpResponseError) -> bool:
     """Whether an error means that this app has no access: it got no token, or the store refuses whatever it asks."""
     if isinstance(error, ClientAuthenticationError):
         return True
+    if hasattr(error, "operation_responses"):  # of a batch: the app was let in, and one operation was refused
+        return False
     return error.status_code in REFUSED and getattr(error, "sub_status", None) != FULL

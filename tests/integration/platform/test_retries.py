@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 import stamina
 from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
-from azure.cosmos.exceptions import CosmosHttpResponseError
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpResponseError
 
 from shared.frame.messaging.retries import FULL, is_away, pause_after, pause_for_release, with_retries
 from shared.frame.read_side.projection import GapInLog
@@ -20,12 +20,21 @@ def cosmos(status: int, sub_status: int | None = None) -> CosmosHttpResponseErro
     return CosmosHttpResponseError(status_code=status, message="no", sub_status=sub_status)  # type: ignore[no-untyped-call]  # not annotated
 
 
+def of_a_batch(status: int) -> CosmosBatchOperationError:
+    """What the SDK makes of a batch of which one operation failed: it leaves out the operation's sub-status."""
+    answers = [{"statusCode": 424}, {"statusCode": status, "subStatusCode": FULL}]
+    return CosmosBatchOperationError(  # type: ignore[no-untyped-call]  # not annotated
+        error_index=1, headers={}, status_code=status, message="no", operation_responses=answers
+    )
+
+
 def database(text: str) -> sa.exc.OperationalError:
     return sa.exc.OperationalError("", {}, Exception(text))
 
 
 AWAY = [
     *(cosmos(status) for status in (408, 410, 429, 449, 500, 502, 503, 504)),
+    *(of_a_batch(status) for status in (429, 503)),
     cosmos(401),  # another key, a token that is no longer good
     cosmos(403),  # the firewall
     cosmos(403, 3),  # a region that takes no writes any more
@@ -42,6 +51,7 @@ AWAY = [
 FOR_GOOD = [
     cosmos(400),
     cosmos(403, FULL),
+    of_a_batch(403),
     cosmos(413),
     GapInLog(),
     NotCopiedYet(),
