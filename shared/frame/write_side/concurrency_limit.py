@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from contextvars import Context, copy_context
+from functools import partial
 from uuid import UUID
 
 from shared.frame.platform.shares import Shares, overloaded
@@ -137,9 +138,8 @@ class FairConcurrencyLimit(ConcurrencyLimit):
             except TimeoutError:
                 # if no turn has come meanwhile, perhaps the database hangs, and nobody else asks it
                 raise overloaded(self._kind, TooSoon if line.moved > begin else Unavailable) from None
-            line.moved = time.monotonic()
             held.callback(line.turns.release)
-            return await self._take(work, begin + self._max_wait - time.monotonic(), held)
+            return await self._take(partial(line.move, work), begin + self._max_wait - time.monotonic(), held)
 
     def _leave(self, caller: UUID | None) -> None:
         self._here[caller] -= 1
@@ -153,3 +153,8 @@ class _Line:
     def __init__(self, turns: int) -> None:
         self.turns = asyncio.Semaphore(turns)
         self.moved = 0.0
+
+    def move[Result](self, work: Callable[[], Result]) -> Result:
+        """Do the work, whose turn begins now."""
+        self.moved = time.monotonic()
+        return work()

@@ -287,6 +287,20 @@ async def test_a_caller_whose_work_stands_behind_their_own_is_not_told_that_they
     assert await first
 
 
+async def test_a_caller_whose_work_stands_behind_that_of_others_is_not_told_that_they_ask_too_soon() -> None:
+    """Their own work moves up in their line, and none of it has its turn."""
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.2), threading.Event(), uuid4()
+    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: go_on.wait(60), is_owner=True)) for _ in range(2)]
+    await asyncio.sleep(0)  # they take all turns
+    first = asyncio.create_task(turns.take_for(one, go_on.is_set, is_owner=True))
+    await asyncio.sleep(0.05)  # it gives up while those behind it still wait
+    behind = [asyncio.create_task(turns.take_for(one, go_on.is_set, is_owner=True)) for _ in range(2)]
+    told = await asyncio.gather(first, *behind, return_exceptions=True)
+    go_on.set()
+    assert all(await asyncio.gather(*others))
+    assert [type(each) for each in told] == [Unavailable] * 3
+
+
 async def test_a_caller_whose_work_did_not_have_its_turn_while_others_of_theirs_had_it_asks_too_soon() -> None:
     turns, caller = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.5), uuid4()
     go_on = [threading.Event() for _ in range(3)]
