@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.pipeline import PipelineResponse
 from opentelemetry import metrics, trace
@@ -310,7 +311,7 @@ def request_charge(response: PipelineResponse[Any, Any]) -> None:
 
 def _operation(request: Any) -> str:
     """Name what a request does, in the words of OpenTelemetry's conventions for Cosmos DB."""
-    if "/docs" not in request.url:
+    if "/docs" not in urlsplit(request.url).path:
         return "metadata"
     if request.headers.get("x-ms-cosmos-is-batch-request"):
         return "execute_batch"

@@ -24,7 +24,7 @@ def input_of(handler: Callable[..., Any], position: int = 0) -> Any:
 
 
 def answer_of(handler: Callable[..., Any]) -> Any:
-    """Give the class of a query handler's answer; if the handler also gives an ETag, without that."""
+    """Give the class of a query handler's answer; if the handler also gives a version, without that."""
     answer = _signature(_function(handler)).return_annotation
     return get_args(answer)[0] if get_args(answer) else answer
 

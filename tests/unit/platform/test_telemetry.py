@@ -9,6 +9,8 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+from azure.core.pipeline import PipelineResponse
+from azure.core.rest import HttpRequest
 from azure.monitor.opentelemetry.exporter.export.metrics._exporter import APPLICATION_INSIGHTS_METRIC_TEMPORALITIES
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
@@ -221,6 +223,14 @@ def test_what_is_measured_once_is_exported_once(monkeypatch: pytest.MonkeyPatch)
     values = {name: point.value for name, point in exported(reader) if isinstance(point, NumberDataPoint)}
     assert values["tandem.outbox.unpublished"] == values["tandem.kitchen.orders"] == 8
     assert list(exported(reader)) == []
+
+
+def test_a_question_about_a_database_is_no_document_whatever_the_account_is_called(observed: Observed) -> None:
+    request = HttpRequest("GET", "https://docs-account.documents.azure.com/dbs/tandem")
+    answer: Any = SimpleNamespace(headers={"x-ms-request-charge": "2"})
+    telemetry.request_charge(PipelineResponse(request, answer, cast("Any", None)))
+    [point] = observed.points("tandem.cosmos.request_units")
+    assert (point.attributes or {})["db.operation.name"] == "metadata"
 
 
 def test_an_answer_without_a_charge_is_not_counted(observed: Observed) -> None:
