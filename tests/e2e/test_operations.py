@@ -39,6 +39,7 @@ SITUATIONS: dict[str, Callable[[Operator], None]] = {
     "overdue-deadlines": payments.overdue_deadlines,
     "payment-provider": payments.provider_away,
     "waiting-payments": payments.waiting_payments,
+    "not-reachable": read_models.not_reachable,
     "server-errors": read_models.server_errors,
     "A read model is wrong or lost": read_models.wrong_read_model,
     "cosmos-throttled": read_models.throttled,  # behind what leaves a generation to retire: to make one takes a minute

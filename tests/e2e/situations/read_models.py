@@ -64,6 +64,14 @@ def read_model_wrong(operator: Operator) -> None:
     assert api.details(order_id, customer_id)["status"] == "Created"
 
 
+def not_reachable(operator: Operator) -> None:
+    with operator.stack.stopped("cosmos"):
+        [problem] = operator.next(REFUSED)
+        assert (problem["status"], problem["type"]) == (503, "urn:tandem:problem:not-ready")
+    operator.stack.wait_ready()
+    assert operator.next() == [{"status": "ready", "wrong": []}]
+
+
 def server_errors(operator: Operator) -> None:
     with operator.stack.stopped("cosmos"):
         [problem] = operator.next(REFUSED)

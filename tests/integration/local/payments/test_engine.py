@@ -226,7 +226,8 @@ def test_a_webhook_that_fails_is_told_again_also_by_an_engine_that_was_killed(tm
         hooked.failures[0] = 0
         with running(tmp_path, hooked.url) as engine:
             eventually(lambda: engine.undelivered() == 0)
-            assert len(hooked.events(engine.secret)) == 2
+            # one that was on its way when the engine was killed may have arrived, and comes again
+            assert len({event.id for event in hooked.events(engine.secret)}) == 2
 
 
 def test_a_webhook_may_come_twice_late_and_out_of_order(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_command_is_two_requests_the_first_time_and_ever_after(server: Server,
     assert server.asked == ["sp_prepexec"] * 6
     load, batch = server.requests[-2:]
     assert load.declaration == "@P1 uniqueidentifier,@P2 uniqueidentifier,@P3 nvarchar(max)"
-    assert batch.declaration == "@P1 nvarchar(max),@P2 binary(32),@P3 nvarchar(255)"
+    assert batch.declaration == "@P1 nvarchar(max),@P2 binary(32),@P3 nvarchar(255),@P4 nvarchar(255)"
 
 
 def test_the_texts_are_the_same_for_any_values(server: Server, orders: WriteSide) -> None:
@@ -50,7 +50,7 @@ def test_a_large_order_goes_in_one_request_too(server: Server, orders: WriteSide
     address = SHIPPING.model_copy(update={"street": "ß" * 200})
     command = create().model_copy(update={"shipping_address": address})
     for _ in range(2):
-        orders.run(create_order, command, Metadata(actor="a" * 8_000))
+        orders.run(create_order, command, Metadata(correlation_id="a" * 8_000))
     assert server.asked == ["sp_prepexec"] * 4
 
 
