@@ -65,15 +65,17 @@ def read_model_wrong(operator: Operator) -> None:
 
 
 def not_reachable(operator: Operator) -> None:
-    with operator.stack.stopped("cosmos"):
-        [problem] = operator.next(REFUSED)
-        assert (problem["status"], problem["type"]) == (503, "urn:tandem:problem:not-ready")
-    operator.stack.wait_ready()
-    assert operator.next() == [{"status": "ready", "wrong": []}]
+    _not_ready_for_a_while(operator)
 
 
 def server_errors(operator: Operator) -> None:
+    _not_ready_for_a_while(operator)
+
+
+def _not_ready_for_a_while(operator: Operator) -> None:
     with operator.stack.stopped("cosmos"):
+        # an answer that all was well is given for some seconds more
+        eventually(lambda: operator.api.get("/health/ready").status_code == 503, "the app is not ready")
         [problem] = operator.next(REFUSED)
         assert (problem["status"], problem["type"]) == (503, "urn:tandem:problem:not-ready")
     operator.stack.wait_ready()
