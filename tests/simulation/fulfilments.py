@@ -1,7 +1,7 @@
 """Each order's fulfilment knows how the order stands, and has asked for each thing once, whatever went wrong.
 
-An amount that the bank has let go is asked for once more. A cancelled order of which pieces were shipped is paid, and
-no other one.
+What came of an earlier attempt to pay is void, so each attempt may be captured or voided once. A cancelled order of
+which pieces were shipped is paid, and no other one.
 """
 
 from collections import Counter
@@ -16,8 +16,6 @@ from shared.ordering.domain.known import ORDERS
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderPaymentStatus, OrderStatus, OrderSubmittedV2, fulfilment_of
 from shared.ordering.fulfilments import Process, process_of
-from shared.payments.events import PaymentLapsedV1
-from shared.payments.tables import LOG as PAYMENTS
 from tests.simulation.shop import Shop
 
 BEGUN, VOIDED, TAKEN = "AuthorisationAskedV1", "VoidAskedV1", "CaptureAskedV1"
@@ -38,14 +36,8 @@ def broken_fulfilments(shop: Shop) -> Iterator[str]:
                 yield f"order {order_id} has a fulfilment: {order_id in processes}, and is {order.status}"
             elif order_id in processes:
                 asks = [each.envelope.type for each in ordering.LOG.history(connection, fulfilment_of(order_id))]
-                yield from _agrees(order, processes[order_id], Counter(asks), _lapses(shop, order_id))
+                yield from _agrees(order, processes[order_id], Counter(asks))
                 yield from _settled(order, processes[order_id], Counter(asks), any_shipped=order_id in shipped)
-
-
-def _lapses(shop: Shop, order_id: UUID) -> int:
-    """How often the bank has let an order's held amount go."""
-    with shop.engines["payments"].connect() as connection:
-        return sum(isinstance(each.event, PaymentLapsedV1) for each in PAYMENTS.history(connection, order_id))
 
 
 def _shipped(shop: Shop) -> set[UUID]:
@@ -73,12 +65,13 @@ def _settled(order: Order, process: Process, asks: Counter[str], *, any_shipped:
         yield f"{what} knows of shipments: {facts.any_shipped}, and asked for {asked} of a payment that is {status}"
 
 
-def _agrees(order: Order, process: Process, asks: Counter[str], lapses: int) -> Iterator[str]:
+def _agrees(order: Order, process: Process, asks: Counter[str]) -> Iterator[str]:
     what = f"the fulfilment of order {order.order_id}, which is {order.status},"
     if process.facts.order is not ORDERS[order.status]:
         yield f"{what} knows it as {process.facts.order.name}"
-    if any(count > 1 + (lapses if kind != BEGUN else 0) for kind, count in asks.items()):
-        yield f"{what} has asked for {asks}, and {lapses} amounts have lapsed"
+    attempts = 1 if order.payment is None else max(1, order.payment.attempt)
+    if any(count > (1 if kind == BEGUN else attempts) for kind, count in asks.items()):
+        yield f"{what} has asked for {asks} in {attempts} attempts to pay"
     if asks.total() != process.asked:
         yield f"{what} counts {process.asked} of {asks}"
     if (process.due_at is None) != (process.facts.deadline is None):
