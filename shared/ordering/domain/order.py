@@ -1,7 +1,7 @@
 """The order: the commands that it allows in each state, and their effects."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import batched
 from typing import Self, assert_never, override
@@ -204,9 +204,16 @@ class Order(Aggregate[OrderEvent]):
         return len(known) + unkept >= len(self.lines) and not any(stock.waiting for stock in known)
 
     def take_payment(self, payment: OrderPayment) -> None:
-        """Record the state of the payment. An order on account has none; late news changes nothing."""
-        if self.payment is not None and self.payment.version < payment.version:
+        """Record the state of the payment. An order on account has none; late news tells of an attempt at most.
+
+        What ended a payment does not say at which attempt, so a later attempt is known by late news, too.
+        """
+        if self.payment is None:
+            return
+        if self.payment.version < payment.version:
             self._record_payment(payment)
+        elif self.payment.attempt < payment.attempt:
+            self._record_payment(replace(self.payment, attempt=payment.attempt))
 
     def _record_payment(self, payment: OrderPayment) -> None:
         self._record_step(

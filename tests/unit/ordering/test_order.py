@@ -18,7 +18,7 @@ from shared.ordering.domain.errors import (
     OrderTooLarge,
     PriceChanged,
 )
-from shared.ordering.domain.order import LINES_PER_EVENT, MAX_LINES, MAX_QUANTITY, Order
+from shared.ordering.domain.order import LINES_PER_EVENT, MAX_LINES, MAX_QUANTITY, Order, OrderPayment
 from shared.ordering.events import (
     Address,
     OrderCancelledV1,
@@ -28,6 +28,7 @@ from shared.ordering.events import (
     OrderItemRemovedV1,
     OrderItemsAddedV1,
     OrderLine,
+    OrderPaymentStatus,
     OrderShippingAddressChangedV1,
     OrderStatus,
     OrderSubmittedV2,
@@ -204,6 +205,18 @@ def test_an_order_is_cancelled_with_the_reason_and_the_status_that_it_had(status
         order.order_id, order.customer_id, "EUR", Decimal("12.50"), was=status, reason="too late"
     )
     assert (order.status, order.cancel_reason) == (OrderStatus.CANCELLED, "too late")
+
+
+def test_an_attempt_to_pay_is_known_also_where_its_news_comes_after_that_of_its_end() -> None:
+    order = an_order(pieces(a_product()))
+    order.submit(paid=True)
+    order.take_payment(OrderPayment(6, OrderPaymentStatus.VOIDED, 1, Decimal(0)))
+
+    order.take_payment(OrderPayment(4, OrderPaymentStatus.REQUESTED, 2, Decimal(0)))
+    order.take_payment(OrderPayment(3, OrderPaymentStatus.DECLINED, 1, Decimal(0)))
+
+    assert order.payment == OrderPayment(6, OrderPaymentStatus.VOIDED, 2, Decimal(0))
+    assert Order.fold(order.pending_events).payment == order.payment
 
 
 def test_an_empty_order_can_be_cancelled_and_has_no_currency() -> None:
