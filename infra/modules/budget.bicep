@@ -4,7 +4,7 @@
 param name string
 
 @description('What the resource group may cost in a month, in the currency of the subscription.')
-@minValue(1)
+@minValue(0)
 param monthlyAmount int
 
 @description('First day of the month that the budget began with, such as 2026-11-01. It cannot be changed.')
