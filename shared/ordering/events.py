@@ -224,7 +224,8 @@ class OrderPaymentChangedV1:
     """The order is to be paid with a token, or the status of its payment has changed.
 
     Attributes:
-        payment_version: the version of the payment, 0 before there is one; news of an earlier version comes too late.
+        payment_version: the version of the payment, 0 before there is one; news of an earlier version comes too late,
+            but for a later attempt, which is told once more at the same version.
         attempt: the number of the token, from 1.
         amount: the amount to pay.
         refunded: the refunded part of it.

@@ -5,6 +5,7 @@ import json
 import logging
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -25,6 +26,30 @@ from tests.support.triggers import context, message, trigger
 from tests.support.wiring import connected_app
 
 
+def made(shop: Shop) -> tuple[ReadOrder, Any]:
+    """Make an order; the query that shows it, and the message that tells of it."""
+    customer = shop.customer()
+    order = shop.order(shop.product(), customer_id=customer)
+    with shop.ordering_engine.connect() as connection:
+        [recorded] = LOG.history(connection, order)
+    return ReadOrder(order_id=order, customer_id=customer), message(to_body(recorded.envelope, "ordering"))
+
+
+async def projected_once_it_is_there(
+    cosmos: CosmosDatabase, delivery: asyncio.Task[Any], query: ReadOrder, folder: Path, port: int
+) -> None:
+    """Start an account at the port, and hold the delivery to project its event into it."""
+    process, connection_string = start(folder, port)
+    try:
+        create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
+        await delivery
+        details, _ = await read_order(Served(cosmos.container("orders"), 1), query, wait=NO_WAIT)
+        assert len(details.items) == 1
+    finally:
+        stop(process)
+        await cosmos.close()
+
+
 async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same_delivery(
     shop: Shop, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -33,11 +58,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
     cosmos = CosmosDatabase(
         Settings(sql=shop.url, cosmos=f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};", service_bus="=")
     )
-    customer = shop.customer()
-    order = shop.order(shop.product(), customer_id=customer)
-    with shop.ordering_engine.connect() as connection:
-        [recorded] = LOG.history(connection, order)
-    event = message(to_body(recorded.envelope, "ordering"))
+    query, event = made(shop)
 
     caplog.set_level(logging.WARNING, "stamina")
     with connected_app(Settings(sql=shop.url, cosmos="", service_bus=""), cosmos) as app:
@@ -46,16 +67,7 @@ async def test_an_event_that_comes_while_cosmos_is_away_is_projected_by_the_same
         while not caplog.records:  # noqa: ASYNC110  # the log is what tells of a try that failed
             await asyncio.sleep(0.01)
         assert not delivery.done()
-        process, connection_string = start(tmp_path, port)
-        try:
-            create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
-            await delivery
-            query = ReadOrder(order_id=order, customer_id=customer)
-            details, _ = await read_order(Served(cosmos.container("orders"), 1), query, wait=NO_WAIT)
-            assert len(details.items) == 1
-        finally:
-            stop(process)
-            await cosmos.close()
+        await projected_once_it_is_there(cosmos, delivery, query, tmp_path, port)
 
 
 async def refusing(port: int, asked: list[str]) -> web.AppRunner:
@@ -85,11 +97,7 @@ async def test_an_event_that_comes_while_cosmos_refuses_the_app_is_projected_by_
         port = listener.getsockname()[1]
     account = f"AccountEndpoint=http://127.0.0.1:{port}/;AccountKey={KEY};"
     cosmos = CosmosDatabase(Settings(sql=shop.url, cosmos=account, service_bus="="))
-    customer = shop.customer()
-    order = shop.order(shop.product(), customer_id=customer)
-    with shop.ordering_engine.connect() as connection:
-        [recorded] = LOG.history(connection, order)
-    event = message(to_body(recorded.envelope, "ordering"))
+    query, event = made(shop)
 
     asked: list[str] = []
     firewall = await refusing(port, asked)
@@ -99,13 +107,4 @@ async def test_an_event_that_comes_while_cosmos_refuses_the_app_is_projected_by_
         while len(asked) < 3 and not delivery.done():  # noqa: ASYNC110  # the account counts
             await asyncio.sleep(0.01)
         await firewall.cleanup()
-        process, connection_string = start(tmp_path, port)
-        try:
-            create(connection_string, json.loads(TOPOLOGY.read_text(encoding="utf-8")))
-            await delivery
-            query = ReadOrder(order_id=order, customer_id=customer)
-            details, _ = await read_order(Served(cosmos.container("orders"), 1), query, wait=NO_WAIT)
-            assert len(details.items) == 1
-        finally:
-            stop(process)
-            await cosmos.close()
+        await projected_once_it_is_there(cosmos, delivery, query, tmp_path, port)
