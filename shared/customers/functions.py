@@ -1,5 +1,6 @@
 """Customers: their commands and queries. The summary of a customer's orders belongs to ordering."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from shared.customers.commands.add_address import add_address, address_id
@@ -66,7 +67,8 @@ def customers(app: App) -> Context[CustomerEvent]:
         "put_customer_preferences", "PUT customers/{customerId}/preferences", change_preferences, role=write, own=True
     )
 
-    erasures = Erasures(app.owner_data, app.erasure_grace)
+    grace = timedelta(hours=app.number_setting("ErasureGraceHours", 72, zero=True))
+    erasures = Erasures(app.owner_data, grace)
     erase = Role.CUSTOMERS_ERASE
     context.command("post_customer_erase", "POST customers/{customerId}/erase", erasures.ask, role=erase)
     context.command(

@@ -44,7 +44,6 @@ class App:
         owners: callers who act for themselves; None if the app has none.
         reads: the owners' shares in queries.
         queues: the queues of commands on one aggregate; None: each context makes its own.
-        erasure_grace: how long an erasure can be withdrawn.
         published: the log in which a topic's events can be read, by the topic's name.
         owner_data: the owners' data in each context, in the order of the declarations.
     """
@@ -61,7 +60,6 @@ class App:
         self.owners = owners
         self.reads = Shares(READ_AT_ONCE, "queries")
         self.queues = queues
-        self.erasure_grace = settings.erasure_grace
         self.published: dict[str, TopicLog] = {}
         self.owner_data: list[OwnerData] = []
 
@@ -73,9 +71,9 @@ class App:
         """Give the engine that a context's projections and queries use; it cannot write."""
         return query_engine(self.settings, schema)
 
-    def positive_setting(self, name: str, otherwise: float) -> float:
-        """Read a setting of a context's own; raises as Settings.positive."""
-        return self.settings.positive(name, otherwise)
+    def number_setting(self, name: str, otherwise: float, *, zero: bool = False) -> float:
+        """Read a setting of a context's own, as Settings.number does."""
+        return self.settings.number(name, otherwise, zero=zero)
 
     def generations(self, view: str, container: str) -> Generations:
         """Give the generations of a read model."""

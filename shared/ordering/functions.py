@@ -77,10 +77,10 @@ def ordering(app: App) -> Context[OrderEvent]:
     )
     context.command("post_order_submit", "POST orders/{orderId}/submit", submit_order, role=write, own=True)
     patience = {
-        Deadline.STOCK: timedelta(days=app.positive_setting("StockDeadlineDays", 14)),
-        Deadline.PAYMENT: timedelta(hours=app.positive_setting("PaymentDeadlineHours", 24)),
-        Deadline.CONFIRMATION: timedelta(days=app.positive_setting("ConfirmationDeadlineDays", 14)),
-        Deadline.SETTLEMENT: timedelta(hours=app.positive_setting("SettlementDeadlineHours", 24)),
+        Deadline.STOCK: timedelta(days=app.number_setting("StockDeadlineDays", 14)),
+        Deadline.PAYMENT: timedelta(hours=app.number_setting("PaymentDeadlineHours", 24)),
+        Deadline.CONFIRMATION: timedelta(days=app.number_setting("ConfirmationDeadlineDays", 14)),
+        Deadline.SETTLEMENT: timedelta(hours=app.number_setting("SettlementDeadlineHours", 24)),
     }
     fulfilling = Fulfilling(patience)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)

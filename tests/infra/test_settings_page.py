@@ -41,7 +41,7 @@ def read_by(path: Path) -> Iterator[str]:
                 yield from text(key)
             case ast.Call(func=ast.Attribute(value=ast.Name("os"), attr="getenv"), args=[key, *_]):
                 yield from text(key)
-            case ast.Call(func=ast.Attribute(attr="positive_setting"), args=[key, *_]):
+            case ast.Call(func=ast.Attribute(attr="number_setting"), args=[key, *_]):
                 yield from text(key)
             case ast.keyword(arg="connection", value=ast.Constant(str(value))):
                 yield value
@@ -140,7 +140,7 @@ def test_what_chooses_how_tests_run_is_on_the_page_and_nothing_else() -> None:
         "def f(environment): return 'PLANTED' in environment",
         "timer(schedule='%PLANTED%')",
         "trigger(connection='PLANTED')",
-        "app.positive_setting('PLANTED', 14)",
+        "app.number_setting('PLANTED', 14)",
     ],
 )
 def test_a_setting_that_is_read_is_found(code: str, tmp_path: Path) -> None:

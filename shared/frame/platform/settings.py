@@ -4,12 +4,14 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Self
 
 UNRESOLVED = "@Microsoft."
 """How a reference begins. App Service gives the app its text where there is no such secret, or no right to read it:
 https://learn.microsoft.com/azure/app-service/app-service-key-vault-references"""
+
+MAX_NUMBER = 100_000
+"""The largest number of a context's setting. In days it is 273 years, which dates can still hold."""
 
 
 class MissingSettings(Exception):
@@ -45,7 +47,6 @@ class Settings:
             whatever identity DefaultAzureCredential finds.
         view_client_id: client id of the identity that keeps the read models, and only reads SQL
             (CosmosConnection__clientId; default AZURE_CLIENT_ID).
-        erasure_grace: how long an erasure can be withdrawn (ErasureGraceHours; default 72).
         application_insights: where telemetry goes (APPLICATIONINSIGHTS_CONNECTION_STRING); None: nowhere.
         every: all settings by name, from which contexts read their own.
     """
@@ -57,11 +58,15 @@ class Settings:
     command_client_id: str | None = None
     view_client_id: str | None = None
     application_insights: str | None = None
-    erasure_grace: timedelta = timedelta(hours=72)
     every: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
-    def positive(self, name: str, otherwise: float) -> float:
-        """Read a context's setting that is a positive number.
+    def number(self, name: str, otherwise: float, *, zero: bool = False) -> float:
+        """Read a context's setting that is a number above 0 and at most MAX_NUMBER.
+
+        Args:
+            name: the setting's.
+            otherwise: its value where it is not set.
+            zero: whether it may be 0.
 
         Raises:
             MissingSettings: it is set to something else.
@@ -70,9 +75,10 @@ class Settings:
         try:
             number = float(text)
         except ValueError:
-            number = 0
-        if not 0 < number < math.inf:
-            raise MissingSettings(f"The setting {name} should be a positive number.")
+            number = math.nan
+        if not (0 < number <= MAX_NUMBER or (zero and number == 0)):
+            least = "from 0" if zero else "above 0"
+            raise MissingSettings(f"The setting {name} should be a number {least}, at most {MAX_NUMBER:,}.")
         return number
 
     @classmethod
@@ -106,7 +112,6 @@ class Settings:
             cosmos_database=environment.get("CosmosDatabase") or "orders-db",
             command_client_id=environment.get("AZURE_CLIENT_ID"),
             view_client_id=environment.get("CosmosConnection__clientId") or environment.get("AZURE_CLIENT_ID"),
-            erasure_grace=timedelta(hours=float(environment.get("ErasureGraceHours") or 72)),
             application_insights=environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING") or None,
             every=environment,
         )

@@ -87,13 +87,20 @@ def test_a_reference_that_azure_has_not_resolved_is_no_value(reference: str) -> 
         Settings.from_environment(CONNECTIONS | {"SqlConnection": reference})
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "two"])
-def test_a_number_of_a_context_that_is_not_positive_is_refused_by_its_name(text: str) -> None:
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "two", "100001"])
+def test_a_number_of_a_context_that_is_out_of_bounds_is_refused_by_its_name(text: str) -> None:
     settings = Settings("", "", "", every={"StockDeadlineDays": text})
-    with pytest.raises(MissingSettings, match="StockDeadlineDays"):
-        settings.positive("StockDeadlineDays", 14)
+    with pytest.raises(MissingSettings, match=r"StockDeadlineDays should be a number above 0, at most 100,000\."):
+        settings.number("StockDeadlineDays", 14)
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "two", "100001"])
+def test_a_number_of_a_context_may_be_zero_where_the_context_says_so(text: str) -> None:
+    assert Settings("", "", "", every={"ErasureGraceHours": "0"}).number("ErasureGraceHours", 72, zero=True) == 0
+    with pytest.raises(MissingSettings, match=r"ErasureGraceHours should be a number from 0, at most 100,000\."):
+        Settings("", "", "", every={"ErasureGraceHours": text}).number("ErasureGraceHours", 72, zero=True)
 
 
 def test_a_number_of_a_context_has_its_default_and_may_be_a_part_of_one() -> None:
-    assert Settings("", "", "", every={"StockDeadlineDays": "0.5"}).positive("StockDeadlineDays", 14) == 0.5
-    assert Settings("", "", "").positive("StockDeadlineDays", 14) == 14
+    assert Settings("", "", "", every={"StockDeadlineDays": "0.5"}).number("StockDeadlineDays", 14) == 0.5
+    assert Settings("", "", "").number("StockDeadlineDays", 14) == 14
