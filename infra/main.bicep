@@ -261,6 +261,8 @@ var endpoints = [
   { name: 'kv', group: 'vault', zone: zones.vault }
 ]
 
+// one after another: each changes the subnet, and two of them the one storage account
+@batchSize(1)
 module endpoint 'modules/private-endpoint.bicep' = [
   for target in endpoints: if (privateNetworking) {
     params: {

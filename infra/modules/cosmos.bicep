@@ -106,6 +106,8 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
       resource: { id: topology.database }
     }
 
+    // one after another: containers that share the database's throughput would get into each other's way
+    @batchSize(1)
     resource container 'containers' = [
       for definition in containers: {
         name: definition.id

@@ -54,7 +54,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
     }
   }
 
-  // one after another: a network takes one change at a time
+  // One after another, for a network takes one change at a time. Azure forgets a dependency on what is not deployed, and
+  // what that one depends on: so who comes after it names both.
   resource endpoints 'subnets' = {
     name: 'endpoints'
     properties: { addressPrefix: cidrSubnet(addressPrefix, 24, 1) }
@@ -80,7 +81,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-09-01' = {
       allowVirtualNetworkAccess: true
       allowForwardedTraffic: true
     }
-    dependsOn: [runners]
+    dependsOn: [endpoints, runners]
   }
 }
 

@@ -551,6 +551,24 @@ def test_a_hub_is_peered_and_finds_the_stores_by_their_names_unless_it_has_zones
     assert not PROD.of("Network/virtualNetworks/virtualNetworkPeerings")
 
 
+def test_a_network_is_changed_by_one_at_a_time_also_where_parts_of_it_are_left_out() -> None:
+    """Azure drops a dependency on what is not deployed: who comes after that names what came before it as well."""
+    text = TEMPLATES[INFRA / "modules" / "network.bicep"]
+    parts = re.findall(r"^  resource (\w+) '\w+' = (if )?.*?^  }", text, re.MULTILINE | re.DOTALL)
+    waits = dict(re.findall(r"^  resource (\w+) '\w+' = [^=]*?^    dependsOn: \[(.*)\]", text, re.MULTILINE))
+    assert len(parts) == 4
+    before: list[str] = []
+    for name, optional in parts:
+        assert set(filter(None, waits.get(name, "").split(", "))) >= set(before), name
+        before = [*before, name] if optional else [name]
+
+
+def test_what_gets_into_each_others_way_is_made_one_after_another() -> None:
+    """Private endpoints of one subnet and account; containers of a database whose throughput they share."""
+    for file, made in (("main.bicep", "module endpoint "), ("modules/cosmos.bicep", "resource container ")):
+        assert re.search(rf"@batchSize\(1\)\s+{made}'\S+' = \[", TEMPLATES[INFRA / file]), made
+
+
 def test_a_deleted_vault_comes_back_where_that_is_wanted() -> None:
     assert OPTIONS.one("KeyVault/vaults")["properties"]["createMode"] == "recover"
 

@@ -56,6 +56,13 @@ NO_BUDGETS = [
     'ERROR: Forbidden({"error":{"code":"RBACAccessDenied","message":"The client does not have authorization to ..."}})',
     'ERROR: Bad Request({"error":{"message":"Subscription x is not associated with a valid offer type."}})',
 ]
+BUSY = [
+    'ERROR: {"code": "DeploymentFailed", "details": [{"code": "RetryableError", "message": "A retryable error ..."}]}',
+    "ERROR: (ReferencedResourceNotProvisioned) Cannot proceed with operation because resource x used by resource y ...",
+    "ERROR: (AnotherOperationInProgress) Another operation on this or dependent resource is in progress.",
+    "ERROR: (StorageAccountOperationInProgress) An operation is currently performing on this storage account that ...",
+    "ERROR: (BadRequest) Please retry as possibly multiple shared RU collection creates are competing",
+]
 UNDER_WAY = "ERROR: There may be an ongoing deployment. Please track your deployment in https://..."
 BUILD_FAILED = (
     "ERROR: Zip deployment failed. {'status': 3}. These are the deployment logs: \n[pip: no matching distribution]"
@@ -526,6 +533,14 @@ def test_what_a_role_given_minutes_ago_does_not_allow_yet_is_waited_for(azure: A
     assert ran.stderr.count("once more in 0 s") == 2
     assert azure.runs() == committed()
     assert (azure.state / "last-good.zip").exists()
+
+
+@pytest.mark.parametrize("said", BUSY)
+def test_what_is_still_being_changed_is_waited_for(azure: Azure, said: str) -> None:
+    azure.tell(passing={"deployment group create": [1, said]})
+    ran = azure.deploy("dev", "infrastructure")
+    assert ran.returncode == 0, ran.stderr
+    assert azure.commands() == ["deployment group create", "deployment group create"]
 
 
 def test_a_role_that_never_comes_ends_the_deployment_before_a_package_is_sent(azure: Azure) -> None:
