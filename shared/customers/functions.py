@@ -13,6 +13,7 @@ from shared.customers.commands.register_customer import register_customer
 from shared.customers.commands.remove_address import remove_address
 from shared.customers.commands.rename_customer import rename_customer
 from shared.customers.events import CustomerEvent
+from shared.customers.jobs.erase_customers import DueErasures
 from shared.customers.tables import EVERY_TABLE, LOG, SCHEMA
 from shared.customers.views.export import Exports
 from shared.customers.views.profile import Profiles
@@ -74,7 +75,8 @@ def customers(app: App) -> Context[CustomerEvent]:
     context.command(
         "post_customer_erase_withdraw", "POST customers/{customerId}/erase/withdraw", withdraw_erasure, role=erase
     )
-    context.job("erase_customers", lambda: erasures.keep_all(context.engine, context.writes), every=Tick.WATCH)
+    due = DueErasures(context.engine, context.writes, app.owner_data)
+    context.job("erase_customers", due.keep_all, every=Tick.WATCH)
 
     profiles = Profiles(context.reader)
     read = Role.CUSTOMERS_READ

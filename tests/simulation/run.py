@@ -70,7 +70,7 @@ def _seeded(scheduler: Scheduler, provider: FaultyProvider) -> Iterator[None]:
         mock.patch("shared.payments.jobs.perform_due.datetime", clock),
         mock.patch("shared.payments.jobs.perform_due.time", monotonic),
         mock.patch("shared.frame.read_side.projection.datetime", clock),
-        mock.patch("shared.customers.commands.erase_customer.datetime", over),
+        mock.patch("shared.customers.jobs.erase_customers.datetime", over),
         mock.patch("shared.catalog.jobs.serve_waiting_orders.time", monotonic),
         mock.patch("shared.ordering.jobs.act_on_deadlines.time", monotonic),
         mock.patch("shared.frame.messaging.envelope.datetime", clock),

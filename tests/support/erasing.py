@@ -12,6 +12,7 @@ from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.change_preferences import ChangePreferences, change_preferences
 from shared.customers.commands.erase_customer import EraseCustomer, Erasures
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
+from shared.customers.jobs.erase_customers import DueErasures
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.event_log import EventLog
 from shared.ordering.commands.add_item import AddItem, add_item
@@ -88,7 +89,12 @@ def ask(shop: Shop, erasures: Erasures, customer_id: UUID) -> None:
 def erase(shop: Shop, erasures: Erasures, customer_id: UUID) -> None:
     """Ask for the erasure, and let the time for it come."""
     ask(shop, erasures, customer_id)
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
+
+
+def keep_appointments(shop: Shop, erasures: Erasures) -> None:
+    """Let the customers' timer erase those whose time has come."""
+    DueErasures(shop.customers_engine, shop.customers, erasures.owner_data).keep_all()
 
 
 def tick(shop: Shop) -> None:

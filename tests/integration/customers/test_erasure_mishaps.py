@@ -26,6 +26,7 @@ from tests.support.erasing import (
     cancel,
     erase,
     everything,
+    keep_appointments,
     left,
     of_a_newer_release,
     order_at_hers,
@@ -63,12 +64,12 @@ def test_a_customer_who_cannot_be_erased_does_not_stop_the_others(
     for customer_id in (first, second):
         ask(shop, erasures, customer_id)
     with of_a_newer_release(shop.customers_engine, customers.LOG, first):
-        erasures.keep_all(shop.customers_engine, shop.customers)
+        keep_appointments(shop, erasures)
         erased = {row["customer_id"]: row["erased"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
         assert erased == {first: False, second: True}
     assert f"customer {first} was not erased" in caplog.text
     assert left(caplog.text) == []
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     assert {row["name"] for row in rows(shop.customers_engine, customers.CUSTOMERS)} == {"erased"}
 
 
@@ -87,7 +88,7 @@ def test_a_context_that_does_not_answer_does_not_keep_the_erased_in_the_file(sho
         ask(shop, late, customer_id)
     asked = True
     with mock.patch.object(engines, "compact", wraps=engines.compact) as compact, pytest.raises(ConnectionError):
-        late.keep_all(shop.customers_engine, shop.customers)
+        keep_appointments(shop, late)
     compact.assert_called_once()
     assert {row["customer_id"] for row in rows(shop.customers_engine, customers.CUSTOMERS) if row["erased"]} == {erased}
 
@@ -126,10 +127,10 @@ def test_nothing_is_left_in_a_file_if_the_process_died_after_the_commit(tmp_path
         customer_id, erasures = register(shop), Erasures([], timedelta())
         ask(shop, erasures, customer_id)
         with dying_after_a_commit(), pytest.raises(KeyboardInterrupt):
-            erasures.keep_all(shop.customers_engine, shop.customers)
+            keep_appointments(shop, erasures)
         files = [file for file in tmp_path.iterdir() if file.name.startswith("shop.customers")]
         assert any(NAME.encode() in file.read_bytes() for file in files)
-        Erasures([], timedelta()).keep_all(shop.customers_engine, shop.customers)
+        keep_appointments(shop, Erasures([], timedelta()))
         assert [word for word in OWN for file in files if word.encode() in file.read_bytes()] == []
 
 

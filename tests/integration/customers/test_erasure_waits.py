@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from shared.customers import tables as customers
-from shared.customers.commands import erase_customer
 from shared.customers.commands.erase_customer import Erasures, WithdrawErasure, withdraw_erasure
 from shared.customers.domain.errors import ErasureAsked, ErasureNotAsked, OrdersAreOpen
+from shared.customers.jobs import erase_customers
 from shared.customers.repository import due_erasures
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql import reading
@@ -31,6 +31,7 @@ from tests.support.erasing import (
     cancel,
     erase,
     everything,
+    keep_appointments,
     left,
     open_order_at_hers,
     order_at_hers,
@@ -48,10 +49,10 @@ def test_an_erasure_is_refused_while_an_order_is_open_and_kept_when_it_is_done(s
     cancel(shop, order_id)
     ask(shop, erasures, customer_id)
     between = open_order_at_hers(shop, customer_id)  # before the appointment is kept
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     assert NAME in everything(shop)
     cancel(shop, between)
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     assert NAME not in repr(rows(shop.customers_engine, customers.CUSTOMERS))
 
 
@@ -65,9 +66,9 @@ def test_an_erasure_can_be_withdrawn_until_its_time_has_come(shop: Shop) -> None
         shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=customer_id), Metadata())
     assert rows(shop.customers_engine, customers.CUSTOMERS)[0]["name"] == NAME
     ask(shop, erasures, customer_id)
-    with mock.patch("shared.customers.commands.erase_customer.datetime") as clock:
+    with mock.patch("shared.customers.jobs.erase_customers.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) + timedelta(days=4)
-        erasures.keep_all(shop.customers_engine, shop.customers)
+        keep_appointments(shop, erasures)
     assert rows(shop.customers_engine, customers.CUSTOMERS)[0]["name"] == "erased"
 
 
@@ -83,8 +84,8 @@ def test_an_erasure_that_is_withdrawn_and_asked_for_anew_under_a_tick_waits_for_
             ask(shop, patient, each)
             yield each
 
-    monkeypatch.setattr(erase_customer, "due_erasures", found_before)
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    monkeypatch.setattr(erase_customers, "due_erasures", found_before)
+    keep_appointments(shop, erasures)
     [row] = rows(shop.customers_engine, customers.CUSTOMERS)
     assert (row["name"], row["erased"], row["erase_at"] is None) == (NAME, False, False)
     assert caplog.text == ""
@@ -110,7 +111,7 @@ def test_a_draft_that_was_abandoned_holds_no_erasure_up(shop: Shop, erasures: Er
     order_at_hers(shop, customer_id)
     ask(shop, erasures, customer_id)
     order_at_hers(shop, customer_id)  # before the appointment is kept
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     order_at_hers(shop, customer_id)  # ordering has not heard of it yet
     shop.follow_customer(customer_id)
     tick(shop)

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from shared.customers import tables as customers
-from shared.customers.commands import erase_customer
 from shared.customers.commands.erase_customer import Erasures
+from shared.customers.jobs import erase_customers
 from shared.customers.metrics import OVERDUE
 from shared.frame.write_side.owner_data import OwnerData
 from shared.ordering import tables as ordering
@@ -19,6 +19,7 @@ from tests.support.erasing import (
     ask,
     cancel,
     erase,
+    keep_appointments,
     of_a_newer_release,
     open_order_at_hers,
     order_at_hers,
@@ -36,7 +37,7 @@ def test_an_erasure_whose_time_has_passed_is_told_of_unless_an_open_order_holds_
 
     def overdue() -> float:
         with observing() as observed:
-            late.keep_all(shop.customers_engine, shop.customers)
+            keep_appointments(shop, late)
             [point] = observed.points(OVERDUE.name)
         assert point.attributes == {"tandem.context": "customers"}
         return float(point.value)  # type: ignore[union-attr]  # it is a gauge
@@ -72,9 +73,9 @@ def test_those_whom_open_orders_hold_up_do_not_hide_who_is_overdue(
         ask(shop, late, customer_id)
     for customer_id in busy:
         open_order_at_hers(shop, customer_id)
-    monkeypatch.setattr(erase_customer, "time", mock.Mock(monotonic=lambda: now[0]))
+    monkeypatch.setattr(erase_customers, "time", mock.Mock(monotonic=lambda: now[0]))
     with of_a_newer_release(shop.customers_engine, customers.LOG, stuck), observing() as observed:
-        late.keep_all(shop.customers_engine, shop.customers)
+        keep_appointments(shop, late)
         [point] = observed.points(OVERDUE.name)
     assert point.value == 1  # type: ignore[union-attr]  # it is a gauge
 

@@ -20,6 +20,7 @@ from shared.frame.read_side.generations import Generations, State
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.jobs.erase_orders import erase_orders
 from tests.integration.operations.conftest import LiveShop
+from tests.support.erasing import keep_appointments
 from tests.support.wiring import Wiring, contexts
 
 REASON = "because her cat sat on it"
@@ -48,7 +49,7 @@ async def test_an_order_that_is_erased_after_a_generation_was_given_up_is_not_in
     await follow(live, "project_order", "ordering", order_id)
     erasures = Erasures([], timedelta())
     shop.customers.run(erasures.ask, EraseCustomer(customer_id=customer_id, reason="a letter"), Metadata())
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     await follow(live, "follow_customers", "customers", customer_id)
     given_up = live.orders.container(1)
     assert REASON in await stored(given_up, customer_id)
@@ -85,7 +86,7 @@ async def test_who_is_erased_while_a_cancelled_rebuild_writes_its_last_page_is_n
     await operator.cancel()
     erasures = Erasures([], timedelta())
     shop.customers.run(erasures.ask, EraseCustomer(customer_id=customer_id, reason="a letter"), Metadata())
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     await follow(live, "follow_customers", "customers", customer_id)
     erase_orders(shop.ordering_engine, shop.ordering)
     await follow(live, "project_order", "ordering", order_id)

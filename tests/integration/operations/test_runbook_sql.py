@@ -25,6 +25,7 @@ from shared.ordering.events import OrderStatus
 from shared.payments.events import PaymentLapsedV1
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support import reserving
+from tests.support.erasing import keep_appointments
 from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted
 from tests.support.runbook import STATEMENTS, filled
 from tests.support.shop import Shop, rows
@@ -93,7 +94,7 @@ def test_nobody_is_erased_until_those_who_withdrew_have_withdrawn_again(shop: Sh
         command = EraseCustomer(customer_id=customer_id, reason="a letter")
         shop.customers.run(erasures.ask, command, Metadata())
     carry_out(shop, "The database was restored", LATER=datetime.now(UTC) + timedelta(days=3))
-    erasures.keep_all(shop.customers_engine, shop.customers)
+    keep_appointments(shop, erasures)
     appointments = {row["customer_id"]: row["erase_at"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert appointments[withdrew] == appointments[erased] is not None
     assert appointments[later] is None, "nobody gets an appointment by it"

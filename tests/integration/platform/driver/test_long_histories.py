@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from infra.sql.tsql import MSSQL, entry
 from shared.customers import repository as customers
-from shared.customers.commands.erase_customer import Erasures
 from shared.customers.events import CustomerRegisteredV1
+from shared.customers.jobs.erase_customers import DueErasures
 from shared.customers.tables import LOG as CUSTOMERS_LOG
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog
@@ -49,7 +49,7 @@ def erase_an_order(engine: sa.Engine) -> None:
 
 
 def erase_a_customer(engine: sa.Engine) -> None:
-    Erasures([], timedelta()).keep_all(engine, WriteSide(engine, CUSTOMERS_LOG, lambda: None))
+    DueErasures(engine, WriteSide(engine, CUSTOMERS_LOG, lambda: None), []).keep_all()
 
 
 def history(log: EventLog[Any], event: Any) -> Mapping[str, Any]:
