@@ -7,6 +7,7 @@ they show alone.
 
 import hashlib
 import re
+from collections.abc import Collection
 
 _TAG = r'(W/)?"[\x21\x23-\x7e]*"'
 CONDITION = rf"^(\*|[ \t,]*{_TAG}[ \t]*(,[ \t]*({_TAG}[ \t]*)?)*)$"
@@ -14,6 +15,9 @@ CONDITION = rf"^(\*|[ \t,]*{_TAG}[ \t]*(,[ \t]*({_TAG}[ \t]*)?)*)$"
 
 _CONDITION = re.compile(CONDITION)
 _OPAQUE = re.compile(r'(?P<weak>W/)?(?P<tag>"[^"]*")')
+EVERY_VERSION = range(1, 10**18)
+"""What `*` fits: any version of a thing that exists, and none of a new one (RFC 9110, 13.1.1)."""
+
 _NUMBER = "(?:0|[1-9][0-9]{0,17})"
 _OF_VERSION = re.compile(rf'"([1-9][0-9]{{0,17}})(?:\.{_NUMBER}){{0,2}}"')
 
@@ -37,8 +41,8 @@ def of_content(content: bytes) -> str:
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def expected_versions(if_match: str) -> frozenset[int] | None:
-    """Tell which versions a command may act on; None is any (`*`).
+def expected_versions(if_match: str) -> Collection[int]:
+    """Tell which versions a command may act on; for `*` that is EVERY_VERSION.
 
     Tags are compared strongly, as RFC 9110 says for If-Match: a weak one fits nothing, and one that this API never gave
     fits nothing either. Of ours, the version alone counts: a rename in a document is no reason to refuse a command.
@@ -49,7 +53,7 @@ def expected_versions(if_match: str) -> frozenset[int] | None:
     if not _CONDITION.fullmatch(if_match):
         raise ValueError('should be *, or ETags with commas between, like "3"')
     if if_match == "*":
-        return None
+        return EVERY_VERSION
     strong = (found["tag"] for found in _OPAQUE.finditer(if_match) if not found["weak"])
     return frozenset(int(ours[1]) for tag in strong if (ours := _OF_VERSION.fullmatch(tag)))
 

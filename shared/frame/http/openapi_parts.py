@@ -135,8 +135,8 @@ REQUEST_HEADERS = {
         ),
         _request_header(
             "If-Match",
-            "ETags of the versions to act on, of which the command acts on none but these; `*` is any version. Of a "
-            "document's ETag the version counts, the first number.",
+            "ETags of the versions to act on, of which the command acts on none but these; `*` is any version, but not "
+            "something new. Of a document's ETag the version counts, the first number.",
             pattern=CONDITION,
         ),
         _request_header(

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -264,7 +264,7 @@ def _escaped(part: str) -> str:
     return shortened(part).replace("~", "~0").replace("/", "~1")
 
 
-def _expected_versions(if_match: str | None, errors: list[InputError]) -> frozenset[int] | None:
+def _expected_versions(if_match: str | None, errors: list[InputError]) -> Collection[int] | None:
     if if_match is None:
         return None
     try:

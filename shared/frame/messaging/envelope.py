@@ -15,7 +15,7 @@ class Metadata:
         fingerprint: SHA-256 of the caller and the command's kind and content. The same key with another fingerprint is
         another command. None: the command follows an event, and the inbox tells whether it was carried out.
         earlier_fingerprints: gives what earlier releases would have recorded as the fingerprint of this command.
-        expected_versions: the aggregate's version has to be one of these (If-Match); None accepts any.
+        expected_versions: the aggregate's version has to be one of these (If-Match); None: any, or it is new.
         correlation_id: names the whole conversation, from the first request to the last projection.
         causation_id: the event that led to this command; None for a caller's request.
         traceparent: W3C trace context of the request.

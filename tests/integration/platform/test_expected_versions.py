@@ -24,6 +24,7 @@ from shared.customers.commands.make_address_default import MakeAddressDefault, m
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.remove_address import RemoveAddress, remove_address
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
+from shared.frame.http.etags import expected_versions
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
@@ -243,3 +244,30 @@ def test_a_command_acts_on_an_expected_version_and_on_no_other(shop: Shop, comma
             run(handler, prepared, Metadata(expected_versions=frozenset(stale)))
     expected = Metadata(expected_versions=frozenset({7, version})) if version else Metadata()
     assert run(handler, prepared, expected).version == version + 1
+
+
+def beginning(shop: Shop) -> Prepared:
+    return "catalog", receive_stock, ReceiveStock(product_id=shop.product(), quantity=1), 0
+
+
+def rating_first(shop: Shop) -> Prepared:
+    return "catalog", rate_product, RateProduct(product_id=shop.product(), customer_id=uuid4(), rating=4), 0
+
+
+@pytest.mark.parametrize(
+    "prepare",
+    [*PREPARED.values(), beginning, rating_first],
+    ids=[*(each.__name__ for each in PREPARED), "begin stock", "rate first"],
+)
+def test_a_star_in_if_match_is_any_version_of_what_exists_and_nothing_new(
+    shop: Shop, prepare: Callable[[Shop], Prepared]
+) -> None:
+    context, handler, prepared, version = prepare(shop)
+    run = getattr(shop, context).run
+    star = Metadata(expected_versions=expected_versions("*"))
+    if version:
+        assert run(handler, prepared, star).version == version + 1
+    else:
+        with pytest.raises(StaleVersion):
+            run(handler, prepared, star)
+        assert run(handler, prepared, Metadata()).version == 1

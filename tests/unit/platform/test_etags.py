@@ -64,7 +64,6 @@ def test_an_answer_has_the_tag_of_what_it_says() -> None:
 @pytest.mark.parametrize(
     ("if_match", "versions"),
     [
-        ("*", None),
         ('"1"', {1}),
         ('"12.0.3"', {12}),
         ('"12.5"', {12}),
@@ -84,8 +83,14 @@ def test_an_answer_has_the_tag_of_what_it_says() -> None:
         ('"123456789012345678"', {123456789012345678}),
     ],
 )
-def test_a_command_may_act_on_the_versions_whose_tags_are_given(if_match: str, versions: set[int] | None) -> None:
+def test_a_command_may_act_on_the_versions_whose_tags_are_given(if_match: str, versions: set[int]) -> None:
     assert etags.expected_versions(if_match) == versions
+
+
+def test_a_star_is_every_version_of_something_that_exists() -> None:
+    every = etags.expected_versions("*")
+    assert all(version in every for version in (1, 2, 10**18 - 1))
+    assert 0 not in every
 
 
 @pytest.mark.parametrize("if_match", ["", "1", "*, *", '*,"1"', '"1" "2"', 'w/"1"', '"1', '"\n"', "'1'"])
