@@ -22,11 +22,12 @@ from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.move_deadline import move_deadline
 from shared.ordering.commands.remove_item import remove_item
 from shared.ordering.commands.submit_order import submit_order
-from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.event_handlers import follow_customers, follow_payments, follow_products
-from shared.ordering.event_handlers.fulfil_order import FOLLOWED, Fulfilling
+from shared.ordering.event_handlers.fulfil_order import FOLLOWED, FulfilOrder
 from shared.ordering.events import ASKS, OrderCancelledV1, OrderConfirmedV1, OrderErasedV1, OrderEvent
 from shared.ordering.finding import has_open_orders, next_orders_of, streams_of
+from shared.ordering.fulfilment.decisions import Deadline
+from shared.ordering.fulfilment.process_manager import ProcessManager
 from shared.ordering.jobs.act_on_deadlines import Deadlines
 from shared.ordering.jobs.erase_orders import erase_orders
 from shared.ordering.metrics import ordering_metrics
@@ -82,7 +83,8 @@ def ordering(app: App) -> Context[OrderEvent]:
         Deadline.CONFIRMATION: timedelta(days=app.number_setting("ConfirmationDeadlineDays", 14)),
         Deadline.SETTLEMENT: timedelta(hours=app.number_setting("SettlementDeadlineHours", 24)),
     }
-    fulfilling = Fulfilling(patience)
+    process_manager = ProcessManager(patience)
+    fulfil = FulfilOrder(process_manager)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)
     context.command("post_order_cancel", "POST orders/{orderId}/cancel", cancel_order, role=write, own=True)
@@ -117,13 +119,11 @@ def ordering(app: App) -> Context[OrderEvent]:
         "product-events",
         "ordering",
         PRODUCTS,
-        fulfilling.follow_product,
+        fulfil.follow_product,
         names.correct_product,
         event_types=follow_products.FOLLOWED,
     )
-    context.follows(
-        "fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfilling.follow_order, event_types=FOLLOWED
-    )
+    context.follows("fulfil_orders", "order-events", "fulfilment", LOG.codec, fulfil.follow_order, event_types=FOLLOWED)
     context.follows(
         "follow_payments",
         "payment-events",
@@ -132,7 +132,7 @@ def ordering(app: App) -> Context[OrderEvent]:
         follow_payments.follow_payment,
         event_types=follow_payments.FOLLOWED,
     )
-    context.job("deadlines", Deadlines(context.writes, context.engine, fulfilling).act, every=Tick.RELAY)
+    context.job("deadlines", Deadlines(context.writes, context.engine, process_manager).act, every=Tick.RELAY)
     context.metrics(ordering_metrics)
     processes = Processes(context.reader)
     context.table_query("get_processes", "ops/processes", processes.read_page, role=Role.OPS)

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from shared.frame.platform.telemetry import Metric
 from shared.frame.sql.columns import UtcDateTime
-from shared.ordering.domain.fulfilment import Deadline
+from shared.ordering.fulfilment.decisions import Deadline
 from shared.ordering.tables import CUSTOMERS, FULFILMENTS, ORDERS, UNDER_WAY
 
 OVERDUE = Metric("tandem.fulfilment.overdue", "{order}", "Orders whose deadline passed over five minutes ago")

@@ -26,7 +26,10 @@ AREAS = {
         ("shared/kernel/*",),
         ("tests/unit/kernel", "tests/unit/ordering", "tests/unit/catalog", "tests/unit/customers"),
     ),
-    "ordering": Area(("shared/ordering/domain/*",), ("tests/unit/ordering",)),
+    "ordering": Area(
+        ("shared/ordering/domain/*", "shared/ordering/fulfilment/decisions.py"),
+        ("tests/unit/ordering",),
+    ),
     "catalog": Area(("shared/catalog/domain/*",), ("tests/unit/catalog",)),
     "customers": Area(("shared/customers/domain/*",), ("tests/unit/customers",)),
     "payments": Area(

@@ -12,10 +12,10 @@ import sqlalchemy as sa
 
 from shared.catalog.tables import ORDERED_STOCK
 from shared.ordering import tables as ordering
-from shared.ordering.domain.known import ORDERS
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderPaymentStatus, OrderStatus, OrderSubmittedV2, fulfilment_of
-from shared.ordering.fulfilments import Process, process_of
+from shared.ordering.fulfilment.repository import FulfilmentProcess, process_of
+from shared.ordering.fulfilment.status_facts import ORDER_FACTS
 from tests.simulation.shop import Shop
 
 BEGUN, VOIDED, TAKEN = "AuthorisationAskedV1", "VoidAskedV1", "CaptureAskedV1"
@@ -47,7 +47,7 @@ def _shipped(shop: Shop) -> set[UUID]:
         return set(connection.execute(orders).scalars())
 
 
-def _settled(order: Order, process: Process, asks: Counter[str], *, any_shipped: bool) -> Iterator[str]:
+def _settled(order: Order, process: FulfilmentProcess, asks: Counter[str], *, any_shipped: bool) -> Iterator[str]:
     """Say how the payment of a cancelled order was left."""
     if order.status is not OrderStatus.CANCELLED or order.payment is None:
         return
@@ -65,9 +65,9 @@ def _settled(order: Order, process: Process, asks: Counter[str], *, any_shipped:
         yield f"{what} knows of shipments: {facts.any_shipped}, and asked for {asked} of a payment that is {status}"
 
 
-def _agrees(order: Order, process: Process, asks: Counter[str]) -> Iterator[str]:
+def _agrees(order: Order, process: FulfilmentProcess, asks: Counter[str]) -> Iterator[str]:
     what = f"the fulfilment of order {order.order_id}, which is {order.status},"
-    if process.facts.order is not ORDERS[order.status]:
+    if process.facts.order is not ORDER_FACTS[order.status]:
         yield f"{what} knows it as {process.facts.order.name}"
     attempts = 1 if order.payment is None else max(1, order.payment.attempt)
     if any(count > (1 if kind == BEGUN else attempts) for kind, count in asks.items()):

@@ -10,7 +10,7 @@ from infra.local.payments.ledger import Json
 from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderPaymentStatus, OrderStatus
-from shared.ordering.fulfilments import process_of
+from shared.ordering.fulfilment.repository import process_of
 from shared.payments.domain.payment import Look, Payment, PaymentStatus
 from shared.payments.repository import payment_as_stored
 from shared.payments.tables import LOG, PAYMENTS

@@ -13,8 +13,8 @@ from shared.frame.messaging.wire import from_body
 from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.relay import Relay, TopicUnreachable
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
-from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.event_handlers.fulfil_order import Fulfilling
+from shared.ordering.fulfilment.decisions import Deadline
+from shared.ordering.fulfilment.process_manager import ProcessManager
 from shared.ordering.jobs.act_on_deadlines import Deadlines
 from shared.payments.domain.provider import ProviderUnavailable
 from tests.simulation.bus import FaultyTopic, Subscription, deliver
@@ -47,7 +47,7 @@ TURNS = 400
 """How long the shop stays open for consumers when its clients have gone."""
 
 
-FULFILLING = Fulfilling(
+PROCESS_MANAGER = ProcessManager(
     {
         Deadline.STOCK: timedelta(days=14),
         Deadline.PAYMENT: timedelta(hours=24),
@@ -304,7 +304,7 @@ class Shop:
 
     def deadlines(self, now: datetime) -> Deadlines:
         """What a timer does at this time."""
-        return Deadlines(self.writes["ordering"], self.faulty["ordering"], FULFILLING, lambda: now)
+        return Deadlines(self.writes["ordering"], self.faulty["ordering"], PROCESS_MANAGER, lambda: now)
 
     def _consume(self, name: str) -> None:
         process = self.start()

@@ -24,8 +24,8 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
-from shared.ordering.domain import fulfilment
-from shared.ordering.domain.fulfilment import Ask, Authorise, Fulfilment, News, OrderFact
+from shared.ordering.fulfilment import decisions
+from shared.ordering.fulfilment.decisions import Ask, Authorise, FulfilmentFacts, News, OrderFact
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Gone, Outcome, Pending, Taken
 from shared.payments.stripe_amounts import units
@@ -155,25 +155,25 @@ def _without_giving_back() -> AbstractContextManager[Any]:
 
 def _without_the_catalogues_word() -> AbstractContextManager[Any]:
     """Undo the payment of a cancelled order as if nothing of it could have been shipped meanwhile."""
-    real = fulfilment._with
+    real = decisions._with
 
-    def at_once(state: Fulfilment, news: News) -> Fulfilment:
+    def at_once(state: FulfilmentFacts, news: News) -> FulfilmentFacts:
         known = real(state, news)
         in_vain = known.order is OrderFact.CANCELLED and known.any_shipped is None
         return dataclasses.replace(known, any_shipped=False) if in_vain else known
 
-    return mock.patch.object(fulfilment, "_with", at_once)
+    return mock.patch.object(decisions, "_with", at_once)
 
 
 def _without_asking_for_what_was_shipped() -> AbstractContextManager[Any]:
     """Ask for no payment of an order that was cancelled before it was asked for, whatever was shipped of it."""
-    real = fulfilment._wanted
+    real = decisions._wanted
 
-    def nothing_new(state: Fulfilment, news: News) -> Iterator[Ask]:
+    def nothing_new(state: FulfilmentFacts, news: News) -> Iterator[Ask]:
         too_late = Authorise if state.order is OrderFact.CANCELLED else ()
         return (ask for ask in real(state, news) if not isinstance(ask, too_late))
 
-    return mock.patch.object(fulfilment, "_wanted", nothing_new)
+    return mock.patch.object(decisions, "_wanted", nothing_new)
 
 
 def _without_look_at_refunds() -> AbstractContextManager[Any]:

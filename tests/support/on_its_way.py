@@ -23,12 +23,13 @@ from shared.ordering.commands.complete_order import CompleteOrder, complete_orde
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
 from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
-from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.domain.order import Order
 from shared.ordering.event_handlers.follow_payments import follow_payment
-from shared.ordering.event_handlers.fulfil_order import FOLLOWED, Fulfilling
+from shared.ordering.event_handlers.fulfil_order import FOLLOWED, FulfilOrder
 from shared.ordering.events import fulfilment_of
-from shared.ordering.fulfilments import Fulfilments, Process
+from shared.ordering.fulfilment.decisions import Deadline
+from shared.ordering.fulfilment.process_manager import ProcessManager
+from shared.ordering.fulfilment.repository import FulfilmentProcess, Fulfilments
 from shared.ordering.jobs.act_on_deadlines import Deadlines
 from shared.ordering.repository import Orders
 from shared.payments.events import (
@@ -42,7 +43,7 @@ from shared.payments.events import (
 from tests.support.envelopes import recorded
 from tests.support.shop import Shop
 
-FULFILLING = Fulfilling(
+PROCESS_MANAGER = ProcessManager(
     {
         Deadline.STOCK: timedelta(days=14),
         Deadline.PAYMENT: timedelta(hours=24),
@@ -50,6 +51,7 @@ FULFILLING = Fulfilling(
         Deadline.SETTLEMENT: timedelta(hours=24),
     }
 )
+FULFIL = FulfilOrder(PROCESS_MANAGER)
 CARD = "pm_card_visa"
 
 
@@ -83,11 +85,11 @@ class News:
         ordering_, catalog_ = self._shop.ordering, self._shop.catalog
         if schema == "catalog":
             recorded: Recorded[Any] = catalog.CODEC.open(envelope)
-            return [lambda: ordering_.follow(ordering.INBOX, FULFILLING.follow_product, recorded)]
+            return [lambda: ordering_.follow(ordering.INBOX, FULFIL.follow_product, recorded)]
         own = ordering.CODEC.open(envelope)
         deliveries: list[Callable[[], None]] = []
         if type(own.event).__name__ in FOLLOWED:
-            deliveries.append(lambda: ordering_.follow(ordering.INBOX, FULFILLING.follow_order, own))
+            deliveries.append(lambda: ordering_.follow(ordering.INBOX, FULFIL.follow_order, own))
         if type(own.event).__name__ in FOLLOWED_BY_CATALOG:
             deliveries.append(lambda: catalog_.follow(catalog.INBOX, follow_order, own))
         return deliveries
@@ -113,7 +115,7 @@ class Way:
         return Orders(UnitOfWork(self.shop.ordering_engine), Metadata()).load(self.order_id)
 
     @property
-    def process(self) -> Process:
+    def process(self) -> FulfilmentProcess:
         """Its fulfilment as it is stored."""
         found = Fulfilments(UnitOfWork(self.shop.ordering_engine), Metadata()).find(self.order_id)
         assert found is not None
@@ -154,7 +156,7 @@ class Way:
 
     def timer(self, at: datetime) -> None:
         """Let a timer look at this time."""
-        Deadlines(self.shop.ordering, self.shop.ordering_engine, FULFILLING, lambda: at).act()
+        Deadlines(self.shop.ordering, self.shop.ordering_engine, PROCESS_MANAGER, lambda: at).act()
 
     def move(self, at: datetime) -> None:
         """Let an operator move its deadline."""

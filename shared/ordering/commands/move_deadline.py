@@ -6,7 +6,7 @@ from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Moment
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
-from shared.ordering.fulfilments import Fulfilments, Step
+from shared.ordering.fulfilment.repository import Fulfilments, Step
 from shared.story import ORDER_ID
 
 

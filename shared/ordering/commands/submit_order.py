@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.story import ORDER_ID
 

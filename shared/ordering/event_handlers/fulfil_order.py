@@ -1,52 +1,13 @@
-"""The process of an order's fulfilment: at each event, read the order's state, and do what follows from it.
+"""Advances an order's fulfilment at the events that may let it go on."""
 
-An event is a reason to look, not a source of truth: the tables have the whole state of an order at one moment. So
-events may come late, twice and in any order. The changes of the order, and the requests to payments, are made in the
-transaction that records the event, or in that of a deadline.
-"""
-
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import assert_never
-from uuid import UUID, uuid5
+from dataclasses import dataclass
 
 from shared.catalog.events import AnswerToOrdering, OrderSettledV1, ProductEvent, StockNotKeptV1
-from shared.frame.messaging.envelope import Accepted, Recorded
+from shared.frame.messaging.envelope import Recorded
 from shared.frame.messaging.event_types import EventTypes
-from shared.frame.platform.examples import example
-from shared.frame.platform.input import Id, Input
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.ordering.domain.fulfilment import (
-    AllShipped,
-    Ask,
-    Authorise,
-    Cancel,
-    Capture,
-    Confirm,
-    Deadline,
-    DeadlinePassed,
-    Fulfilment,
-    News,
-    OrderFact,
-    OrderNews,
-    PaymentFact,
-    PaymentNews,
-    Refund,
-    Stock,
-    StockSettled,
-    TokenGiven,
-    Void,
-    decide,
-)
-from shared.ordering.domain.known import ORDERS, PAYMENTS
-from shared.ordering.domain.order import Order
 from shared.ordering.event_handlers.follow_products import follow_product
 from shared.ordering.events import (
-    AuthorisationAskedV1,
-    CaptureAskedV1,
-    FulfilmentEvent,
     OrderCancelledV1,
     OrderCompletedV1,
     OrderConfirmedV1,
@@ -55,13 +16,10 @@ from shared.ordering.events import (
     OrderStatus,
     OrderStockChangedV2,
     OrderSubmittedV2,
-    RefundAskedV1,
-    VoidAskedV1,
-    fulfilment_of,
 )
-from shared.ordering.fulfilments import Fulfilments, Process, Step
+from shared.ordering.fulfilment.process_manager import ProcessManager
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
-from shared.story import ORDER_ID
 
 FOLLOWED = EventTypes.only(
     OrderSubmittedV2,
@@ -73,36 +31,19 @@ FOLLOWED = EventTypes.only(
 )
 """Ordering's own events that may advance a fulfilment."""
 
-LATE = {
-    Deadline.STOCK: "Its items were not there in time.",
-    Deadline.PAYMENT: "It was not paid in time.",
-    Deadline.CONFIRMATION: "The shop did not confirm it in time.",
-}
-"""The reasons for cancelling an order that has waited too long."""
-
-
-class PassDeadline(Input, json_schema_extra=example(orderId=ORDER_ID)):
-    """Wait no longer with an order that has waited too long."""
-
-    order_id: Id
-
 
 @dataclass(frozen=True, slots=True)
-class Fulfilling:
-    """Advances fulfilments.
+class FulfilOrder:
+    """Hands events on to the process manager."""
 
-    Attributes:
-        patience: how long an order may wait for each thing.
-    """
-
-    patience: Mapping[Deadline, timedelta]
+    process_manager: ProcessManager
 
     def follow_order(self, recorded: Recorded[OrderEvent], orders: Orders, fulfilments: Fulfilments) -> None:
         """Advance the fulfilment after an event of its order."""
         event = recorded.event
         unconfirmed = isinstance(event, OrderCancelledV1) and event.was is not OrderStatus.CONFIRMED
         # nothing is shipped of what was never confirmed, and the catalogue need not say so
-        self._look(event.order_id, orders, fulfilments, any_shipped=False if unconfirmed else None)
+        self.process_manager.advance(event.order_id, orders, fulfilments, any_shipped=False if unconfirmed else None)
 
     def follow_product(
         self,
@@ -114,159 +55,8 @@ class Fulfilling:
         """Advance the fulfilment after an event of the catalogue on an order or product; raises as follow_product."""
         match recorded.event:
             case StockNotKeptV1() as event:
-                self._look(event.order_id, orders, fulfilments, unkept=event.lines)
+                self.process_manager.advance(event.order_id, orders, fulfilments, unkept=event.lines)
             case OrderSettledV1() as event:
-                self._look(event.order_id, orders, fulfilments, any_shipped=event.shipped > 0)
+                self.process_manager.advance(event.order_id, orders, fulfilments, any_shipped=event.shipped > 0)
             case event:
                 follow_product(Recorded(recorded.envelope, event), work, orders)
-
-    def pass_deadline(self, command: PassDeadline, orders: Orders, fulfilments: Fulfilments) -> Accepted:
-        """Cancel the order if it has waited too long; the state is read again, because the news may have come by now.
-
-        If it is cancelled already, and nobody has told of a shipment, nothing of it was shipped.
-
-        Raises:
-            OrderNotFound: there is no such order.
-        """
-        order = orders.load(command.order_id)
-        process = fulfilments.find(command.order_id)
-        if process is not None and process.due_at is not None and process.due_at <= fulfilments.at:
-            passed = process.facts.deadline
-            any_shipped = False if passed is Deadline.SETTLEMENT else None
-            self._go_on(process, order, orders, fulfilments, passed=passed, any_shipped=any_shipped)
-        return Accepted(order.order_id, order.version)
-
-    def _look(
-        self,
-        order_id: UUID,
-        orders: Orders,
-        fulfilments: Fulfilments,
-        *,
-        unkept: int | None = None,
-        any_shipped: bool | None = None,
-    ) -> None:
-        order = orders.load(order_id)
-        process = fulfilments.find(order_id)
-        if process is not None:
-            self._go_on(process, order, orders, fulfilments, unkept=unkept, any_shipped=any_shipped)
-
-    def _go_on(
-        self,
-        found: Process,
-        order: Order,
-        orders: Orders,
-        fulfilments: Fulfilments,
-        *,
-        passed: Deadline | None = None,
-        unkept: int | None = None,
-        any_shipped: bool | None = None,
-    ) -> None:
-        """Decide on the order's present state, and carry the decisions out."""
-        process = found if unkept is None else replace(found, unkept=unkept)
-        at, before, state = fulfilments.at, process.facts, process.facts
-        asks: list[Ask] = []
-        news = deque(_news(order, process))
-        news.extend([] if any_shipped is None else [StockSettled(any_shipped)])
-        news.extend([DeadlinePassed(passed)] if passed else [])
-        while news:
-            state, wanted = decide(state, news.popleft())
-            for ask in wanted:
-                _change(order, ask)
-                news.append(OrderNews(ORDERS[order.status]))
-            asks += wanted
-        events = [event for ask in asks for event in _asked_of_payments(ask, order, process)]
-        deadline = state.deadline
-        due_at = process.due_at if deadline is before.deadline else None
-        if deadline is None:
-            due_at = None  # also one that another release knew, and left behind
-        elif due_at is None:
-            due_at = at + self.patience[deadline]
-        gone_on = replace(
-            process,
-            facts=state,
-            token=None if events or state.ended else process.token,
-            asked=process.asked + len(events),
-            since=process.since if state.waits_for == before.waits_for else at,
-            due_at=due_at,
-            steps=[*process.steps, *(Step(at, what) for what in _told(before, state, asks, passed))],
-        )
-        if order.pending_events:
-            orders.save(order)
-        elif gone_on != found:
-            # the commit fails if the order changed: its writer advanced the old process, and does not run again
-            orders.rely_on(order)
-        if gone_on != found:
-            fulfilments.save(replace(gone_on, version=found.version + 1), events)
-
-
-def _news(order: Order, process: Process) -> Iterator[News]:
-    """Give an order's state as news. Stock comes before the payment: an order without stock is not confirmed."""
-    yield OrderNews(ORDERS[order.status])
-    yield Stock(complete=order.is_reserved(process.unkept))
-    if order.payment is not None:
-        fact, attempt = PAYMENTS[order.payment.status], order.payment.attempt
-        if fact is PaymentFact.ASKED and attempt > 1:
-            yield TokenGiven(attempt)
-        elif fact is not PaymentFact.NONE:
-            yield PaymentNews(fact, attempt)
-    if order.status is OrderStatus.COMPLETED:
-        yield AllShipped()
-    if order.status is OrderStatus.CANCELLED and order.standing.has_shipped:
-        yield StockSettled(any_shipped=True)
-
-
-def _change(order: Order, ask: Ask) -> None:
-    """Carry out a decision that changes the order itself."""
-    match ask:
-        case Confirm():
-            order.confirm()
-        case Cancel():
-            order.cancel(LATE[ask.waited_for])
-        case Authorise() | Capture() | Void() | Refund():
-            pass
-        case _:
-            assert_never(ask)
-
-
-def _asked_of_payments(ask: Ask, order: Order, process: Process) -> Iterator[FulfilmentEvent]:
-    match ask:
-        case Authorise(attempt=1) if process.token is not None and order.currency is not None:
-            yield AuthorisationAskedV1(
-                order.order_id, order.customer_id, order.currency, order.total, process.token, attempt=1
-            )
-        case Authorise():
-            pass  # the customer gives later tokens to payments directly
-        case Capture():
-            yield CaptureAskedV1(order.order_id)
-        case Void():
-            yield VoidAskedV1(order.order_id)
-        case Refund():
-            refund_id = uuid5(fulfilment_of(order.order_id), "refund")
-            yield RefundAskedV1(order.order_id, refund_id, amount=None, currency=None)
-        case Confirm() | Cancel():
-            pass
-        case _:
-            assert_never(ask)
-
-
-def _told(before: Fulfilment, after: Fulfilment, asks: list[Ask], passed: Deadline | None) -> Iterator[str]:
-    """Describe what has changed, for people."""
-    if after.stock is not before.stock and after.order is OrderFact.SUBMITTED:
-        yield "all is reserved" if after.stock else "something is not reserved any more"
-    if (after.payment, after.attempt) != (before.payment, before.attempt) and after.payment is not PaymentFact.NONE:
-        yield f"payment: {after.payment}" + (f", token {after.attempt}" if after.attempt > 1 else "")
-    if passed is Deadline.SETTLEMENT or any(isinstance(ask, Cancel) for ask in asks):
-        yield "the deadline has passed"
-    if after.order is not before.order:
-        yield after.order.name.lower()
-    if after.any_shipped and not before.any_shipped:
-        yield "pieces were shipped before it was cancelled"
-    yield from (_ASKED[type(ask)] for ask in asks if type(ask) in _ASKED)
-
-
-_ASKED: dict[type[Ask], str] = {
-    Authorise: "asked for the authorisation",
-    Capture: "asked for the capture",
-    Void: "asked for the void",
-    Refund: "asked for the refund",
-}

@@ -17,7 +17,7 @@ from shared.frame.messaging.retries import is_away, tell
 from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
-from shared.ordering.event_handlers.fulfil_order import Fulfilling, PassDeadline
+from shared.ordering.fulfilment.process_manager import PassDeadline, ProcessManager
 from shared.ordering.tables import FULFILMENTS
 
 logger = logging.getLogger(__name__)
@@ -55,12 +55,12 @@ class Deadlines:
         self,
         writes: WriteSide,
         engine: sa.Engine,
-        fulfilling: Fulfilling,
+        process_manager: ProcessManager,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._writes = writes
         self._engine = engine
-        self._fulfilling = fulfilling
+        self._process_manager = process_manager
         self._clock = clock
         self._after = _BEGINNING
 
@@ -89,7 +89,7 @@ class Deadlines:
     def _pass(self, order_id: UUID, now: datetime) -> None:
         metadata = Metadata(fingerprint=None, actor=ACTOR, at=now)
         try:
-            self._writes.run(self._fulfilling.pass_deadline, PassDeadline(order_id=order_id), metadata)
+            self._writes.run(self._process_manager.pass_deadline, PassDeadline(order_id=order_id), metadata)
         except Exception as error:
             tell(logger, error, f"the deadline of order {order_id} was not acted on, and is tried again later")
             if is_away(error):

@@ -20,7 +20,7 @@ from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
 from shared.ordering.domain.errors import OrderNotInStatus
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import CUSTOMERS, ORDERS, SNAPSHOTS, UNDER_WAY
 

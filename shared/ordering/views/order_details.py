@@ -21,8 +21,6 @@ from shared.kernel.money import Money
 from shared.kernel.personal import ERASED
 from shared.ordering.domain.actions import Action, Standing, allowed
 from shared.ordering.domain.errors import OrderNotFound
-from shared.ordering.domain.fulfilment import Capture, Deadline, Fulfilment, PaymentFact
-from shared.ordering.domain.known import ORDERS, PAYMENTS
 from shared.ordering.domain.order import NOWHERE
 from shared.ordering.events import (
     Address,
@@ -42,6 +40,8 @@ from shared.ordering.events import (
     OrderStockChangedV2,
     OrderSubmittedV2,
 )
+from shared.ordering.fulfilment.decisions import Capture, Deadline, FulfilmentFacts, PaymentFact
+from shared.ordering.fulfilment.status_facts import ORDER_FACTS, PAYMENT_FACTS
 from shared.story import CUSTOMER_ID, ORDER_ID
 
 
@@ -272,11 +272,11 @@ def _waits_for(document: Mapping[str, Any]) -> str:
     confirmed before it was cancelled.
     """
     payment = document["payment"]
-    fact = PaymentFact.NONE if payment is None else PAYMENTS[OrderPaymentStatus(payment["status"])]
+    fact = PaymentFact.NONE if payment is None else PAYMENT_FACTS[OrderPaymentStatus(payment["status"])]
     awaited = any(line.get("stock", {}).get("waiting") for line in document["items"].values())
     status, standing = OrderStatus(document["status"]), _standing(document)
-    known = Fulfilment(
-        order=ORDERS[status],
+    known = FulfilmentFacts(
+        order=ORDER_FACTS[status],
         paid=payment is not None,
         stock=not awaited and (payment is None or fact is not PaymentFact.NONE),
         shipped=status is OrderStatus.COMPLETED,

@@ -18,8 +18,8 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.ordering.domain.errors import ProcessNotFound
-from shared.ordering.domain.fulfilment import Deadline, OrderFact
-from shared.ordering.fulfilments import FIND, process_of
+from shared.ordering.fulfilment.decisions import Deadline, OrderFact
+from shared.ordering.fulfilment.repository import FIND, process_of
 from shared.ordering.tables import FULFILMENTS
 from shared.story import ORDER_ID
 

@@ -21,7 +21,7 @@ from shared.kernel.refusals import Invalid
 from shared.ordering import tables as ordering
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.jobs import erase_orders as erasing
 from shared.ordering.repository import Orders
 from tests.support.erasing import (

@@ -17,9 +17,9 @@ from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
-from shared.ordering.domain.fulfilment import Deadline
-from shared.ordering.event_handlers.fulfil_order import LATE, PassDeadline
 from shared.ordering.events import OrderStatus
+from shared.ordering.fulfilment.decisions import Deadline
+from shared.ordering.fulfilment.process_manager import LATE, PassDeadline
 from shared.ordering.jobs import act_on_deadlines
 from shared.ordering.jobs.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
 from shared.ordering.metrics import OLDEST_UNPAID, OVERDUE
@@ -27,7 +27,7 @@ from shared.payments.events import PaymentLapsedV1, PaymentVoidedV1
 from tests.support.jobs import do
 from tests.support.on_its_way import (
     CARD,
-    FULFILLING,
+    PROCESS_MANAGER,
     Way,
     declined,
     follow_a_payment,
@@ -216,7 +216,7 @@ def test_a_deadline_that_was_moved_while_a_timer_had_found_it_does_not_act(shop:
     assert due is not None
     way.move(due + timedelta(hours=2))
     late = PassDeadline(order_id=way.order_id)
-    shop.ordering.run(FULFILLING.pass_deadline, late, Metadata(fingerprint=None, at=due))
+    shop.ordering.run(PROCESS_MANAGER.pass_deadline, late, Metadata(fingerprint=None, at=due))
     assert way.order.status is OrderStatus.SUBMITTED
 
 
@@ -260,7 +260,7 @@ def test_deadlines_take_turns_when_there_is_no_time_for_all(
             moved = sa.update(table).where(table.c.order_id == way.order_id)
             connection.execute(moved.values(due_at=due + timedelta(minutes=minutes)))
         connection.execute(sa.update(table).where(table.c.order_id == broken.order_id).values(facts='{"shape": 9}'))
-    deadlines = Deadlines(shop.ordering, shop.ordering_engine, FULFILLING, lambda: due + timedelta(hours=1))
+    deadlines = Deadlines(shop.ordering, shop.ordering_engine, PROCESS_MANAGER, lambda: due + timedelta(hours=1))
     clock = SimpleNamespace(monotonic=count(step=WORKS_FOR * 0.6).__next__)
     monkeypatch.setattr(act_on_deadlines, "time", clock)
     seen = []

@@ -24,11 +24,11 @@ from shared.ordering.domain.actions import Action, allowed
 from shared.ordering.domain.errors import OrderNotInStatus
 from shared.ordering.domain.order import LineStock
 from shared.ordering.events import OrderStatus, fulfilment_of
-from shared.ordering.fulfilments import Fulfilments, Process
+from shared.ordering.fulfilment.repository import FulfilmentProcess, Fulfilments
 from shared.ordering.views.order_details import rendered
 from shared.ordering.views.order_documents import document_of
 from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
-from tests.support.on_its_way import CARD, FULFILLING, Way, held, kept, receive, requested, submitted, taken
+from tests.support.on_its_way import CARD, FULFIL, Way, held, kept, receive, requested, submitted, taken
 from tests.support.shop import Shop
 
 
@@ -143,9 +143,9 @@ def test_an_order_that_is_cancelled_before_the_news_of_a_shipment_came_is_paid_a
     assert len(told) == 3
     for place in (each for each in news for _ in range(2)):
         if place < len(told):
-            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, told[place])
+            shop.ordering.follow(ordering.INBOX, FULFIL.follow_product, told[place])
         else:
-            shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, news_of_it)
+            shop.ordering.follow(ordering.INBOX, FULFIL.follow_order, news_of_it)
     outcome = ("CaptureAskedV1", "the capture") if shipped else ("VoidAskedV1", "the void")
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", outcome[0]], outcome[1])
     way.pay(taken(way) if shipped else PaymentVoidedV1(way.order_id))
@@ -167,7 +167,7 @@ def test_a_cancelled_order_never_shows_that_it_waits_for_what_may_not_come(
     shop.fulfil(way.order_id)
     assert (shown(way), way.waits_for) == UNSETTLED
     for place in news:
-        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, told[place])
+        shop.ordering.follow(ordering.INBOX, FULFIL.follow_product, told[place])
         shop.fulfil(way.order_id)
         assert shown(way) in (way.waits_for, UNSETTLED[0])
     assert way.waits_for == ("the capture" if shipped else "the void")
@@ -219,7 +219,7 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
     """Let another instance act once, when the next look has read the order, and not yet its fulfilment."""
     real, acts = Fulfilments.find, [act]
 
-    def find(self: Fulfilments, order_id: UUID) -> Process | None:
+    def find(self: Fulfilments, order_id: UUID) -> FulfilmentProcess | None:
         if acts:
             acts.pop()()
         return real(self, order_id)
@@ -237,8 +237,8 @@ def unheard(shop: Shop, *product_ids: UUID) -> tuple[Way, Callable[[Recorded[Any
     way, other = Way(shop, order_id), shop.wired()["ordering"].writes
 
     def hear(told: Recorded[Any]) -> None:
-        other.follow(ordering.INBOX, FULFILLING.follow_product, told)
-        other.follow(ordering.INBOX, FULFILLING.follow_order, way.last)
+        other.follow(ordering.INBOX, FULFIL.follow_product, told)
+        other.follow(ordering.INBOX, FULFIL.follow_order, way.last)
 
     return way, hear
 
@@ -247,17 +247,17 @@ def test_a_look_that_changes_the_fulfilment_by_what_the_order_was_looks_again(sh
     way, hear = unheard(shop, kept(shop, 1), shop.product(), shop.product())
     [reserved], [not_kept] = told_of(shop, "StockReservedV1"), told_of(shop, "StockNotKeptV1")
     with meanwhile(lambda: hear(reserved)):
-        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, not_kept)
+        shop.ordering.follow(ordering.INBOX, FULFIL.follow_product, not_kept)
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the authorisation")
 
 
 def test_a_look_at_what_the_order_was_takes_nothing_back(shop: Shop) -> None:
     way, hear = unheard(shop, kept(shop, 1), kept(shop, 1))
     tea, cup = told_of(shop, "StockReservedV1")
-    shop.ordering.follow(ordering.INBOX, FULFILLING.follow_product, tea)
+    shop.ordering.follow(ordering.INBOX, FULFIL.follow_product, tea)
     half = way.last
     with meanwhile(lambda: hear(cup)):
-        shop.ordering.follow(ordering.INBOX, FULFILLING.follow_order, half)
+        shop.ordering.follow(ordering.INBOX, FULFIL.follow_order, half)
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the authorisation")
 
 

@@ -10,8 +10,8 @@ from shared.frame.read_side.cursors import cursor_at
 from shared.frame.read_side.read_your_writes import Wait
 from shared.kernel.refusals import Invalid
 from shared.ordering.domain.errors import ProcessNotFound
-from shared.ordering.domain.fulfilment import Deadline
 from shared.ordering.events import OrderStatus
+from shared.ordering.fulfilment.decisions import Deadline
 from shared.ordering.views.processes import ListProcesses, OrderProcess, Processes, ReadProcess
 from shared.payments.events import PaymentVoidedV1
 from tests.support.on_its_way import held, kept, submitted

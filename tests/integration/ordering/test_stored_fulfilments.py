@@ -13,12 +13,12 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
-from shared.ordering import fulfilments
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.events import OrderStatus
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment import repository
+from shared.ordering.fulfilment.repository import Fulfilments
 from tests.support.on_its_way import CARD, Way, held, kept, submitted, taken
 from tests.support.shop import Shop, rows
 
@@ -61,8 +61,8 @@ def test_only_what_the_release_before_knows_is_written_in_its_shape(
     for deadline, way in ways.items():
         assert ["Cancel", deadline] in facts_of(way)["asks"]
     waiting = submitted(shop, paid=False)
-    monkeypatch.setattr(fulfilments, "Deadline", Before)
-    monkeypatch.setattr(fulfilments, "SHAPES", replace(fulfilments.SHAPES, today=1, upcasts={}))
+    monkeypatch.setattr(repository, "Deadline", Before)
+    monkeypatch.setattr(repository, "SHAPES", replace(repository.SHAPES, today=1, upcasts={}))
     for way in (ways["payment"], ways["stock"], waiting):
         assert way.process.order_id == way.order_id
     with pytest.raises(UnreadableShape, match="is in shape 2, and this release reads 1"):
@@ -88,7 +88,7 @@ def test_only_a_cancelled_order_of_which_something_was_shipped_is_unreadable_for
         "voided": False,
         "waiting": None,
     }
-    monkeypatch.setattr(fulfilments, "SHAPES", replace(fulfilments.SHAPES, today=2, upcasts={1: dict}))
+    monkeypatch.setattr(repository, "SHAPES", replace(repository.SHAPES, today=2, upcasts={1: dict}))
     for name in ("voided", "waiting"):
         assert ways[name].process.order_id == ways[name].order_id
     with pytest.raises(UnreadableShape, match="is in shape 3, and this release reads 1 and 2"):

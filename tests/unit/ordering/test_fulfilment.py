@@ -8,7 +8,8 @@ from itertools import product
 import pytest
 
 from shared.ordering.domain.actions import Action, Standing, is_allowed
-from shared.ordering.domain.fulfilment import (
+from shared.ordering.events import OrderStatus
+from shared.ordering.fulfilment.decisions import (
     AllShipped,
     Ask,
     Authorise,
@@ -17,7 +18,7 @@ from shared.ordering.domain.fulfilment import (
     Confirm,
     Deadline,
     DeadlinePassed,
-    Fulfilment,
+    FulfilmentFacts,
     News,
     OrderFact,
     OrderNews,
@@ -31,8 +32,7 @@ from shared.ordering.domain.fulfilment import (
     Void,
     decide,
 )
-from shared.ordering.domain.known import PAYMENTS
-from shared.ordering.events import OrderStatus
+from shared.ordering.fulfilment.status_facts import PAYMENT_FACTS
 
 PAID, ON_ACCOUNT = Submitted(paid=True), Submitted(paid=False)
 COMPLETE, AWAITED = Stock(complete=True), Stock(complete=False)
@@ -63,9 +63,9 @@ EVERY: list[News] = [
 ]
 
 
-def play(*news: News) -> tuple[Fulfilment, list[Ask]]:
+def play(*news: News) -> tuple[FulfilmentFacts, list[Ask]]:
     """What is known after these, and all that was asked for, in order."""
-    state = Fulfilment()
+    state = FulfilmentFacts()
     asked: list[Ask] = []
     for each in news:
         state, asks = decide(state, each)
@@ -300,9 +300,9 @@ def test_what_comes_again_much_later_asks_for_nothing(way: str) -> None:
 
 
 @cache
-def reachable() -> frozenset[Fulfilment]:
+def reachable() -> frozenset[FulfilmentFacts]:
     """Every state that any events in any order lead to."""
-    found, left = {Fulfilment()}, deque([Fulfilment()])
+    found, left = {FulfilmentFacts()}, deque([FulfilmentFacts()])
     while left:
         state = left.popleft()
         for news in EVERY:
@@ -371,7 +371,7 @@ def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -
 
 
 def test_an_order_that_is_cancelled_unless_it_is_paid_can_be_paid_by_its_customer() -> None:
-    statuses = {fact: status for status, fact in PAYMENTS.items()}
+    statuses = {fact: status for status, fact in PAYMENT_FACTS.items()}
     for state in reachable():
         if state.deadline is not Deadline.PAYMENT:
             continue

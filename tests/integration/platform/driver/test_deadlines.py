@@ -23,7 +23,7 @@ from shared.ordering.tables import LOG
 from tests.support.azure_sql import Azure, create
 from tests.support.listeners import resetting, silent
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
-from tests.support.on_its_way import FULFILLING
+from tests.support.on_its_way import PROCESS_MANAGER
 from tests.support.tds import Answers, Error, Request, Rows, Server, Silence
 
 pytestmark = [needs_unixodbc, needs_driver]
@@ -140,7 +140,7 @@ def test_orders_that_have_waited_too_long_wait_together_for_a_database_that_fail
         return Error(40613)
 
     server.answer = fail_over
-    deadlines = Deadlines(orders, engine, FULFILLING, lambda: now)
+    deadlines = Deadlines(orders, engine, PROCESS_MANAGER, lambda: now)
     with stamina.set_testing(True, attempts=1), pytest.raises(sa.exc.DBAPIError, match="40613"):
         deadlines.act()
     assert len(tried) == 1, "each order would wait for as long as a command may take"

@@ -17,9 +17,9 @@ from shared.customers.jobs.erase_customers import DueErasures
 from shared.customers.tables import LOG as CUSTOMERS_LOG
 from shared.frame.write_side.commands import WriteSide
 from shared.frame.write_side.event_log import EventLog
-from shared.ordering import fulfilments
 from shared.ordering import repository as orders
 from shared.ordering.events import OrderCancelledV1, OrderStatus
+from shared.ordering.fulfilment import repository as fulfilments
 from shared.ordering.jobs.erase_orders import ERASING, NOT_ERASED, TO_ERASE, erase_orders
 from shared.ordering.tables import LOG as ORDERING_LOG
 from tests.support.odbc import needs_driver, needs_unixodbc

@@ -7,7 +7,7 @@ import pytest
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from tests.support.commands import everything
 from tests.support.shop import Shop

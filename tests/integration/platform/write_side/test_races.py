@@ -17,7 +17,7 @@ from shared.ordering.commands.cancel_order import CancelOrder
 from shared.ordering.commands.create_order import CreateOrder, Item, create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.events import OrderCreatedV1
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDERS
 from tests.support.commands import at_once, everything

@@ -12,7 +12,7 @@ from shared.kernel.refusals import StaleVersion
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty
-from shared.ordering.fulfilments import Fulfilments
+from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDERS
 from tests.support.commands import answers_lost, create, everything, keyed

@@ -1,16 +1,16 @@
-"""Maps the statuses of orders and payments to facts of the fulfilment."""
+"""Maps the statuses of orders and payments to the facts that the process manager decides on."""
 
-from shared.ordering.domain.fulfilment import OrderFact, PaymentFact
 from shared.ordering.events import OrderPaymentStatus, OrderStatus
+from shared.ordering.fulfilment.decisions import OrderFact, PaymentFact
 
-ORDERS = {
+ORDER_FACTS = {
     OrderStatus.CREATED: OrderFact.UNKNOWN,
     OrderStatus.SUBMITTED: OrderFact.SUBMITTED,
     OrderStatus.CONFIRMED: OrderFact.CONFIRMED,
     OrderStatus.COMPLETED: OrderFact.COMPLETED,
     OrderStatus.CANCELLED: OrderFact.CANCELLED,
 }
-PAYMENTS = {
+PAYMENT_FACTS = {
     OrderPaymentStatus.PENDING: PaymentFact.NONE,
     OrderPaymentStatus.REQUESTED: PaymentFact.ASKED,
     OrderPaymentStatus.ACTION_REQUIRED: PaymentFact.ACTION_REQUIRED,

@@ -1,6 +1,6 @@
-"""The process manager of an order, from submitted to completed, with compensation when a step fails.
+"""What the process manager does next for an order, from submitted to completed, with compensation when a step fails.
 
-Its state is a set of known facts. The next requests follow from the facts, and each request is made once. So an event
+It decides on a set of known facts. The next requests follow from the facts, and each request is made once. So an event
 may come late, twice or before an event that caused it: it adds its fact, or changes nothing. Nothing here reads a clock
 or a store.
 """
@@ -157,8 +157,8 @@ type Ask = Authorise | Confirm | Capture | Void | Refund | Cancel
 
 
 @dataclass(frozen=True, slots=True)
-class Fulfilment:
-    """The known facts of one order's fulfilment.
+class FulfilmentFacts:
+    """What is known of one order's fulfilment.
 
     Attributes:
         paid: whether it is paid with a token; None until the submission is known.
@@ -265,7 +265,7 @@ _TAKEN = (*_SETTLED, PaymentFact.VOIDED)
 """The payments of a cancelled order after which no step can follow: without and with something shipped."""
 
 
-def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
+def decide(state: FulfilmentFacts, news: News) -> tuple[FulfilmentFacts, tuple[Ask, ...]]:
     """Add news to the facts; give the new state and the requests to make. News is never refused: it has happened."""
     known = _with(state, news)
     if known.attempt > state.attempt:  # what the earlier one held has lapsed: its capture or void came to nothing
@@ -274,7 +274,7 @@ def decide(state: Fulfilment, news: News) -> tuple[Fulfilment, tuple[Ask, ...]]:
     return replace(known, asked=known.asked.union(asks)), asks
 
 
-def _with(state: Fulfilment, news: News) -> Fulfilment:  # noqa: C901  # a case for each kind of news
+def _with(state: FulfilmentFacts, news: News) -> FulfilmentFacts:  # noqa: C901  # a case for each kind of news
     match news:
         case Submitted():
             return replace(state, paid=news.paid, order=max(state.order, OrderFact.SUBMITTED))
@@ -303,7 +303,7 @@ def _with(state: Fulfilment, news: News) -> Fulfilment:  # noqa: C901  # a case 
             assert_never(news)
 
 
-def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
+def _wanted(state: FulfilmentFacts, news: News) -> Iterator[Ask]:
     """Give the requests that follow from the facts, whether or not they were made before."""
     if not state.paid:
         yield from _overdue(state, news)
@@ -322,7 +322,7 @@ def _wanted(state: Fulfilment, news: News) -> Iterator[Ask]:
     yield from _overdue(state, news)
 
 
-def _undone(state: Fulfilment) -> Iterator[Ask]:
+def _undone(state: FulfilmentFacts) -> Iterator[Ask]:
     """Give the requests that compensate those of a cancelled order of which nothing was shipped."""
     if state.payment is PaymentFact.CAPTURED:
         yield Refund()
@@ -330,15 +330,15 @@ def _undone(state: Fulfilment) -> Iterator[Ask]:
         yield Void()
 
 
-def _begun(state: Fulfilment) -> bool:
+def _begun(state: FulfilmentFacts) -> bool:
     return state.payment is not PaymentFact.NONE or any(isinstance(ask, Authorise) for ask in state.asked)
 
 
-def _overdue(state: Fulfilment, news: News) -> Iterator[Ask]:
+def _overdue(state: FulfilmentFacts, news: News) -> Iterator[Ask]:
     if isinstance(news, DeadlinePassed) and _is_late(state, news):
         yield Cancel(news.deadline)
 
 
-def _is_late(state: Fulfilment, news: DeadlinePassed) -> bool:
+def _is_late(state: FulfilmentFacts, news: DeadlinePassed) -> bool:
     """Whether the order is cancelled for it."""
     return state.order is OrderFact.SUBMITTED and news.deadline is state.deadline

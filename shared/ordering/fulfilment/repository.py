@@ -1,4 +1,4 @@
-"""The state of each order's fulfilment: a row, written in the same transaction as the changes that it caused.
+"""The process manager's state, for each order: a row, written in the same transaction as the changes that it caused.
 
 The facts are JSON with a shape of their own. Separate columns have the values by which lists and deadlines search.
 """
@@ -16,20 +16,20 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import Shapes
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write, by_name, insert
-from shared.ordering.domain.fulfilment import (
+from shared.ordering.events import FulfilmentEvent, fulfilment_of
+from shared.ordering.fulfilment.decisions import (
     Ask,
     Authorise,
     Cancel,
     Capture,
     Confirm,
     Deadline,
-    Fulfilment,
+    FulfilmentFacts,
     OrderFact,
     PaymentFact,
     Refund,
     Void,
 )
-from shared.ordering.events import FulfilmentEvent, fulfilment_of
 from shared.ordering.tables import FULFILMENTS, LOG
 
 FIND = sa.select(FULFILMENTS).where(FULFILMENTS.c.order_id == sa.bindparam("id", type_=sa.Uuid))
@@ -85,8 +85,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """The fulfilment of one order.
+class FulfilmentProcess:
+    """The process manager's state for one order.
 
     Attributes:
         version: counts its changes.
@@ -104,7 +104,7 @@ class Process:
 
     order_id: UUID
     version: int
-    facts: Fulfilment
+    facts: FulfilmentFacts
     unkept: int
     token: str | None
     asked: int
@@ -115,7 +115,7 @@ class Process:
 
 
 class Fulfilments:
-    """The fulfilment of orders, within one unit of work."""
+    """The fulfilment processes of orders, within one unit of work."""
 
     def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
         self._work = work
@@ -128,12 +128,12 @@ class Fulfilments:
 
     def begin(self, order_id: UUID, token: str | None) -> None:
         """Begin the fulfilment of an order that is submitted in the same unit of work."""
-        facts = Fulfilment(order=OrderFact.SUBMITTED, paid=token is not None)
+        facts = FulfilmentFacts(order=OrderFact.SUBMITTED, paid=token is not None)
         step = Step(self.at, "submitted, to be paid" if token else "submitted, on account")
-        begun = Process(order_id, 1, facts, 0, token, 0, self.at, self.at, None, [step])
+        begun = FulfilmentProcess(order_id, 1, facts, 0, token, 0, self.at, self.at, None, [step])
         self._work.write(INSERT, [{"order_id": order_id, "begun_at": self.at} | _row(begun, self.at)])
 
-    def find(self, order_id: UUID) -> Process | None:
+    def find(self, order_id: UUID) -> FulfilmentProcess | None:
         """Find the fulfilment of an order; None if the order was submitted before fulfilments existed.
 
         Raises:
@@ -142,7 +142,7 @@ class Fulfilments:
         rows = self._work.read(FIND, {"id": order_id})
         return process_of(rows[0]) if rows else None
 
-    def save(self, process: Process, asks: Sequence[FulfilmentEvent] = ()) -> None:
+    def save(self, process: FulfilmentProcess, asks: Sequence[FulfilmentEvent] = ()) -> None:
         """Write a change, and its requests as events, when the unit of work commits.
 
         Committing raises LostRace if the fulfilment has changed since it was found.
@@ -155,7 +155,7 @@ class Fulfilments:
             LOG.append(self._work, fulfilment_of(process.order_id), before, events, self._metadata)
 
 
-def _row(process: Process, at: datetime) -> dict[str, Any]:
+def _row(process: FulfilmentProcess, at: datetime) -> dict[str, Any]:
     facts = process.facts
     return {
         "version": process.version,
@@ -169,7 +169,7 @@ def _row(process: Process, at: datetime) -> dict[str, Any]:
     }
 
 
-def _written(process: Process) -> str:
+def _written(process: FulfilmentProcess) -> str:
     facts = process.facts
     return json.dumps(
         {
@@ -190,17 +190,17 @@ def _written(process: Process) -> str:
     )
 
 
-def _shape(facts: Fulfilment) -> int:
+def _shape(facts: FulfilmentFacts) -> int:
     """Give the first shape that has all of the facts: the release before reads what it could have written."""
     if facts.any_shipped:
         return 3
     return 2 if Cancel(Deadline.CONFIRMATION) in facts.asked else 1
 
 
-def process_of(row: sa.Row[Any]) -> Process:
+def process_of(row: sa.Row[Any]) -> FulfilmentProcess:
     """Read a row of the table; raises as Fulfilments.find."""
     stored = SHAPES.read(json.loads(row.facts))
-    facts = Fulfilment(
+    facts = FulfilmentFacts(
         order=OrderFact[stored["order"].upper()],
         paid=stored["paid"],
         stock=stored["stock"],
@@ -210,7 +210,7 @@ def process_of(row: sa.Row[Any]) -> Process:
         attempt=stored["attempt"],
         asked=frozenset(_ask(*ask) for ask in stored["asks"]),
     )
-    return Process(
+    return FulfilmentProcess(
         order_id=row.order_id,
         version=row.version,
         facts=facts,
