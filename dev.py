@@ -55,7 +55,7 @@ COMMANDS = {
     "console": ["infra.local.console"],
     "rebuild": ["infra.local.rebuild"],
     "dead-letters": ["infra.local.dead_letters"],
-    "test": ["pytest", "--numprocesses=auto", "--dist=loadfile"],
+    "test": ["pytest", "--numprocesses=logical", "--dist=loadfile", "--no-loadscope-reorder"],
     "soak": ["infra.local.soak"],
     "bench": ["tests.bench"],
     "simulate": ["tests.simulation"],

@@ -10,6 +10,7 @@
 import gc
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 from infra.local.check import tsql_check
 from infra.sql import collected
+from tests.support.slow import SLOW
 from tests.support.tools import ROOT, left_out
 
 collect_ignore = [str(ROOT / path) for path in left_out()]
@@ -34,6 +36,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header() -> list[str]:
     """Say which files are left out and why."""
     return [f"left out: {path}, for there is no {name} on this computer" for path, name in left_out().items()]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes begin with the slow files; then come those of many tests, as xdist has it by itself."""
+    if not _is_worker(config):
+        return
+    tests = Counter(map(_file, items))
+
+    def turn(item: pytest.Item) -> tuple[int, int]:
+        file = _file(item)
+        return SLOW.index(file) if file in SLOW else len(SLOW), -tests[file]
+
+    items.sort(key=turn)
 
 
 def pytest_collection_finish() -> None:
@@ -72,6 +88,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def _is_whole(config: pytest.Config) -> bool:

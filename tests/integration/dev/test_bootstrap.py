@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 WITHIN = 120
 """Seconds until a step that does not end is taken to hang."""
+OPTIONS = "--numprocesses=logical --dist=loadfile --no-loadscope-reorder"
 STAND_IN = "import sys; print('pytest', RELEASE, *sys.argv[1:]); sys.exit(7 if 'fail' in sys.argv else 0)"
 
 
@@ -96,11 +97,8 @@ def test_a_second_command_waits_for_the_installation_of_the_first(tmp_path: Path
                 open_.set()
                 said += second.communicate(timeout=WITHIN)[0]
             first_said, _ = first.communicate(timeout=WITHIN)
-    assert first_said.endswith("--dist=loadfile first\n")
-    assert said == (
-        "Another dev.py is installing; waiting until it has ended\n"
-        "pytest 1.0 --numprocesses=auto --dist=loadfile second\n"
-    )
+    assert first_said.endswith(f"{OPTIONS} first\n")
+    assert said == f"Another dev.py is installing; waiting until it has ended\npytest 1.0 {OPTIONS} second\n"
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +115,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_second_command_installs_nothing(home: Path) -> None:
     second = dev(home, "test", "-k", "second one")
-    assert second.stdout == "pytest 1.0 --numprocesses=auto --dist=loadfile -k second one\n"
+    assert second.stdout == f"pytest 1.0 {OPTIONS} -k second one\n"
 
 
 def test_what_is_installed_needs_no_lock(home: Path) -> None:
@@ -152,11 +150,11 @@ def test_a_package_that_does_not_match_its_hash_is_refused_and_all_is_made_anew_
     assert "Traceback" not in refused.stderr
     lock.write_text(good, encoding="utf-8")
     (half_unpacked := home / ".venv" / "half-unpacked").touch()  # as any interruption may leave one
-    assert dev(home, "test").stdout.endswith("pytest 3.0 --numprocesses=auto --dist=loadfile\n")
+    assert dev(home, "test").stdout.endswith(f"pytest 3.0 {OPTIONS}\n")
     assert not half_unpacked.exists()
 
 
 def test_a_venv_whose_interpreter_is_gone_is_made_anew(home: Path) -> None:
     for link in (home / ".venv" / "bin").glob("python*"):
         link.unlink()
-    assert dev(home, "test").stdout.endswith("--dist=loadfile\n")
+    assert dev(home, "test").stdout.endswith(f"{OPTIONS}\n")
