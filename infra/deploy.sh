@@ -112,16 +112,30 @@ patiently() {
   done
 }
 
+# What the newest deployment that a filter finds has put out.
+put_out() {
+  az deployment group list --resource-group "$group" --output tsv --query \
+    "sort_by([?$1], &properties.timestamp)[-1].properties.outputs.$2"
+}
+
 # What main.bicep put out in the last deployment, this script's or azd's: that gives each a new name, and a tag. It puts
 # the outputs into the environment of its hooks.
 output() {
   local value=${!1:-}
-  [[ -n $value ]] || value=$(
-    az deployment group list --resource-group "$group" --output tsv --query \
-      "sort_by([?name=='tandem' || tags.\"azd-env-name\"], &properties.timestamp)[-1].properties.outputs.$1.value"
-  ) || return
+  [[ -n $value ]] || value=$(put_out "name=='tandem' || tags.\"azd-env-name\"" "$1.value") || return
   if [[ -z $value || $value == None ]]; then # az prints None where a query finds a null beside others
     say "the last deployment of the infrastructure put out no $1: there is none, or it failed. Run the stage infrastructure again" >&2
+    return 1
+  fi
+  echo "$value"
+}
+
+# The same, of the last one that came so far, for what does not depend on how a later one ended.
+known() {
+  local value=${!1:-}
+  [[ -n $value ]] || value=$(put_out "starts_with(name, 'lasting-') && properties.outputs" "known.value.$1") || return
+  if [[ -z $value || $value == None ]]; then
+    say "no deployment of the infrastructure has put out $1" >&2
     return 1
   fi
   echo "$value"
@@ -351,8 +365,8 @@ application() {
 
 check() {
   local app api
-  app=$(output functionApp)
-  api=$(output apiUrl)
+  app=$(known functionApp)
+  api=$(known apiUrl)
   "$python" -m infra.package "$work/new.zip"
   smoke_test "$work/new.zip"
   say "done: $api"

@@ -353,29 +353,47 @@ module workbook 'modules/workbook.bicep' = {
   }
 }
 
+// ARM empties the outputs of `tandem` when a deployment begins, and leaves them empty if it fails. This one's stay until the
+// next has come so far, whoever makes it: the runbook goes by them.
+module lasting 'modules/lasting.bicep' = {
+  params: {
+    known: {
+      functionApp: app.outputs.name
+      apiUrl: app.outputs.apiUrl
+      sqlUrl: sql.outputs.url
+      commandUser: '${commandIdentity.name}=${commandIdentity.properties.clientId}'
+      viewUser: '${viewIdentity.name}=${viewIdentity.properties.clientId}'
+      deployerObjectId: empty(deployerObjectId) ? deployer().objectId : deployerObjectId
+      storageAccount: storage.outputs.name
+      releasesContainer: storage.outputs.releasesContainer
+      subscriptionRules: serviceBus.outputs.rules
+    }
+  }
+}
+
 @description('Name of the function app.')
-output functionApp string = app.outputs.name
+output functionApp string = lasting.outputs.known.functionApp
 
 @description('Where the API begins.')
-output apiUrl string = app.outputs.apiUrl
+output apiUrl string = lasting.outputs.known.apiUrl
 
 @description('SQLAlchemy URL of the database, without anybody\'s credentials.')
-output sqlUrl string = sql.outputs.url
+output sqlUrl string = lasting.outputs.known.sqlUrl
 
 @description('Name and client id of the command side\'s identity, for its user in the database.')
-output commandUser string = '${commandIdentity.name}=${commandIdentity.properties.clientId}'
+output commandUser string = lasting.outputs.known.commandUser
 
 @description('Name and client id of the query side\'s identity, for its user in the database.')
-output viewUser string = '${viewIdentity.name}=${viewIdentity.properties.clientId}'
+output viewUser string = lasting.outputs.known.viewUser
 
 @description('Who deployed, so that a preview can say so.')
-output deployerObjectId string = empty(deployerObjectId) ? deployer().objectId : deployerObjectId
+output deployerObjectId string = lasting.outputs.known.deployerObjectId
 
 @description('Name of the storage account.')
-output storageAccount string = storage.outputs.name
+output storageAccount string = lasting.outputs.known.storageAccount
 
 @description('Name of the container with the last good package.')
-output releasesContainer string = storage.outputs.releasesContainer
+output releasesContainer string = lasting.outputs.known.releasesContainer
 
 @description('What comes into each of the app\'s own subscriptions, so that no release is deployed that takes more.')
-output subscriptionRules string = serviceBus.outputs.rules
+output subscriptionRules string = lasting.outputs.known.subscriptionRules

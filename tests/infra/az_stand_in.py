@@ -2,7 +2,8 @@
 
 What it prints is az's own text, from its source (command_modules/appservice/custom.py, storage/__init__.py, core/auth).
 Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line), outputs.json (what the deployment
-tandem put out, if there is one), budget (the day that the budget began with, if there is one), group (exists if the
+tandem put out, if there is one), lasting.json (what it last put out in a deployment that failed or runs after it
+leaves alone), budget (the day that the budget began with, if there is one), group (exists if the
 resource group does), functions (the names that the platform knows), deployed.zip, last-good.zip, and azure.json:
 
 - refused: commands that fail for good, as their first words, with what az says
@@ -147,14 +148,21 @@ def answer(command: str, options: dict[str, str], state: State) -> str:  # noqa:
 
 
 OUTPUT = re.compile(
-    r"""sort_by\(\[\?(?P<finished>properties.outputs && )?\(?name=='tandem' \|\| tags."azd-env-name"\)?\], """
+    r"""sort_by\(\[\?name=='tandem' \|\| tags."azd-env-name"\], """
     r"&properties.timestamp\)\[-1\].properties.outputs.(?P<name>\w+).value"
 )
-"""The one question that it understands: an output of the template's newest deployment, or of the newest with any."""
+LASTING = re.compile(
+    r"sort_by\(\[\?starts_with\(name, 'lasting-'\) && properties.outputs\], "
+    r"&properties.timestamp\)\[-1\].properties.outputs.known.value.(?P<name>\w+)"
+)
+"""The two questions that it understands: an output of the template's newest deployment, or of its module's."""
 
 
 def put_out(query: str, state: State) -> str:
     """Give that output; nothing, if the deployment failed or there is none."""
+    if lasting := LASTING.fullmatch(query):
+        kept = state.folder / "lasting.json"
+        return str(json.loads(kept.read_text()).get(lasting["name"], "")) if kept.exists() else ""
     asked = OUTPUT.fullmatch(query)
     assert asked, query
     deployments: list[dict[str, Any]] = list(state.azure["deployments"])
@@ -162,12 +170,7 @@ def put_out(query: str, state: State) -> str:
         outputs = {name: value for name, value in json.loads(file.read_text()).items() if value is not None}
         when = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()
         deployments.append({"name": "tandem", "tags": None, "timestamp": when, "outputs": outputs})
-    ours = [
-        each
-        for each in deployments
-        if (each["name"] == "tandem" or "azd-env-name" in (each["tags"] or {}))
-        and (each["outputs"] or not asked["finished"])
-    ]
+    ours = [each for each in deployments if each["name"] == "tandem" or "azd-env-name" in (each["tags"] or {})]
     newest: dict[str, Any] = max(ours, key=lambda each: each["timestamp"], default={"outputs": {}})
     return str(newest["outputs"].get(asked["name"], ""))
 
@@ -184,7 +187,8 @@ def deploy(state: State) -> None:
     if wanted not in (begun, "none"):
         state.fail("ERROR: (400) Start date cannot be changed for an existing budget.")
     state.refuse("deployment group create")
-    outputs.write_text((state.folder / "all-outputs.json").read_text())
+    for file in (outputs, state.folder / "lasting.json"):
+        file.write_text((state.folder / "all-outputs.json").read_text())
 
 
 def ask_the_host(state: State) -> None:

@@ -219,7 +219,7 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
             "subscriptionRules": EVERYTHING,
             **USERS,
         }
-        for name in ("outputs.json", "all-outputs.json"):
+        for name in ("outputs.json", "lasting.json", "all-outputs.json"):
             (tmp_path / name).write_text(json.dumps(outputs))
         (tmp_path / "group").touch()
         (tmp_path / "functions").write_text(FUNCTIONS)
@@ -768,11 +768,20 @@ def test_what_azd_has_deployed_is_found_by_the_stages_and_by_the_runbook(azure: 
 
 
 def test_the_runbook_finds_the_app_and_its_rules_though_the_last_deployment_failed(azure: Azure) -> None:
-    """Who was woken up by a deployment that failed has nothing else to go by."""
-    outputs = json.loads((azure.state / "outputs.json").read_text())
-    (azure.state / "outputs.json").write_text(json.dumps(dict.fromkeys(outputs)))
-    azure.tell(deployments=[by_azd(outputs, "2020-01-01")])
+    """Who was woken up by a deployment that failed has nothing else to go by, and it left no outputs."""
+    assert azure.deploy("dev", "infrastructure", "application").returncode == 0
+    azure.tell(refused={"deployment group create": "ERROR: (Conflict) something else"}, minutes=0)
+    assert azure.deploy("dev", "infrastructure").returncode == 1
     assert azure.runbook_finds() == ["func-tandem", "https://func-tandem.example.com/api", EVERYTHING]
+    assert azure.deploy("dev", "check").returncode == 0
+
+
+def test_the_runbook_says_so_where_nothing_is_known_in_place_of_doing_nothing(azure: Azure) -> None:
+    (azure.state / "lasting.json").unlink()
+    with pytest.raises(subprocess.CalledProcessError) as nothing:
+        azure.runbook_finds()
+    assert nothing.value.stderr.endswith("NOT DONE: no deployment in rg-tandem-prod has put out subscriptionRules\n")
+    assert "no deployment of the infrastructure has put out functionApp" in azure.deploy("dev", "check").stderr
 
 
 def test_the_newest_deployment_counts_whoever_made_it(azure: Azure) -> None:

@@ -135,6 +135,16 @@ def test_what_waits_for_an_approval_is_cancelled_and_what_is_too_old_to_be_run_a
     assert all("30 days" in section.text for section in (again, back))
 
 
+def test_what_the_runbook_wants_of_the_templates_is_in_a_deployment_that_a_failed_one_leaves_alone() -> None:
+    template = (ROOT / "infra" / "main.bicep").read_text(encoding="utf-8")
+    [lasting] = re.findall(r"^module lasting .*?^}$", template, re.MULTILINE | re.DOTALL)
+    wanted = set(re.findall(r"(?<!-)\boutput ([a-z]\w+)", "".join(PAGE.split("```")[1::2])))
+    assert {"sqlUrl", "subscriptionRules"} <= wanted
+    assert wanted <= set(re.findall(r"^ +(\w+): ", lasting, re.MULTILINE))
+    [asked] = re.findall(r"starts_with\(name, '(.*)-'\)", PAGE)  # a module's deployment has its name and a hash
+    assert lasting.startswith(f"module {asked} ")
+
+
 def test_nothing_asks_a_store_that_only_the_network_reaches() -> None:
     closed = {store: PROD_SNAPSHOT.one(store)["properties"]["publicNetworkAccess"] for store in ASKED_BY}
     assert set(closed.values()) == {"Disabled"}
