@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,8 @@ import stripe
 
 from infra.local.payments.running import TIMEOUT, Engine
 from shared.frame.messaging.envelope import Recorded
-from shared.frame.read_side.read_your_writes import NO_WAIT, Wait
+from shared.frame.platform.callers import Requester
+from shared.frame.read_side.read_your_writes import NO_WAIT, Wait, wait_for
 from shared.frame.sql.reading import read_from
 from shared.ordering.events import AuthorisationAskedV1, CaptureAskedV1, FulfilmentEvent, OrderErasedV1
 from shared.payments.domain.payment import Payment
@@ -138,7 +138,7 @@ async def not_authenticated(pay: Paying) -> tuple[UUID, str, str]:
     """A payment whose cardholder did not show that it is them: its order, reference, and the browser's secret."""
     order_id = await pay.authorisation("pm_card_authenticationRequired")
     payment = pay.payment(order_id)
-    shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, payment.customer_id))
+    shown = await pay.read(order_id, payment.customer_id, wait_for(5, Requester(payment.customer_id)))
     assert payment.reference
     assert shown.client_secret
     pay.engine.authenticate(payment.reference, successful=False)

@@ -93,7 +93,7 @@ class Exports:
                 next=None if last is None else str(last),
             )
 
-        return await self._limit.take_for(wait.caller, read, is_owner=wait.is_owner)
+        return await self._limit.take_for(wait.caller, read)
 
     def _is_there(self, customer_id: UUID) -> bool:
         """Ask the customers' log: a page without events may have ended before it came there."""

@@ -82,7 +82,7 @@ class Profiles:
             CustomerNotFound: there is no such customer.
             Unavailable: the request did not have its turn in time.
         """
-        return await self._limit.take_for(wait.caller, lambda: self._profile(query.customer_id), is_owner=wait.is_owner)
+        return await self._limit.take_for(wait.caller, lambda: self._profile(query.customer_id))
 
     async def find_by_email(self, query: FindByEmail, wait: Wait) -> tuple[CustomerProfile, int]:
         """Read the customer with this e-mail address; raises as read_profile."""
@@ -93,7 +93,7 @@ class Profiles:
                 raise CustomerNotFound("There is no customer with this e-mail address.")
             return self._profile(customer_id)
 
-        return await self._limit.take_for(wait.caller, find, is_owner=wait.is_owner)
+        return await self._limit.take_for(wait.caller, find)
 
     def _profile(self, customer_id: UUID) -> tuple[CustomerProfile, int]:
         customer = customer_as_stored(self._reader, customer_id)

@@ -20,7 +20,7 @@ from shared.frame.http.header_values import is_json, preference
 from shared.frame.http.json_text import parsed, shortened
 from shared.frame.http.problems import Problem
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.platform.callers import Owners
+from shared.frame.platform.callers import Owners, Requester
 from shared.frame.platform.input import Input, QueryInput
 from shared.frame.read_side.read_your_writes import Logged, Wait, wait_for
 from shared.kernel.refusals import InputError, Invalid
@@ -148,7 +148,7 @@ def query_call[Query: QueryInput](
     if owners is not None and own_id is not None:
         for other in query.owner_ids() - {own_id}:
             raise owners.missing(other)
-    wait = wait_for(seconds, caller.id, logged, is_owner=own_id is not None)
+    wait = wait_for(seconds, Requester(caller.id, is_owner=own_id is not None), logged)
     return QueryCall(query, wait, req.headers.get("If-None-Match"))
 
 

@@ -17,6 +17,7 @@ from pydantic import Field, StringConstraints
 
 from shared.frame.context import Context
 from shared.frame.messaging.retries import tell
+from shared.frame.platform.callers import Requester
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Digits, QueryInput, Text
 from shared.frame.platform.output import Answer, Time
@@ -163,13 +164,13 @@ class EventSearch:
         self._contexts = contexts
         self._limit = FairConcurrencyLimit(CONCURRENCY, MAX_WAITING, kind="searches of the log")
 
-    async def find(self, query: FindEvents, caller: UUID | None) -> FoundEvents:
+    async def find(self, query: FindEvents, caller: Requester) -> FoundEvents:
         """Find events when it is the caller's turn.
 
         Raises:
             Unavailable: too many search at the moment.
         """
-        kind, hits, more, receipts = await self._limit.take_for(caller, lambda: self._search(query), is_owner=False)
+        kind, hits, more, receipts = await self._limit.take_for(caller, lambda: self._search(query))
         documents, unreadable, left_out = await _documents(hits)
         return FoundEvents(
             kind=kind,

@@ -28,6 +28,23 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Requester:
+    """Who makes a request, as the limits that are fair to callers know them.
+
+    Attributes:
+        id: the caller's id; None for no particular caller.
+        is_owner: whether the caller acts for themselves; any other caller works for many people.
+    """
+
+    id: UUID | None = None
+    is_owner: bool = False
+
+
+NOBODY: Final = Requester()
+"""No particular caller."""
+
+
+@dataclass(frozen=True, slots=True)
 class Owners:
     """Callers who act for themselves, and reach only their own things.
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from shared.frame.platform.callers import NOBODY, Requester
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side.container import Container, stored_document
@@ -49,16 +50,14 @@ class Wait:
 
     Attributes:
         until: when the wait ends, on the clock of time.monotonic; 0: the caller granted no time.
-        caller: whose waiting places it uses; None for no particular caller.
+        caller: whose waiting places it uses, and whose turns.
         logged: gives the version in the log; None if there is no way to know it.
-        is_owner: whether the caller acts for themselves.
         asks_a_copy: whether `logged` asks a copy of another context's log, which may be late for everybody.
     """
 
     until: float
-    caller: UUID | None = None
+    caller: Requester = NOBODY
     logged: Logged | None = None
-    is_owner: bool = False
     asks_a_copy: bool = False
 
     @property
@@ -75,11 +74,9 @@ class Wait:
 NO_WAIT = Wait(until=0.0)
 
 
-def wait_for(
-    seconds: float, caller: UUID | None = None, logged: Logged | None = None, *, is_owner: bool = False
-) -> Wait:
+def wait_for(seconds: float, caller: Requester = NOBODY, logged: Logged | None = None) -> Wait:
     """Let a request wait for so many seconds from now; 0 grants no time."""
-    return Wait(time.monotonic() + seconds if seconds else 0.0, caller, logged, is_owner)
+    return Wait(time.monotonic() + seconds if seconds else 0.0, caller, logged)
 
 
 async def point_read(container: Container, document_id: str, partition_key: str) -> Document | None:
@@ -120,9 +117,9 @@ async def read_at_least(
         return document
     if wait.is_none:
         raise _behind(document, counter, version, TooSoon)
-    with _place(wait.caller) as has_place:
+    with _place(wait.caller.id) as has_place:
         if not has_place:
-            is_full_of_theirs = _waiting[wait.caller] >= WAITING_AT_ONCE // 2
+            is_full_of_theirs = _waiting[wait.caller.id] >= WAITING_AT_ONCE // 2
             raise _behind(document, counter, version, TooSoon if is_full_of_theirs else Unavailable)
         with _watched(container, document_id, partition_key) as watch:
             try:

@@ -15,6 +15,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from uuid import UUID
 
+from shared.frame.platform.callers import Requester
 from shared.frame.platform.shares import Shares, overloaded
 from shared.frame.sql.engines import POOL_SIZE
 from shared.kernel.refusals import TooSoon, Unavailable
@@ -112,25 +113,25 @@ class FairConcurrencyLimit(ConcurrencyLimit):
         self._here = Counter[UUID | None]()
         self._lines: dict[UUID | None, _Line] = {}
 
-    async def take_for[Result](self, caller: UUID | None, work: Callable[[], Result], *, is_owner: bool) -> Result:
+    async def take_for[Result](self, requester: Requester, work: Callable[[], Result]) -> Result:
         """Do the work when it is this caller's turn.
 
         Args:
-            caller: who asks.
+            requester: whose share it uses.
             work: what to do.
-            is_owner: whether the caller acts for themselves.
 
         Raises:
             TooSoon: the caller has half of the places, or others of their own went before (503 `overloaded`).
             Unavailable: there is no place left, or the caller did not have its turn in time (the same).
             Exception: the work failed.
         """
+        caller = requester.id
         if self._here[caller] >= self._places - self._here.total():
             raise overloaded(self._kind, TooSoon if self._here[caller] >= self._places // 2 else Unavailable)
         with ExitStack() as held:
             self._here[caller] += 1
             held.callback(self._leave, caller)
-            line = self._lines.setdefault(caller, _Line(1 if is_owner else self._turns_of_others))
+            line = self._lines.setdefault(caller, _Line(1 if requester.is_owner else self._turns_of_others))
             begin = time.monotonic()
             try:
                 async with asyncio.timeout(self._max_wait):

@@ -102,13 +102,11 @@ class Pasts:
         if not query.of_the_past:
             return await read_order(served, query, wait)
         fold = partial(read_order_of_the_past, self._reader, self._keeper, query)
-        return await self._limit.take_for(wait.caller, fold, is_owner=wait.is_owner)
+        return await self._limit.take_for(wait.caller, fold)
 
     async def read_history(self, served: Served, query: ReadHistory, wait: Wait) -> OrderHistory:
         """Read a page of history when it is the caller's turn; raises as read_entries and FairConcurrencyLimit."""
-        entries = await self._limit.take_for(
-            wait.caller, partial(read_entries, self._reader, query), is_owner=wait.is_owner
-        )
+        entries = await self._limit.take_for(wait.caller, partial(read_entries, self._reader, query))
         return await read_history(served.container, query, *entries)
 
 

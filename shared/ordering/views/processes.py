@@ -141,7 +141,7 @@ class Processes:
             **({"due_by": query.due} if query.due else {}),
         }
         statement = RUNNING_DUE if query.due else RUNNING
-        rows = await self._limit.take_for(wait.caller, lambda: self._rows(statement, values), is_owner=wait.is_owner)
+        rows = await self._limit.take_for(wait.caller, lambda: self._rows(statement, values))
         items = [_shown(row) for row in rows[: query.take]]
         if len(rows) <= query.take:
             return RunningProcesses(items=items, next=None)
@@ -156,9 +156,7 @@ class Processes:
             ProcessNotFound: no fulfilment of such an order has begun.
             Unavailable: the request did not have its turn in time.
         """
-        rows = await self._limit.take_for(
-            wait.caller, lambda: self._rows(FIND, {"id": query.order_id}), is_owner=wait.is_owner
-        )
+        rows = await self._limit.take_for(wait.caller, lambda: self._rows(FIND, {"id": query.order_id}))
         if not rows:
             raise ProcessNotFound(f"There is no fulfilment of an order {query.order_id}.")
         return _shown(rows[0])

@@ -5,6 +5,7 @@ from typing import Annotated, override
 import sqlalchemy as sa
 from pydantic import Field
 
+from shared.frame.platform.callers import Requester
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, OwnerId, QueryInput
 from shared.frame.platform.output import Amount, Answer
@@ -73,9 +74,7 @@ class OrderPayments:
             ProviderUnavailable: the provider cannot be asked for the client secret now.
             Unavailable: the request did not have its turn in time.
         """
-        payment = await self._limit.take_for(
-            wait.caller, lambda: payment_as_stored(self._reader, query.order_id), is_owner=wait.is_owner
-        )
+        payment = await self._limit.take_for(wait.caller, lambda: payment_as_stored(self._reader, query.order_id))
         if payment is None or payment.customer_id != query.customer_id:
             raise PaymentNotFound(f"There is no payment {query.order_id}.")
         shown = OrderPayment(
@@ -85,7 +84,7 @@ class OrderPayments:
             refunded=str(payment.refunded),
             attempt=payment.attempt,
             decline_reason=payment.decline_reason,
-            client_secret=await self._secret(payment) if wait.caller == payment.customer_id else None,
+            client_secret=await self._secret(payment) if wait.caller.id == payment.customer_id else None,
             version=payment.version,
         )
         return shown, payment.version
@@ -95,5 +94,5 @@ class OrderPayments:
         if payment.status is not PaymentStatus.ACTION_REQUIRED or reference is None:
             return None
         return await self._asking.take_for(
-            payment.customer_id, lambda: self._provider.client_secret(reference), is_owner=True
+            Requester(payment.customer_id, is_owner=True), lambda: self._provider.client_secret(reference)
         )

@@ -12,6 +12,7 @@ from shared.customers.commands.rename_customer import RenameCustomer, rename_cus
 from shared.customers.domain.errors import CustomerNotFound
 from shared.customers.views.export import CustomerExport, Exports, ReadExport
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform.callers import Requester
 from shared.frame.read_side.read_your_writes import Wait, wait_for
 from shared.frame.write_side import owner_data
 from shared.frame.write_side.owner_data import ExportPosition
@@ -51,7 +52,7 @@ def to_be_paid(shop: Shop, order_id: UUID, product_id: UUID) -> None:
 
 
 def wait() -> Wait:
-    return wait_for(5, uuid4(), None)
+    return wait_for(5, Requester(uuid4()))
 
 
 def read(

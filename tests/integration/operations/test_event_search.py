@@ -13,6 +13,7 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.catalog.domain.stock import stock_of
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.events import DOCUMENTS, EventSearch, FindEvents, FoundEvents
+from shared.frame.platform.callers import NOBODY
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -30,7 +31,7 @@ class Search:
 
     async def __call__(self, of: str, take: int = 100, after: int = 0) -> FoundEvents:
         """Find events, as nobody in particular."""
-        return await self._search.find(FindEvents(of=of, take=take, after=after), None)
+        return await self._search.find(FindEvents(of=of, take=take, after=after), NOBODY)
 
 
 @pytest.fixture

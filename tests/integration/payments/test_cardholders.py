@@ -1,7 +1,6 @@
 """What a cardholder may do: authenticate, try another card, pay again; and who gets the secret for it."""
 
 import asyncio
-import time
 from urllib.error import HTTPError
 from uuid import uuid4
 
@@ -9,7 +8,8 @@ import pytest
 
 from infra.local.payments.running import TIMEOUT
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.read_side.read_your_writes import Wait
+from shared.frame.platform.callers import Requester
+from shared.frame.read_side.read_your_writes import wait_for
 from shared.ordering.events import CaptureAskedV1
 from shared.payments import stripe_provider
 from shared.payments.commands.pay_again import PayAgain, pay_again
@@ -39,9 +39,9 @@ async def test_a_cardholder_alone_gets_the_secret_and_a_webhook_settles_it(pay: 
     payment = pay.payment(order_id)
     assert payment.reference
     for caller in (None, uuid4()):
-        shown = await pay.read(order_id, payment.customer_id, Wait(time.monotonic() + 5, caller))
+        shown = await pay.read(order_id, payment.customer_id, wait_for(5, Requester(caller)))
         assert (shown.status, shown.client_secret) == (PaymentStatus.ACTION_REQUIRED, None)
-    theirs = Wait(time.monotonic() + 5, payment.customer_id)
+    theirs = wait_for(5, Requester(payment.customer_id))
     shown = await pay.read(order_id, payment.customer_id, theirs)
     assert (shown.client_secret or "").startswith(f"{payment.reference}_secret_")
     with pytest.raises(ProviderUnavailable):
@@ -71,7 +71,7 @@ async def test_a_provider_that_hangs_keeps_nobody_from_reading_a_payment_that_is
     for each in asking:
         pay.engine.expect("hang", f"/{each.reference}")
     asked = [
-        asyncio.create_task(pay.read(each.order_id, each.customer_id, Wait(time.monotonic() + 5, each.customer_id)))
+        asyncio.create_task(pay.read(each.order_id, each.customer_id, wait_for(5, Requester(each.customer_id))))
         for each in asking
     ]
     await until_asked(pay.engine)

@@ -13,6 +13,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
+from shared.frame.platform.callers import Requester
 from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side import read_your_writes
@@ -90,7 +91,7 @@ async def test_a_version_that_arrives_while_waiting_is_read(orders: ContainerPro
 
 
 async def test_who_waits_for_one_document_shares_its_looks() -> None:
-    documents, callers = Documents(), [uuid4() for _ in range(5)]
+    documents, callers = Documents(), [Requester(uuid4()) for _ in range(5)]
     documents.versions["d"] = 1
     tasks = [waiting(documents, "d", 2, wait_for(30, caller)) for caller in callers for _ in range(2)]
     async with gone_afterwards(*tasks):
@@ -106,18 +107,18 @@ async def test_who_waits_for_one_document_shares_its_looks() -> None:
 async def test_whoever_comes_later_is_looked_for_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_your_writes, "LONGEST_LOOK", 30.0)
     documents = Documents()
-    first = waiting(documents, "d", 2, wait_for(30, uuid4()))
+    first = waiting(documents, "d", 2, wait_for(30, Requester(uuid4())))
     async with gone_afterwards(first):
         await asyncio.sleep(1)  # by now the pauses are 0.6 s or more, and get longer
         looks = documents.looks["d"]
-        second = waiting(documents, "d", 2, wait_for(30, uuid4()))
+        second = waiting(documents, "d", 2, wait_for(30, Requester(uuid4())))
         async with gone_afterwards(second, first), asyncio.timeout(2):
             while documents.looks["d"] < looks + 5:  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0.001)
 
 
 async def test_a_caller_has_half_of_the_places_at_most_and_the_next_has_room() -> None:
-    documents, greedy, others = Documents(), uuid4(), [uuid4() for _ in range(4)]
+    documents, greedy, others = Documents(), Requester(uuid4()), [Requester(uuid4()) for _ in range(4)]
     tasks = [waiting(documents, f"{n}", 2, wait_for(30, greedy)) for n in range(2 * WAITING_AT_ONCE)]
     async with gone_afterwards(*tasks):
         await until_all_wait(WAITING_AT_ONCE // 2)
@@ -160,7 +161,7 @@ async def test_a_version_that_the_log_is_far_from_is_told_at_once_and_the_log_is
         time.sleep(0.05)  # so long that all have come
         return 5
 
-    tasks = [waiting(documents, "d", 999_999, wait_for(30, uuid4(), logged)) for _ in range(6)]
+    tasks = [waiting(documents, "d", 999_999, wait_for(30, Requester(uuid4()), logged)) for _ in range(6)]
     async with gone_afterwards(*tasks), asyncio.timeout(5):
         for task in tasks:
             assert "log is at version 5" in (await refused(task, too_soon=True)).detail
@@ -170,7 +171,7 @@ async def test_a_version_that_the_log_is_far_from_is_told_at_once_and_the_log_is
 async def test_a_version_that_the_log_has_is_waited_for_however_far_the_document_is_behind() -> None:
     documents = Documents()
     documents.versions["d"] = 3
-    task = waiting(documents, "d", 10_000, wait_for(30, uuid4(), lambda *_: 10_000))
+    task = waiting(documents, "d", 10_000, wait_for(30, Requester(uuid4()), lambda *_: 10_000))
     async with gone_afterwards(task):
         await asyncio.sleep(0.1)
         assert not task.done()
@@ -183,17 +184,17 @@ async def test_a_version_that_the_log_has_and_the_document_lacks_is_not_asked_fo
     """The projection is late, perhaps for everybody."""
     documents = Documents()
     documents.versions["d"] = 3
-    late = waiting(documents, "d", 3 + missing, wait_for(0.1, uuid4(), lambda *_: 3 + missing))
+    late = waiting(documents, "d", 3 + missing, wait_for(0.1, Requester(uuid4()), lambda *_: 3 + missing))
     async with gone_afterwards(late):
         await refused(late)
 
 
 async def test_who_finds_no_place_because_of_others_does_not_ask_too_soon() -> None:
     documents = Documents()
-    others = [waiting(documents, f"{n}", 2, wait_for(30, uuid4())) for n in range(WAITING_AT_ONCE)]
+    others = [waiting(documents, f"{n}", 2, wait_for(30, Requester(uuid4()))) for n in range(WAITING_AT_ONCE)]
     async with gone_afterwards(*others):
         await until_all_wait(WAITING_AT_ONCE)
-        await refused(waiting(documents, "d", 2, wait_for(30, uuid4())))
+        await refused(waiting(documents, "d", 2, wait_for(30, Requester(uuid4()))))
 
 
 async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_the_log() -> None:
@@ -202,7 +203,7 @@ async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_t
     def nobody_asks(_document_id: str, _partition_key: str) -> int:
         raise AssertionError
 
-    task = waiting(documents, "d", FAR, wait_for(30, uuid4(), nobody_asks))
+    task = waiting(documents, "d", FAR, wait_for(30, Requester(uuid4()), nobody_asks))
     async with gone_afterwards(task):
         await asyncio.sleep(0.05)
         documents.versions["d"] = FAR
@@ -217,7 +218,7 @@ async def test_a_log_that_does_not_answer_takes_no_longer_than_the_wait() -> Non
         asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
         return 0
 
-    task = waiting(Documents(), "d", 999_999, wait_for(0.2, uuid4(), hangs))
+    task = waiting(Documents(), "d", 999_999, wait_for(0.2, Requester(uuid4()), hangs))
     async with gone_afterwards(task), asyncio.timeout(5):
         await refused(task)
         release.set()
@@ -227,7 +228,7 @@ async def test_a_log_that_does_not_answer_at_the_end_of_a_wait_leaves_the_refusa
     def fails(_document_id: str, _partition_key: str) -> int:
         raise ConnectionError
 
-    task = waiting(Documents(), "d", 1, wait_for(0.05, uuid4(), fails))
+    task = waiting(Documents(), "d", 1, wait_for(0.05, Requester(uuid4()), fails))
     async with gone_afterwards(task):
         await refused(task)
 
@@ -257,7 +258,7 @@ async def test_a_question_to_a_log_that_hangs_does_not_begin_once_nobody_waits_f
 ) -> None:
     monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
     log, documents = HangingLog(), Documents()
-    tasks = [waiting(documents, f"{number}", 1, wait_for(0.05, uuid4(), log)) for number in range(10)]
+    tasks = [waiting(documents, f"{number}", 1, wait_for(0.05, Requester(uuid4()), log)) for number in range(10)]
     async with gone_afterwards(*tasks):
         for task in tasks:
             await refused(task)
@@ -273,10 +274,10 @@ async def test_a_log_that_hangs_is_asked_once_about_a_document_however_many_wait
 ) -> None:
     monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
     log, documents = HangingLog(), Documents()
-    patient = waiting(documents, "d", 1, wait_for(30, uuid4()))
+    patient = waiting(documents, "d", 1, wait_for(30, Requester(uuid4())))
     async with gone_afterwards(patient):
         for _ in range(3):
-            await refused(waiting(documents, "d", 1, wait_for(0.05, uuid4(), log)))
+            await refused(waiting(documents, "d", 1, wait_for(0.05, Requester(uuid4()), log)))
         await log.answers_all()
     assert log.asked == ["d"]
 
@@ -310,7 +311,7 @@ async def test_a_store_that_fails_is_told_to_all_who_wait_and_is_asked_again() -
 
     documents = Failing()
     documents.versions["d"] = 1
-    tasks = [waiting(documents, "d", 2, wait_for(30, caller)) for caller in (uuid4(), uuid4())]
+    tasks = [waiting(documents, "d", 2, wait_for(30, caller)) for caller in (Requester(uuid4()), Requester(uuid4()))]
     async with gone_afterwards(*tasks):
         await until_all_wait(2)
         documents.versions["d"] = 2
@@ -334,7 +335,7 @@ async def test_a_store_that_failed_for_a_moment_is_read_again_for_whoever_was_as
         answered.wait(10)
         return 10_000
 
-    task = waiting(documents, "d", 10_000, wait_for(30, uuid4(), logged))
+    task = waiting(documents, "d", 10_000, wait_for(30, Requester(uuid4()), logged))
     async with gone_afterwards(task), asyncio.timeout(10):
         await until_all_wait(1)
         documents.failing = True

@@ -517,4 +517,4 @@ def test_a_query_waits_as_long_as_the_caller_prefers_within_limits(prefer: str |
     wait = query_call(req, ReadOrder).wait
     assert wait.is_none == (seconds == 0)
     assert wait.is_none or seconds - 1 < wait.left <= seconds
-    assert wait.caller is not None
+    assert wait.caller.id is not None

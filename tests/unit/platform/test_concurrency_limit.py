@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 
+from shared.frame.platform.callers import Requester
 from shared.frame.write_side.concurrency_limit import SHARE, ConcurrencyLimit, FairConcurrencyLimit
 from shared.kernel.refusals import TooSoon, Unavailable
 
@@ -141,19 +142,23 @@ async def test_work_is_done_in_the_context_of_its_caller() -> None:
     assert await ConcurrencyLimit().take(CALLER.get) == "Ada"
 
 
+def owner() -> Requester:
+    return Requester(uuid4(), is_owner=True)
+
+
 async def test_an_owner_has_one_turn_at_a_time_and_the_others_find_the_rest_free() -> None:
     turns, go_on, begun = FairConcurrencyLimit(at_once=4, places=32), threading.Event(), threading.Semaphore(0)
-    greedy = uuid4()
+    greedy = owner()
 
     def work() -> bool:
         begun.release()
         return go_on.wait()
 
-    waiting = [asyncio.create_task(turns.take_for(greedy, work, is_owner=True)) for _ in range(10)]
+    waiting = [asyncio.create_task(turns.take_for(greedy, work)) for _ in range(10)]
     async with asyncio.timeout(30):
         while not begun._value:  # noqa: ASYNC110  # threads release it
             await asyncio.sleep(0.001)
-    assert await turns.take_for(uuid4(), lambda: "at once", is_owner=True) == "at once"
+    assert await turns.take_for(owner(), lambda: "at once") == "at once"
     assert begun._value == 1
     go_on.set()
     assert all(await asyncio.gather(*waiting))
@@ -161,19 +166,19 @@ async def test_an_owner_has_one_turn_at_a_time_and_the_others_find_the_rest_free
 
 async def test_a_caller_who_reads_for_many_has_all_turns_but_one_which_is_left_for_others() -> None:
     turns, go_on = FairConcurrencyLimit(at_once=4, places=32, max_wait=60), threading.Event()
-    staff, together, begun = uuid4(), threading.Barrier(3), threading.Semaphore(0)
+    staff, together, begun = Requester(uuid4()), threading.Barrier(3), threading.Semaphore(0)
 
     def work() -> bool:
         begun.release()
         together.wait(30)
         return go_on.wait(30)
 
-    waiting = [asyncio.create_task(turns.take_for(staff, work, is_owner=False)) for _ in range(6)]
+    waiting = [asyncio.create_task(turns.take_for(staff, work)) for _ in range(6)]
     async with asyncio.timeout(60):
         while begun._value < 3:  # noqa: ASYNC110  # threads release it
             await asyncio.sleep(0.001)
-    for is_owner in (True, False):
-        assert await turns.take_for(uuid4(), lambda: "at once", is_owner=is_owner) == "at once"
+    for other in (owner(), Requester(uuid4())):
+        assert await turns.take_for(other, lambda: "at once") == "at once"
     assert begun._value == 3
     go_on.set()
     assert all(await asyncio.gather(*waiting))
@@ -183,14 +188,14 @@ async def test_a_caller_who_reads_for_many_has_all_turns_but_one_which_is_left_f
 
 async def test_where_one_piece_of_work_runs_at_once_each_caller_has_a_turn_all_the_same() -> None:
     turns = FairConcurrencyLimit(at_once=1, places=16)
-    both = [turns.take_for(caller, lambda: True, is_owner=False) for caller in (uuid4(), uuid4())]
+    both = [turns.take_for(caller, lambda: True) for caller in (Requester(uuid4()), Requester(uuid4()))]
     assert await asyncio.gather(*both) == [True, True]
 
 
 async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_them() -> None:
     turns, go_on = FairConcurrencyLimit(at_once=2, places=8), threading.Event()
-    greedy = uuid4()
-    waiting = [asyncio.create_task(turns.take_for(greedy, go_on.wait, is_owner=True)) for _ in range(8)]
+    greedy = owner()
+    waiting = [asyncio.create_task(turns.take_for(greedy, go_on.wait)) for _ in range(8)]
     await asyncio.sleep(0)
     refused = [task for task in waiting if task.done()]
     assert len(refused) == 4
@@ -198,7 +203,7 @@ async def test_one_caller_has_half_of_the_places_and_is_refused_at_once_beyond_t
         with pytest.raises(Unavailable) as problem:
             await task
         assert problem.value.code == "overloaded"
-    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: True, is_owner=True)) for _ in range(4)]
+    others = [asyncio.create_task(turns.take_for(owner(), lambda: True)) for _ in range(4)]
     assert await asyncio.gather(*others) == [True] * 4
     go_on.set()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -214,8 +219,8 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
             left.append(max_wait)
             return await super()._take(work, max_wait, held)
 
-    turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), uuid4()
-    tasks = [asyncio.create_task(turns.take_for(caller, work, is_owner=True)) for work in (go_on.wait, go_on.is_set)]
+    turns, go_on, caller = Noting(at_once=4, places=32, max_wait=30), threading.Event(), owner()
+    tasks = [asyncio.create_task(turns.take_for(caller, work)) for work in (go_on.wait, go_on.is_set)]
     await asyncio.sleep(0.1)  # the second stands behind the first
     go_on.set()
     assert await asyncio.gather(*tasks) == [True, True]
@@ -225,36 +230,36 @@ async def test_who_waited_for_a_share_waits_for_a_turn_only_as_long_as_is_left()
 
 async def test_work_does_not_begin_once_its_caller_has_gone() -> None:
     turns, go_on, begun = FairConcurrencyLimit(at_once=2, places=32), threading.Event(), threading.Event()
-    caller = uuid4()
-    first = asyncio.create_task(turns.take_for(caller, go_on.wait, is_owner=True))
+    caller = owner()
+    first = asyncio.create_task(turns.take_for(caller, go_on.wait))
     await asyncio.sleep(0)
-    second = asyncio.create_task(turns.take_for(caller, begun.set, is_owner=True))
+    second = asyncio.create_task(turns.take_for(caller, begun.set))
     await asyncio.sleep(0)
     second.cancel()
     go_on.set()
     await first
-    assert await turns.take_for(caller, lambda: True, is_owner=True)
+    assert await turns.take_for(caller, lambda: True)
     assert not begun.is_set()
 
 
 async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_until_it_has_ended() -> None:
     turns, go_on = FairConcurrencyLimit(at_once=2, places=4), threading.Event()
-    caller, running = uuid4(), threading.Semaphore(0)
+    caller, running = owner(), threading.Semaphore(0)
 
     def work() -> bool:
         running.release()
         return go_on.wait(60)
 
-    left = asyncio.create_task(turns.take_for(caller, work, is_owner=True))
+    left = asyncio.create_task(turns.take_for(caller, work))
     await asyncio.to_thread(running.acquire, timeout=60)
     left.cancel()
     with pytest.raises(asyncio.CancelledError):
         await left
-    behind = asyncio.create_task(turns.take_for(caller, work, is_owner=True))
+    behind = asyncio.create_task(turns.take_for(caller, work))
     await asyncio.sleep(0)  # it takes its place, and stands behind what runs
     with pytest.raises(Unavailable):
-        await turns.take_for(caller, work, is_owner=True)
-    assert await turns.take_for(uuid4(), lambda: "at once", is_owner=True) == "at once"
+        await turns.take_for(caller, work)
+    assert await turns.take_for(owner(), lambda: "at once") == "at once"
     assert not running.acquire(blocking=False)
     go_on.set()
     assert await behind
@@ -263,14 +268,14 @@ async def test_work_of_a_caller_who_is_gone_is_their_one_turn_and_has_its_place_
 
 
 async def test_a_caller_who_has_half_of_the_places_asks_too_soon_and_who_finds_none_left_does_not() -> None:
-    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=60), threading.Event(), uuid4()
-    callers = one, one, uuid4(), uuid4()
-    here = [asyncio.create_task(turns.take_for(caller, go_on.wait, is_owner=True)) for caller in callers]
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=60), threading.Event(), owner()
+    callers = one, one, owner(), owner()
+    here = [asyncio.create_task(turns.take_for(caller, go_on.wait)) for caller in callers]
     await asyncio.sleep(0)  # they take all places
     with pytest.raises(TooSoon):
-        await turns.take_for(one, go_on.is_set, is_owner=True)
+        await turns.take_for(one, go_on.is_set)
     with pytest.raises(Unavailable) as caught:
-        await turns.take_for(uuid4(), go_on.is_set, is_owner=True)
+        await turns.take_for(owner(), go_on.is_set)
     assert not isinstance(caught.value, TooSoon), "others are in the way"
     go_on.set()
     assert all(await asyncio.gather(*here))
@@ -278,8 +283,8 @@ async def test_a_caller_who_has_half_of_the_places_asks_too_soon_and_who_finds_n
 
 async def test_a_caller_whose_work_stands_behind_their_own_is_not_told_that_they_ask_too_soon() -> None:
     """Perhaps the database hangs, and nobody else asks it."""
-    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=0.1), threading.Event(), uuid4()
-    first, behind = (asyncio.create_task(turns.take_for(one, go_on.wait, is_owner=True)) for _ in range(2))
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=4, max_wait=0.1), threading.Event(), owner()
+    first, behind = (asyncio.create_task(turns.take_for(one, go_on.wait)) for _ in range(2))
     with pytest.raises(Unavailable) as caught:
         await behind
     assert not isinstance(caught.value, TooSoon)
@@ -289,12 +294,12 @@ async def test_a_caller_whose_work_stands_behind_their_own_is_not_told_that_they
 
 async def test_a_caller_whose_work_stands_behind_that_of_others_is_not_told_that_they_ask_too_soon() -> None:
     """Their own work moves up in their line, and none of it has its turn."""
-    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.2), threading.Event(), uuid4()
-    others = [asyncio.create_task(turns.take_for(uuid4(), lambda: go_on.wait(60), is_owner=True)) for _ in range(2)]
+    turns, go_on, one = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.2), threading.Event(), owner()
+    others = [asyncio.create_task(turns.take_for(owner(), lambda: go_on.wait(60))) for _ in range(2)]
     await asyncio.sleep(0)  # they take all turns
-    first = asyncio.create_task(turns.take_for(one, go_on.is_set, is_owner=True))
+    first = asyncio.create_task(turns.take_for(one, go_on.is_set))
     await asyncio.sleep(0.05)  # it gives up while those behind it still wait
-    behind = [asyncio.create_task(turns.take_for(one, go_on.is_set, is_owner=True)) for _ in range(2)]
+    behind = [asyncio.create_task(turns.take_for(one, go_on.is_set)) for _ in range(2)]
     told = await asyncio.gather(first, *behind, return_exceptions=True)
     go_on.set()
     assert all(await asyncio.gather(*others))
@@ -302,9 +307,9 @@ async def test_a_caller_whose_work_stands_behind_that_of_others_is_not_told_that
 
 
 async def test_a_caller_whose_work_did_not_have_its_turn_while_others_of_theirs_had_it_asks_too_soon() -> None:
-    turns, caller = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.5), uuid4()
+    turns, caller = FairConcurrencyLimit(at_once=2, places=16, max_wait=0.5), owner()
     go_on = [threading.Event() for _ in range(3)]
-    first, second, third = (asyncio.create_task(turns.take_for(caller, each.wait, is_owner=True)) for each in go_on)
+    first, second, third = (asyncio.create_task(turns.take_for(caller, each.wait)) for each in go_on)
     await asyncio.sleep(0)  # they stand in line
     go_on[0].set()
     assert await first

@@ -39,7 +39,7 @@ def test_an_empty_query_value_is_an_error_and_not_the_default(query: str) -> Non
 @pytest.mark.parametrize(("principal", "is_owner"), [(shop(), False), (customer(uuid4()), True)])
 def test_a_customer_is_known_as_one_who_acts_for_themselves(principal: dict[str, str], *, is_owner: bool) -> None:
     asked = func.HttpRequest(method="GET", url="http://host/api/page", headers=principal, params={}, body=b"")
-    assert query_call(asked, Paged, owners=CUSTOMERS).wait.is_owner == is_owner
+    assert query_call(asked, Paged, owners=CUSTOMERS).wait.caller.is_owner == is_owner
 
 
 def test_the_key_of_the_function_is_no_parameter_of_the_query() -> None:
