@@ -27,6 +27,12 @@ HELD_LOOKED_AT_AFTER = timedelta(hours=6)
 DECLINED_LOOKED_AT_AFTER = timedelta(hours=1)
 """The time until the timer looks whether the cardholder's browser has paid with another card after a decline."""
 
+IDLE_FOR = {
+    PaymentStatus.AUTHORISED: HELD_LOOKED_AT_AFTER,
+    PaymentStatus.DECLINED: DECLINED_LOOKED_AT_AFTER,
+}
+"""The time until the timer looks at a payment of which nothing is due; in any other state nothing can have happened."""
+
 DECLINED_LOOKED_AT_FOR = timedelta(days=14)
 """How long the timer looks for that. An order that is not paid is normally cancelled after a day, which ends it."""
 
@@ -78,19 +84,16 @@ NOTE_PENDING = Write(
     .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
     .values(by_name(PAYMENTS.c.pending))
 )
-TO_LOOK_AT = (
-    sa.select(
-        PAYMENTS.c.order_id,
-        PAYMENTS.c.version,
-        PAYMENTS.c.changed_at,
-        PAYMENTS.c.status,
-        PAYMENTS.c.capture_requested,
-        PAYMENTS.c.void_requested,
-    )
+_TO_LOOK_AT = (
+    sa.select(PAYMENTS.c.order_id, PAYMENTS.c.version, PAYMENTS.c.changed_at, PAYMENTS.c.status)
     .where(PAYMENTS.c.look_at <= sa.bindparam("now", type_=UtcDateTime))
     .order_by(PAYMENTS.c.look_at)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+_IDLE = PAYMENTS.c.status.in_([sa.literal_column(f"'{status}'") for status in IDLE_FOR])
+DUE_TO_LOOK_AT = _TO_LOOK_AT.where(sa.or_(~_IDLE, PAYMENTS.c.capture_requested, PAYMENTS.c.void_requested))
+IDLE_TO_LOOK_AT = _TO_LOOK_AT.where(_IDLE, ~PAYMENTS.c.capture_requested, ~PAYMENTS.c.void_requested)
+"""Together all that the timer is to look at: that of which a step is due, and that of which none is."""
 OF_CUSTOMER = (
     sa.select(PAYMENTS.c.order_id)
     .where(
@@ -149,7 +152,7 @@ class Payments(Repository[Payment]):
     def _look_at(self, payment: Payment) -> datetime | None:
         if payment.due is not None:
             return self._metadata.at + LOOKED_AT_AFTER
-        idle = idle_for(payment.status)
+        idle = IDLE_FOR.get(payment.status)
         return None if idle is None or payment.reference is None else self._metadata.at + idle
 
     @override
@@ -167,17 +170,6 @@ class Payments(Repository[Payment]):
                     self._work.write(MARK_MADE, [row], must_find=True)
                 case _:
                     pass  # the other events change the payment's own row alone
-
-
-def idle_for(status: PaymentStatus) -> timedelta | None:
-    """Give the time until the timer looks at a payment of which nothing is due; None: nothing can have happened."""
-    match status:
-        case PaymentStatus.AUTHORISED:
-            return HELD_LOOKED_AT_AFTER
-        case PaymentStatus.DECLINED:
-            return DECLINED_LOOKED_AT_AFTER
-        case _:
-            return None
 
 
 def payment_as_stored(engine: sa.Engine, order_id: UUID) -> Payment | None:

@@ -38,8 +38,15 @@ another card has paid.
 `pending` tells that the provider has begun all that is due, as it said at the last look.
 """
 
-_IS_DUE = sa.text("look_at IS NOT NULL")
-sa.Index("ix_payments_look_at", PAYMENTS.c.look_at, mssql_where=_IS_DUE, sqlite_where=_IS_DUE)
+_IS_LOOKED_AT = sa.text("look_at IS NOT NULL")
+sa.Index(
+    "ix_payments_to_look_at",
+    PAYMENTS.c.look_at,
+    mssql_include=["status", "capture_requested", "void_requested", "changed_at", "pending"],
+    mssql_where=_IS_LOOKED_AT,
+    sqlite_where=_IS_LOOKED_AT,
+)
+"""Tells what is due without a look at each payment that is held."""
 
 REFUNDS = sa.Table(
     "refunds",

@@ -35,12 +35,13 @@ from shared.payments.metrics import count_done, count_failed
 from shared.payments.performing import perform
 from shared.payments.repository import (
     DECLINED_LOOKED_AT_FOR,
+    DUE_TO_LOOK_AT,
+    IDLE_FOR,
+    IDLE_TO_LOOK_AT,
     IS_PENDING,
     LOOK_LATER,
     NOTE_PENDING,
-    TO_LOOK_AT,
     Payments,
-    idle_for,
     payment_as_stored,
 )
 from shared.payments.tables import LOG
@@ -123,15 +124,20 @@ class Performing:
                 self._look(order_id)
 
     async def look_after_payments(self) -> None:
-        """Do steps that deliveries have left due after an outage; find out what cardholders and banks have done."""
+        """Do steps that deliveries have left due after an outage; find out what cardholders and banks have done.
+
+        Far more payments are held than wait for a step: these have what is left of the tick, so that no step, such as
+        a refund, waits behind them.
+        """
         until = time.monotonic() + TICK
-        while time.monotonic() < until:
-            rows = await _CALLING.run(self._to_look_at)
-            done = await asyncio.gather(*(_CALLING.run(self._try, row.order_id) for row in rows))
-            if rows:
-                await _CALLING.run(self._look_later, rows, done)
-            if len(rows) < PAGE or not any(done):
-                break
+        for to_look_at in (DUE_TO_LOOK_AT, IDLE_TO_LOOK_AT):
+            while time.monotonic() < until:
+                rows = await _CALLING.run(self._page, to_look_at)
+                done = await asyncio.gather(*(_CALLING.run(self._try, row.order_id) for row in rows))
+                if rows:
+                    await _CALLING.run(self._look_later, rows, done, are_idle=to_look_at is IDLE_TO_LOOK_AT)
+                if len(rows) < PAGE or not any(done):
+                    break
 
     def perform(self, order_id: UUID, version: int | None = None, *, look: bool = False) -> None:
         """Do what is due of one payment, if there is such a payment.
@@ -227,21 +233,20 @@ class Performing:
             return False
         return True
 
-    def _to_look_at(self) -> Sequence[sa.Row[Any]]:
+    def _page(self, to_look_at: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         parameters = {"now": datetime.now(UTC), "most": PAGE}
-        return read_from(self.engine, lambda asked: list[sa.Row[Any]](asked.execute(TO_LOOK_AT, parameters)))
+        return read_from(self.engine, lambda asked: list[sa.Row[Any]](asked.execute(to_look_at, parameters)))
 
-    def _look_later(self, rows: Sequence[sa.Row[Any]], done: Sequence[bool]) -> None:
+    def _look_later(self, rows: Sequence[sa.Row[Any]], done: Sequence[bool], *, are_idle: bool) -> None:
         """Postpone payments that have not changed, so that the next ones have their turn.
 
         That of which nothing is due is looked at seldom, but soon again if nobody could look.
         """
         now = datetime.now(UTC)
         for row, looked in zip(rows, done, strict=True):
-            idle = None if row.capture_requested or row.void_requested else idle_for(PaymentStatus(row.status))
             soon = min(max((now - row.changed_at) / 4, SOONEST), LATEST)
-            pause = idle if idle is not None and looked else soon
-            waits = idle is not None and row.status == PaymentStatus.DECLINED
+            pause = IDLE_FOR[PaymentStatus(row.status)] if are_idle and looked else soon
+            waits = are_idle and row.status == PaymentStatus.DECLINED
             look_at = None if waits and now - row.changed_at > DECLINED_LOOKED_AT_FOR else now + pause
             # whatever changed a payment meanwhile looks at it, and the others are still to be postponed
             with suppress(LostRace), UnitOfWork(self.engine) as work:

@@ -17,6 +17,7 @@ from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.domain.errors import PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
 from shared.payments.domain.provider import NotFromProvider, ProviderUnavailable, RequestInvalid
+from shared.payments.jobs import perform_due
 from shared.payments.jobs.perform_due import DELIVERED_FOR, LATEST, PAGE, SOONEST
 from shared.payments.repository import DECLINED_LOOKED_AT_AFTER, DECLINED_LOOKED_AT_FOR, HELD_LOOKED_AT_AFTER
 from shared.payments.tables import PAYMENTS
@@ -174,6 +175,22 @@ async def test_a_payment_that_cannot_be_looked_after_holds_up_no_other(
         await tick(pay)
     assert {pay.payment(order_id).status for order_id in others} == {PaymentStatus.AUTHORISED}
     assert f"cannot look after the payment of order {broken}: NotPayable" in caplog.messages
+
+
+async def test_a_due_step_waits_for_no_payments_of_which_nothing_is_due(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(PAGE):
+        await pay.authorisation()
+    refunded = await pay.captured()
+    await pay.ask(RefundAskedV1(refunded, uuid4(), None, None))
+    past = datetime.now(UTC) - timedelta(hours=1)
+    with pay.shop.payments_engine.begin() as connection:
+        younger = sa.case((PAYMENTS.c.order_id == refunded, past), else_=past - timedelta(hours=1))
+        connection.execute(sa.update(PAYMENTS).where(PAYMENTS.c.look_at.is_not(None)).values(look_at=younger))
+    monkeypatch.setattr(perform_due, "TICK", 0.01)  # a page of looks takes longer
+    await do(pay.context, "look_after_payments")
+    assert pay.moved(refunded)[-1] == ("refunded", 4980)
 
 
 async def test_a_webhook_about_a_payment_that_a_restore_has_lost_is_told_in_the_log(
