@@ -286,14 +286,19 @@ faults() {
   fi
 }
 
+# Print the release that a package is of, which lies unpacked in $work/package then.
+release_in() {
+  rm -rf "$work/package"
+  "$python" -m zipfile -e "$1" "$work/package"
+  [[ ! -f $work/package/release.txt ]] || echo "$(<"$work/package/release.txt")"
+}
+
 # Ask until the app is well, for SMOKE_SECONDS, however long an answer takes. With a package: until that one is.
 smoke_test() {
   local began fault='' release='' expected=$work/functions
   : >"$expected"
   if [[ -n ${1:-} ]]; then
-    rm -rf "$work/package"
-    "$python" -m zipfile -e "$1" "$work/package"
-    [[ ! -f $work/package/release.txt ]] || release=$(<"$work/package/release.txt")
+    release=$(release_in "$1")
     "$python" -m infra.functions "$1" | sort >"$expected" || : >"$expected"
   fi
   say "smoke test of $api"
@@ -316,8 +321,23 @@ rules() {
   "$python" -m infra.local.rules --deployed "$deployed"
 }
 
+# Write the package of what runs into $1, and fail where there is none. Mostly it is the one that is kept since it worked.
+# Where it is not, people have deployed by hand, perhaps to take that one out: then it does not come back.
+keep_what_runs() {
+  local kept runs
+  kept=$(patiently az storage blob exists "${blob[@]}" --query exists --output tsv) || exit
+  [[ $kept != true ]] || patiently az storage blob download "${blob[@]}" --file "$1" --output none || exit
+  runs=$(running) || exit
+  if [[ -z $runs ]]; then
+    [[ $kept == true ]] # what runs does not even say its name
+  elif [[ $kept != true || $runs != "$(release_in "$1")" ]]; then
+    say "$runs runs, and is not the last good package"
+    [[ $runs != "$(git rev-parse HEAD)" ]] && "$python" -m infra.package "$1" "$runs"
+  fi
+}
+
 application() {
-  local app api account container blob kept fault="does not work"
+  local app api account container blob back="$work/back.zip" fault="does not work"
   app=$(output functionApp)
   api=$(output apiUrl)
   account=$(output storageAccount)
@@ -330,8 +350,10 @@ application() {
   "$python" -m infra.package "$work/new.zip"
   "$python" -m infra.functions "$work/new.zip" >/dev/null # so that what cannot be imported goes nowhere
   say "what to go back to"
-  kept=$(patiently az storage blob exists "${blob[@]}" --query exists --output tsv)
-  [[ $kept != true ]] || patiently az storage blob download "${blob[@]}" --file "$work/last-good.zip" --output none
+  keep_what_runs "$back" || {
+    say "there is nothing: what fails its smoke test stays" >&2
+    back=
+  }
 
   say "deploying it to $app"
   if ! publish "$work/new.zip"; then
@@ -349,12 +371,12 @@ application() {
     return
   fi
 
-  if [[ $kept != true ]]; then
+  if [[ -z $back ]]; then
     say "the new package $fault, and there is none to go back to" >&2
     return 1
   fi
   say "the new package $fault: back to the last good one" >&2
-  if publish "$work/last-good.zip" && smoke_test "$work/last-good.zip"; then
+  if publish "$back" && smoke_test "$back"; then
     say "the last good package works again; the new one was not deployed" >&2
     say "events that only the new one ignores are kept away from it now (docs/adr/0040): if there are any, run the stage infrastructure of its release" >&2
   else

@@ -1,9 +1,9 @@
-"""Make the package that Azure runs: `python -m infra.package FILE.zip`.
+"""Make the package that Azure runs: `python -m infra.package FILE.zip [COMMIT]`.
 
-It holds what the last commit says of the app, its packages' names and hashes (Azure installs them), the commit's name
-in release.txt, and nothing else. The same commit makes the same bytes. What `func azure functionapp publish` would
-send, .funcignore says; it is the same. `--unpacked FOLDER` is for a tool that zips what it sends itself: it
-replaces a folder that it has written before, and refuses any other.
+It holds what the last commit (or that one) says of the app, its packages' names and hashes (Azure installs them), the
+commit's name in release.txt, and nothing else. The same commit makes the same bytes. What `func azure functionapp
+publish` would send, .funcignore says; it is the same. `--unpacked FOLDER` is for a tool that zips what it sends itself:
+it replaces a folder that it has written before, and refuses any other.
 """
 
 import argparse
@@ -27,14 +27,16 @@ PLAIN, EXECUTABLE = stat.S_IFREG | 0o644, stat.S_IFREG | 0o755
 """What anybody may read. An entry without type and mode is unpacked as the tool likes, often for its owner alone."""
 
 
-def committed(root: Path = ROOT) -> Iterator[tuple[str, int, bytes]]:
-    """Read the files of the last commit, in the order of their names: path from the root, mode, content.
+def committed(root: Path = ROOT, commit: str = "HEAD") -> Iterator[tuple[str, int, bytes]]:
+    """Read the files of a commit, in the order of their names: path from the root, mode, content.
 
     Raises:
-        subprocess.CalledProcessError: the root is no git repository, or has no commit with all of the content.
+        subprocess.CalledProcessError: the root is no git repository, or has no such commit with all of the content.
     """
-    yield RELEASE, PLAIN, _git(root, "rev-parse", "HEAD")
-    with tarfile.open(fileobj=BytesIO(_git(root, "archive", "--format=tar", "HEAD", "--", *CONTENT))) as archive:
+    release = _git(root, "rev-parse", "--verify", f"{commit}^{{commit}}")
+    yield RELEASE, PLAIN, release
+    files = _git(root, "archive", "--format=tar", release.decode().strip(), "--", *CONTENT)
+    with tarfile.open(fileobj=BytesIO(files)) as archive:
         for entry in sorted(archive, key=lambda entry: entry.name):
             file = archive.extractfile(entry)
             if file is not None:  # else a folder
@@ -47,11 +49,11 @@ def uncommitted(root: Path = ROOT) -> list[str]:
     return [line[3:] for line in status.splitlines()]
 
 
-def write(target: Path, root: Path = ROOT) -> int:
-    """Write the package; gives the number of files in it."""
+def write(target: Path, root: Path = ROOT, commit: str = "HEAD") -> int:
+    """Write the package of a commit; gives the number of files in it."""
     files = 0
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as package:
-        for name, mode, content in committed(root):
+        for name, mode, content in committed(root, commit):
             entry = zipfile.ZipInfo(name, BEGINNING)
             entry.create_system = 3  # Unix: only then a reader takes the mode for one
             entry.external_attr = mode << 16
@@ -103,13 +105,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--unpacked", action="store_true", help="write a folder, not a zip file")
     parser.add_argument("target", type=Path, metavar="FILE.zip")
+    parser.add_argument("commit", nargs="?", default="HEAD", metavar="COMMIT", help="default: the last one")
     arguments = parser.parse_args()
     try:
-        files = (unpack if arguments.unpacked else write)(arguments.target)
+        files = unpack(arguments.target) if arguments.unpacked else write(arguments.target, commit=arguments.commit)
     except NotOurs as error:
         sys.exit(str(error))
     print(f"{files} files in {arguments.target}")  # noqa: T201  # tells a person
-    if left_out := uncommitted():
+    if arguments.commit == "HEAD" and (left_out := uncommitted()):
         print("Not committed, and not in it:", *left_out, file=sys.stderr)  # noqa: T201  # likewise
 
 

@@ -86,7 +86,9 @@ class Azure:
     state: Path
     paths: list[str] = field(default_factory=list)
     healthy: bool = True
-    """Whether a newly made package works; the last good one always does."""
+    """Whether a newly made package works."""
+    good: set[str] = field(default_factory=lambda: {"good"})
+    """Releases that always work: the last good one."""
     good_fails: int = 0
     """How many questions the last good one answers with an error, though."""
     answers_after: float = 0
@@ -174,11 +176,13 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
             release = there.runs()
             if self.path == "/admin/host/status":  # as App Service answers where authentication is on
                 return self.answer(401, None)
+            if self.path == "/api/health/live":  # as the app answers, however it is
+                return self.answer(503 if release is None else 200, release)
             time.sleep(there.answers_after)
             if there.old_answers:
                 there.old_answers -= 1
                 return self.answer(200, "old")
-            works = release is not None and (release == "good" or there.healthy)
+            works = release is not None and (release in there.good or there.healthy)
             if release == "good" and there.good_fails:
                 there.good_fails -= 1
                 works = False
@@ -366,7 +370,8 @@ def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_t
         "smoke",
         "done:",
     ]
-    assert azure.paths == ["/api/health/live", "/admin/host/status", "/api/health/ready", "/api/openapi.json"]
+    asked = ["/api/health/live", "/api/health/live", "/admin/host/status", "/api/health/ready", "/api/openapi.json"]
+    assert azure.paths == asked
     assert azure.runs() == committed()
     assert (azure.state / "last-good.zip").read_bytes() == (azure.state / "deployed.zip").read_bytes()
 
@@ -444,6 +449,33 @@ def test_a_package_that_fails_its_smoke_test_gives_way_to_the_last_good_one(azur
     assert azure.runs() == "good"
     assert (azure.state / "last-good.zip").read_bytes() == kept
     assert azure.paths.count("/api/health/ready") > 2  # more than once in vain, once well
+
+
+def test_a_package_that_people_have_taken_out_does_not_come_back_when_the_next_one_fails(azure: Azure) -> None:
+    """They go back at once, from anywhere, and the package that passed its smoke test and was bad is still kept."""
+    azure.last_good()
+    before, known = later(azure.state)
+    azure.let_run(before)
+    azure.healthy, azure.good = False, {before}
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0", ROLL_BACK_FROM=before, **known)
+    assert ran.returncode == 1
+    assert f"{before} runs, and is not the last good package" in ran.stdout
+    assert "the last good package works again" in ran.stderr
+    assert azure.runs() == before
+    with zipfile.ZipFile(azure.state / "deployed.zip") as package:
+        assert {"function_app.py", "host.json", "requirements.txt"} < set(package.namelist())
+
+
+def test_nothing_is_gone_back_to_where_what_runs_cannot_be_made_again(azure: Azure) -> None:
+    kept = azure.last_good()
+    azure.let_run("0" * 40)
+    azure.healthy = False
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0", ROLL_BACK_FROM="any")
+    assert ran.returncode == 1
+    assert "there is nothing: what fails its smoke test stays" in ran.stderr
+    assert "the new package does not work, and there is none to go back to" in ran.stderr
+    assert azure.runs() == committed()
+    assert (azure.state / "last-good.zip").read_bytes() == kept
 
 
 def test_a_first_package_that_fails_is_reported_and_does_not_become_the_last_good_one(azure: Azure) -> None:

@@ -99,6 +99,15 @@ def test_it_is_the_last_commit_whatever_was_edited_or_added_since(repository: Pa
     assert uncommitted(repository) == ["function_app.py", "shared/code.py", "shared/new.py"]
 
 
+def test_it_is_an_earlier_commit_where_one_is_named(repository: Path, tmp_path: Path) -> None:
+    before = git(repository, "rev-parse", "HEAD").strip()
+    write(tmp_path / "before.zip", repository)
+    (repository / "function_app.py").write_text("later")
+    git(repository, "commit", "--quiet", "--all", "--message", "later")
+    write(tmp_path / "again.zip", repository, before)
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "before.zip").read_bytes()
+
+
 def test_every_entry_is_a_regular_file_that_anybody_may_read(repository: Path, tmp_path: Path) -> None:
     write(tmp_path / "app.zip", repository)
     with zipfile.ZipFile(tmp_path / "app.zip") as package:
