@@ -92,9 +92,10 @@ passing+='|shared RU collection creates are competing'
 lasting='LinkedAuthorizationFailed'
 
 # Run a command of az; what passes by itself is tried again, for ROLE_SECONDS after it was refused first, however long
-# each try takes. What it said last is in $work/said.
+# each try takes. What it said last is in $work/said. Before each further try $again is asked whether it may be: somebody
+# else has deployed meanwhile, perhaps.
 patiently() {
-  local code refused=
+  local code refused='' first=${again:-true}
   while true; do
     code=0
     "$@" 2>"$work/said" || code=$?
@@ -109,6 +110,7 @@ patiently() {
     ((SECONDS - refused < ${ROLE_SECONDS:-600})) || return "$code"
     say "refused; a role takes up to ten minutes to be known everywhere: once more in ${ROLE_PAUSE:-30} s" >&2
     sleep "${ROLE_PAUSE:-30}"
+    again='' "$first" || return
   done
 }
 
@@ -223,7 +225,7 @@ infrastructure() {
   group_exists || az group create --name "$group" --location "${AZURE_LOCATION:-westeurope}" --output none
   BUDGET_START=$(budget_start)
   export BUDGET_START
-  patiently az deployment group create --name tandem "${template[@]}" --output none
+  again=forward patiently az deployment group create --name tandem "${template[@]}" --output none
 }
 
 database() {
@@ -337,7 +339,9 @@ keep_what_runs() {
 }
 
 application() {
-  local app api account container blob back="$work/back.zip" fault="does not work"
+  local app api account container blob runs back="$work/back.zip" fault="does not work"
+  local DATABASE_STAYS=true # or the stage before would have been refused
+  forward
   app=$(output functionApp)
   api=$(output apiUrl)
   account=$(output storageAccount)
@@ -356,7 +360,7 @@ application() {
   }
 
   say "deploying it to $app"
-  if ! publish "$work/new.zip"; then
+  if ! again=forward publish "$work/new.zip"; then
     fault="was not taken by Azure"
     if smoke_test; then
       say "the new package $fault; what ran before still runs" >&2
@@ -373,6 +377,11 @@ application() {
 
   if [[ -z $back ]]; then
     say "the new package $fault, and there is none to go back to" >&2
+    return 1
+  fi
+  runs=$(running)
+  if [[ -n $runs && $runs != "$(git rev-parse HEAD)" && $runs != "$(release_in "$back")" ]]; then
+    say "the new package $fault, and somebody else has deployed $runs meanwhile: that stays" >&2
     return 1
   fi
   say "the new package $fault: back to the last good one" >&2

@@ -4,7 +4,8 @@ What it prints is az's own text, from its source (command_modules/appservice/cus
 Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line), outputs.json (what the deployment
 tandem put out, if there is one), lasting.json (what it last put out in a deployment that failed or runs after it
 leaves alone), budget (the day that the budget began with, if there is one), group (exists if the
-resource group does), functions (the names that the platform knows), deployed.zip, last-good.zip, and azure.json:
+resource group does), functions (the names that the platform knows), deployed.zip, meanwhile.zip (what somebody else
+deploys while a command is refused, if anything), last-good.zip, and azure.json:
 
 - refused: commands that fail for good, as their first words, with what az says
 - passing: commands that are refused so many times, with what az says
@@ -88,6 +89,8 @@ class State:
         if self.azure["passing"].get(command, [0])[0]:
             self.azure["passing"][command][0] -= 1
             self.azure["minutes"] += 6
+            if (others := self.folder / "meanwhile.zip").exists():
+                shutil.copy(others, self.folder / "deployed.zip")
             self.fail(self.azure["passing"][command][1])
 
 

@@ -63,6 +63,10 @@ BUSY = [
     "ERROR: (StorageAccountOperationInProgress) An operation is currently performing on this storage account that ...",
     "ERROR: (BadRequest) Please retry as possibly multiple shared RU collection creates are competing",
 ]
+ACTIVE = (
+    "ERROR: (DeploymentActive) The deployment with resource id 'x' cannot be saved, because this would overwrite an "
+    "existing deployment which is still active. Please see https://aka.ms/arm-deploy for usage details."
+)
 UNDER_WAY = "ERROR: There may be an ongoing deployment. Please track your deployment in https://..."
 BUILD_FAILED = (
     "ERROR: Zip deployment failed. {'status': 3}. These are the deployment logs: \n[pip: no matching distribution]"
@@ -109,9 +113,9 @@ class Azure:
         (self.state / "deployed.zip").write_bytes((self.state / "last-good.zip").read_bytes())
         return (self.state / "last-good.zip").read_bytes()
 
-    def let_run(self, release: str) -> None:
-        """Let another release run than the scripts have deployed."""
-        with zipfile.ZipFile(self.state / "deployed.zip", "w") as package:
+    def let_run(self, release: str, when: str = "deployed") -> None:
+        """Let another release run than the scripts have deployed: at once, or `meanwhile`, as they are refused."""
+        with zipfile.ZipFile(self.state / f"{when}.zip", "w") as package:
             package.writestr("release.txt", release)
 
     def runs(self) -> str | None:
@@ -145,6 +149,7 @@ class Azure:
                 "SMOKE_PAUSE": "0.1",
                 "ROLE_SECONDS": "60",
                 "ROLE_PAUSE": "0",
+                "ROLL_BACK_FROM": "good",  # what tests call the last good release is no commit
                 **settings,
             },
             capture_output=True,
@@ -299,6 +304,52 @@ def test_an_older_checkout_does_not_touch_what_a_later_release_runs_on(azure: Az
     assert azure.deploy("dev", "infrastructure").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("stage", "command", "said"),
+    [
+        ("infrastructure", "deployment group create", ACTIVE),
+        ("application", "functionapp deployment source config-zip", UNDER_WAY),
+    ],
+)
+def test_a_checkout_that_became_older_while_it_waited_is_refused(
+    azure: Azure, stage: str, command: str, said: str
+) -> None:
+    """What it waits for may be the deployment of a later release."""
+    release, known = later(azure.state)
+    azure.let_run(committed())
+    azure.let_run(release, "meanwhile")
+    azure.good = {release}
+    azure.tell(passing={command: [1, said]})
+    ran = azure.deploy("dev", stage, **known)
+    assert ran.returncode == 1
+    assert f"{release} runs, and is no part of this checkout" in ran.stderr
+    assert azure.commands() == [command]
+    assert azure.runs() == release
+
+
+def test_an_older_package_is_refused_unless_somebody_says_what_they_go_back_from(azure: Azure) -> None:
+    """Also over a migration: a package leaves the database as it is."""
+    release, known = later(azure.state, "infra/sql/migrations/versions/9999_later.py")
+    azure.let_run(release)
+    ran = azure.deploy("dev", "application", **known)
+    assert ran.returncode == 1
+    assert f"{release} runs, and is no part of this checkout" in ran.stderr
+    assert azure.commands() == []
+    assert azure.deploy("dev", "application", ROLL_BACK_FROM=release, **known).returncode == 0
+    assert azure.runs() == committed()
+
+
+def test_what_somebody_else_has_deployed_meanwhile_is_not_taken_back(azure: Azure) -> None:
+    azure.last_good()
+    azure.let_run("later", "meanwhile")
+    azure.healthy = False
+    azure.tell(passing={"functionapp deployment source config-zip": [1, BUILD_FAILED]})
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert "somebody else has deployed later meanwhile: that stays" in ran.stderr
+    assert azure.runs() == "later"
+
+
 def test_whoever_says_what_they_go_back_from_does(azure: Azure) -> None:
     release, known = later(azure.state)
     azure.let_run(release)
@@ -364,13 +415,14 @@ def test_it_previews_deploys_migrates_grants_publishes_and_keeps_what_works_in_t
         "it",
         "migrations",
         "access",
+        "it",
         "package",
         "what",
         "deploying",
         "smoke",
         "done:",
     ]
-    asked = ["/api/health/live", "/api/health/live", "/admin/host/status", "/api/health/ready", "/api/openapi.json"]
+    asked = [*["/api/health/live"] * 3, "/admin/host/status", "/api/health/ready", "/api/openapi.json"]
     assert azure.paths == asked
     assert azure.runs() == committed()
     assert (azure.state / "last-good.zip").read_bytes() == (azure.state / "deployed.zip").read_bytes()

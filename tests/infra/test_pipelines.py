@@ -309,6 +309,18 @@ def test_every_setting_that_a_parameter_file_reads_is_handed_on_by_the_pipeline(
     assert [name for name in read if f"{name}: ${{{{ vars.{name}" not in handed] == []
 
 
+def test_one_run_deploys_to_an_environment_after_the_other() -> None:
+    """Azure Pipelines locks what has the check, so the manual asks for it."""
+    github = (ROOT / ".github" / "workflows" / "deploy-to.yml").read_text(encoding="utf-8")
+    assert "group: deploy-${{ inputs.environment }}\n      cancel-in-progress: false" in github
+    azure = (ROOT / "azure-pipelines.yml").read_text(encoding="utf-8")
+    assert (
+        "lockBehavior: sequential"
+        in azure[azure.index("- ${{ each environment") : azure.index("jobs:", azure.index("- ${{ each environment"))]
+    )
+    assert "*exclusive lock*" in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
 def test_a_pull_request_is_previewed_as_somebody_who_can_only_look() -> None:
     """It runs its own deploy.sh: with the deployer's connection it could do anything."""
     azure = (ROOT / "azure-pipelines.yml").read_text(encoding="utf-8")
