@@ -158,7 +158,8 @@ if [[ -n $previewed ]]; then
   say "identity that pull requests are previewed as"
   identity preview dev-preview
   give preview Reader >/dev/null
-  preview="Tandem preview $environment" # a what-if is an action on deployments; it changes nothing
+  # a what-if is an action on deployments; it changes nothing. A tenant has one role of a name, and maybe another such group
+  preview="Tandem preview $group $subscription"
   [[ -n $(value role definition list --name "$preview" --scope "$scope" --query "[].name") ]] ||
     az role definition create --output none --role-definition '{"Name": "'"$preview"'", "AssignableScopes": ["'"$scope"'"],
       "Actions": ["Microsoft.Resources/deployments/whatIf/action", "Microsoft.Resources/deployments/validate/action"]}'

@@ -16,7 +16,6 @@ ANSWERS = {
     "ad group create": "group-id",
     "ad app create": "api-id",
     "ad sp show": "sp-id",
-    "group show": "/subscriptions/s/resourceGroups/g",
     "account show": "account-id",
 }
 
@@ -45,9 +44,11 @@ def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:
     """Do one command."""
     match command:
         case "group exists":
-            return str("group" in state).lower()
+            return str(options["--name"] in state.get("group", [])).lower()
         case "group create":
             add(state, "group", options["--name"])
+        case "group show":
+            return f"/subscriptions/s/resourceGroups/{options['--name']}"
         case "identity federated-credential create":
             state.setdefault("trusted", {})[options["--identity-name"]] = options["--subject"]
         case "ad group member check":
@@ -77,9 +78,15 @@ def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:
         case "identity show":
             return IDENTITY[options["--query"]].format(options["--name"].rpartition("-")[2])
         case "role definition create":
-            add(state, "definitions", json.loads(options["--role-definition"])["Name"])
+            made = json.loads(options["--role-definition"])
+            if made["Name"] in state.setdefault("definitions", {}):  # a tenant has one role of a name
+                sys.exit(
+                    "ERROR: (RoleDefinitionWithSameNameExists) A custom role with the same name already exists in ..."
+                )
+            state["definitions"][made["Name"]] = made["AssignableScopes"]
         case "role definition list":
-            return "\n".join(name for name in state.get("definitions", []) if name == options["--name"])
+            asked, scope = options["--name"], options["--scope"]
+            return asked if scope in state.get("definitions", {}).get(asked, []) else ""
         case "role assignment create":  # one that is there stays as it is, and is told
             key = f"{options['--assignee-object-id']} {options['--role']}"
             made = {"id": key, "condition": options.get("--condition")}

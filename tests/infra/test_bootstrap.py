@@ -96,7 +96,7 @@ def test_a_pipeline_migrates_as_an_administrator_of_the_database_and_deploys_as_
         DEPLOYS,
         "principal-of-migrate Reader",
         "principal-of-preview Reader",
-        "principal-of-preview Tandem preview dev",
+        "principal-of-preview Tandem preview rg-tandem-dev account-id",
     }
     assert settings(root)["DEPLOYER_OBJECT_ID"] == "principal-of-deploy"
 
@@ -196,6 +196,15 @@ def test_a_group_of_another_name_and_region_is_remembered_and_keeps_its_tags(roo
     calls = [json.loads(line) for line in (root / "calls.jsonl").read_text().splitlines()]
     made = [call for call in calls if call[:2] == ["group", "create"]]
     assert [call[3] for call in made] == ["rg-mine"], "once: making it again takes away what it was tagged with"
+
+
+def test_a_second_group_of_the_tenant_gets_a_role_of_its_own(root: Path) -> None:
+    """After the loss of a region, say: a tenant takes no two custom roles of one name."""
+    for group in ("rg-one", "rg-two"):
+        ran = bootstrap(root, *ARGUMENTS, AZURE_RESOURCE_GROUP=group)
+        assert ran.returncode == 0, ran.stderr
+        assert f"principal-of-preview Tandem preview {group} account-id" in entra(root)["assignments"]
+    assert settings(root)["AZURE_RESOURCE_GROUP"] == "rg-two"
 
 
 def test_what_others_have_written_into_its_file_stays(root: Path) -> None:

@@ -105,6 +105,11 @@ def test_what_bootstrap_makes_outside_of_the_group_is_removed_with_it() -> None:
     assert kinds == {"ad group", "ad app", "role definition"}
     (removing,) = SECTIONS["Remove it"].blocks("sh")
     assert [kind for kind in kinds if f"az {kind} delete" not in removing] == []
+    [role] = re.findall(r'preview="(Tandem .*)"', BOOTSTRAP)
+    named = role.replace("$group", "rg-tandem-dev").replace(
+        "$subscription", "$(az account show --query id --output tsv)"
+    )
+    assert f'role="{named}"\n' in removing
     [lock] = re.findall(r"az lock create (--name \S+)", BOOTSTRAP)
     assert removing.index(f"az lock delete {lock} ") < removing.index("az group delete"), "which a lock in it stops"
 
