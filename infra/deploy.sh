@@ -147,14 +147,18 @@ known() {
 # one of an enterprise that shows its charges to nobody.
 no_budgets='Cost management data is not supported for|valid offer type|RBACAccessDenied|(Account|Indirect)CostDisabled'
 
-# A budget keeps the month that it began with; a new one begins with this month. none: there can be no budget now.
+# A budget keeps the month that it began with; a new one begins with this month. none: there can be none now, or it is not
+# known whether there is one, for which no deployment waits; one that is there stays.
 budget_start() {
   local began
   began=$(patiently az rest --method get --output tsv \
     --url "/subscriptions/{subscriptionId}/resourceGroups/$group/providers/Microsoft.Consumption/budgets?api-version=2024-08-01" \
     --query "value[?name=='budget-tandem-$environment'].properties.timePeriod.startDate") || {
-    grep --quiet --extended-regexp "$no_budgets" "$work/said" || return
-    say "Azure takes no budget in this subscription now, so nobody is mailed what it costs: docs/deploy.md" >&2
+    if grep --quiet --extended-regexp "$no_budgets" "$work/said"; then
+      say "Azure takes no budget in this subscription now, so nobody is mailed what it costs: docs/deploy.md" >&2
+    else
+      say "Azure does not tell the budget: one that is there stays, and there is no new one before the next deployment" >&2
+    fi
     echo none
     return
   }

@@ -119,7 +119,7 @@ param alertEmail string
 @minValue(0)
 param monthlyBudget int
 
-@description('First day of the month that the budget began with, such as 2026-11-01; it cannot be changed. none: Azure takes no budget there now.')
+@description('First day of the month that the budget began with, such as 2026-11-01; it cannot be changed. none: what there is of a budget stays as it is.')
 param budgetStart string
 
 var name = 'tandem-${environmentName}'
