@@ -24,7 +24,8 @@
 #   ROLL_BACK_FROM    the release that runs and may give way to one that lacks its commits; any: whichever runs
 #   DATABASE_STAYS    true: no stage database will follow, so infrastructure goes back over migrations too
 #   PYTHON            default: .venv's, else python3
-#   SMOKE_SECONDS     how long to ask whether the app is ready, every 10 seconds (SMOKE_PAUSE); default 300
+#   SMOKE_SECONDS     how long to ask whether the app is ready, every 10 seconds (SMOKE_PAUSE); default 300, or 900
+#                     where a package takes the old one's place instance by instance
 #   ROLE_SECONDS      how long to try what a role just given should allow, every 30 seconds (ROLE_PAUSE); default 600
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -299,21 +300,24 @@ release_in() {
   [[ ! -f $work/package/release.txt ]] || echo "$(<"$work/package/release.txt")"
 }
 
-# Ask until the app is well, for SMOKE_SECONDS, however long an answer takes. With a package: until that one is.
+# Ask until the app is well, for SMOKE_SECONDS, however long an answer takes. With a package: until that one is. Where that
+# comes instance by instance, the old ones answer meanwhile, and Azure does not say when the last has gone.
 smoke_test() {
-  local began fault='' release='' expected=$work/functions
+  local began fault='' release='' expected=$work/functions patience=300
+  ! grep --quiet "^param updateStrategy = 'RollingUpdate'" "infra/$environment.bicepparam" || patience=900
+  patience=${SMOKE_SECONDS:-$patience}
   : >"$expected"
   if [[ -n ${1:-} ]]; then
     release=$(release_in "$1")
     "$python" -m infra.functions "$1" | sort >"$expected" || : >"$expected"
   fi
-  say "smoke test of $api"
+  say "smoke test of $api, for $patience s at most"
   sync_triggers || say "the platform was not told to learn its functions again" >&2
   began=$SECONDS
   while true; do
     fault=$(faults "$release" "$expected")
     [[ -n $fault ]] || return 0
-    ((SECONDS - began < ${SMOKE_SECONDS:-300})) || break
+    ((SECONDS - began < patience)) || break
     sleep "${SMOKE_PAUSE:-10}"
   done
   say "$fault" >&2

@@ -544,6 +544,15 @@ def test_the_smoke_test_waits_until_the_new_release_answers(azure: Azure) -> Non
     assert azure.paths.count("/api/health/ready") == 2
 
 
+@pytest.mark.parametrize(("environment", "seconds"), [("dev", 300), ("prod", 900)])
+def test_an_update_instance_by_instance_has_longer_until_the_new_release_answers(
+    azure: Azure, environment: str, seconds: int
+) -> None:
+    ran = azure.deploy(environment, "application", SMOKE_SECONDS="")
+    assert ran.returncode == 0, ran.stderr
+    assert f"for {seconds} s at most" in ran.stdout
+
+
 def test_a_release_that_never_answers_has_failed_though_the_one_before_is_well(azure: Azure) -> None:
     azure.old_answers = 1
     ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
