@@ -93,8 +93,9 @@ api=$(value ad app create --display-name "tandem-$environment" --sign-in-audienc
 scope_id=$(value ad app show --id "$api" --query "api.oauth2PermissionScopes[?value=='user_impersonation'].id | [0]")
 scope_id=${scope_id:-$(python3 -c 'import uuid; print(uuid.uuid4())')}
 patch() { az rest --method patch --url "$graph/applications(appId='$api')" --body "$1" --output none; }
+# Admin: nobody lets a foreign client call as themselves, with all their roles, but an administrator of Entra
 patch '{"identifierUris": ["api://'"$api"'"], "api": {"requestedAccessTokenVersion": 2, "oauth2PermissionScopes": [
-  {"id": "'"$scope_id"'", "value": "user_impersonation", "type": "User", "isEnabled": true,
+  {"id": "'"$scope_id"'", "value": "user_impersonation", "type": "Admin", "isEnabled": true,
    "adminConsentDisplayName": "Use Tandem", "adminConsentDescription": "Use Tandem as the user who signed in"}]}}'
 patch '{"api": {"preAuthorizedApplications": [
   {"appId": "04b07795-8ddb-461a-bbee-02f9e1bf7b46", "delegatedPermissionIds": ["'"$scope_id"'"]}]}}' # the az command line

@@ -58,9 +58,14 @@ def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:
         case "ad app show":
             return str(state.get("scope", ""))
         case "rest" if options["--method"] == "patch" and "oauth2PermissionScopes" in options["--body"]:
-            scope = json.loads(options["--body"])["api"]["oauth2PermissionScopes"][0]["id"]
-            if state.setdefault("scope", scope) != scope:
+            scope = json.loads(options["--body"])["api"]["oauth2PermissionScopes"][0]
+            state["consented by"] = scope["type"]
+            if state.setdefault("scope", scope["id"]) != scope["id"]:
                 sys.exit("ERROR: CannotDeleteOrUpdateEnabledEntitlement")
+        case "rest" if options["--method"] == "patch":
+            state["without consent"] = [
+                each["appId"] for each in json.loads(options["--body"])["api"]["preAuthorizedApplications"]
+            ]
         case "rest" if options["--method"] == "post":
             add(state, "roles", json.loads(options["--body"])["appRoleId"])
         case "rest" if options["--method"] == "get":

@@ -352,6 +352,17 @@ def test_the_api_has_the_app_roles_that_the_code_knows() -> None:
         assert role["allowedMemberTypes"] == (["User"] if role["value"] == CUSTOMER else ["User", "Application"])
 
 
+def test_whoever_gives_a_role_is_told_which_personal_data_it_opens() -> None:
+    said = {role["value"]: role["description"] for role in json.loads((INFRA / "app-roles.json").read_text())}
+    for word in ("names", "e-mail", "addresses"):
+        assert word in said[Role.CUSTOMERS_READ], "GET customers, customers/{customerId}"
+        assert word in said[Role.CUSTOMERS_WRITE], "POST customers/{customerId}/email and others"
+    for word in ("export", "orders", "payments"):
+        assert word in said[Role.CUSTOMERS_READ], "GET customers/{customerId}/export"
+    for word in ("names", "addresses", "payments"):
+        assert word in said[Role.ORDERS_READ]
+
+
 def test_no_secret_is_asked_for_read_or_put_out() -> None:
     for path, text in TEMPLATES.items():
         assert not re.search(

@@ -133,6 +133,13 @@ def test_nobody_deletes_prods_database_server_by_mistake_and_of_dev_somebody_may
     assert "locks" not in entra(root)
 
 
+def test_no_foreign_client_calls_as_somebody_who_let_it_and_az_does_without_being_let(root: Path) -> None:
+    """Who consents for themselves gives a client of any tenant all of their roles, an operator's too."""
+    bootstrap(root, *ARGUMENTS)
+    assert entra(root)["consented by"] == "Admin"
+    assert entra(root)["without consent"] == ["04b07795-8ddb-461a-bbee-02f9e1bf7b46"]
+
+
 def test_a_repository_is_trusted_by_the_identities_of_its_own_environment(root: Path) -> None:
     bootstrap(root, *ARGUMENTS)
     assert entra(root)["trusted"] == {
