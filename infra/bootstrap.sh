@@ -11,7 +11,8 @@
 #
 # Needs Python, and az, signed in as an owner of the subscription who may register applications and make groups in Entra;
 # for OWNER/REPOSITORY also gh, signed in as somebody who may read it.
-# ON_CALL: object ids of people on call in Entra, with spaces between them, who shall administer the database too.
+# ON_CALL: object ids of people on call in Entra, with spaces between them, who shall administer the database too, read the
+# resource group and its logs, and call the API as Ops. ON_CALL_ROLE=Contributor: they shall also change what is there.
 # AZURE_LOCATION (default westeurope) and AZURE_RESOURCE_GROUP (default rg-tandem-ENVIRONMENT) come from the environment.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +30,11 @@ for person in ${on_call[@]+"${on_call[@]}"}; do
     exit 2
   }
 done
+on_call_role=${ON_CALL_ROLE:-Reader}
+[[ $on_call_role == Reader || $on_call_role == Contributor ]] || {
+  echo "ON_CALL_ROLE: $on_call_role is neither Reader nor Contributor" >&2
+  exit 2
+}
 environment=$1 email=$2 pipelines=${3:-}
 settings=.local/$environment.env
 
@@ -85,6 +91,13 @@ for person in "$me" ${on_call[@]+"${on_call[@]}"}; do
   administer "$person"
 done
 
+# without a role in it, nobody's az finds the group
+for person in ${on_call[@]+"${on_call[@]}"}; do
+  say "$on_call_role of $group: $person"
+  az role assignment create --assignee-object-id "$person" --assignee-principal-type User \
+    --role "$on_call_role" --scope "$scope" --output none
+done
+
 # --- the API in Entra ID: App Service takes tokens for it, and nobody gets one without an app role
 say "app registration"
 graph=https://graph.microsoft.com/v1.0
@@ -102,14 +115,24 @@ patch '{"api": {"preAuthorizedApplications": [
 [[ -n $(value ad sp list --filter "appId eq '$api'" --query "[].id") ]] || az ad sp create --id "$api" --output none
 az ad sp update --id "$api" --set appRoleAssignmentRequired=true
 
-say "your roles in the API: all but Customer and Ops"
+say "roles in the API: yours are all but Customer and Ops; people on call have Ops"
 sp=$(value ad sp show --id "$api" --query id)
-assigned=$(value rest --method get --url "$graph/servicePrincipals/$sp/appRoleAssignedTo" \
-  --query "value[?principalId=='$me'].appRoleId")
-clerks='import json; print(*(role["id"] for role in json.load(open("infra/app-roles.json")) if role["value"] not in {"Customer", "Ops"}))'
-for role in $(python3 -c "$clerks"); do
-  [[ $assigned == *"$role"* ]] || az rest --method post --url "$graph/servicePrincipals/$sp/appRoleAssignedTo" \
-    --body '{"resourceId": "'"$sp"'", "principalId": "'"$me"'", "appRoleId": "'"$role"'"}' --output none
+roles() { # CONDITION: the ids of the app roles whose value it holds for
+  python3 -c "import json; print(*(role['id'] for role in json.load(open('infra/app-roles.json')) if role['value'] $1))"
+}
+assign() { # PERSON ROLE-ID...
+  local assigned role
+  assigned=$(value rest --method get --url "$graph/servicePrincipals/$sp/appRoleAssignedTo" \
+    --query "value[?principalId=='$1'].appRoleId")
+  for role in "${@:2}"; do
+    [[ $assigned == *"$role"* ]] || az rest --method post --url "$graph/servicePrincipals/$sp/appRoleAssignedTo" \
+      --body '{"resourceId": "'"$sp"'", "principalId": "'"$1"'", "appRoleId": "'"$role"'"}' --output none
+  done
+}
+read -ra clerks <<<"$(roles "not in {'Customer', 'Ops'}")"
+assign "$me" "${clerks[@]}"
+for person in ${on_call[@]+"${on_call[@]}"}; do
+  assign "$person" "$(roles "== 'Ops'")"
 done
 
 # --- the identities of the pipelines

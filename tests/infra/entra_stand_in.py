@@ -67,9 +67,11 @@ def answer(command: str, options: dict[str, str], state: dict[str, Any]) -> str:
                 each["appId"] for each in json.loads(options["--body"])["api"]["preAuthorizedApplications"]
             ]
         case "rest" if options["--method"] == "post":
-            add(state, "roles", json.loads(options["--body"])["appRoleId"])
+            given = json.loads(options["--body"])
+            add(state, "roles", f"{given['principalId']} {given['appRoleId']}")
         case "rest" if options["--method"] == "get":
-            return "\n".join(state.get("roles", []))
+            given = [role.split() for role in state.get("roles", [])]
+            return "\n".join(role for who, role in given if f"principalId=='{who}'" in options["--query"])
         case "sql server list":
             return str(state.get("server", ""))
         case "lock create":

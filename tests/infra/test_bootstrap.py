@@ -112,6 +112,27 @@ def test_people_on_call_administer_the_database_and_stay_when_it_is_run_again_wi
         assert entra(root)["members"] == ["me", first, second, "principal-of-migrate"]
 
 
+def test_people_on_call_see_the_group_with_its_logs_and_call_the_api_as_operators(root: Path) -> None:
+    """Else the runbook's first block finds nothing: a login without a role knows no subscription."""
+    person = "0a000000-0000-0000-0000-00000000000b"
+    [ops] = [role["id"] for role in json.loads((ROOT / "infra/app-roles.json").read_text()) if role["value"] == "Ops"]
+    for _ in range(2):
+        ran = bootstrap(root, "prod", *ARGUMENTS[1:2], ON_CALL=person)
+        assert ran.returncode == 0, ran.stderr
+        assert list(entra(root)["assignments"]) == [f"{person} Reader"], "who may change something is a choice"
+        assert [role for role in entra(root)["roles"] if role.startswith(person)] == [f"{person} {ops}"]
+        assert f"me {ops}" not in entra(root)["roles"]
+    assert bootstrap(root, "prod", *ARGUMENTS[1:2], ON_CALL=person, ON_CALL_ROLE="Contributor").returncode == 0
+    assert f"{person} Contributor" in entra(root)["assignments"]
+
+
+def test_nobody_on_call_becomes_an_owner(root: Path) -> None:
+    ran = bootstrap(root, *ARGUMENTS, ON_CALL="0a000000-0000-0000-0000-00000000000b", ON_CALL_ROLE="Owner")
+    assert ran.returncode == 2
+    assert "ON_CALL_ROLE: Owner is neither Reader nor Contributor" in ran.stderr
+    assert not (root / "calls.jsonl").exists()
+
+
 def test_somebody_on_call_who_is_no_object_id_is_refused_before_anything_happens(root: Path) -> None:
     ran = bootstrap(root, *ARGUMENTS, ON_CALL="ada@example.com")
     assert ran.returncode == 2

@@ -74,6 +74,15 @@ def test_an_alarms_section_says_what_whom_how_and_until_when(alarm: str) -> None
     assert bold == ["Means", "Users notice", "Look", "Mend", "Over"]
 
 
+def test_who_is_on_call_is_told_which_roles_the_commands_need_and_how_to_see_that_they_have_them() -> None:
+    call = SECTIONS["How to call"]
+    for role in ("*Reader*", "*Contributor*", "`Ops`", SQL_ADMINISTRATORS):
+        assert role in call.text, role
+    assert "ON_CALL_ROLE" in call.text
+    [block] = call.blocks("azurecli")
+    assert "az role assignment list --assignee" in block
+
+
 def test_every_link_leads_somewhere() -> None:
     anchors = {section.anchor for section in SECTIONS.values()}
     links = re.findall(r"\]\(([^)]+)\)", PAGE)
