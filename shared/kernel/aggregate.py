@@ -50,9 +50,9 @@ class Aggregate[Event](ABC):
             ClosedForChanges: there have been as many as there may be.
         """
         self._require_open()
-        self._record_step(event)
+        self._record_past_limit(event)
 
-    def _record_step(self, event: Event) -> None:
+    def _record_past_limit(self, event: Event) -> None:
         """Let a step of its life happen, which the limit does not hold up: there are few of them by themselves."""
         self._apply(event)
         self.version += 1

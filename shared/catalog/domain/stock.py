@@ -136,7 +136,7 @@ class Stock(Aggregate[StockEvent]):
         line = self.lines.get(order_id)
         if line is None or not line.reserved + line.waiting:
             return
-        self._record_step(
+        self._record_past_limit(
             StockReleasedV1(
                 self.product_id,
                 line.reserved + line.waiting,
@@ -153,7 +153,7 @@ class Stock(Aggregate[StockEvent]):
                 self._give(order_id, min(line.waiting, self.level.available), waited=True)
 
     def _ship(self, line: OrderedStock, quantity: int) -> None:
-        self._record_step(
+        self._record_past_limit(
             ItemShippedV1(
                 self.product_id,
                 quantity,
@@ -178,7 +178,7 @@ class Stock(Aggregate[StockEvent]):
         if quantity <= 0:
             return
         waits_less = quantity if waited else 0
-        self._record_step(
+        self._record_past_limit(
             StockReservedV1(
                 self.product_id,
                 quantity,
@@ -191,7 +191,7 @@ class Stock(Aggregate[StockEvent]):
         if quantity <= 0:
             return
         has_less = quantity if had else 0
-        self._record_step(
+        self._record_past_limit(
             StockAwaitedV2(
                 self.product_id,
                 quantity,

@@ -109,19 +109,19 @@ class Customer(Aggregate[CustomerEvent]):
         """Schedule the erasure of the customer for `due_at` or later."""
         if self.erase_at is not None:
             raise ErasureAsked(f"Customer {self.customer_id} is to be erased already.")
-        self._record_step(CustomerErasureAskedV1(self.customer_id, due_at, reason))
+        self._record_past_limit(CustomerErasureAskedV1(self.customer_id, due_at, reason))
 
     def withdraw_erasure(self) -> None:
         """Withdraw the scheduled erasure."""
         if self.erase_at is None:
             raise ErasureNotAsked(f"Customer {self.customer_id} is not to be erased.")
-        self._record_step(CustomerErasureWithdrawnV1(self.customer_id))
+        self._record_past_limit(CustomerErasureWithdrawnV1(self.customer_id))
 
     def erase(self, now: datetime) -> None:
         """Erase the customer's data, if the time for it has come."""
         if self.erase_at is None or now < self.erase_at:
             raise ErasureNotAsked(f"Customer {self.customer_id} is not to be erased now.")
-        self._record_step(CustomerErasedV1(self.customer_id))
+        self._record_past_limit(CustomerErasedV1(self.customer_id))
 
     def _require_address(self, address_id: UUID) -> None:
         if address_id not in self.addresses:

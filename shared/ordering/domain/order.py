@@ -155,7 +155,7 @@ class Order(Aggregate[OrderEvent]):
                 f"Order {self.order_id} costs nothing, and is submitted on account.", [InputError("/payment", nothing)]
             )
         lines = sorted(self.lines.values(), key=lambda line: line.number)
-        self._record_step(
+        self._record_past_limit(
             OrderSubmittedV2(
                 self.order_id,
                 self.customer_id,
@@ -170,7 +170,7 @@ class Order(Aggregate[OrderEvent]):
     def confirm(self) -> None:
         """Accept a submitted order."""
         self._require("confirmed", Action.CONFIRM)
-        self._record_step(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+        self._record_past_limit(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def complete(self) -> None:
         """Close a confirmed order as fulfilled: all is shipped, or a part, and the order waits for the rest in vain."""
@@ -216,7 +216,7 @@ class Order(Aggregate[OrderEvent]):
             self._record_payment(replace(self.payment, attempt=payment.attempt))
 
     def _record_payment(self, payment: OrderPayment) -> None:
-        self._record_step(
+        self._record_past_limit(
             OrderPaymentChangedV1(
                 order_id=self.order_id,
                 customer_id=self.customer_id,
@@ -241,7 +241,7 @@ class Order(Aggregate[OrderEvent]):
         known = self.stock.get(product_id)
         if product_id not in self.lines or (known is not None and known.version >= stock.version):
             return
-        self._record_step(
+        self._record_past_limit(
             OrderStockChangedV2(
                 self.order_id,
                 self.customer_id,
@@ -261,7 +261,7 @@ class Order(Aggregate[OrderEvent]):
         return stock is not None and stock.shipped == line.quantity
 
     def _complete(self) -> None:
-        self._record_step(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
+        self._record_past_limit(OrderCompletedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def cancel(self, reason: str) -> None:
         """Cancel the order, unless pieces of it are shipped: they are paid."""
@@ -272,7 +272,7 @@ class Order(Aggregate[OrderEvent]):
                 f"Order {self.order_id} cannot be cancelled: pieces of product {shipped} are shipped. Ship the rest, "
                 "and refund afterwards."
             )
-        self._record_step(
+        self._record_past_limit(
             OrderCancelledV1(self.order_id, self.customer_id, self.currency, self.total, was=self.status, reason=reason)
         )
 
@@ -283,7 +283,7 @@ class Order(Aggregate[OrderEvent]):
         if self.status not in {OrderStatus.COMPLETED, OrderStatus.CANCELLED}:
             raise OrderNotInStatus(f"Order {self.order_id} is {self.status}: it has to be carried out yet.")
         if not self.erased:
-            self._record_step(OrderErasedV1(self.order_id, self.customer_id, self.status))
+            self._record_past_limit(OrderErasedV1(self.order_id, self.customer_id, self.status))
 
     def _additions(self, items: Sequence[RequestedItem]) -> tuple[str | None, list[OrderLine]]:
         """Give the currency, and the lines as the items would make them, unless a rule forbids it."""

@@ -140,19 +140,19 @@ class Payment(Aggregate[PaymentEvent]):
         if self.status is not PaymentStatus.AUTHORISED or self.void_requested:
             raise self._forbids("captured", "authorised")
         if not self.capture_requested:
-            self._record_step(PaymentCaptureRequestedV1(self.order_id))
+            self._record_past_limit(PaymentCaptureRequestedV1(self.order_id))
 
     def request_void(self) -> None:
         """Request that nothing be captured; possible until the capture is requested. A lapsed payment ends by it."""
         if self.void_requested:
             return
         if self.status is PaymentStatus.LAPSED:
-            self._record_step(PaymentVoidedV1(self.order_id))
+            self._record_past_limit(PaymentVoidedV1(self.order_id))
             return
         if self.capture_requested or self.status is PaymentStatus.CAPTURED:
             raise self._forbids("voided", "not captured")
         if self.status not in _ENDED:
-            self._record_step(PaymentVoidRequestedV1(self.order_id))
+            self._record_past_limit(PaymentVoidRequestedV1(self.order_id))
 
     def request_refund(self, refund_id: UUID, amount: Decimal | None = None, reason: str | None = None) -> None:
         """Request a refund, by default of all that is left; the same refund again changes nothing."""
@@ -177,12 +177,12 @@ class Payment(Aggregate[PaymentEvent]):
                 [InputError("/amount", f"is more than {left} {currency}")],
             )
         said = None if self.erased else reason
-        self._record_step(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted, said))
+        self._record_past_limit(PaymentRefundRequestedV1(self.order_id, refund_id, currency, wanted, said))
 
     def erase(self) -> None:
         """Know nothing of the customer any more but the id, from now on; what is due needs nothing else."""
         if not self.erased:
-            self._record_step(PaymentErasedV1(self.order_id))
+            self._record_past_limit(PaymentErasedV1(self.order_id))
 
     @property
     def left(self) -> Money:
@@ -225,7 +225,7 @@ class Payment(Aggregate[PaymentEvent]):
     def opened(self, reference: str) -> None:
         """Record that the provider knows the payment."""
         if self.reference is None:
-            self._record_step(PaymentOpenedV1(self.order_id, reference))
+            self._record_past_limit(PaymentOpenedV1(self.order_id, reference))
 
     def settle(self, outcome: Outcome | None) -> None:
         """Record an outcome at the provider; a known or outdated outcome changes nothing.
@@ -239,16 +239,18 @@ class Payment(Aggregate[PaymentEvent]):
         is_open = self.status is PaymentStatus.DECLINED and not self.void_requested
         match outcome:
             case Taken() if (self.capture_requested or self.void_requested) and self.status not in _ENDED:
-                self._record_step(PaymentCapturedV1(self.order_id, outcome.amount.currency, outcome.amount.amount))
+                self._record_past_limit(
+                    PaymentCapturedV1(self.order_id, outcome.amount.currency, outcome.amount.amount)
+                )
             case Held() | Taken() if self.status in _TRIED or is_open:
-                self._record_step(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
+                self._record_past_limit(PaymentAuthorisedV1(self.order_id, money.currency, money.amount, self.attempt))
             case ActionRequired() if self.status is PaymentStatus.REQUESTED or is_open:
-                self._record_step(PaymentActionRequiredV1(self.order_id, self.attempt))
+                self._record_past_limit(PaymentActionRequiredV1(self.order_id, self.attempt))
             case Declined() if self.status in _TRIED and not self.void_requested:
-                self._record_step(PaymentDeclinedV1(self.order_id, self.attempt, outcome.reason))
+                self._record_past_limit(PaymentDeclinedV1(self.order_id, self.attempt, outcome.reason))
             case Gone() if self.status not in _ENDED:
                 ended = PaymentVoidedV1 if self.void_requested else PaymentLapsedV1
-                self._record_step(ended(self.order_id))
+                self._record_past_limit(ended(self.order_id))
             case _:
                 pass
 
@@ -257,7 +259,7 @@ class Payment(Aggregate[PaymentEvent]):
         money = self.refunds_due.get(refund_id)
         if money is not None:
             refunded = self.refunded.amount + money.amount
-            self._record_step(PaymentRefundedV1(self.order_id, refund_id, money.currency, money.amount, refunded))
+            self._record_past_limit(PaymentRefundedV1(self.order_id, refund_id, money.currency, money.amount, refunded))
 
     def _forbids(self, done: str, allowed: str) -> PaymentStatusForbids:
         status = "being voided" if self.void_requested and self.status not in _ENDED else self.status
