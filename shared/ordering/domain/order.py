@@ -121,12 +121,12 @@ class Order(Aggregate[OrderEvent]):
 
     def add(self, items: Sequence[RequestedItem]) -> None:
         """Add pieces of products; a product that the order has already stays one line, at today's price."""
-        self._require("changed", Action.ADD_ITEM)
+        self._require_status("changed", Action.ADD_ITEM)
         self._record_lines(*self._additions(items))
 
     def remove(self, product_id: UUID) -> None:
         """Take a product out."""
-        self._require("changed", Action.REMOVE_ITEM)
+        self._require_status("changed", Action.REMOVE_ITEM)
         if product_id not in self.lines or self.currency is None:
             raise ItemNotInOrder(f"Order {self.order_id} has no item with product {product_id}.")
         self._record(
@@ -141,13 +141,13 @@ class Order(Aggregate[OrderEvent]):
 
     def change_shipping_address(self, shipping_address: Address) -> None:
         """Change the shipping address."""
-        self._require("sent elsewhere", Action.CHANGE_SHIPPING_ADDRESS)
+        self._require_status("sent elsewhere", Action.CHANGE_SHIPPING_ADDRESS)
         self._record(OrderShippingAddressChangedV1(self.order_id, self.customer_id, shipping_address))
 
     def submit(self, *, paid: bool = False) -> None:
         """Place the order, on account or, if it costs anything, to be paid with a token."""
-        self._require("submitted", Action.SUBMIT)
-        if not self.lines or self.currency is None:
+        self._require_status("submitted", Action.SUBMIT)
+        if not is_allowed(Action.SUBMIT, self.standing):
             raise OrderIsEmpty(f"Order {self.order_id} has no items.")
         if paid and not self.total:
             nothing = "is for an order that costs something: there is nothing to pay, leave it out"
@@ -159,7 +159,7 @@ class Order(Aggregate[OrderEvent]):
             OrderSubmittedV2(
                 self.order_id,
                 self.customer_id,
-                self.currency,
+                self._fixed_currency(),
                 self.total,
                 tuple(SubmittedLine(line.product_id, line.quantity) for line in lines),
             )
@@ -169,12 +169,12 @@ class Order(Aggregate[OrderEvent]):
 
     def confirm(self) -> None:
         """Accept a submitted order."""
-        self._require("confirmed", Action.CONFIRM)
+        self._require_status("confirmed", Action.CONFIRM)
         self._record_past_limit(OrderConfirmedV1(self.order_id, self.customer_id, self._fixed_currency(), self.total))
 
     def complete(self) -> None:
         """Close a confirmed order as fulfilled: all is shipped, or a part, and the order waits for the rest in vain."""
-        self._require("completed", Action.COMPLETE)
+        self._require_status("completed", Action.COMPLETE)
         if not is_allowed(Action.COMPLETE, self.standing):
             left = [product_id for product_id, stock in self.stock.items() if stock.reserved or stock.waiting]
             raise OrderNotShipped(
@@ -265,7 +265,7 @@ class Order(Aggregate[OrderEvent]):
 
     def cancel(self, reason: str) -> None:
         """Cancel the order, unless pieces of it are shipped: they are paid."""
-        self._require("cancelled", Action.CANCEL)
+        self._require_status("cancelled", Action.CANCEL)
         if not is_allowed(Action.CANCEL, self.standing):
             shipped = next(product_id for product_id, stock in self.stock.items() if stock.shipped)
             raise OrderNotInStatus(
@@ -309,7 +309,7 @@ class Order(Aggregate[OrderEvent]):
                 )
             )
 
-    def _require(self, done: str, action: Action) -> None:
+    def _require_status(self, done: str, action: Action) -> None:
         allowed = STATUSES[action]
         if self.status not in allowed:
             raise OrderNotInStatus(
