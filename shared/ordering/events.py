@@ -13,6 +13,9 @@ from uuid import UUID, uuid5
 
 from shared.kernel.personal import Personal
 
+MAX_LINES = 1_000
+"""Lines of an order."""
+
 
 class OrderStatus(StrEnum):
     """The status of an order: Created -> Submitted -> Confirmed -> Completed; Cancelled from any of the first three."""
@@ -263,6 +266,10 @@ type OrderEvent = (
     | OrderCancelledV1
     | OrderErasedV1
 )
+
+
+TOKEN_PATTERN = "^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$"  # noqa: S105  # a pattern, no token
+"""The pattern of a token: the payment provider's id of a card."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,8 @@ from shared.catalog.repository import Orders, Stocks
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Whole
-from shared.ordering.events import OrderStatus
+from shared.ordering.events import MAX_LINES, OrderStatus
 from shared.story import ORDER_ID, PRODUCT_ID
-
-MAX_ITEMS = 1_000
-"""As many as an order has lines."""
 
 
 class ShippedItem(Input):
@@ -32,7 +29,7 @@ class ShipItems(Input, json_schema_extra=example(orderId=ORDER_ID, items=[{"prod
     """
 
     order_id: Id
-    items: Annotated[list[ShippedItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: Annotated[list[ShippedItem], Field(min_length=1, max_length=MAX_LINES)]
 
 
 def ship_items(command: ShipItems, stocks: Stocks, orders: Orders) -> Accepted:

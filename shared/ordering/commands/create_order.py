@@ -13,7 +13,7 @@ from shared.kernel.refusals import InputError, Invalid
 from shared.ordering import events
 from shared.ordering.commands.add_item import Quantity
 from shared.ordering.domain.offer import Customer, RequestedItem
-from shared.ordering.domain.order import MAX_LINES, Order
+from shared.ordering.domain.order import Order
 from shared.ordering.repository import Orders
 from shared.story import CUSTOMER_ID, ORDER_ID, PRODUCT_ID
 
@@ -43,7 +43,7 @@ class CreateOrder(
 
     order_id: NewId = Field(default_factory=uuid4, description="chosen by the caller, so that a retry is safe")
     customer_id: Id
-    items: Annotated[list[Item], Field(max_length=MAX_LINES)]
+    items: Annotated[list[Item], Field(max_length=events.MAX_LINES)]
     shipping_address: ShippingAddress | None = Field(
         default=None, description="by default, the address that `shippingAddressId` names, or the customer's default"
     )

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
+from shared.ordering.events import TOKEN_PATTERN
 from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.story import ORDER_ID
@@ -15,7 +16,7 @@ from shared.story import ORDER_ID
 class Payment(Input):
     """A token of the payment provider, with which the order is paid; never a card's own data."""
 
-    token: Annotated[str, StringConstraints(pattern=r"^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
+    token: Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
 
 
 class SubmitOrder(Input, json_schema_extra=example(orderId=ORDER_ID)):

@@ -23,6 +23,7 @@ from shared.ordering.domain.errors import (
 )
 from shared.ordering.domain.offer import Customer, Product, RequestedItem
 from shared.ordering.events import (
+    MAX_LINES,
     Address,
     OrderCancelledV1,
     OrderCompletedV1,
@@ -42,7 +43,6 @@ from shared.ordering.events import (
     SubmittedLine,
 )
 
-MAX_LINES = 1_000
 MAX_QUANTITY = 10_000
 LINES_PER_EVENT = 100
 """A Service Bus message holds 256 KB (Standard tier); a hundred lines with names of 200 four-byte characters are

@@ -7,10 +7,11 @@ from pydantic import StringConstraints
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input
+from shared.ordering.events import TOKEN_PATTERN
 from shared.payments.repository import Payments
 from shared.story import ORDER_ID
 
-Token = Annotated[str, StringConstraints(pattern="^[a-z]{1,20}_[A-Za-z0-9_]{1,200}$")]
+Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
 """A token: the payment provider's id of a card, such as pm_1MqLiJLkdIwHu7ixUEgbFdYF; never a card's number."""
 
 

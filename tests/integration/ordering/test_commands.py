@@ -24,8 +24,8 @@ from shared.ordering.commands.create_order import CreateOrder, Item, create_orde
 from shared.ordering.commands.remove_item import RemoveItem, remove_item
 from shared.ordering.commands.submit_order import Payment, SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderIsEmpty, OrderNotFound, PriceChanged
-from shared.ordering.domain.order import MAX_LINES, Order
-from shared.ordering.events import OrderStatus
+from shared.ordering.domain.order import Order
+from shared.ordering.events import MAX_LINES, OrderStatus
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDERS, PRODUCTS
 from tests.support.counting import counting_sql

@@ -11,8 +11,8 @@ from shared.customers.domain.customer import Customer
 from shared.kernel.aggregate import MAX_CHANGES, Aggregate
 from shared.kernel.money import Money
 from shared.kernel.refusals import ClosedForChanges
-from shared.ordering.domain.order import MAX_LINES, Order
-from shared.ordering.events import OrderStatus
+from shared.ordering.domain.order import Order
+from shared.ordering.events import MAX_LINES, OrderStatus
 from tests.support.offers import a_product, an_order, an_order_that_is, pieces
 
 

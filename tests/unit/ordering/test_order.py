@@ -18,8 +18,9 @@ from shared.ordering.domain.errors import (
     OrderTooLarge,
     PriceChanged,
 )
-from shared.ordering.domain.order import LINES_PER_EVENT, MAX_LINES, MAX_QUANTITY, Order, OrderPayment
+from shared.ordering.domain.order import LINES_PER_EVENT, MAX_QUANTITY, Order, OrderPayment
 from shared.ordering.events import (
+    MAX_LINES,
     Address,
     OrderCancelledV1,
     OrderCompletedV1,

@@ -7,8 +7,8 @@ import pytest
 
 from shared.kernel.money import MAX_MINOR_UNITS
 from shared.kernel.refusals import Refusal
-from shared.ordering.domain.order import LINES_PER_EVENT, MAX_LINES, MAX_QUANTITY, Order
-from shared.ordering.events import OrderItemsAddedV1, OrderStatus
+from shared.ordering.domain.order import LINES_PER_EVENT, MAX_QUANTITY, Order
+from shared.ordering.events import MAX_LINES, OrderItemsAddedV1, OrderStatus
 from tests.support.offers import ADDRESS, a_product, an_order, an_order_that_is, pieces
 
 UNKNOWN = UUID(int=7)
