@@ -206,10 +206,10 @@ class OrderSettledV1:
     shipped: int
 
 
-type OfferEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
+type ProductEvent = ProductAddedV1 | ProductPriceChangedV1 | ProductRenamedV1
 type OrderedStockEvent = StockReservedV1 | StockAwaitedV2 | StockReleasedV1 | ItemShippedV1
 type StockEvent = StockReceivedV1 | StockRecountedV1 | OrderedStockEvent
-type ProductEvent = (
+type CatalogEvent = (
     ProductAddedV1
     | ProductPriceChangedV1
     | ProductRenamedV1
@@ -222,6 +222,8 @@ type ProductEvent = (
     | ProductRatedV1
     | BoughtTogetherV1
 )
+"""Every event that the catalogue's read models show."""
+
 type AnswerToOrdering = StockNotKeptV1 | OrderSettledV1
 """What the catalogue tells ordering of an order; each has a stream of its own."""
 
@@ -237,5 +239,5 @@ UPCASTS = {StockAwaitedV1: awaited}
 ANSWERS = get_args(AnswerToOrdering.__value__)
 """Events for ordering, which no read model shows."""
 
-ON_TOPIC = (*get_args(ProductEvent.__value__), *ANSWERS)
+ON_TOPIC = (*get_args(CatalogEvent.__value__), *ANSWERS)
 """Every class of this context's topic; each subscriber receives all of them."""

@@ -10,7 +10,7 @@ from shared.catalog.commands.recount_stock import recount_stock
 from shared.catalog.commands.rename_product import rename_product
 from shared.catalog.commands.ship_items import ship_items
 from shared.catalog.event_handlers.follow_orders import FOLLOWED, follow_order
-from shared.catalog.events import ANSWERS, BoughtTogetherV1, ProductEvent
+from shared.catalog.events import ANSWERS, BoughtTogetherV1, CatalogEvent
 from shared.catalog.jobs.serve_waiting_orders import serve_waiting_orders
 from shared.catalog.metrics import stock_metrics
 from shared.catalog.ratings import next_ratings_of
@@ -44,7 +44,7 @@ class ProductAdded(Answer):
     product_id: UUID
 
 
-def catalog(app: App) -> Context[ProductEvent]:
+def catalog(app: App) -> Context[CatalogEvent]:
     """Declare the catalogue; nothing connects yet."""
     context = Context(app, SCHEMA, LOG, "product-events", EVERY_TABLE, INBOX)
     write, read = Role.CATALOG_WRITE, Role.CATALOG_READ

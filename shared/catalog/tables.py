@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from shared.catalog.events import ON_TOPIC, UPCASTS, ProductEvent
+from shared.catalog.events import ON_TOPIC, UPCASTS, CatalogEvent
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.sql.columns import Amount, UtcDateTime, every_table, schema_metadata, text
 from shared.frame.write_side.event_log import EventLog
@@ -103,6 +103,6 @@ ORDERS = sa.Table(
 
 INBOX = Inbox(inbox_table(METADATA))
 
-CODEC = EventCodec[ProductEvent](ON_TOPIC, UPCASTS)
-LOG = EventLog[ProductEvent](event_log_table(METADATA), CODEC)
+CODEC = EventCodec[CatalogEvent](ON_TOPIC, UPCASTS)
+LOG = EventLog[CatalogEvent](event_log_table(METADATA), CODEC)
 EVERY_TABLE = every_table(METADATA)

@@ -43,7 +43,7 @@ from shared.ordering.views.processes import Processes
 from shared.payments import events as payments
 from shared.roles import Role
 
-PRODUCTS = EventCodec[catalog.ProductEvent | catalog.AnswerToOrdering](catalog.ON_TOPIC, catalog.UPCASTS)
+PRODUCTS = EventCodec[catalog.CatalogEvent | catalog.AnswerToOrdering](catalog.ON_TOPIC, catalog.UPCASTS)
 PAYMENTS = EventCodec[payments.PaymentEvent](payments.ON_TOPIC)
 CUSTOMERS = EventCodec[customers.CustomerEvent](customers.ON_TOPIC)
 

@@ -17,7 +17,7 @@ from azure.cosmos.aio import ContainerProxy
 from infra.sql.migrate import CONTEXTS
 from shared.catalog.commands.add_product import AddProduct, add_product
 from shared.catalog.domain.stock import stock_of
-from shared.catalog.events import OfferEvent, ProductEvent
+from shared.catalog.events import CatalogEvent, ProductEvent
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.sql.engines import sql_engine
@@ -168,9 +168,9 @@ class Shop:
             thread.submit(asyncio.run, deliver()).result()
 
 
-def about_product(history: Iterable[Recorded[ProductEvent]]) -> Iterator[OfferEvent]:
+def about_product(history: Iterable[Recorded[CatalogEvent]]) -> Iterator[ProductEvent]:
     """The events of a product's history, which are a product's."""
-    return (cast("OfferEvent", recorded.event) for recorded in history)
+    return (cast("ProductEvent", recorded.event) for recorded in history)
 
 
 @contextmanager

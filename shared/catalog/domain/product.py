@@ -3,13 +3,13 @@
 from typing import Self, assert_never, override
 from uuid import UUID
 
-from shared.catalog.events import OfferEvent, ProductAddedV1, ProductPriceChangedV1, ProductRenamedV1
+from shared.catalog.events import ProductAddedV1, ProductEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.kernel.aggregate import Aggregate
 from shared.kernel.money import CURRENCIES, MAX_MINOR_UNITS, Money, fits
 from shared.kernel.refusals import InputError, Invalid
 
 
-class Product(Aggregate[OfferEvent]):
+class Product(Aggregate[ProductEvent]):
     """A product that the shop sells; its currency never changes."""
 
     product_id: UUID
@@ -36,7 +36,7 @@ class Product(Aggregate[OfferEvent]):
         self._record(ProductRenamedV1(self.product_id, name))
 
     @override
-    def _apply(self, event: OfferEvent) -> None:
+    def _apply(self, event: ProductEvent) -> None:
         match event:
             case ProductAddedV1():
                 self.product_id, self.name, self.description = event.product_id, event.name, event.description

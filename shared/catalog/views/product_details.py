@@ -11,8 +11,8 @@ from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.rating import rating_id
 from shared.catalog.events import (
     ItemShippedV1,
-    OfferEvent,
     ProductAddedV1,
+    ProductEvent,
     ProductPriceChangedV1,
     ProductRenamedV1,
     StockAwaitedV2,
@@ -100,7 +100,7 @@ def product_of(partition_key: str) -> str:
     return partition_key.removeprefix("product:")
 
 
-def project(recorded: Recorded[OfferEvent | StockEvent]) -> DocumentUpdate:
+def project(recorded: Recorded[ProductEvent | StockEvent]) -> DocumentUpdate:
     """Make an event's update of the product's document, or of the stock's."""
     event = recorded.event
     gate: Create | Patch

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.catalog.domain.stock import stock_of
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import CatalogEvent
 from shared.catalog.tables import LOG, PRODUCTS, RATINGS, STOCK
 from shared.catalog.views import product_details, product_lists, product_projection, product_ratings, stock_level
 from shared.catalog.views.product_details import partition_key_of, product_of
@@ -58,9 +58,9 @@ COUNT_RATINGS = sa.select(sa.func.count()).select_from(RATINGS)
 class ProductFold:
     """A product, and some or all of its ratings; its stock only on the first page, which alone shows it."""
 
-    product: History[ProductEvent]
-    stock: History[ProductEvent]
-    ratings: Sequence[History[ProductEvent]]
+    product: History[CatalogEvent]
+    stock: History[CatalogEvent]
+    ratings: Sequence[History[CatalogEvent]]
     begins: bool = True
 
     @property
@@ -69,24 +69,24 @@ class ProductFold:
         return partition_key_of(self.product[0].envelope.aggregate_id)
 
     @property
-    def histories(self) -> Sequence[History[ProductEvent]]:
+    def histories(self) -> Sequence[History[CatalogEvent]]:
         """The histories of the ratings; on the first page of a product also those of the product and its stock."""
         if not self.begins:
             return self.ratings
         return [self.product, *([self.stock] if self.stock else []), *self.ratings]
 
-    def gate(self, history: History[ProductEvent]) -> str:
+    def gate(self, history: History[CatalogEvent]) -> str:
         """Name the document: of the product, its stock or a rating."""
         return str(history[0].envelope.aggregate_id)
 
-    def own(self, history: History[ProductEvent]) -> Own:
+    def own(self, history: History[CatalogEvent]) -> Own:
         """Make the document of the stock or a rating; the product's is shared."""
         if self._is_product(history):
             return {}
         return as_projected(_without_the_product, history)
 
     def shared(
-        self, histories: Sequence[History[ProductEvent]], before: Mapping[str, Document]
+        self, histories: Sequence[History[CatalogEvent]], before: Mapping[str, Document]
     ) -> Mapping[str, dict[str, Any]]:
         """Make the product's document, or add ratings to the stored one; without the store's own properties."""
         product_id = self.gate(self.product)
@@ -105,7 +105,7 @@ class ProductFold:
         """All that these documents show is in their events."""
         return False
 
-    def _is_product(self, history: History[ProductEvent]) -> bool:
+    def _is_product(self, history: History[CatalogEvent]) -> bool:
         return self.gate(history) == self.gate(self.product)
 
 
@@ -204,5 +204,5 @@ def _folds(
     ]
 
 
-def _without_the_product(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
+def _without_the_product(recorded: Recorded[CatalogEvent]) -> DocumentUpdate:
     return replace(product_projection.project(recorded), others=())

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from shared.catalog.events import (
     BoughtTogetherV1,
+    CatalogEvent,
     ItemShippedV1,
     OrderedStock,
     ProductAddedV1,
-    ProductEvent,
     ProductPriceChangedV1,
     ProductRatedV1,
     ProductRenamedV1,
@@ -30,7 +30,7 @@ FOLLOWED = EventTypes.all_but(StockReceivedV1, StockRecountedV1, ProductRatedV1,
 """The catalogue's events that orders show, or that advance a fulfilment."""
 
 
-def follow_product(recorded: Recorded[ProductEvent], work: UnitOfWork, orders: Orders) -> None:
+def follow_product(recorded: Recorded[CatalogEvent], work: UnitOfWork, orders: Orders) -> None:
     """Apply one event.
 
     Committing raises NotCopiedYet if the product's first event has not arrived.

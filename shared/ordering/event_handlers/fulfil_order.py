@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from shared.catalog.events import AnswerToOrdering, OrderSettledV1, ProductEvent, StockNotKeptV1
+from shared.catalog.events import AnswerToOrdering, CatalogEvent, OrderSettledV1, StockNotKeptV1
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.messaging.event_types import EventTypes
 from shared.frame.write_side.unit_of_work import UnitOfWork
@@ -47,7 +47,7 @@ class FulfilOrder:
 
     def follow_product(
         self,
-        recorded: Recorded[ProductEvent | AnswerToOrdering],
+        recorded: Recorded[CatalogEvent | AnswerToOrdering],
         work: UnitOfWork,
         orders: Orders,
         fulfilments: Fulfilments,

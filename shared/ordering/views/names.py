@@ -15,7 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from shared.catalog.events import AnswerToOrdering, ProductEvent, ProductRenamedV1
+from shared.catalog.events import AnswerToOrdering, CatalogEvent, ProductRenamedV1
 from shared.customers.events import CustomerErasedV1, CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
@@ -86,7 +86,7 @@ class NameCorrections:
         self._reader = reader
         self._orders = orders
 
-    async def correct_product(self, recorded: Recorded[ProductEvent | AnswerToOrdering]) -> None:
+    async def correct_product(self, recorded: Recorded[CatalogEvent | AnswerToOrdering]) -> None:
         """Show a product's new name in every order that has it."""
         event, version = recorded.event, recorded.envelope.version
         if not isinstance(event, ProductRenamedV1):

@@ -9,7 +9,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.domain.stock import stock_of
-from shared.catalog.events import ProductEvent, ProductRenamedV1, StockLevel, StockReceivedV1
+from shared.catalog.events import CatalogEvent, ProductRenamedV1, StockLevel, StockReceivedV1
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import partition_key_of
@@ -26,12 +26,12 @@ EVENTS, PAGE, AT_ONCE = 300, 100, 16
 
 
 @pytest.fixture
-def projection(shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> Projection[ProductEvent]:
+def projection(shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch) -> Projection[CatalogEvent]:
     monkeypatch.setattr(projection_of_the_frame, "PAGE", PAGE)
     return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project)
 
 
-def added(shop: Shop, id_: UUID, after: int, events: Sequence[ProductEvent]) -> Sequence[Recorded[ProductEvent]]:
+def added(shop: Shop, id_: UUID, after: int, events: Sequence[CatalogEvent]) -> Sequence[Recorded[CatalogEvent]]:
     work = UnitOfWork(shop.catalog_engine)
     LOG.append(work, id_, after, events, Metadata())
     work.commit()
@@ -39,18 +39,18 @@ def added(shop: Shop, id_: UUID, after: int, events: Sequence[ProductEvent]) -> 
         return LOG.history(connection, id_)
 
 
-def a_long_stock(shop: Shop) -> tuple[str, Sequence[Recorded[ProductEvent]]]:
+def a_long_stock(shop: Shop) -> tuple[str, Sequence[Recorded[CatalogEvent]]]:
     product_id = shop.product()
     events = [StockReceivedV1(product_id, 1, None, StockLevel(pieces, 0, 0)) for pieces in range(1, EVENTS + 1)]
     return partition_key_of(product_id), added(shop, stock_of(product_id), 0, events)
 
 
-async def stored(catalog: ContainerProxy, recorded: Recorded[ProductEvent], partition_key: str) -> dict[str, Any]:
+async def stored(catalog: ContainerProxy, recorded: Recorded[CatalogEvent], partition_key: str) -> dict[str, Any]:
     return dict(await catalog.read_item(str(recorded.envelope.aggregate_id), partition_key))
 
 
 async def test_the_first_event_of_a_long_stock_that_reaches_an_empty_generation_costs_a_request_or_two_a_page(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     view, events = a_long_stock(shop)
     with counted() as sent:
@@ -61,7 +61,7 @@ async def test_the_first_event_of_a_long_stock_that_reaches_an_empty_generation_
 
 
 async def test_many_events_of_a_long_stock_that_come_at_once_do_not_walk_its_whole_past(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     view, events = a_long_stock(shop)
     with counted() as sent:
@@ -72,7 +72,7 @@ async def test_many_events_of_a_long_stock_that_come_at_once_do_not_walk_its_who
 
 
 async def test_a_document_that_has_some_of_its_events_gets_each_of_the_others_once(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     product_id = shop.product()
     names = [ProductRenamedV1(product_id, f"Tea {number}") for number in range(2, EVENTS + 1)]
@@ -89,7 +89,7 @@ async def test_a_document_that_has_some_of_its_events_gets_each_of_the_others_on
 
 
 async def test_a_change_that_comes_between_is_kept_and_the_events_are_folded_on_it(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent], monkeypatch: pytest.MonkeyPatch
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product_id = shop.product()
     events = added(shop, product_id, 1, [ProductRenamedV1(product_id, f"Tea {n}") for n in range(2, EVENTS + 1)])

@@ -36,7 +36,7 @@ from tests.support.shop import Shop
 from tests.support.tags import tag_of
 
 if TYPE_CHECKING:
-    from shared.catalog.events import ProductEvent
+    from shared.catalog.events import CatalogEvent
 
 
 class Shelf:
@@ -45,7 +45,7 @@ class Shelf:
     def __init__(self, shop: Shop, container: ContainerProxy) -> None:
         self.shop, self.container = shop, container
         self.category = f"Category {uuid4()}"
-        self.projection: Projection[ProductEvent] = Projection(
+        self.projection: Projection[CatalogEvent] = Projection(
             only(container),
             shop.catalog_engine,
             LOG,
@@ -189,7 +189,7 @@ async def test_lists_show_the_last_name_in_whatever_order_events_come(seed: int,
 
 async def test_an_event_that_was_projected_but_not_listed_is_listed_when_it_comes_again(shelf: Shelf) -> None:
     product_id = await shelf.add("Tea")
-    plain: Projection[ProductEvent] = Projection(
+    plain: Projection[CatalogEvent] = Projection(
         only(shelf.container), shelf.shop.catalog_engine, LOG, product_projection.project
     )
     shelf.shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="Coffee"), Metadata())
@@ -360,7 +360,7 @@ async def test_what_is_out_of_stock_waits_for_the_version_that_a_recount_gave(sh
     with pytest.raises(Unavailable, match="version 2 has not arrived yet"):
         await list_out_of_stock(served, query, wait_for(0.05))
 
-    plain: Projection[ProductEvent] = Projection(
+    plain: Projection[CatalogEvent] = Projection(
         only(shelf.container), shelf.shop.catalog_engine, LOG, product_projection.project
     )
     with shelf.shop.catalog_engine.connect() as connection:

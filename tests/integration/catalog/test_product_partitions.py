@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.catalog.commands.rate_product import RateProduct, rate_product
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import CatalogEvent
 from shared.catalog.views.product_partitions import ProductPartitions
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.write_side import aggregate_streams
@@ -32,8 +32,8 @@ def test_the_pages_of_a_products_ratings_do_not_read_its_stock_again(
     histories = EventLog.histories
 
     def counted(
-        log: EventLog[ProductEvent], connection: sa.Connection, ids: Sequence[UUID]
-    ) -> dict[UUID, list[Recorded[ProductEvent]]]:
+        log: EventLog[CatalogEvent], connection: sa.Connection, ids: Sequence[UUID]
+    ) -> dict[UUID, list[Recorded[CatalogEvent]]]:
         found = histories(log, connection, ids)
         read.append(sum(map(len, found.values())))
         return found

@@ -12,7 +12,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.domain.errors import ProductNotFound
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import CatalogEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import ProductDetails, ReadProduct, read_product
@@ -29,7 +29,7 @@ from tests.support.shop import Shop
 
 
 @pytest.fixture
-def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
+def projection(shop: Shop, catalog: ContainerProxy) -> Projection[CatalogEvent]:
     return Projection(only(catalog), shop.catalog_engine, LOG, product_projection.project)
 
 
@@ -39,7 +39,7 @@ async def shown(catalog: ContainerProxy, product_id: UUID) -> ProductDetails:
 
 @pytest.mark.parametrize("places", [(0, 1, 2, 3, 4), (0, 0, 1, 2, 2, 1, 3, 4), (4, 3, 2, 1, 0), (4,), (2, 0, 4, 1)])
 async def test_a_product_is_shown_as_its_events_say_in_whatever_order_they_come(
-    places: tuple[int, ...], shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    places: tuple[int, ...], shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     events = a_history(shop)
     for place in places:
@@ -62,7 +62,7 @@ async def test_a_product_is_shown_as_its_events_say_in_whatever_order_they_come(
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_events_that_overtake_one_another_all_the_time_need_no_second_delivery(
-    seed: int, shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    seed: int, shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     # an event that finds its predecessor missing may look again when that has just arrived
     events = a_history(shop)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shared.catalog.commands.rate_product import RateProduct, rate_product
 from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.rating import Rating, rating_id
-from shared.catalog.events import ProductEvent, ProductRatedV1
+from shared.catalog.events import CatalogEvent, ProductRatedV1
 from shared.catalog.ratings import Ratings
 from shared.catalog.tables import LOG, RATINGS
 from shared.catalog.views import product_projection
@@ -36,13 +36,13 @@ def rate(shop: Shop, product_id: UUID, customer_id: UUID, rating: int, metadata:
     return shop.catalog.run(rate_product, command, metadata or Metadata()).version
 
 
-def history(shop: Shop, aggregate_id: UUID) -> list[Recorded[ProductEvent]]:
+def history(shop: Shop, aggregate_id: UUID) -> list[Recorded[CatalogEvent]]:
     with shop.catalog_engine.connect() as connection:
         return list(LOG.history(connection, aggregate_id))
 
 
 @pytest.fixture
-def projection(shop: Shop, catalog: ContainerProxy) -> Projection[ProductEvent]:
+def projection(shop: Shop, catalog: ContainerProxy) -> Projection[CatalogEvent]:
     return Projection(
         only(catalog), shop.catalog_engine, LOG, product_projection.project, derive=ProductListEntries().write
     )
@@ -125,7 +125,7 @@ def test_a_customer_who_rates_twice_at_once_has_one_rating(shop: Shop) -> None:
 
 
 async def test_average_and_count_are_exact_when_all_rate_at_the_same_time(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     product_id, customers = shop.product(), [uuid4() for _ in range(20)]
     chance = random.Random(4)
@@ -149,7 +149,7 @@ async def test_average_and_count_are_exact_when_all_rate_at_the_same_time(
 
 @pytest.mark.parametrize(("ratings", "average"), [([], None), ([4], 4.0), ([5, 4, 4], 4.33), ([1, 1, 3], 1.67)])
 async def test_the_average_has_two_digits(
-    ratings: list[int], average: float | None, shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    ratings: list[int], average: float | None, shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     product_id = shop.product()
     await projection.project(history(shop, product_id)[0])
@@ -167,7 +167,7 @@ def test_a_version_of_a_rating_without_whose_is_refused_and_not_passed_over() ->
 
 
 async def test_a_product_has_another_etag_when_it_was_rated_and_waits_for_ones_own_rating(
-    shop: Shop, catalog: ContainerProxy, projection: Projection[ProductEvent]
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
 ) -> None:
     product_id, customer_id = shop.product(), uuid4()
     await projection.project(history(shop, product_id)[0])

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from azure.cosmos.aio import ContainerProxy
 
-from shared.catalog.events import ProductEvent, ProductPriceChangedV1, ProductRenamedV1
+from shared.catalog.events import CatalogEvent, ProductPriceChangedV1, ProductRenamedV1
 from shared.customers.events import CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.projection import Projection
@@ -36,7 +36,7 @@ def names(shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
     return NameCorrections(OneGeneration("orders", "orders", {"orders": orders}), shop.ordering_engine, projection)
 
 
-def product_renamed(product_id: UUID, name: str, version: int) -> Recorded[ProductEvent]:
+def product_renamed(product_id: UUID, name: str, version: int) -> Recorded[CatalogEvent]:
     return recorded(ProductRenamedV1(product_id, name), product_id, version)
 
 

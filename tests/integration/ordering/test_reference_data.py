@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import CatalogEvent
 from shared.customers.commands.add_address import AddAddress, add_address
 from shared.customers.commands.make_address_default import MakeAddressDefault, make_address_default
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
@@ -31,7 +31,7 @@ from tests.support.shop import Shop, rows
 
 
 @pytest.fixture
-def product_events(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
+def product_events(shop: Shop) -> Sequence[Recorded[CatalogEvent]]:
     return a_history(shop)
 
 
@@ -39,7 +39,7 @@ def product_events(shop: Shop) -> Sequence[Recorded[ProductEvent]]:
     "places", [(1, 2, 3, 4), (4, 3, 2, 1), (1, 1, 2, 2, 3, 4, 4), (3, 4), (4, 1, 3, 2), (0, 4, 3, 0, 3, 4)]
 )
 def test_a_product_is_what_its_newest_events_say(
-    places: tuple[int, ...], shop: Shop, product_events: Sequence[Recorded[ProductEvent]]
+    places: tuple[int, ...], shop: Shop, product_events: Sequence[Recorded[CatalogEvent]]
 ) -> None:
     for place in places:
         shop.ordering.follow(INBOX, follow_product, product_events[place])
@@ -50,7 +50,7 @@ def test_a_product_is_what_its_newest_events_say(
 
 
 def test_an_event_of_a_product_whose_first_has_not_arrived_is_given_back_and_taken_later(
-    shop: Shop, product_events: Sequence[Recorded[ProductEvent]]
+    shop: Shop, product_events: Sequence[Recorded[CatalogEvent]]
 ) -> None:
     with shop.ordering_engine.begin() as connection:
         connection.execute(sa.delete(PRODUCTS))

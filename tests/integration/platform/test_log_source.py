@@ -10,7 +10,7 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.events import ProductEvent
+from shared.catalog.events import CatalogEvent
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import SHAPES, partition_key_of
@@ -26,7 +26,7 @@ from tests.support.shop import Shop
 SHELF = "shelf"
 
 
-def on_the_shelf(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
+def on_the_shelf(recorded: Recorded[CatalogEvent]) -> DocumentUpdate:
     """Show all products in one partition."""
     change = product_projection.project(recorded)
     if isinstance(change.gate, Create):
@@ -35,10 +35,10 @@ def on_the_shelf(recorded: Recorded[ProductEvent]) -> DocumentUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class WithWords(AsProjected[ProductEvent]):
+class WithWords(AsProjected[CatalogEvent]):
     """A product, and an entry in the partition of each word that its name has or had; null where it has it no more."""
 
-    def own(self, history: History[ProductEvent]) -> Own:
+    def own(self, history: History[CatalogEvent]) -> Own:
         """Make them."""
         documents = dict(as_projected(self.project, history))
         entries: dict[DocumentKey, dict[str, Any] | None] = {}
@@ -54,14 +54,14 @@ class WithWords(AsProjected[ProductEvent]):
         return documents | entries
 
 
-class Words(OfAggregates[ProductEvent]):
+class Words(OfAggregates[CatalogEvent]):
     """Products and their words."""
 
-    def _fold(self, histories: Sequence[History[ProductEvent]]) -> WithWords:
+    def _fold(self, histories: Sequence[History[CatalogEvent]]) -> WithWords:
         return WithWords(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 
-def source_of(shop: Shop, container: Container, partitions: OfAggregates[ProductEvent], project: Any) -> LogSource[Any]:
+def source_of(shop: Shop, container: Container, partitions: OfAggregates[CatalogEvent], project: Any) -> LogSource[Any]:
     projection = Projection(only(container), shop.catalog_engine, LOG, project)
     return LogSource(shop.catalog_engine, projection, partitions, project)
 
@@ -173,21 +173,21 @@ class Noting(WithWords):
 
     threads: ClassVar[set[threading.Thread]] = set()
 
-    def own(self, history: History[ProductEvent]) -> Own:
+    def own(self, history: History[CatalogEvent]) -> Own:
         """Make them."""
         self.threads.add(threading.current_thread())
         return super().own(history)
 
-    def shared(self, histories: Sequence[History[ProductEvent]], before: Mapping[str, Any]) -> Mapping[str, Any]:
+    def shared(self, histories: Sequence[History[CatalogEvent]], before: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make nothing."""
         self.threads.add(threading.current_thread())
         return super().shared(histories, before)
 
 
-class NotingWords(OfAggregates[ProductEvent]):
+class NotingWords(OfAggregates[CatalogEvent]):
     """Products and their words."""
 
-    def _fold(self, histories: Sequence[History[ProductEvent]]) -> Noting:
+    def _fold(self, histories: Sequence[History[CatalogEvent]]) -> Noting:
         return Noting(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from shared.catalog.events import (
     BoughtTogetherV1,
+    CatalogEvent,
     ProductAddedV1,
-    ProductEvent,
     ProductRatedV1,
     ProductRenamedV1,
     StockLevel,
@@ -106,15 +106,15 @@ ORDER: list[Recorded[OrderEvent]] = recorded(
         OrderCancelledV1(ID, ID, "EUR", Decimal("2.50"), OrderStatus.SUBMITTED, "kept"),
     ]
 )
-PRODUCT: list[Recorded[ProductEvent]] = recorded(
+PRODUCT: list[Recorded[CatalogEvent]] = recorded(
     [ProductAddedV1(ID, "Tea", "Green", Decimal("2.50"), "EUR", "kitchen"), ProductRenamedV1(ID, "Mate")]
 )
-RATING: list[Recorded[ProductEvent]] = recorded([ProductRatedV1(ID, ID, 4, None), ProductRatedV1(ID, ID, 5, 4)])
+RATING: list[Recorded[CatalogEvent]] = recorded([ProductRatedV1(ID, ID, 4, None), ProductRatedV1(ID, ID, 5, 4)])
 
-STOCK: list[Recorded[ProductEvent]] = recorded(
+STOCK: list[Recorded[CatalogEvent]] = recorded(
     [StockReceivedV1(ID, 3, None, StockLevel(3, 0, 0)), StockRecountedV1(ID, 2, "r", StockLevel(2, 0, 0))]
 )
-PURCHASE: list[Recorded[ProductEvent]] = recorded([BoughtTogetherV1(ID, ID, (UUID(int=2),))])
+PURCHASE: list[Recorded[CatalogEvent]] = recorded([BoughtTogetherV1(ID, ID, (UUID(int=2),))])
 
 
 def summary() -> dict[str, Any]:
