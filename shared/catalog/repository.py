@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, override
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -11,22 +11,18 @@ from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound, 
 from shared.catalog.domain.product import Product
 from shared.catalog.domain.stock import SERVED_AT_ONCE, Stock, stock_of
 from shared.catalog.events import (
-    AnswerToOrdering,
     OrderedStock,
-    OrderSettledV1,
     StockLevel,
-    StockNotKeptV1,
     StockReceivedV1,
     StockRecountedV1,
 )
-from shared.catalog.tables import LOG, ORDERED_STOCK, ORDERS, PRODUCTS, STOCK
+from shared.catalog.tables import LOG, ORDERED_STOCK, PRODUCTS, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.columns import in_ids
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
 from shared.frame.write_side.writes import Write, by_name, insert
 from shared.kernel.money import Money
-from shared.ordering.events import OrderStatus
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 
@@ -84,13 +80,6 @@ STOCK_OF_ORDER = (
     .select_from(STOCK.join(ORDERED_STOCK, ORDERED_STOCK.c.product_id == STOCK.c.product_id))
     .where(ORDERED_STOCK.c.order_id == _ID)
     .order_by(STOCK.c.product_id)
-)
-ORDER = sa.select(ORDERS).where(ORDERS.c.order_id == _ID)
-INSERT_ORDER = insert(ORDERS)
-UPDATE_ORDER = Write(
-    sa.update(ORDERS)
-    .where(ORDERS.c.order_id == _ID, ORDERS.c.revision == sa.bindparam("loaded_revision", type_=sa.BigInteger))
-    .values(by_name(ORDERS.c.status, ORDERS.c.revision))
 )
 INSERT_STOCK = insert(STOCK)
 UPDATE_STOCK = Write(
@@ -267,57 +256,6 @@ class Stocks(Repository[Stock]):
         known = [line for order_id, line in changed.items() if (stock.product_id, order_id) in self._known]
         self._work.write(INSERT_LINES, [{"product_id": stock.product_id, **asdict(line)} for line in new])
         self._work.write(UPDATE_LINES, [_changed(stock.product_id, line) for line in known], must_find=True)
-
-
-class Orders:
-    """The statuses of orders, as ordering's events have told so far."""
-
-    def __init__(self, work: UnitOfWork, metadata: Metadata) -> None:
-        self._work = work
-        self._metadata = metadata
-
-    def status(self, order_id: UUID) -> OrderStatus | None:
-        """Give an order's status; None if no event of it has arrived."""
-        rows = self._work.read(ORDER, {"id": order_id})
-        return OrderStatus(rows[0].status) if rows else None
-
-    def hear(self, order_id: UUID, status: OrderStatus) -> OrderStatus:
-        """Record the status of an event, which may come late, and give the status that was known before.
-
-        Committing raises LostRace if another event of the order was recorded meanwhile, so that neither overlooks the
-        other.
-        """
-        rows = self._work.read(ORDER, {"id": order_id})
-        if not rows:
-            self._work.write(INSERT_ORDER, [{"order_id": order_id, "status": status, "revision": 1}])
-            return OrderStatus.CREATED
-        before, revision = OrderStatus(rows[0].status), rows[0].revision
-        further = max(before, status, key=_STEPS.index)
-        row = {"id": order_id, "loaded_revision": revision, "status": further, "revision": revision + 1}
-        self._work.write(UPDATE_ORDER, [row], must_find=True)
-        return before
-
-    def tell_not_kept(self, order_id: UUID, lines: int) -> None:
-        """Publish the number of lines of a submitted order for which no stock is kept; nothing if it is 0."""
-        if lines:
-            self._tell(uuid5(order_id, "not kept"), StockNotKeptV1(order_id, lines))
-
-    def tell_settled(self, order_id: UUID, shipped: int) -> None:
-        """Publish that no piece of an order is shipped any more, and how many were."""
-        self._tell(uuid5(order_id, "settled"), OrderSettledV1(order_id, shipped))
-
-    def _tell(self, stream: UUID, answer: AnswerToOrdering) -> None:
-        events: Any = [answer]  # the log's other events are a product's
-        LOG.append(self._work, stream, 0, events, self._metadata)
-
-
-_STEPS = (
-    OrderStatus.CREATED,
-    OrderStatus.SUBMITTED,
-    OrderStatus.CONFIRMED,
-    OrderStatus.COMPLETED,
-    OrderStatus.CANCELLED,
-)
 
 
 def _stock(row: sa.Row[Any]) -> Stock:

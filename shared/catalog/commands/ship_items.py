@@ -7,7 +7,8 @@ from pydantic import Field
 
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.domain.stock import MAX_ON_HAND
-from shared.catalog.repository import Orders, Stocks
+from shared.catalog.order_statuses import OrderStatuses
+from shared.catalog.repository import Stocks
 from shared.frame.messaging.envelope import Accepted
 from shared.frame.platform.examples import example
 from shared.frame.platform.input import Id, Input, Whole
@@ -32,7 +33,7 @@ class ShipItems(Input, json_schema_extra=example(orderId=ORDER_ID, items=[{"prod
     items: Annotated[list[ShippedItem], Field(min_length=1, max_length=MAX_LINES)]
 
 
-def ship_items(command: ShipItems, stocks: Stocks, orders: Orders) -> Accepted:
+def ship_items(command: ShipItems, stocks: Stocks, statuses: OrderStatuses) -> Accepted:
     """Ship them, all or none.
 
     Raises:
@@ -40,7 +41,7 @@ def ship_items(command: ShipItems, stocks: Stocks, orders: Orders) -> Accepted:
         NotReserved: the order has fewer pieces reserved than are to be shipped.
         StaleVersion: the first item's stock is not at the version that the caller expects.
     """
-    status = orders.status(command.order_id)
+    status = statuses.status(command.order_id)
     if status is None:
         raise OrderNotFound(f"There is no order {command.order_id}, or none that is submitted.")
     if status is not OrderStatus.CONFIRMED:

@@ -5,8 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.catalog.domain.stock import Stock
+from shared.catalog.order_statuses import OrderStatuses
 from shared.catalog.purchases import Purchases
-from shared.catalog.repository import Orders, Stocks
+from shared.catalog.repository import Stocks
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.messaging.event_types import EventTypes
 from shared.ordering.events import (
@@ -26,7 +27,7 @@ ALTERNATIVES_FOR = 10
 """Lines of one order for which alternatives are searched: each search is one or two queries."""
 
 
-def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders, purchases: Purchases) -> None:
+def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, statuses: OrderStatuses, purchases: Purchases) -> None:
     """Apply one event. Events come in any order.
 
     A submission that arrives after its order's cancellation reserves nothing; after its completion, its pieces leave at
@@ -34,7 +35,7 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
     """
     match recorded.event:
         case OrderSubmittedV2() as event:
-            before = orders.hear(event.order_id, OrderStatus.SUBMITTED)
+            before = statuses.record(event.order_id, OrderStatus.SUBMITTED)
             if before is OrderStatus.CANCELLED or not event.lines:
                 return
             purchases.note(event.order_id, [line.product_id for line in event.lines])
@@ -42,16 +43,16 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
             if before is OrderStatus.COMPLETED:
                 _settle(event.order_id, loaded)
             stocks.save_all(loaded.values())
-            orders.tell_not_kept(event.order_id, len(event.lines) - len(loaded))
+            statuses.publish_not_kept(event.order_id, len(event.lines) - len(loaded))
         case OrderConfirmedV1() as event:
-            orders.hear(event.order_id, OrderStatus.CONFIRMED)
+            statuses.record(event.order_id, OrderStatus.CONFIRMED)
         case OrderCompletedV1() as event:
-            orders.hear(event.order_id, OrderStatus.COMPLETED)
+            statuses.record(event.order_id, OrderStatus.COMPLETED)
             loaded = stocks.load_of_order(event.order_id)
             _settle(event.order_id, loaded)
             stocks.save_all(loaded.values())
         case OrderCancelledV1() as event:
-            orders.hear(event.order_id, OrderStatus.CANCELLED)
+            statuses.record(event.order_id, OrderStatus.CANCELLED)
             loaded = stocks.load_of_order(event.order_id)
             for stock in loaded.values():
                 stock.release(event.order_id)
@@ -59,7 +60,7 @@ def follow_order(recorded: Recorded[OrderEvent], stocks: Stocks, orders: Orders,
             if event.was is not OrderStatus.CREATED:
                 # a shipment that is booked meanwhile changes a stock that is released here, and one of both loses
                 shipped = sum(stock.lines[event.order_id].shipped for stock in loaded.values())
-                orders.tell_settled(event.order_id, shipped)
+                statuses.publish_settled(event.order_id, shipped)
         case _:
             pass  # an open order reserves nothing
 

@@ -12,7 +12,7 @@ from shared.catalog.domain.errors import TooManyWaitAgain
 from shared.catalog.domain.stock import Stock, stock_of
 from shared.catalog.event_handlers.follow_orders import follow_order
 from shared.catalog.jobs.serve_waiting_orders import SERVABLE, WORKS_FOR
-from shared.catalog.repository import Orders as HeardOrders
+from shared.catalog.order_statuses import OrderStatuses
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, ORDERS, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
@@ -307,10 +307,10 @@ def test_news_of_an_order_that_comes_while_other_news_of_it_is_taken_in_is_not_o
     order_id = submitted(shop, kept(shop, 1))
     for known in (False, True):
         late, early = UnitOfWork(shop.catalog_engine), UnitOfWork(shop.catalog_engine)
-        heard = HeardOrders(late, Metadata()).hear(order_id, OrderStatus.SUBMITTED)
-        HeardOrders(early, Metadata()).hear(order_id, OrderStatus.CANCELLED)
+        before = OrderStatuses(late, Metadata()).record(order_id, OrderStatus.SUBMITTED)
+        OrderStatuses(early, Metadata()).record(order_id, OrderStatus.CANCELLED)
         early.commit()
-        assert heard is (OrderStatus.CANCELLED if known else OrderStatus.CREATED)
+        assert before is (OrderStatus.CANCELLED if known else OrderStatus.CREATED)
         with pytest.raises(LostRace):
             late.commit()
 

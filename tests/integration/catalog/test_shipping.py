@@ -11,8 +11,8 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.catalog.domain.errors import NotReserved, OrderNotConfirmed, OrderNotFound
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.event_handlers.follow_orders import follow_order
+from shared.catalog.order_statuses import OrderStatuses
 from shared.catalog.purchases import Purchases
-from shared.catalog.repository import Orders as HeardOrders
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
@@ -159,9 +159,9 @@ def test_a_shipment_and_the_news_of_a_cancellation_do_not_overlook_each_other(sh
         cancelled = LOG.history(connection, order_id)[-1]
     command = ShipItems(order_id=order_id, items=[ShippedItem(product_id=product_id, quantity=1)])
     shipping, hearing = UnitOfWork(shop.catalog_engine), UnitOfWork(shop.catalog_engine)
-    ship_items(command, Stocks(shipping, Metadata()), HeardOrders(shipping, Metadata()))
-    stocks, heard = Stocks(hearing, Metadata()), HeardOrders(hearing, Metadata())
-    follow_order(cancelled, stocks, heard, Purchases(hearing, Metadata()))
+    ship_items(command, Stocks(shipping, Metadata()), OrderStatuses(shipping, Metadata()))
+    stocks, statuses = Stocks(hearing, Metadata()), OrderStatuses(hearing, Metadata())
+    follow_order(cancelled, stocks, statuses, Purchases(hearing, Metadata()))
     before, after = (shipping, hearing) if first == "the shipment" else (hearing, shipping)
     before.commit()
     with pytest.raises(LostRace):
