@@ -25,8 +25,8 @@ from shared.frame.platform.input import Input, QueryInput
 from shared.frame.read_side.read_your_writes import Logged, Wait, wait_for
 from shared.kernel.refusals import InputError, Invalid
 
-MAX_BODY = 1024 * 1024
-"""Bytes; a body that lists 1,000 things needs a seventh of it."""
+MAX_BODY = 256 * 1024
+"""Bytes; a body that lists 1,000 things needs half of it. An event may be as large as this, in Standard."""
 
 MAX_ERRORS = 1_000
 """Errors named in one answer: one for each thing on the longest list. What is wrong beyond that is named next time."""
@@ -188,7 +188,8 @@ def _body(req: func.HttpRequest) -> dict[str, Any]:
     try:
         body = parsed(raw)
     except ValueError as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, "malformed-json", f"The body is no valid JSON: {error}.") from error
+        detail = f"The body is no JSON that is taken here: {error}."
+        raise Problem(HTTPStatus.BAD_REQUEST, "malformed-json", detail) from error
     if not isinstance(body, dict):
         raise Invalid("The request is not valid; see errors.", [InputError("", "should be a JSON object")])
     return body

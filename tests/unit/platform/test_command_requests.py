@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import sys
-import time
+from collections.abc import Collection
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +16,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from shared.customers.commands.register_customer import RegisterCustomer
+from shared.frame.http.etags import EVERY_VERSION
+from shared.frame.http.json_text import MAX_NAMES
 from shared.frame.http.problems import Problem
 from shared.frame.http.requests import MAX_BODY, MAX_ERRORS, CommandCall, command_call, query_call
 from shared.frame.platform.input import Input, Text
@@ -193,7 +195,7 @@ def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not() -> None:
     ("given", "expected"),
     [
         (None, None),
-        ("*", None),
+        ("*", EVERY_VERSION),
         ('"3"', {3}),
         (' "12" ', {12}),
         ('"3.1.2"', {3}),  # renamed, in the second generation
@@ -213,7 +215,7 @@ def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not() -> None:
     ],
 )
 def test_the_versions_that_the_caller_acts_on_are_read_as_rfc_9110_says(
-    given: str | None, expected: set[int] | None
+    given: str | None, expected: Collection[int] | None
 ) -> None:
     headers: dict[str, Any] = {} if given is None else {"If_Match": given}
     assert add_item(**headers).metadata.expected_versions == expected
@@ -344,7 +346,7 @@ def test_a_number_that_is_nearly_whole_is_not_whole(text: str) -> None:
             "1e99999999999999999999",
             "-1e-99999999999999999999",
             "1234567890123456.5",
-            f"0.{'0' * 10**6}1",
+            f"0.{'0' * 250_000}1",
         ),
     ],
 )
@@ -384,11 +386,18 @@ def test_a_name_that_stands_twice_is_told(body: str, name: str) -> None:
     assert len(refused.value.detail) < 300
 
 
-def test_a_name_that_stands_twice_among_very_many_is_found_soon() -> None:
-    names = ",".join(f'"{number}":1' for number in (*range(80_000), 79_999))
-    begin = time.monotonic()
-    assert refusal(request(f"{{{names}}}".encode())) == (400, "malformed-json")
-    assert time.monotonic() - begin < 5
+@pytest.mark.parametrize("size", [1, 2, 50])
+def test_a_body_has_a_bound_of_names_wherever_they_stand(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    def holding(names: int) -> bytes:
+        objects = [{f"n{number}": 0 for number in range(size)} for _ in range((names - 1) // size)]
+        rest = {f"n{number}": 0 for number in range((names - 1) % size)}
+        return json.dumps({"list": [*objects, rest]}).encode()
+
+    assert ("body", "/list") in wrong(AddItem, holding(MAX_NAMES), {"orderId": str(ORDER)})
+    monkeypatch.setattr(AddItem, "model_validate", None)  # nothing is validated that is not taken
+    with pytest.raises(Problem, match="more than 5,000 names") as refused:
+        add_item(holding(MAX_NAMES + 1))
+    assert (refused.value.status, refused.value.code) == (400, "malformed-json")
 
 
 @pytest.mark.parametrize(
@@ -456,9 +465,9 @@ def test_an_email_address_has_nothing_beside_it(email: str) -> None:
 
 
 def test_what_is_wrong_is_not_repeated_at_length() -> None:
-    long = "y" * 100_000
+    long = "y" * 40_000
     with pytest.raises(Invalid) as refused:
-        add_item({long: 1, "~/" * 50_000: 1, "productId": long, "quantity": long, "expectedPrice": long})
+        add_item({long: 1, "~/" * 40_000: 1, "productId": long, "quantity": long, "expectedPrice": long})
     assert {len(error.pointer) < 300 and len(error.detail) < 300 for error in refused.value.errors} == {True}
     assert all(re.fullmatch("(/([^~]|~0|~1)*)+", error.pointer) for error in refused.value.errors)
 
@@ -470,7 +479,7 @@ def test_a_name_may_have_joined_characters() -> None:
 
 def test_an_answer_names_at_most_a_thousand_errors() -> None:
     with pytest.raises(Invalid) as refused:
-        add_item(ITEM | {f"x{number}": 1 for number in range(5_000)})
+        add_item(ITEM | {f"x{number}": 1 for number in range(4_000)})
     assert len(refused.value.errors) == MAX_ERRORS
 
 
