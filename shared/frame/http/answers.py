@@ -105,7 +105,9 @@ def failed(error: Exception, req: func.HttpRequest, context: func.Context) -> fu
     problem = problem_of(error)
     if isinstance(error, TooSoon | StillFolding):
         logger.info("asked too soon: %s", problem.code)  # the alarm on 5xx leaves out the requests that say so
-    telemetry.problem(problem.status, problem.code)
+        telemetry.asked_too_soon()
+    else:
+        telemetry.problem(problem.status, problem.code)
     return finished(render(problem, _instance(req), correlation_id(req, context)), req, context)
 
 

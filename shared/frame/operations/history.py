@@ -63,7 +63,11 @@ class MinuteDone(Answer):
     replayed: int = Field(description="commands that had been accepted before")
     refused: int = Field(description="commands that the rules refused")
     failed: int = Field(description="commands that ended in an error")
-    overloaded: int = Field(description="requests that were turned away because there was too much to do")
+    overloaded: int = Field(description="requests that were turned away because all callers together ask for too much")
+    too_soon: int = Field(
+        description="answers of 503 for which the caller alone is the reason: their share is used up, or they ask for "
+        "what is yet to be written or gathered; no sign of a failure"
+    )
     errors: int = Field(description="other answers with a status of 500 and more")
     subscriptions: list[SubscriptionMinute]
 
@@ -146,6 +150,7 @@ def _minute(number: int, documents: Sequence[Document]) -> MinuteDone:
         refused=counts["refused"],
         failed=counts["failed"],
         overloaded=counts["overloaded"],
+        too_soon=counts["tooSoon"],
         errors=counts["errors"],
         subscriptions=[
             _subscription(name, [each["subscriptions"][name] for each in documents if name in each["subscriptions"]])

@@ -252,6 +252,11 @@ def problem(status: int, code: str) -> None:
         ACTIVITY.count("errors")
 
 
+def asked_too_soon() -> None:
+    """Count an answer of 503 for which its caller alone is the reason: nobody has to do anything about it."""
+    ACTIVITY.count("tooSoon")
+
+
 def outbox(context: str, unpublished: int, oldest: datetime | None) -> None:
     """Record how many events a relay left unpublished, and since when the oldest of them waits."""
     instruments.outbox_unpublished.set(unpublished, {"tandem.context": context})

@@ -42,6 +42,19 @@ def test_the_last_hour_is_told_by_the_system_itself(console: Console, shop: Api)
     console.picture("overview")
 
 
+def test_one_caller_who_asks_too_soon_makes_nothing_red(console: Console, shop: Api) -> None:
+    customer = shop.customer()
+    order = shop.order(customer, shop.product())
+    for _ in range(12):
+        answer = shop.get(f"/orders/{order}", {"Prefer": "wait=0"}, customerId=customer, minVersion=99)
+        assert answer.status_code == 503, answer.text
+    load = console.open().locator("section.card", has=console.page.get_by_role("heading", name="Load and deadlines"))
+    row = load.get_by_role("listitem").filter(has_text="Asked too soon")
+    expect(row).to_contain_text("12 requests in the last five minutes", timeout=TOLD_WITHIN)
+    expect(row.locator(".state")).to_have_count(0)
+    expect(load).to_contain_text("Nobody was turned away in the last five minutes.")
+
+
 def is_drawn(chart: Locator, colour: str) -> bool:
     """Whether a chart has something in a colour above its bottom line, where zeros are."""
     drawn: bool = chart.evaluate(

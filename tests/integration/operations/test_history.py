@@ -24,6 +24,7 @@ async def test_what_processes_did_in_a_minute_is_put_together_and_written_again_
     for counting in (one, one, other):
         counting.count("accepted")
     other.count("overloaded")
+    one.count("tooSoon")
     before.count("errors")
     with one.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1):
         pass
@@ -36,7 +37,8 @@ async def test_what_processes_did_in_a_minute_is_put_together_and_written_again_
 
     first, second = (await read_history(live.read_models, ReadMinutes())).items
     assert (first.errors, first.processes, first.subscriptions) == (1, 1, [])
-    assert (second.accepted, second.overloaded, second.errors, second.processes) == (4, 1, 0, 2)
+    assert (second.accepted, second.overloaded, second.too_soon, second.errors) == (4, 1, 1, 0)
+    assert second.processes == 2
     [subscription] = second.subscriptions
     assert (subscription.subscription, subscription.taken, subscription.failed) == ("topic/one", 1, 1)
     assert subscription.p50 == subscription.p99 is not None

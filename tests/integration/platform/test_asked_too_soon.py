@@ -1,6 +1,10 @@
-"""What one caller causes for themselves says so in the log, by which the alarm server-errors leaves it out."""
+"""What one caller causes for themselves says so in the log, by which the alarm server-errors leaves it out.
+
+The minutes of the process, by which the console calls for a person, count it apart.
+"""
 
 import asyncio
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
@@ -14,6 +18,8 @@ from shared.customers.views.export import MAX_WAITING
 from shared.frame.context import Context
 from shared.frame.http.declared import declared
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.platform import telemetry
+from shared.frame.platform.activity import ActivityLog
 from shared.ordering.views.customer_summary import new_summary
 from tests.support import principals
 from tests.support.offers import a_product, an_order, history, pieces, saved
@@ -41,6 +47,26 @@ async def status_of(context: Context[Any], name: str, path: dict[str, str], quer
 @pytest.fixture(autouse=True)
 def lines(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "shared.frame.http.answers")
+
+
+@pytest.fixture
+def activity(monkeypatch: pytest.MonkeyPatch) -> ActivityLog:
+    """What this process counts from now on."""
+    log = ActivityLog()
+    monkeypatch.setattr(telemetry, "ACTIVITY", log)
+    return log
+
+
+async def counts(activity: ActivityLog) -> Counter[str]:
+    """Give what the process would write of its minutes."""
+    found = Counter[str]()
+
+    async def write(_: str, content: dict[str, Any]) -> None:
+        found.update(content["counts"])
+
+    activity.write_with(write)
+    await activity.write()
+    return found
 
 
 class Order:
@@ -88,6 +114,16 @@ async def test_who_polls_and_grants_no_time(order: Order, caplog: pytest.LogCapt
     assert await order.read(order.version, "wait=0") == 200
 
 
+async def test_who_asks_too_soon_is_counted_apart_from_errors_and_overload(order: Order, activity: ActivityLog) -> None:
+    assert {await order.read(order.version, "wait=0") for _ in range(AT_A_TIME)} == {503}
+    assert await counts(activity) == {"tooSoon": AT_A_TIME}
+
+
+async def test_a_late_projection_is_counted_as_an_error(order: Order, activity: ActivityLog) -> None:
+    assert await order.read(order.version, "wait=1") == 503
+    assert await counts(activity) == {"errors": 1}
+
+
 async def test_who_waits_for_a_version_that_the_log_has_is_not_why(
     order: Order, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,10 +147,11 @@ async def test_who_waits_for_a_customers_event_that_has_not_come_to_ordering_is_
 
 
 async def test_who_asks_for_more_exports_at_once_than_they_have_places(
-    shop: Shop, caplog: pytest.LogCaptureFixture
+    shop: Shop, activity: ActivityLog, caplog: pytest.LogCaptureFixture
 ) -> None:
     customers, path = shop.wired()["customers"], {"customerId": str(shop.customer())}
     exports = (status_of(customers, "get_customer_export", path, {}, "") for _ in range(AT_A_TIME))
     refused = AT_A_TIME - MAX_WAITING // 2
     assert sorted(await asyncio.gather(*exports)) == [200] * (AT_A_TIME - refused) + [503] * refused
     assert caplog.messages == ["asked too soon: overloaded"] * refused
+    assert await counts(activity) == {"accepted": 1, "tooSoon": refused}

@@ -15,7 +15,7 @@ export function remember(row) {
   while (seen.length > MOST || seen[0].at < row.at - HOUR) seen.shift();
 }
 
-const NOTHING = { accepted: 0, replayed: 0, refused: 0, failed: 0, overloaded: 0, errors: 0, processes: 0, subscriptions: [] };
+const NOTHING = { accepted: 0, replayed: 0, refused: 0, failed: 0, overloaded: 0, tooSoon: 0, errors: 0, processes: 0, subscriptions: [] };
 
 /** The last hour: a row for each minute that is over, by its number; a minute that nobody tells of is one in which nothing was done. */
 export function hour(told) {
