@@ -133,7 +133,9 @@ def sent_in_full(stack: Stack, old: Mapping[str, list[Envelope]]) -> None:
 
 def fetched_by_others(stack: Stack) -> None:
     """Let the other systems take in what they were sent in full; they answer for it from then on."""
-    with ServiceBusClient.from_connection_string(stack.settings["ServiceBusConnection"]) as client:
+    # no retries: the library takes a subscription without a message for one that does not answer in time
+    connection = stack.settings["ServiceBusConnection"]
+    with ServiceBusClient.from_connection_string(connection, retry_total=0) as client:
         for topic, subscription in OTHERS:
             while True:
                 try:
@@ -230,9 +232,7 @@ def test_an_erasure_goes_on_where_a_killed_host_left_it(tmp_path: Path) -> None:
         api.details(order, customer_id, 2)
         assert api.post(f"/customers/{customer_id}/erase", {"reason": ASKED}).status_code == 204
 
-        eventually(lambda: erased_orders(stack) > 0, "the first are erased", WITHIN)
-        kill_host_and_workers(stack)
-        assert erased_orders(stack) < ORDERS, "they were killed in the middle"
+        eventually(lambda: killed_in_the_middle(stack), "some are erased, and not all", WITHIN)
         stack.wait_ready()
         eventually(lambda: ended(stack, customer_id), "the erasure has ended", WITHIN)
         versions = sa.select(ordering.ORDERS.c.version, ordering.ORDERS.c.erased)
@@ -242,6 +242,16 @@ def test_an_erasure_goes_on_where_a_killed_host_left_it(tmp_path: Path) -> None:
         printed = stack.printed()
     assert found_in(data) == {}
     assert [word for word in OWN if word in printed] == []
+
+
+def killed_in_the_middle(stack: Stack) -> bool:
+    """End the host while nobody can erase a further order, unless none is erased yet."""
+    with stack.locked() as ordering_db:
+        [(erased,)] = ordering_db.execute("SELECT count(*) FROM orders WHERE erased")
+        assert erased < ORDERS, "the erasure is over"
+        if erased:
+            kill_host_and_workers(stack)
+    return bool(erased)
 
 
 def kill_host_and_workers(stack: Stack) -> None:
@@ -254,10 +264,6 @@ def kill_host_and_workers(stack: Stack) -> None:
 
 def drift(api: Api, customer_id: str) -> int:
     return int(api.post("/ops/projections/orders/check", {"ids": [customer_id]}).json()["drift"]["found"])
-
-
-def erased_orders(stack: Stack) -> int:
-    return len(read(stack, sa.select(ordering.ORDERS.c.order_id).where(ordering.ORDERS.c.erased)))
 
 
 def read(stack: Stack, statement: sa.Select[Any]) -> list[Any]:

@@ -1,11 +1,9 @@
 """More requests than there is room for, and stores that hang: everybody is answered soon, and nothing piles up."""
 
 import asyncio
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -144,7 +142,7 @@ async def test_while_the_read_models_hang_queries_are_told_so_and_commands_go_on
 
 
 async def test_while_the_database_hangs_commands_are_told_so_and_queries_go_on(crowded: Stack, shop: Shop) -> None:
-    with locked(crowded):
+    with crowded.locked():
         commands = asyncio.create_task(shop.all_at_once(*[shop.command] * 100))
         queries = await shop.all_at_once(*[shop.query, shop.listing] * 12)
         assert not commands.done(), "or nothing hung"
@@ -153,15 +151,3 @@ async def test_while_the_database_hangs_commands_are_told_so_and_queries_go_on(c
     assert answers.keys() == {"overloaded", "database-unavailable"}
     await is_as_before(shop)
     await seen(shop, 1 + 24)
-
-
-@contextmanager
-def locked(stack: Stack) -> Iterator[None]:
-    """Keep everybody else from writing to ordering's database."""
-    file = stack.settings["SqlConnection"].removeprefix("sqlite:///").removesuffix(".db") + ".ordering.db"
-    with closing(sqlite3.connect(file, isolation_level=None, timeout=ANSWERED_WITHIN)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            connection.execute("ROLLBACK")

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -102,6 +103,21 @@ class Stack:
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def locked(self, seconds: float = STARTS_WITHIN) -> Iterator[sqlite3.Connection]:
+        """Keep everybody else from writing to ordering's database; gives what reads it meanwhile.
+
+        Args:
+            seconds: how long it may take to get the lock.
+        """
+        file = self.settings["SqlConnection"].removeprefix("sqlite:///").removesuffix(".db") + ".ordering.db"
+        with closing(sqlite3.connect(file, isolation_level=None, timeout=seconds)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
 
     def wait_ready(self, seconds: float = STARTS_WITHIN) -> None:
         """Wait until the host answers that it and what it needs are ready.
