@@ -9,10 +9,18 @@ from uuid import UUID
 import httpx
 import pytest
 
+from shared.frame.read_side.read_your_writes import WAITING_AT_ONCE
 from tests.e2e.api import Api, eventually, order_body, problem, version_of
 from tests.support.stack import Stack
 
 NOBODY = UUID(int=7)
+UNHEARD_OF = 999_999
+"""A version so far ahead that nobody waits for it."""
+IN_VAIN = 8
+"""Seconds that a caller grants for what never comes."""
+LATER = {429, 503}
+SOON = 15.0
+"""Seconds for an order and the look at it: five that a query gives its store, and the rest on a loaded machine."""
 STATUSES = ("Created", "Submitted", "Confirmed", "Completed", "Cancelled")
 
 
@@ -144,20 +152,23 @@ def test_a_version_that_no_command_has_answered_is_told_at_once(
     assert "The log is at version" in problem(answer, 503, "read-model-behind")["detail"]
 
 
-@pytest.mark.parametrize("version", [2, 60, 999_999])
+@pytest.mark.parametrize("version", [2, 60, UNHEARD_OF])
 def test_a_caller_who_waits_for_what_never_comes_keeps_nobody_else_from_reading_their_writes(
     api: Api, stack: Stack, product_id: str, version: int
 ) -> None:
     greedy, honest = api.customer(), api.customer()
     stop = threading.Event()
-    headers = {"Authorization": f"Bearer {stack.customer_token(greedy)}", "Prefer": "wait=8"}
+    headers = {"Authorization": f"Bearer {stack.customer_token(greedy)}", "Prefer": f"wait={IN_VAIN}"}
     limits = httpx.Limits(max_connections=64)
     url = f"{stack.base_url}/api/products/{product_id}"
 
-    def wait_in_vain(http: httpx.Client) -> None:
+    def wait_in_vain(http: httpx.Client) -> list[tuple[httpx.Response, float]]:
+        answers = []
         while not stop.is_set():
-            http.get(url, params={"minVersion": version})
+            begin = time.monotonic()
+            answers.append((http.get(url, params={"minVersion": version}), time.monotonic() - begin))
             time.sleep(0.1)  # which is sooner than Retry-After says
+        return answers
 
     with (
         httpx.Client(headers=headers, timeout=60, limits=limits) as http,
@@ -168,10 +179,15 @@ def test_a_caller_who_waits_for_what_never_comes_keeps_nobody_else_from_reading_
         try:
             time.sleep(1)
             for _ in range(5):
+                begin = time.monotonic()
                 theirs.order(honest, product_id)  # it is read at the version that was answered
+                assert time.monotonic() - begin < SOON
         finally:
             stop.set()
-        list(attack)
+        answers = [answer for of_one in attack for answer in of_one]
+    assert {answer.status_code for answer, _ in answers} <= LATER
+    waited = [answer for answer, seconds in answers if seconds > IN_VAIN - 0.1 and "read-model-behind" in answer.text]
+    assert len(waited) >= WAITING_AT_ONCE // 4 or version == UNHEARD_OF, "places were taken"
 
 
 def test_lists_and_summaries_include_what_after_names(api: Api, product_id: str) -> None:
