@@ -1,6 +1,8 @@
 """What schemathesis is told about this API that a description cannot say."""
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -49,3 +51,12 @@ def before_call(_context: Any, case: Any, _arguments: dict[str, Any]) -> None:
     """Let no query wait: most of the versions that are made up here will never come."""
     if case.method == "GET":
         case.headers["Prefer"] = "wait=0"
+
+
+@schemathesis.hook
+def after_call(_context: Any, case: Any, response: Any) -> None:
+    """Note each answer: the operation, the status, and of a problem its code."""
+    is_problem = response.headers.get("content-type", [""])[0] == "application/problem+json"
+    code = response.json()["type"].rpartition(":")[2] if is_problem else ""
+    with Path(os.environ["ANSWERS"]).open("a", encoding="utf-8") as file:
+        file.write(f"{case.operation.definition.raw['operationId']} {response.status_code} {code}\n")
