@@ -18,6 +18,7 @@ from shared.frame.platform import background
 from shared.frame.read_side import comparing
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
+from tests.integration.operations.test_rebuilding import carried_on
 
 FOREVER = 2.0**40
 MANY, VERY_MANY = 60, 200
@@ -129,7 +130,7 @@ async def test_a_rebuild_pauses_while_it_clears_and_while_it_fills(live: LiveSho
     process = Rebuilding(live.read_models, live.orders_view)
     await process.start()
     asked.forget()
-    await process.advance(FOREVER)
+    await carried_on(process)
     latest = await process.latest()
     assert latest is not None
     assert (latest.step, latest.written) == (Step.DONE, VERY_MANY + 1)

@@ -21,7 +21,7 @@ from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.ordering.views.order_details import ReadOrder, read_order
 from tests.integration.operations.conftest import LiveShop
 from tests.integration.operations.test_drift import counts_changed, status_changed
-from tests.integration.operations.test_rebuilding import rebuilt
+from tests.integration.operations.test_rebuilding import rebuilt, rolled_back
 from tests.support.agreement import assert_everything_agrees
 from tests.support.tags import tag_of
 
@@ -42,7 +42,7 @@ async def test_what_is_kept_for_a_roll_back_is_healed_too(live: LiveShop) -> Non
     assert await drift.check(live.orders_view, live.read_models, [customer_id])
     assert await drift.heal(live.orders_view, live.read_models) == []
 
-    await asyncio.sleep(await Rebuilding(live.read_models, live.orders_view).roll_back() - time.time() + 0.2)
+    await asyncio.sleep(await rolled_back(live) - time.time() + 0.2)
     assert (await live.orders.served()).generation == 1
     assert await drift.check(live.orders_view, live.read_models, [customer_id]) == []
     for generation in (1, 2):

@@ -26,7 +26,7 @@ from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.read_side.view_state import CONTROL
 from shared.ordering.views.order_details import SHAPES
 from tests.integration.operations.conftest import LiveShop
-from tests.integration.operations.test_rebuilding import FOREVER, rebuilt
+from tests.integration.operations.test_rebuilding import FOREVER, carried_on, rebuilt, rolled_back
 from tests.support.telemetry import observing
 
 
@@ -136,7 +136,7 @@ async def test_an_empty_generation_is_told_wherever_it_is_and_until_it_is_made_a
         with pytest.raises(GenerationIncomplete, match=r"Generation 1 of orders lacks \d+ events"):
             await process.roll_back()
     assert (await live.orders.read()).switch_at is None
-    await process.roll_back(even_if_incomplete=True)
+    await rolled_back(live, even_if_incomplete=True)
     assert (await live.orders.read()).switch_at is not None
 
 
@@ -153,7 +153,7 @@ async def test_an_empty_catalogue_is_told_too(live: LiveShop) -> None:
     assert await wrong_with(live.orders_view) != [], "customers have a summary, which was not projected here"
     process = Rebuilding(live.read_models, live.products_view)
     await process.start()
-    await process.advance(FOREVER)
+    await carried_on(process)
     assert await wrong_with(live.products_view) == []
 
 
@@ -187,7 +187,7 @@ async def test_a_generation_that_lost_events_is_not_rolled_back_to_until_it_has_
 
     document = str(lost), str(live.customers[0])
     await live.projection.catch_up(live.orders.container(1), lost, *document, 1)
-    await process.roll_back()
+    await rolled_back(live)
     assert (await live.orders.read()).switch_at is not None
 
 
@@ -333,7 +333,7 @@ async def test_a_rebuild_under_way_leaves_nothing_unapplied(live: LiveShop) -> N
     process = Rebuilding(live.read_models, live.orders_view)
     await process.start()
     assert await unapplied(live) == 0
-    await process.advance(FOREVER)
+    await carried_on(process)
     assert await unapplied(live) == 0, "the generation that took its place has no mark yet"
     unprojected(live, 1)
     assert await unapplied(live) == 1

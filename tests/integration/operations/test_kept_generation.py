@@ -19,6 +19,7 @@ from shared.frame.read_side.generations import State
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering.commands.add_item import AddItem, add_item
 from tests.integration.operations.conftest import LiveShop
+from tests.integration.operations.test_rebuilding import rolled_back
 from tests.support.agreement import assert_everything_agrees
 
 
@@ -57,8 +58,7 @@ async def keep_the_first(live: LiveShop) -> None:
     await live.orders._refresh()
     for recorded in live.history(live.made[0]):
         await live.projection.project(recorded)
-    at = await live.orders.agree_on_switch(await live.orders.read())
-    await asyncio.sleep(at - time.time() + 0.2)
+    await asyncio.sleep(await rolled_back(live, even_if_incomplete=True) - time.time() + 0.2)
     assert (await live.orders.served()).generation == 2
 
 

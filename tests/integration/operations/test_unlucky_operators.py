@@ -17,7 +17,7 @@ from shared.frame.read_side.generations import Generations, State
 from shared.frame.read_side.view_state import ControlChanged
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
-from tests.integration.operations.test_rebuilding import FOREVER, rebuilt
+from tests.integration.operations.test_rebuilding import FOREVER, carried_on, rebuilt, rolled_back
 from tests.support.agreement import assert_everything_agrees
 
 
@@ -71,8 +71,7 @@ async def test_a_switch_rests_on_what_was_read(live: LiveShop) -> None:
     await live.open(customers=1, products=2, orders=5)
     await rebuilt(live)
     before = await live.orders.read()
-    process = Rebuilding(live.read_models, live.orders_view)
-    await asyncio.sleep(await process.roll_back() - time.time() + 0.1)
+    await asyncio.sleep(await rolled_back(live) - time.time() + 0.1)
     with pytest.raises(ControlChanged):
         await live.orders.agree_on_switch(before)
     assert (await live.orders.read()).serving == 1
@@ -105,7 +104,7 @@ async def test_who_was_taken_over_while_clearing_deletes_nothing_that_came_since
 ) -> None:
     await live.open(customers=2, products=3, orders=30)
     await rebuilt(live)
-    await asyncio.sleep(await Rebuilding(live.read_models, live.orders_view).roll_back() - time.time() + 0.2)
+    await asyncio.sleep(await rolled_back(live) - time.time() + 0.2)
     delete = ContainerProxy.delete_item
     stalled: ContextVar[bool] = ContextVar("stalled", default=False)
     at_it, go_on = asyncio.Event(), asyncio.Event()
@@ -122,14 +121,14 @@ async def test_who_was_taken_over_while_clearing_deletes_nothing_that_came_since
 
     async def stalling() -> None:
         stalled.set(True)
-        await first.advance(FOREVER)
+        await carried_on(first)
 
     slow = asyncio.create_task(stalling())
     await at_it.wait()
     latest = await second.latest()
     assert latest is not None
     await asyncio.sleep(latest.leased_until - time.time() + 0.1)
-    await second.advance(FOREVER)
+    await carried_on(second)
     go_on.set()
     await slow
 
@@ -148,7 +147,7 @@ async def test_a_rebuild_that_a_clock_was_ahead_for_is_carried_on_by_others(live
     await Rebuilding(live.read_models, live.orders_view, clock=an_hour_ahead).start()
     process = Rebuilding(live.read_models, live.orders_view)
     async with asyncio.timeout(60):
-        await process.advance(FOREVER)
+        await carried_on(process)
     latest = await process.latest()
     assert latest is not None
     assert latest.step is Step.DONE
@@ -173,7 +172,7 @@ async def test_a_rebuild_whose_switch_a_clock_was_ahead_for_is_carried_on_to_its
         with pytest.raises(Died):
             await process.advance(FOREVER)
     async with asyncio.timeout(60):
-        await process.advance(FOREVER)
+        await carried_on(process)
     assert (await live.orders.read()).serving == 2
 
 
@@ -182,7 +181,7 @@ async def test_a_switch_that_a_clock_was_ahead_for_keeps_nobody_from_another_one
     await rebuilt(live)
     await live.orders.write(replace(await live.orders.read(), switch_at=an_hour_ahead()))
     process = Rebuilding(live.read_models, live.orders_view)
-    await asyncio.sleep(await process.roll_back() - time.time() + 0.1)
+    await asyncio.sleep(await rolled_back(live) - time.time() + 0.1)
     assert (await live.orders.read()).serving == 1
     await live.orders.write(replace(await live.orders.read(), switch_at=an_hour_ahead()))
     await process.retire()
