@@ -20,6 +20,8 @@ def copied(root: Path) -> Path:
         if name and (ROOT / name).is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
+    if (seen := ROOT / ".mypy_cache").is_dir():  # mypy goes by what a file holds where its time is another
+        shutil.copytree(seen, root / seen.name)
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
     return root
 
