@@ -45,7 +45,8 @@ def broken_money(shop: Shop) -> Iterator[str]:
         shipped = {process.order_id for process in processes if process.facts.any_shipped}
         for order_id in connection.execute(sa.select(ordering.ORDERS.c.order_id)).scalars().all():
             order = Order.fold(recorded.event for recorded in ordering.LOG.history(connection, order_id))
-            got = order.status is OrderStatus.COMPLETED or order_id in shipped
+            cancelled = order.status is OrderStatus.CANCELLED
+            got = order.status is OrderStatus.COMPLETED or (cancelled and order_id in shipped)
             yield from _owed(shop, order, payments.get(order_id), moved.get(order_id, []), got=got)
 
 

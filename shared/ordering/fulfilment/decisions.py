@@ -104,7 +104,7 @@ class AllShipped:
 
 @dataclass(frozen=True, slots=True)
 class StockSettled:
-    """The order is cancelled, and no piece of it is shipped any more; `any_shipped`: whether one was before."""
+    """A piece was shipped (`any_shipped`), or the order is cancelled, and none will be."""
 
     any_shipped: bool
 
@@ -162,7 +162,7 @@ class FulfilmentFacts:
 
     Attributes:
         paid: whether it is paid with a token; None until the submission is known.
-        any_shipped: whether a piece was shipped before it was cancelled; None until that is known.
+        any_shipped: whether a piece was shipped, as far as is known of an order that stands; None until it is known.
         attempt: how many tokens the customer has given.
         asked: the requests that were made.
     """
@@ -181,13 +181,13 @@ class FulfilmentFacts:
         """The thing for which it waits until a deadline; None if there is none."""
         if self._settling:
             return Deadline.SETTLEMENT
-        if self.order is not OrderFact.SUBMITTED or self.paid is None or self._cancelling:
+        if self.paid is None or self._cancelling:
             return None
-        if not self.stock:
+        if self.order is OrderFact.SUBMITTED and not self.stock:
             return Deadline.STOCK
-        if not self.paid:
+        if self.order is OrderFact.SUBMITTED and not self.paid:
             return Deadline.CONFIRMATION
-        return Deadline.PAYMENT if self.payment in _UNPAID else None
+        return Deadline.PAYMENT if self._is_unpaid else None
 
     @property
     def ended(self) -> bool:
@@ -236,6 +236,13 @@ class FulfilmentFacts:
             way = _SHIPPED_IN_PART
         now = "the authorisation" if self.waits_for == "the customer" else self.waits_for
         return way[way.index(now) + 1 :] if now in way else ()
+
+    @property
+    def _is_unpaid(self) -> bool:
+        """Whether the amount is not held, or not any more, and no piece has left: none is kept for ever."""
+        is_confirmed = self.order is OrderFact.CONFIRMED and not (self.any_shipped or self.shipped)
+        is_here = self.order is OrderFact.SUBMITTED or is_confirmed
+        return is_here and bool(self.paid) and self.payment in _UNPAID
 
     @property
     def _cancelling(self) -> bool:
@@ -297,8 +304,9 @@ def _with(state: FulfilmentFacts, news: News) -> FulfilmentFacts:  # noqa: C901 
         case StockSettled():
             return replace(state, any_shipped=news.any_shipped) if state.any_shipped is None else state
         case DeadlinePassed():
-            # what is cancelled for it was not confirmed, and nothing of that is shipped
-            return replace(state, any_shipped=False) if _is_late(state, news) else state
+            # what was not confirmed is not shipped; of what was, the catalogue has the last word
+            unconfirmed = state.order is OrderFact.SUBMITTED and _is_late(state, news)
+            return replace(state, any_shipped=False) if unconfirmed else state
         case _:
             assert_never(news)
 
@@ -341,4 +349,4 @@ def _overdue(state: FulfilmentFacts, news: News) -> Iterator[Ask]:
 
 def _is_late(state: FulfilmentFacts, news: DeadlinePassed) -> bool:
     """Whether the order is cancelled for it."""
-    return state.order is OrderFact.SUBMITTED and news.deadline is state.deadline
+    return state.order is not OrderFact.CANCELLED and news.deadline is state.deadline

@@ -179,7 +179,7 @@ def _news(order: Order, process: FulfilmentProcess) -> Iterator[News]:
             yield PaymentNews(fact, attempt)
     if order.status is OrderStatus.COMPLETED:
         yield AllShipped()
-    if order.status is OrderStatus.CANCELLED and order.standing.has_shipped:
+    if order.status in (OrderStatus.CONFIRMED, OrderStatus.CANCELLED) and order.standing.has_shipped:
         yield StockSettled(any_shipped=True)
 
 
@@ -228,7 +228,8 @@ def _told(before: FulfilmentFacts, after: FulfilmentFacts, asks: list[Ask], pass
     if after.order is not before.order:
         yield after.order.name.lower()
     if after.any_shipped and not before.any_shipped:
-        yield "pieces were shipped before it was cancelled"
+        is_cancelled = after.order is OrderFact.CANCELLED
+        yield "pieces were shipped before it was cancelled" if is_cancelled else "pieces of it are shipped"
     yield from (_ASKED[type(ask)] for ask in asks if type(ask) in _ASKED)
 
 

@@ -192,7 +192,7 @@ def _written(process: FulfilmentProcess) -> str:
 
 def _shape(facts: FulfilmentFacts) -> int:
     """Give the first shape that has all of the facts: the release before reads what it could have written."""
-    if facts.any_shipped:
+    if facts.any_shipped and facts.order is OrderFact.CANCELLED:
         return 3
     return 2 if Cancel(Deadline.CONFIRMATION) in facts.asked else 1
 

@@ -35,6 +35,7 @@ from tests.support.on_its_way import (
     held,
     kept,
     receive,
+    requested,
     submitted,
 )
 from tests.support.pages import sections
@@ -104,6 +105,49 @@ def test_a_payment_that_lapsed_before_the_order_was_confirmed_is_waited_for_unti
     way.timer(due)
     assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.PAYMENT])
     assert (way.asked, way.waits_for) == (["AuthorisationAskedV1", "VoidAskedV1"], "nothing")
+
+
+def test_a_confirmed_order_whose_payment_lapsed_is_cancelled_at_a_deadline_and_gives_its_pieces_back(
+    shop: Shop,
+) -> None:
+    product_id = kept(shop, 1)
+    way, next_one = submitted(shop, product_id), submitted(shop, product_id, paid=False)
+    way.pay(held(way))
+    assert (way.order.status, way.process.due_at) == (OrderStatus.CONFIRMED, None)
+    way.pay(PaymentLapsedV1(way.order_id))
+    due = way.process.due_at
+    assert due is not None
+    assert (way.process.facts.deadline, way.waits_for) == (Deadline.PAYMENT, "the customer")
+    way.pay(requested(way, 2))
+    way.pay(declined(way))  # neither puts it off
+    way.timer(due - timedelta(seconds=1))
+    assert (way.order.status, way.process.due_at) == (OrderStatus.CONFIRMED, due)
+    way.timer(due)
+    way.news.deliver()
+    assert (way.order.status, way.order.cancel_reason) == (OrderStatus.CANCELLED, LATE[Deadline.PAYMENT])
+    assert way.asked[-1] == "VoidAskedV1"
+    assert next_one.waits_for == "the confirmation"
+
+
+def test_a_confirmed_order_whose_payment_lapsed_is_paid_in_time(shop: Shop) -> None:
+    way = submitted(shop)
+    way.pay(held(way), PaymentLapsedV1(way.order_id), requested(way, 2), held(way, 2))
+    assert (way.order.status, way.process.due_at, way.waits_for) == (OrderStatus.CONFIRMED, None, "the shipment")
+
+
+def test_an_order_that_is_shipped_in_part_is_not_cancelled_after_its_payment_lapsed(shop: Shop) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    way = submitted(shop, tea, cup)
+    way.pay(held(way))
+    way.pay(PaymentLapsedV1(way.order_id))
+    due = way.process.due_at
+    assert due is not None
+    items = [ShippedItem(product_id=tea, quantity=1)]
+    shop.catalog.run(ship_items, ShipItems(order_id=way.order_id, items=items), Metadata())
+    shop.follow_stock(tea)  # and nothing has looked at it since
+    way.timer(due)
+    assert (way.order.status, way.process.due_at) == (OrderStatus.CONFIRMED, None)
+    assert (way.waits_for, way.process.steps[-1].what) == ("the customer", "pieces of it are shipped")
 
 
 def test_an_order_on_account_of_before_such_orders_had_a_deadline_can_be_given_one(shop: Shop) -> None:

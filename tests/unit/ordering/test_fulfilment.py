@@ -364,7 +364,8 @@ def test_only_an_order_that_waits_has_a_deadline_and_only_its_own_cancels_it() -
         assert (Cancel(deadline) in asks) == (state.deadline is deadline is not Deadline.SETTLEMENT)
         assert (state.deadline is Deadline.SETTLEMENT) <= (state.order is OrderFact.CANCELLED)
         if state.deadline not in (None, Deadline.SETTLEMENT):
-            assert state.order is OrderFact.SUBMITTED
+            is_confirmed = state.order is OrderFact.CONFIRMED and state.deadline is Deadline.PAYMENT
+            assert is_confirmed or state.order is OrderFact.SUBMITTED
             assert state.waits_for in {
                 *("stock", "the authorisation", "the customer", "the confirmation"),
             }
@@ -376,7 +377,8 @@ def test_an_order_that_is_cancelled_unless_it_is_paid_can_be_paid_by_its_custome
         if state.deadline is not Deadline.PAYMENT:
             continue
         status = statuses[state.payment]
-        standing = Standing(OrderStatus.SUBMITTED, 1, True, True, False, False, status, state.attempt)
+        order = OrderStatus.CONFIRMED if state.order is OrderFact.CONFIRMED else OrderStatus.SUBMITTED
+        standing = Standing(order, 1, True, True, False, False, status, state.attempt)
         is_under_way = state.payment in (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED)
         assert is_allowed(Action.PAY, standing) or is_under_way, state
         assert state.payment is not PaymentFact.NONE or Authorise(state.attempt) in state.asked, state
@@ -390,6 +392,23 @@ def test_a_submitted_order_whose_payment_is_not_held_has_a_deadline() -> None:
         is_held = state.paid and state.payment in held
         if state.order is OrderFact.SUBMITTED and state.paid is not None and not is_held and not is_cancelled:
             assert state.deadline is not None, state
+
+
+def test_a_confirmed_order_whose_amount_is_not_held_any_more_has_a_deadline_until_something_is_shipped() -> None:
+    """Else its pieces would be kept for ever, or be shipped unpaid; a bank lets an amount go after a week."""
+    unpaid = {PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED, PaymentFact.LAPSED}
+    for state in reachable():
+        if state.order is OrderFact.CONFIRMED and state.paid and state.payment in unpaid:
+            is_cancelled = any(isinstance(ask, Cancel) for ask in state.asked)
+            goes = state.any_shipped or state.shipped or is_cancelled
+            assert state.deadline is (None if goes else Deadline.PAYMENT), state
+
+
+def test_whether_anything_of_a_confirmed_order_was_shipped_is_left_to_the_catalogue_when_its_deadline_passes() -> None:
+    state, asked = play(PAID, COMPLETE, HELD, CONFIRMED, LAPSED, NO_PAYMENT)
+    assert (asked, state.any_shipped) == ([Authorise(1), Confirm(), Cancel(Deadline.PAYMENT)], None)
+    state, asks = decide(decide(state, CANCELLED)[0], ALL_HERE)
+    assert (asks, state.ended) == ((Void(),), True)
 
 
 @pytest.mark.parametrize("seed", range(200))
