@@ -109,7 +109,7 @@ def counting_sql(engine: sa.Engine, counts: Counter[str]) -> Iterator[None]:
 def counting_cosmos(counts: Counter[str]) -> Iterator[None]:
     """Count requests for documents (`cosmos_requests`), and thousandths of request units (`cosmos_milliunits`).
 
-    `cosmos_read_milliunits` are those of them for point reads and queries.
+    `cosmos_read_milliunits` are those of them for point reads and queries; `cosmos_queries` are the queries alone.
 
     Other requests are none of the work: a client asks once for a container's partition ranges.
     """
@@ -121,7 +121,9 @@ def counting_cosmos(counts: Counter[str]) -> Iterator[None]:
             counts["cosmos_requests"] += 1
             charge = round(float(answer.headers["x-ms-request-charge"]) * MILLI)
             counts["cosmos_milliunits"] += charge
-            if method == "GET" or "x-ms-documentdb-isquery" in options["headers"]:
+            is_query = "x-ms-documentdb-isquery" in options["headers"]
+            counts["cosmos_queries"] += is_query
+            if method == "GET" or is_query:
                 counts["cosmos_read_milliunits"] += charge
         return answer
 

@@ -92,12 +92,12 @@ class Related:
         if entry is None:
             raise ProductNotFound(f"There is no product {product_id}.")
         known, same = await asyncio.gather(
-            entries_of(products, ["ARRAY_CONTAINS(@ids, c.id)"], {"@ids": together}, SHOWN),
+            asyncio.gather(*(point_read(products, each, LISTS) for each in together)),
             entries_of(
                 products, ["c.inCategory = @category"], {"@category": ENTRIES.read(entry)["inCategory"]}, 2 * SHOWN + 1
             ),
         )
-        shown = {each["id"]: each for each in sorted(known, key=lambda each: together.index(each["id"]))}
+        shown = {each["id"]: ENTRIES.read(each) for each in known if each is not None}
         shown |= {each["id"]: each for each in same if each["id"] not in {product_id, *shown}}
         return RelatedProducts(items=[rendered(each) for each in list(shown.values())[:SHOWN]])
 

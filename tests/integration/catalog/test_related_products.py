@@ -1,5 +1,6 @@
 """Related products: counted from orders, shown at most ten; and suggested to those who wait."""
 
+from collections import Counter as Counted
 from collections.abc import Callable
 from decimal import Decimal
 from uuid import UUID, uuid4
@@ -20,7 +21,7 @@ from shared.catalog.events import StockAwaitedV2
 from shared.catalog.tables import LOG, PURCHASES
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
-from shared.catalog.views.product_lists import ListProducts, ProductInList, list_products
+from shared.catalog.views.product_lists import LISTS, ListProducts, ProductInList, list_products
 from shared.catalog.views.related_products import SHOWN, ReadRelated, Related
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.generations import Served
@@ -29,6 +30,7 @@ from shared.frame.write_side.log_table import envelope_of
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.events import OrderStockChangedV2
 from shared.ordering.tables import LOG as ORDERING
+from tests.support.counting import counting_cosmos
 from tests.support.shop import Shop, rows
 
 
@@ -153,6 +155,29 @@ async def test_every_list_shows_what_a_product_is_called_and_costs_what_is_there
     await assert_shown(available=2, is_out_of_stock=False)
     run(recount_stock, RecountStock(product_id=cup, counted=1, reason="counted"), Metadata())
     await assert_shown(available=0, is_out_of_stock=True)
+
+
+async def test_what_was_bought_together_is_read_by_its_ids_and_no_query_looks_for_it(counter: Counter) -> None:
+    elsewhere = f"Other {uuid4()}"
+    tea, same = await counter.add(), await counter.add()
+    cup, spoon = [await counter.add(category=elsewhere) for _ in range(2)]
+
+    async def requests(expected: list[UUID]) -> tuple[int, int]:
+        counts = Counted[str]()
+        with counting_cosmos(counts):
+            assert await counter.related_to(tea) == expected
+        return counts["cosmos_requests"], counts["cosmos_queries"]
+
+    assert await requests([same]) == (3, 2), "its entry; a query of its purchases, and one of its category"
+    await counter.order(tea, cup, spoon)
+    assert await requests([*sorted([cup, spoon]), same]) == (5, 2), "two more entries"
+
+
+async def test_what_lists_do_not_show_yet_is_left_out(counter: Counter) -> None:
+    tea, cup = await counter.add(), await counter.add()
+    await counter.order(tea, cup)
+    await counter.products.delete_item(str(cup), LISTS)
+    assert await counter.related_to(tea) == []
 
 
 async def test_a_product_that_is_not_there_has_no_related_ones(counter: Counter) -> None:
