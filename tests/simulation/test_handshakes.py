@@ -15,7 +15,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from shared.frame.operations.errors import SwitchUnderWay
-from shared.frame.operations.rebuilding import LEASE, PROPAGATION_DELAY, Rebuild, Rebuilding, Step
+from shared.frame.operations.rebuilding import LEASE, PROPAGATION_DELAY, SWITCH_AHEAD, Rebuild, Rebuilding, Step
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.cosmos import CosmosDatabase
 from shared.frame.read_side.generations import AGREED_WITHIN, QUIET_BEFORE, TRUST, Generations, State
@@ -268,14 +268,70 @@ def test_what_a_cancelled_rebuild_has_filled_is_deleted_when_nobody_writes_it_an
     world.during(Step.FILLING, cancel)
     world.work(world.rebuilding.start())
     world.work(world.rebuilding.advance(math.inf))
-    if dies:
-        assert not seen, "it is still written"
-        world.later(60)
-        world.work(idle._refresh())
-        world.work(world.process().retire())
-        world.work(world.process().advance(math.inf))
+    assert (world.state().serving, world.state().standby) == (1, None)
     assert seen == [[world.first]]
     assert not cast("FaultyReadModels", world.models).documents()["orders-2"]
+
+
+def test_a_rebuild_that_joins_while_it_is_cancelled_is_given_up_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = world.process()
+    look = operator._settled_state
+
+    async def and_then_the_rebuild_joins() -> State:
+        seen = await look()
+        monkeypatch.setattr(operator, "_settled_state", look)
+        await world.generations().write(replace(seen, standby=2))
+        await world.second.create_item({"id": "new", "customerId": "somebody"})  # by a live event
+        return seen
+
+    async def cancel() -> None:
+        assert (await operator.cancel()).step is Step.CANCELLED
+        assert (await world.generations().read()).standby is None
+
+    monkeypatch.setattr(operator, "_settled_state", and_then_the_rebuild_joins)
+    world.during(Step.CLEARING, cancel)
+    world.work(world.rebuilding.start())
+    world.work(world.rebuilding.advance(math.inf))
+    assert (world.state().serving, world.state().standby) == (1, None)
+    assert not cast("FaultyReadModels", world.models).documents()["orders-2"]
+
+
+def test_a_rebuild_that_agrees_on_its_switch_while_it_is_cancelled_serves_and_that_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = world.process()
+    look = operator._settled_state
+
+    async def and_then_the_switch_is_agreed() -> State:
+        seen = await look()
+        monkeypatch.setattr(operator, "_settled_state", look)
+        await world.generations().agree_on_switch(seen)
+        return seen
+
+    async def cancel() -> None:
+        with pytest.raises(SwitchUnderWay):
+            await operator.cancel()
+        latest = await world.process().latest()
+        assert latest is not None
+        cancelled.append(latest.step)
+
+    cancelled: list[Step] = []
+    write = world.rebuilding.view.generations.agree_on_switch
+
+    async def cancelled_just_before(state: State) -> float:
+        await cancel()
+        return await write(state)
+
+    monkeypatch.setattr(operator, "_settled_state", and_then_the_switch_is_agreed)
+    monkeypatch.setattr(world.rebuilding.view.generations, "agree_on_switch", cancelled_just_before)
+    world.work(world.rebuilding.start())
+    world.work(world.rebuilding.advance(math.inf))
+    assert cancelled == [Step.CANCELLED]
+    world.later(SWITCH_AHEAD)
+    world.work(world.process().advance(math.inf))
+    assert (world.state().serving, world.state().standby) == (2, 1)
 
 
 def test_a_rebuild_that_is_about_to_serve_is_not_cancelled(world: World) -> None:

@@ -182,7 +182,11 @@ class Rebuilding:
                     raise
             else:
                 break
-        await self.view.generations.write(replace(state, standby=None))
+        try:
+            await self.view.generations.write(replace(state, standby=None))
+        except ControlChanged:  # the rebuild has made its generation one that is written, or agreed on the switch
+            with suppress(ControlChanged):  # then `advance` has given it up
+                await self._give_up(cancelled)
         return cancelled
 
     async def roll_back(self, *, even_if_incomplete: bool = False) -> float:
@@ -224,8 +228,9 @@ class Rebuilding:
     async def advance(self, until: float) -> None:
         """Carry a rebuild on, to its end or until this time, in seconds since 1970, unless another process does.
 
-        After one that was cancelled, delete all that was filled, once no process writes it any more: no erasure reaches
-        it. That is done each time, for a process that was in the midst of a page may write the rest of it at any time.
+        After one that was cancelled, give up its generation, if whoever cancelled it could not, and delete all that was
+        filled, once no process writes it any more: no erasure reaches it. That is done each time, for a process that
+        was in the midst of a page may write the rest of it at any time.
         """
         rebuild = await self.latest()
         while rebuild is not None and rebuild.step not in OVER and self._clock() < until:
@@ -236,7 +241,8 @@ class Rebuilding:
             except ControlChanged:  # it was cancelled, or another process has taken it over
                 rebuild = await self.latest()
         if rebuild is not None and rebuild.step is Step.CANCELLED:
-            await self._empty_what_was_given_up(until)
+            with suppress(ControlChanged, SwitchUnderWay):  # an operator changes the view at this moment
+                await self._empty_what_was_given_up(await self._give_up(rebuild), until)
 
     async def _step(self, rebuild: Rebuild) -> Rebuild:
         generations = self.view.generations
@@ -275,12 +281,18 @@ class Rebuilding:
             await _delete_all(container, listed, key)
         return rebuild
 
-    async def _empty_what_was_given_up(self, until: float) -> None:
+    async def _give_up(self, cancelled: Rebuild) -> State:
+        """Stop writing the generation of a rebuild that was cancelled, if it still is, and give the state then."""
+        state = await self._settled_state()
+        if state.standby == cancelled.generation:
+            state = await self.view.generations.write(replace(state, standby=None))
+        return state
+
+    async def _empty_what_was_given_up(self, state: State, until: float) -> None:
         generations = self.view.generations
+        if state.etag is None or state.standby is not None:
+            return
         with suppress(ResourceNotFoundError):  # there is no such container
-            state = await generations.read()
-            if state.etag is None or state.standby is not None:
-                return
             # it may have been given up just now, by a cancellation or by retiring it
             all_know_at = self._clock() + PROPAGATION_DELAY
             container = generations.container(state.serving + 1)
