@@ -25,7 +25,7 @@ PRODUCT = str(Path(__file__).parents[2] / "shared") + os.sep
 
 MADE_ANEW = [
     f"frame/write_side/aggregate_streams.py:{name}"
-    for name in ("count", "newest", "event_at", "lengths", "firsts", "changed")
+    for name in ("count", "newest", "event_at", "lengths", "firsts", "stretch", "changed")
 ]
 """Functions of the product whose statements are made for each reader, and so have no name of their own."""
 

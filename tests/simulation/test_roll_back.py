@@ -44,10 +44,14 @@ class Log(Pages):
         """Name an event."""
         return UUID(int=sequence) if sequence <= len(self.events) else None
 
-    async def changed(self, after: int, most: int, until: datetime | None = None) -> Sequence[ChangedDocument]:
-        """Give events; all of them are old."""
+    async def stretch(self, after: int, until: datetime | None = None) -> int | None:
+        """Tell how far to look; all events are old."""
         assert until is None or until > LONG_AGO
-        return self.events[after : after + most]
+        return len(self.events) if after < len(self.events) else None
+
+    async def changed(self, after: int, upto: int, most: int) -> Sequence[ChangedDocument]:
+        """Give events."""
+        return self.events[after:upto][:most]
 
     async def has_something_to_show(self) -> bool:
         """Tell whether there are events."""

@@ -283,8 +283,8 @@ async def _documents(hits: Sequence[_Hit]) -> tuple[list[_Shown], list[str], int
 
 async def _document(model: ReadModel[Any], hit: _Hit) -> _Shown | None:
     """Read the document that an event changes in a view; None if it changes none."""
-    changed = await model.view.source.changed(hit.event.sequence - 1, 1)
-    if not changed or changed[0].sequence != hit.event.sequence:
+    changed = await model.view.source.changed(hit.event.sequence - 1, hit.event.sequence, 1)
+    if not changed:
         return None
     document_id, partition_key = changed[0].document_id, changed[0].partition_key
     served = await model.served()

@@ -1,8 +1,9 @@
 """How far a generation of a view is behind its event log: each event is looked up in the document that it changed.
 
-A mark moves along the log: all events up to it have been found applied. An event is looked up once more after it was
-projected, as soon as the order of the log around it is final. That costs one point read for each document that changed
-since the last look. A lost event stops the mark, and is reported here with its age.
+A mark moves along the log, also past events that the view does not show: all of the view's events up to it have been
+found applied, so that no look begins before it. An event is looked up once more after it was projected, as soon as the
+order of the log around it is final. That costs one point read for each document that changed since the last look. A
+lost event stops the mark, and is reported here with its age.
 
 A mark belongs to one generation in one container. If either is replaced, the mark starts at the beginning of the log.
 Events that there was no time to look up are counted apart, because nothing is known of them.
@@ -17,7 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import batched, takewhile
+from itertools import batched
 from typing import Self
 
 from shared.frame.platform.background import with_pause
@@ -83,12 +84,12 @@ class Lag:
 
     Attributes:
         position: all events up to this sequence have been found applied.
-        newest: the sequence of the newest event.
+        newest: the sequence of the log's newest event, whether or not the view shows it.
         examined: events behind the position that were looked up.
         unexamined: sequences behind those, which were not looked up; 0 if all events were.
         unapplied: how many of the examined ones are not applied.
         oldest: when the oldest of those occurred.
-        settled: the sequence to which the position can move.
+        settled: the sequence to which the position can move; the position itself where young events were looked up.
     """
 
     position: int
@@ -129,28 +130,28 @@ async def measure(
     if mark is not None and await _is_lost(view, mark):
         return Lag(0, newest, 0, newest, 0, None, 0)  # a document may show any version of what is lost
     position = mark.sequence if mark else 0
-    old_enough = datetime.now(UTC) - SETTLED
+    old_enough = None if young else datetime.now(UTC) - SETTLED
     held: dict[str, int] = {}
     after = settled = position
     examined = unapplied = unexamined = 0
     ages: list[datetime] = []
-    while changed := await view.source.changed(after, MOST, None if young else old_enough):
-        final = list(takewhile(lambda event: event.occurred_at <= old_enough, changed))
+    while after < upto and (end := await view.source.stretch(after, old_enough)) is not None:
+        if after > position and time.monotonic() > until:
+            unexamined = max(0, newest - after)
+            break
+        # in this order: what is older than the end of a stretch that is final is visible by now
+        changed = await view.source.changed(after, end, MOST)
+        after = end if len(changed) < MOST else changed[-1].sequence
         looked_for = [event for event in changed if event.sequence <= upto]
         held |= await _versions(container, [it for it in looked_for if it.version > held.get(it.document_id, 0)])
         missing = [event for event in looked_for if event.version > held[event.document_id]]
-        if not unapplied:
+        if not young and not unapplied:
             first = missing[0].sequence if missing else math.inf
-            settled = max((event.sequence for event in final if event.sequence < first), default=settled)
+            before = (event.sequence for event in looked_for if event.sequence < first)
+            settled = max(before, default=settled) if missing else after
         examined += len(looked_for)
         unapplied += len(missing)
         ages = [min(ages + [event.occurred_at for event in missing])] if ages or missing else []
-        if len(looked_for) < len(changed) or len(changed) < MOST:
-            break
-        after = changed[-1].sequence
-        if time.monotonic() > until:
-            unexamined = max(0, newest - after)
-            break
     return Lag(position, newest, examined, unexamined, unapplied, min(ages, default=None), settled)
 
 

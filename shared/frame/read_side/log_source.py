@@ -112,22 +112,30 @@ class LogSource[Event]:
         return Filled(position, *(sum(counts) for counts in zip(*done, strict=True)))
 
     async def newest(self) -> int:
-        """Give the sequence of the newest event; 0 if there is none."""
+        """Give the sequence of the log's newest event, whether or not the view shows it; 0 if there is none."""
         return await self._read(self._aggregates.newest)
 
     async def event_at(self, sequence: int) -> UUID | None:
         """Give the id of the event with this sequence; None if there is none."""
         return await self._read(self._aggregates.event_at, sequence)
 
-    async def changed(self, after: int, most: int, until: datetime | None = None) -> Sequence[ChangedDocument]:
-        """Give the events after a sequence, each with the document that counts its aggregate's versions.
+    async def stretch(self, after: int, until: datetime | None = None) -> int | None:
+        """Give the last sequence of the log's next stretch behind a sequence; None if there is no event in it.
 
-        They come in the sequence's order, up to the first that occurred after `until`.
+        It has all events, also those that the view does not show. It ends before the first that occurred after `until`.
         """
-        return await self._read(self._changed, after, most, until)
+        return await self._read(self._aggregates.stretch, after, until)
+
+    async def changed(self, after: int, upto: int, most: int) -> Sequence[ChangedDocument]:
+        """Give the view's events after a sequence, up to another one, in the sequence's order.
+
+        Each comes with the document that counts its aggregate's versions. What lies in between is looked through as a
+        whole: `stretch` tells how far that is cheap.
+        """
+        return await self._read(self._changed, after, upto, most)
 
     async def sample(self, count: int) -> Sequence[str]:
-        """Choose some partition keys at random: neighbours of a random id."""
+        """Choose some partition keys at random: neighbours of a random id; fewer where what the view shows is rare."""
         return await self._read(self._sample, count)
 
     async def partition_of(self, id_: UUID) -> str | None:
@@ -145,12 +153,10 @@ class LogSource[Event]:
         """Make a partition's documents what the log makes them, beside the projection."""
         await self._comparison.heal(container, partition_key)
 
-    def _changed(
-        self, connection: sa.Connection, after: int, most: int, until: datetime | None
-    ) -> Sequence[ChangedDocument]:
+    def _changed(self, connection: sa.Connection, after: int, upto: int, most: int) -> Sequence[ChangedDocument]:
         keys: dict[UUID, DocumentKey] = {}
         found: list[ChangedDocument] = []
-        for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, most, until):
+        for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, upto, most):
             id_ = first.envelope.aggregate_id
             if id_ not in keys:
                 change = self._project(first)

@@ -16,6 +16,11 @@ BEHIND_ALL = sa.cast(sa.literal_column(str(2**63 - 1)), sa.BigInteger)
 """No sequence is higher. T-SQL takes the number alone for a NUMERIC, to which it would convert each row's sequence."""
 
 
+STRETCH = 5_000
+"""Sequences of a log that are looked through at a time, and its aggregates: events of the chosen types may be rare, and
+no index has the types."""
+
+
 class StreamLength(NamedTuple):
     """An aggregate, and how many events it has."""
 
@@ -46,9 +51,10 @@ class AggregateStreams[Event]:
         self.log = log
         table, first = log.table, log.table.alias("first")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
+        behind = sa.bindparam("after", type_=sa.BigInteger)
         meant = event_types.with_earlier_versions(log.codec).conditions(table.c.type)
         is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
-        self.newest_of_all = sa.select(sa.func.max(table.c.sequence)).where(*meant)
+        self.newest_of_all = sa.select(sa.func.max(table.c.sequence))
         self.event_there = sa.select(table.c.event_id).where(
             table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger)
         )
@@ -60,8 +66,20 @@ class AggregateStreams[Event]:
             .order_by(table.c.aggregate_id)
             .limit(most)
         )
+        looked_at = (
+            sa.select(first.c.sequence)
+            .where(first.c.aggregate_id >= after, first.c.aggregate_version == sa.literal_column("1"))
+            .order_by(first.c.aggregate_id)
+            .limit(STRETCH)
+            .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
+            .subquery()
+        )
         self.some_firsts = (
-            sa.select(table).where(table.c.aggregate_id >= after, is_first).order_by(table.c.aggregate_id).limit(most)
+            sa.select(table)
+            .join(looked_at, looked_at.c.sequence == table.c.sequence)
+            .where(*meant)
+            .order_by(table.c.aggregate_id)
+            .limit(most)
         )
         self.entries_after = (
             sa.select(
@@ -79,29 +97,29 @@ class AggregateStreams[Event]:
                     ),
                 )
             )
-            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *meant)
+            .where(table.c.sequence > behind, table.c.sequence <= sa.bindparam("upto", type_=sa.BigInteger), *meant)
             .order_by(table.c.sequence)
             .limit(most)
         )
-        upcoming = (
-            sa.select(table.c.sequence, table.c.occurred_at)
-            .where(table.c.sequence > sa.bindparam("after", type_=sa.BigInteger), *meant)
-            .order_by(table.c.sequence)
-            .limit(most)
-            .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
-            .subquery()
+        self.next_of_all = sa.select(sa.func.min(table.c.sequence)).where(table.c.sequence > behind)
+        end = sa.bindparam("end", type_=sa.BigInteger)
+        self.last_of_stretch = sa.select(sa.func.max(table.c.sequence)).where(
+            table.c.sequence > behind, table.c.sequence < end
         )
-        first_young = sa.select(sa.func.coalesce(sa.func.min(upcoming.c.sequence), BEHIND_ALL)).where(
-            upcoming.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type)
+        young = table.alias("young")
+        first_young = sa.select(sa.func.coalesce(sa.func.min(young.c.sequence), BEHIND_ALL)).where(
+            young.c.sequence > behind,
+            young.c.sequence < end,
+            young.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type),
         )
-        self.old_entries_after = self.entries_after.where(table.c.sequence < first_young.scalar_subquery())
+        self.last_old_of_stretch = self.last_of_stretch.where(table.c.sequence < first_young.scalar_subquery())
 
     def count(self, connection: sa.Connection) -> int:
         """Count the aggregates."""
         return int(connection.execute(self.count_all).scalar_one())
 
     def newest(self, connection: sa.Connection) -> int:
-        """Give the highest sequence of their events that is visible; 0 if there is none."""
+        """Give the highest sequence of the log that is visible, of whichever event; 0 if there is none."""
         return connection.execute(self.newest_of_all).scalar() or 0
 
     def event_at(self, connection: sa.Connection, sequence: int) -> UUID | None:
@@ -114,33 +132,46 @@ class AggregateStreams[Event]:
         return [StreamLength(row.aggregate_id, row.events) for row in rows]
 
     def firsts(self, connection: sa.Connection, start: UUID, most: int) -> Sequence[Recorded[Event]]:
-        """Give the first events of the aggregates from an id on, in the database's order of ids."""
+        """Give the first events of the aggregates from an id on, in the database's order of ids.
+
+        Only the log's next `STRETCH` aggregates are looked at, whichever they are.
+        """
         return [self._opened(row) for row in connection.execute(self.some_firsts, {"after": start, "most": most})]
 
     def first(self, connection: sa.Connection, aggregate_id: UUID) -> Recorded[Event] | None:
         """Give an aggregate's first event; None if there is no such aggregate."""
         return next(iter(self.log.history(connection, aggregate_id, after=0, until=1)), None)
 
-    def changed(
-        self, connection: sa.Connection, after: int, most: int, until: datetime | None = None
-    ) -> Sequence[LogEntry[Event]]:
+    def stretch(self, connection: sa.Connection, after: int, until: datetime | None = None) -> int | None:
+        """Give the last sequence of the log's next stretch, of whichever event; None if there is no event in it.
+
+        Args:
+            connection: to the log.
+            after: the sequence behind which the stretch begins; it ends `STRETCH` sequences behind its first event.
+            until: ends it before the first event that occurred after this.
+        """
+        begin = connection.execute(self.next_of_all, {"after": after}).scalar()
+        if begin is None:
+            return None
+        which: dict[str, Any] = {"after": after, "end": begin + STRETCH}
+        return (
+            connection.execute(self.last_of_stretch, which)
+            if until is None
+            else connection.execute(self.last_old_of_stretch, {**which, "until": until})
+        ).scalar()
+
+    def changed(self, connection: sa.Connection, after: int, upto: int, most: int) -> Sequence[LogEntry[Event]]:
         """Give the entries behind a sequence, in its order. Only first events are opened: a later one may be newer.
 
         Args:
             connection: to the log.
             after: the sequence.
+            upto: the last sequence that is looked at; what is looked through is not bounded otherwise.
             most: how many entries at most.
-            until: ends before the first entry that occurred after this.
         """
         firsts: dict[UUID, Recorded[Event]] = {}
         found: list[LogEntry[Event]] = []
-        which: dict[str, Any] = {"after": after, "most": most}
-        rows = (
-            connection.execute(self.entries_after, which)
-            if until is None
-            else connection.execute(self.old_entries_after, {**which, "until": until})
-        )
-        for row in rows:
+        for row in connection.execute(self.entries_after, {"after": after, "upto": upto, "most": most}):
             first = firsts.get(row.aggregate_id) or firsts.setdefault(row.aggregate_id, self._opened(row))
             found.append(LogEntry(row.its_sequence, row.its_version, row.its_time, first))
         return found

@@ -53,6 +53,7 @@ class LiveShop:
         wired = contexts(Wiring(self.shop.engines, known, lambda _: self.shop.commits))
         orders, products = wired["ordering"].read_models["orders"], wired["catalog"].read_models["products"]
         self.orders_view, self.products_view = orders.view, products.view
+        self.related_view = wired["catalog"].read_models["related"].view
         self.orders, self.catalog = orders.view.generations, products.view.generations
         self.projection, self.product_projection = orders.projection, products.projection
         self.names = NameCorrections(orders.view.generations, self.shop.ordering_engine, orders.projection)

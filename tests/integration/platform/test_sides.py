@@ -127,7 +127,7 @@ async def test_what_it_reads_to_fill_compare_and_heal_read_models_and_to_export_
         for model in context.read_models.values():
             source = model.view.source
             assert await source.total() > 0
-            assert await source.changed(0, 10)
+            assert await source.changed(0, await source.newest(), 10)
             for container in await model.view.generations.containers_to_write():
                 await source.fill(container, None)
                 for partition_key in await source.sample(3):
