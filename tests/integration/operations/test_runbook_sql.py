@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from infra.sql.migrate import migration_engine
 from shared.catalog.commands.change_price import ChangePrice, change_price
+from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.domain.errors import NotReserved
 from shared.catalog.tables import STOCK
 from shared.customers import tables as customers
@@ -26,7 +27,7 @@ from shared.payments.events import PaymentLapsedV1
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support import reserving
 from tests.support.erasing import keep_appointments
-from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted
+from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted, taken
 from tests.support.runbook import STATEMENTS, filled
 from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
@@ -162,6 +163,33 @@ def test_open_orders_at_a_price_that_was_corrected_are_listed_and_can_be_cancell
     assert listed() == set()
     with pytest.raises(OrderNotInStatus):
         shop.ordering.run(submit_order, SubmitOrder(order_id=draft), Metadata())
+
+
+def test_what_was_shipped_unpaid_is_listed_until_it_is_paid_with_another_token(shop: Shop) -> None:
+    listing = STATEMENTS["An order waits"][0]
+
+    def listed() -> set[UUID]:
+        with administrator(shop) as connection:
+            return {UUID(str(row[0])) for row in connection.exec_driver_sql(filled(listing))}
+
+    tea, cup = kept(shop, 2), kept(shop, 2)
+    lapsed, paid = submitted(shop, tea, cup), submitted(shop, tea, cup)
+    on_account = submitted(shop, tea, paid=False)
+    on_account.confirm()
+    for way in (lapsed, paid):
+        way.pay(held(way))
+        reserving.ship(shop, way.order_id, tea, 1)
+        way.news.deliver()
+    assert listed() == set(), "what is held is taken when the order is completed"
+    lapsed.pay(PaymentLapsedV1(lapsed.order_id))
+    assert listed() == {lapsed.order_id}
+    shop.catalog.run(recount_stock, RecountStock(product_id=cup, counted=0, reason="broken"), Metadata())
+    for way in (lapsed, paid):
+        way.news.deliver()
+        way.complete()
+    assert listed() == {lapsed.order_id}
+    lapsed.pay(requested(lapsed, 2), held(lapsed, 2), taken(lapsed))
+    assert (lapsed.order.status, listed()) == (OrderStatus.COMPLETED, set())
 
 
 def test_what_a_second_token_holds_is_taken_or_let_go_although_the_release_before_passed_over_it(shop: Shop) -> None:
