@@ -1,5 +1,7 @@
 """Admits requests that are not too large, that name this host by its own name, and that no foreign web page has sent.
 
+The payment provider of a laptop has the same door.
+
 A web page that a developer visits can send requests to this machine: to its address, as far as the browser lets it, or
 to a name of its own that leads here by DNS. Admin routes ask for no key, and functions may be anonymous.
 """
@@ -83,8 +85,8 @@ def _wrong_host(headers: Headers, names: Collection[str]) -> tuple[HTTPStatus, s
     known = name == "localhost" or name.endswith(".localhost") or name in names or _is_address(name)
     if not known or not ((port.isascii() and port.isdecimal()) or not port):
         return HTTPStatus.BAD_REQUEST, (
-            "The Host header is none of this host's names: call it by localhost or an IP address, or start it with "
-            "--name."
+            "The Host header is none of this program's names: call it by localhost, by an IP address, or by a name "
+            "that it was started with."
         )
     return None
 

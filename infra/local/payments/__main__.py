@@ -12,6 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
+from infra.local.host.admission import admitting
 from infra.local.payments import KEY, SECRET
 from infra.local.payments.app import Api
 from infra.local.payments.ledger import Ledger
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.webhook:
         webhooks.start()
     config = uvicorn.Config(
-        Api(ledger, options.key, webhooks.wake).app(),
+        admitting(Api(ledger, options.key, webhooks.wake).app()),
         log_config=None,
         log_level=logging.WARNING,
         access_log=False,

@@ -261,3 +261,34 @@ def test_a_form_or_a_key_that_is_no_text_is_refused(engine: Engine) -> None:
         )
         with pytest.raises(HTTPError, match=str(status)):
             urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=WITHIN)
+
+
+def answered(engine: Engine, method: str, path: str, **headers: str) -> int:
+    """The status of an answer to a request with such headers, as a web page could have it sent."""
+    body = b'{"kind": "down", "times": 1}' if method == "POST" else None
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    asked = urllib.request.Request(engine.url + path, body, named, method=method)  # noqa: S310 -- our own process
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=WITHIN) as answer:
+            return int(answer.status)
+    except HTTPError as refused:
+        return refused.code
+
+
+@pytest.mark.parametrize(
+    "page", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}]
+)
+def test_a_web_page_changes_nothing(engine: Engine, page: dict[str, str]) -> None:
+    intent = authorise(client_of(engine))
+    assert answered(engine, "POST", "/engine/faults", **page) == 403
+    assert answered(engine, "POST", f"/engine/lapse/{intent}", **page) == 403
+    assert (engine.faults(), kinds(engine)) == (0, [("authorised", 4980)])
+    assert answered(engine, "POST", "/engine/faults") == 204
+    assert answered(engine, "DELETE", "/engine/faults", **page) == 403
+    assert engine.faults() == 1
+
+
+@pytest.mark.parametrize("path", ["/engine/ledger", "/v1/refunds"])
+def test_a_name_that_leads_here_by_a_pages_dns_is_refused(engine: Engine, path: str) -> None:
+    assert answered(engine, "GET", path, Host=f"evil.example:{engine.port}") == 400
+    assert answered(engine, "GET", "/engine/ledger", Host=f"localhost:{engine.port}") == 200
