@@ -77,13 +77,13 @@ def ordering(app: App) -> Context[OrderEvent]:
         own=True,
     )
     context.command("post_order_submit", "POST orders/{orderId}/submit", submit_order, role=write, own=True)
-    patience = {
+    time_limits = {
         Deadline.STOCK: timedelta(days=app.number_setting("StockDeadlineDays", 14)),
         Deadline.PAYMENT: timedelta(hours=app.number_setting("PaymentDeadlineHours", 24)),
         Deadline.CONFIRMATION: timedelta(days=app.number_setting("ConfirmationDeadlineDays", 14)),
         Deadline.SETTLEMENT: timedelta(hours=app.number_setting("SettlementDeadlineHours", 24)),
     }
-    process_manager = ProcessManager(patience)
+    process_manager = ProcessManager(time_limits)
     fulfil = FulfilOrder(process_manager)
     context.command("post_order_confirm", "POST orders/{orderId}/confirm", confirm_order, role=write)
     context.command("post_order_complete", "POST orders/{orderId}/complete", complete_order, role=write)

@@ -71,10 +71,10 @@ class ProcessManager:
     """Advances orders from submitted to completed.
 
     Attributes:
-        patience: how long an order may wait for each thing.
+        time_limits: how long an order may wait for each thing.
     """
 
-    patience: Mapping[Deadline, timedelta]
+    time_limits: Mapping[Deadline, timedelta]
 
     def advance(
         self,
@@ -148,7 +148,7 @@ class ProcessManager:
         if deadline is None:
             due_at = None  # also one that another release knew, and left behind
         elif due_at is None:
-            due_at = at + self.patience[deadline]
+            due_at = at + self.time_limits[deadline]
         gone_on = replace(
             process,
             facts=state,
