@@ -239,8 +239,12 @@ class FulfilmentFacts:
 
     @property
     def _is_unpaid(self) -> bool:
-        """Whether the amount is not held, or not any more, and no piece has left: none is kept for ever."""
-        is_confirmed = self.order is OrderFact.CONFIRMED and not (self.any_shipped or self.shipped)
+        """Whether the amount is not held, or not any more, and no piece has left: none is kept for ever.
+
+        What staff have confirmed before the amount was held is theirs to decide: they may have been paid otherwise.
+        """
+        was_held = self.payment is PaymentFact.LAPSED or Confirm() in self.asked
+        is_confirmed = self.order is OrderFact.CONFIRMED and was_held and not (self.any_shipped or self.shipped)
         is_here = self.order is OrderFact.SUBMITTED or is_confirmed
         return is_here and bool(self.paid) and self.payment in _UNPAID
 

@@ -400,8 +400,15 @@ def test_a_confirmed_order_whose_amount_is_not_held_any_more_has_a_deadline_unti
     for state in reachable():
         if state.order is OrderFact.CONFIRMED and state.paid and state.payment in unpaid:
             is_cancelled = any(isinstance(ask, Cancel) for ask in state.asked)
+            was_held = state.payment is PaymentFact.LAPSED or Confirm() in state.asked
             goes = state.any_shipped or state.shipped or is_cancelled
-            assert state.deadline is (None if goes else Deadline.PAYMENT), state
+            assert state.deadline is (Deadline.PAYMENT if was_held and not goes else None), state
+
+
+def test_an_order_that_staff_confirm_without_the_money_is_not_cancelled_for_it() -> None:
+    """They may have been paid otherwise, and are about to ship it."""
+    state, asked = play(PAID, COMPLETE, DECLINED, CONFIRMED, NO_PAYMENT)
+    assert (asked, state.deadline, state.waits_for) == ([Authorise(1)], None, "the customer")
 
 
 def test_whether_anything_of_a_confirmed_order_was_shipped_is_left_to_the_catalogue_when_its_deadline_passes() -> None:
