@@ -331,23 +331,28 @@ rules() {
   "$python" -m infra.local.rules --deployed "$deployed"
 }
 
-# Write the package of what runs into $1, and fail where there is none. Mostly it is the one that is kept since it worked.
-# Where it is not, people have deployed by hand, perhaps to take that one out: then it does not come back.
-keep_what_runs() {
-  local kept runs
+# Write the package to go back to into $1, and fail where there is none. Mostly it is the one that is kept since it worked:
+# what runs is that one, or came after it and was cut off before it was kept or turned back. Where it is neither, people
+# have deployed by hand, perhaps to take that one out: then it does not come back, and what runs does. $before is what
+# runs.
+keep_what_to_go_back_to() {
+  local kept good=''
   kept=$(patiently az storage blob exists "${blob[@]}" --query exists --output tsv) || exit
-  [[ $kept != true ]] || patiently az storage blob download "${blob[@]}" --file "$1" --output none || exit
-  runs=$(running) || exit
-  if [[ -z $runs ]]; then
-    [[ $kept == true ]] # what runs does not even say its name
-  elif [[ $kept != true || $runs != "$(release_in "$1")" ]]; then
-    say "$runs runs, and is not the last good package"
-    [[ $runs != "$(git rev-parse HEAD)" ]] && "$python" -m infra.package "$1" "$runs"
+  if [[ $kept == true ]]; then
+    patiently az storage blob download "${blob[@]}" --file "$1" --output none || exit
+    good=$(release_in "$1")
+  fi
+  before=$(running) || exit
+  if [[ -z $before || $before == "$good" ]] || git merge-base --is-ancestor "$good" "$before" 2>/dev/null; then
+    [[ $kept == true ]]
+  else
+    say "$before runs, and is not the last good package"
+    [[ $before != "$(git rev-parse HEAD)" ]] && "$python" -m infra.package "$1" "$before"
   fi
 }
 
 application() {
-  local app api account container blob runs back="$work/back.zip" fault="does not work"
+  local app api account container blob before runs back="$work/back.zip" fault="does not work"
   local DATABASE_STAYS=true # or the stage before would have been refused
   forward
   app=$(output functionApp)
@@ -362,7 +367,7 @@ application() {
   "$python" -m infra.package "$work/new.zip"
   "$python" -m infra.functions "$work/new.zip" >/dev/null # so that what cannot be imported goes nowhere
   say "what to go back to"
-  keep_what_runs "$back" || {
+  keep_what_to_go_back_to "$back" || {
     say "there is nothing: what fails its smoke test stays" >&2
     back=
   }
@@ -387,8 +392,8 @@ application() {
     say "the new package $fault, and there is none to go back to" >&2
     return 1
   fi
-  runs=$(running)
-  if [[ -n $runs && $runs != "$(git rev-parse HEAD)" && $runs != "$(release_in "$back")" ]]; then
+  runs=$(running) || runs= # then what does not work goes all the same
+  if [[ -n $runs && $runs != "$before" && $runs != "$(git rev-parse HEAD)" && $runs != "$(release_in "$back")" ]]; then
     say "the new package $fault, and somebody else has deployed $runs meanwhile: that stays" >&2
     return 1
   fi

@@ -8,6 +8,7 @@ resource group does), functions (the names that the platform knows), deployed.zi
 deploys while a command is refused, if anything), last-good.zip, and azure.json:
 
 - refused: commands that fail for good, as their first words, with what az says
+- afterwards: commands that fail for good once a package was taken, likewise
 - passing: commands that are refused so many times, with what az says
 - slow: seconds that a refused command takes
 - deployments: others than tandem, each with its name, tags, timestamp and outputs
@@ -134,6 +135,7 @@ def answer(command: str, options: dict[str, str], state: State) -> str:  # noqa:
         case "functionapp deployment source config-zip":
             state.azure["minutes"] += 6
             shutil.copy(options["--src"], folder / "deployed.zip")
+            state.azure["refused"] |= state.azure["afterwards"]
             if state.azure["after"]:
                 state.fail(state.azure["after"])
             ask_the_host(state)

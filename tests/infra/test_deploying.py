@@ -106,10 +106,10 @@ class Azure:
         known = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps({**known, **changes}))
 
-    def last_good(self) -> bytes:
+    def last_good(self, release: str = "good") -> bytes:
         """Keep a package that worked, and let it run."""
         with zipfile.ZipFile(self.state / "last-good.zip", "w") as package:
-            package.writestr("release.txt", "good")
+            package.writestr("release.txt", release)
         (self.state / "deployed.zip").write_bytes((self.state / "last-good.zip").read_bytes())
         return (self.state / "last-good.zip").read_bytes()
 
@@ -235,6 +235,7 @@ def azure(tmp_path: Path) -> Iterator[Azure]:
         there.tell(
             deployments=[],
             refused={},
+            afterwards={},
             passing={},
             slow=0,
             after="",
@@ -257,7 +258,7 @@ def committed() -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def later(folder: Path, file: str | None = None) -> tuple[str, dict[str, str]]:
+def later(folder: Path, file: str | None = None, onto: str = "HEAD") -> tuple[str, dict[str, str]]:
     """Commit onto the checkout's last commit, a new file if one is named; gives the commit and the settings to find it.
 
     The repository stays as it is: git keeps the new objects in the folder.
@@ -277,7 +278,7 @@ def later(folder: Path, file: str | None = None) -> tuple[str, dict[str, str]]:
 
     known: dict[str, str] = {}
     objects = git("rev-parse", "--path-format=absolute", "--git-path", "objects")
-    (folder / "objects").mkdir()
+    (folder / "objects").mkdir(exist_ok=True)
     known = {"GIT_OBJECT_DIRECTORY": str(folder / "objects"), "GIT_ALTERNATE_OBJECT_DIRECTORIES": objects}
     known |= {f"GIT_{who}_{what}": "x@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     tree = git("rev-parse", "HEAD^{tree}")
@@ -288,7 +289,18 @@ def later(folder: Path, file: str | None = None) -> tuple[str, dict[str, str]]:
         git("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}")
         tree = git("write-tree")
         del known["GIT_INDEX_FILE"]
-    return git("commit-tree", tree, "-p", "HEAD", "-m", "later"), known
+    return git("commit-tree", tree, "-p", onto, "-m", "later"), known
+
+
+def checked_out(folder: Path, commit: str) -> dict[str, str]:
+    """Give the settings for which that commit is the checkout's last one."""
+    command = ["git", "rev-parse", "--path-format=absolute", "--git-path", "shallow"]
+    shallow = Path(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip())
+    (folder / "git" / "refs").mkdir(parents=True)
+    (folder / "git" / "HEAD").write_text(commit)
+    if shallow.exists():  # the checkout of a pipeline begins with its last commit
+        (folder / "git" / "shallow").write_text(shallow.read_text())
+    return {"GIT_DIR": str(folder / "git")}
 
 
 @pytest.mark.parametrize("clone", ["fetched", "not fetched"])
@@ -348,6 +360,16 @@ def test_what_somebody_else_has_deployed_meanwhile_is_not_taken_back(azure: Azur
     assert ran.returncode == 1
     assert "somebody else has deployed later meanwhile: that stays" in ran.stderr
     assert azure.runs() == "later"
+
+
+def test_a_bad_package_gives_way_though_azure_does_not_tell_what_runs(azure: Azure) -> None:
+    azure.last_good()
+    azure.healthy = False
+    azure.tell(afterwards={"functionapp list": "ERROR: Too Many Requests(x)"})
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0")
+    assert ran.returncode == 1
+    assert "Too Many Requests" in ran.stderr
+    assert azure.runs() == "good"
 
 
 def test_whoever_says_what_they_go_back_from_does(azure: Azure) -> None:
@@ -516,6 +538,31 @@ def test_a_package_that_people_have_taken_out_does_not_come_back_when_the_next_o
     assert azure.runs() == before
     with zipfile.ZipFile(azure.state / "deployed.zip") as package:
         assert {"function_app.py", "host.json", "requirements.txt"} < set(package.namelist())
+
+
+@pytest.mark.parametrize(
+    ("comes", "refused"),
+    [
+        ("the same release once more", {}),
+        ("the next one", {}),
+        ("the next one", {"functionapp deployment source config-zip": [1, BUILD_FAILED]}),
+    ],
+)
+def test_a_package_whose_job_was_cut_off_is_not_gone_back_to(
+    azure: Azure, comes: str, refused: dict[str, list[object]]
+) -> None:
+    """It has not passed, and nothing has turned it back: the next that fails gives way to the one that did pass."""
+    kept = azure.last_good(committed())
+    cut_off, known = later(azure.state)
+    azure.let_run(cut_off)
+    azure.healthy, azure.good = False, {committed()}
+    azure.tell(passing=refused)
+    release = cut_off if comes == "the same release once more" else later(azure.state, onto=cut_off)[0]
+    ran = azure.deploy("dev", "application", SMOKE_SECONDS="0", **known, **checked_out(azure.state, release))
+    assert ran.returncode == 1
+    assert azure.runs() == committed(), ran.stderr
+    assert "the last good package works again" in ran.stderr
+    assert (azure.state / "last-good.zip").read_bytes() == kept
 
 
 def test_nothing_is_gone_back_to_where_what_runs_cannot_be_made_again(azure: Azure) -> None:
