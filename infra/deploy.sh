@@ -121,11 +121,13 @@ put_out() {
     "sort_by([?$1], &properties.timestamp)[-1].properties.outputs.$2"
 }
 
-# What main.bicep put out in the last deployment, this script's or azd's: that gives each a new name, and a tag. It puts
-# the outputs into the environment of its hooks.
+# How to know a deployment of main.bicep, this script's or azd's: that gives each a new name, and a tag.
+ours="name=='tandem' || tags.\"azd-env-name\""
+
+# What main.bicep put out in the last deployment. azd puts the outputs into the environment of its hooks.
 output() {
   local value=${!1:-}
-  [[ -n $value ]] || value=$(put_out "name=='tandem' || tags.\"azd-env-name\"" "$1.value") || return
+  [[ -n $value ]] || value=$(put_out "$ours" "$1.value") || return
   if [[ -z $value || $value == None ]]; then # az prints None where a query finds a null beside others
     say "the last deployment of the infrastructure put out no $1: there is none, or it failed. Run the stage infrastructure again" >&2
     return 1
@@ -133,10 +135,12 @@ output() {
   echo "$value"
 }
 
-# The same, of the last one that came so far, for what does not depend on how a later one ended.
+# The same, of the last one that came so far, for what does not depend on how a later one ended. Templates of before had no
+# module `lasting`.
 known() {
   local value=${!1:-}
-  [[ -n $value ]] || value=$(put_out "starts_with(name, 'lasting-') && properties.outputs" "known.value.$1") || return
+  [[ -n $value ]] || value=$(put_out "properties.outputs && (starts_with(name, 'lasting-') || $ours)" \
+    "not_null(known.value.$1, $1.value)") || return
   if [[ -z $value || $value == None ]]; then
     say "no deployment of the infrastructure has put out $1" >&2
     return 1

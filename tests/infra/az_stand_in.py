@@ -156,26 +156,30 @@ OUTPUT = re.compile(
     r"""sort_by\(\[\?name=='tandem' \|\| tags."azd-env-name"\], """
     r"&properties.timestamp\)\[-1\].properties.outputs.(?P<name>\w+).value"
 )
-LASTING = re.compile(
-    r"sort_by\(\[\?starts_with\(name, 'lasting-'\) && properties.outputs\], "
-    r"&properties.timestamp\)\[-1\].properties.outputs.known.value.(?P<name>\w+)"
+KNOWN = re.compile(
+    r"sort_by\(\[\?properties.outputs && \(starts_with\(name, 'lasting-'\) "
+    r"""\|\| name=='tandem' \|\| tags."azd-env-name"\)\], """
+    r"&properties.timestamp\)\[-1\].properties.outputs.not_null\(known.value.(?P<name>\w+), (?P=name).value\)"
 )
-"""The two questions that it understands: an output of the template's newest deployment, or of its module's."""
+"""The two questions that it understands: an output of the template's newest deployment, or of the newest one, or its
+module, that has any."""
 
 
 def put_out(query: str, state: State) -> str:
     """Give that output; nothing, if the deployment failed or there is none."""
-    if lasting := LASTING.fullmatch(query):
-        kept = state.folder / "lasting.json"
-        return str(json.loads(kept.read_text()).get(lasting["name"], "")) if kept.exists() else ""
-    asked = OUTPUT.fullmatch(query)
+    known = KNOWN.fullmatch(query)
+    asked = known or OUTPUT.fullmatch(query)
     assert asked, query
     deployments: list[dict[str, Any]] = list(state.azure["deployments"])
-    if (file := state.folder / "outputs.json").exists():
+    for name in ("outputs", "lasting") if known else ("outputs",):
+        if not (file := state.folder / f"{name}.json").exists():
+            continue
         outputs = {name: value for name, value in json.loads(file.read_text()).items() if value is not None}
         when = datetime.fromtimestamp(file.stat().st_mtime, UTC).isoformat()
         deployments.append({"name": "tandem", "tags": None, "timestamp": when, "outputs": outputs})
     ours = [each for each in deployments if each["name"] == "tandem" or "azd-env-name" in (each["tags"] or {})]
+    if known:
+        ours = [each for each in ours if each["outputs"]]
     newest: dict[str, Any] = max(ours, key=lambda each: each["timestamp"], default={"outputs": {}})
     return str(newest["outputs"].get(asked["name"], ""))
 

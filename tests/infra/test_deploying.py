@@ -923,8 +923,17 @@ def test_the_runbook_finds_the_app_and_its_rules_though_the_last_deployment_fail
     assert azure.deploy("dev", "check").returncode == 0
 
 
+def test_the_runbook_knows_an_environment_that_the_templates_of_before_made(azure: Azure) -> None:
+    """They had no module whose outputs stay."""
+    assert azure.deploy("dev", "infrastructure", "application").returncode == 0
+    (azure.state / "lasting.json").unlink()
+    assert azure.runbook_finds() == ["func-tandem", "https://func-tandem.example.com/api", EVERYTHING]
+    assert azure.deploy("dev", "check").returncode == 0
+
+
 def test_the_runbook_says_so_where_nothing_is_known_in_place_of_doing_nothing(azure: Azure) -> None:
     (azure.state / "lasting.json").unlink()
+    (azure.state / "outputs.json").unlink()
     with pytest.raises(subprocess.CalledProcessError) as nothing:
         azure.runbook_finds()
     assert nothing.value.stderr.endswith("NOT DONE: no deployment in rg-tandem-prod has put out subscriptionRules\n")
