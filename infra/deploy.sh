@@ -4,7 +4,7 @@
 #   preview          say what would change in Azure; changes nothing
 #   infrastructure   make it so (infra/main.bicep with infra/ENVIRONMENT.bicepparam)
 #   database         migrate, then grant each identity its rights; as an administrator of the database
-#   application      package the last commit, deploy, smoke test; back to the last good package if that fails
+#   application      package the last commit, deploy, smoke test; back to what ran before if that fails
 #
 # Without a stage: all four, in this order. Every stage may be run again. Four parts of them, for azd (azure.yaml):
 #
@@ -355,8 +355,22 @@ keep_what_to_go_back_to() {
   fi
 }
 
+# Whether what runs is what this stage found or brings: else somebody else has deployed meanwhile, which stays. Where Azure
+# does not tell, what does not work goes all the same.
+still_ours() {
+  local runs
+  runs=$(running) || return 0
+  case $runs in
+    "" | "$before" | "$was" | "$(git rev-parse HEAD)") ;;
+    *)
+      say "the new package $fault, and somebody else has deployed $runs meanwhile: that stays" >&2
+      return 1
+      ;;
+  esac
+}
+
 application() {
-  local app api account container blob before runs back="$work/back.zip" fault="does not work"
+  local app api account container blob before was='' back="$work/back.zip" fault="does not work"
   local DATABASE_STAYS=true # or the stage before would have been refused
   forward
   app=$(output functionApp)
@@ -375,10 +389,12 @@ application() {
     say "there is nothing: what fails its smoke test stays" >&2
     back=
   }
+  [[ -z $back ]] || was=$(release_in "$back")
 
   say "deploying it to $app"
   if ! again=forward publish "$work/new.zip"; then
     fault="was not taken by Azure"
+    still_ours || return 1
     if smoke_test; then
       say "the new package $fault; what ran before still runs" >&2
       return 1
@@ -396,17 +412,13 @@ application() {
     say "the new package $fault, and there is none to go back to" >&2
     return 1
   fi
-  runs=$(running) || runs= # then what does not work goes all the same
-  if [[ -n $runs && $runs != "$before" && $runs != "$(git rev-parse HEAD)" && $runs != "$(release_in "$back")" ]]; then
-    say "the new package $fault, and somebody else has deployed $runs meanwhile: that stays" >&2
-    return 1
-  fi
-  say "the new package $fault: back to the last good one" >&2
-  if publish "$back" && smoke_test "$back"; then
-    say "the last good package works again; the new one was not deployed" >&2
+  still_ours || return 1
+  say "the new package $fault: back to $was" >&2
+  if again=still_ours publish "$back" && smoke_test "$back"; then
+    say "$was works again; the new one was not deployed" >&2
     say "events that only the new one ignores are kept away from it now (docs/adr/0040): if there are any, run the stage infrastructure of its release" >&2
-  else
-    say "the last good package does not work either" >&2
+  elif still_ours; then
+    say "$was does not work either" >&2
   fi
   return 1
 }
