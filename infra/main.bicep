@@ -50,6 +50,8 @@ param relaySchedule string
 param watchSchedule string
 
 @description('Hours within which the erasure of a customer can be withdrawn.')
+@minValue(0)
+@maxValue(100000)
 param erasureGraceHours int = 72
 
 @description('Minutes within which every piece of the timers\' work must have been done, before an alert says that it is silent.')

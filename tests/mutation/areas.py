@@ -27,7 +27,11 @@ AREAS = {
         ("tests/unit/kernel", "tests/unit/ordering", "tests/unit/catalog", "tests/unit/customers"),
     ),
     "ordering": Area(
-        ("shared/ordering/domain/*", "shared/ordering/fulfilment/decisions.py"),
+        (
+            "shared/ordering/domain/*",
+            "shared/ordering/fulfilment/decisions.py",
+            "shared/ordering/fulfilment/status_facts.py",
+        ),
         ("tests/unit/ordering",),
     ),
     "catalog": Area(("shared/catalog/domain/*",), ("tests/unit/catalog",)),

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from infra.local.bicep import compiler
@@ -21,7 +22,8 @@ def copied(root: Path) -> Path:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, root / name)
     if (seen := ROOT / ".mypy_cache").is_dir():  # mypy goes by what a file holds where its time is another
-        shutil.copytree(seen, root / seen.name)
+        with suppress(shutil.Error):  # what another mypy renames meanwhile; what is there of it is as good
+            shutil.copytree(seen, root / seen.name)
     subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
     return root
 

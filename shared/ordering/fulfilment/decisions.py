@@ -164,7 +164,7 @@ class FulfilmentFacts:
         paid: whether it is paid with a token; None until the submission is known.
         any_shipped: whether a piece was shipped, as far as is known of an order that stands; None until it is known.
         attempt: how many tokens the customer has given.
-        asked: the requests that were made.
+        asked: the requests that were made; also a confirmation that staff gave while the amount was held.
     """
 
     order: OrderFact = OrderFact.UNKNOWN
@@ -243,8 +243,8 @@ class FulfilmentFacts:
 
         What staff have confirmed before the amount was held is theirs to decide: they may have been paid otherwise.
         """
-        was_held = self.payment is PaymentFact.LAPSED or Confirm() in self.asked
-        is_confirmed = self.order is OrderFact.CONFIRMED and was_held and not (self.any_shipped or self.shipped)
+        has_left = self.any_shipped or self.shipped
+        is_confirmed = self.order is OrderFact.CONFIRMED and Confirm() in self.asked and not has_left
         is_here = self.order is OrderFact.SUBMITTED or is_confirmed
         return is_here and bool(self.paid) and self.payment in _UNPAID
 
@@ -281,6 +281,8 @@ def decide(state: FulfilmentFacts, news: News) -> tuple[FulfilmentFacts, tuple[A
     known = _with(state, news)
     if known.attempt > state.attempt:  # what the earlier one held has lapsed: its capture or void came to nothing
         known = replace(known, asked=known.asked - {Capture(), Void()})
+    if known.order is OrderFact.CONFIRMED and known.payment in (*_HELD, PaymentFact.LAPSED):
+        known = replace(known, asked=known.asked | {Confirm()})  # staff did what would have been asked for
     asks = tuple(ask for ask in _wanted(known, news) if ask not in known.asked)
     return replace(known, asked=known.asked.union(asks)), asks
 

@@ -318,7 +318,9 @@ def test_every_state_takes_every_event_and_does_the_same_once() -> None:
     for state, news in product(reachable(), EVERY):
         following, asks = decide(state, news)
         asked = state.asked - ({Capture(), Void()} if following.attempt > state.attempt else set())
-        assert following.asked == asked.union(asks)
+        was_held = following.payment in (PaymentFact.AUTHORISED, PaymentFact.CAPTURED, PaymentFact.LAPSED)
+        by_staff = {Confirm()} if following.order is OrderFact.CONFIRMED and was_held else set[Ask]()
+        assert following.asked == asked.union(asks, by_staff)
         assert not asked.intersection(asks), "nothing is asked for twice, but for the end of another attempt"
         assert decide(following, news) == (following, ()), "twice is as once"
         assert following.waits_for
@@ -400,8 +402,9 @@ def test_a_confirmed_order_whose_amount_is_not_held_any_more_has_a_deadline_unti
     for state in reachable():
         if state.order is OrderFact.CONFIRMED and state.paid and state.payment in unpaid:
             is_cancelled = any(isinstance(ask, Cancel) for ask in state.asked)
-            was_held = state.payment is PaymentFact.LAPSED or Confirm() in state.asked
             goes = state.any_shipped or state.shipped or is_cancelled
+            was_held = Confirm() in state.asked
+            assert was_held or state.payment is not PaymentFact.LAPSED
             assert state.deadline is (Deadline.PAYMENT if was_held and not goes else None), state
 
 
@@ -409,6 +412,18 @@ def test_an_order_that_staff_confirm_without_the_money_is_not_cancelled_for_it()
     """They may have been paid otherwise, and are about to ship it."""
     state, asked = play(PAID, COMPLETE, DECLINED, CONFIRMED, NO_PAYMENT)
     assert (asked, state.deadline, state.waits_for) == ([Authorise(1)], None, "the customer")
+
+
+@pytest.mark.parametrize(
+    "before", [[HELD, LAPSED], [LAPSED], [DECLINED, TokenGiven(2), *SECOND[1:2], payment(PaymentFact.LAPSED, 2)]]
+)
+def test_another_token_puts_no_deadline_off_of_what_staff_have_confirmed_either(before: list[News]) -> None:
+    """The amount was held, and is not any more: staff were not paid otherwise."""
+    state, _ = play(PAID, AWAITED, CONFIRMED, *before)
+    assert state.deadline is Deadline.PAYMENT
+    for news in (TokenGiven(3), payment(PaymentFact.ASKED, 3), payment(PaymentFact.DECLINED, 3)):
+        state, _ = decide(state, news)
+        assert state.deadline is Deadline.PAYMENT, news
 
 
 def test_whether_anything_of_a_confirmed_order_was_shipped_is_left_to_the_catalogue_when_its_deadline_passes() -> None:

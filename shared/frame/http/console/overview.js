@@ -163,7 +163,7 @@ const wordOf = (count) => (count ? (count > ALARMING ? "many" : "some") : "fine"
 /** What was turned away or ended in an error within the last five minutes; who asked too soon makes no state. */
 function loadState() {
   const rows = [...told.entries()].filter(([minute]) => minute * 60 > Date.now() / 1000 - LATELY - 60).map(([, row]) => row);
-  const [errors, overloaded, failed, tooSoon] = [sum(rows, (row) => row.errors), sum(rows, (row) => row.overloaded), sum(rows, failures), sum(rows, (row) => row.tooSoon)];
+  const [errors, overloaded, failed, tooSoon] = [sum(rows, (row) => row.errors), sum(rows, (row) => row.overloaded), sum(rows, failures), sum(rows, (row) => row.tooSoon || 0)];
   return { tooSoon, states: {
     overloaded: [overloaded > ALARMING ? "failing" : overloaded ? "behind" : "fine", overloaded ? `${many(overloaded, "request")} turned away in the last five minutes.` : "Nobody was turned away in the last five minutes.", wordOf(overloaded)],
     errors: [errors > ALARMING ? "failing" : errors ? "behind" : "fine", errors ? `${many(errors, "answer")} of 500 and more in the last five minutes.` : "No errors in the last five minutes.", wordOf(errors)],
@@ -178,7 +178,7 @@ function Load({ found, overdue }) {
   return html`<${Card} title="Load and deadlines" found=${found}>
     <${Row} name="Overload" states=${states.overloaded} detail=${inAll((row) => row.overloaded)} />
     <li><div class="row"><span>Asked too soon</span> <span class="faint">${tooSoon ? "no failure" : "none"}</span></div>
-      <p>${tooSoon ? `${many(tooSoon, "request")} in the last five minutes; the caller alone is why, and nobody else notices.` : "Nobody in the last five minutes."} <span class="faint">${inAll((row) => row.tooSoon)}</span></p></li>
+      <p>${tooSoon ? `${many(tooSoon, "request")} in the last five minutes; the caller alone is why, and nobody else notices.` : "Nobody in the last five minutes."} <span class="faint">${inAll((row) => row.tooSoon || 0)}</span></p></li>
     <${Row} name="Answers" states=${states.errors} detail=${inAll((row) => row.errors)} />
     <${Row} name="Deliveries" states=${states.failed} detail=${inAll(failures)} />
     ${overdue ? html`<${Row} name="Deadlines" href=${link("processes", { overdue: "yes" })} states=${processState(overdue)} />` : null}
