@@ -40,15 +40,18 @@ TIMEOUT = 300.0
 """Seconds to go on trying: a paused database needs about one minute to wake up, and a migration may have to wait for
 another one."""
 
+ANOTHER_MIGRATES = 51000
+"""LOCK's own error; another migration may take minutes, as one that changes a column of the logs does."""
+
 NOT_LET_IN = 40615
 """Azure SQL's firewall has no rule for this computer, or does not know it yet: up to five minutes after it was made."""
 
-LOCK = """\
+LOCK = f"""\
 SET NOCOUNT ON;
 DECLARE @got int;
 EXEC @got = sp_getapplock
     @Resource = N'tandem-migrations', @LockMode = 'Exclusive', @LockOwner = 'Transaction', @LockTimeout = 60000;
-IF @got < 0 THROW 51000, N'Another migration has been running for more than a minute.', 1;
+IF @got < 0 THROW {ANOTHER_MIGRATES}, N'Another migration has been running for more than a minute.', 1;
 SET NOCOUNT OFF;"""
 """Waits until no other migration runs; given back when the transaction ends, however it ends. NOCOUNT is for this
 batch, whose error would hide behind a row count; Alembic counts the rows that it changes."""
@@ -113,9 +116,9 @@ def passes(error: Exception) -> bool:
     """Whether a deployment may try again: also what a running system is not to wait for; says what it waits for."""
     if isinstance(error, sa.exc.DBAPIError) and sqlstate(error) == NO_TOKEN:
         return False  # nobody has signed in here
-    not_let_in = isinstance(error, sa.exc.DBAPIError) and error_number(error) == NOT_LET_IN
+    later = isinstance(error, sa.exc.DBAPIError) and error_number(error) in (NOT_LET_IN, ANOTHER_MIGRATES)
     # SQLAlchemy closes the first connection if that is lost while it asks what server this is, and goes on to use it
-    waits = is_transient(error) or not_let_in or isinstance(error, sa.exc.ResourceClosedError)
+    waits = is_transient(error) or later or isinstance(error, sa.exc.ResourceClosedError)
     if waits:
         print(f"Not yet, once more in a moment: {str(error).splitlines()[0]}", file=sys.stderr)
     return waits

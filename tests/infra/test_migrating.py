@@ -23,6 +23,7 @@ from infra.sql.migrate import (
     migration_engine,
     take_turn,
 )
+from infra.sql.migrate import migrating as migrating_at
 from shared.frame.sql.errors import is_transient
 from tests.support.database import sqlite_database, unmigrated_database
 from tests.support.identities import identity_endpoint
@@ -169,6 +170,22 @@ def test_a_first_connection_that_is_lost_while_sqlalchemy_gets_to_know_it_is_no_
                 engine.connect().close()
         engine.dispose()
     assert attempt.num == 2
+
+
+@needs_unixodbc
+@needs_driver
+def test_a_migration_waits_for_another_one_that_takes_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    told = [Error(51000, "Another migration has been running for more than a minute.")]
+
+    def answer(request: Request) -> Answers:
+        return told.pop() if told and "sp_getapplock" in request.text else None
+
+    with tds_server(answer) as server:
+        for attempt in attempts():
+            with attempt, migrating_at(server.url) as connection:
+                take_turn(connection)
+    assert attempt.num == 2
+    assert "Another migration has been running" in capsys.readouterr().err
 
 
 class Recorder:
