@@ -8,11 +8,6 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from shared.catalog.commands.add_product import AddProduct, add_product
-from shared.catalog.commands.change_price import ChangePrice, change_price
-from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.customers.commands.register_customer import RegisterCustomer, register_customer
-from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import InputError, Invalid
@@ -181,26 +176,6 @@ def test_every_order_command_is_two_requests(shop: Shop) -> None:
         with counting_sql(shop.ordering_engine, counts):
             command()
         assert (name, counts["sql_requests"]) == (name, 2)
-
-
-def test_every_command_on_products_and_customers_is_at_most_two_requests(shop: Shop) -> None:
-    product = AddProduct(name="Tea", unit_price=Decimal(1), currency="EUR", category="Drinks")
-    customer = RegisterCustomer(name="Ada", email="ada@example.org")
-    reprice = ChangePrice(product_id=product.product_id, unit_price=Decimal(2))
-    rename = RenameProduct(product_id=product.product_id, name="Mug")
-    called = RenameCustomer(customer_id=customer.customer_id, name="Ada L.")
-    commands: list[tuple[sa.Engine, Callable[[], object], int]] = [
-        (shop.catalog_engine, lambda: shop.catalog.run(add_product, product, Metadata()), 1),
-        (shop.catalog_engine, lambda: shop.catalog.run(change_price, reprice, Metadata()), 2),
-        (shop.catalog_engine, lambda: shop.catalog.run(rename_product, rename, Metadata()), 2),
-        (shop.customers_engine, lambda: shop.customers.run(register_customer, customer, Metadata()), 1),
-        (shop.customers_engine, lambda: shop.customers.run(rename_customer, called, Metadata()), 2),
-    ]
-    for engine, command, expected in commands:
-        counts = Counter[str]()
-        with counting_sql(engine, counts):
-            command()
-        assert counts["sql_requests"] == expected
 
 
 def test_a_command_that_is_replayed_or_refused_is_two_requests(shop: Shop) -> None:

@@ -13,8 +13,8 @@ from shared.frame.write_side.event_log import EventLog
 from shared.kernel.refusals import Invalid, NotFound
 from shared.ordering import tables as ordering
 from shared.payments import tables as payments
-from tests.integration.platform.test_expected_versions import PREPARED
 from tests.support.app import app_globals
+from tests.support.every_command import PREPARED
 from tests.support.shop import Shop, rows
 
 APIS: list[Api] = app_globals()["apis"]
