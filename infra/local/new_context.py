@@ -46,7 +46,7 @@ NEXT = """\
 Then:
   1. Say what it is: shared/{name}/domain/{noun}.py, its events, and the golden files in tests/unit/{name}/golden.
      May it be a person's? Mark it (docs/privacy.md), and take it out of tests/unit/platform/test_personal_fields.py.
-  2. A request is checked in tests/e2e/test_conditions.py and tests/integration/platform/test_expected_versions.py: add
+  2. Each request has a row in tests/e2e/test_conditions.py and tests/support/every_command.py: add
      rows for POST {dashed} and POST {dashed}/{{{camel}Id}}/rename, and for GET {dashed}/{{{camel}Id}}.
   3. python3 dev.py snapshot writes down what the deployment gets: a topic, a subscription, two containers, and in prod
      two instances that are always ready; then python -m infra.cost --write, what that costs. Commit both.
