@@ -121,6 +121,7 @@ async def test_who_lists_dead_letters_sees_the_others_of_a_subscription_that_doe
     assert found == [("product-views", True, None, 0), ("ordering", False, None, 1)]
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the SDK's, of what is given up while it opens
 async def test_listing_dead_letters_ends_in_time_however_slow_service_bus_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those behind a few that hang would wait for them, and whoever asked would have gone."""
     monkeypatch.setattr("shared.frame.operations.dead_letters.LISTED_WITHIN", 2.0)
@@ -131,6 +132,7 @@ async def test_listing_dead_letters_ends_in_time_however_slow_service_bus_is(mon
         with pytest.raises(Unavailable, match=r"within 2 seconds: ask for less"):
             await list_dead_letters(dead_letters, hanging, ListDeadLetters())
     assert [each.unanswered for each in listed.subscriptions] == [False] + [True] * len(hanging)
+    gc.collect()  # of this test, and not of a later one
 
 
 async def test_when_service_bus_is_away_subscriptions_do_not_wait_for_it_one_after_the_other(
@@ -221,24 +223,32 @@ async def swallowing(connection: str, name: bytes) -> AsyncIterator[str]:
     address = connection.partition("sb://")[2].partition(";")[0].rstrip("/")
     host, _, port = address.partition(":")
 
+    carrying: set[asyncio.Future[tuple[BaseException | None, BaseException | None]]] = set()
+
     async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, all_of_it: bool) -> None:
-        while (some := await source.read(1 << 16)) and (all_of_it or name not in some):
-            sink.write(some)
-        while some:
-            some = await source.read(1 << 16)
-        sink.close()
+        try:
+            while (some := await source.read(1 << 16)) and (all_of_it or name not in some):
+                sink.write(some)
+            while some:
+                some = await source.read(1 << 16)
+        finally:  # also after a reset, as by a client that gives up
+            sink.close()
+            await sink.wait_closed()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, asks = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(
-            pass_on(reader, asks, all_of_it=False), pass_on(answers, writer, all_of_it=True), return_exceptions=True
-        )
+        both = pass_on(reader, asks, all_of_it=False), pass_on(answers, writer, all_of_it=True)
+        carrying.add(under_way := asyncio.gather(*both, return_exceptions=True))
+        await under_way
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
         yield connection.replace(address, f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
     finally:
         server.close()  # without waiting for clients, which a test that failed has left open
+        for each in carrying:
+            each.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
 
 
 def give_up(client: ServiceBusClient, count: int) -> None:
