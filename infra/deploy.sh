@@ -4,7 +4,7 @@
 #   preview          say what would change in Azure; changes nothing
 #   infrastructure   make it so (infra/main.bicep with infra/ENVIRONMENT.bicepparam)
 #   database         migrate, then grant each identity its rights; as an administrator of the database
-#   application      package the last commit, deploy, smoke test; back to what ran before if that fails
+#   application      package the last commit, deploy, smoke test; back to the last one that passed if that fails
 #
 # Without a stage: all four, in this order. Every stage may be run again. Four parts of them, for azd (azure.yaml):
 #
