@@ -198,7 +198,7 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
     for statement in STATEMENTS["Messages are gone"]:
         assert " SET published_at = NULL, claimed_until = NULL WHERE " in statement or statement.startswith("SELECT")
     restored = changed.pop("The database was restored")
-    assert restored == [("ordering.fulfilments", "due_at"), ("customers.customers", "erase_at")]
+    assert restored == [("ordering.fulfilments", "due_at"), *2 * [("customers.customers", "erase_at")]]
     assert changed.pop("An order waits") == [("ordering.fulfilments", "due_at")]
     assert [row for rows in changed.values() for row in rows] == [("ordering.snapshots", "")]
     for exception in ("server-errors", "messages-are-gone", "the-database-was-restored", "an-order-waits"):
@@ -300,6 +300,19 @@ def test_a_restored_database_gets_its_name_when_nothing_can_do_harm_in_it_even_i
     assert steps["3"].startswith("Let nothing be due")
     assert "let the app in" in steps["6"]
     assert "from its step 6" in lost[lost.index(GETS_ITS_NAME) :]
+
+
+def test_who_was_erased_since_is_erased_again_before_a_read_model_is_rebuilt_from_the_log() -> None:
+    """A rebuild shows whom the log knows, and a request makes an appointment, which is days ahead."""
+    text = SECTIONS["The database was restored"].text
+    places = [
+        text.index("UPDATE customers.customers SET erase_at = 'LATER'"),
+        text.index("UPDATE customers.customers SET erase_at = CURRENT_TIMESTAMP"),
+        text.index("az functionapp start"),
+        text.index("o.erasure < 2"),
+        text.index("**7. Rebuild every read model**"),
+    ]
+    assert places == sorted(places)
 
 
 def test_whoever_finds_events_that_cannot_be_published_is_told_of_each_reason_that_is_ours() -> None:

@@ -23,10 +23,13 @@ def filled(
     *,
     SINCE: datetime | None = None,  # noqa: N803  # as there
     LATER: datetime | None = None,  # noqa: N803  # as there
+    RESTORED_TO: datetime | None = None,  # noqa: N803  # as there
+    customer_id: object = SOMEBODY,
     product_id: object = SOMEBODY,
 ) -> str:
     """Write the operator's values into a statement, as the page says."""
     now = datetime.now(UTC)
-    values = {"SINCE": f"{SINCE or now:%Y-%m-%d %H:%M:%S}", "LATER": f"{LATER or now:%Y-%m-%d %H:%M:%S}"}
-    values |= {"CUSTOMER_ID": SOMEBODY, "PRODUCT_ID": f"{product_id}"}
+    times = {"SINCE": SINCE, "LATER": LATER, "RESTORED_TO": RESTORED_TO}
+    values = {name: f"{time or now:%Y-%m-%d %H:%M:%S}" for name, time in times.items()}
+    values |= {"CUSTOMER_ID": f"{customer_id}", "PRODUCT_ID": f"{product_id}"}
     return re.sub(f"'({'|'.join(values)})'", lambda name: f"'{values[name[1]]}'", statement)

@@ -16,6 +16,7 @@ from shared.catalog.domain.errors import NotReserved
 from shared.catalog.tables import STOCK
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
+from shared.customers.domain.errors import ErasureAsked
 from shared.frame.messaging.envelope import Metadata
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
@@ -26,11 +27,14 @@ from shared.ordering.events import OrderStatus
 from shared.payments.events import PaymentLapsedV1
 from tests.integration.messaging.relay.conftest import Clock, history, relay, unpublished
 from tests.support import reserving
-from tests.support.erasing import keep_appointments
+from tests.support.erasing import ask, erase, keep_appointments, tick
 from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted, taken
-from tests.support.runbook import STATEMENTS, filled
+from tests.support.runbook import SOMEBODY, STATEMENTS, filled
 from tests.support.shop import Shop, rows
 from tests.support.topic import KeptTopic
+
+LATE_ERASURES = Erasures([], timedelta(hours=72))
+"""With the grace period that they have in Azure."""
 
 
 @contextmanager
@@ -44,12 +48,12 @@ def administrator(shop: Shop) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def carry_out(shop: Shop, section: str, **times: datetime) -> None:
+def carry_out(shop: Shop, section: str, *, customer_ids: object = SOMEBODY, **times: datetime) -> None:
     """Carry out the changes that a section tells to make."""
     with administrator(shop) as connection:
         for text in STATEMENTS[section]:
             if text.startswith("UPDATE"):
-                connection.exec_driver_sql(filled(text, **times))
+                connection.exec_driver_sql(filled(text, customer_id=customer_ids, **times))
 
 
 @pytest.mark.parametrize("section", STATEMENTS)
@@ -105,6 +109,61 @@ def test_nobody_is_erased_until_those_who_withdrew_have_withdrawn_again(shop: Sh
     after = {row["customer_id"]: row["erase_at"] for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert after[withdrew] is None
     assert after[erased] == appointments[erased], "what is later stays"
+
+
+def test_the_lost_database_tells_who_was_erased_and_who_asked_or_withdrew_since_a_time(shop: Shop) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    erased, asked, withdrew, _ = (shop.customer(name) for name in ("Ada", "Bob", "Eve", "Joe"))
+    for customer_id in (asked, withdrew):
+        ask(shop, LATE_ERASURES, customer_id)
+    shop.customers.run(withdraw_erasure, WithdrawErasure(customer_id=withdrew), Metadata())
+    erase(shop, Erasures([], timedelta()), erased)
+    [listing] = [text for text in STATEMENTS["The database was restored"] if "CustomerErasedV1" in text]
+
+    def last(since: datetime) -> dict[UUID, str]:
+        with administrator(shop) as connection:
+            listed = connection.exec_driver_sql(filled(listing, RESTORED_TO=since))
+            return {UUID(str(row.aggregate_id)): row.type for row in listed}
+
+    assert last(began) == {
+        erased: "CustomerErasedV1",
+        asked: "CustomerErasureAskedV1",
+        withdrew: "CustomerErasureWithdrawnV1",
+    }
+    assert last(began + timedelta(hours=1)) == {}
+
+
+def test_who_was_erased_in_the_lost_time_is_erased_at_the_next_tick_although_a_request_makes_an_appointment(
+    shop: Shop,
+) -> None:
+    """Of some the request is lost too; of the others it is there, and cannot be made again."""
+    asked, lost, waits, erased_before = (shop.customer(name) for name in ("Ada", "Bob", "Eve", "Joe"))
+    erase(shop, Erasures([], timedelta()), erased_before)
+    shop.follow_customer(erased_before)
+    tick(shop)
+    for customer_id in (asked, waits):
+        ask(shop, LATE_ERASURES, customer_id)
+    again = f"{asked.hex}', '{lost.hex}', '{erased_before.hex}"
+    carry_out(shop, "The database was restored", LATER=datetime.now(UTC) + timedelta(days=3), customer_ids=again)
+    with pytest.raises(ErasureAsked):
+        ask(shop, LATE_ERASURES, asked)
+    [listing] = [text for text in STATEMENTS["The database was restored"] if "o.erasure < 2" in text]
+
+    def left() -> set[UUID]:
+        with administrator(shop) as connection:
+            return {UUID(str(row[0])) for row in connection.exec_driver_sql(listing)}
+
+    assert left() == {asked, lost}
+    keep_appointments(shop, LATE_ERASURES)
+    assert left() == {asked, lost}, "ordering has not heard of it"
+    for customer_id in (asked, lost):
+        shop.follow_customer(customer_id)
+    assert left() == {asked, lost}, "ordering has not done it"
+    tick(shop)
+    assert left() == set()
+    after = {row["customer_id"]: row for row in rows(shop.customers_engine, customers.CUSTOMERS)}
+    assert {each for each, row in after.items() if row["erased"]} == {asked, lost, erased_before}
+    assert {each for each, row in after.items() if row["erase_at"]} == {waits}, "and nobody is erased twice"
 
 
 def test_open_orders_of_a_product_whose_stock_begins_to_be_kept_are_listed_and_their_pieces_can_be_left_out(
