@@ -93,8 +93,9 @@ def _followed(http: httpx.Client, view: str, screen: Console) -> dict[str, Any]:
                     screen.print(f"{step}: {WHAT[step]}", soft_wrap=True)
             if step == "filling" and task is not None:
                 rebuild = status["rebuild"]
-                done = one_line(f"{rebuild['documents']} of {rebuild['total']} documents")
-                bar.update(task, total=max(rebuild["total"], 1), completed=rebuild["documents"], what=done)
+                all_of_them = f" of {rebuild['total']}" if rebuild["total"] else ""
+                done = one_line(f"{rebuild['documents']}{all_of_them} documents")
+                bar.update(task, total=rebuild["total"] or None, completed=rebuild["documents"], what=done)
             time.sleep(LOOK)
 
 

@@ -31,7 +31,7 @@ class ViewRebuild(Answer):
     started_at: Time
     step_since: Time
     documents: int = Field(description="that are there, of `total`")
-    total: int = Field(description="documents when filling began, and those that it came upon since")
+    total: int = Field(description="documents when filling began, and those that it came upon since; 0: not counted")
     written: int = Field(description="documents that were written by filling; the others were made by live events")
     events: int
     events_per_second: float | None

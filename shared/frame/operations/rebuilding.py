@@ -23,7 +23,9 @@ from typing import Self
 from uuid import uuid4
 
 from azure.core.exceptions import ResourceNotFoundError
+from sqlalchemy.exc import SQLAlchemyError
 
+from shared.frame.messaging.retries import tell
 from shared.frame.operations.errors import (
     GenerationIncomplete,
     NoOtherGeneration,
@@ -91,7 +93,8 @@ class Rebuild:
         generation: the generation that is filled.
         since: when the present step began.
         position: where filling continues; only the source can read it.
-        total: documents that the view must have: as counted when filling began, or more if filling has seen more.
+        total: documents that the view must have: as counted when filling began, or more if filling has seen more; 0 if
+        they could not be counted, until filling has seen all.
         seen: how many of these are there.
         written: how many of them filling has written.
         events: how many events these were folded from.
@@ -259,7 +262,7 @@ class Rebuilding:
                 return await self._next(rebuild, Step.JOINING)
             case Step.JOINING:
                 await self._wait_for_all_to_know(rebuild)
-                return await self._next(replace(rebuild, total=await self.view.source.total()), Step.FILLING)
+                return await self._next(replace(rebuild, total=await self._count()), Step.FILLING)
             case Step.FILLING:
                 return await with_pause(self._fill(rebuild, container))
             case Step.SWITCHING:
@@ -271,6 +274,14 @@ class Rebuilding:
                 return await self._next(rebuild, Step.DONE)
             case _:
                 return rebuild
+
+    async def _count(self) -> int:
+        """Count the documents, for whoever watches; 0 if that fails, as it does where a large log takes too long."""
+        try:
+            return await self.view.source.total()
+        except SQLAlchemyError as error:
+            tell(logger, error, f"rebuilding {self.view.name}: nobody knows how many documents there will be")
+            return 0
 
     async def _clear(self, rebuild: Rebuild, container: Container) -> Rebuild:
         key = await _partition_key(container)
@@ -317,7 +328,7 @@ class Rebuilding:
                 rebuild,
                 position=filled.position,
                 seen=seen,
-                total=max(rebuild.total, seen),  # live events make documents meanwhile
+                total=rebuild.total and max(rebuild.total, seen),  # live events make documents meanwhile
                 written=rebuild.written + filled.written,
                 events=rebuild.events + filled.events,
                 filling_seconds=rebuild.filling_seconds + self._clock() - began,

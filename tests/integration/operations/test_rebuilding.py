@@ -3,12 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 import stamina
 from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
@@ -26,6 +27,7 @@ from shared.frame.read_side import filling, generations, log_source
 from shared.frame.read_side.generations import Generations, State
 from shared.frame.read_side.read_your_writes import point_read
 from shared.ordering.commands.add_item import AddItem, add_item
+from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.views.customer_summary import SUMMARY
 from tests.integration.operations.conftest import LiveShop
 from tests.support.agreement import assert_everything_agrees
@@ -185,6 +187,49 @@ async def test_each_document_is_written_once_and_is_what_it_was(
             key: value for key, value in document.items() if key not in own
         }
         assert len(after[name].get("projected", ())) == len(document.get("projected", ()))
+
+
+@contextmanager
+def counting_takes_too_long() -> Iterator[None]:
+    """Let the database give up each count, as Azure SQL does after STATEMENT_TIMEOUT."""
+
+    def give_up(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("SELECT count("):
+            raise sa.exc.OperationalError(statement, {}, Exception("HYT00", "[HYT00] Query timeout expired (0)"))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", give_up)
+    try:
+        yield
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", give_up)
+
+
+@pytest.mark.parametrize("view", ["orders", "products", "related"])
+async def test_documents_that_take_too_long_to_count_are_filled_all_the_same(
+    live: LiveShop, monkeypatch: pytest.MonkeyPatch, view: str
+) -> None:
+    monkeypatch.setattr(log_source, "PAGE", 1)
+    await live.open(customers=2, products=2, orders=0)
+    order_id = live.shop.order(*live.products)
+    live.shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata())
+    live.shop.follow_order(order_id)
+    chosen = {"orders": live.orders_view, "products": live.products_view, "related": live.related_view}[view]
+    process, told = Rebuilding(live.read_models, chosen), list[tuple[Step, int, int]]()
+    write = process._write
+
+    async def noting(rebuild: Rebuild) -> Rebuild:
+        told.append((rebuild.step, rebuild.seen, rebuild.total))
+        return await write(rebuild)
+
+    monkeypatch.setattr(process, "_write", noting)
+    await process.start()
+    with counting_takes_too_long():
+        await carried_on(process)
+    filling = [(seen, total) for step, seen, total in told if step is Step.FILLING]
+    assert [total for _, total in filling] == [0] * len(filling), "nobody knows how many there will be"
+    all_of_them, _ = filling[-1]
+    assert all_of_them >= 2
+    assert told[-1] == (Step.DONE, all_of_them, all_of_them)
 
 
 def _id(values: tuple[Any, ...]) -> str:

@@ -116,9 +116,9 @@ function Rebuild({ rebuild }) {
   return html`<div class="rebuild">
     <h3>${running ? "Rebuild under way" : `Latest rebuild: ${rebuild.step}`}</h3>
     ${running ? html`<ol class="steps">${STEPS.map((step, index) => html`<li class=${index < place ? "past" : index === place ? "now" : ""} aria-current=${index === place ? "step" : undefined}>${step}</li>`)}</ol>
-    <progress max=${Math.max(rebuild.total, 1)} value=${rebuild.documents} aria-label="documents that are there"></progress>` : null}
+    <progress max=${Math.max(rebuild.total, 1)} value=${rebuild.total ? rebuild.documents : undefined} aria-label="documents that are there"></progress>` : null}
     <p>Generation ${rebuild.generation}, begun <${When} at=${rebuild.startedAt} />, ${rebuild.step} since <${When} at=${rebuild.stepSince} />.</p>
-    <p>${number(rebuild.documents)} of ${number(rebuild.total)} documents are there, ${number(rebuild.written)} written here, from ${number(rebuild.events)} events${rebuild.eventsPerSecond ? `, ${number(rebuild.eventsPerSecond)} a second` : ""}.</p>
+    <p>${number(rebuild.documents)}${rebuild.total ? ` of ${number(rebuild.total)}` : ""} documents are there, ${number(rebuild.written)} written here, from ${number(rebuild.events)} events${rebuild.eventsPerSecond ? `, ${number(rebuild.eventsPerSecond)} a second` : ""}.</p>
   </div>`;
 }
 
