@@ -42,7 +42,11 @@ LOAD_STOCK = (
     .select_from(PRODUCTS.outerjoin(STOCK, STOCK.c.product_id == PRODUCTS.c.product_id))
     .where(PRODUCTS.c.product_id == _ID)
 )
-_LINES = sa.select(ORDERED_STOCK).where(ORDERED_STOCK.c.product_id == _ID)
+_LINES = (
+    sa.select(ORDERED_STOCK, STOCK.c.version)
+    .select_from(ORDERED_STOCK.join(STOCK, STOCK.c.product_id == ORDERED_STOCK.c.product_id))
+    .where(ORDERED_STOCK.c.product_id == _ID)
+)
 _LINE_COLUMNS = (
     ORDERED_STOCK.c.order_id,
     ORDERED_STOCK.c.submitted_at,
@@ -167,10 +171,14 @@ class Stocks(Repository[Stock]):
         return stock
 
     def load_for_recount(self, product_id: UUID, counted: int) -> Stock:
-        """Load it, with the youngest reservations too if fewer pieces were counted than are reserved."""
+        """Load it, with the youngest reservations too if fewer pieces were counted than are reserved.
+
+        Raises:
+            LostRace: the stock has changed between the two reads; a refusal would be final, and could be false.
+        """
         stock = self.load(product_id)
-        if counted < stock.level.reserved:
-            self._add_lines(stock, YOUNGEST, SERVED_AT_ONCE)
+        if counted < stock.level.reserved and not self._add_lines(stock, YOUNGEST, SERVED_AT_ONCE):
+            raise LostRace
         return stock
 
     def load_for_order(self, order_id: UUID, product_ids: Collection[UUID]) -> dict[UUID, Stock]:
@@ -220,8 +228,14 @@ class Stocks(Repository[Stock]):
                 self.save(stock)
 
     def _add_lines(self, stock: Stock, statement: sa.Select[Any], most: int) -> int:
-        """Add orders to a stock, and tell how many there were."""
+        """Add orders to a stock, and tell how many there were.
+
+        Raises:
+            LostRace: the stock has changed since it was read.
+        """
         rows = self._work.read(statement, {"id": stock.product_id, "most": most}) if most else ()
+        if rows and rows[0].version != stock.version:
+            raise LostRace
         for row in rows:
             stock.lines[row.order_id] = OrderedStock(
                 row.order_id, row.submitted_at, row.reserved, row.waiting, row.shipped

@@ -1,5 +1,6 @@
 """What is ordered is reserved, in whatever order the news comes; what an order needs no more is for others."""
 
+from dataclasses import replace
 from itertools import count, permutations
 from types import SimpleNamespace
 from uuid import UUID
@@ -227,6 +228,33 @@ def test_a_recount_is_taken_as_far_as_the_youngest_reservations_that_one_change_
         shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=1, reason="r"), Metadata())
     shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=2, reason="r"), Metadata())
     assert [pieces(shop, each) for each in orders] == [[(1, 0, 0)]] * 2 + [[(0, 1, 0)]] * 2
+
+
+@pytest.mark.parametrize(("at_once", "released", "left"), [(9, 1, 6), (2, 1, 6), (9, 3, 0)])
+def test_a_recount_is_not_refused_for_pieces_that_another_instance_released_while_it_read(
+    at_once: int, released: int, left: int, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal is final: it rested on a level and on lines of two moments."""
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", at_once)
+    product_id = kept(shop, 10)
+    orders = [submitted(shop, product_id, quantity=quantity) for quantity in (1, 5, 4)]
+    for each in orders:
+        shop.follow_order(each)
+    for each in orders[-released:]:
+        shop.ordering.run(cancel_order, CancelOrder(order_id=each, reason="r"), Metadata())
+    load = Stocks.load
+
+    def load_before_the_release(stocks: Stocks, id_: UUID) -> Stock:
+        stock = load(stocks, id_)
+        monkeypatch.setattr(Stocks, "load", load)
+        for each in orders[-released:]:
+            replace(shop).follow_order(each)
+        return stock
+
+    monkeypatch.setattr(Stocks, "load", load_before_the_release)
+    shop.catalog.run(recount_stock, RecountStock(product_id=product_id, counted=1, reason="r"), Metadata())
+    [stock] = rows(shop.catalog_engine, STOCK)
+    assert (stock["on_hand"], stock["reserved"], stock["waiting"]) == (1, min(left, 1), max(left - 1, 0))
 
 
 def test_what_a_cancelled_order_had_goes_to_those_who_wait(shop: Shop) -> None:
