@@ -158,7 +158,8 @@ class OrderStockChangedV2:
     """The stock for a line has changed; the stock of its product is kept.
 
     Attributes:
-        stock_version: the version of the product's stock; news of an earlier version comes too late.
+        stock_version: the version of the product's stock; news of an earlier version comes too late, but for
+            alternatives, which are told once more at the same version.
         reserved: reserved pieces.
         waiting: pieces for which the line waits.
         shipped: shipped pieces.

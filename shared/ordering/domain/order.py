@@ -236,11 +236,15 @@ class Order(Aggregate[OrderEvent]):
             product_id: the line's product.
             stock: the stock for the line; an older version than the recorded one changes nothing.
             alternatives: available products in place of one for which the line waits; None if there was no search for
-                them.
+                them. Of a line that is served in part they come one version before the pieces, and may come late.
         """
         known = self.stock.get(product_id)
-        if product_id not in self.lines or (known is not None and known.version >= stock.version):
+        if product_id not in self.lines:
             return
+        if known is not None and known.version >= stock.version:
+            if not (alternatives and known.waiting and known.version == stock.version + 1):
+                return
+            stock = known
         self._record_past_limit(
             OrderStockChangedV2(
                 self.order_id,

@@ -1,10 +1,13 @@
 """What an order makes of the catalogue's news about its lines, which come late, twice, and in any order."""
 
+from datetime import UTC, datetime
 from itertools import permutations
 from uuid import uuid4
 
 import pytest
 
+from shared.catalog.domain.stock import Stock
+from shared.catalog.events import StockAwaitedV2, StockReservedV1
 from shared.ordering.domain.errors import OrderNotInStatus, OrderNotShipped
 from shared.ordering.domain.order import LineStock, Order
 from shared.ordering.events import OrderCompletedV1, OrderStatus, OrderStockChangedV2
@@ -38,6 +41,35 @@ def test_the_newest_news_of_a_line_counts_whichever_comes_last(order_of_news: tu
     assert versions == sorted(set(versions)), "nothing is recorded that is known, or older than that"
     assert status(order) is OrderStatus.COMPLETED
     assert sum(isinstance(event, OrderCompletedV1) for event in order.pending_events) == 1
+
+
+@pytest.mark.parametrize("first_come", [0, 1])
+def test_a_line_that_is_served_in_part_has_its_alternatives_whichever_news_comes_first(first_come: int) -> None:
+    """What it waits for and what it got are two events of one change, and only the first one has alternatives."""
+    order, other = confirmed(5), uuid4()
+    [product_id] = order.lines
+    stock = Stock.of(product_id)
+    stock.receive(3)
+    stock.reserve(order.order_id, 5, datetime.now(UTC), [other])
+    news = list(enumerate(stock.pending_events, start=1))[1:]
+
+    for version, event in (news[first_come], news[1 - first_come]):
+        assert isinstance(event, StockAwaitedV2 | StockReservedV1)
+        line = LineStock(version, event.line.reserved, event.line.waiting, event.line.shipped)
+        order.take_stock(product_id, line, event.alternatives if isinstance(event, StockAwaitedV2) else None)
+
+    changes = [event for event in order.pending_events if isinstance(event, OrderStockChangedV2)]
+    assert [each.alternatives for each in changes if each.alternatives is not None] == [(other,)]
+    assert order.stock == {product_id: LineStock(3, 3, 2, 0)}
+
+
+def test_alternatives_that_come_late_are_none_to_a_line_that_waits_no_more_or_had_other_news() -> None:
+    order = confirmed(5)
+    [product_id] = order.lines
+    for known in (LineStock(3, 5, 0, 0), LineStock(5, 3, 2, 0)):
+        order.take_stock(product_id, known)
+        order.take_stock(product_id, LineStock(2, 0, 2, 0), [uuid4()])
+    assert len(order.pending_events) == 2
 
 
 def test_news_of_a_product_that_the_order_has_no_line_of_changes_nothing() -> None:
