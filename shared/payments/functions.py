@@ -7,7 +7,7 @@ from shared.frame.context import Context
 from shared.frame.messaging.codec import EventCodec
 from shared.frame.messaging.event_types import EventTypes
 from shared.frame.platform.jobs import Tick
-from shared.frame.sql.engines import Compaction
+from shared.frame.sql.compaction import Compaction
 from shared.ordering.events import ASKS, ON_TOPIC, UPCASTS, FulfilmentEvent, OrderErasedV1, OrderEvent
 from shared.payments.commands.pay_again import pay_again
 from shared.payments.commands.refund_payment import Refunding

@@ -16,7 +16,7 @@ from shared.customers.repository import COUNT_ERASED, Customers, due_erasures
 from shared.customers.tables import SCHEMA
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.platform.telemetry import record_metrics
-from shared.frame.sql.engines import Compaction
+from shared.frame.sql.compaction import Compaction
 from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.owner_data import OwnerData, has_open_work
 from shared.kernel.refusals import NotFound

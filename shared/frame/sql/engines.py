@@ -1,11 +1,7 @@
 """SQL engines: SQLite files on a laptop, Azure SQL through a managed identity, told apart by the URL alone."""
 
-import sqlite3
 import struct
-import threading
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -17,8 +13,7 @@ from shared.frame.platform.settings import Settings
 from shared.frame.sql.azure_sql import tell_of_azure_sql
 from shared.frame.sql.errors import LOST, NO_TOKEN, TIMED_OUT, sqlstate, withhold_values
 from shared.frame.sql.odbc import KeptCursors, declared
-from shared.frame.sql.reading import read_from
-from shared.frame.sql.sqlite import BUSY_TIMEOUT, begin_writing, end_turn
+from shared.frame.sql.sqlite_engine import sqlite_engine
 
 TOKEN_SCOPE = "https://database.windows.net/.default"  # noqa: S105  # the name of a scope, not a token
 SQL_COPT_SS_ACCESS_TOKEN = 1256
@@ -27,9 +22,6 @@ SQL_COPT_SS_ACCESS_TOKEN = 1256
 POOL_SIZE = 16
 """Connections of a process to a database, for all of its threads."""
 
-SQLITE_CACHE = 256
-"""KiB of a file that a SQLite connection keeps in memory; its usual 2 MiB would fill for hours, on all of them."""
-
 STATEMENT_TIMEOUT = 10
 """Seconds that Azure SQL has for a statement, which may wait for another's lock; the driver by itself waits for ever. A
 command's statements have only the time that is left until its deadline. A request to a server that does not answer at
@@ -37,6 +29,14 @@ all ends after three times as long (shared/frame/write_side/unit_of_work.py)."""
 
 POOL_TIMEOUT = 2
 """Seconds that a request waits for a connection of the pool before it is refused."""
+
+_POOL: dict[str, Any] = {
+    "pool_size": POOL_SIZE,
+    "max_overflow": 0,
+    "pool_timeout": POOL_TIMEOUT,
+    "pool_use_lifo": True,  # most of the time a few connections are enough, and then their caches fill
+    "hide_parameters": True,  # errors are logged, and parameters hold names and addresses
+}
 
 SIGN_IN_TIMEOUT, LOGIN_TIMEOUT = 3, 2
 """Seconds that a new connection to Azure SQL may take with its access token, and that the login has of them at most."""
@@ -80,7 +80,7 @@ def sql_engine(
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return _sqlite(parsed, schemas, writes=writes)
+        return sqlite_engine(parsed, schemas, _POOL, writes=writes)
     return _azure_sql(parsed, credential, for_migrations=for_migrations)
 
 
@@ -95,132 +95,11 @@ def query_engine(settings: Settings, schema: str) -> sa.Engine:
     return sql_engine(settings.sql, schema, credential=credential, writes=False).execution_options(reads_only=True)
 
 
-class Compaction:
-    """Removes what was erased from SQLite files, at each tick of a timer.
-
-    SQLite leaves copies of rows in a file where it has moved them, even if it overwrites what is deleted; only a file
-    that is written anew has none. That is done once after an erasure, and by each process that may follow one that
-    died between an erasure and this. At the other ticks the write-ahead log is emptied.
-    """
-
-    def __init__(self, erased: sa.Select[int]) -> None:
-        """Prepare.
-
-        Args:
-            erased: counts what is erased.
-        """
-        self._erased = erased
-        self._compacted_at = 0
-
-    def run(self, engine: sa.Engine) -> None:
-        """Do what is needed now; raises as `compact`."""
-        if engine.dialect.name != "sqlite":
-            return
-        erased = read_from(engine, lambda connection: connection.execute(self._erased).scalar_one())
-        if erased == self._compacted_at:
-            _empty_write_ahead_log(engine)
-        else:
-            compact(engine)
-            self._compacted_at = erased
-
-
-def compact(engine: sa.Engine) -> None:
-    """Remove deleted and replaced values from a SQLite file: its pages and write-ahead log still have them.
-
-    On Azure SQL there is nothing to do: it cleans up deleted rows and reuses its log by itself (docs/privacy.md).
-
-    Raises:
-        sqlite3.OperationalError: other transactions kept the file in use, so that some of it may still be there.
-    """
-    _in_each_file(engine, "VACUUM {}")
-    if not _empty_write_ahead_log(engine):
-        raise sqlite3.OperationalError("the write-ahead log was in use")
-
-
-def _empty_write_ahead_log(engine: sa.Engine) -> bool:
-    """Let a SQLite file forget how rows were before they changed; tell whether nobody used its write-ahead log."""
-    return not any(busy for busy, _, _ in _in_each_file(engine, "PRAGMA {}.wal_checkpoint(TRUNCATE)"))
-
-
-def _in_each_file(engine: sa.Engine, statement: str) -> list[tuple[Any, ...]]:
-    if engine.dialect.name != "sqlite":
-        return []
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        files = [name for _, name, file in cursor.execute("PRAGMA database_list").fetchall() if file]
-        return [row for name in files for row in cursor.execute(statement.format(name)).fetchall()]
-    finally:
-        connection.close()
-
-
 def _credential(address: str, client_id: str | None) -> Credential | None:
     url = make_url(address)
     if url.get_backend_name() == "sqlite" or url.username is not None or "authentication" in url.query:
         return None
     return credential(client_id)
-
-
-def _sqlite(url: URL, schemas: Sequence[str], *, writes: bool) -> sa.Engine:
-    file = Path(url.database or "")
-    files = [file.parent / f"{file.stem}.{schema}{file.suffix}" for schema in schemas]
-    turn = threading.Lock()
-    engine = sa.create_engine(
-        "sqlite://",
-        poolclass=sa.QueuePool,
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT,
-        pool_use_lifo=True,  # most of the time a few connections are enough, and then their caches fill
-        hide_parameters=True,  # errors are logged, and parameters hold names and addresses
-        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": BUSY_TIMEOUT},
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _attach(connection: sqlite3.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
-        for schema, attached in zip(schemas, files, strict=True):
-            connection.execute(f"ATTACH DATABASE ? AS {schema}", (str(attached),))
-            connection.execute(f"PRAGMA {schema}.journal_mode = WAL")
-            # survives a killed process; only a power cut can undo the last commits, and this is no production store
-            connection.execute(f"PRAGMA {schema}.synchronous = NORMAL")
-            connection.execute(f"PRAGMA {schema}.cache_size = -{SQLITE_CACHE}")
-            # overwrites replaced data in the file: it may be personal data of an erased person
-            connection.execute(f"PRAGMA {schema}.secure_delete = ON")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA query_only = {not writes}")
-        record.info["files"] = _files(files)
-        record.info["turn"] = turn
-
-    @sa.event.listens_for(engine, "checkout")
-    def _is_there(_connection: Any, record: sa.pool.ConnectionPoolEntry, _proxy: Any) -> None:
-        # SQLite goes on using a deleted file, and all later writes would be lost with the process
-        if record.info["files"] != _files(files):
-            raise sa.exc.DisconnectionError("another file has the name of the database")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        if connection.get_execution_options().get("reads_only"):
-            connection.connection.cursor().execute("BEGIN")  # takes no lock yet, and so cannot fail
-        else:
-            begin_writing(connection.connection)
-
-    @sa.event.listens_for(engine, "checkin")
-    def _end_turn(_connection: Any, record: sa.pool.ConnectionPoolEntry) -> None:
-        end_turn(record.info)
-
-    return engine
-
-
-def _files(names: Sequence[Path]) -> list[int]:
-    """Give the inode numbers of these files; 0 if there is no such file."""
-    return [_inode(name) for name in names]
-
-
-def _inode(name: Path) -> int:
-    try:
-        return name.stat().st_ino
-    except FileNotFoundError:
-        return 0
 
 
 def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool) -> sa.Engine:
@@ -239,13 +118,9 @@ def _azure_sql(url: URL, credential: Credential | None, *, for_migrations: bool)
     )
     engine = sa.create_engine(
         url,
-        hide_parameters=True,  # as above
-        pool_size=POOL_SIZE,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT,
-        pool_use_lifo=True,  # as above
         pool_recycle=CONNECTION_LIFE,
         connect_args={"timeout": LOGIN_TIMEOUT, "autocommit": not for_migrations},
+        **_POOL,
         **requests,
     )
 

@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.sql.engines import compact
+from shared.frame.sql.compaction import compact
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from infra.sql.migrate import migrate
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import Erasures
-from shared.frame.sql import engines
+from shared.frame.sql import compaction
 from shared.frame.write_side.owner_data import OwnerData
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
@@ -87,7 +87,7 @@ def test_a_context_that_does_not_answer_does_not_keep_the_erased_in_the_file(sho
     for customer_id in (erased, unknown):
         ask(shop, late, customer_id)
     asked = True
-    with mock.patch.object(engines, "compact", wraps=engines.compact) as compact, pytest.raises(ConnectionError):
+    with mock.patch.object(compaction, "compact", wraps=compaction.compact) as compact, pytest.raises(ConnectionError):
         keep_appointments(shop, late)
     compact.assert_called_once()
     assert {row["customer_id"] for row in rows(shop.customers_engine, customers.CUSTOMERS) if row["erased"]} == {erased}

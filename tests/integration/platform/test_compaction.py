@@ -9,8 +9,9 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
-from shared.frame.sql import engines, sqlite
-from shared.frame.sql.engines import Compaction, sql_engine
+from shared.frame.sql import compaction, sqlite, sqlite_engine
+from shared.frame.sql.compaction import Compaction
+from shared.frame.sql.engines import sql_engine
 
 WORD = b"Ockham-under-Secret"
 TABLE = sa.Table(
@@ -26,7 +27,7 @@ ROWS = 3_000
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    for module in (engines, sqlite):
+    for module in (sqlite_engine, sqlite):
         monkeypatch.setattr(module, "BUSY_TIMEOUT", 0.1)
     engine = sql_engine(f"sqlite:///{tmp_path}/shop.db", "ordering")
     TABLE.metadata.create_all(engine)
@@ -57,12 +58,12 @@ def left(folder: Path) -> int:
 
 def test_a_file_has_copies_of_what_was_overwritten_until_it_is_compacted(engine: sa.Engine, tmp_path: Path) -> None:
     written(engine)
-    compaction = Compaction(ERASED)
-    compaction.run(engine)
+    chore = Compaction(ERASED)
+    chore.run(engine)
     erase(engine)
     Compaction(sa.select(sa.literal(0))).run(engine)  # the write-ahead log alone
     assert left(tmp_path) > 0
-    compaction.run(engine)
+    chore.run(engine)
     assert left(tmp_path) == 0
 
 
@@ -75,23 +76,23 @@ def test_a_process_compacts_what_one_before_it_has_erased(engine: sa.Engine, tmp
 
 def test_a_file_in_use_is_compacted_at_the_next_tick(engine: sa.Engine, tmp_path: Path) -> None:
     written(engine)
-    compaction = Compaction(ERASED)
-    compaction.run(engine)
+    chore = Compaction(ERASED)
+    chore.run(engine)
     with engine.connect().execution_options(reads_only=True) as reader:
         reader.execute(ERASED).scalar_one()
         erase(engine)
         with pytest.raises(sqlite3.OperationalError):
-            compaction.run(engine)
+            chore.run(engine)
         assert left(tmp_path) > 0
-    compaction.run(engine)
+    chore.run(engine)
     assert left(tmp_path) == 0
 
 
 def test_a_file_is_written_anew_only_after_an_erasure(engine: sa.Engine) -> None:
     written(engine)
     erase(engine)
-    compaction = Compaction(ERASED)
-    with mock.patch.object(engines, "compact", wraps=engines.compact) as compact:
+    chore = Compaction(ERASED)
+    with mock.patch.object(compaction, "compact", wraps=compaction.compact) as compact:
         for _ in range(3):
-            compaction.run(engine)
+            chore.run(engine)
         compact.assert_called_once()
