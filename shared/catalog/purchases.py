@@ -98,6 +98,6 @@ class Purchases:
         return found[:ALTERNATIVES]
 
 
-def purchases_in(connection: sa.Connection, product_id: UUID) -> Sequence[UUID]:
-    """Give the ids of a product's purchases."""
-    return connection.execute(OF_PRODUCT, {"id": product_id, "most": 2**31 - 1}).scalars().all()
+def purchases_in(connection: sa.Connection, product_id: UUID, most: int) -> Sequence[UUID]:
+    """Give the ids of a product's purchases, or as many of them."""
+    return connection.execute(OF_PRODUCT, {"id": product_id, "most": most}).scalars().all()

@@ -66,9 +66,9 @@ def project(recorded: Recorded[BoughtTogetherV1]) -> DocumentUpdate:
     return DocumentUpdate(partition_key_of(event.product_id), Create(document, notes_times=False))
 
 
-def purchases_of_partition(connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
-    """Give the ids of the purchases in a product's partition."""
-    return purchases_in(connection, UUID(product_of(partition_key)))
+def purchases_of_partition(connection: sa.Connection, partition_key: str, most: int) -> Sequence[UUID]:
+    """Give the ids of the purchases in a product's partition, or as many of them."""
+    return purchases_in(connection, UUID(product_of(partition_key)), most)
 
 
 class Related:

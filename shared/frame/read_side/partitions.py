@@ -152,7 +152,7 @@ class OfAggregates[Event]:
         log: EventLog[Event],
         project: Callable[[Recorded[Event]], DocumentUpdate],
         shapes: Shapes | Callable[[Document], Shapes],
-        aggregates_in: Callable[[sa.Connection, str], Sequence[UUID]] | None = None,
+        aggregates_in: Callable[[sa.Connection, str, int], Sequence[UUID]] | None = None,
         event_types: EventTypes = ALL_EVENT_TYPES,
     ) -> None:
         """Prepare.
@@ -161,8 +161,8 @@ class OfAggregates[Event]:
             log: the context's event log.
             project: makes the document update of an event.
             shapes: the shapes of all documents, or a function that gives a document's.
-            aggregates_in: gives the ids of the aggregates in a partition, by its key; by default the one id at the
-            key's end.
+            aggregates_in: gives the ids of the aggregates in a partition, by its key, and at most so many; by default
+            the one id at the key's end.
             event_types: the events that are shown; an aggregate's events are either all of these types or none.
         """
         self.log = log
@@ -204,7 +204,7 @@ class OfAggregates[Event]:
 
     def one(self, connection: sa.Connection, partition_key: str, most: int) -> AsProjected[Event] | None:
         """Read the aggregates of a partition."""
-        ids = self._aggregates_in(connection, partition_key)[:most]
+        ids = self._aggregates_in(connection, partition_key, most)
         histories = self.log.histories(connection, ids)
         return self._fold([histories[id_] for id_ in ids if id_ in histories]) if histories else None
 
@@ -225,5 +225,5 @@ def as_projected[Event](
     return made
 
 
-def _named_by_the_key(_connection: sa.Connection, partition_key: str) -> Sequence[UUID]:
+def _named_by_the_key(_connection: sa.Connection, partition_key: str, _most: int) -> Sequence[UUID]:
     return [UUID(partition_key.rpartition(":")[2])]

@@ -3,9 +3,11 @@
 from collections import Counter as Counted
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.add_product import AddProduct, add_product
@@ -24,6 +26,7 @@ from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
 from shared.catalog.views.product_lists import LISTS, ListProducts, ProductInList, list_products
 from shared.catalog.views.related_products import SHOWN, ReadRelated, Related
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.read_side import comparing
 from shared.frame.read_side.generations import Served
 from shared.frame.read_side.read_your_writes import NO_WAIT
 from shared.frame.write_side.log_table import envelope_of
@@ -208,6 +211,24 @@ async def test_the_counts_are_a_read_model_of_their_own_that_is_compared_healed_
     assert await source.differences(container, keys[0]) == []
     assert (await source.fill(container, None)).written == 1
     assert [each for key in keys for each in await source.differences(container, key)] == []
+
+
+async def test_of_a_product_that_is_bought_often_no_more_purchases_are_read_than_are_compared(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tea, cup = await counter.add(), await counter.add()
+    for _ in range(4):
+        await counter.order(tea, cup)
+    monkeypatch.setattr(comparing, "COMPARED", 2)
+    source, read = counter.context.read_models["related"].view.source, list[int]()
+
+    def note(_connection: object, cursor: Any, statement: str, values: Any, *_: object) -> None:
+        if "FROM catalog.purchases" in statement:
+            read.append(len(cursor.connection.execute(statement, values).fetchall()))
+
+    sa.event.listen(counter.context.reader, "before_cursor_execute", note)
+    assert await source.differences(counter.related, f"product:{tea}") == []
+    assert read == [3, 3], "one more tells that these are not all"
 
 
 async def test_products_are_not_behind_for_want_of_what_was_bought_together(counter: Counter) -> None:

@@ -89,7 +89,7 @@ async def others_in(container: ContainerProxy, product_id: UUID) -> list[list[st
 
 def declared(context: Context[Any], event_types: EventTypes, project: Callable[[Recorded[Any]], DocumentUpdate]) -> Any:
     """The view of purchases, of some event types."""
-    purchases = OfAggregates(LOG, project, SHAPES, lambda _connection, _key: [], event_types)
+    purchases = OfAggregates(LOG, project, SHAPES, lambda _connection, _key, _most: [], event_types)
     return context.read_model(
         "related",
         container="related",

@@ -82,7 +82,7 @@ async def test_a_partition_of_several_aggregates_is_filled_compared_and_healed(
     shop: Shop, catalog: ContainerProxy
 ) -> None:
     ids = [shop.product(name=f"product {number}") for number in range(3)]
-    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key: ids)
+    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key, most: ids[:most])
     source = source_of(shop, catalog, partitions, on_the_shelf)
 
     assert await filled(source, catalog) == (3, 3)
@@ -108,7 +108,7 @@ async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
     shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product_id = shop.product(name="tea")
-    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key: [product_id])
+    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key, _most: [product_id])
     source = source_of(shop, catalog, partitions, on_the_shelf)
     await filled(source, catalog)
     await catalog.patch_item(str(product_id), SHELF, [{"op": "set", "path": "/name", "value": "damaged"}])
