@@ -22,8 +22,9 @@ from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side.container import Container, stored_document
 from shared.kernel.refusals import TooSoon, Unavailable
 
-FIRST_LOOK, LONGEST_LOOK = 0.01, 0.25
-"""Seconds between two reads; each pause is twice the one before. A point read is the cheapest request there is."""
+PAUSES, LONGEST_PAUSE = (0.01, 0.02, 0.04, 0.08, 0.16, 0.25, 0.25, 0.25), 1.0
+"""Seconds between two reads: in the first second of a wait, and after that. A read costs 2 request units (ADR 43), and
+waits are long exactly when projections lag, perhaps for want of these."""
 
 TIMEOUT = 5.0
 """Seconds that a query gives the store for one answer. Cosmos DB's SDK would retry for minutes, which suits
@@ -152,8 +153,8 @@ class _Watch:
     def __init__(self, container: Container, document_id: str, partition_key: str) -> None:
         self.waiting = 0
         self._document = container, document_id, partition_key
-        self._pause = FIRST_LOOK
-        self._due = time.monotonic() + FIRST_LOOK
+        self._pauses = iter(PAUSES)
+        self._due = time.monotonic() + PAUSES[0]
         self._sooner = asyncio.Event()
         self._seen = asyncio.get_running_loop().create_future()
         self._asked: tuple[float, asyncio.Task[int]] | None = None
@@ -162,8 +163,8 @@ class _Watch:
     def join(self) -> None:
         """Count one more waiting query, and begin again with short pauses between reads."""
         self.waiting += 1
-        self._pause = FIRST_LOOK
-        self._due = min(self._due, time.monotonic() + FIRST_LOOK)
+        self._pauses = iter(PAUSES)
+        self._due = min(self._due, time.monotonic() + next(self._pauses))
         self._sooner.set()
 
     def leave(self) -> None:
@@ -212,8 +213,7 @@ class _Watch:
                 found = await point_read(*self._document)
             except Exception as error:  # noqa: BLE001  # the queries that wait raise it
                 found = error
-            self._pause = min(self._pause * 2, LONGEST_LOOK)
-            self._due = time.monotonic() + self._pause
+            self._due = time.monotonic() + next(self._pauses, LONGEST_PAUSE)
             seen, self._seen = self._seen, asyncio.get_running_loop().create_future()
             seen.set_result(found)
 

@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -18,10 +20,11 @@ from shared.frame.platform.input import After
 from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side import read_your_writes
 from shared.frame.read_side.generations import Served
-from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, WAITING_AT_ONCE, Wait, read_at_least, wait_for
+from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, PAUSES, WAITING_AT_ONCE, Wait, read_at_least, wait_for
 from shared.kernel.refusals import TooSoon, Unavailable
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
+from tests.simulation.scheduler import Scheduler
 
 LOOKING_AT_ONCE = LOOKING._executor._max_workers
 
@@ -77,6 +80,11 @@ async def until_all_wait(count: int) -> None:
             await asyncio.sleep(0)
 
 
+async def until_looked_at(documents: Documents, times: int) -> None:
+    while documents.looks["d"] < times:  # noqa: ASYNC110  # it tells nobody
+        await asyncio.sleep(0.001)
+
+
 async def test_a_version_that_arrives_while_waiting_is_read(orders: ContainerProxy) -> None:
     customer = uuid4()
     coming = asyncio.create_task(
@@ -104,17 +112,33 @@ async def test_who_waits_for_one_document_shares_its_looks() -> None:
         assert await asyncio.gather(*tasks) == [{"version": 2}] * len(tasks)
 
 
+def test_a_wait_looks_often_within_the_first_second_and_then_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look costs request units, and waits are long exactly when projections lag for want of those."""
+    scheduler, looks = Scheduler(seed=1, fault_rate=0), list[float]()
+    monkeypatch.setattr(read_your_writes, "time", SimpleNamespace(monotonic=scheduler.seconds))
+
+    class Timed(Documents):
+        async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+            looks.append(scheduler.seconds())
+            return await super().read_item(item, partition_key)
+
+    async def in_vain() -> None:
+        await refused(waiting(Timed(), "d", 1, wait_for(30, Requester(uuid4()))))
+
+    scheduler.work(in_vain())
+    assert looks[:9] == pytest.approx([0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.56, 0.81, 1.06], abs=0.001)
+    assert [round(later - look) for look, later in pairwise(looks[8:])] == [1] * 28
+
+
 async def test_whoever_comes_later_is_looked_for_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_your_writes, "LONGEST_LOOK", 30.0)
-    documents = Documents()
+    monkeypatch.setattr(read_your_writes, "LONGEST_PAUSE", 1_000.0)
+    documents, all_looks = Documents(), 1 + len(PAUSES)
     first = waiting(documents, "d", 2, wait_for(30, Requester(uuid4())))
-    async with gone_afterwards(first):
-        await asyncio.sleep(1)  # by now the pauses are 0.6 s or more, and get longer
-        looks = documents.looks["d"]
+    async with gone_afterwards(first), asyncio.timeout(20):
+        await until_looked_at(documents, all_looks)
         second = waiting(documents, "d", 2, wait_for(30, Requester(uuid4())))
-        async with gone_afterwards(second, first), asyncio.timeout(2):
-            while documents.looks["d"] < looks + 5:  # noqa: ASYNC110  # it tells nobody
-                await asyncio.sleep(0.001)
+        async with gone_afterwards(second, first):
+            await until_looked_at(documents, 2 * all_looks)
 
 
 async def test_a_caller_has_half_of_the_places_at_most_and_the_next_has_room() -> None:
