@@ -39,12 +39,15 @@ async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> Pr
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
         UnreadableShape: another release wrote it.
-        Unavailable: the stock is not at `min_version` in time.
+        Unavailable: the stock is not at `min_version` in time, or its product is not there yet.
     """
     product_id, view = query.product_id, partition_key_of(query.product_id)
+    stock_id = stock_document_of(product_id)
+    if query.min_version is not None:
+        await read_at_least(served.container, stock_id, view, query.min_version, wait)
+        await read_at_least(served.container, str(product_id), view, 1, wait)  # may be projected after its stock
     product, stock = await asyncio.gather(
-        point_read(served.container, str(product_id), view),
-        read_at_least(served.container, stock_document_of(product_id), view, query.min_version, wait),
+        point_read(served.container, str(product_id), view), point_read(served.container, stock_id, view)
     )
     if product is None:
         raise ProductNotFound(f"There is no product {product_id}.")

@@ -61,7 +61,9 @@ class ReadProduct(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     """A product in full."""
 
     product_id: Id
-    min_version: Version | None = None
+    min_version: Version | None = Field(
+        default=None, description="of the product, not of its stock, for which the inventory waits"
+    )
     customer_id: MaybeOwnerId = Field(default=None, description="whose rating it has to show, at `minRatingVersion`")
     min_rating_version: Version | None = Field(
         default=None, description="of that rating: after rating the product; needs customerId"
@@ -143,8 +145,10 @@ async def read_product(served: Served, query: ReadProduct, wait: Wait) -> tuple[
     if query.customer_id is not None:
         rating = str(rating_id(product_id, query.customer_id))
         await read_at_least(served.container, rating, view, query.min_rating_version, wait)
+    if query.min_version is not None:
+        await read_at_least(served.container, str(product_id), view, query.min_version, wait)
     document, stock = await asyncio.gather(
-        read_at_least(served.container, str(product_id), view, query.min_version, wait),
+        point_read(served.container, str(product_id), view),
         point_read(served.container, stock_document_of(product_id), view),
     )
     if document is None:
