@@ -15,8 +15,8 @@ from shared.frame.read_side.read_your_writes import Wait
 type CommandHandler[Command: Input, **Repositories] = Callable[Concatenate[Command, Repositories], Accepted]
 """Decides on the repositories that its parameters name (shared/frame/write_side/handlers.py)."""
 
-type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, int]]]
-"""Answers from the read model that serves. A document comes with its version, which If-Match may name."""
+type QueryHandler[Query: QueryInput] = Callable[[Served, Query, Wait], Awaitable[Answer | tuple[Answer, int | None]]]
+"""Answers from the read model that serves. A document comes with its version, if it has one, for If-Match."""
 
 type TableQuery[Query: QueryInput] = Callable[[Query, Wait], Awaitable[Answer | tuple[Answer, int]]]
 """Answers from the context's own tables, which always have the newest version."""

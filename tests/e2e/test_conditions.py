@@ -178,6 +178,21 @@ def test_a_command_on_any_version_is_carried_out(api: Api, route: str) -> None:
     assert (answer.status_code, version_of(answer)) == (command.status, command.version + 1)
 
 
+def test_the_etag_of_the_inventory_names_the_version_of_the_stock_for_who_changes_it(api: Api) -> None:
+    product_id = api.product()
+    path, recounts = f"/products/{product_id}/inventory", f"/products/{product_id}/recounts"
+    unkept = api.get(path)
+    assert unkept.json()["version"] is None
+    body = {"counted": 1, "reason": "r"}
+    for quantity in (2, 3):
+        received = api.post(f"/products/{product_id}/receipts", {"quantity": quantity})
+    shown = api.get(path, {"Prefer": "wait=30"}, minVersion=version_of(received))
+    assert shown.json()["version"] == 2
+    problem(api.post(recounts, body, If_Match=unkept.headers["ETag"]), 412, "stale-version")
+    assert version_of(api.post(recounts, body, If_Match=shown.headers["ETag"])) == 3
+    problem(api.post(recounts, body, If_Match=shown.headers["ETag"]), 412, "stale-version")
+
+
 @pytest.mark.parametrize("route", CREATIONS)
 def test_what_is_yet_to_be_made_has_no_version_that_if_match_could_name(api: Api, route: str) -> None:
     command = CREATIONS[route](api)

@@ -15,7 +15,7 @@ from shared.story import PRODUCT_ID
 class ReceiveStock(Input, json_schema_extra=example(productId=PRODUCT_ID, quantity=40, reference="Delivery 17")):
     """Receive pieces; waiting orders get them first. The first receipt begins the keeping of the product's stock.
 
-    ETag and If-Match are those of the stock, not of the product.
+    ETag and If-Match are those of the stock, as its inventory shows it, not of the product.
     """
 
     product_id: Id

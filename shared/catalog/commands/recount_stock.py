@@ -16,7 +16,7 @@ from shared.story import PRODUCT_ID
 class RecountStock(Input, json_schema_extra=example(productId=PRODUCT_ID, counted=38, reason="Two were broken")):
     """Correct the number of pieces. If there are fewer than orders have reserved, the youngest orders wait again.
 
-    ETag and If-Match are those of the stock, not of the product.
+    ETag and If-Match are those of the stock, as its inventory shows it, not of the product.
     """
 
     product_id: Id

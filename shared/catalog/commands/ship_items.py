@@ -26,7 +26,7 @@ class ShippedItem(Input):
 class ShipItems(Input, json_schema_extra=example(orderId=ORDER_ID, items=[{"productId": PRODUCT_ID, "quantity": 2}])):
     """Ship items of a confirmed order, at most as many as it has reserved. When all are shipped the order is completed.
 
-    ETag and If-Match are those of the stock of the first item's product.
+    ETag and If-Match are those of the stock of the first item's product, as its inventory shows it.
     """
 
     order_id: Id

@@ -26,6 +26,15 @@ class ProductInventory(Answer):
     waiting: int
 
 
+class InventoryDetails(ProductInventory):
+    """The stock of a product, with its version, which If-Match of receipts, recounts and shipments names.
+
+    `currentStock`, `available` and `version` are null if its stock is not kept.
+    """
+
+    version: int | None
+
+
 class ReadInventory(QueryInput, json_schema_extra=example(productId=PRODUCT_ID)):
     """The stock of a product; `minVersion` is the stock's version, as receipts and recounts answer it."""
 
@@ -33,8 +42,8 @@ class ReadInventory(QueryInput, json_schema_extra=example(productId=PRODUCT_ID))
     min_version: Version | None = None
 
 
-async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> ProductInventory:
-    """Read the stock of a product.
+async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> tuple[InventoryDetails, int | None]:
+    """Read the stock of a product and its version; None if no stock is kept.
 
     Raises:
         ProductNotFound: there is no such product, or none that has been projected yet.
@@ -52,11 +61,13 @@ async def read_inventory(served: Served, query: ReadInventory, wait: Wait) -> Pr
     if product is None:
         raise ProductNotFound(f"There is no product {product_id}.")
     kept = stock_level.SHAPES.read(stock) if stock else None
-    return ProductInventory(
+    inventory = InventoryDetails(
         product_id=product_id,
         name=product_details.SHAPES.read(product)["name"],
         current_stock=kept["onHand"] if kept else None,
         reserved=kept["reserved"] if kept else 0,
         available=available(kept),
         waiting=kept["waiting"] if kept else 0,
+        version=kept["version"] if kept else None,
     )
+    return inventory, inventory.version

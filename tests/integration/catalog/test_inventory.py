@@ -67,8 +67,8 @@ async def test_the_inventory_waits_for_the_product_as_well_as_for_its_stock(adde
     async with gone_afterwards(reading):
         await until_all_wait(1)
         await added.show_product()
-        inventory = await reading
-    assert (inventory.name, inventory.available) == ("Tea", 5)
+        inventory, version = await reading
+    assert (inventory.name, inventory.available, version) == ("Tea", 5, 1)
 
 
 async def test_a_product_is_shown_with_the_stock_that_came_while_the_query_waited(added: Added) -> None:
