@@ -315,6 +315,13 @@ def test_who_was_erased_since_is_erased_again_before_a_read_model_is_rebuilt_fro
     assert places == sorted(places)
 
 
+def test_deadlines_are_asked_for_whatever_state_their_order_is_in() -> None:
+    """One that is confirmed, or cancelled, may have a deadline too."""
+    asked = re.findall(r"ops/processes\?[^'`]*due=[^'`]*", PAGE)
+    assert len(asked) >= 3
+    assert [path for path in asked if "state=" in path] == []
+
+
 def test_whoever_finds_events_that_cannot_be_published_is_told_of_each_reason_that_is_ours() -> None:
     mend = SECTIONS["unpublished-events"].text.partition("**Mend**")[2]
     for reason in (UnknownEventType, EventTooLarge):
