@@ -315,6 +315,12 @@ def test_who_was_erased_since_is_erased_again_before_a_read_model_is_rebuilt_fro
     assert places == sorted(places)
 
 
+def test_no_package_takes_the_place_of_another_before_the_rules_let_its_events_in() -> None:
+    """Service Bus keeps away what the release that runs ignores: lost to one that takes it."""
+    [at_once] = [block for block in SECTIONS["A release is bad"].blocks("azurecli") if "config-zip" in block]
+    assert "\ninfra/deploy.sh prod rules &&\n  az functionapp deployment source config-zip " in at_once
+
+
 def test_deadlines_are_asked_for_whatever_state_their_order_is_in() -> None:
     """One that is confirmed, or cancelled, may have a deadline too."""
     asked = re.findall(r"ops/processes\?[^'`]*due=[^'`]*", PAGE)
