@@ -208,7 +208,9 @@ def test_little_may_be_changed_by_hand_and_of_an_event_only_whether_it_is_publis
 def test_every_statement_is_run_by_a_command_that_says_where_and_as_whom() -> None:
     """Nobody reaches prod's database from outside, and whoever is on call need not know a client."""
     how = SECTIONS["How to ask the database"]
-    [block] = how.blocks("azurecli")
+    block, *doors = how.blocks("azurecli")
+    rules = re.findall(r"firewall-rule (create|delete) .*--name (\w+)", "".join(doors))
+    assert rules == [("create", "me"), ("delete", "me")], "dev's lets no computer in"
     assert block.index("output sqlUrl") < block.index("infra.sql.driver") < block.index("sql() {")
     assert '.venv/bin/python -m "$@"; }\nsql() { inside infra.sql.run "$@"; }\n' in block
     for said in ("](deploy.md#productions-runner)", "az login", "`ON_CALL=", SQL_ADMINISTRATORS):
