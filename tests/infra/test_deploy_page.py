@@ -178,3 +178,21 @@ def test_what_can_be_changed_of_an_event_is_what_the_database_lets_be_changed() 
         assert set(re.findall(r"`(\w+)`", said[1])) == set(granted[1].split(", "))
     assert logs
     assert not any("DELETE" in rights for rights in logs)
+
+
+def test_every_path_that_is_open_without_a_token_is_of_a_kind_that_the_page_names() -> None:
+    kinds = {
+        "/admin/host/": "two of the host",
+        "/api/health/": "health",
+        "/api/openapi.json": "descriptions",
+        "/api/asyncapi.json": "descriptions",
+        "/api/payments/webhook": "webhook",
+        "/api/docs": "docs",
+        "/api/ops/console": "console",
+    }
+    configured = [each["properties"] for each in SNAPSHOTS["prod"].of("Web/sites/config")]
+    [paths] = [each["globalValidation"]["excludedPaths"] for each in configured if "globalValidation" in each]
+    assert {next(kind for kind in kinds if path.startswith(kind)) for path in paths} == set(kinds)
+    assert [path for path in paths if path.startswith("/admin/")] == ["/admin/host/status", "/admin/host/synctriggers"]
+    [said] = re.findall(r"refuses callers without a valid token, but on the paths of (.*?)\.", PAGE, re.DOTALL)
+    assert [words for words in kinds.values() if words not in said] == []
