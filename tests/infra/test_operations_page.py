@@ -302,6 +302,8 @@ def test_a_restored_database_gets_its_name_when_nothing_can_do_harm_in_it_even_i
     assert steps["3"].startswith("Let nothing be due")
     assert "let the app in" in steps["6"]
     assert "from its step 6" in lost[lost.index(GETS_ITS_NAME) :]
+    who = lost.index("who was erased since, says only the list that you keep elsewhere")
+    assert lost.index(done_before) < who < lost.index(GETS_ITS_NAME), "step 3 asks it, and the new database is empty"
 
 
 def test_who_was_erased_since_is_erased_again_before_a_read_model_is_rebuilt_from_the_log() -> None:

@@ -1,5 +1,6 @@
 """What the runbook lets an administrator of the database do: each statement runs, and does what the page says."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -31,8 +32,10 @@ from tests.support.erasing import ask, erase, keep_appointments, tick
 from tests.support.on_its_way import Way, follow_a_payment, held, kept, requested, submitted, taken
 from tests.support.runbook import SOMEBODY, STATEMENTS, filled
 from tests.support.shop import Shop, rows
+from tests.support.stack import ROOT
 from tests.support.topic import KeptTopic
 
+PRIVACY = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
 LATE_ERASURES = Erasures([], timedelta(hours=72))
 """With the grace period that they have in Azure."""
 
@@ -163,6 +166,10 @@ def test_who_was_erased_in_the_lost_time_is_erased_at_the_next_tick_although_a_r
     assert left() == set()
     after = {row["customer_id"]: row for row in rows(shop.customers_engine, customers.CUSTOMERS)}
     assert {each for each, row in after.items() if row["erased"]} == {asked, lost, erased_before}
+    [kept_elsewhere] = re.findall(r"`(SELECT customer_id FROM customers\.customers [^`]*)`", PRIVACY)
+    with administrator(shop) as connection:
+        listed = {UUID(str(row[0])) for row in connection.exec_driver_sql(kept_elsewhere)}
+    assert listed == {asked, lost, erased_before}, "what is to be kept elsewhere in case that there is no lost database"
     assert {each for each, row in after.items() if row["erase_at"]} == {waits}, "and nobody is erased twice"
 
 
