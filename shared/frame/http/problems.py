@@ -13,7 +13,7 @@ from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.retries import is_away, is_refused, tell
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
-from shared.frame.sql.errors import is_full, is_transient
+from shared.frame.sql.errors import is_full
 from shared.frame.write_side.commands import KeyReused
 from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
 from shared.kernel.refusals import InputError, Invalid, NotFound, NotSigned, Refusal, StaleVersion, Unavailable
@@ -64,7 +64,7 @@ def problem_of(error: Exception) -> Problem:  # noqa: C901  # a table
             return _later(Unavailable("overloaded", "Much has happened to this; what it was then is being gathered."))
         case OutOfTime():
             return _later(Unavailable("database-unavailable", "The database did not answer in time."))
-        case sa.exc.SQLAlchemyError() if is_transient(error) or is_full(error):
+        case sa.exc.SQLAlchemyError() if is_away(error):
             return _later(_unavailable(error))
         case ResourceNotFoundError():  # a missing document is None, so this is the container
             return _later(Unavailable("read-models-unavailable", "A container of the read models is missing."))
@@ -126,6 +126,9 @@ def _status(refusal: Refusal) -> HTTPStatus:
 
 
 def _unavailable(error: sa.exc.SQLAlchemyError) -> Unavailable:
+    if is_refused(error):
+        tell(logger, error, "the database refuses this app")
+        return Unavailable("database-unavailable", "There is no access to the database at the moment.")
     if isinstance(error, sa.exc.DBAPIError) and is_full(error):
         logger.error("the database has no room left, or may not be written: %s", error.orig)
         return Unavailable("database-unavailable", "The database takes nothing more at the moment.")

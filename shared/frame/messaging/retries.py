@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.frame.sql.errors import is_full, is_transient
+from shared.frame.sql.errors import is_full, is_transient, refuses_the_app
 from shared.kernel.refusals import Unavailable
 
 TIMEOUT = 300.0
@@ -97,9 +97,12 @@ def _doubled(delivery: int, first: float, longest: float) -> float:
 
 
 def tell(logger: logging.Logger, error: Exception, what: str) -> None:
-    """Log that something failed: in one line if a store is away, otherwise with the traceback."""
+    """Log that something failed: in one line if a store is away, otherwise with the traceback.
+
+    It is a warning if the store comes back by itself, and an error if somebody has to let this app in.
+    """
     if is_away(error):
-        logger.warning("%s: %s", what, _first_line(error))
+        logger.log(logging.ERROR if is_refused(error) else logging.WARNING, "%s: %s", what, _first_line(error))
     else:
         logger.error("%s", what, exc_info=error)
 
@@ -111,9 +114,11 @@ def _first_line(error: Exception) -> str:
 
 
 def is_away(error: Exception) -> bool:
-    """Whether an error means that a store is away, and not that the work is impossible."""
+    """Whether an error means that a store is away, or refuses this app, and not that the work is impossible."""
+    if is_refused(error):
+        return True
     if isinstance(error, HttpResponseError):
-        return error.status_code in AWAY or is_refused(error)
+        return error.status_code in AWAY
     return (
         isinstance(error, AzureError | PoolTimeoutError | OSError | Unavailable)
         or is_transient(error)
@@ -121,10 +126,12 @@ def is_away(error: Exception) -> bool:
     )
 
 
-def is_refused(error: HttpResponseError) -> bool:
+def is_refused(error: Exception) -> bool:
     """Whether an error means that this app has no access: it got no token, or the store refuses whatever it asks."""
-    if isinstance(error, ClientAuthenticationError):
+    if isinstance(error, ClientAuthenticationError) or refuses_the_app(error):
         return True
+    if not isinstance(error, HttpResponseError):
+        return False
     if hasattr(error, "operation_responses"):  # of a batch: the app was let in, and one operation was refused
         return False
     return error.status_code in REFUSED and getattr(error, "sub_status", None) != FULL

@@ -35,6 +35,12 @@ FULL = frozenset(map(int, "1101 1105 9002 40544 40549 40550 40551 40552 40553".s
 (9002), quota used up (40544), or the session used more than its share of the log, tempdb, locks or memory (40549 to
 40553). Reads still work; a write that is sent again at once fails again."""
 
+REFUSED = frozenset({229, 230, 916, 18456, 40532, 40615, 40914, 42119, 47073})
+"""Azure SQL's numbers of a database that refuses this app, whatever is asked, until somebody mends that: a login
+without a user (18456, 916) or for no server that the gateway knows (40532), the firewall (40615, 40914, 47073), a right
+that was not granted (229, 230), a free database whose month is used up (42119). From Microsoft's pages on connecting
+and its lists of errors; 42119 is on none of them, and the driver's messages in public code have it."""
+
 SQLITE_FULL = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 """The beginning of the names of SQLite's errors when the disk is full or the file is not writable. On a full disk the
 write itself fails with FULL; the files beside the database (WAL and its index) fail with IOERR or CANTOPEN."""
@@ -60,6 +66,11 @@ def is_full(error: BaseException) -> bool:
         return False
     name = getattr(error.orig, "sqlite_errorname", "") or ""
     return error_number(error) in FULL or name.startswith(SQLITE_FULL)
+
+
+def refuses_the_app(error: BaseException) -> bool:
+    """Whether the database refuses this app, so that nothing can be done in it until somebody lets the app in."""
+    return isinstance(error, sa.exc.DBAPIError) and error_number(error) in REFUSED
 
 
 def withhold_values(error: sa.exc.DBAPIError) -> None:

@@ -46,6 +46,11 @@ AWAY = [
     database("[HY000] failover (40613) (SQLExecute)"),
     sa.exc.OperationalError("", {}, Exception("HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)")),
     sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),
+    database("[28000] Login failed for user '<token-identified principal>'. (18456) (SQLDriverConnect)"),
+    database(
+        "[HY000] Client with IP address '1.2.3.4' is not allowed to access the server. (40615) (SQLDriverConnect)"
+    ),
+    database("[42000] The INSERT permission was denied on the object 'inbox'. (229) (SQLExecDirectW)"),
     database("[42000] Could not allocate space for object 'event_log' (1105) (SQLExecDirectW)"),
 ]
 FOR_GOOD = [

@@ -64,6 +64,7 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
         (sa.exc.TimeoutError("the pool is empty"), "overloaded"),
         (database_error("[40001] deadlock (1205) (SQLExecDirectW)"), "database-unavailable"),
         (database_error("database is locked"), "database-unavailable"),
+        (database_error("[28000] Login failed. (18456) (SQLDriverConnect)"), "database-unavailable"),
         *((http_error(status), "read-models-unavailable") for status in (401, 403, *sorted(AWAY))),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
         (ClientAuthenticationError("no token"), "read-models-unavailable"),
@@ -83,7 +84,18 @@ def test_that_the_read_models_refuse_the_app_is_a_line_of_the_log_for_operators(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem_of(http_error(status))
-    assert caplog.messages == ["the read models refuse this app: HttpResponseError: from the store"]
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info) == ("ERROR", None)
+    assert record.getMessage() == "the read models refuse this app: HttpResponseError: from the store"
+
+
+def test_that_the_database_refuses_the_app_is_a_line_of_the_log_for_operators(caplog: pytest.LogCaptureFixture) -> None:
+    problem_of(database_error("[HY000] This database is paused. (42119) (SQLDriverConnect)"))
+    [record] = caplog.records
+    assert (record.levelname, record.exc_info) == ("ERROR", None)
+    assert record.getMessage() == (
+        "the database refuses this app: OperationalError: [HY000] This database is paused. (42119) (SQLDriverConnect)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from shared.frame.sql.engines import (
     packed,
     sql_engine,
 )
-from shared.frame.sql.errors import TRANSIENT, error_number, is_transient
+from shared.frame.sql.errors import REFUSED, TRANSIENT, error_number, is_transient, refuses_the_app
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
 
 URL = "mssql+pyodbc://127.0.0.1:1/tandem?driver={}"
@@ -76,6 +76,20 @@ def test_errors_that_pass_are_told_by_their_number(number: int) -> None:
 )
 def test_errors_that_stay_are_not_tried_again(error: Exception) -> None:
     assert not is_transient(error)
+
+
+@pytest.mark.parametrize("number", sorted(REFUSED))
+def test_refusals_of_the_app_are_told_by_their_number_and_not_tried_again(number: int) -> None:
+    error = sql_error(
+        f"[HY000] [Microsoft][ODBC Driver 18 for SQL Server]No, for a reason. ({number}) (SQLDriverConnect)"
+    )
+    assert refuses_the_app(error)
+    assert not is_transient(error)
+
+
+@pytest.mark.parametrize("error", [sql_error("no number"), sql_error("x (2627) (SQLExec)"), OSError("(229) (SQLExec)")])
+def test_other_errors_refuse_nobody(error: Exception) -> None:
+    assert not refuses_the_app(error)
 
 
 def test_a_lost_connection_and_a_locked_file_may_be_tried_again() -> None:

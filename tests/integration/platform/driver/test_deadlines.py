@@ -123,24 +123,25 @@ def test_a_command_whose_connection_came_too_late_sends_nothing_and_gives_it_bac
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # the pool is a QueuePool
 
 
-def test_orders_that_have_waited_too_long_wait_together_for_a_database_that_fails_over(
-    server: Server, engine: sa.Engine, orders: WriteSide
+@pytest.mark.parametrize("number", [40613, 229], ids=["fails over", "refuses the app"])
+def test_orders_that_have_waited_too_long_wait_together_for_a_database_that_is_away(
+    number: int, server: Server, engine: sa.Engine, orders: WriteSide
 ) -> None:
     columns = [("due_at", "datetime2(6)"), ("order_id", "uniqueidentifier")]
     now, due = datetime.now(UTC), [uuid4() for _ in range(PAGE)]
     pages = [Rows(columns, [[now.replace(tzinfo=None), each] for each in due]), Rows(columns)]
     tried = list[Request]()
 
-    def fail_over(request: Request) -> Answers:
+    def be_away(request: Request) -> Answers:
         if request.prepares or "unprepare" in request.procedure or "FROM ordering." not in request.text:
             return None
         if "ORDER BY ordering.fulfilments.due_at" in request.text:
             return pages.pop(0)
         tried.append(request)
-        return Error(40613)
+        return Error(number)
 
-    server.answer = fail_over
+    server.answer = be_away
     deadlines = Deadlines(orders, engine, PROCESS_MANAGER, lambda: now)
-    with stamina.set_testing(True, attempts=1), pytest.raises(sa.exc.DBAPIError, match="40613"):
+    with stamina.set_testing(True, attempts=1), pytest.raises(sa.exc.DBAPIError, match=str(number)):
         deadlines.act()
     assert len(tried) == 1, "each order would wait for as long as a command may take"

@@ -5,7 +5,7 @@ import traceback
 import pytest
 import sqlalchemy as sa
 
-from shared.frame.sql.errors import TRANSIENT, error_number, is_transient
+from shared.frame.sql.errors import REFUSED, TRANSIENT, error_number, is_transient, refuses_the_app
 from tests.support.odbc import needs_driver, needs_unixodbc
 from tests.support.tds import Answer, Cut, Error, Reset, Server
 
@@ -27,6 +27,21 @@ def test_each_error_that_passes_is_told_as_such(number: int, server: Server, eng
 @pytest.mark.parametrize("number", [102, 207, 208, 229, 515, 547, 2601, 2627, 8152, 50_409])
 def test_each_error_that_stays_is_told_as_such(number: int, server: Server, engine: sa.Engine) -> None:
     assert not is_transient(raised(server, engine, Error(number)))
+
+
+@pytest.mark.parametrize("number", sorted(REFUSED))
+@pytest.mark.parametrize("at", ["login", "statement"])
+def test_each_refusal_of_the_app_is_told_as_such(number: int, at: str, server: Server, engine: sa.Engine) -> None:
+    if at == "login":
+        engine.dispose()
+        server.answer = lambda request: Error(number, severity=14) if request.kind == "login" else None
+        with pytest.raises(sa.exc.DBAPIError) as caught:
+            engine.connect()
+        error = caught.value
+    else:
+        error = raised(server, engine, Error(number, severity=14))
+    assert refuses_the_app(error)
+    assert not is_transient(error)
 
 
 @pytest.mark.parametrize(
