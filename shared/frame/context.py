@@ -85,6 +85,7 @@ class Context[Event]:
     def __post_init__(self) -> None:
         self.engine, self.reader = self.app.engine(self.name), self.app.reader(self.name)
         self._projected_by: dict[str, list[tuple[EventTypes, TakeIn[Event]]]] = {}
+        self._followers: dict[str, dict[str, EventTypes]] = {}
         self.outbox = self.app.outbox(self.engine, self.log, self.name, self.topic)
         self.writes = WriteSide(self.engine, self.log, self.outbox.wake, self.app.queues)
         self.app.published[self.topic] = self.published = TopicLog(self.log, self.reader)
@@ -287,12 +288,20 @@ class Context[Event]:
             parameters are the unit of work or repositories; saving an aggregate adds events to this context's log.
             then: changes read models afterwards; it is safe to repeat.
             event_types: the events that the handler takes, in whatever version; all others are ignored.
+
+        Raises:
+            ValueError: the context has no inbox, or another of its followers takes one of these events.
         """
         inbox = self.inbox
         if inbox is None:
             raise ValueError(f"{self.name} has no inbox to note the events of {topic} in: docs/extending.md says how")
 
         taken = event_types.with_earlier_versions(codec)
+        followers = self._followers.setdefault(topic, {})
+        for other, theirs in followers.items():
+            if both := ", ".join(sorted(name for name in codec.names if name in taken and name in theirs)):
+                raise ValueError(f"{trigger} and {other} take {both} of {topic}: one of them would find it consumed")
+        followers[trigger] = taken
 
         async def consume(envelope: Envelope) -> None:
             recorded = codec.open(envelope)

@@ -14,8 +14,10 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.catalog.domain.rating import rating_id
 from shared.catalog.domain.stock import stock_of
 from shared.customers import tables as customers
-from shared.customers.events import CustomerEvent
+from shared.customers.events import CustomerErasedV1, CustomerEvent, CustomerRegisteredV1, CustomerRenamedV1
+from shared.frame.context import Context
 from shared.frame.messaging.envelope import Envelope, Metadata, Recorded
+from shared.frame.messaging.event_types import EventTypes
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
@@ -40,6 +42,12 @@ def consumer(shop: Shop, context: str, name: str) -> Callable[[Envelope], Awaita
     """What a context's trigger does with a message, as the context declares it."""
     [found] = [each for each in shop.wired()[context].consumers if each.name == name]
     return found.consume
+
+
+def fresh(shop: Shop) -> Context[Any]:
+    """Ordering with nothing declared yet."""
+    wired = shop.wired()["ordering"]
+    return Context(wired.app, wired.name, wired.log, wired.topic, wired.every_table, wired.inbox)
 
 
 def envelopes(engine: sa.Engine, log: EventLog[Any], aggregate_id: UUID) -> Sequence[Envelope]:
@@ -143,9 +151,10 @@ async def test_what_follows_an_event_comes_behind_its_commit_each_time_and_never
         done.append("corrected")
         assert noted(shop.ordering_engine, ordering.INBOX.table) == {recorded.envelope.event_id}
 
-    context = shop.wired()["ordering"]
+    context = fresh(shop)
     context.follows("follow", "customer-events", "ordering", CUSTOMERS, take_in, correct)
-    follow = context.consumers[-1].consume
+    [follower] = context.consumers
+    follow = follower.consume
     with pytest.raises(LookupError):
         await follow(registered)
     assert done == ["taken in"]
@@ -184,6 +193,37 @@ def test_the_publisher_is_woken_when_what_a_follower_leaves_can_be_seen_and_not_
         connection.execute(ordering.INBOX.table.delete())
     shop.ordering.follow(ordering.INBOX, pass_over, registered)
     assert seen == [2]
+
+
+ERASED = EventTypes.only(CustomerErasedV1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (EventTypes.all_but(CustomerRenamedV1), ERASED),
+        (ERASED, EventTypes.all_but(CustomerRenamedV1)),
+        (EventTypes.all_but(CustomerRenamedV1), EventTypes.all_but(CustomerRegisteredV1)),
+        (ERASED, EventTypes.only(CustomerRenamedV1, CustomerErasedV1)),
+    ],
+)
+def test_two_followers_of_a_topic_that_take_the_same_event_are_refused(
+    first: EventTypes, second: EventTypes, shop: Shop
+) -> None:
+    """They share an inbox: whichever comes second would find the event consumed, and do nothing."""
+    context = fresh(shop)
+    context.follows("follow", "customer-events", "ordering", CUSTOMERS, lambda _: None, event_types=first)
+    with pytest.raises(ValueError, match=r"forget and follow take .*CustomerErasedV1.* of customer-events"):
+        context.follows("forget", "customer-events", "erasures", CUSTOMERS, lambda _: None, event_types=second)
+    assert [consumer.name for consumer in context.consumers] == ["follow"]
+
+
+def test_followers_of_a_topic_that_share_no_event_and_of_other_topics_stand_beside_one_another(shop: Shop) -> None:
+    context, rest = fresh(shop), EventTypes.all_but(CustomerErasedV1)
+    context.follows("follow", "customer-events", "ordering", CUSTOMERS, lambda _: None, event_types=rest)
+    context.follows("forget", "customer-events", "erasures", CUSTOMERS, lambda _: None, event_types=ERASED)
+    context.follows("copy", "copied-events", "ordering", CUSTOMERS, lambda _: None)
+    assert len(context.consumers) == 3
 
 
 def test_a_context_without_an_inbox_is_told_where_it_says_how_to_get_one(shop: Shop) -> None:
