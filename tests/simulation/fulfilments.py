@@ -15,7 +15,7 @@ from shared.ordering import tables as ordering
 from shared.ordering.domain.order import Order
 from shared.ordering.events import OrderPaymentStatus, OrderStatus, OrderSubmittedV2, fulfilment_of
 from shared.ordering.fulfilment.repository import FulfilmentProcess, process_of
-from shared.ordering.fulfilment.status_facts import ORDER_FACTS
+from shared.ordering.fulfilment.status_facts import ORDER_FACTS, PAYMENT_FACTS
 from tests.simulation.shop import Shop
 
 BEGUN, VOIDED, TAKEN = "AuthorisationAskedV1", "VoidAskedV1", "CaptureAskedV1"
@@ -68,7 +68,10 @@ def _settled(order: Order, process: FulfilmentProcess, asks: Counter[str], *, an
 def _agrees(order: Order, process: FulfilmentProcess, asks: Counter[str]) -> Iterator[str]:
     what = f"the fulfilment of order {order.order_id}, which is {order.status},"
     if process.facts.order is not ORDER_FACTS[order.status]:
-        yield f"{what} knows it as {process.facts.order.name}"
+        yield f"{what} knows it as {process.facts.order}"
+    known, payment = (process.facts.payment, process.facts.attempt), order.payment
+    if payment is not None and known != (PAYMENT_FACTS[payment.status], payment.attempt):
+        yield f"{what} has a payment that is {payment.status} at attempt {payment.attempt}, and knows it as {known}"
     attempts = 1 if order.payment is None else max(1, order.payment.attempt)
     if any(count > (1 if kind == BEGUN else attempts) for kind, count in asks.items()):
         yield f"{what} has asked for {asks} in {attempts} attempts to pay"

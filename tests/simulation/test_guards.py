@@ -24,8 +24,8 @@ from shared.frame.write_side.inbox import Inbox
 from shared.frame.write_side.log_table import envelope_of
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
-from shared.ordering.fulfilment import decisions
-from shared.ordering.fulfilment.decisions import Ask, Authorise, FulfilmentFacts, News, OrderFact
+from shared.ordering.fulfilment import decisions, process_manager
+from shared.ordering.fulfilment.decisions import Ask, Authorise, FulfilmentFacts, OrderFact
 from shared.payments.domain.payment import Payment
 from shared.payments.domain.provider import Gone, Outcome, Pending, Taken
 from shared.payments.stripe_amounts import units
@@ -155,23 +155,23 @@ def _without_giving_back() -> AbstractContextManager[Any]:
 
 def _without_the_catalogues_word() -> AbstractContextManager[Any]:
     """Undo the payment of a cancelled order as if nothing of it could have been shipped meanwhile."""
-    real = decisions._with
+    real = process_manager._present
 
-    def at_once(state: FulfilmentFacts, news: News) -> FulfilmentFacts:
-        known = real(state, news)
+    def at_once(*look: Any, any_shipped: bool | None) -> FulfilmentFacts:
+        known = real(*look, any_shipped=any_shipped)
         in_vain = known.order is OrderFact.CANCELLED and known.any_shipped is None
         return dataclasses.replace(known, any_shipped=False) if in_vain else known
 
-    return mock.patch.object(decisions, "_with", at_once)
+    return mock.patch.object(process_manager, "_present", at_once)
 
 
 def _without_asking_for_what_was_shipped() -> AbstractContextManager[Any]:
     """Ask for no payment of an order that was cancelled before it was asked for, whatever was shipped of it."""
     real = decisions._wanted
 
-    def nothing_new(state: FulfilmentFacts, news: News) -> Iterator[Ask]:
+    def nothing_new(state: FulfilmentFacts) -> Iterator[Ask]:
         too_late = Authorise if state.order is OrderFact.CANCELLED else ()
-        return (ask for ask in real(state, news) if not isinstance(ask, too_late))
+        return (ask for ask in real(state) if not isinstance(ask, too_late))
 
     return mock.patch.object(decisions, "_wanted", nothing_new)
 

@@ -5,7 +5,6 @@ events may come late, twice and in any order. The changes of the order, and the 
 transaction that records the event, or in that of a deadline.
 """
 
-from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,24 +25,16 @@ from shared.ordering.events import (
     fulfilment_of,
 )
 from shared.ordering.fulfilment.decisions import (
-    AllShipped,
     Ask,
     Authorise,
     Cancel,
     Capture,
     Confirm,
     Deadline,
-    DeadlinePassed,
     FulfilmentFacts,
-    News,
     OrderFact,
-    OrderNews,
     PaymentFact,
-    PaymentNews,
     Refund,
-    Stock,
-    StockSettled,
-    TokenGiven,
     Void,
     decide,
 )
@@ -133,14 +124,12 @@ class ProcessManager:
         process = found if unkept is None else replace(found, unkept=unkept)
         at, before, state = fulfilments.at, process.facts, process.facts
         asks: list[Ask] = []
-        news = deque(_news(order, process))
-        news.extend([] if any_shipped is None else [StockSettled(any_shipped)])
-        news.extend([DeadlinePassed(passed)] if passed else [])
-        while news:
-            state, wanted = decide(state, news.popleft())
+        while True:  # what is done to the order may let it go on
+            state, wanted = decide(state, _present(order, process.unkept, state, any_shipped=any_shipped), passed)
+            if not wanted:
+                break
             for ask in wanted:
                 _change(order, ask)
-                news.append(OrderNews(ORDER_FACTS[order.status]))
             asks += wanted
         events = [event for ask in asks for event in _asked_of_payments(ask, order, process)]
         deadline = state.deadline
@@ -167,20 +156,19 @@ class ProcessManager:
             fulfilments.save(replace(gone_on, version=found.version + 1), events)
 
 
-def _news(order: Order, process: FulfilmentProcess) -> Iterator[News]:
-    """Give an order's state as news. Stock comes before the payment: an order without stock is not confirmed."""
-    yield OrderNews(ORDER_FACTS[order.status])
-    yield Stock(complete=order.is_reserved(process.unkept))
-    if order.payment is not None:
-        fact, attempt = PAYMENT_FACTS[order.payment.status], order.payment.attempt
-        if fact is PaymentFact.ASKED and attempt > 1:
-            yield TokenGiven(attempt)
-        elif fact is not PaymentFact.NONE:
-            yield PaymentNews(fact, attempt)
-    if order.status is OrderStatus.COMPLETED:
-        yield AllShipped()
+def _present(order: Order, unkept: int, known: FulfilmentFacts, *, any_shipped: bool | None) -> FulfilmentFacts:
+    """Give the facts as the order has them now. Whether anything was shipped is settled once."""
     if order.status in (OrderStatus.CONFIRMED, OrderStatus.CANCELLED) and order.standing.has_shipped:
-        yield StockSettled(any_shipped=True)
+        any_shipped = True
+    payment = order.payment
+    return replace(
+        known,
+        order=ORDER_FACTS[order.status],
+        stock=order.is_reserved(unkept),
+        any_shipped=any_shipped if known.any_shipped is None else known.any_shipped,
+        payment=PaymentFact.NONE if payment is None else PAYMENT_FACTS[payment.status],
+        attempt=1 if payment is None else payment.attempt,
+    )
 
 
 def _change(order: Order, ask: Ask) -> None:
@@ -198,12 +186,12 @@ def _change(order: Order, ask: Ask) -> None:
 
 def _asked_of_payments(ask: Ask, order: Order, process: FulfilmentProcess) -> Iterator[FulfilmentEvent]:
     match ask:
-        case Authorise(attempt=1) if process.token is not None and order.currency is not None:
+        case Authorise() if process.token is not None and order.currency is not None:
             yield AuthorisationAskedV1(
                 order.order_id, order.customer_id, order.currency, order.total, process.token, attempt=1
             )
         case Authorise():
-            pass  # the customer gives later tokens to payments directly
+            pass  # its token is gone
         case Capture():
             yield CaptureAskedV1(order.order_id)
         case Void():
@@ -226,7 +214,7 @@ def _told(before: FulfilmentFacts, after: FulfilmentFacts, asks: list[Ask], pass
     if passed is Deadline.SETTLEMENT or any(isinstance(ask, Cancel) for ask in asks):
         yield "the deadline has passed"
     if after.order is not before.order:
-        yield after.order.name.lower()
+        yield after.order
     if after.any_shipped and not before.any_shipped:
         is_cancelled = after.order is OrderFact.CANCELLED
         yield "pieces were shipped before it was cancelled" if is_cancelled else "pieces of it are shipped"

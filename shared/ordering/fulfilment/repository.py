@@ -58,7 +58,7 @@ UPDATE = Write(
 def _with_any_shipped(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Upcast facts: the release before ended a cancelled order's payment as if nothing of it had been shipped."""
     asked = {name for name, *_ in stored["asks"]}
-    never_begun = stored["order"] == OrderFact.CANCELLED.name.lower() and Authorise.__name__ not in asked
+    never_begun = stored["order"] == OrderFact.CANCELLED and Authorise.__name__ not in asked
     is_over = never_begun or asked & {Void.__name__, Refund.__name__, Cancel.__name__}
     return {"anyShipped": False if is_over else None} | dict(stored)
 
@@ -73,7 +73,7 @@ SHAPES = Shapes(
 STEPS = 40
 """The number of last steps that are kept for one order."""
 
-_ASKS: dict[str, type[Ask]] = {kind.__name__: kind for kind in (Authorise, Confirm, Capture, Void, Refund, Cancel)}
+_ASKS: dict[str, Ask] = {type(ask).__name__: ask for ask in (Authorise(), Confirm(), Capture(), Void(), Refund())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _row(process: FulfilmentProcess, at: datetime) -> dict[str, Any]:
     facts = process.facts
     return {
         "version": process.version,
-        "state": facts.order.name.lower(),
+        "state": facts.order,
         "waits_for": facts.waits_for,
         "since": process.since,
         "deadline": None if process.due_at is None else facts.deadline,
@@ -174,14 +174,14 @@ def _written(process: FulfilmentProcess) -> str:
     return json.dumps(
         {
             "shape": _shape(facts),
-            "order": facts.order.name.lower(),
+            "order": facts.order,
             "paid": facts.paid,
             "stock": facts.stock,
-            "shipped": facts.shipped,
+            "shipped": facts.order is OrderFact.COMPLETED,  # which the release before reads
             "anyShipped": facts.any_shipped,
             "payment": facts.payment,
             "attempt": facts.attempt,
-            "asks": sorted([type(ask).__name__, *astuple(ask)] for ask in facts.asked),
+            "asks": sorted(map(_written_ask, facts.asked)),
             "unkept": process.unkept,
             "token": process.token,
             "asked": process.asked,
@@ -201,10 +201,9 @@ def process_of(row: sa.Row[Any]) -> FulfilmentProcess:
     """Read a row of the table; raises as Fulfilments.find."""
     stored = SHAPES.read(json.loads(row.facts))
     facts = FulfilmentFacts(
-        order=OrderFact[stored["order"].upper()],
+        order=OrderFact(stored["order"]),
         paid=stored["paid"],
         stock=stored["stock"],
-        shipped=stored["shipped"],
         any_shipped=stored["anyShipped"],
         payment=PaymentFact(stored["payment"]),
         attempt=stored["attempt"],
@@ -224,7 +223,13 @@ def process_of(row: sa.Row[Any]) -> FulfilmentProcess:
     )
 
 
+def _written_ask(ask: Ask) -> list[Any]:
+    if isinstance(ask, Authorise):
+        return [Authorise.__name__, 1]  # the release before reads the number of the token
+    return [type(ask).__name__, *astuple(ask)]
+
+
 def _ask(name: str, *arguments: Any) -> Ask:
     if name == Cancel.__name__:
         return Cancel(Deadline(arguments[0]))
-    return _ASKS[name](*arguments)
+    return _ASKS[name]  # the release before also noted each later token

@@ -4,7 +4,7 @@ from shared.ordering.events import OrderPaymentStatus, OrderStatus
 from shared.ordering.fulfilment.decisions import OrderFact, PaymentFact
 
 ORDER_FACTS = {
-    OrderStatus.CREATED: OrderFact.UNKNOWN,
+    OrderStatus.CREATED: OrderFact.OPEN,
     OrderStatus.SUBMITTED: OrderFact.SUBMITTED,
     OrderStatus.CONFIRMED: OrderFact.CONFIRMED,
     OrderStatus.COMPLETED: OrderFact.COMPLETED,

@@ -279,7 +279,6 @@ def _waits_for(document: Mapping[str, Any]) -> str:
         order=ORDER_FACTS[status],
         paid=payment is not None,
         stock=not awaited and (payment is None or fact is not PaymentFact.NONE),
-        shipped=status is OrderStatus.COMPLETED,
         any_shipped=standing.has_shipped or (None if document["confirmedAt"] else False),
         payment=fact,
         asked=frozenset({Capture()} if fact is PaymentFact.CAPTURED else ()),

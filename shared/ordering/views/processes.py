@@ -18,7 +18,7 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.concurrency_limit import FairConcurrencyLimit
 from shared.ordering.domain.errors import ProcessNotFound
-from shared.ordering.fulfilment.decisions import Deadline, OrderFact
+from shared.ordering.fulfilment.decisions import Deadline
 from shared.ordering.fulfilment.repository import FIND, process_of
 from shared.ordering.tables import FULFILMENTS
 from shared.story import ORDER_ID
@@ -181,7 +181,7 @@ def _shown(row: sa.Row[Any]) -> OrderProcess:
         deadline = ProcessDeadline(waits_for=facts.deadline, at=utc_text(process.due_at))
     return OrderProcess(
         order_id=process.order_id,
-        state=facts.order.name.lower() if facts.order is not OrderFact.UNKNOWN else "submitted",
+        state=facts.order,
         waits_for=facts.waits_for,
         since=utc_text(process.since),
         next=list(facts.comes_next),

@@ -27,8 +27,15 @@ from shared.ordering.events import OrderStatus, fulfilment_of
 from shared.ordering.fulfilment.repository import FulfilmentProcess, Fulfilments
 from shared.ordering.views.order_details import rendered
 from shared.ordering.views.order_documents import document_of
-from shared.payments.events import PaymentActionRequiredV1, PaymentCaptureRequestedV1, PaymentOpenedV1, PaymentVoidedV1
-from tests.support.on_its_way import CARD, FULFIL, Way, held, kept, receive, requested, submitted, taken
+from shared.payments.events import (
+    DeclineReason,
+    PaymentActionRequiredV1,
+    PaymentCaptureRequestedV1,
+    PaymentDeclinedV1,
+    PaymentOpenedV1,
+    PaymentVoidedV1,
+)
+from tests.support.on_its_way import CARD, FULFIL, Way, declined, held, kept, receive, requested, submitted, taken
 from tests.support.shop import Shop
 
 
@@ -104,6 +111,24 @@ def test_a_paid_order_goes_by_itself_from_submitted_to_captured(shop: Shop) -> N
         "asked for the capture",
         "payment: captured",
     ]
+
+
+def test_operators_read_each_token_and_what_came_of_it_also_of_one_that_was_declined_between_two_looks(
+    shop: Shop,
+) -> None:
+    way = submitted(shop)
+    way.pay(requested(way), PaymentActionRequiredV1(way.order_id, 1))
+    way.pay(declined(way), requested(way, 2))
+    way.pay(PaymentDeclinedV1(way.order_id, 2, DeclineReason.DECLINED))
+    way.pay(PaymentActionRequiredV1(way.order_id, 2))
+    assert [step.what for step in way.process.steps][2:] == [
+        "asked for the authorisation",
+        "payment: actionRequired",
+        "payment: asked, token 2",
+        "payment: declined, token 2",
+        "payment: actionRequired, token 2",
+    ]
+    assert (way.process.facts.attempt, way.asked) == (2, ["AuthorisationAskedV1"])
 
 
 def test_shipping_all_items_has_the_payment_captured(shop: Shop) -> None:

@@ -19,7 +19,7 @@ from shared.ordering.commands.move_deadline import MoveDeadline, move_deadline
 from shared.ordering.events import OrderStatus
 from shared.ordering.fulfilment import repository
 from shared.ordering.fulfilment.repository import Fulfilments
-from tests.support.on_its_way import CARD, Way, held, kept, submitted, taken
+from tests.support.on_its_way import CARD, Way, declined, held, kept, requested, submitted, taken
 from tests.support.shop import Shop, rows
 
 
@@ -93,6 +93,21 @@ def test_only_a_cancelled_order_of_which_something_was_shipped_is_unreadable_for
         assert ways[name].process.order_id == ways[name].order_id
     with pytest.raises(UnreadableShape, match="is in shape 3, and this release reads 1 and 2"):
         _ = ways["shipped"].process
+
+
+def test_the_release_before_reads_with_which_token_a_payment_was_asked_for_and_is_read_when_it_noted_later_ones(
+    shop: Shop,
+) -> None:
+    way = submitted(shop)
+    way.pay(declined(way), requested(way, 2))
+    facts = facts_of(way)
+    assert facts["asks"] == [["Authorise", 1]]
+    facts["asks"].append(["Authorise", 2])  # as that release does
+    with shop.ordering_engine.begin() as connection:
+        connection.execute(sa.update(ordering.FULFILMENTS).values(facts=json.dumps(facts)))
+    way.pay(held(way, 2))
+    assert facts_of(way)["asks"] == [["Authorise", 1], ["Confirm"]]
+    assert (way.asked, way.waits_for) == (["AuthorisationAskedV1"], "the shipment")
 
 
 def test_a_payment_that_the_release_before_has_voided_is_neither_voided_again_nor_waits_for_the_catalogue(
