@@ -1,7 +1,7 @@
 """Erase the personal data in the orders of erased customers, order by order, once an order is closed.
 
-An order that was submitted when its customer was erased is erased when it is completed or cancelled, and its fulfilment
-has asked for its payment, if any is due. A draft is cancelled and erased: nobody would submit it any more.
+An order that was submitted when its customer was erased is erased when it is completed or cancelled, and its payment
+has begun, if any is due. A draft is cancelled and erased: nobody would submit it any more.
 """
 
 import logging
@@ -20,6 +20,7 @@ from shared.frame.write_side.commands import LONG_WORK, WriteSide
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.frame.write_side.writes import Write
 from shared.ordering.domain.errors import OrderNotInStatus
+from shared.ordering.events import OrderPaymentStatus
 from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
 from shared.ordering.tables import CUSTOMERS, ORDERS, SNAPSHOTS, UNDER_WAY
@@ -67,12 +68,15 @@ def erase_order(command: EraseOrder, orders: Orders, fulfilments: Fulfilments) -
     """Erase it, and cancel it before if it is a draft.
 
     Raises:
-        OrderNotInStatus: it is under way, or its fulfilment has a token, with which it may ask for a payment yet: one
-            that begins after the erasure would not be erased.
+        OrderNotInStatus: it is under way, or its fulfilment has a token, with which it may ask for a payment yet, or
+            has asked, and payments have not told of it: one that begins after the erasure would not be erased.
     """
     order, process = orders.load(command.order_id), fulfilments.find(command.order_id)
     if process is not None and process.token is not None:
         raise OrderNotInStatus(f"Order {order.order_id} is {order.status}: it may have to be paid yet.")
+    is_pending = order.payment is not None and order.payment.status is OrderPaymentStatus.PENDING
+    if process is not None and process.asked and is_pending:
+        raise OrderNotInStatus(f"Order {order.order_id} is {order.status}: its payment has yet to begin.")
     order.erase()
     return orders.erase(order)
 

@@ -1,5 +1,6 @@
 """An order that is cancelled in the moment in which a part of it is shipped is paid: the provider's ledger says so."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -89,9 +90,24 @@ async def test_an_order_is_erased_when_it_is_clear_whether_it_has_to_be_paid(pay
             pay.shop.ordering.run(erase_order, erase, Metadata())
         pay.shop.fulfil(way.order_id)
     way.news.deliver()
-    pay.shop.ordering.run(erase_order, erase, Metadata())
-    erased = way.last
     await settle(pay, way)
-    assert pay.moved(way.order_id) == [("authorised", 2500), ("captured", 2500)]
-    await pay.consumers["follow_fulfilment"](erased.envelope)
+    pay.shop.ordering.run(erase_order, erase, Metadata())
+    await pay.consumers["follow_fulfilment"](way.last.envelope)
+    assert pay.payment(way.order_id).erased
+
+
+@pytest.mark.parametrize("end", [Way.complete, Way.cancel])
+async def test_an_order_is_erased_when_the_payment_that_it_asked_for_has_begun(
+    pay: Paying, end: Callable[[Way], None]
+) -> None:
+    """Payments heard of the erasure first, and then of the payment, which was never erased."""
+    way = submitted(pay.shop)
+    way.confirm()
+    end(way)
+    erase = EraseOrder(way.order_id)
+    with pytest.raises(OrderNotInStatus, match="its payment has yet to begin"):
+        pay.shop.ordering.run(erase_order, erase, Metadata())
+    await settle(pay, way)
+    pay.shop.ordering.run(erase_order, erase, Metadata())
+    await pay.consumers["follow_fulfilment"](way.last.envelope)
     assert pay.payment(way.order_id).erased
