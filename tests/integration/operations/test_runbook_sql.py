@@ -19,6 +19,7 @@ from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import EraseCustomer, Erasures, WithdrawErasure, withdraw_erasure
 from shared.customers.domain.errors import ErasureAsked
 from shared.frame.messaging.envelope import Metadata
+from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -260,7 +261,7 @@ def test_what_was_shipped_unpaid_is_listed_until_it_is_paid_with_another_token(s
 
 def test_what_a_second_token_holds_is_taken_or_let_go_although_the_release_before_passed_over_it(shop: Shop) -> None:
     """Its process took a payment that had lapsed for over, and noted that it had seen the news of another attempt."""
-    _, listing, _ = STATEMENTS["An order waits"]
+    listing = STATEMENTS["An order waits"][1]
 
     def listed() -> set[UUID]:
         with administrator(shop) as connection:
@@ -289,3 +290,28 @@ def test_what_a_second_token_holds_is_taken_or_let_go_although_the_release_befor
     assert (completed.order.status, cancelled.order.status) == (OrderStatus.COMPLETED, OrderStatus.CANCELLED)
     assert (goes_on.order.status, goes_on.process.due_at) == (OrderStatus.CONFIRMED, None)
     assert listed() == set()
+
+
+def test_a_confirmed_order_whose_deadline_the_release_before_cleared_is_listed_and_can_be_given_one(shop: Shop) -> None:
+    def listed() -> set[UUID]:
+        with administrator(shop) as connection:
+            return {UUID(str(row[0])) for row in connection.exec_driver_sql(filled(STATEMENTS["An order waits"][3]))}
+
+    tea, cup = kept(shop, 9), kept(shop, 9)
+    forgotten, shipped, lapsed, paid = ways = [submitted(shop, tea, cup) for _ in range(4)]
+    for way in ways:
+        way.pay(held(way))
+    reserving.ship(shop, shipped.order_id, tea, 1)
+    for way in (forgotten, shipped, lapsed):
+        way.pay(PaymentLapsedV1(way.order_id))
+    assert (listed(), paid.process.due_at, shipped.process.due_at) == (set(), None, None)
+
+    with administrator(shop) as connection:
+        forgotten_one = ordering.FULFILMENTS.c.order_id == forgotten.order_id
+        connection.execute(sa.update(ordering.FULFILMENTS).where(forgotten_one).values(due_at=None, deadline=None))
+    assert listed() == {forgotten.order_id}
+    due = datetime.now(UTC) + timedelta(hours=1)
+    forgotten.move(due)
+    assert listed() == set()
+    forgotten.timer(due)
+    assert (forgotten.order.status, lapsed.order.status) == (OrderStatus.CANCELLED, OrderStatus.CONFIRMED)
