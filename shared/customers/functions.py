@@ -81,7 +81,7 @@ def customers(app: App) -> Context[CustomerEvent]:
     profiles = Profiles(context.reader)
     read = Role.CUSTOMERS_READ
     context.table_query("get_customer", "customers/{customerId}", profiles.read_profile, role=read, own=True)
-    context.table_query("get_customers", "customers", profiles.find_by_email, role=read)
+    context.table_query("get_customers", "customers", profiles.find_by_email, role=read, can_miss=True)
     context.owner_data(lambda _, customer_id, after: [customer_id] if after == UUID(int=0) else [])
     exports = Exports(app.owner_data)
     context.table_query(

@@ -261,10 +261,18 @@ class Context[Event]:
         self.queries.append(QueryRoute(name, path, handler, input_of(handler, 1), answer_of(handler), of, role, own))
 
     def table_query[Query: QueryInput](
-        self, name: str, path: str, handler: TableQuery[Query], *, role: str | None, own: bool = False
+        self,
+        name: str,
+        path: str,
+        handler: TableQuery[Query],
+        *,
+        role: str | None,
+        own: bool = False,
+        can_miss: bool = False,
     ) -> None:
-        """Declare a query that no read model answers; arguments as of `query`."""
-        self.queries.append(QueryRoute(name, path, handler, input_of(handler), answer_of(handler), None, role, own))
+        """Declare a query that no read model answers; arguments as of `query`, and of QueryRoute."""
+        route = QueryRoute(name, path, handler, input_of(handler), answer_of(handler), None, role, own, can_miss)
+        self.queries.append(route)
 
     def follows[Foreign, **Repositories](
         self,

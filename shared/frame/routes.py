@@ -103,6 +103,7 @@ class QueryRoute:
     Attributes:
         of: the read model that it reads; None if it reads the context's own tables.
         answer: the model of its handler's answer.
+        can_miss: whether it may find nothing (404) though its path names nothing.
     """
 
     name: str
@@ -113,3 +114,4 @@ class QueryRoute:
     of: ReadModel[Any] | None
     role: str | None
     own: bool
+    can_miss: bool = False

@@ -48,7 +48,7 @@ class Operation:
         answer: the body of a success; None for none.
         description: what it does, for people; its first sentence is the summary.
         tag: the context that it belongs to.
-        can_miss: whether the thing that the path names may be missing (404).
+        can_miss: whether what is asked for, or acted on, may be missing (404).
         versioned: whether it is about one thing that has a version (ETag).
         role: what a caller needs; OPEN for everybody.
         own: whether owners may use it too, for their own things.
@@ -133,7 +133,7 @@ class Api:
         *,
         role: str | None,
         own: bool = False,
-        can_miss: bool = True,
+        can_miss: bool = False,
         name: str | None = None,
     ) -> Callable[[QueryTrigger], QueryTrigger]:
         """Register a trigger that answers a query, to HEAD as well: the host leaves the body out.
@@ -144,7 +144,7 @@ class Api:
             answer: what it answers.
             role: what a caller needs; OPEN lets everybody in.
             own: let owners ask too, for their own things; a parameter names the owner (OwnerId).
-            can_miss: whether the thing that the path names may be missing.
+            can_miss: whether what is asked for may be missing though the path names nothing; a thing in a path may be.
             name: the function's name in Azure; that of the trigger by default.
         """
 
@@ -160,7 +160,7 @@ class Api:
                     success=HTTPStatus.OK,
                     description=inspect.getdoc(query or trigger) or "",
                     tag=self._tag,
-                    can_miss=query is not None and can_miss,
+                    can_miss=can_miss or _PARAMETER.search(route) is not None,
                     role=role,
                     own=own,
                 ),

@@ -64,5 +64,13 @@ def _serve_query(api: Api, route: QueryRoute) -> None:
             ok_or_not_modified(call, *answered) if isinstance(answered, tuple) else ok_or_not_modified(call, answered)
         )
 
-    register = api.query(route.path, route.input, route.answer, role=route.role, own=route.own, name=route.name)
+    register = api.query(
+        route.path,
+        route.input,
+        route.answer,
+        role=route.role,
+        own=route.own,
+        can_miss=route.can_miss,
+        name=route.name,
+    )
     register(answer)

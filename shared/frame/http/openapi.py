@@ -15,7 +15,7 @@ from shared.frame.http.answers import JSON
 from shared.frame.http.api import PREFIX, Operation
 from shared.frame.http.problems import PROBLEM_JSON
 from shared.frame.platform.callers import OPEN, Owners
-from shared.frame.platform.input import Input, QueryInput
+from shared.frame.platform.input import AFTER_PATTERN, Input, QueryInput
 from shared.frame.platform.output import Answer
 
 type Schema = dict[str, Any]
@@ -107,7 +107,7 @@ def _operation(operation: Operation, schemas: dict[str, Schema], owners: Owners 
                 described["requestBody"] = {"required": "required" in schemas[name], "content": {JSON: content}}
         else:
             described["parameters"] += [_parameter(field, "query", schema, example) for field in rest]
-            headers = [*(["Prefer"] if _waits(rest) else []), "If-None-Match", *headers]
+            headers = [*(["Prefer"] if _waits(schema["properties"]) else []), "If-None-Match", *headers]
     if operation.signature_header is not None:
         signature = {"description": "The caller's signature of the body.", "schema": {"type": "string"}}
         described["parameters"].append(
@@ -234,5 +234,6 @@ def _first_sentence(text: str) -> str:
     return text.replace("\n", " ").partition(". ")[0].rstrip(".")
 
 
-def _waits(fields: Iterable[str]) -> bool:
-    return not {"minVersion", "after"}.isdisjoint(fields)
+def _waits(fields: Mapping[str, Schema]) -> bool:
+    after = _without_null(fields.get("after", {}))
+    return "minVersion" in fields or after.get("pattern") == AFTER_PATTERN

@@ -95,7 +95,7 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
             intent = Intent(action, path, details | {"chosen": chosen.told()}, metadata)
             return await audit.audited(intent, lambda: settle(path, queue, chosen, act))
 
-    @api.query("ops/dead-letters", listing, DeadLetterList, role=OPS, can_miss=False)
+    @api.query("ops/dead-letters", listing, DeadLetterList, role=OPS)
     async def get_dead_letters(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, listing)
         asked = [named[call.query.subscription]] if call.query.subscription else subscriptions
@@ -117,27 +117,27 @@ def operations(wired: App, contexts: Sequence[Context[Any]]) -> Api:
         call = command_call(req, context, discard)
         return not_cached(await settled("discard-dead-letters", call.command, discarding, call.metadata))
 
-    @api.query("ops/audit", ReadAudit, AuditTrail, role=OPS, can_miss=False)
+    @api.query("ops/audit", ReadAudit, AuditTrail, role=OPS)
     async def get_audit(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadAudit)
         return ok_or_not_modified(call, await audit.read_page(call.query))
 
-    @api.query("ops/outbox", ReadOutbox, Outboxes, role=OPS, can_miss=False)
+    @api.query("ops/outbox", ReadOutbox, Outboxes, role=OPS)
     async def get_outbox(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadOutbox)
         return ok_or_not_modified(call, await read_outbox(contexts))
 
-    @api.query("ops/events", FindEvents, FoundEvents, role=OPS, can_miss=False)
+    @api.query("ops/events", FindEvents, FoundEvents, role=OPS)
     async def get_events(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, FindEvents)
         return ok_or_not_modified(call, await search.find(call.query, call.wait.caller))
 
-    @api.query("ops/history", ReadMinutes, MinutesDone, role=OPS, can_miss=False)
+    @api.query("ops/history", ReadMinutes, MinutesDone, role=OPS)
     async def get_history(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadMinutes)
         return ok_or_not_modified(call, await read_history(wired.cosmos, call.query))
 
-    @api.query("ops/deliveries", FindDeliveries, NotedDeliveries, role=OPS, can_miss=False)
+    @api.query("ops/deliveries", FindDeliveries, NotedDeliveries, role=OPS)
     async def get_deliveries(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, FindDeliveries)
         return ok_or_not_modified(call, await find_deliveries(wired.cosmos, call.query.event_id))

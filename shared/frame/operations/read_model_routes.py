@@ -89,7 +89,7 @@ def view_functions(api: Api, cosmos: CosmosDatabase, views: Iterable[View], audi
 
         return not_cached(await audit.audited(Intent(action, view.name, details, metadata), act_and_tell))
 
-    @api.query("ops/projections", ReadViews, ViewStatuses, role=OPS, can_miss=False)
+    @api.query("ops/projections", ReadViews, ViewStatuses, role=OPS)
     async def get_projections(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
         call = query_call(req, ReadViews)
         return ok_or_not_modified(call, ViewStatuses(items=[await status(view, cosmos) for view in named.values()]))

@@ -260,7 +260,8 @@ def read_after(id_name: str) -> BeforeValidator:
     return BeforeValidator(read)
 
 
-AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": f"^{_AFTER.pattern}$"})
+AFTER_PATTERN = f"^{_AFTER.pattern}$"
+AFTER_SCHEMA = WithJsonSchema({"type": "string", "pattern": AFTER_PATTERN})
 """Describes the text that `read_after` reads, by the same pattern; a flag of it would not be in the description."""
 
 Digits = BeforeValidator(_digits)

@@ -109,6 +109,20 @@ def test_every_operation_can_be_overloaded_and_fail_and_only_what_has_a_version_
         assert ("304" in statuses) is (method == "GET" and "/health/" not in path), path
 
 
+def test_only_what_is_named_can_be_missing(described: Json) -> None:
+    missing = {path for path, method, told in operations(described) if method == "GET" and "404" in told["responses"]}
+    of_a_thing = {path for path, method, _ in operations(described) if method == "GET" and "{" in path}
+    assert missing == of_a_thing | {"/api/customers"}, "and the customer with an e-mail address"
+
+
+def test_only_queries_that_wait_say_for_how_long(described: Json) -> None:
+    for path, _, told in operations(described):
+        asked = {each["name"]: each["schema"] for each in told["parameters"] if each.get("in") == "query"}
+        is_number = asked.get("after", {}).get("type") == "integer"  # a place in a list, not `<id>:<version>`
+        waits = "minVersion" in asked or ("after" in asked and not is_number)
+        assert ({"$ref": "#/components/parameters/Prefer"} in told["parameters"]) is waits, path
+
+
 def test_every_operation_says_who_may_use_it(app: dict[str, Any], described: Json) -> None:
     for operation in app["routes"]:
         told = described["paths"][f"{PREFIX}/{operation.route}"][operation.method.lower()]
