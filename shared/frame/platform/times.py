@@ -5,4 +5,4 @@ from datetime import UTC, datetime
 
 def utc_text(time: datetime) -> str:
     """Write a time as `2026-11-22T05:20:27.012345Z`: always six digits, so that text sorts as time does."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

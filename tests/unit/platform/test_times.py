@@ -1,0 +1,20 @@
+"""Times are written as RFC 3339 has them, whatever their year."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from shared.frame.platform.times import utc_text
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (datetime(2026, 11, 22, 5, 20, 27, 12345, UTC), "2026-11-22T05:20:27.012345Z"),
+        (datetime(2026, 11, 22, 5, tzinfo=timezone(timedelta(hours=1))), "2026-11-22T04:00:00.000000Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000000Z"),
+        (datetime(999, 12, 31, 23, 59, 59, 999999, UTC), "0999-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_a_time_is_written_in_utc_with_all_its_digits(time: datetime, text: str) -> None:
+    assert utc_text(time) == text
