@@ -133,7 +133,7 @@ class Audit:
         Raises:
             Invalid: the cursor is of another list.
         """
-        older_than = position_of(query.cursor, _LIST, 0, _sequence) if query.cursor else NEWEST
+        older_than = NEWEST if query.cursor is None else position_of(query.cursor, _LIST, 0, _sequence)
         rows = await RECORDING.run(self._page, {"older_than": older_than, "most": query.take + 1})
         more, rows = len(rows) > query.take, rows[: query.take]
         return AuditTrail(

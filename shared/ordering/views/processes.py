@@ -132,7 +132,8 @@ class Processes:
             Unavailable: the request did not have its turn in time.
         """
         of_list = f"processes {query.state}" + (f" due {utc_text(query.due)}" if query.due else "")
-        after_at, after_id = position_of(query.cursor, of_list, 0, _place) if query.cursor else _BEGINNING
+        cursor = query.cursor
+        after_at, after_id = _BEGINNING if cursor is None else position_of(cursor, of_list, 0, _place)
         values = {
             "after_at": after_at,
             "after_id": after_id,

@@ -113,9 +113,10 @@ async def test_a_page_that_is_just_full_is_the_last_one(audit: Audit) -> None:
     assert (await audit.read_page(ReadAudit(take=2))).next is None
 
 
-async def test_a_cursor_of_another_list_is_refused(audit: Audit) -> None:
+@pytest.mark.parametrize("cursor", [cursor_at("7", "processes", 0), ""])
+async def test_a_cursor_of_another_list_is_refused(audit: Audit, cursor: str) -> None:
     with pytest.raises(Invalid) as refused:
-        await audit.read_page(ReadAudit(cursor=cursor_at("7", "processes", 0)))
+        await audit.read_page(ReadAudit(cursor=cursor))
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
 
 

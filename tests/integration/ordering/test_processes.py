@@ -80,8 +80,9 @@ async def test_those_that_are_due_are_read_page_by_page_the_earliest_deadline_fi
     assert await all_listed(shop, due=now) == [ways[0].order_id, *at_once, ways[4].order_id]
     assert await all_listed(shop, due=now, state="confirmed") == []
     _, cursor = await listed(shop, take=2)
-    with pytest.raises(Invalid):
-        await listed(shop, take=2, cursor=cursor, state="confirmed")
+    for of_no_such_list in (cursor, ""):
+        with pytest.raises(Invalid):
+            await listed(shop, take=2, cursor=of_no_such_list, state="confirmed")
 
 
 async def test_a_deadline_that_moves_before_the_cursor_is_found_from_the_beginning(
