@@ -104,7 +104,8 @@ def _operation(operation: Operation, schemas: dict[str, Schema], owners: Owners 
                 content = {"schema": {"$ref": SCHEMAS.format(model=name)}}
                 if example:
                     content["example"] = {field: value for field, value in example.items() if field in rest}
-                described["requestBody"] = {"required": "required" in schemas[name], "content": {JSON: content}}
+                is_required = operation.method == "PUT" or "required" in schemas[name]
+                described["requestBody"] = {"required": is_required, "content": {JSON: content}}
         else:
             described["parameters"] += [_parameter(field, "query", schema, example) for field in rest]
             headers = [*(["Prefer"] if _waits(schema["properties"]) else []), "If-None-Match", *headers]

@@ -180,6 +180,8 @@ def raw_body(req: func.HttpRequest) -> bytes:
 
 def _body(req: func.HttpRequest) -> dict[str, Any]:
     raw = raw_body(req)
+    if not raw and req.method == "PUT":
+        raise Invalid("The request is not valid; see errors.", [InputError("", "is required")])
     if not raw:
         return {}
     if not is_json(req.headers.get("Content-Type")) or req.headers.get("Content-Encoding"):

@@ -15,6 +15,7 @@ import jsonschema_rs
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from shared.customers.commands.change_preferences import ChangePreferences
 from shared.customers.commands.register_customer import RegisterCustomer
 from shared.frame.http.etags import EVERY_VERSION
 from shared.frame.http.json_text import MAX_NAMES
@@ -40,10 +41,10 @@ def context(trace: str | None = None) -> func.Context:
     return cast("func.Context", SimpleNamespace(invocation_id="i-1", trace_context=SimpleNamespace(trace_parent=trace)))
 
 
-def request(body: Any, *, path: dict[str, str] | None = None, **headers: str) -> func.HttpRequest:
+def request(body: Any, *, path: dict[str, str] | None = None, method: str = "POST", **headers: str) -> func.HttpRequest:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return func.HttpRequest(
-        method="POST",
+        method=method,
         url=f"http://host/api/orders/{ORDER}/items",
         headers={"Content-Type": "application/json"} | shop() | names,
         route_params=path if path is not None else {"orderId": str(ORDER)},
@@ -74,6 +75,15 @@ def test_a_command_is_read_from_the_path_and_the_body() -> None:
 def test_a_command_without_content_needs_no_body() -> None:
     call = command_call(request(b""), context(), SubmitOrder)
     assert call.command == SubmitOrder(order_id=ORDER)
+
+
+def test_what_replaces_all_that_is_there_says_by_what() -> None:
+    path = {"customerId": str(uuid4())}
+    with pytest.raises(Invalid) as refused:
+        command_call(request(b"", path=path, method="PUT"), context(), ChangePreferences)
+    assert [(error.location, error.pointer) for error in refused.value.errors] == [("body", "")]
+    given = command_call(request(b"{}", path=path, method="PUT"), context(), ChangePreferences)
+    assert given.command.newsletter is False
 
 
 def test_everything_that_is_wrong_is_named_at_once_with_its_place() -> None:

@@ -123,6 +123,12 @@ def test_only_queries_that_wait_say_for_how_long(described: Json) -> None:
         assert ({"$ref": "#/components/parameters/Prefer"} in told["parameters"]) is waits, path
 
 
+def test_what_replaces_something_requires_a_body(described: Json) -> None:
+    replacing = [told["requestBody"]["required"] for _, method, told in operations(described) if method == "PUT"]
+    assert replacing
+    assert all(replacing)
+
+
 def test_every_operation_says_who_may_use_it(app: dict[str, Any], described: Json) -> None:
     for operation in app["routes"]:
         told = described["paths"][f"{PREFIX}/{operation.route}"][operation.method.lower()]
