@@ -109,17 +109,18 @@ class StripeProvider(PaymentProvider):
         def confirm(options: "RequestOptions") -> "PaymentIntent":
             return self._intents.confirm(reference, {"payment_method": token}, options)
 
-        tried = (Held, Taken, Gone, ActionRequired)
-        found = self.look(reference)
-        if isinstance(found, tried):
-            return found
+        def tried() -> "PaymentIntent | None":
+            intent = self._retrieve(reference)
+            found = _found(intent)
+            # one that waits for the holder of an earlier card is confirmed with this one
+            waits = isinstance(found, ActionRequired) and intent.payment_method == token
+            return intent if waits or isinstance(found, (Held, Taken, Gone)) else None
+
         try:
-            confirmed = self._once(
-                f"{payment}:{attempt}:confirm", confirm, lambda: self._if_it_is(reference, *tried), about_the_token
-            )
+            intent = tried() or self._once(f"{payment}:{attempt}:confirm", confirm, tried, about_the_token)
         except Refused as refused:
             return refused.declined
-        return _outcome(confirmed)
+        return _outcome(intent)
 
     @override
     def look(self, reference: str) -> Outcome | None:

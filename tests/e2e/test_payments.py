@@ -52,6 +52,24 @@ def test_a_cardholder_who_shows_that_it_is_them_pays(api: Api, stack: Stack) -> 
     assert moved(stack, order_id) == [("authorised", 4980)]
 
 
+def test_a_cardholder_who_leaves_their_banks_page_pays_with_another_card(api: Api, stack: Stack) -> None:
+    customer_id = api.customer()
+    order_id = api.order(customer_id, api.product())
+    token = {"token": "pm_card_authenticationRequired"}
+    assert api.post(f"/orders/{order_id}/submit", {"payment": token}).status_code == 204
+
+    def shows(action: str, status: str) -> bool:
+        order = api.details(order_id, customer_id)
+        return action in order["allowedActions"] and bool(order["payment"]["status"] == status)
+
+    eventually(lambda: shows("pay", "actionRequired"), "their bank asks for them", 60)
+    assert api.post(f"/orders/{order_id}/payment", {"token": "pm_card_visa"}).status_code == 204
+    eventually(lambda: shows("complete", "authorised"), "the order is confirmed", 60)
+    problem(api.post(f"/orders/{order_id}/payment", {"token": "pm_card_visa"}), 409, "payment-status")
+    assert api.read(f"/orders/{order_id}/payment", customerId=customer_id)["attempt"] == 2
+    assert moved(stack, order_id) == [("authorised", 2490)]
+
+
 def test_a_payment_is_answered_without_its_body_to_whoever_has_it(api: Api) -> None:
     customer_id = str(uuid4())
     path = f"/orders/{api.payment('captured', customer_id)}/payment?customerId={customer_id}"

@@ -56,7 +56,8 @@ DECLINE = 402
 """The status of an answer that says that the card was declined, which changes the intent all the same."""
 
 CANCELLABLE = ("requires_payment_method", "requires_confirmation", "requires_action", "requires_capture", "processing")
-CONFIRMABLE = ("requires_payment_method", "requires_confirmation")
+CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
+"""While the holder of one card is waited for, another card may be confirmed in its place."""
 
 
 class Refused(Exception):
@@ -253,7 +254,7 @@ class Rules:
                 payment_intent=intent,
             )
         card = intent["payment_method"]
-        intent["last_payment_error"] = None
+        intent["last_payment_error"] = intent["next_action"] = None
         if card in AUTHENTICATE:
             intent["status"] = "requires_action"
             intent["next_action"] = {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect"}}

@@ -41,6 +41,9 @@ STATUSES = {
 MAX_ATTEMPTS = 10
 """Tokens with which the payment of an order can be tried."""
 
+TAKES_ANOTHER = (OrderPaymentStatus.ACTION_REQUIRED, OrderPaymentStatus.DECLINED, OrderPaymentStatus.LAPSED)
+"""Statuses of a payment that can be tried with another token."""
+
 CHANGES = (Action.ADD_ITEM, Action.REMOVE_ITEM, Action.CHANGE_SHIPPING_ADDRESS)
 """Actions that the limit of changes forbids (ADR 24)."""
 
@@ -90,8 +93,7 @@ def is_allowed(action: Action, standing: Standing) -> bool:
         case Action.CANCEL:
             return not standing.has_shipped
         case Action.PAY:
-            is_unpaid = standing.payment in (OrderPaymentStatus.DECLINED, OrderPaymentStatus.LAPSED)
-            return is_unpaid and standing.attempt < MAX_ATTEMPTS
+            return standing.payment in TAKES_ANOTHER and standing.attempt < MAX_ATTEMPTS
         case Action.REFUND:
             return standing.payment is OrderPaymentStatus.CAPTURED
         case _:

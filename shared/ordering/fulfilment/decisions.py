@@ -135,7 +135,7 @@ class FulfilmentFacts:
             return "the refund" if Refund() in self.asked or Capture() in self.asked else "the void"
         if self.order is OrderFact.SUBMITTED and not self.stock:
             return "stock"
-        if self.paid and self.payment in (*_PAID_ANEW, PaymentFact.ACTION_REQUIRED):
+        if self.paid and self.payment in _PAID_ANEW:
             return "the customer"
         if self.paid and self.payment in (PaymentFact.NONE, PaymentFact.ASKED):
             return "the authorisation"
@@ -173,9 +173,9 @@ class FulfilmentFacts:
 _ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
 _PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
 _SHIPPED_IN_PART = ("the authorisation", "the capture")
-_PAID_ANEW = (PaymentFact.DECLINED, PaymentFact.LAPSED)
+_PAID_ANEW = (PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED, PaymentFact.LAPSED)
 """The payments for which the customer may give another token."""
-_UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED, *_PAID_ANEW)
+_UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, *_PAID_ANEW)
 _HELD = (PaymentFact.AUTHORISED, PaymentFact.CAPTURED)
 _SETTLED = (PaymentFact.CAPTURED, PaymentFact.REFUNDED, PaymentFact.LAPSED)
 """The payments of a completed order after which no step has to follow; a lapsed one may still be paid anew."""

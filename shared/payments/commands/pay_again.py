@@ -16,7 +16,9 @@ Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
 
 
 class PayAgain(Input, json_schema_extra=example(orderId=ORDER_ID, token="pm_card_visa")):  # noqa: S106  # a test token
-    """Try another token after the payment was declined, or what was held has lapsed; 10 tokens at most.
+    """Try another token after a decline, after a hold has lapsed, or while `status` is `actionRequired`; 10 at most.
+
+    If the cardholder authenticates before the other card is confirmed, the first card pays, and the other one does not.
 
     ETag and If-Match are those of the payment, not of the order.
     """

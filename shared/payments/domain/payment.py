@@ -123,9 +123,13 @@ class Payment(Aggregate[PaymentEvent]):
         return payment
 
     def try_another(self, token: str) -> None:
-        """Try another token after a decline, or after what was held has lapsed, up to MAX_ATTEMPTS."""
-        if self.status not in (PaymentStatus.DECLINED, PaymentStatus.LAPSED) or self.void_requested:
-            raise self._forbids("tried with another token", "declined or lapsed")
+        """Try another token, up to MAX_ATTEMPTS.
+
+        It follows a decline, a hold that has lapsed, or a card whose holder has yet to authenticate. If that holder
+        still does it first, what is held counts, and the token is not used.
+        """
+        if self.status not in _TAKES_ANOTHER or self.void_requested:
+            raise self._forbids("tried with another token", "actionRequired, declined or lapsed")
         if self.attempt >= MAX_ATTEMPTS:
             raise TooManyAttempts(f"The payment of order {self.order_id} was tried with {MAX_ATTEMPTS} tokens.")
         money = self.amount
@@ -307,6 +311,9 @@ class Payment(Aggregate[PaymentEvent]):
             case _:
                 assert_never(event)
 
+
+_TAKES_ANOTHER = (PaymentStatus.ACTION_REQUIRED, PaymentStatus.DECLINED, PaymentStatus.LAPSED)
+"""The statuses in which another token may be tried. Orders know them too (actions.py)."""
 
 _TRIED = (PaymentStatus.REQUESTED, PaymentStatus.ACTION_REQUIRED)
 """The statuses in which the provider's answer is awaited."""

@@ -83,7 +83,7 @@ class PaymentProvider(Protocol):
         """
 
     def authorise(self, reference: str, payment: UUID, attempt: int, token: str) -> Outcome:
-        """Authorise the amount."""
+        """Authorise the amount with this token, unless it is held already. No earlier card is waited for any more."""
 
     def look(self, reference: str) -> Outcome | None:
         """Give the state; None if nothing was tried yet."""

@@ -129,6 +129,35 @@ def test_a_card_may_ask_for_its_holder_and_the_intent_can_be_called_off_meanwhil
     assert client.v1.payment_intents.cancel(intent.id).status == "canceled"
 
 
+def test_an_intent_that_waits_for_its_cardholder_is_confirmed_with_another_card_and_holds_once(
+    client: StripeClient,
+) -> None:
+    intent = confirm(client, create(client), "pm_card_authenticationRequired")
+    secret = intent.client_secret
+    intent = confirm(client, intent)
+    assert (intent.status, intent.amount_capturable) == ("requires_capture", 4980)
+    assert (intent.next_action, intent.client_secret) == (None, secret)
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        confirm(client, intent, "pm_card_mastercard")
+    assert raised.value.code == "payment_intent_unexpected_state"
+
+
+def test_another_card_may_be_declined_or_ask_for_its_holder_while_the_first_one_is_waited_for(
+    client: StripeClient,
+) -> None:
+    intent = confirm(client, create(client), "pm_card_authenticationRequired")
+    with pytest.raises(stripe.CardError):
+        confirm(client, intent, "pm_card_visa_chargeDeclined")
+    intent = client.v1.payment_intents.retrieve(intent.id)
+    assert (intent.status, intent.next_action) == ("requires_payment_method", None)
+    for _ in range(2):
+        intent = confirm(client, intent, "pm_card_authenticationRequired")
+        assert intent.status == "requires_action"
+    with pytest.raises(stripe.InvalidRequestError):
+        confirm(client, intent, "pm_none")
+    assert client.v1.payment_intents.retrieve(intent.id).status == "requires_action"
+
+
 def test_an_authorisation_that_is_called_off_is_never_captured(client: StripeClient) -> None:
     intent = confirm(client, create(client))
     intent = client.v1.payment_intents.cancel(intent.id, {"cancellation_reason": "requested_by_customer"})

@@ -15,8 +15,9 @@ from shared.payments import stripe_provider
 from shared.payments.commands.pay_again import PayAgain, pay_again
 from shared.payments.domain.errors import PaymentNotFound, PaymentStatusForbids
 from shared.payments.domain.payment import PaymentStatus
-from shared.payments.domain.provider import ProviderUnavailable
+from shared.payments.domain.provider import Outcome, ProviderUnavailable
 from shared.payments.events import DeclineReason
+from shared.payments.stripe_provider import StripeProvider
 from shared.payments.views.order_payment import CONCURRENCY
 from tests.support.paying import Paying, not_authenticated, until_asked, without_provider
 
@@ -31,6 +32,47 @@ async def test_after_a_decline_another_token_pays(pay: Paying) -> None:
     assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
     with pytest.raises(PaymentStatusForbids):
         pay.shop.payments.run(pay_again, another, Metadata())
+    assert pay.moved(order_id) == [("authorised", 4980)]
+
+
+async def test_whoever_leaves_their_banks_page_pays_with_another_card(pay: Paying) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    another = PayAgain(order_id=order_id, token="pm_card_visa")  # noqa: S106  # a test token
+    pay.shop.payments.run(pay_again, another, Metadata())
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    pay.hear(*pay.webhook(order_id))  # that the first card waits for its holder: late
+    await pay.ask(CaptureAskedV1(order_id))
+    await pay.deliver(order_id)
+    assert pay.moved(order_id) == [("authorised", 4980), ("captured", 4980)]
+
+
+@pytest.mark.parametrize("bank_first", [True, False], ids=["the bank's answer first", "the other card first"])
+async def test_the_banks_answer_and_another_card_at_once_come_to_one_authorisation(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch, *, bank_first: bool
+) -> None:
+    order_id = await pay.authorisation("pm_card_authenticationRequired")
+    reference = str(pay.payment(order_id).reference)
+    another = PayAgain(order_id=order_id, token="pm_card_visa")  # noqa: S106  # a test token
+    look = StripeProvider.look
+
+    def meanwhile(self: StripeProvider, asked: str) -> Outcome | None:
+        """While a webhook looks, the customer gives another card; it may be confirmed before that look or after it."""
+        monkeypatch.setattr(StripeProvider, "look", look)
+        found = look(self, asked) if bank_first else None
+        pay.shop.payments.run(pay_again, another, Metadata())
+        if not bank_first:
+            pay.performing.perform(order_id)
+        return found or look(self, asked)
+
+    if bank_first:
+        pay.engine.authenticate(reference)
+    monkeypatch.setattr(StripeProvider, "look", meanwhile)
+    pay.hear(*pay.webhook(order_id))
+    payment = await pay.deliver(order_id)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    with pytest.raises(HTTPError):
+        pay.engine.authenticate(reference)
     assert pay.moved(order_id) == [("authorised", 4980)]
 
 

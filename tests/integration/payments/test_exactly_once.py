@@ -7,10 +7,11 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from uuid import UUID, uuid4
 
 import pytest
@@ -399,6 +400,77 @@ def test_a_cardholder_is_waited_for(engine: Engine, provider: StripeProvider, su
         assert payment.status is PaymentStatus.AUTHORISED
     else:
         assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.NOT_AUTHENTICATED)
+
+
+WAITING = "pm_card_authenticationRequired"
+"""A card whose holder has to authenticate."""
+ITS_HOLDER_TOO = "pm_card_threeDSecure2Required"
+"""Another one."""
+
+
+def waiting(provider: StripeProvider, other: str = "pm_card_visa") -> Books:
+    """A payment that waits for its cardholder, who then gives another card."""
+    books = asked(WAITING)
+    assert go_on(books, provider).status is PaymentStatus.ACTION_REQUIRED
+    ask(books, lambda payment: payment.try_another(other))
+    return books
+
+
+@pytest.mark.parametrize("fault", [None, "lose-answer", "fail", "reject", "rate-limit", "down"])
+def test_another_card_pays_while_the_holder_of_the_first_one_is_waited_for(
+    engine: Engine, provider: StripeProvider, fault: str | None
+) -> None:
+    books = waiting(provider)
+    if fault:
+        engine.expect(fault, "/confirm", times=2)
+    payment = go_on(books, provider)
+    assert (payment.status, payment.attempt) == (PaymentStatus.AUTHORISED, 2)
+    with pytest.raises(HTTPError):
+        engine.authenticate(str(payment.reference))  # the bank's page of the first card comes too late
+    assert moved(engine, payment) == [("authorised", 4980)]
+
+
+def test_another_card_that_is_declined_or_asks_for_its_holder_too_ends_the_wait_for_the_first_one(
+    engine: Engine, provider: StripeProvider
+) -> None:
+    books = waiting(provider, "pm_card_visa_chargeDeclinedInsufficientFunds")
+    payment = go_on(books, provider)
+    assert (payment.status, payment.decline_reason) == (PaymentStatus.DECLINED, DeclineReason.INSUFFICIENT_FUNDS)
+    for attempt, card in [(3, WAITING), (4, ITS_HOLDER_TOO)]:
+        ask(books, lambda payment, card=card: payment.try_another(card))  # type: ignore[misc]
+        payment = go_on(books, provider)
+        assert (payment.status, payment.attempt) == (PaymentStatus.ACTION_REQUIRED, attempt)
+        assert provider._retrieve(str(payment.reference)).payment_method == card
+    engine.authenticate(str(payment.reference))
+    payment = go_on(books, provider)
+    assert (payment.status, moved(engine, payment)) == (PaymentStatus.AUTHORISED, [("authorised", 4980)])
+
+
+@pytest.mark.parametrize("other", ["pm_card_visa", "pm_card_visa_chargeDeclined", ITS_HOLDER_TOO])
+@pytest.mark.parametrize("at", [1, 2, None], ids=["before the look", "before the confirmation", "after it"])
+def test_a_holder_who_authenticates_while_another_card_is_confirmed_pays_once(
+    engine: Engine, provider: StripeProvider, monkeypatch: pytest.MonkeyPatch, at: int | None, other: str
+) -> None:
+    """Whichever comes first at the provider, the bank's word or the other card, the amount is held once, if at all."""
+    books = waiting(provider, other)
+    reference, requests = str(books.load().reference), 0
+    send = stripe.RequestsClient.request
+
+    def answered(*asked: Any, **more: Any) -> Any:
+        nonlocal requests
+        requests += 1
+        if requests == at:
+            engine.authenticate(reference)
+        return send(*asked, **more)
+
+    monkeypatch.setattr(stripe.RequestsClient, "request", answered)
+    go_on(books, provider)
+    with pytest.raises(HTTPError) if at or other != ITS_HOLDER_TOO else nullcontext():
+        engine.authenticate(reference)  # the bank has had its say, or the other card was first
+    payment = go_on(books, provider)
+    is_held = payment.status is PaymentStatus.AUTHORISED
+    assert is_held or (at is None and payment.status is PaymentStatus.DECLINED)
+    assert moved(engine, payment) == ([("authorised", 4980)] if is_held else [])
 
 
 def test_a_payment_that_waits_for_its_cardholder_can_be_called_off(engine: Engine, provider: StripeProvider) -> None:

@@ -116,7 +116,10 @@ ORDER_WAY: Mapping[str, Callable[[Order], None]] = {
 }
 PAID: Mapping[str, list[Action]] = {
     "": [],
-    "asked": [],
+    "asked": [Action.PAY],
+    "asked retried": [],
+    "asked retried asked": [Action.PAY],
+    "asked" + " retried asked" * 9: [],
     "declined": [Action.PAY],
     "asked declined": [Action.PAY],
     "declined retried": [],

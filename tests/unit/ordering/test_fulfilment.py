@@ -107,6 +107,12 @@ WAYS: dict[str, tuple[FulfilmentFacts, list[Found], list[Ask], str]] = {
     "stock that is lost while it is authorised": (PAID, [COMPLETE, AWAITED, HELD], [Authorise()], "stock"),
     "stock that comes back": (PAID, [COMPLETE, AWAITED, HELD, COMPLETE], [Authorise(), Confirm()], "the shipment"),
     "a cardholder who is waited for": (PAID, [COMPLETE, ACTION], [Authorise()], "the customer"),
+    "a cardholder who is waited for, then another token": (
+        PAID,
+        [COMPLETE, ACTION, ASKED_ANEW],
+        [Authorise()],
+        "the authorisation",
+    ),
     "a cardholder who never comes": (
         PAID,
         [COMPLETE, ACTION, NO_PAYMENT],
@@ -411,7 +417,7 @@ def test_an_order_that_is_cancelled_unless_it_is_paid_can_be_paid_by_its_custome
         status = statuses[state.payment]
         order = OrderStatus.CONFIRMED if state.order is OrderFact.CONFIRMED else OrderStatus.SUBMITTED
         standing = Standing(order, 1, True, True, False, False, status, state.attempt)
-        is_under_way = state.payment in (PaymentFact.NONE, PaymentFact.ASKED, PaymentFact.ACTION_REQUIRED)
+        is_under_way = state.payment in (PaymentFact.NONE, PaymentFact.ASKED)
         assert is_allowed(Action.PAY, standing) or is_under_way, state
         assert state.payment is not PaymentFact.NONE or Authorise() in state.asked, state
 

@@ -88,7 +88,11 @@ def test_a_payment_is_erased_once_and_no_reason_of_a_refund_is_kept_from_then_on
 @pytest.mark.parametrize(
     ("state", "verb", "rule"),
     [
-        ("captured", "try another", "captured; only one that is declined or lapsed can be tried with another token"),
+        (
+            "captured",
+            "try another",
+            "captured; only one that is actionRequired, declined or lapsed can be tried with another token",
+        ),
         ("declined", "capture", "declined; only one that is authorised can be captured"),
         ("captured", "void", "captured; only one that is not captured can be voided"),
         ("authorised", "refund", "authorised; only one that is captured can be refunded"),

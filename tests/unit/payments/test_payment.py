@@ -78,6 +78,7 @@ VERBS: dict[str, Callable[[Payment], None]] = {
 TAKEN = {
     ("requested", "void"),
     ("actionRequired", "void"),
+    ("actionRequired", "try another"),
     ("authorised", "void"),
     ("authorised", "capture"),
     ("declined", "void"),
@@ -156,6 +157,10 @@ def test_what_is_due_follows_the_payments_way() -> None:
     assert due(payment) == Authorise(2, "pm_2")
     payment.settle(ActionRequired())
     assert due(payment) == Look(2)
+    payment.try_another("pm_3")
+    assert (payment.reference, due(payment)) == ("pi_1", Authorise(3, "pm_3"))
+    payment.settle(ActionRequired())
+    assert due(payment) == Look(3)
     payment.settle(Held())
     assert due(payment) is None
     payment.request_capture()
