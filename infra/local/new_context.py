@@ -120,7 +120,8 @@ def entries(words: dict[str, str]) -> Sequence[Entry]:
     name, noun, upper = words["name"], words["noun"], words["NAME"]
     dashed, one, camel, title = words["name_dashed"], words["noun_dashed"], words["noun_camel"], words["Name"]
     policy = (
-        '"indexingPolicy": { "indexingMode": "consistent", "includedPaths": [], "excludedPaths": [{ "path": "/*" }] }'
+        '"indexingPolicy": { "indexingMode": "consistent", '
+        '"includedPaths": [{ "path": "/view/?" }], "excludedPaths": [{ "path": "/*" }] }'
     )
     containers = "".join(
         f'    {{ "id": "{dashed}{more}", "partitionKey": "/view", {policy} }},\n' for more in ("", "-2")

@@ -32,7 +32,7 @@ type containerDefinition = {
   indexingPolicy: {
     @description('With each write.')
     indexingMode: 'consistent'
-    @description('What is.')
+    @description('What is; the partition key too, which Azure does not index by itself.')
     includedPaths: indexedPath[]
     @description('What is not.')
     excludedPaths: indexedPath[]

@@ -199,6 +199,17 @@ def test_the_laptops_containers_are_azures(snapshot: Snapshot) -> None:
     assert sum(bool(option) for option in options) == (snapshot is PROD)
 
 
+def test_each_container_indexes_its_partition_key() -> None:
+    """Else each query of a partition scans the physical partition, where all of them are.
+
+    "The partition key (unless it is also /id) is not indexed and should be included in the index":
+    https://learn.microsoft.com/azure/cosmos-db/index-policy#index-size
+    """
+    for container in CONTAINERS:
+        included = {each["path"] for each in container["indexingPolicy"]["includedPaths"]}
+        assert f"{container['partitionKey']}/?" in included, container["id"]
+
+
 def consumed_by(app: dict[str, Any]) -> set[tuple[str, str]]:
     """The topics and subscriptions that the app's contexts take events from."""
     return {(each.topic, each.subscription) for context in app["contexts"] for each in context.consumers}
