@@ -156,8 +156,11 @@ class Generations:
             )
 
     async def delete_from_unused(self, partition_key: str) -> None:
-        """Delete a partition's documents in the unused container, which no event reaches."""
-        container = self.container((await self._stored()).serving + 1)
+        """Delete a partition's documents in the unused container, which no event reaches; with a standby, none is."""
+        state = await self._stored()
+        if state.standby is not None:
+            return
+        container = self.container(state.serving + 1)
         with suppress(ResourceNotFoundError):  # there is no such container
             found = container.query_items("SELECT c.id, c._etag FROM c", partition_key=partition_key)
             listed = [row async for row in found]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from shared.frame.read_side.generations import Generations, State
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.jobs.erase_orders import erase_orders
 from tests.integration.operations.conftest import LiveShop
+from tests.support.counting import counting_cosmos
 from tests.support.erasing import keep_appointments
 from tests.support.wiring import Wiring, contexts
 
@@ -52,6 +54,12 @@ async def test_an_order_that_is_erased_after_a_generation_was_given_up_is_not_in
     keep_appointments(shop, erasures)
     await follow(live, "follow_customers", "customers", customer_id)
     given_up = live.orders.container(1)
+    assert REASON in await stored(given_up, customer_id)
+
+    counts: Counter[str] = Counter()
+    with counting_cosmos(counts):  # events reach it: an erased order lists nobody's documents
+        await live.orders.delete_from_unused(str(customer_id))
+    assert counts["cosmos_queries"] == 0
     assert REASON in await stored(given_up, customer_id)
 
     await live.orders.write(replace(state, standby=None))
