@@ -53,6 +53,9 @@ class Difference(NamedTuple):
         return self.home or self.partition_key
 
 
+LEFT_OVER = "left over"
+"""Reported for a document that the log does not account for, or no more."""
+
 UNREADABLE = "shape"
 """Reported for a document in a shape that this release cannot read."""
 
@@ -104,10 +107,12 @@ class Comparison[Event]:
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
         if fold is None:
             return []
-        right = await REBUILDING.run(_own, fold, some)  # folding many takes a while
+        right = await REBUILDING.run(_own, fold, None if all_of_them else some)  # folding many takes a while
+        left_over = self._left_over(partition_key, right, stored) if all_of_them else []
         missing = [key for _, own in right for key in own if key not in stored]
         stored = {**stored, **await _chosen(container, missing)}
         found = await REBUILDING.run(self._own_differences, fold, right, stored)
+        found += [Difference(key.document_id, partition_key, LEFT_OVER) for key in left_over]
         together = stored if at_one_moment else None
         found += await REBUILDING.run(self._shared_differences, fold, shared, together)
         if self._derived is not None:
@@ -147,6 +152,9 @@ class Comparison[Event]:
         if fold is None:
             return True
         right = await REBUILDING.run(_own, fold, None)
+        for key in self._left_over(partition_key, right, stored):
+            if not await deleted(container, stored[key], partition_key):
+                return False
         elsewhere = [key for _, own in right for key in own if key.partition_key != partition_key]
         stored |= await _chosen(container, elsewhere)
         for key, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
@@ -162,6 +170,20 @@ class Comparison[Event]:
             ):
                 return False
         return True
+
+    def _left_over(
+        self, partition_key: str, right: Iterable[tuple[History[Event], Own]], stored: Iterable[DocumentKey]
+    ) -> Sequence[DocumentKey]:
+        """Give the documents stored in a partition that none of its aggregates accounts for.
+
+        Args:
+            partition_key: the partition.
+            right: all of its aggregates, read after the documents.
+            stored: its documents.
+        """
+        accounted = {key for _, own in right for key in own}
+        accounted |= {DocumentKey(partition_key, id_) for id_ in self._partitions.shared_ids(partition_key)}
+        return [key for key in stored if key not in accounted]
 
     async def _set_right(
         self, container: Container, key: DocumentKey, right: Document | None, stored: Document | None, home: str
@@ -198,7 +220,7 @@ class Comparison[Event]:
                 if there is None:
                     what = None if latest[key] is None else "missing"
                 elif document is None:
-                    what = "left over"
+                    what = LEFT_OVER
                 else:
                     what = self._different(document, there)
                     what = what or ("behind" if self._version(fold, history, key, stored) < len(history) else None)

@@ -1,7 +1,7 @@
 """The source of read models covers one document an aggregate, several aggregates a partition, and many documents."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -15,6 +15,7 @@ from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import SHAPES, partition_key_of
 from shared.frame.messaging.envelope import Metadata, Recorded
+from shared.frame.read_side import comparing
 from shared.frame.read_side.container import Container, replaced
 from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
@@ -23,15 +24,25 @@ from shared.frame.read_side.projection import Projection
 from tests.support.containers import only
 from tests.support.shop import Shop
 
-SHELF = "shelf"
+type Project = Callable[[Recorded[CatalogEvent]], DocumentUpdate]
 
 
-def on_the_shelf(recorded: Recorded[CatalogEvent]) -> DocumentUpdate:
+def on(shelf: str) -> Project:
     """Show all products in one partition."""
-    change = product_projection.project(recorded)
-    if isinstance(change.gate, Create):
-        return DocumentUpdate(SHELF, Create({**change.gate.document, "view": SHELF}))
-    return DocumentUpdate(SHELF, change.gate)
+
+    def project(recorded: Recorded[CatalogEvent]) -> DocumentUpdate:
+        change = product_projection.project(recorded)
+        if isinstance(change.gate, Create):
+            return DocumentUpdate(shelf, Create({**change.gate.document, "view": shelf}))
+        return DocumentUpdate(shelf, change.gate)
+
+    return project
+
+
+@pytest.fixture
+def shelf() -> str:
+    """A partition of the test's own."""
+    return f"shelf of {uuid4()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,50 +90,89 @@ async def stored(container: ContainerProxy, partition_key: str) -> Mapping[str, 
 
 
 async def test_a_partition_of_several_aggregates_is_filled_compared_and_healed(
-    shop: Shop, catalog: ContainerProxy
+    shop: Shop, catalog: ContainerProxy, shelf: str
 ) -> None:
     ids = [shop.product(name=f"product {number}") for number in range(3)]
-    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key, most: ids[:most])
-    source = source_of(shop, catalog, partitions, on_the_shelf)
+    partitions = OfAggregates(LOG, on(shelf), SHAPES, aggregates_in=lambda _connection, _key, most: ids[:most])
+    source = source_of(shop, catalog, partitions, on(shelf))
 
     assert await filled(source, catalog) == (3, 3)
     assert await filled(source, catalog) == (3, 0)
-    assert await source.sample(5) == [SHELF]
-    assert await source.partition_of(ids[0]) == SHELF
+    assert await source.sample(5) == [shelf]
+    assert await source.partition_of(ids[0]) == shelf
     assert await source.partition_of(uuid4()) is None
     changed = await source.changed(0, await source.newest(), 10)
-    assert {(each.document_id, each.partition_key) for each in changed} == {(str(id_), SHELF) for id_ in ids}
-    assert await source.differences(catalog, SHELF) == []
+    assert {(each.document_id, each.partition_key) for each in changed} == {(str(id_), shelf) for id_ in ids}
+    assert await source.differences(catalog, shelf) == []
 
-    await catalog.delete_item(str(ids[0]), SHELF)
-    await catalog.patch_item(str(ids[1]), SHELF, [{"op": "set", "path": "/name", "value": "damaged"}])
+    await catalog.delete_item(str(ids[0]), shelf)
+    await catalog.patch_item(str(ids[1]), shelf, [{"op": "set", "path": "/name", "value": "damaged"}])
     shop.catalog.run(rename_product, RenameProduct(product_id=ids[2], name="new"), Metadata())
-    found = {(each.document_id, each.what) for each in await source.differences(catalog, SHELF)}
+    found = {(each.document_id, each.what) for each in await source.differences(catalog, shelf)}
     assert found == {(str(ids[0]), "missing"), (str(ids[1]), "name"), (str(ids[2]), "behind")}
-    await source.heal(catalog, SHELF)
-    assert await source.differences(catalog, SHELF) == []
-    assert [row["name"] for row in (await stored(catalog, SHELF)).values()].count("new") == 1
+    await source.heal(catalog, shelf)
+    assert await source.differences(catalog, shelf) == []
+    assert [row["name"] for row in (await stored(catalog, shelf)).values()].count("new") == 1
+
+
+async def test_a_document_that_no_event_accounts_for_is_told_and_deleted(
+    shop: Shop, catalog: ContainerProxy, shelf: str
+) -> None:
+    ids = [shop.product(name=f"product {number}") for number in range(2)]
+    partitions = OfAggregates(LOG, on(shelf), SHAPES, aggregates_in=lambda _connection, _key, most: ids[:most])
+    source = source_of(shop, catalog, partitions, on(shelf))
+    await filled(source, catalog)
+    [some, other] = (await stored(catalog, shelf)).values()
+    unaccounted = str(uuid4())
+    await catalog.create_item({**some, "id": unaccounted})
+    assert [(each.document_id, each.what) for each in await source.differences(catalog, shelf)] == [
+        (unaccounted, "left over")
+    ]
+    await source.heal(catalog, shelf)
+    assert await source.differences(catalog, shelf) == []
+    assert await stored(catalog, shelf) == {some["id"]: some, other["id"]: other}
+
+
+async def test_an_aggregate_that_comes_while_a_partition_is_read_is_not_left_over(
+    shop: Shop, catalog: ContainerProxy, shelf: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [shop.product(name="first")]
+    partitions = OfAggregates(LOG, on(shelf), SHAPES, aggregates_in=lambda _connection, _key, most: ids[:most])
+    source = source_of(shop, catalog, partitions, on(shelf))
+    await filled(source, catalog)
+    read = comparing._partition
+
+    async def read_after_another_came(container: Container, partition_key: str) -> Any:
+        ids.append(shop.product(name="another"))
+        await filled(source, catalog)
+        return await read(container, partition_key)
+
+    monkeypatch.setattr(comparing, "_partition", read_after_another_came)
+    assert await source.differences(catalog, shelf) == []
+    await source.heal(catalog, shelf)
+    assert (await stored(catalog, shelf)).keys() == {str(id_) for id_ in ids}
+    assert len(ids) > 2
 
 
 async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
-    shop: Shop, catalog: ContainerProxy, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, catalog: ContainerProxy, shelf: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product_id = shop.product(name="tea")
-    partitions = OfAggregates(LOG, on_the_shelf, SHAPES, aggregates_in=lambda _connection, _key, _most: [product_id])
-    source = source_of(shop, catalog, partitions, on_the_shelf)
+    partitions = OfAggregates(LOG, on(shelf), SHAPES, aggregates_in=lambda _connection, _key, _most: [product_id])
+    source = source_of(shop, catalog, partitions, on(shelf))
     await filled(source, catalog)
-    await catalog.patch_item(str(product_id), SHELF, [{"op": "set", "path": "/name", "value": "damaged"}])
+    await catalog.patch_item(str(product_id), shelf, [{"op": "set", "path": "/name", "value": "damaged"}])
     writes = [{"op": "set", "path": "/category", "value": f"damaged {time}"} for time in range(5)]
 
     async def replaced_too_late(container: Container, document: Any, before: Any) -> bool:
         if writes:
-            await catalog.patch_item(str(product_id), SHELF, [writes.pop()])
+            await catalog.patch_item(str(product_id), shelf, [writes.pop()])
         return await replaced(container, document, before)
 
     monkeypatch.setattr("shared.frame.read_side.comparing.replaced", replaced_too_late)
-    await source.heal(catalog, SHELF)
+    await source.heal(catalog, shelf)
     assert writes == []
-    assert await source.differences(catalog, SHELF) == []
+    assert await source.differences(catalog, shelf) == []
 
 
 async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_compared_and_healed(
