@@ -135,9 +135,19 @@ async def read_at_least(
                 if not deadline.expired():  # the store's own time-out, not the request's
                     raise
                 at_last = None if wait.asks_a_copy else await watch.logged_at_last(wait.logged)
-                if at_last is None or at_last >= version:  # the projection may be late for everybody
-                    raise _behind(document, counter, version) from None
-                raise _behind(document, counter, version, TooSoon, at_last) from None
+                if at_last is not None and at_last < version:
+                    raise _behind(document, counter, version, TooSoon, at_last) from None
+                return await _last_look(container, document_id, partition_key, version, counter)
+    return document
+
+
+async def _last_look(
+    container: Container, document_id: str, partition_key: str, version: int, counter: str
+) -> Document | None:
+    """Read a document at the end of a wait, for the look before may be as old as LONGEST_PAUSE."""
+    document = await point_read(container, document_id, partition_key)
+    if _version(document, counter) < version:  # the projection may be late for everybody
+        raise _behind(document, counter, version) from None
     return document
 
 

@@ -127,7 +127,23 @@ def test_a_wait_looks_often_within_the_first_second_and_then_once_a_second(monke
 
     scheduler.work(in_vain())
     assert looks[:9] == pytest.approx([0, 0.01, 0.03, 0.07, 0.15, 0.31, 0.56, 0.81, 1.06], abs=0.001)
-    assert [round(later - look) for look, later in pairwise(looks[8:])] == [1] * 28
+    assert [round(later - look) for look, later in pairwise(looks[8:])] == [1] * 29
+    assert looks[-1] == pytest.approx(30, abs=0.001), "what came since the last look is seen"
+
+
+def test_a_version_that_comes_after_the_last_look_of_a_wait_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = Scheduler(seed=1, fault_rate=0)
+    monkeypatch.setattr(read_your_writes, "time", SimpleNamespace(monotonic=scheduler.seconds))
+
+    class Coming(Documents):
+        async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+            self.versions[item] = 2 if scheduler.seconds() > 1.5 else 1
+            return await super().read_item(item, partition_key)
+
+    async def in_time() -> None:
+        assert await waiting(Coming(), "d", 2, wait_for(2, Requester(uuid4()))) == {"version": 2}
+
+    scheduler.work(in_time())
 
 
 async def test_whoever_comes_later_is_looked_for_as_soon(monkeypatch: pytest.MonkeyPatch) -> None:
