@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.frame.sql.errors import is_full, is_transient, refuses_the_app
+from shared.frame.sql.errors import error_number, is_full, is_transient, refuses_the_app
 from shared.kernel.refusals import Unavailable
 
 TIMEOUT = 300.0
@@ -108,9 +108,13 @@ def tell(logger: logging.Logger, error: Exception, what: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Give an error's first line, without the SQL statement or the HTTP answer that follows it."""
-    said = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-    return f"{type(error).__name__}: {said.partition('\n')[0][:200]}"
+    """Give an error's first line, without the SQL statement or the HTTP answer that follows it.
+
+    Azure SQL's number comes first: it stands at the end of the driver's text, which may be long.
+    """
+    said, number = (str(error.orig), error_number(error)) if isinstance(error, DBAPIError) else (str(error), None)
+    name = f"{type(error).__name__} {number}" if number else type(error).__name__  # the driver's own have 0
+    return f"{name}: {said.partition('\n')[0][:200]}"
 
 
 def is_away(error: Exception) -> bool:

@@ -91,14 +91,15 @@ async def test_an_order_is_erased_when_it_is_clear_whether_it_has_to_be_paid(pay
         pay.shop.fulfil(way.order_id)
     way.news.deliver()
     await settle(pay, way)
+    assert pay.moved(way.order_id) == [("authorised", 2500), ("captured", 2500)]
     pay.shop.ordering.run(erase_order, erase, Metadata())
     await pay.consumers["follow_fulfilment"](way.last.envelope)
     assert pay.payment(way.order_id).erased
 
 
-@pytest.mark.parametrize("end", [Way.complete, Way.cancel])
+@pytest.mark.parametrize(("end", "moved"), [(Way.complete, ["authorised", "captured"]), (Way.cancel, [])])
 async def test_an_order_is_erased_when_the_payment_that_it_asked_for_has_begun(
-    pay: Paying, end: Callable[[Way], None]
+    pay: Paying, end: Callable[[Way], None], moved: list[str]
 ) -> None:
     """Payments heard of the erasure first, and then of the payment, which was never erased."""
     way = submitted(pay.shop)
@@ -108,6 +109,7 @@ async def test_an_order_is_erased_when_the_payment_that_it_asked_for_has_begun(
     with pytest.raises(OrderNotInStatus, match="its payment has yet to begin"):
         pay.shop.ordering.run(erase_order, erase, Metadata())
     await settle(pay, way)
+    assert [kind for kind, _ in pay.moved(way.order_id)] == moved
     pay.shop.ordering.run(erase_order, erase, Metadata())
     await pay.consumers["follow_fulfilment"](way.last.envelope)
     assert pay.payment(way.order_id).erased

@@ -90,12 +90,18 @@ def test_that_the_read_models_refuse_the_app_is_a_line_of_the_log_for_operators(
 
 
 def test_that_the_database_refuses_the_app_is_a_line_of_the_log_for_operators(caplog: pytest.LogCaptureFixture) -> None:
-    problem_of(database_error("[HY000] This database is paused. (42119) (SQLDriverConnect)"))
+    """As the driver writes it: with the number at the end of a long text."""
+    said = (
+        "[42000] [Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Cannot open server 'sql-tandem-prod' requested "
+        "by the login. Client with IP address '203.0.113.7' is not allowed to access the server.  To enable access, "
+        "use the Azure Management Portal or run sp_set_firewall_rule on the master database to create a firewall "
+        "rule for this IP address or address range.  It may take up to five minutes for this change to take effect. "
+        "(40615) (SQLDriverConnect)"
+    )
+    problem_of(database_error(said))
     [record] = caplog.records
     assert (record.levelname, record.exc_info) == ("ERROR", None)
-    assert record.getMessage() == (
-        "the database refuses this app: OperationalError: [HY000] This database is paused. (42119) (SQLDriverConnect)"
-    )
+    assert record.getMessage() == f"the database refuses this app: OperationalError 40615: {said[:200]}"
 
 
 @pytest.mark.parametrize(
