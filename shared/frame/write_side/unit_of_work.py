@@ -173,10 +173,13 @@ class UnitOfWork:
             otherwise: raised by the commit if a row finds none, or exists already; LostRace by default.
 
         Raises:
-            ValueError: two of the rows change the same one.
+            ValueError: two of the rows change the same one, or a row has a value that the statement does not write.
         """
         if not rows:
             return
+        if len(rows[0]) > len(write.types):  # a value that is missing is an error when the row is bound
+            left_out = sorted(rows[0].keys() - write.types.keys())
+            raise ValueError(f"a write to {write.table} leaves out {', '.join(left_out)}")
         step = _Gathered(Planned(write, must_find), list(rows), write.keys(rows), otherwise)
         for earlier in reversed(self._gathered if otherwise is None else ()):
             if earlier.otherwise is not None:

@@ -8,11 +8,13 @@ import sqlalchemy as sa
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.errors import TRANSIENT
 from shared.frame.write_side.commands import DEADLINE, WriteSide
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import StaleVersion
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderIsEmpty
 from shared.ordering.fulfilment.repository import Fulfilments
+from shared.ordering.reference_data import RENAME_PRODUCT
 from shared.ordering.repository import Orders
 from shared.ordering.tables import LOG, ORDERS
 from tests.support.commands import answers_lost, create, everything, keyed
@@ -33,6 +35,13 @@ def test_a_refused_command_changes_nothing_and_wakes_nobody(shop: Shop) -> None:
         shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), keyed("k"))
     assert everything(shop) == before
     assert shop.commits.count == commits
+
+
+def test_a_value_that_a_statement_does_not_write_is_refused_not_lost(shop: Shop) -> None:
+    """A column that is forgotten in a repository's UPDATE would keep its old value, and nobody would hear of it."""
+    rename = {"id": shop.product(), "event_version": 2, "new_name": "Mug", "colour": "red"}
+    with pytest.raises(ValueError, match=r"a write to ordering\.products leaves out colour"):
+        UnitOfWork(shop.ordering_engine).write(RENAME_PRODUCT, [rename])
 
 
 def test_the_publisher_is_woken_when_others_can_see_what_was_committed(shop: Shop) -> None:
