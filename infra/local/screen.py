@@ -80,9 +80,9 @@ def command(main: Callable[[], int]) -> int:
     return code
 
 
-def console(*, stderr: bool = False) -> Console:
+def console() -> Console:
     """Make a console for tables and bars; it takes no text for markup."""
-    made = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    made = Console(markup=False, emoji=False, highlight=False)
     made.push_render_hook(_Harmless())
     return made
 

@@ -151,7 +151,7 @@ class OfAggregates[Event]:
         self,
         log: EventLog[Event],
         project: Callable[[Recorded[Event]], DocumentUpdate],
-        shapes: Shapes | Callable[[Document], Shapes],
+        shapes: Shapes,
         aggregates_in: Callable[[sa.Connection, str, int], Sequence[UUID]] | None = None,
         event_types: EventTypes = ALL_EVENT_TYPES,
     ) -> None:
@@ -160,7 +160,7 @@ class OfAggregates[Event]:
         Args:
             log: the context's event log.
             project: makes the document update of an event.
-            shapes: the shapes of all documents, or a function that gives a document's.
+            shapes: the shapes of the documents.
             aggregates_in: gives the ids of the aggregates in a partition, by its key, and at most so many; by default
             the one id at the key's end.
             event_types: the events that are shown; an aggregate's events are either all of these types or none.
@@ -171,9 +171,9 @@ class OfAggregates[Event]:
         self._shapes = shapes
         self._aggregates_in = aggregates_in or _named_by_the_key
 
-    def shapes_of(self, document: Document) -> Shapes:
-        """Tell which kind of document one is."""
-        return self._shapes if isinstance(self._shapes, Shapes) else self._shapes(document)
+    def shapes_of(self, document: Document) -> Shapes:  # noqa: ARG002
+        """Give the same for all."""
+        return self._shapes
 
     def shared_ids(self, partition_key: str) -> Sequence[str]:  # noqa: ARG002
         """Give none."""

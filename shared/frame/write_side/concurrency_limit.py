@@ -41,14 +41,11 @@ class ConcurrencyLimit:
         self._kind = kind
         self._shares = Shares(SHARE, kind)
 
-    async def take[Result](
-        self, work: Callable[[], Result], max_wait: float | None = None, owner: UUID | None = None
-    ) -> Result:
+    async def take[Result](self, work: Callable[[], Result], owner: UUID | None = None) -> Result:
         """Do the work when it is its turn, in the caller's context.
 
         Args:
             work: what to do.
-            max_wait: seconds that it waits for its turn; by default as long as all other work.
             owner: who acts for themselves, and has no more than `SHARE`; None: nobody does.
 
         Raises:
@@ -60,7 +57,7 @@ class ConcurrencyLimit:
             if owner is not None:
                 self._shares.take(owner)
                 held.callback(self._shares.give_back, owner)
-            return await self._take(work, self._max_wait if max_wait is None else max_wait, held)
+            return await self._take(work, self._max_wait, held)
 
     async def _take[Result](self, work: Callable[[], Result], max_wait: float, held: ExitStack) -> Result:
         """Do the work when it is its turn.
