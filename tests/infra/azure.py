@@ -16,7 +16,6 @@ from tests.support.pages import sections
 ROOT = Path(__file__).parents[2]
 STAND_IN = Path(__file__).with_name("az_stand_in.py")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-NOW = f"{datetime.now(UTC):%Y-%m}-01"
 USERS = {
     "commandUser": "id-commands=00000000-0000-0000-0000-000000000001",
     "viewUser": "id-views=00000000-0000-0000-0000-000000000002",
@@ -32,6 +31,11 @@ UNDER_WAY = "ERROR: There may be an ongoing deployment. Please track your deploy
 CLOSED_NETWORK = (
     "ERROR: \nThe request may be blocked by network rules of storage account. Please check network rule set ..."
 )
+
+
+def this_month() -> str:
+    """Give the first day of the month, with which a new budget begins; a run may last into the next one."""
+    return f"{datetime.now(UTC):%Y-%m}-01"
 
 
 @dataclass
