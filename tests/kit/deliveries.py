@@ -38,7 +38,7 @@ async def shown_whatever_happens(
     partitions = {*await source.sample(len(events)), home}
     found = [each for key in partitions for each in await source.differences(container, key)]
     assert found, f"{lost.envelope.type} was never delivered, and nobody noticed"
-    spoiled = [each for each in found if each.compared != home or each.what not in LACKING]
+    spoiled = [each for each in found if each.partition_key != home or each.what not in LACKING]
     assert not spoiled, f"more is wrong than that {lost.envelope.type} in {home} was never delivered: {spoiled}"
     await source.heal(container, home)
     await model.projection.project(lost)

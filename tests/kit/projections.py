@@ -38,11 +38,9 @@ def documents_of(
     project: Callable[[Recorded[Any]], DocumentUpdate], events: Sequence[Any]
 ) -> Mapping[tuple[str, str], dict[str, Any]]:
     """Make the documents, by partition key and id, without the times at which they were projected."""
-    made = as_projected(project, recorded(events))
+    history = recorded(events)
+    partition_key = project(history[0]).partition_key
     return {
-        (place.partition_key, place.document_id): {
-            name: value for name, value in document.items() if name != "projected"
-        }
-        for place, document in made.items()
-        if document is not None
+        (partition_key, id_): {name: value for name, value in document.items() if name != "projected"}
+        for id_, document in as_projected(project, history).items()
     }

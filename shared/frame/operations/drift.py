@@ -104,7 +104,7 @@ async def check(
         await asyncio.sleep(SECOND_LOOK)
         again = {
             difference
-            for partition in dict.fromkeys(each.compared for each in found)
+            for partition in dict.fromkeys(each.partition_key for each in found)
             for difference in await _differences(view, partition)
         }
         found = [difference for difference in found if difference in again]
@@ -113,15 +113,15 @@ async def check(
         others: Sequence[Difference] = ()
         if report is not None and report is not before and report.generation == generation:
             # another check has written its report meanwhile: keep what it found in other partitions
-            others = [each for each in report.differences if each.compared not in partitions]
+            others = [each for each in report.differences if each.partition_key not in partitions]
         told = [*found, *others]
         content = {
             "generation": generation,
             "checkedAt": utc_text(datetime.now(UTC)),
             "checked": len(partitions),
             "found": len(told),
-            "differences": [_stored(difference) for difference in told[:REPORTED]],
-            "wrong": list(dict.fromkeys(difference.compared for difference in told))[:PARTITIONS],
+            "differences": [difference._asdict() for difference in told[:REPORTED]],
+            "wrong": list(dict.fromkeys(difference.partition_key for difference in told))[:PARTITIONS],
         }
         try:
             await control.write(content, etag)
@@ -157,10 +157,6 @@ async def _latest(view: View, cosmos: CosmosDatabase) -> tuple[Report | None, st
 async def _differences(view: View, partition_key: str) -> Sequence[Difference]:
     served = await view.generations.served()
     return await with_pause(view.source.differences(served.container, partition_key))
-
-
-def _stored(difference: Difference) -> dict[str, str]:
-    return {name: value for name, value in difference._asdict().items() if value is not None}
 
 
 def _reported(report: Report | None) -> Sequence[str]:

@@ -185,7 +185,7 @@ def _shown_drift(report: drift.Report) -> ViewDrift:
 
 
 def _shown_difference(difference: Difference) -> ViewDifference:
-    document_id, partition_key, what, _ = difference
+    document_id, partition_key, what = difference
     return ViewDifference(document_id=document_id, partition_key=partition_key, what=what)
 
 

@@ -12,7 +12,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from shared.frame.platform.background import with_pause
 from shared.frame.platform.threads import REBUILDING
 from shared.frame.read_side.container import Container, deleted, is_without_container, replaced
-from shared.frame.read_side.partitions import DocumentKey, Fold, History, Own, Partitions
+from shared.frame.read_side.partitions import Fold, History, Own, Partitions
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document, point_read
 from shared.frame.sql.reading import read_from
@@ -38,19 +38,13 @@ class Difference(NamedTuple):
     """A document that differs from what the log makes of it.
 
     Attributes:
+        partition_key: the partition that was compared, and can be healed.
         what: how it differs: `missing`, `behind`, `left over`, or the names of the properties that differ.
-        home: the partition that was compared, if the document is in another one.
     """
 
     document_id: str
     partition_key: str
     what: str
-    home: str | None = None
-
-    @property
-    def compared(self) -> str:
-        """The partition that was compared, and can be healed."""
-        return self.home or self.partition_key
 
 
 LEFT_OVER = "left over"
@@ -101,7 +95,7 @@ class Comparison[Event]:
         if all_of_them:
             stored, shared, at_one_moment = await self._seen_together(container, partition_key)
         else:
-            stored, at_one_moment = await _chosen(container, [DocumentKey(partition_key, gate) for gate in some]), False
+            stored, at_one_moment = await _chosen(container, partition_key, some), False
             shared = await self._shared(container, partition_key)
         # read the log after the documents, so that it has all events that they show
         fold = await self._one(partition_key, ALL if all_of_them else COMPARED + 1)
@@ -109,10 +103,10 @@ class Comparison[Event]:
             return []
         right = await REBUILDING.run(_own, fold, None if all_of_them else some)  # folding many takes a while
         left_over = self._left_over(partition_key, right, stored) if all_of_them else []
-        missing = [key for _, own in right for key in own if key not in stored]
-        stored = {**stored, **await _chosen(container, missing)}
+        missing = [id_ for _, own in right for id_ in own if id_ not in stored]
+        stored = {**stored, **await _chosen(container, partition_key, missing)}
         found = await REBUILDING.run(self._own_differences, fold, right, stored)
-        found += [Difference(key.document_id, partition_key, LEFT_OVER) for key in left_over]
+        found += [Difference(id_, partition_key, LEFT_OVER) for id_ in left_over]
         together = stored if at_one_moment else None
         found += await REBUILDING.run(self._shared_differences, fold, shared, together)
         if self._derived is not None:
@@ -152,13 +146,11 @@ class Comparison[Event]:
         if fold is None:
             return True
         right = await REBUILDING.run(_own, fold, None)
-        for key in self._left_over(partition_key, right, stored):
-            if not await deleted(container, stored[key], partition_key):
+        for id_ in self._left_over(partition_key, right, stored):
+            if not await deleted(container, stored[id_], partition_key):
                 return False
-        elsewhere = [key for _, own in right for key in own if key.partition_key != partition_key]
-        stored |= await _chosen(container, elsewhere)
-        for key, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
-            if not await self._set_right(container, key, document, stored.get(key), partition_key):
+        for id_, document in await REBUILDING.run(self._all_as_of, fold, right, stored):
+            if id_ in stored and not await self._set_right(container, partition_key, document, stored[id_]):
                 return False
         fresh = await REBUILDING.run(fold.shared, self._as_stored(fold, stored), {})
         for id_, document in fresh.items():
@@ -172,29 +164,24 @@ class Comparison[Event]:
         return True
 
     def _left_over(
-        self, partition_key: str, right: Iterable[tuple[History[Event], Own]], stored: Iterable[DocumentKey]
-    ) -> Sequence[DocumentKey]:
+        self, partition_key: str, right: Iterable[tuple[History[Event], Own]], stored: Iterable[str]
+    ) -> Sequence[str]:
         """Give the documents stored in a partition that none of its aggregates accounts for.
 
         Args:
             partition_key: the partition.
             right: all of its aggregates, read after the documents.
-            stored: its documents.
+            stored: the ids of its documents.
         """
-        accounted = {key for _, own in right for key in own}
-        accounted |= {DocumentKey(partition_key, id_) for id_ in self._partitions.shared_ids(partition_key)}
-        return [key for key in stored if key not in accounted]
+        accounted = {id_ for _, own in right for id_ in own}.union(self._partitions.shared_ids(partition_key))
+        return [id_ for id_ in stored if id_ not in accounted]
 
     async def _set_right(
-        self, container: Container, key: DocumentKey, right: Document | None, stored: Document | None, home: str
+        self, container: Container, partition_key: str, right: Document | None, stored: Document
     ) -> bool:
-        """Replace a wrong document, unless it has changed since it was read; tell whether it was replaced."""
+        """Replace a wrong document, unless it has changed since it was read; tell whether it is right now."""
         if right is None:
-            return stored is None or await deleted(container, stored, key.partition_key)
-        if stored is None:
-            if key.partition_key != home:  # documents of the home partition come with their gate
-                await container.create_item(dict(right))
-            return True
+            return await deleted(container, stored, partition_key)
         what = self._different(right, stored)
         return not what or await replaced(container, self._healed(right, stored, what), stored)
 
@@ -209,27 +196,25 @@ class Comparison[Event]:
         return healed
 
     def _own_differences(
-        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[DocumentKey, Document]
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[str, Document]
     ) -> list[Difference]:
         found: list[Difference] = []
         for history, latest in right:
             as_of = self._as_of(fold, history, latest, stored)
-            for key in latest:
-                document, there = as_of[key], stored.get(key)
+            for id_, document in as_of.items():
                 what: str | None = None
-                if there is None:
-                    what = None if latest[key] is None else "missing"
+                if id_ not in stored:
+                    what = "missing"
                 elif document is None:
                     what = LEFT_OVER
                 else:
-                    what = self._different(document, there)
-                    what = what or ("behind" if self._version(fold, history, key, stored) < len(history) else None)
-                home = None if key.partition_key == fold.partition_key else fold.partition_key
-                found += [Difference(key.document_id, key.partition_key, what, home)] if what else []
+                    what = self._different(document, stored[id_])
+                    what = what or ("behind" if self._version(fold, history, id_, stored) < len(history) else None)
+                found += [Difference(id_, fold.partition_key, what)] if what else []
         return found
 
     def _shared_differences(
-        self, fold: Fold[Event], shared: Mapping[str, Document], together: Mapping[DocumentKey, Document] | None
+        self, fold: Fold[Event], shared: Mapping[str, Document], together: Mapping[str, Document] | None
     ) -> list[Difference]:
         """Compare the shared documents, and give those that lack events of an aggregate whose versions they count.
 
@@ -239,55 +224,51 @@ class Comparison[Event]:
             together: all its documents, read at one moment with these. Without them, what follows from several
             aggregates is not compared.
         """
-        alone = {DocumentKey(fold.partition_key, id_): document for id_, document in shared.items()}
         left_out = self._partitions.combined if together is None else frozenset[str]()
         found: list[Difference] = []
-        for id_, document in fold.shared(self._as_stored(fold, alone if together is None else together), {}).items():
+        for id_, document in fold.shared(self._as_stored(fold, shared if together is None else together), {}).items():
             right = {name: value for name, value in document.items() if name not in left_out}
             what = self._different(right, shared[id_]) if id_ in shared else "missing"
             found += [Difference(id_, fold.partition_key, what)] if what else []
         return found + [
-            Difference(gate.document_id, gate.partition_key, "behind")
+            Difference(gate, fold.partition_key, "behind")
             for history in fold.histories
-            if (gate := DocumentKey(fold.partition_key, fold.gate(history))) in alone
-            and self._version(fold, history, gate, alone) < len(history)
+            if (gate := fold.gate(history)) in shared and self._version(fold, history, gate, shared) < len(history)
         ]
 
     def _as_of(
-        self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[DocumentKey, Document]
-    ) -> Mapping[DocumentKey, Document | None]:
-        """Give the right documents of the aggregates, each at the version that the stored one shows."""
+        self, fold: Fold[Event], history: History[Event], latest: Own, stored: Mapping[str, Document]
+    ) -> Mapping[str, Document | None]:
+        """Give the right documents of an aggregate, each at the version that the stored one shows; None before it."""
         folded: dict[int, Own] = {len(history): latest}
-        as_of: dict[DocumentKey, Document | None] = {}
-        for key, document in latest.items():
+        as_of: dict[str, Document | None] = {}
+        for id_ in latest:
             version = len(history)
-            if document is not None and key in stored:
-                version = min(version, self._version(fold, history, key, stored))
+            if id_ in stored:
+                version = min(version, self._version(fold, history, id_, stored))
             if version not in folded:
                 folded[version] = fold.own(history[:version])
-            as_of[key] = folded[version].get(key)
+            as_of[id_] = folded[version].get(id_)
         return as_of
 
     def _all_as_of(
-        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[DocumentKey, Document]
-    ) -> Sequence[tuple[DocumentKey, Document | None]]:
+        self, fold: Fold[Event], right: Iterable[tuple[History[Event], Own]], stored: Mapping[str, Document]
+    ) -> Sequence[tuple[str, Document | None]]:
         return [entry for history, latest in right for entry in self._as_of(fold, history, latest, stored).items()]
 
-    def _as_stored(self, fold: Fold[Event], stored: Mapping[DocumentKey, Document]) -> Sequence[History[Event]]:
+    def _as_stored(self, fold: Fold[Event], stored: Mapping[str, Document]) -> Sequence[History[Event]]:
         """Give the histories of the aggregates that are stored, each up to its stored version."""
         return [
             history[: self._version(fold, history, gate, stored)]
             for history in fold.histories
-            if (gate := DocumentKey(fold.partition_key, fold.gate(history))) in stored
+            if (gate := fold.gate(history)) in stored
         ]
 
-    def _version(
-        self, fold: Fold[Event], history: History[Event], key: DocumentKey, stored: Mapping[DocumentKey, Document]
-    ) -> int:
+    def _version(self, fold: Fold[Event], history: History[Event], id_: str, stored: Mapping[str, Document]) -> int:
         """Give the version that a document shows; for an unreadable document, the version in the log."""
-        document = stored[key]
+        document = stored[id_]
         if "version" not in document:
-            document = stored.get(DocumentKey(fold.partition_key, fold.gate(history)), document)
+            document = stored.get(fold.gate(history), document)
         if not self._partitions.shapes_of(document).reads(document):
             return len(history)
         return int(document.get("version", len(history)))
@@ -306,7 +287,7 @@ class Comparison[Event]:
 
     async def _seen_together(
         self, container: Container, partition_key: str
-    ) -> tuple[dict[DocumentKey, Document], Mapping[str, Document], bool]:
+    ) -> tuple[dict[str, Document], Mapping[str, Document], bool]:
         """Read a partition, and tell whether its shared documents fit the others: no event came during the read."""
         shared = await self._shared(container, partition_key)
         for _ in range(TRIES):
@@ -332,19 +313,16 @@ def _own[Event](fold: Fold[Event], gates: set[str] | None) -> Sequence[tuple[His
     return [(history, fold.own(history)) for history in fold.histories if gates is None or fold.gate(history) in gates]
 
 
-async def _partition(container: Container, partition_key: str) -> dict[DocumentKey, Document]:
-    return {
-        DocumentKey(partition_key, row["id"]): row
-        async for row in container.query_items(EVERYTHING, partition_key=partition_key)
-    }
+async def _partition(container: Container, partition_key: str) -> dict[str, Document]:
+    return {row["id"]: row async for row in container.query_items(EVERYTHING, partition_key=partition_key)}
 
 
-async def _chosen(container: Container, keys: Iterable[DocumentKey]) -> dict[DocumentKey, Document]:
-    stored: dict[DocumentKey, Document] = {}
-    for some in batched(keys, AT_ONCE, strict=False):
-        reading = asyncio.gather(*(point_read(container, id_, partition_key) for partition_key, id_ in some))
+async def _chosen(container: Container, partition_key: str, ids: Iterable[str]) -> dict[str, Document]:
+    stored: dict[str, Document] = {}
+    for some in batched(ids, AT_ONCE, strict=False):
+        reading = asyncio.gather(*(point_read(container, id_, partition_key) for id_ in some))
         found = await with_pause(reading)
-        stored |= {key: document for key, document in zip(some, found, strict=True) if document is not None}
+        stored |= {id_: document for id_, document in zip(some, found, strict=True) if document is not None}
     return stored
 
 

@@ -9,11 +9,10 @@ import asyncio
 import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.frame.read_side.container import Container, replaced
 from shared.frame.read_side.partitions import Fold, History, Partitions
@@ -31,11 +30,10 @@ type _Operation = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class _Member[Event]:
-    """An aggregate, its documents in the partition, and those in others."""
+    """An aggregate and its documents."""
 
     history: History[Event]
     documents: Sequence[dict[str, Any]]
-    elsewhere: Sequence[dict[str, Any]]
 
 
 async def fill_partition[Event](
@@ -52,7 +50,7 @@ async def fill_partition[Event](
     seen, written, events = len(ids) if fold.begins else 0, 0, 0
     for chunk in _chunks(fold) if fold.histories else [[]]:
         left: Sequence[_Member[Event]] = chunk
-        seen += sum(len(member.documents) + len(member.elsewhere) for member in chunk)
+        seen += sum(len(member.documents) for member in chunk)
         while operations := _operations(fold, left, shared):
             try:
                 results = await _sent(container, operations, partition_key, alone=not ids)
@@ -70,7 +68,6 @@ async def fill_partition[Event](
                 events += sum(len(member.history) for member in left)
                 shared |= {document["id"]: document for document in results if document.get("id") in ids}
                 left = []
-        written += await _filled_elsewhere(container, chunk)
     return seen, written, events
 
 
@@ -128,7 +125,7 @@ async def _missing[Event](
         ids = [document["id"] for document in member.documents]
         there = await asyncio.gather(*(_refreshed(container, fold, partitions, id_) for id_ in ids))
         left = [document for document, is_there in zip(member.documents, there, strict=True) if not is_there]
-        return _Member(member.history, left, member.elsewhere)
+        return _Member(member.history, left)
 
     return [member for member in await asyncio.gather(*map(missing, chunk)) if member.documents]
 
@@ -147,29 +144,16 @@ async def _refreshed[Event](
     return False
 
 
-async def _filled_elsewhere[Event](container: Container, chunk: Sequence[_Member[Event]]) -> int:
-    """Write the aggregates' documents in other partitions, and tell how many that were."""
-    written = 0
-    for member in chunk:
-        for document in member.elsewhere:
-            with suppress(ResourceExistsError):  # an event came first
-                await container.create_item(document, no_response=True)
-                written += 1
-    return written
-
-
 def _chunks[Event](fold: Fold[Event]) -> Iterator[list[_Member[Event]]]:
     chunk: list[_Member[Event]] = []
     count = size = 0
     for history in fold.histories:
-        there = [(place, document) for place, document in fold.own(history).items() if document is not None]
-        documents = [document for place, document in there if place.partition_key == fold.partition_key]
-        elsewhere = [document for place, document in there if place.partition_key != fold.partition_key]
+        documents = list(fold.own(history).values())
         its_size = sum(len(json.dumps(document)) for document in documents)
         if chunk and (count + len(documents) > BATCH_DOCUMENTS or size + its_size > BATCH_BYTES):
             yield chunk
             chunk, count, size = [], 0, 0
-        chunk.append(_Member(history, documents, elsewhere))
+        chunk.append(_Member(history, documents))
         count, size = count + len(documents), size + its_size
     if chunk:
         yield chunk

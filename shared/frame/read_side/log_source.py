@@ -19,7 +19,7 @@ from shared.frame.read_side.comparing import Comparison, Derived, Difference
 from shared.frame.read_side.container import Container
 from shared.frame.read_side.document_update import DocumentUpdate, document_id
 from shared.frame.read_side.filling import BATCH_DOCUMENTS, fill_partition
-from shared.frame.read_side.partitions import DocumentKey, Fold, Partitions
+from shared.frame.read_side.partitions import Fold, Partitions
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
@@ -143,7 +143,7 @@ class LogSource[Event]:
         return await self._read(self._partitions.key_of, id_)
 
     async def differences(self, container: Container, partition_key: str) -> Sequence[Difference]:
-        """Compare a partition's documents, and its aggregates' documents in other partitions, with the fold of the log.
+        """Compare a partition's documents with the fold of the log.
 
         Events that are still on their way may show as differences.
         """
@@ -154,16 +154,14 @@ class LogSource[Event]:
         await self._comparison.heal(container, partition_key)
 
     def _changed(self, connection: sa.Connection, after: int, upto: int, most: int) -> Sequence[ChangedDocument]:
-        keys: dict[UUID, DocumentKey] = {}
+        keys: dict[UUID, tuple[str, str]] = {}
         found: list[ChangedDocument] = []
         for sequence, version, occurred_at, first in self._aggregates.changed(connection, after, upto, most):
             id_ = first.envelope.aggregate_id
             if id_ not in keys:
                 change = self._project(first)
-                keys[id_] = DocumentKey(change.partition_key, document_id(change.gate))
-            found.append(
-                ChangedDocument(sequence, version, occurred_at, keys[id_].document_id, keys[id_].partition_key)
-            )
+                keys[id_] = document_id(change.gate), change.partition_key
+            found.append(ChangedDocument(sequence, version, occurred_at, *keys[id_]))
         return found
 
     def _sample(self, connection: sa.Connection, count: int) -> Sequence[str]:

@@ -8,7 +8,7 @@ Fold.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -24,15 +24,8 @@ from shared.frame.write_side.event_log import EventLog
 type History[Event] = Sequence[Recorded[Event]]
 """An aggregate's events, oldest first."""
 
-type Own = Mapping[DocumentKey, dict[str, Any] | None]
-"""The documents of one aggregate alone, by their keys; None at a key that must be empty."""
-
-
-class DocumentKey(NamedTuple):
-    """The key of a document."""
-
-    partition_key: str
-    document_id: str
+type Own = Mapping[str, dict[str, Any]]
+"""The documents of one aggregate alone, by id."""
 
 
 class Fold[Event](Protocol):
@@ -59,10 +52,7 @@ class Fold[Event](Protocol):
         """Name the document in the partition that counts an aggregate's versions."""
 
     def own(self, history: History[Event]) -> Own:
-        """Make the documents of one aggregate alone, in the partition and perhaps in others.
-
-        A document that earlier events made, and that later ones have removed, is None here.
-        """
+        """Make the documents of one aggregate alone."""
 
     def shared(
         self, histories: Sequence[History[Event]], before: Mapping[str, Document]
@@ -212,16 +202,14 @@ class OfAggregates[Event]:
         return AsProjected(self._project(histories[0][0]).partition_key, histories, self._project)
 
 
-def as_projected[Event](
-    project: Callable[[Recorded[Event]], DocumentUpdate], history: History[Event]
-) -> Mapping[DocumentKey, dict[str, Any] | None]:
+def as_projected[Event](project: Callable[[Recorded[Event]], DocumentUpdate], history: History[Event]) -> Own:
     """Fold an aggregate's events into the documents that the projection makes."""
-    made: dict[DocumentKey, dict[str, Any] | None] = {}
+    made: dict[str, dict[str, Any]] = {}
     for version, recorded in enumerate(history, 1):
         change = project(recorded)
         for step in (gated(change.gate, version, datetime.now(UTC)), *change.others):
-            key = DocumentKey(change.partition_key, document_id(step))
-            made[key] = applied(made.get(key), step)
+            id_ = document_id(step)
+            made[id_] = applied(made.get(id_), step)
     return made
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.read_side.document_update import applied, folded
-from shared.frame.read_side.partitions import DocumentKey, Own
+from shared.frame.read_side.partitions import Own
 from shared.frame.read_side.read_your_writes import Document
 from shared.frame.read_side.shape import Shapes
 from shared.frame.sql.columns import in_ids
@@ -84,7 +84,7 @@ class CustomersOrders:
         """Make the document of an order, with the names of today."""
         document = document_of(history)
         self.refresh(document)
-        return {DocumentKey(self.partition_key, self.gate(history)): document}
+        return {self.gate(history): document}
 
     def shared(self, histories: Sequence[History], before: Mapping[str, Document]) -> Mapping[str, dict[str, Any]]:
         """Make the customer's summary, or add orders to the stored one; without the store's own properties."""

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -10,16 +9,17 @@ import pytest
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.commands.rename_product import RenameProduct, rename_product
-from shared.catalog.events import CatalogEvent
+from shared.catalog.events import CatalogEvent, ProductAddedV1, ProductRenamedV1
 from shared.catalog.tables import LOG
 from shared.catalog.views import product_projection
 from shared.catalog.views.product_details import SHAPES, partition_key_of
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side import comparing
+from shared.frame.read_side.comparing import Difference
 from shared.frame.read_side.container import Container, replaced
 from shared.frame.read_side.document_update import Create, DocumentUpdate
 from shared.frame.read_side.log_source import LogSource
-from shared.frame.read_side.partitions import AsProjected, DocumentKey, History, OfAggregates, Own, as_projected
+from shared.frame.read_side.partitions import AsProjected, History, OfAggregates, Own
 from shared.frame.read_side.projection import Projection
 from tests.support.containers import only
 from tests.support.shop import Shop
@@ -45,31 +45,12 @@ def shelf() -> str:
     return f"shelf of {uuid4()}"
 
 
-@dataclass(frozen=True, slots=True)
-class WithWords(AsProjected[CatalogEvent]):
-    """A product, and an entry in the partition of each word that its name has or had; null where it has it no more."""
-
-    def own(self, history: History[CatalogEvent]) -> Own:
-        """Make them."""
-        documents = dict(as_projected(self.project, history))
-        entries: dict[DocumentKey, dict[str, Any] | None] = {}
-        for version, recorded in enumerate(history, 1):
-            entries = dict.fromkeys(entries)
-            for word in getattr(recorded.event, "name", "").split():
-                entries[DocumentKey(f"word:{word}", self.gate(history))] = {
-                    "id": self.gate(history),
-                    "view": f"word:{word}",
-                    "shape": SHAPES.today,
-                    "version": version,
-                }
-        return documents | entries
-
-
-class Words(OfAggregates[CatalogEvent]):
-    """Products and their words."""
-
-    def _fold(self, histories: Sequence[History[CatalogEvent]]) -> WithWords:
-        return WithWords(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
+def with_names(recorded: Recorded[CatalogEvent]) -> DocumentUpdate:
+    """Show a product, and each name that it ever had in a document of its own beside it."""
+    change, event = product_projection.project(recorded), recorded.event
+    assert isinstance(event, ProductAddedV1 | ProductRenamedV1)
+    name = {"id": f"name {recorded.envelope.version}", "view": change.partition_key, "shape": SHAPES.today}
+    return DocumentUpdate(change.partition_key, change.gate, [Create({**name, "name": event.name})])
 
 
 def source_of(shop: Shop, container: Container, partitions: OfAggregates[CatalogEvent], project: Any) -> LogSource[Any]:
@@ -175,27 +156,36 @@ async def test_healing_looks_again_when_a_document_changed_after_it_was_read(
     assert await source.differences(catalog, shelf) == []
 
 
-async def test_an_aggregate_that_has_documents_in_several_partitions_is_filled_compared_and_healed(
+async def test_an_aggregate_that_has_several_documents_is_filled_compared_and_healed(
     shop: Shop, catalog: ContainerProxy
 ) -> None:
     product_id = shop.product(name="green tea")
     home = partition_key_of(product_id)
-    source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
+    source = source_of(shop, catalog, OfAggregates(LOG, with_names, SHAPES), with_names)
 
-    assert await filled(source, catalog) == (3, 3)
-    assert await filled(source, catalog) == (3, 0)
+    assert await filled(source, catalog) == (2, 2)
+    assert await filled(source, catalog) == (2, 0)
     assert await source.differences(catalog, home) == []
+    begun = (await stored(catalog, home))[str(product_id)]
 
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="black tea"), Metadata())
-    await catalog.patch_item(str(product_id), "word:tea", [{"op": "set", "path": "/shape", "value": 0}])
-    found = {(each.partition_key, each.what) for each in await source.differences(catalog, home)}
-    assert {each.compared for each in await source.differences(catalog, home)} == {home}
-    assert found == {(home, "behind"), ("word:green", "left over"), ("word:black", "missing"), ("word:tea", "shape")}
-
+    await catalog.patch_item("name 1", home, [{"op": "set", "path": "/shape", "value": 0}])
+    assert set(await source.differences(catalog, home)) == {
+        Difference(str(product_id), home, "behind"),
+        Difference("name 1", home, "shape"),
+        Difference("name 2", home, "missing"),
+    }
     await source.heal(catalog, home)
     assert await source.differences(catalog, home) == []
-    assert await stored(catalog, "word:green") == {}
-    assert (await stored(catalog, "word:black"))[str(product_id)]["version"] == 2
+    assert (await stored(catalog, home))["name 2"]["name"] == "black tea"
+
+    await catalog.upsert_item(begun)
+    assert Difference("name 2", home, "left over") in await source.differences(catalog, home)
+    await source.heal(catalog, home)
+    assert await source.differences(catalog, home) == []
+    documents = await stored(catalog, home)
+    assert documents.keys() == {str(product_id), "name 1", "name 2"}
+    assert documents[str(product_id)]["name"] == documents["name 2"]["name"] == "black tea"
 
 
 async def test_a_document_that_has_lost_its_times_is_told_and_gets_as_many_as_it_has_versions(
@@ -217,7 +207,7 @@ async def test_a_document_that_has_lost_its_times_is_told_and_gets_as_many_as_it
         assert await source.differences(catalog, home) == []
 
 
-class Noting(WithWords):
+class Noting(AsProjected[CatalogEvent]):
     """Notes on which threads it folds."""
 
     threads: ClassVar[set[threading.Thread]] = set()
@@ -233,8 +223,8 @@ class Noting(WithWords):
         return super().shared(histories, before)
 
 
-class NotingWords(OfAggregates[CatalogEvent]):
-    """Products and their words."""
+class NotingProducts(OfAggregates[CatalogEvent]):
+    """Products, folded with notes."""
 
     def _fold(self, histories: Sequence[History[CatalogEvent]]) -> Noting:
         return Noting(partition_key_of(histories[0][0].envelope.aggregate_id), histories, product_projection.project)
@@ -243,10 +233,12 @@ class NotingWords(OfAggregates[CatalogEvent]):
 async def test_nothing_is_folded_where_requests_are_answered(shop: Shop, catalog: ContainerProxy) -> None:
     product_id = shop.product(name="tea")
     home = partition_key_of(product_id)
-    source = source_of(shop, catalog, Words(LOG, product_projection.project, SHAPES), product_projection.project)
+    source = source_of(shop, catalog, OfAggregates(LOG, product_projection.project, SHAPES), product_projection.project)
     await filled(source, catalog)
     shop.catalog.run(rename_product, RenameProduct(product_id=product_id, name="mate"), Metadata())
-    noting = source_of(shop, catalog, NotingWords(LOG, product_projection.project, SHAPES), product_projection.project)
+    noting = source_of(
+        shop, catalog, NotingProducts(LOG, product_projection.project, SHAPES), product_projection.project
+    )
     Noting.threads.clear()
     assert await noting.differences(catalog, home)
     await noting.heal(catalog, home)
