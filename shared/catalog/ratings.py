@@ -11,7 +11,7 @@ from shared.catalog.domain.rating import Rating, rating_id
 from shared.catalog.tables import LOG, PRODUCTS, RATINGS
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.unit_of_work import LostRace
-from shared.frame.write_side.writes import Write, by_name, insert
+from shared.frame.write_side.writes import insert, versioned_update
 from shared.kernel.refusals import InputError, Invalid
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
@@ -22,11 +22,7 @@ LOAD = (
     .where(PRODUCTS.c.product_id == sa.bindparam("product", type_=sa.Uuid))
 )
 INSERT = insert(RATINGS)
-UPDATE = Write(
-    sa.update(RATINGS)
-    .where(RATINGS.c.rating_id == _ID, RATINGS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(by_name(RATINGS.c.version, RATINGS.c.rating, RATINGS.c.changed_at))
-)
+UPDATE = versioned_update(RATINGS, RATINGS.c.version, RATINGS.c.rating, RATINGS.c.changed_at)
 
 OF_CUSTOMER = (
     sa.select(RATINGS.c.rating_id)

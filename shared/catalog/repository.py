@@ -21,7 +21,7 @@ from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.sql.columns import in_ids
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
-from shared.frame.write_side.writes import Write, by_name, insert
+from shared.frame.write_side.writes import Write, by_name, insert, versioned_update
 from shared.kernel.money import Money
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
@@ -31,11 +31,7 @@ AWAITED_PRODUCTS = 10
 
 LOAD = sa.select(PRODUCTS).where(PRODUCTS.c.product_id == _ID)
 INSERT = insert(PRODUCTS)
-UPDATE = Write(
-    sa.update(PRODUCTS)
-    .where(PRODUCTS.c.product_id == _ID, PRODUCTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(by_name(PRODUCTS.c.version, PRODUCTS.c.name, PRODUCTS.c.unit_price, PRODUCTS.c.changed_at))
-)
+UPDATE = versioned_update(PRODUCTS, PRODUCTS.c.version, PRODUCTS.c.name, PRODUCTS.c.unit_price, PRODUCTS.c.changed_at)
 
 LOAD_STOCK = (
     sa.select(PRODUCTS.c.product_id.label("known_id"), STOCK)
@@ -86,10 +82,8 @@ STOCK_OF_ORDER = (
     .order_by(STOCK.c.product_id)
 )
 INSERT_STOCK = insert(STOCK)
-UPDATE_STOCK = Write(
-    sa.update(STOCK)
-    .where(STOCK.c.stock_id == _ID, STOCK.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(by_name(STOCK.c.version, STOCK.c.on_hand, STOCK.c.reserved, STOCK.c.waiting, STOCK.c.changed_at))
+UPDATE_STOCK = versioned_update(
+    STOCK, STOCK.c.version, STOCK.c.on_hand, STOCK.c.reserved, STOCK.c.waiting, STOCK.c.changed_at
 )
 INSERT_LINES = insert(ORDERED_STOCK)
 UPDATE_LINES = Write(

@@ -23,7 +23,7 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.sql.unsniffed import Unsniffed
 from shared.frame.write_side.repository import Repository
-from shared.frame.write_side.writes import Write, by_name, insert
+from shared.frame.write_side.writes import Write, by_name, insert, versioned_update
 
 _ID = sa.bindparam("id", type_=sa.Uuid)
 _ADDRESS_COLUMNS = tuple(column for column in ADDRESSES.c if column.name != "customer_id")
@@ -36,23 +36,18 @@ LOAD = (
     .order_by(ADDRESSES.c.place)
 )
 INSERT = insert(CUSTOMERS)
-UPDATE = Write(
-    sa.update(CUSTOMERS)
-    .where(CUSTOMERS.c.customer_id == _ID, CUSTOMERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(
-        by_name(
-            CUSTOMERS.c.version,
-            CUSTOMERS.c.name,
-            CUSTOMERS.c.email,
-            CUSTOMERS.c.default_address_id,
-            CUSTOMERS.c.language,
-            CUSTOMERS.c.currency,
-            CUSTOMERS.c.newsletter,
-            CUSTOMERS.c.erase_at,
-            CUSTOMERS.c.erased,
-            CUSTOMERS.c.changed_at,
-        )
-    )
+UPDATE = versioned_update(
+    CUSTOMERS,
+    CUSTOMERS.c.version,
+    CUSTOMERS.c.name,
+    CUSTOMERS.c.email,
+    CUSTOMERS.c.default_address_id,
+    CUSTOMERS.c.language,
+    CUSTOMERS.c.currency,
+    CUSTOMERS.c.newsletter,
+    CUSTOMERS.c.erase_at,
+    CUSTOMERS.c.erased,
+    CUSTOMERS.c.changed_at,
 )
 INSERT_ADDRESS = insert(ADDRESSES)
 UPDATE_ADDRESS = Write(

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from shared.frame.sql.columns import in_ids
 from shared.frame.write_side.repository import Repository
-from shared.frame.write_side.writes import Check, Write, by_name, insert
+from shared.frame.write_side.writes import Check, Write, at_version, by_name, insert, versioned_update
 from shared.kernel.money import Money
 from shared.ordering.domain.errors import OrderAlreadyExists, OrderNotFound
 from shared.ordering.domain.offer import Customer, Product
@@ -89,31 +89,22 @@ SAME_PRODUCT = Check(
         PRODUCTS.c.price_version == sa.bindparam("price_version", type_=sa.BigInteger),
     )
 )
-SAME_ORDER = Check(
-    sa.select(ORDERS.c.order_id)
-    .with_hint(ORDERS, _UNTIL_COMMIT, "mssql")
-    .where(ORDERS.c.order_id == _ID, ORDERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-)
+SAME_ORDER = Check(sa.select(ORDERS.c.order_id).with_hint(ORDERS, _UNTIL_COMMIT, "mssql").where(*at_version(ORDERS)))
 INSERT_ORDER = insert(ORDERS)
-UPDATE_ORDER = Write(
-    sa.update(ORDERS)
-    .where(ORDERS.c.order_id == _ID, ORDERS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(
-        by_name(
-            ORDERS.c.version,
-            ORDERS.c.status,
-            ORDERS.c.currency,
-            ORDERS.c.total,
-            ORDERS.c.lines_ever,
-            ORDERS.c.cancel_reason,
-            ORDERS.c.changed_at,
-            ORDERS.c.payment_version,
-            ORDERS.c.payment_status,
-            ORDERS.c.payment_attempt,
-            ORDERS.c.refunded,
-            ORDERS.c.erased,
-        )
-    )
+UPDATE_ORDER = versioned_update(
+    ORDERS,
+    ORDERS.c.version,
+    ORDERS.c.status,
+    ORDERS.c.currency,
+    ORDERS.c.total,
+    ORDERS.c.lines_ever,
+    ORDERS.c.cancel_reason,
+    ORDERS.c.changed_at,
+    ORDERS.c.payment_version,
+    ORDERS.c.payment_status,
+    ORDERS.c.payment_attempt,
+    ORDERS.c.refunded,
+    ORDERS.c.erased,
 )
 UPDATE_ADDRESS = Write(
     sa.update(ORDERS)

@@ -11,7 +11,7 @@ from shared.frame.sql.columns import UtcDateTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.repository import Repository
 from shared.frame.write_side.unit_of_work import LostRace
-from shared.frame.write_side.writes import Write, by_name, insert
+from shared.frame.write_side.writes import Write, by_name, insert, versioned_update
 from shared.kernel.money import Money
 from shared.payments.domain.errors import PaymentNotFound
 from shared.payments.domain.payment import Payment, PaymentStatus
@@ -46,25 +46,20 @@ LOAD = (
     .order_by(REFUNDS.c.place)
 )
 INSERT = insert(PAYMENTS)
-UPDATE = Write(
-    sa.update(PAYMENTS)
-    .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(
-        by_name(
-            PAYMENTS.c.version,
-            PAYMENTS.c.token,
-            PAYMENTS.c.attempt,
-            PAYMENTS.c.status,
-            PAYMENTS.c.decline_reason,
-            PAYMENTS.c.reference,
-            PAYMENTS.c.capture_requested,
-            PAYMENTS.c.void_requested,
-            PAYMENTS.c.changed_at,
-            PAYMENTS.c.look_at,
-            PAYMENTS.c.erased,
-            PAYMENTS.c.pending,
-        )
-    )
+UPDATE = versioned_update(
+    PAYMENTS,
+    PAYMENTS.c.version,
+    PAYMENTS.c.token,
+    PAYMENTS.c.attempt,
+    PAYMENTS.c.status,
+    PAYMENTS.c.decline_reason,
+    PAYMENTS.c.reference,
+    PAYMENTS.c.capture_requested,
+    PAYMENTS.c.void_requested,
+    PAYMENTS.c.changed_at,
+    PAYMENTS.c.look_at,
+    PAYMENTS.c.erased,
+    PAYMENTS.c.pending,
 )
 INSERT_REFUND = insert(REFUNDS)
 MARK_MADE = Write(
@@ -73,17 +68,9 @@ MARK_MADE = Write(
     .values(by_name(REFUNDS.c.made))
 )
 COUNT_ERASED = sa.select(sa.func.count()).select_from(PAYMENTS).where(PAYMENTS.c.erased == sa.literal_column("1"))
-LOOK_LATER = Write(
-    sa.update(PAYMENTS)
-    .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(by_name(PAYMENTS.c.look_at))
-)
+LOOK_LATER = versioned_update(PAYMENTS, PAYMENTS.c.look_at)
 IS_PENDING = sa.select(PAYMENTS.c.pending).where(PAYMENTS.c.order_id == _ID)
-NOTE_PENDING = Write(
-    sa.update(PAYMENTS)
-    .where(PAYMENTS.c.order_id == _ID, PAYMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger))
-    .values(by_name(PAYMENTS.c.pending))
-)
+NOTE_PENDING = versioned_update(PAYMENTS, PAYMENTS.c.pending)
 _TO_LOOK_AT = (
     sa.select(PAYMENTS.c.order_id, PAYMENTS.c.version, PAYMENTS.c.changed_at, PAYMENTS.c.status)
     .where(PAYMENTS.c.look_at <= sa.bindparam("now", type_=UtcDateTime))

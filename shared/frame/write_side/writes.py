@@ -251,6 +251,28 @@ def insert(table: sa.Table) -> Write:
     return Write(sa.insert(table).values(by_name(*columns)))
 
 
+def versioned_update(table: sa.Table, *columns: sa.Column[Any]) -> Write:
+    """Update these columns of the row with `id`, if it is at `loaded_version`.
+
+    Raises:
+        ValueError: the table's key is not one column.
+    """
+    return Write(sa.update(table).where(*at_version(table)).values(by_name(*columns)))
+
+
+def at_version(table: sa.Table) -> Sequence[sa.ColumnElement[bool]]:
+    """Make the condition that a row has this `id` and is at `loaded_version`.
+
+    Raises:
+        ValueError: the table's key is not one column.
+    """
+    [key] = table.primary_key.columns
+    return (
+        key == sa.bindparam("id", type_=sa.Uuid),
+        table.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger),
+    )
+
+
 def by_name(*columns: sa.Column[Any]) -> dict[sa.Column[Any], BindParameter[Any]]:
     """Make parameters that give these columns their values from a row, by name."""
     return {column: sa.bindparam(column.name, type_=column.type) for column in columns}

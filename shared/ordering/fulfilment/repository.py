@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import Shapes
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.frame.write_side.writes import Write, by_name, insert
+from shared.frame.write_side.writes import insert, versioned_update
 from shared.ordering.events import FulfilmentEvent, fulfilment_of
 from shared.ordering.fulfilment.decisions import (
     Ask,
@@ -34,24 +34,16 @@ from shared.ordering.tables import FULFILMENTS, LOG
 
 FIND = sa.select(FULFILMENTS).where(FULFILMENTS.c.order_id == sa.bindparam("id", type_=sa.Uuid))
 INSERT = insert(FULFILMENTS)
-UPDATE = Write(
-    sa.update(FULFILMENTS)
-    .where(
-        FULFILMENTS.c.order_id == sa.bindparam("id", type_=sa.Uuid),
-        FULFILMENTS.c.version == sa.bindparam("loaded_version", type_=sa.BigInteger),
-    )
-    .values(
-        by_name(
-            FULFILMENTS.c.version,
-            FULFILMENTS.c.state,
-            FULFILMENTS.c.waits_for,
-            FULFILMENTS.c.since,
-            FULFILMENTS.c.deadline,
-            FULFILMENTS.c.due_at,
-            FULFILMENTS.c.ended_at,
-            FULFILMENTS.c.facts,
-        )
-    )
+UPDATE = versioned_update(
+    FULFILMENTS,
+    FULFILMENTS.c.version,
+    FULFILMENTS.c.state,
+    FULFILMENTS.c.waits_for,
+    FULFILMENTS.c.since,
+    FULFILMENTS.c.deadline,
+    FULFILMENTS.c.due_at,
+    FULFILMENTS.c.ended_at,
+    FULFILMENTS.c.facts,
 )
 
 
