@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import Self
 
 from shared.kernel.refusals import ClosedForChanges
 
@@ -17,10 +17,7 @@ class Aggregate[Event](ABC):
     Attributes:
         version: the number of events so far; the first event makes version 1.
         pending_events: the events recorded since it was loaded, not yet saved.
-        max_changes: the version from which on it is closed for changes.
     """
-
-    max_changes: ClassVar[int] = MAX_CHANGES
 
     def __init__(self) -> None:
         self.version = 0
@@ -60,10 +57,10 @@ class Aggregate[Event](ABC):
 
     def _require_open(self) -> None:
         """Refuse changes beyond the limit; raises as _record does."""
-        if self.loaded_version >= self.max_changes:
+        if self.loaded_version >= MAX_CHANGES:
             raise ClosedForChanges(
                 f"It has been changed {self.loaded_version:,} times, and takes no further changes; at most "
-                f"{self.max_changes:,} are taken."
+                f"{MAX_CHANGES:,} are taken."
             )
 
     @abstractmethod

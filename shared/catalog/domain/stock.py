@@ -26,10 +26,6 @@ from shared.kernel.aggregate import Aggregate
 MAX_ON_HAND = 1_000_000
 """The largest number of pieces of one product."""
 
-MAX_CHANGES = 1_000_000
-"""The largest number of events of one product's stock. Each order adds some, and a product that sells well must not
-reach the limit. Its document keeps no times of versions, so it does not grow with them."""
-
 SERVED_AT_ONCE = 1_000
 """Orders that one change serves from the waiting list. A timer serves on (jobs/serve_waiting_orders.py)."""
 
@@ -42,13 +38,15 @@ def stock_of(product_id: UUID) -> UUID:
 class Stock(Aggregate[StockEvent]):
     """The stock of one product.
 
+    It is never closed for changes: each order adds some, and a product that sells well is still received and counted.
+    Its document keeps no times of versions, so it does not grow with them.
+
     Attributes:
         product_id: the product.
         level: the numbers of pieces.
         lines: the reserved and awaited pieces by order; only of the orders that the command needs.
     """
 
-    max_changes = MAX_CHANGES
     product_id: UUID
 
     def __init__(self) -> None:
@@ -76,12 +74,11 @@ class Stock(Aggregate[StockEvent]):
                 f"Product {self.product_id} has {on_hand:,} pieces on hand; with {quantity:,} more there would be over "
                 f"{MAX_ON_HAND:,}."
             )
-        self._record(StockReceivedV1(self.product_id, quantity, reference, self._level(on_hand=quantity)))
+        self._record_past_limit(StockReceivedV1(self.product_id, quantity, reference, self._level(on_hand=quantity)))
         self.serve()
 
     def recount(self, counted: int, reason: str, alternatives: Sequence[UUID] | None = None) -> None:
         """Set the counted number of pieces; if fewer than reserved, the youngest reservations wait again."""
-        self._require_open()
         missing = self.level.reserved - counted
         if missing > sum(line.reserved for line in self.lines.values()):
             raise TooManyWaitAgain(
@@ -90,7 +87,7 @@ class Stock(Aggregate[StockEvent]):
             )
         self._take_back(missing, alternatives)
         level = self._level(on_hand=counted - self.level.on_hand)
-        self._record(StockRecountedV1(self.product_id, counted, reason, level))
+        self._record_past_limit(StockRecountedV1(self.product_id, counted, reason, level))
         self.serve()
 
     def has_for_a_new_order(self, quantity: int) -> bool:
