@@ -149,8 +149,10 @@ class FulfilmentFacts:
     def comes_next(self) -> Sequence[str]:
         """The later steps for which it will wait if all goes well, for people."""
         way: Sequence[str] = _PAID if self.paid else _ON_ACCOUNT
-        if self.order is OrderFact.CANCELLED:
-            way = _SHIPPED_IN_PART
+        if self.order in (OrderFact.COMPLETED, OrderFact.CANCELLED):
+            way = _OWED
+        elif self.order is OrderFact.CONFIRMED:
+            way = [step for step in way if step != "the confirmation"]
         now = "the authorisation" if self.waits_for == "the customer" else self.waits_for
         return way[way.index(now) + 1 :] if now in way else ()
 
@@ -172,7 +174,8 @@ class FulfilmentFacts:
 
 _ON_ACCOUNT = ("stock", "the confirmation", "the shipment", "the completion")
 _PAID = ("stock", "the authorisation", "the confirmation", "the shipment", "the capture")
-_SHIPPED_IN_PART = ("the authorisation", "the capture")
+_OWED = ("the authorisation", "the capture")
+"""The steps of an order that is over, and of which something was shipped."""
 _PAID_ANEW = (PaymentFact.ACTION_REQUIRED, PaymentFact.DECLINED, PaymentFact.LAPSED)
 """The payments for which the customer may give another token."""
 _UNPAID = (PaymentFact.NONE, PaymentFact.ASKED, *_PAID_ANEW)

@@ -292,6 +292,22 @@ def test_an_order_goes_its_way(way: str) -> None:
     assert (asked, state.waits_for) == (asks, waits_for)
 
 
+@pytest.mark.parametrize(
+    ("state", "steps"),
+    [
+        (replace(PAID, **AWAITED), ["the authorisation", "the confirmation", "the shipment", "the capture"]),
+        (replace(PAID, **COMPLETE, **DECLINED), ["the confirmation", "the shipment", "the capture"]),
+        (replace(PAID, **COMPLETE, **CONFIRMED, **LAPSED), ["the shipment", "the capture"]),
+        (replace(PAID, **COMPLETE, **COMPLETED, **DECLINED), ["the capture"]),
+        (replace(PAID, **COMPLETE, **CANCELLED, **SOME_SHIPPED, **DECLINED), ["the capture"]),
+        (replace(ON_ACCOUNT, **COMPLETE, **CONFIRMED), ["the completion"]),
+        (replace(ON_ACCOUNT, **COMPLETE, **COMPLETED), []),
+    ],
+)
+def test_no_step_is_told_that_has_been_taken(state: FulfilmentFacts, steps: Sequence[str]) -> None:
+    assert list(state.comes_next) == steps
+
+
 def found_next(state: FulfilmentFacts) -> Iterator[Found]:
     """All that the next look may find: each fact may have changed, or none."""
     orders = {
