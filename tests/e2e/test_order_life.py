@@ -51,6 +51,7 @@ def test_an_order_goes_from_created_to_completed_and_every_read_model_follows(ap
                 "unitPrice": "24.90",
                 "amount": "74.70",
                 "stock": "none",
+                "shipped": 0,
                 "alternatives": [],
             },
             {
@@ -60,6 +61,7 @@ def test_an_order_goes_from_created_to_completed_and_every_read_model_follows(ap
                 "unitPrice": "0.05",
                 "amount": "0.35",
                 "stock": "none",
+                "shipped": 0,
                 "alternatives": [],
             },
         ],

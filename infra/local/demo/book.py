@@ -150,6 +150,7 @@ class Book:
                     "unitPrice": written(line.unit_price, order.currency),
                     "amount": written(line.quantity * line.unit_price, order.currency),
                     "stock": "none",
+                    "shipped": 0,
                     "alternatives": [],
                 }
                 for product_id, line in order.lines.items()

@@ -75,16 +75,21 @@ class DeliveryAddress(Answer):
 
 
 class LineStatus(StrEnum):
-    """The stock of a line: none is kept or reserved, all pieces are reserved, some are awaited, or all are shipped."""
+    """What a line's pieces wait for: no stock of them is kept or reserved, all that have not left are reserved, some are
+    awaited, or none waits any more, because all are shipped, or a part of them and the rest was released."""
 
     NONE = "none"
     RESERVED = "reserved"
     WAITING = "waiting"
     SHIPPED = "shipped"
+    SHIPPED_IN_PART = "shippedInPart"
 
 
 class OrderItem(Answer):
-    """One line of an order. If it waits for pieces, `alternatives` are related products that were available then."""
+    """One line of an order, of whose `quantity` so many pieces are `shipped`.
+
+    If it waits for pieces, `alternatives` are related products that were available then.
+    """
 
     product_id: UUID
     product_name: str
@@ -92,6 +97,7 @@ class OrderItem(Answer):
     unit_price: Amount
     amount: Amount
     stock: LineStatus
+    shipped: int
     alternatives: list[UUID]
 
 
@@ -240,6 +246,7 @@ def _item(product_id: str, line: Mapping[str, Any], currency: str | None) -> Ord
         unit_price=amount(line["unitPrice"], currency),
         amount=amount(line["quantity"] * line["unitPrice"], currency),
         stock=status,
+        shipped=line.get("stock", {}).get("shipped", 0),
         alternatives=line.get("alternatives", []) if status is LineStatus.WAITING else [],
     )
 
@@ -295,7 +302,7 @@ def _line_status(line: Mapping[str, Any]) -> LineStatus:
         case {"reserved": int(reserved)} if reserved:
             return LineStatus.RESERVED
         case {"shipped": int(shipped)} if shipped:
-            return LineStatus.SHIPPED
+            return LineStatus.SHIPPED if shipped == line["quantity"] else LineStatus.SHIPPED_IN_PART
         case _:
             return LineStatus.NONE
 
