@@ -6,12 +6,15 @@ It is a program of another system, which knows Tandem by its events alone.
     SERVICEBUS_NAMESPACE=NAME.servicebus.windows.net python billing.py billing.db   # in Azure, as an identity
 
 Two topics are two subscriptions. Each has an order's events in their order; between the two there is none, so a credit
-needs no invoice to be there.
+needs no invoice to be there. Of what was captured it does not hear: the refund of a cancelled order is a credit beside a
+void invoice, and gives back what only the payments' own books have as taken. Whoever keeps these books for good would
+take `PaymentCapturedV1` as well.
 
 An event may come twice: after a crash between this program's commit and its acknowledgement, say. So the event's id is
-noted in the transaction that writes what it means, and an event that is noted changes nothing again. An order that is
-confirmed by a second event was confirmed anew after the shop's database was restored: that invoice takes the place of
-the one before.
+noted in the transaction that writes what it means, and an event that is noted changes nothing again. A dead letter that
+somebody sends again comes after later events of its order. So cancellations are noted too, and of a confirmation and a
+cancellation the later one counts, by the time at which each happened. An order that is confirmed by a second event was
+confirmed anew after the shop's database was restored: that invoice takes the place of the one before.
 """
 
 import asyncio
@@ -35,7 +38,8 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS invoices (
     order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL,
-    void INTEGER NOT NULL DEFAULT 0);
+    confirmed_at TEXT NOT NULL, void INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS cancellations (order_id TEXT PRIMARY KEY, cancelled_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS credits (
     refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
 """
@@ -104,11 +108,16 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
         match event["type"]:
             case "OrderConfirmedV1":
                 # an amount is text, so that nobody makes a binary fraction of it
-                row = (data["orderId"], data["customerId"], data["total"], data["currency"])
-                books.execute("INSERT OR REPLACE INTO invoices VALUES (?, ?, ?, ?, 0)", row)
+                row = (data["orderId"], data["customerId"], data["total"], data["currency"], event["time"])
+                books.execute(
+                    "INSERT OR REPLACE INTO invoices VALUES (?1, ?2, ?3, ?4, ?5, "
+                    "EXISTS (SELECT 1 FROM cancellations WHERE order_id = ?1 AND cancelled_at >= ?5))",
+                    row,
+                )
             case "OrderCancelledV1":
-                # one that was cancelled before it was confirmed has no invoice
-                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ?", (data["orderId"],))
+                row = (data["orderId"], event["time"])
+                books.execute("INSERT OR REPLACE INTO cancellations VALUES (?, ?)", row)
+                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ? AND confirmed_at <= ?", row)
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
                 books.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?, ?)", row)

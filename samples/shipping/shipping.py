@@ -5,7 +5,8 @@
 
 What to pack, and where it goes, it would ask the API for: GET /orders/{orderId}, with the role Orders.Read. An order is
 confirmed once, and cancelled once, after that. So the order's id itself tells that an event was taken in before, and a
-confirmation that comes again brings no cancelled order back.
+confirmation brings no cancelled order back: neither one that comes again, nor one that was a dead letter and comes only
+after the cancellation.
 """
 
 import json
@@ -25,8 +26,7 @@ IDLE = 2.0
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS to_pack (
-    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT NOT NULL, packed_at TEXT,
-    cancelled_at TEXT);
+    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT, packed_at TEXT, cancelled_at TEXT);
 """
 
 logger = logging.getLogger("shipping")
@@ -84,9 +84,12 @@ def record(event: dict[str, Any], orders: sqlite3.Connection) -> None:
                 row = (data["orderId"], data["customerId"], event["time"])
                 orders.execute("INSERT OR IGNORE INTO to_pack VALUES (?, ?, ?, NULL, NULL)", row)
             case "OrderCancelledV1":
-                # one that was cancelled before it was confirmed is not on the list; one that is packed comes back
+                # one that is packed comes back; one whose confirmation has not come must not be packed when it comes
+                row = (data["orderId"], data["customerId"], event["time"])
                 orders.execute(
-                    "UPDATE to_pack SET cancelled_at = ? WHERE order_id = ?", (event["time"], data["orderId"])
+                    "INSERT INTO to_pack VALUES (?1, ?2, NULL, NULL, ?3) "
+                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = ?3",
+                    row,
                 )
             case _:
                 pass  # a rule lets more in than this release knows

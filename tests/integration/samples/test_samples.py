@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -84,7 +85,8 @@ def confirmed(order_id: UUID) -> Envelope:
 
 def cancelled(order: Envelope) -> Envelope:
     data = json.loads(order.payload) | {"was": "Confirmed", "reason": None}
-    return replace(order, event_id=uuid4(), version=4, type="OrderCancelledV1", payload=json.dumps(data))
+    event = replace(order, event_id=uuid4(), version=4, type="OrderCancelledV1", payload=json.dumps(data))
+    return replace(event, occurred_at=order.occurred_at + timedelta(minutes=1))
 
 
 def refunded(order_id: UUID) -> Envelope:
@@ -134,6 +136,17 @@ def test_an_order_that_is_cancelled_does_not_stand_though_its_confirmation_comes
         assert sample.noted() == [str(another.aggregate_id)]
 
 
+@each_sample
+def test_an_order_whose_confirmation_was_a_dead_letter_does_not_stand_once_it_is_cancelled(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    order, another = confirmed(uuid4()), confirmed(uuid4())
+    send(service_bus, cancelled(order), order, another)
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderConfirmedV1 of order", times=2)
+        assert sample.noted() == [str(another.aggregate_id)]
+
+
 async def test_it_signs_in_as_an_identity_where_a_namespace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICEBUS_NAMESPACE", "shop.servicebus.windows.net")
     monkeypatch.delenv("SERVICEBUS_CONNECTION", raising=False)
@@ -158,6 +171,7 @@ def test_an_invoice_is_of_the_event_that_came_in_a_lost_ones_place(tmp_path: Pat
     """The shop's database was restored: the order is changed, cancelled, or confirmed once more, with another id."""
     lost = confirmed(uuid4())
     anew = replace(lost, event_id=uuid4(), payload=lost.payload.replace("49.80", "12.40"))
+    anew = replace(anew, occurred_at=lost.occurred_at + timedelta(hours=1))
     refund = refunded(lost.aggregate_id)
     refunded_anew = replace(refund, event_id=uuid4(), payload=refund.payload.replace("9.80", "2.40"))
     send(service_bus, lost, cancelled(lost), anew)
