@@ -6,9 +6,8 @@ It is a program of another system, which knows Tandem by its events alone.
     SERVICEBUS_NAMESPACE=NAME.servicebus.windows.net python billing.py billing.db   # in Azure, as an identity
 
 Two topics are two subscriptions. Each has an order's events in their order; between the two there is none, so a credit
-needs no invoice to be there. Of what was captured it does not hear: the refund of a cancelled order is a credit beside a
-void invoice, and gives back what only the payments' own books have as taken. Whoever keeps these books for good would
-take `PaymentCapturedV1` as well.
+needs no invoice to be there. It does not hear of captures: the refund of a cancelled order is a credit beside a void
+invoice. Whoever keeps such books for good would take `PaymentCapturedV1` as well.
 
 An event may come twice: after a crash between this program's commit and its acknowledgement, say. So the event's id is
 noted in the transaction that writes what it means, and an event that is noted changes nothing again. A dead letter that
@@ -108,16 +107,16 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
         match event["type"]:
             case "OrderConfirmedV1":
                 # an amount is text, so that nobody makes a binary fraction of it
-                row = (data["orderId"], data["customerId"], data["total"], data["currency"], event["time"])
+                invoice = (data["orderId"], data["customerId"], data["total"], data["currency"], event["time"])
                 books.execute(
                     "INSERT OR REPLACE INTO invoices VALUES (?1, ?2, ?3, ?4, ?5, "
                     "EXISTS (SELECT 1 FROM cancellations WHERE order_id = ?1 AND cancelled_at >= ?5))",
-                    row,
+                    invoice,
                 )
             case "OrderCancelledV1":
-                row = (data["orderId"], event["time"])
-                books.execute("INSERT OR REPLACE INTO cancellations VALUES (?, ?)", row)
-                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ? AND confirmed_at <= ?", row)
+                of = (data["orderId"], event["time"])
+                books.execute("INSERT OR REPLACE INTO cancellations VALUES (?, ?)", of)
+                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ? AND confirmed_at <= ?", of)
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
                 books.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?, ?)", row)

@@ -75,8 +75,10 @@ class DeliveryAddress(Answer):
 
 
 class LineStatus(StrEnum):
-    """What a line's pieces wait for: no stock of them is kept or reserved, all that have not left are reserved, some are
-    awaited, or none waits any more, because all are shipped, or a part of them and the rest was released."""
+    """The stock of a line: none is kept or reserved, all pieces that are here are reserved, or some are awaited.
+
+    Or no piece is here any more: all are shipped, or a part is, and the rest was released.
+    """
 
     NONE = "none"
     RESERVED = "reserved"
