@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared.frame.operations import lag, rebuilding
@@ -19,7 +20,7 @@ from shared.frame.operations.errors import (
     RebuildUnderWay,
     SwitchUnderWay,
 )
-from shared.frame.operations.rebuilding import MAX_ATTEMPTS, Rebuild, Rebuilding, Step
+from shared.frame.operations.rebuilding import MAX_ATTEMPTS, SWITCH_AHEAD, Rebuild, Rebuilding, Step
 from shared.frame.read_side.generations import QUIET_BEFORE, TRUST, State
 from shared.frame.read_side.log_source import ChangedDocument, LogSource
 from shared.frame.read_side.read_model import View
@@ -221,6 +222,74 @@ def test_a_rebuild_that_goes_on_faster_than_one_can_look_is_not_cancelled_and_th
     assert len(looks) == MAX_ATTEMPTS
     assert world.latest().step is Step.FILLING
     assert world.state().standby == 2
+
+
+def test_a_rebuild_whose_cancellation_came_too_late_is_done_and_its_generation_may_serve_again(
+    world: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It agreed on the switch after its state was read to cancel it, and before its own document was written."""
+    world.show(1, 1, 2, 3, 4, 5)
+    begun(world)
+    step, look = Rebuilding._step, world.operator._settled_state
+
+    async def until_the_switch(self: Rebuilding, rebuild: Rebuild) -> Rebuild:
+        if rebuild.step is Step.SWITCHING:
+            raise HttpResponseError("503")
+        return await step(self, rebuild)
+
+    async def and_then_it_agrees() -> State:
+        seen = await look()
+        with suppress(ControlChanged):
+            await world.generations().agree_on_switch(seen)
+        return seen
+
+    monkeypatch.setattr(Rebuilding, "_step", until_the_switch)
+    with suppress(HttpResponseError):
+        world.work(world.rebuilding.advance(math.inf))
+    monkeypatch.setattr(Rebuilding, "_step", step)
+    monkeypatch.setattr(world.operator, "_settled_state", and_then_it_agrees)
+    with pytest.raises(SwitchUnderWay):
+        world.work(world.operator.cancel())
+    monkeypatch.setattr(world.operator, "_settled_state", look)
+    world.later(SWITCH_AHEAD)
+    world.work(world.rebuilding.advance(world.now() + 1))
+    assert (world.state().serving, world.latest().step) == (2, Step.DONE)
+    world.work(world.operator.roll_back(even_if_incomplete=True))
+    world.later(SWITCH_AHEAD)
+    world.work(world.process().advance(world.now() + 1))
+    assert (world.state().serving, world.state().standby) == (1, 2)
+
+
+def test_a_rebuild_that_begins_while_the_other_generation_is_retired_keeps_its_own(
+    world: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.keep()
+    look = world.operator._none_under_way
+
+    async def and_then_one_begins() -> Rebuild | None:
+        seen = await look()
+        world.during(Step.FILLING, stop)
+        await world.rebuilding.start()
+        with suppress(HttpResponseError):
+            await world.rebuilding.advance(math.inf)
+        return seen
+
+    monkeypatch.setattr(world.operator, "_none_under_way", and_then_one_begins)
+    with pytest.raises(ControlChanged):
+        world.work(world.operator.retire())
+    assert (world.latest().step, world.state().standby) == (Step.FILLING, 2)
+
+
+def test_a_rebuild_over_a_state_of_another_release_takes_over_no_switch_that_was_agreed_there(world: Operated) -> None:
+    """Else its generation would serve at that time, before it has a document."""
+    world.keep()
+    control = world.models.container(CONTROL)
+    before = world.work(control.read_item("generations", "orders"))
+    other = {**before, "shape": 99, "switchAt": world.now() + 600}
+    on_its_etag = {"etag": before["_etag"], "match_condition": MatchConditions.IfNotModified}
+    world.work(control.replace_item("generations", other, **on_its_etag))
+    world.work(world.rebuilding.start())
+    assert (world.state().serving, world.state().standby, world.state().switch_at) == (1, None, None)
 
 
 def test_each_rebuild_has_a_number_of_its_own_in_the_container_that_does_not_serve(world: Operated) -> None:

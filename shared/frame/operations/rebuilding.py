@@ -157,8 +157,8 @@ class Rebuilding:
             is_wrong = state.standby is not None
         except UnreadableShape:
             state, is_wrong = await self.view.generations.read_anyway(), True
-        if is_wrong:
-            await self.view.generations.write(replace(state, standby=None))
+        if is_wrong:  # a switch that another release agreed on would make the new generation serve while it is empty
+            await self.view.generations.write(replace(state, standby=None, switch_at=None))
         generation = state.serving + 1
         while before is not None and generation <= _number(before.get("generation")):
             generation += 2  # in the same container; cursors have the number, so none is used twice
@@ -222,8 +222,8 @@ class Rebuilding:
         Raises:
             NoOtherGeneration, RebuildUnderWay, SwitchUnderWay: as for a roll-back.
         """
+        state = await self._settled_state()  # first, as for a roll-back
         await self._none_under_way()
-        state = await self._settled_state()
         if state.standby is None:
             raise NoOtherGeneration(f"{self.view.name} has generation {state.serving} only.")
         await self.view.generations.write(replace(state, standby=None))
@@ -245,7 +245,11 @@ class Rebuilding:
                 rebuild = await self.latest()
         if rebuild is not None and rebuild.step is Step.CANCELLED:
             with suppress(ControlChanged, SwitchUnderWay):  # an operator changes the view at this moment
-                await self._empty_what_was_given_up(await self._give_up(rebuild), until)
+                state = await self._give_up(rebuild)
+                if state.serving == rebuild.generation:  # the switch had been agreed on when it was cancelled
+                    await self._next(rebuild, Step.DONE)
+                else:
+                    await self._empty_what_was_given_up(state, until)
 
     async def _step(self, rebuild: Rebuild) -> Rebuild:
         generations = self.view.generations
