@@ -98,7 +98,7 @@ class LogSource[Event]:
         """
         page, position = await self._read(self._partitions.next, position, PAGE)
         if not page:
-            return Filled(None, 0, 0, 0)
+            return Filled(position, 0, 0, 0)
         slots = asyncio.Semaphore(AT_ONCE)
 
         async def fill_one(fold: Fold[Event]) -> tuple[int, int, int]:

@@ -95,7 +95,10 @@ class Partitions[Event](Protocol):
     def next(
         self, connection: sa.Connection, position: str | None, most: int
     ) -> tuple[Sequence[Fold[Event]], str | None]:
-        """Read the next histories, and give the position after them; none if all have been read."""
+        """Read the next histories, of which there may be none, and give the position behind them.
+
+        The position is None if all have been read.
+        """
 
     def one(self, connection: sa.Connection, partition_key: str, most: int) -> Fold[Event] | None:
         """Read at most so many histories of a partition; None if the log has none."""
@@ -185,12 +188,13 @@ class OfAggregates[Event]:
     def next(
         self, connection: sa.Connection, position: str | None, most: int
     ) -> tuple[Sequence[AsProjected[Event]], str | None]:
-        """Read the aggregates after the last one."""
-        found = self._aggregates.lengths(connection, UUID(position or str(UUID(int=0))), most)
+        """Read the aggregates after the last one that was looked at."""
+        found, last = self._aggregates.lengths(connection, UUID(position or str(UUID(int=0))), most)
         ids = [length.aggregate_id for length in within_events(found, [length.events for length in found])]
+        if len(ids) < len(found):
+            last = ids[-1]
         histories = self.log.histories(connection, ids)
-        folds = [self._fold([histories[id_]]) for id_ in ids]
-        return folds, str(ids[-1]) if ids else None
+        return [self._fold([histories[id_]]) for id_ in ids], None if last is None else str(last)
 
     def one(self, connection: sa.Connection, partition_key: str, most: int) -> AsProjected[Event] | None:
         """Read the aggregates of a partition."""

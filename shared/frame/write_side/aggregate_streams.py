@@ -21,6 +21,10 @@ STRETCH = 5_000
 no index has the types."""
 
 
+LOOKED_AT = 10
+"""Aggregates that are looked at for each that is wanted, where an aggregate may be of other types than the chosen."""
+
+
 class StreamLength(NamedTuple):
     """An aggregate, and how many events it has."""
 
@@ -49,21 +53,30 @@ class AggregateStreams[Event]:
                 none.
         """
         self.log = log
-        table, first = log.table, log.table.alias("first")
+        table, first, looked = log.table, log.table.alias("first"), log.table.alias("looked")
         after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
         behind = sa.bindparam("after", type_=sa.BigInteger)
-        meant = event_types.with_earlier_versions(log.codec).conditions(table.c.type)
+        types = event_types.with_earlier_versions(log.codec)
+        meant = types.conditions(table.c.type)
         is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
         self.newest_of_all = sa.select(sa.func.max(table.c.sequence))
         self.event_there = sa.select(table.c.event_id).where(
             table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger)
         )
         self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
+        length = (
+            sa.select(sa.func.max(table.c.aggregate_version))
+            .where(table.c.aggregate_id == looked.c.aggregate_id)
+            .scalar_subquery()
+        )
+        self._looked_at = LOOKED_AT if meant else 1
         self.some_lengths = (
-            sa.select(table.c.aggregate_id, sa.func.max(table.c.aggregate_version).label("events"))
-            .where(table.c.aggregate_id > after, *meant)
-            .group_by(table.c.aggregate_id)
-            .order_by(table.c.aggregate_id)
+            sa.select(
+                looked.c.aggregate_id,
+                (sa.case((sa.and_(*types.conditions(looked.c.type)), length)) if meant else length).label("events"),
+            )
+            .where(looked.c.aggregate_id > after, looked.c.aggregate_version == sa.literal_column("1"))
+            .order_by(looked.c.aggregate_id)
             .limit(most)
         )
         looked_at = (
@@ -126,10 +139,19 @@ class AggregateStreams[Event]:
         """Give the id of the log's event with this sequence; None if it has none."""
         return connection.execute(self.event_there, {"sequence": sequence}).scalar()
 
-    def lengths(self, connection: sa.Connection, after: UUID, most: int) -> Sequence[StreamLength]:
-        """Give the aggregates behind an id, in the database's order of ids."""
-        rows = connection.execute(self.some_lengths, {"after": after, "most": most}).all()
-        return [StreamLength(row.aggregate_id, row.events) for row in rows]
+    def lengths(self, connection: sa.Connection, after: UUID, most: int) -> tuple[Sequence[StreamLength], UUID | None]:
+        """Give aggregates behind an id, in the database's order of ids, and the id behind which others may be.
+
+        Where the log has others as well, only its next aggregates are looked at, and none of them may be one of these.
+
+        Returns:
+            At most so many aggregates; and None for the id if the log has none behind `after`, of whichever types.
+        """
+        rows = connection.execute(self.some_lengths, {"after": after, "most": most * self._looked_at}).all()
+        found = [StreamLength(row.aggregate_id, row.events) for row in rows if row.events is not None]
+        if len(found) > most:
+            return found[:most], found[most - 1].aggregate_id
+        return found, rows[-1].aggregate_id if rows else None
 
     def firsts(self, connection: sa.Connection, start: UUID, most: int) -> Sequence[Recorded[Event]]:
         """Give the first events of the aggregates from an id on, in the database's order of ids.

@@ -14,6 +14,7 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations import lag
 from shared.frame.operations.lag import measure, move_mark
 from shared.frame.operations.read_model_routes import watch
+from shared.frame.read_side import log_source
 from shared.frame.read_side.presence import wrong_with
 from shared.frame.read_side.read_model import View
 from shared.frame.write_side import aggregate_streams
@@ -91,6 +92,26 @@ async def test_the_mark_of_what_is_rare_is_held_up_by_what_is_not_applied(live: 
     await related.source.fill(related.generations.container(1), None)
     found = await move_mark(related, live.read_models, 1, FOREVER)
     assert (found.position, found.unapplied) == (found.newest, 0)
+
+
+async def test_a_page_of_filling_looks_at_some_aggregates_whether_or_not_the_view_shows_them(
+    live: LiveShop, related: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that went on until it had a page of what is rare would read the whole log, again at each try."""
+    monkeypatch.setattr(log_source, "PAGE", 1)
+    await live.open(customers=1, products=40, orders=0)
+    await bought(live, *live.products[:2])
+    pages, position = [], None
+    while True:
+        filled = await related.source.fill(related.generations.container(1), position)
+        if filled.position is None:
+            break
+        pages.append(filled)
+        position = filled.position
+    assert len({each.position for each in pages}) == len(pages) >= 40 / aggregate_streams.LOOKED_AT
+    assert sum(each.seen for each in pages) == 2
+    assert max(each.seen for each in pages) == 1
+    assert any(each.seen == 0 for each in pages)
 
 
 async def test_what_is_young_holds_the_mark_up_although_the_view_does_not_show_it(
