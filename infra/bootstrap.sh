@@ -39,6 +39,24 @@ environment=$1 email=$2 pipelines=${3:-}
 settings=.local/$environment.env
 
 say() { echo "--- $environment: $*"; }
+
+# Entra and Azure answer from several places. One that has not heard yet of what was made a moment ago says these.
+unheard="does not exist or one of its queried reference-property|Role '.*' doesn't exist|Request_ResourceNotFound"
+az() {
+  local said tries=0
+  said=$(mktemp)
+  until command az "$@" 2>"$said"; do
+    if ((++tries == 12)) || ! grep --quiet --extended-regexp "$unheard" "$said"; then
+      cat "$said" >&2
+      rm "$said"
+      return 1
+    fi
+    say "what was just made is not known everywhere yet: once more in ${UNHEARD_PAUSE:-10} s" >&2
+    sleep "${UNHEARD_PAUSE:-10}"
+  done
+  cat "$said" >&2
+  rm "$said"
+}
 value() { az "$@" --output tsv; }
 before() { [[ ! -f $settings ]] || sed -n "s/^$1=//p" "$settings"; }
 

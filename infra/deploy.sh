@@ -87,7 +87,7 @@ passing+='|not authorized to perform this operation using this permission|Status
 passing+='|There may be an ongoing deployment|another deployment is in progress|DeploymentActive|Status Code: 50[234]'
 # and these of a network, an account or a database that is still being changed
 passing+='|RetryableError|ReferencedResourceNotProvisioned|AnotherOperationInProgress|StorageAccountOperationInProgress'
-passing+='|shared RU collection creates are competing'
+passing+='|shared RU collection creates are competing|SubCode=(40901|50004)'
 
 # And this of a right on something that the deployment only names, such as the hub's network: nobody gives that meanwhile.
 lasting='LinkedAuthorizationFailed'

@@ -150,6 +150,8 @@ resource topic 'Microsoft.ServiceBus/namespaces/topics@2026-01-01' = {
   }
 }
 
+// One after another, as all loops below: Service Bus refuses changes of one entity that collide (429, SubCode 40901).
+@batchSize(1)
 resource subscription 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [
   for own in ownSubscriptions: {
     parent: topic
@@ -166,6 +168,7 @@ resource subscription 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026
 
 // A new subscription has a rule $Default that lets everything pass: the first rule takes its place. A rule stays in Azure
 // after the template has forgotten it: so a subscription without one is given that rule of a new one again.
+@batchSize(1)
 resource taken 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-01-01' = [
   for (own, index) in ownSubscriptions: {
     parent: subscription[index]
@@ -179,6 +182,7 @@ resource taken 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-
 
 // Sessions, because they cannot be turned on later, and whoever bills an order must not see its cancellation first.
 // What a subscriber does not fetch is dead-lettered after two weeks, which raises an alert, rather than lost.
+@batchSize(1)
 resource other 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01' = [
   for listener in subscribers: {
     parent: topic
@@ -194,6 +198,7 @@ resource other 'Microsoft.ServiceBus/namespaces/topics/subscriptions@2026-01-01'
 ]
 
 // The first rule takes the place of $Default here too.
+@batchSize(1)
 resource rule 'Microsoft.ServiceBus/namespaces/topics/subscriptions/rules@2026-01-01' = [
   for wanted in rules: {
     parent: other[wanted.listener]

@@ -1,6 +1,7 @@
 """Stands in for the `az` that infra/bootstrap.sh calls, and refuses to make twice what Azure and Entra refuse to.
 
-Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line) and entra.json.
+Its state is the folder AZ_STAND_IN: calls.jsonl (one list of arguments a line) and entra.json. `refused` there has how
+often a command is to be refused yet, and with what.
 """
 
 import json
@@ -28,6 +29,11 @@ def main(arguments: list[str]) -> str:
     file = folder / "entra.json"
     state: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
     command = " ".join(takewhile(lambda word: not word.startswith("-"), arguments))
+    left, refusal = state.get("refused", {}).get(command, [0, ""])
+    if left:
+        state["refused"][command] = [left - 1, refusal]
+        file.write_text(json.dumps(state))
+        sys.exit(f"ERROR: {refusal}")
     said = answer(command, dict(pairwise(arguments)), state)
     file.write_text(json.dumps(state))
     return said

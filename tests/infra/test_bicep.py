@@ -586,8 +586,13 @@ def test_a_network_is_changed_by_one_at_a_time_also_where_parts_of_it_are_left_o
 
 
 def test_what_gets_into_each_others_way_is_made_one_after_another() -> None:
-    """Private endpoints of one subnet and account; containers of a database whose throughput they share."""
-    for file, made in (("main.bicep", "module endpoint "), ("modules/cosmos.bicep", "resource container ")):
+    """Private endpoints of one subnet and account; containers of a database whose throughput they share; a topic's."""
+    of_a_topic = [("modules/topic.bicep", f"resource {name} ") for name in ("subscription", "taken", "other", "rule")]
+    for file, made in (
+        ("main.bicep", "module endpoint "),
+        ("modules/cosmos.bicep", "resource container "),
+        *of_a_topic,
+    ):
         assert re.search(rf"@batchSize\(1\)\s+{made}'\S+' = \[", TEMPLATES[INFRA / file]), made
 
 

@@ -72,6 +72,34 @@ def test_it_may_be_run_again(root: Path) -> None:
     assert (entra(root), settings(root)) == before
 
 
+NOT_KNOWN_YET = {
+    "ad group member add": "Resource 'x' does not exist or one of its queried reference-property objects are not ...",
+    "role assignment create": "Role 'Tandem preview rg-tandem-dev account-id' doesn't exist.",
+    "ad sp update": "(Request_ResourceNotFound) Resource 'x' does not exist.",
+}
+
+
+def refused(root: Path, times: int, *commands: str) -> subprocess.CompletedProcess[str]:
+    """Run it where each of these commands is refused so often."""
+    refusals = {name: [times, NOT_KNOWN_YET[name]] for name in commands}
+    (root / "entra.json").write_text(json.dumps({"refused": refusals}))
+    return bootstrap(root, *ARGUMENTS, UNHEARD_PAUSE="0")
+
+
+def test_what_was_just_made_and_is_not_known_everywhere_yet_is_waited_for(root: Path) -> None:
+    ran = refused(root, 2, *NOT_KNOWN_YET)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr.count("once more in 0 s") == 2 * len(NOT_KNOWN_YET)
+    assert entra(root)["members"] == ["me", "principal-of-migrate"]
+
+
+def test_what_does_not_get_known_is_not_waited_for_without_an_end(root: Path) -> None:
+    ran = refused(root, 99, "ad group member add")
+    assert ran.returncode == 1
+    assert NOT_KNOWN_YET["ad group member add"] in ran.stderr
+    assert ran.stderr.count("once more in 0 s") == 11
+
+
 def test_a_person_at_a_laptop_administers_the_database_and_gets_no_identities(root: Path) -> None:
     assert bootstrap(root, *ARGUMENTS[:2]).returncode == 0
     assert entra(root)["members"] == ["me"]

@@ -32,6 +32,8 @@ BUSY = [
     "ERROR: (AnotherOperationInProgress) Another operation on this or dependent resource is in progress.",
     "ERROR: (StorageAccountOperationInProgress) An operation is currently performing on this storage account that ...",
     "ERROR: (BadRequest) Please retry as possibly multiple shared RU collection creates are competing",
+    "ERROR: (MessagingGatewayTooManyRequests) SubCode=40901. Another conflicting operation is in progress. To know ...",
+    "ERROR: (MessagingGatewayTooManyRequests) SubCode=50004. The request was terminated because the namespace x is ...",
 ]
 
 
