@@ -109,13 +109,19 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
                 # an amount is text, so that nobody makes a binary fraction of it
                 invoice = (data["orderId"], data["customerId"], data["total"], data["currency"], event["time"])
                 books.execute(
-                    "INSERT OR REPLACE INTO invoices VALUES (?1, ?2, ?3, ?4, ?5, "
-                    "EXISTS (SELECT 1 FROM cancellations WHERE order_id = ?1 AND cancelled_at >= ?5))",
+                    "INSERT INTO invoices VALUES (?1, ?2, ?3, ?4, ?5, "
+                    "EXISTS (SELECT 1 FROM cancellations WHERE order_id = ?1 AND cancelled_at >= ?5)) "
+                    "ON CONFLICT (order_id) DO UPDATE SET customer_id = ?2, amount = ?3, currency = ?4, "
+                    "confirmed_at = ?5, void = excluded.void WHERE confirmed_at <= ?5",
                     invoice,
                 )
             case "OrderCancelledV1":
                 of = (data["orderId"], event["time"])
-                books.execute("INSERT OR REPLACE INTO cancellations VALUES (?, ?)", of)
+                books.execute(
+                    "INSERT INTO cancellations VALUES (?1, ?2) "
+                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = max(cancelled_at, ?2)",
+                    of,
+                )
                 books.execute("UPDATE invoices SET void = 1 WHERE order_id = ? AND confirmed_at <= ?", of)
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])

@@ -3,10 +3,10 @@
     SERVICEBUS_CONNECTION='Endpoint=sb://...' python shipping.py shipping.db          # on a laptop
     SERVICEBUS_NAMESPACE=NAME.servicebus.windows.net python shipping.py shipping.db   # in Azure, as an identity
 
-What to pack, and where it goes, it would ask the API for: GET /orders/{orderId}, with the role Orders.Read. An order is
-confirmed once, and cancelled once, after that. So the order's id itself tells that an event was taken in before, and a
-confirmation brings no cancelled order back: neither one that comes again, nor one that was a dead letter and comes only
-after the cancellation.
+What to pack, and where it goes, it would ask the API for: GET /orders/{orderId}, with the role Orders.Read. An event
+may come twice, and a dead letter that somebody sends again comes after later events of its order. So of a confirmation
+and a cancellation the later one counts, by the time at which each happened: a confirmation brings no cancelled order
+back, unless the order was confirmed anew after the shop's database was restored.
 """
 
 import json
@@ -82,13 +82,17 @@ def record(event: dict[str, Any], orders: sqlite3.Connection) -> None:
         match event["type"]:
             case "OrderConfirmedV1":
                 row = (data["orderId"], data["customerId"], event["time"])
-                orders.execute("INSERT OR IGNORE INTO to_pack VALUES (?, ?, ?, NULL, NULL)", row)
+                orders.execute(
+                    "INSERT INTO to_pack VALUES (?1, ?2, ?3, NULL, NULL) ON CONFLICT (order_id) DO UPDATE "
+                    "SET confirmed_at = ?3, packed_at = NULL, cancelled_at = NULL WHERE cancelled_at < ?3",
+                    row,
+                )
             case "OrderCancelledV1":
                 # one that is packed comes back; one whose confirmation has not come must not be packed when it comes
                 row = (data["orderId"], data["customerId"], event["time"])
                 orders.execute(
                     "INSERT INTO to_pack VALUES (?1, ?2, NULL, NULL, ?3) "
-                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = ?3",
+                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = ?3 WHERE coalesce(confirmed_at, '') <= ?3",
                     row,
                 )
             case _:

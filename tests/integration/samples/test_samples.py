@@ -147,6 +147,28 @@ def test_an_order_whose_confirmation_was_a_dead_letter_does_not_stand_once_it_is
         assert sample.noted() == [str(another.aggregate_id)]
 
 
+@each_sample
+def test_an_order_that_is_confirmed_anew_stands_though_it_was_cancelled_before(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    """The shop's database was restored to a time before the cancellation, whose dead letter somebody sends again."""
+    order, never = confirmed(uuid4()), confirmed(uuid4())
+    anew, of_never = (
+        replace(each, event_id=uuid4(), occurred_at=each.occurred_at + timedelta(hours=1)) for each in (order, never)
+    )
+    cancellation = cancelled(order)
+    send(service_bus, order, cancellation, anew, cancelled(never), of_never)
+    send(service_bus, replace(cancellation, event_id=uuid4()), replace(order, event_id=uuid4()))
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderCancelledV1 of order", times=3)
+        sample.wait_until_said("OrderConfirmedV1 of order", times=4)
+        assert sorted(sample.noted()) == sorted([str(order.aggregate_id), str(never.aggregate_id)])
+        if name == "billing":
+            with closing(sqlite3.connect(sample.store)) as books:
+                times = {row[0] for row in books.execute("SELECT confirmed_at FROM invoices")}
+            assert times == {anew.occurred_at.isoformat(), of_never.occurred_at.isoformat()}
+
+
 async def test_it_signs_in_as_an_identity_where_a_namespace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICEBUS_NAMESPACE", "shop.servicebus.windows.net")
     monkeypatch.delenv("SERVICEBUS_CONNECTION", raising=False)
