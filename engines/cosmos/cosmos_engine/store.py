@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from cosmos_engine.definitions import Container
@@ -42,8 +42,8 @@ COLUMNS = "partition, id, created, changed, etag, timestamp, ttl, body"
 
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
 _FORGETTING = ("secure_delete=ON", "journal_size_limit=0", "wal_checkpoint(TRUNCATE)")
-"""Deleted and replaced data is overwritten in the file at once, and in the write-ahead log when that is emptied: every
-thousand pages, and when the engine starts and ends."""
+"""Deleted and replaced data is overwritten in the file at once, but for what `close` removes, and in the write-ahead
+log when that is emptied: every thousand pages, and when the engine starts and ends."""
 
 SHAPES = (0, 1)
 """The known values of a file's `PRAGMA user_version`: 0 is from before files had a number, with the same tables."""
@@ -117,7 +117,12 @@ class Store:
         self._remove_expired()
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the file anew, and close it: SQLite leaves copies of rows where it has moved them.
+
+        Where writing it anew fails, as on a full disk, the file stays as it is.
+        """
+        with suppress(sqlite3.Error):
+            self._sql.execute("VACUUM")
         self._sql.close()
 
     @contextmanager
