@@ -41,6 +41,8 @@ def declared(type_: sa.types.TypeEngine[Any]) -> tuple[int, int, int]:
             return _BIGINT, 19, 0
         case sa.Integer():
             return _INTEGER, 10, 0
+        case sa.Boolean():
+            return _BIT, 1, 0
         case sa.LargeBinary() | sa.BINARY():
             return _BINARY, plain.length or 0, 0
         case sa.String():
