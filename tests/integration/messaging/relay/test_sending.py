@@ -36,6 +36,7 @@ def test_events_that_are_to_be_published_again_are_and_no_others(shop: Shop, clo
     relay(shop, KeptTopic(), clock).run()
     clock.move(timedelta(minutes=5))
     began = f"{clock.now:%Y-%m-%d %H:%M}"
+    clock.move(timedelta(seconds=1))
     history(shop, 1, after=1, aggregate_id=bob)
     relay(shop, KeptTopic(), clock).run()
     again = (
