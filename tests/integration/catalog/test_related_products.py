@@ -1,9 +1,8 @@
 """Related products: counted from orders, shown at most ten; and suggested to those who wait."""
 
 from collections import Counter as Counted
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,7 +19,9 @@ from shared.catalog.domain.errors import ProductNotFound
 from shared.catalog.domain.purchase import MOST_PRODUCTS
 from shared.catalog.domain.stock import stock_of
 from shared.catalog.events import StockAwaitedV2
+from shared.catalog.purchases import purchases_in
 from shared.catalog.tables import LOG, PURCHASES
+from shared.catalog.views import related_products
 from shared.catalog.views.inventory import ProductInventory
 from shared.catalog.views.out_of_stock import ListOutOfStock, list_out_of_stock
 from shared.catalog.views.product_lists import LISTS, ListProducts, ProductInList, list_products
@@ -222,11 +223,12 @@ async def test_of_a_product_that_is_bought_often_no_more_purchases_are_read_than
     monkeypatch.setattr(comparing, "COMPARED", 2)
     source, read = counter.context.read_models["related"].view.source, list[int]()
 
-    def note(_connection: object, cursor: Any, statement: str, values: Any, *_: object) -> None:
-        if "FROM catalog.purchases" in statement:
-            read.append(len(cursor.connection.execute(statement, values).fetchall()))
+    def note(connection: sa.Connection, product_id: UUID, most: int) -> Sequence[UUID]:
+        found = purchases_in(connection, product_id, most)
+        read.append(len(found))
+        return found
 
-    sa.event.listen(counter.context.reader, "before_cursor_execute", note)
+    monkeypatch.setattr(related_products, "purchases_in", note)
     assert await source.differences(counter.related, f"product:{tea}") == []
     assert read == [3, 3], "one more tells that these are not all"
 

@@ -18,6 +18,7 @@ from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.finding import next_orders_of, streams_of
 from shared.ordering.jobs import erase_orders as erasing
+from tests.support.database import needs_sqlite
 from tests.support.erasing import (
     NAME,
     OWN,
@@ -73,6 +74,7 @@ def test_a_customer_who_cannot_be_erased_does_not_stop_the_others(
     assert {row["name"] for row in rows(shop.customers_engine, customers.CUSTOMERS)} == {"erased"}
 
 
+@needs_sqlite("a server has no file to compact")
 def test_a_context_that_does_not_answer_does_not_keep_the_erased_in_the_file(shop: Shop) -> None:
     erased, unknown = register(shop, "a", "a@b.example"), register(shop, "b", "b@c.example")
 
