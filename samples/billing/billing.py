@@ -37,11 +37,16 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS seen (event_id TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS invoices (
     order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL,
-    confirmed_at TEXT NOT NULL, void INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS cancellations (order_id TEXT PRIMARY KEY, cancelled_at TEXT NOT NULL);
+    void INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS latest (
+    order_id TEXT PRIMARY KEY, confirmed_at TEXT NOT NULL DEFAULT '', cancelled_at TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS credits (
     refund_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL);
 """
+
+VOID = """
+UPDATE invoices SET void = cancelled_at >= confirmed_at FROM latest
+WHERE invoices.order_id = ? AND latest.order_id = invoices.order_id"""
 
 logger = logging.getLogger("billing")
 
@@ -107,28 +112,29 @@ def record(event: dict[str, Any], books: sqlite3.Connection) -> bool:
         match event["type"]:
             case "OrderConfirmedV1":
                 # an amount is text, so that nobody makes a binary fraction of it
-                invoice = (data["orderId"], data["customerId"], data["total"], data["currency"], event["time"])
-                books.execute(
-                    "INSERT INTO invoices VALUES (?1, ?2, ?3, ?4, ?5, "
-                    "EXISTS (SELECT 1 FROM cancellations WHERE order_id = ?1 AND cancelled_at >= ?5)) "
-                    "ON CONFLICT (order_id) DO UPDATE SET customer_id = ?2, amount = ?3, currency = ?4, "
-                    "confirmed_at = ?5, void = excluded.void WHERE confirmed_at <= ?5",
-                    invoice,
-                )
+                row = (data["orderId"], data["customerId"], data["total"], data["currency"])
+                if _is_latest("confirmed_at", event, books):
+                    books.execute("INSERT OR REPLACE INTO invoices VALUES (?, ?, ?, ?, 0)", row)
+                    books.execute(VOID, (data["orderId"],))
             case "OrderCancelledV1":
-                of = (data["orderId"], event["time"])
-                books.execute(
-                    "INSERT INTO cancellations VALUES (?1, ?2) "
-                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = max(cancelled_at, ?2)",
-                    of,
-                )
-                books.execute("UPDATE invoices SET void = 1 WHERE order_id = ? AND confirmed_at <= ?", of)
+                # one whose confirmation has not come has no invoice yet
+                if _is_latest("cancelled_at", event, books):
+                    books.execute(VOID, (data["orderId"],))
             case "PaymentRefundedV1":
                 row = (data["refundId"], data["orderId"], data["amount"], data["currency"])
                 books.execute("INSERT OR REPLACE INTO credits VALUES (?, ?, ?, ?)", row)
             case _:
                 pass  # a rule lets more in than this release knows
     return True
+
+
+def _is_latest(what: str, event: dict[str, Any], books: sqlite3.Connection) -> bool:
+    """Note when an order was confirmed or cancelled, unless that is known to have happened later."""
+    noting = (
+        f"INSERT INTO latest (order_id, {what}) VALUES (?1, ?2) "  # noqa: S608  # a column of ours
+        f"ON CONFLICT (order_id) DO UPDATE SET {what} = ?2 WHERE {what} <= ?2"
+    )
+    return books.execute(noting, (event["data"]["orderId"], event["time"])).rowcount == 1
 
 
 if __name__ == "__main__":

@@ -26,7 +26,8 @@ IDLE = 2.0
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS to_pack (
-    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT, packed_at TEXT, cancelled_at TEXT);
+    order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT NOT NULL, packed_at TEXT,
+    cancelled_at TEXT);
 """
 
 logger = logging.getLogger("shipping")
@@ -91,8 +92,8 @@ def record(event: dict[str, Any], orders: sqlite3.Connection) -> None:
                 # one that is packed comes back; one whose confirmation has not come must not be packed when it comes
                 row = (data["orderId"], data["customerId"], event["time"])
                 orders.execute(
-                    "INSERT INTO to_pack VALUES (?1, ?2, NULL, NULL, ?3) "
-                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = ?3 WHERE coalesce(confirmed_at, '') <= ?3",
+                    "INSERT INTO to_pack VALUES (?1, ?2, '', NULL, ?3) "
+                    "ON CONFLICT (order_id) DO UPDATE SET cancelled_at = ?3 WHERE confirmed_at <= ?3",
                     row,
                 )
             case _:

@@ -165,8 +165,37 @@ def test_an_order_that_is_confirmed_anew_stands_though_it_was_cancelled_before(
         assert sorted(sample.noted()) == sorted([str(order.aggregate_id), str(never.aggregate_id)])
         if name == "billing":
             with closing(sqlite3.connect(sample.store)) as books:
-                times = {row[0] for row in books.execute("SELECT confirmed_at FROM invoices")}
+                times = {row[0] for row in books.execute("SELECT confirmed_at FROM latest")}
             assert times == {anew.occurred_at.isoformat(), of_never.occurred_at.isoformat()}
+
+
+STORED_BEFORE = {
+    "billing": """
+        CREATE TABLE invoices (
+            order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, amount TEXT NOT NULL, currency TEXT NOT NULL,
+            void INTEGER NOT NULL DEFAULT 0);
+        INSERT INTO invoices VALUES ('00000000-0000-0000-0000-000000000001', 'c', '49.80', 'EUR', 0);""",
+    "shipping": """
+        CREATE TABLE to_pack (
+            order_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, confirmed_at TEXT NOT NULL, packed_at TEXT,
+            cancelled_at TEXT);
+        INSERT INTO to_pack VALUES ('00000000-0000-0000-0000-000000000001', 'c', '2026-11-01T12:00:00', NULL, NULL);
+    """,
+}
+
+
+@each_sample
+def test_a_store_that_was_made_before_late_confirmations_were_thought_of_goes_on(
+    name: str, tmp_path: Path, service_bus: str
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "store.db")) as books:
+        books.executescript(STORED_BEFORE[name])
+    order, never = confirmed(UUID(int=1)), confirmed(uuid4())
+    send(service_bus, cancelled(never), never, cancelled(order))
+    with running(name, tmp_path, service_bus) as sample:
+        sample.wait_until_said("OrderCancelledV1 of order", times=2)
+        sample.wait_until_said("OrderConfirmedV1 of order")
+        assert sample.noted() == []
 
 
 async def test_it_signs_in_as_an_identity_where_a_namespace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
