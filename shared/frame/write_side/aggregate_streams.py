@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -41,6 +42,102 @@ class LogEntry[Event](NamedTuple):
     first: Recorded[Event]
 
 
+class Statements(NamedTuple):
+    """The statements of a log and the chosen types. Making them takes longer than reading some aggregates does."""
+
+    newest_of_all: sa.Select[Any]
+    event_there: sa.Select[Any]
+    count_all: sa.Select[Any]
+    some_lengths: sa.Select[Any]
+    some_firsts: sa.Select[Any]
+    entries_after: sa.Select[Any]
+    next_of_all: sa.Select[Any]
+    last_of_stretch: sa.Select[Any]
+    last_old_of_stretch: sa.Select[Any]
+
+
+@cache
+def _statements(table: sa.Table, types: EventTypes) -> Statements:
+    first, looked = table.alias("first"), table.alias("looked")
+    after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
+    behind = sa.bindparam("after", type_=sa.BigInteger)
+    meant = types.conditions(table.c.type)
+    is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
+    newest_of_all = sa.select(sa.func.max(table.c.sequence))
+    event_there = sa.select(table.c.event_id).where(table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger))
+    count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
+    length = (
+        sa.select(sa.func.max(table.c.aggregate_version))
+        .where(table.c.aggregate_id == looked.c.aggregate_id)
+        .scalar_subquery()
+    )
+    some_lengths = (
+        sa.select(
+            looked.c.aggregate_id,
+            (sa.case((sa.and_(*types.conditions(looked.c.type)), length)) if meant else length).label("events"),
+        )
+        .where(looked.c.aggregate_id > after, looked.c.aggregate_version == sa.literal_column("1"))
+        .order_by(looked.c.aggregate_id)
+        .limit(most)
+    )
+    looked_at = (
+        sa.select(first.c.sequence)
+        .where(first.c.aggregate_id >= after, first.c.aggregate_version == sa.literal_column("1"))
+        .order_by(first.c.aggregate_id)
+        .limit(sa.bindparam("looked_at", type_=sa.Integer))
+        .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
+        .subquery()
+    )
+    some_firsts = (
+        sa.select(table)
+        .join(looked_at, looked_at.c.sequence == table.c.sequence)
+        .where(*meant)
+        .order_by(table.c.aggregate_id)
+        .limit(most)
+    )
+    entries_after = (
+        sa.select(
+            first,
+            table.c.sequence.label("its_sequence"),
+            table.c.aggregate_version.label("its_version"),
+            table.c.occurred_at.label("its_time"),
+        )
+        .select_from(
+            table.join(
+                first,
+                sa.and_(
+                    first.c.aggregate_id == table.c.aggregate_id,
+                    first.c.aggregate_version == sa.literal_column("1"),
+                ),
+            )
+        )
+        .where(table.c.sequence > behind, table.c.sequence <= sa.bindparam("upto", type_=sa.BigInteger), *meant)
+        .order_by(table.c.sequence)
+        .limit(most)
+    )
+    next_of_all = sa.select(sa.func.min(table.c.sequence)).where(table.c.sequence > behind)
+    end = sa.bindparam("end", type_=sa.BigInteger)
+    last_of_stretch = sa.select(sa.func.max(table.c.sequence)).where(table.c.sequence > behind, table.c.sequence < end)
+    young = table.alias("young")
+    first_young = sa.select(sa.func.coalesce(sa.func.min(young.c.sequence), BEHIND_ALL)).where(
+        young.c.sequence > behind,
+        young.c.sequence < end,
+        young.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type),
+    )
+    last_old_of_stretch = last_of_stretch.where(table.c.sequence < first_young.scalar_subquery())
+    return Statements(
+        newest_of_all,
+        event_there,
+        count_all,
+        some_lengths,
+        some_firsts,
+        entries_after,
+        next_of_all,
+        last_of_stretch,
+        last_old_of_stretch,
+    )
+
+
 class AggregateStreams[Event]:
     """The aggregates of one log, or some of them, over a connection that the caller holds."""
 
@@ -53,91 +150,21 @@ class AggregateStreams[Event]:
                 none.
         """
         self.log = log
-        table, first, looked = log.table, log.table.alias("first"), log.table.alias("looked")
-        after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
-        behind = sa.bindparam("after", type_=sa.BigInteger)
         types = event_types.with_earlier_versions(log.codec)
-        meant = types.conditions(table.c.type)
-        is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
-        self.newest_of_all = sa.select(sa.func.max(table.c.sequence))
-        self.event_there = sa.select(table.c.event_id).where(
-            table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger)
-        )
-        self.count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
-        length = (
-            sa.select(sa.func.max(table.c.aggregate_version))
-            .where(table.c.aggregate_id == looked.c.aggregate_id)
-            .scalar_subquery()
-        )
-        self._looked_at = LOOKED_AT if meant else 1
-        self.some_lengths = (
-            sa.select(
-                looked.c.aggregate_id,
-                (sa.case((sa.and_(*types.conditions(looked.c.type)), length)) if meant else length).label("events"),
-            )
-            .where(looked.c.aggregate_id > after, looked.c.aggregate_version == sa.literal_column("1"))
-            .order_by(looked.c.aggregate_id)
-            .limit(most)
-        )
-        looked_at = (
-            sa.select(first.c.sequence)
-            .where(first.c.aggregate_id >= after, first.c.aggregate_version == sa.literal_column("1"))
-            .order_by(first.c.aggregate_id)
-            .limit(STRETCH)
-            .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
-            .subquery()
-        )
-        self.some_firsts = (
-            sa.select(table)
-            .join(looked_at, looked_at.c.sequence == table.c.sequence)
-            .where(*meant)
-            .order_by(table.c.aggregate_id)
-            .limit(most)
-        )
-        self.entries_after = (
-            sa.select(
-                first,
-                table.c.sequence.label("its_sequence"),
-                table.c.aggregate_version.label("its_version"),
-                table.c.occurred_at.label("its_time"),
-            )
-            .select_from(
-                table.join(
-                    first,
-                    sa.and_(
-                        first.c.aggregate_id == table.c.aggregate_id,
-                        first.c.aggregate_version == sa.literal_column("1"),
-                    ),
-                )
-            )
-            .where(table.c.sequence > behind, table.c.sequence <= sa.bindparam("upto", type_=sa.BigInteger), *meant)
-            .order_by(table.c.sequence)
-            .limit(most)
-        )
-        self.next_of_all = sa.select(sa.func.min(table.c.sequence)).where(table.c.sequence > behind)
-        end = sa.bindparam("end", type_=sa.BigInteger)
-        self.last_of_stretch = sa.select(sa.func.max(table.c.sequence)).where(
-            table.c.sequence > behind, table.c.sequence < end
-        )
-        young = table.alias("young")
-        first_young = sa.select(sa.func.coalesce(sa.func.min(young.c.sequence), BEHIND_ALL)).where(
-            young.c.sequence > behind,
-            young.c.sequence < end,
-            young.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type),
-        )
-        self.last_old_of_stretch = self.last_of_stretch.where(table.c.sequence < first_young.scalar_subquery())
+        self._statements = _statements(log.table, types)
+        self._looked_at = 1 if types == ALL_EVENT_TYPES else LOOKED_AT
 
     def count(self, connection: sa.Connection) -> int:
         """Count the aggregates."""
-        return int(connection.execute(self.count_all).scalar_one())
+        return int(connection.execute(self._statements.count_all).scalar_one())
 
     def newest(self, connection: sa.Connection) -> int:
         """Give the highest sequence of the log that is visible, of whichever event; 0 if there is none."""
-        return connection.execute(self.newest_of_all).scalar() or 0
+        return connection.execute(self._statements.newest_of_all).scalar() or 0
 
     def event_at(self, connection: sa.Connection, sequence: int) -> UUID | None:
         """Give the id of the log's event with this sequence; None if it has none."""
-        return connection.execute(self.event_there, {"sequence": sequence}).scalar()
+        return connection.execute(self._statements.event_there, {"sequence": sequence}).scalar()
 
     def lengths(self, connection: sa.Connection, after: UUID, most: int) -> tuple[Sequence[StreamLength], UUID | None]:
         """Give aggregates behind an id, in the database's order of ids, and the id behind which others may be.
@@ -147,7 +174,7 @@ class AggregateStreams[Event]:
         Returns:
             At most so many aggregates; and None for the id if the log has none behind `after`, of whichever types.
         """
-        rows = connection.execute(self.some_lengths, {"after": after, "most": most * self._looked_at}).all()
+        rows = connection.execute(self._statements.some_lengths, {"after": after, "most": most * self._looked_at}).all()
         found = [StreamLength(row.aggregate_id, row.events) for row in rows if row.events is not None]
         if len(found) > most:
             return found[:most], found[most - 1].aggregate_id
@@ -158,7 +185,8 @@ class AggregateStreams[Event]:
 
         Only the log's next `STRETCH` aggregates are looked at, whichever they are.
         """
-        return [self._opened(row) for row in connection.execute(self.some_firsts, {"after": start, "most": most})]
+        which = {"after": start, "most": most, "looked_at": STRETCH}
+        return [self._opened(row) for row in connection.execute(self._statements.some_firsts, which)]
 
     def first(self, connection: sa.Connection, aggregate_id: UUID) -> Recorded[Event] | None:
         """Give an aggregate's first event; None if there is no such aggregate."""
@@ -172,14 +200,14 @@ class AggregateStreams[Event]:
             after: the sequence behind which the stretch begins; it ends `STRETCH` sequences behind its first event.
             until: ends it before the first event that occurred after this.
         """
-        begin = connection.execute(self.next_of_all, {"after": after}).scalar()
+        begin = connection.execute(self._statements.next_of_all, {"after": after}).scalar()
         if begin is None:
             return None
         which: dict[str, Any] = {"after": after, "end": begin + STRETCH}
         return (
-            connection.execute(self.last_of_stretch, which)
+            connection.execute(self._statements.last_of_stretch, which)
             if until is None
-            else connection.execute(self.last_old_of_stretch, {**which, "until": until})
+            else connection.execute(self._statements.last_old_of_stretch, {**which, "until": until})
         ).scalar()
 
     def changed(self, connection: sa.Connection, after: int, upto: int, most: int) -> Sequence[LogEntry[Event]]:
@@ -193,7 +221,7 @@ class AggregateStreams[Event]:
         """
         firsts: dict[UUID, Recorded[Event]] = {}
         found: list[LogEntry[Event]] = []
-        for row in connection.execute(self.entries_after, {"after": after, "upto": upto, "most": most}):
+        for row in connection.execute(self._statements.entries_after, {"after": after, "upto": upto, "most": most}):
             first = firsts.get(row.aggregate_id) or firsts.setdefault(row.aggregate_id, self._opened(row))
             found.append(LogEntry(row.its_sequence, row.its_version, row.its_time, first))
         return found
