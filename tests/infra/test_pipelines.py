@@ -287,6 +287,18 @@ def test_an_environment_is_deployed_again_by_hand_from_main_alone_with_all_check
         assert "if:" not in jobs[name], "which would run it without what it needs"
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "run"),
+    [(".github/workflows/nightly.yml", "run_number"), ("azure-pipelines-nightly.yml", "Build.BuildId")],
+)
+def test_each_night_simulates_other_shops_and_soaks(pipeline: str, run: str) -> None:
+    text = (ROOT / pipeline).read_text(encoding="utf-8")
+    [(seeds, zeros)] = re.findall(r'dev\.py simulate --seeds (\d+) --first "\$[({][\w.]+[)}](0+)"', text)
+    assert int(seeds) == int(f"1{zeros}"), "no shop of the night before, and none is left out"
+    assert run in text
+    assert "dev.py soak --minutes 30" in text
+
+
 @pytest.mark.parametrize("pipeline", [".github/workflows/nightly.yml", "azure-pipelines-nightly.yml"])
 def test_every_area_is_mutated_at_night(pipeline: str) -> None:
     text = (ROOT / pipeline).read_text(encoding="utf-8")
