@@ -84,9 +84,20 @@ def test_a_header_that_the_platform_does_not_write_names_nobody(header: str) -> 
     assert (problem.status, problem.headers) == (401, {"WWW-Authenticate": "Bearer"})
 
 
+def test_two_principals_which_the_host_joins_with_a_comma_name_nobody() -> None:
+    [one], [other] = (principals.shop(role).values() for role in (Role.ORDERS_READ, Role.OPS))
+    assert refused(request({PRINCIPAL: f"{one},{other}"})).status == 401
+    assert refused(request({PRINCIPAL: f"{one[:8]},{one[8:]}"})).status == 401
+
+
 def test_without_the_header_nobody_calls_whatever_other_headers_say() -> None:
     others = {"Authorization": "Bearer x", f"{PRINCIPAL}-ID": SOMEBODY, PRINCIPAL.replace("-", "_"): "e30="}
     assert refused(request(others)).status == 401
+
+
+def test_a_claim_of_another_type_is_no_role() -> None:
+    others = [{"typ": name, "val": Role.ORDERS_READ} for name in ("groups", "scp", "wids", "name", "Roles")]
+    assert caller_of(with_claims(OBJECT_ID, *others)).roles == frozenset()
 
 
 def test_a_role_opens_what_needs_it_and_the_refusal_names_the_one_that_is_missing() -> None:

@@ -194,6 +194,10 @@ def test_a_compressed_body_is_not_taken() -> None:
     assert refusal(request(ITEM, Content_Encoding="gzip")) == (415, "media-type")
 
 
+def test_a_body_in_chunks_which_the_host_leaves_out_is_refused_and_not_taken_for_none() -> None:
+    assert refusal(request(b"", Transfer_Encoding="chunked")) == (411, "length-required")
+
+
 def test_a_body_of_the_largest_size_is_read_and_one_byte_more_is_not() -> None:
     body = json.dumps(ITEM).encode()
     largest = body + b" " * (MAX_BODY - len(body))

@@ -26,7 +26,7 @@ def ask(name: str, asset: str | None, **headers: str) -> func.HttpResponse:
         method="GET",
         url="http://host/api/docs",
         headers={key.replace("_", "-"): value for key, value in headers.items()},
-        route_params={"asset": asset} if asset else {},
+        route_params={} if asset is None else {"asset": asset},
         body=b"",
     )
     context: Any = SimpleNamespace(invocation_id="i", trace_context=SimpleNamespace(trace_parent=None))
@@ -52,6 +52,28 @@ def test_a_page_has_a_tag_for_each_of_its_encodings_and_is_not_sent_to_whoever_n
             assert answer.headers["Cache-Control"] == plain.headers["Cache-Control"]
         assert ask(name, asset, Accept_Encoding=encoding, If_None_Match=other).status_code == 200
         assert ask(name, asset, Accept_Encoding=encoding, If_None_Match="*").status_code == 304
+
+
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "gzip ; q=0.000, br", "GZIP;Q=0", "deflate", "xgzipx"])
+def test_whoever_does_not_take_gzip_gets_none(accepted: str) -> None:
+    assert "Content-Encoding" not in ask("get_docs", None, Accept_Encoding=accepted).headers
+
+
+@pytest.mark.parametrize("name", ["get_docs", "get_console"])
+def test_a_page_runs_its_own_files_alone_and_stands_in_no_frame(name: str) -> None:
+    headers = ask(name, None).headers
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert dict(rule.split(" ", 1) for rule in headers["Content-Security-Policy"].split("; ")) == {
+        **dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'"),
+        **dict.fromkeys(("script-src", "style-src", "connect-src"), "'self'"),
+        "img-src": "'self' data:",
+    }
+
+
+@pytest.mark.parametrize("asset", ["index.html", "README.md", "../docs.py", "/etc/hostname", "DOCS.JS", ""])
+@pytest.mark.parametrize("name", ["get_docs_asset", "get_console_asset"])
+def test_a_file_that_is_not_on_the_list_is_not_served(name: str, asset: str) -> None:
+    assert ask(name, asset).status_code == 404
 
 
 @pytest.mark.parametrize(("switched", "signed_in_by"), [("True", "platform"), ("False", "token"), ("", "token")])

@@ -40,7 +40,8 @@ def test_a_session_alone_changes_nothing(session: str, method: str, said: dict[s
 def test_the_page_itself_a_token_and_whoever_only_reads_are_let_in() -> None:
     require_intent(request("POST", Cookie=SESSIONS[0], **{INTENT: CONSOLE}))
     require_intent(request("POST", Authorization="Bearer x", Cookie="theme=AppServiceAuthSession"))
-    require_intent(request("GET", Cookie=SESSIONS[0]))
+    for method in ("GET", "HEAD"):
+        require_intent(request(method, Cookie=SESSIONS[0]))
 
 
 def test_every_route_that_changes_something_refuses_a_session_without_the_header() -> None:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import sqlalchemy as sa
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ServiceRequestError
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError, ServiceRequestError
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
@@ -13,16 +13,18 @@ from shared.customers.domain.errors import CustomerAlreadyExists
 from shared.frame.http.problems import Problem, problem_of, render
 from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.retries import AWAY, FULL
+from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
 from shared.frame.write_side.commands import KeyReused
-from shared.frame.write_side.unit_of_work import LostRace
-from shared.kernel.refusals import InputError, Invalid, Refusal, StaleVersion, Unavailable
+from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
+from shared.kernel.refusals import InputError, Invalid, NotSigned, Refusal, StaleVersion, Unavailable
 from shared.ordering.domain import errors
 
 REFUSALS: list[tuple[type[Refusal], int, str]] = [
     (Refusal, 409, "refused"),
     (Invalid, 422, "invalid"),
     (StaleVersion, 412, "stale-version"),
+    (NotSigned, 403, "not-signed"),
     (KeyReused, 422, "idempotency-key-reused"),
     (errors.OrderNotFound, 404, "order-not-found"),
     (errors.CustomerNotFound, 404, "customer-not-found"),
@@ -62,10 +64,13 @@ def test_each_refusal_has_its_status_and_its_code(refusal: type[Refusal], status
     [
         (LostRace(), "contention"),
         (sa.exc.TimeoutError("the pool is empty"), "overloaded"),
+        (StillFolding(), "overloaded"),
+        (OutOfTime(), "database-unavailable"),
         (database_error("[40001] deadlock (1205) (SQLExecDirectW)"), "database-unavailable"),
         (database_error("database is locked"), "database-unavailable"),
         (database_error("[28000] Login failed. (18456) (SQLDriverConnect)"), "database-unavailable"),
         *((http_error(status), "read-models-unavailable") for status in (401, 403, *sorted(AWAY))),
+        (ResourceNotFoundError("no such container"), "read-models-unavailable"),
         (ServiceRequestError("nobody there"), "read-models-unavailable"),
         (ClientAuthenticationError("no token"), "read-models-unavailable"),
         (Unavailable("read-model-behind", "Not yet."), "read-model-behind"),
@@ -77,6 +82,10 @@ def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: st
     problem = problem_of(error)
     assert (problem.status, problem.code) == (503, code)
     assert problem.headers == {"Retry-After": "1"}
+
+
+def test_what_will_take_longer_says_so() -> None:
+    assert problem_of(Unavailable("closed", "Somebody has to mend it.", retry_after=60)).headers == {"Retry-After": "60"}
 
 
 @pytest.mark.parametrize("status", [401, 403])

@@ -18,7 +18,7 @@ from shared.frame.sql.engines import (
     packed,
     sql_engine,
 )
-from shared.frame.sql.errors import REFUSED, TRANSIENT, error_number, is_transient, refuses_the_app
+from shared.frame.sql.errors import error_number, is_transient, refuses_the_app
 from tests.support.odbc import driver, needs_driver, needs_unixodbc
 
 URL = "mssql+pyodbc://127.0.0.1:1/tandem?driver={}"
@@ -58,7 +58,16 @@ def sql_error(text: str, *, invalidated: bool = False) -> sa.exc.DBAPIError:
     return error
 
 
-@pytest.mark.parametrize("number", sorted(TRANSIENT))
+PASSING = [
+    *(64, 233, 596, 10053, 10054, 10060, 42108, 42109),  # the connection is lost, or not to be had
+    *(1204, 1205, 1222, 3930),  # another transaction was in the way
+    *(4060, 4221, 40143, 40197, 40540, 40613),  # the database fails over, or wakes
+    *(10928, 10929, 40501, 49918, 49919, 49920),  # too much is asked of it
+]
+"""Written by hand on purpose, as the other numbers here: what the code says of itself proves nothing."""
+
+
+@pytest.mark.parametrize("number", PASSING)
 def test_errors_that_pass_are_told_by_their_number(number: int) -> None:
     error = sql_error(f"[42000] [Microsoft][ODBC Driver 18 for SQL Server]Whatever it says ({number}) (SQLExecDirectW)")
     assert error_number(error) == number
@@ -78,7 +87,7 @@ def test_errors_that_stay_are_not_tried_again(error: Exception) -> None:
     assert not is_transient(error)
 
 
-@pytest.mark.parametrize("number", sorted(REFUSED))
+@pytest.mark.parametrize("number", [229, 230, 916, 18456, 40532, 40615, 40914, 42119, 47073])
 def test_refusals_of_the_app_are_told_by_their_number_and_not_tried_again(number: int) -> None:
     error = sql_error(
         f"[HY000] [Microsoft][ODBC Driver 18 for SQL Server]No, for a reason. ({number}) (SQLDriverConnect)"
