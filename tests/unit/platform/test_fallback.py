@@ -1,8 +1,13 @@
 """Which methods a path has is told by the routes, matched as the host matches them."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import azure.functions as func
 import pytest
 
-from shared.frame.http.fallback import allowed_at
+from shared.frame.http.fallback import allowed_at, fallback
+from tests.support import principals
 
 ROUTES = {
     "orders": frozenset({"POST"}),
@@ -33,3 +38,24 @@ ROUTES = {
 )
 def test_a_path_has_the_methods_of_its_routes(path: str, allowed: set[str]) -> None:
     assert allowed_at(f"http://127.0.0.1:7071{path}", ROUTES) == allowed
+
+
+def answer(path: str, headers: dict[str, str]) -> func.HttpResponse:
+    """What is answered to a POST that no route takes; the pages alone are open."""
+    app = func.FunctionApp()
+    app.register_functions(fallback([]))
+    [function] = app.get_functions()
+    context = SimpleNamespace(invocation_id="i", trace_context=SimpleNamespace(trace_parent=None))
+    req = func.HttpRequest(method="POST", url=f"http://host{path}", headers=headers, body=b"")
+    answered: Any = function.get_user_function()(req, context)
+    assert isinstance(answered, func.HttpResponse)
+    return answered
+
+
+def test_who_is_unknown_learns_of_the_open_paths_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer("/api/nowhere", {}).status_code == 401
+    assert answer("/api/nowhere", principals.shop()).status_code == 404
+    open_to_all = answer("/api/docs", {})
+    assert (open_to_all.status_code, open_to_all.headers["Allow"]) == (405, "GET, HEAD")
+    monkeypatch.setenv("WEBSITE_SITE_NAME", "func-tandem")  # in Azure without authentication: nobody is known
+    assert answer("/api/nowhere", principals.shop()).status_code == 503

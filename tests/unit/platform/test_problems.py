@@ -5,7 +5,12 @@ import logging
 
 import pytest
 import sqlalchemy as sa
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError, ServiceRequestError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
 from azure.cosmos.exceptions import CosmosHttpResponseError
 
 from shared.catalog.domain.errors import ProductAlreadyExists, ProductNotFound
@@ -85,7 +90,7 @@ def test_what_may_be_over_soon_says_when_to_come_back(error: Exception, code: st
 
 
 def test_what_will_take_longer_says_so() -> None:
-    assert problem_of(Unavailable("closed", "Somebody has to mend it.", retry_after=60)).headers == {"Retry-After": "60"}
+    assert problem_of(Unavailable("closed", "Somebody must mend it.", retry_after=60)).headers == {"Retry-After": "60"}
 
 
 @pytest.mark.parametrize("status", [401, 403])
