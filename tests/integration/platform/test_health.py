@@ -72,3 +72,29 @@ async def test_a_failure_and_its_end_are_told_when_what_was_found_before_is_too_
         answers = await asyncio.gather(*(ask() for _ in range(3)))
         assert {answer.status_code for answer in answers} == {status}
     assert json.loads((await ask()).get_body())["status"] in {"ready", "degraded"}
+
+
+async def test_a_store_that_is_silent_is_told_as_one_that_cannot_be_read(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_view: object) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr(health, "wrong_with", silent)
+    monkeypatch.setattr(health, "TIMEOUT", 0.05)
+    answer = await asyncio.wait_for(ask(), 10)
+    assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "the read model orders" in json.loads(answer.get_body())["detail"]
+
+
+async def test_who_goes_away_leaves_the_look_to_those_who_share_it(ask: Ask) -> None:
+    first, second = (asyncio.ensure_future(ask()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).status_code == HTTPStatus.OK
+
+
+async def test_an_app_in_azure_without_authentication_is_not_ready(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBSITE_SITE_NAME", "func-tandem")
+    assert json.loads((await ask()).get_body())["type"] == "urn:tandem:problem:authentication-off"

@@ -90,6 +90,23 @@ async def test_what_cannot_be_written_is_kept_for_an_hour_and_written_later(
     assert min(store.written) == int(NOON // 60) + 5
 
 
+async def test_a_minute_that_becomes_too_old_while_it_is_written_holds_up_no_other(
+    counting: ActivityLog, store: Store, clock: Clock
+) -> None:
+    async def slowly(_id: str, _content: dict[str, Any]) -> None:
+        clock.now += 60
+        counting.count("errors")
+        raise ServiceRequestError("away")
+
+    counting.write_with(slowly)
+    counting.count("errors")
+    for _ in range(KEPT + 5):
+        await counting.write()
+    counting.write_with(store.write)
+    await counting.write()
+    assert len(store.written) == KEPT
+
+
 async def test_a_delivery_is_noted_with_its_attempt_its_cost_and_its_end(counting: ActivityLog, store: Store) -> None:
     with pytest.raises(LookupError), counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 2):
         raise LookupError("a name that nobody is to read")
