@@ -10,13 +10,16 @@ from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import azure.functions as func
 import pytest
 
 from shared.frame.http.api import Operation
+from shared.frame.messaging.envelope import Metadata
 from shared.frame.platform.input import QueryInput, owner_fields
+from shared.frame.write_side.commands import WriteSide
+from shared.kernel.refusals import Refusal
 from shared.roles import Role
 from tests.support import principals
 from tests.support.app import app_globals
@@ -31,16 +34,16 @@ FUNCTIONS: dict[str, Function] = {each.get_function_name(): each.get_user_functi
 CLOSED = {route: right for route, right in RIGHTS.items() if right.role}
 
 
-def answer(route: str, principal: dict[str, str], **asked: str) -> dict[str, Any]:
+def answer(route: str, principal: dict[str, str], body: bytes = b"", **asked: str) -> dict[str, Any]:
     """What a route answers to somebody whom it does not let in, or not to what is asked for."""
     operation = OPERATIONS[route]
     request = func.HttpRequest(
         method=operation.method,
         url=f"http://host/api/{operation.route}?{urlencode(asked)}",
-        headers=principal,
+        headers=principal | {"Content-Type": "application/json"},
         params=asked,
         route_params={name: str(uuid4()) for name in operation.parameters},
-        body=b"",
+        body=body,
     )
     context = SimpleNamespace(
         invocation_id="i", thread_local_storage=threading.local(), trace_context=SimpleNamespace(trace_parent=None)
@@ -78,6 +81,25 @@ def test_what_is_the_shops_is_not_for_customers(route: str) -> None:
 def test_the_description_names_the_same_rights() -> None:
     described = {route: (each.role, each.own) for route, each in OPERATIONS.items()}
     assert described == {route: tuple(right) for route, right in RIGHTS.items() if route in OPERATIONS}
+
+
+@pytest.mark.parametrize("route", [route for route, each in OPERATIONS.items() if each.own and each.is_command])
+def test_a_command_of_a_customer_reaches_what_is_theirs_alone(route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # what it means for each command is asked in tests/integration/platform/test_owners.py
+    operation, reached = OPERATIONS[route], list[UUID | None]()
+
+    def run(_writes: WriteSide, _handler: object, _command: object, metadata: Metadata) -> None:
+        reached.append(metadata.owner_id)
+        raise Refusal("not now")
+
+    monkeypatch.setattr(WriteSide, "run", run)
+    assert operation.input is not None
+    extra: Any = operation.input.model_config["json_schema_extra"]
+    body = {name: value for name, value in extra["examples"][0].items() if name not in operation.parameters}
+    customer_id = uuid4()
+    for principal in (principals.customer(customer_id), principals.shop()):
+        assert answer(route, principal, json.dumps(body).encode())["detail"] == "not now"
+    assert reached == [customer_id, None]
 
 
 ASKED_OF_ONES_OWN = {
