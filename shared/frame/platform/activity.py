@@ -127,7 +127,7 @@ class ActivityLog:
         began, outer = time.perf_counter(), _units.set(spent)
         try:
             yield delivery
-        except Exception as error:
+        except BaseException as error:  # a delivery that is torn off comes again, too
             delivery.error = type(error).__name__  # its text may have personal data
             raise
         finally:

@@ -124,6 +124,18 @@ async def test_a_delivery_is_noted_with_its_attempt_its_cost_and_its_end(countin
     assert (taken["taken"], taken["failed"], sum(taken["lags"].values())) == (1, 1, 1)
 
 
+async def test_a_delivery_that_is_torn_off_is_none_that_was_taken_in(counting: ActivityLog, store: Store) -> None:
+    with (
+        pytest.raises(asyncio.CancelledError),
+        counting.delivery("topic/one", ENVELOPE.event_id, ENVELOPE.occurred_at, 1),
+    ):
+        raise asyncio.CancelledError
+    await counting.write()
+    [content] = store.written.values()
+    assert [each["error"] for each in content["deliveries"]] == ["CancelledError"]
+    assert content["subscriptions"] == {"topic/one": {"taken": 0, "failed": 1, "lags": {}}}
+
+
 async def costing(units: float) -> None:
     spend(units)
 
