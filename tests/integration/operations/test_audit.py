@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from shared.frame.operations.audit import Audit, AuditEntry, AuditTrail, Intent,
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.read_side.cursors import cursor_at
 from shared.frame.sql.engines import sql_engine
+from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.refusals import Invalid
 from tests.support.database import empty_database, unmigrated_database
 
@@ -82,6 +84,26 @@ async def test_what_cannot_be_recorded_is_not_done(engine: sa.Engine) -> None:
     with pytest.raises(sa.exc.DBAPIError, match=r"operations\.audit"):
         await Audit(engine).audited(INTENT, action)
     assert not done
+
+
+async def test_an_entry_whose_answer_was_lost_is_sent_again_and_stands_there_once(
+    audit: Audit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, commits = UnitOfWork.commit, count(1)
+
+    def losing_the_first_answer(work: UnitOfWork) -> None:
+        commit(work)
+        if next(commits) == 1:
+            raise sa.exc.OperationalError("INSERT", {}, Exception("08S01"), connection_invalidated=True)
+
+    monkeypatch.setattr(UnitOfWork, "commit", losing_the_first_answer)
+
+    async def action() -> AuditTrail:
+        return NOTHING
+
+    await audit.audited(INTENT, action)
+    [entry] = await entries(audit)
+    assert entry.outcome
 
 
 async def test_the_newest_come_first_and_older_ones_page_by_page_whatever_is_done_meanwhile(audit: Audit) -> None:

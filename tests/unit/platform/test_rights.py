@@ -6,7 +6,7 @@ The same is asked over HTTP with real tokens in tests/e2e/test_callers.py.
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -34,7 +34,9 @@ FUNCTIONS: dict[str, Function] = {each.get_function_name(): each.get_user_functi
 CLOSED = {route: right for route, right in RIGHTS.items() if right.role}
 
 
-def answer(route: str, principal: dict[str, str], body: bytes = b"", **asked: str) -> dict[str, Any]:
+def answer(
+    route: str, principal: dict[str, str], asked: Mapping[str, str] = {}, content: bytes = b""
+) -> dict[str, Any]:
     """What a route answers to somebody whom it does not let in, or not to what is asked for."""
     operation = OPERATIONS[route]
     request = func.HttpRequest(
@@ -43,7 +45,7 @@ def answer(route: str, principal: dict[str, str], body: bytes = b"", **asked: st
         headers=principal | {"Content-Type": "application/json"},
         params=asked,
         route_params={name: str(uuid4()) for name in operation.parameters},
-        body=body,
+        body=content,
     )
     context = SimpleNamespace(
         invocation_id="i", thread_local_storage=threading.local(), trace_context=SimpleNamespace(trace_parent=None)
@@ -98,7 +100,7 @@ def test_a_command_of_a_customer_reaches_what_is_theirs_alone(route: str, monkey
     body = {name: value for name, value in extra["examples"][0].items() if name not in operation.parameters}
     customer_id = uuid4()
     for principal in (principals.customer(customer_id), principals.shop()):
-        assert answer(route, principal, json.dumps(body).encode())["detail"] == "not now"
+        assert answer(route, principal, content=json.dumps(body).encode())["detail"] == "not now"
     assert reached == [customer_id, None]
 
 
@@ -113,7 +115,7 @@ ASKED_OF_ONES_OWN = {
 def test_a_query_about_another_customer_is_answered_as_one_about_nobody(route: str) -> None:
     operation = ASKED_OF_ONES_OWN[route]
     asked = {} if "customerId" in operation.parameters else {"customerId": str(uuid4())}
-    told = answer(route, principals.customer(uuid4()), **asked)
+    told = answer(route, principals.customer(uuid4()), asked)
     assert (told["status"], told["type"]) == (404, "urn:tandem:problem:customer-not-found"), told
 
 
