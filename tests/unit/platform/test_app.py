@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.functions import AuthLevel, HttpRequest
 
 from shared.frame.http.api import Api
 from shared.frame.platform.jobs import Tick
+from tests.support import principals
 from tests.support.app import app_globals
 from tests.support.rules import is_own
 from tests.support.stack import ROOT
@@ -58,6 +61,18 @@ def test_every_subscription_of_the_app_has_a_trigger_in_it() -> None:
         (each.topic_name, each.subscription_name) for each in TRIGGERS.values() if each.type == "serviceBusTrigger"
     }
     assert triggers == {(topic, name) for topic, names in topics().items() for name in names}
+
+
+def test_callers_need_no_key_of_the_functions_host_beside_their_token() -> None:
+    assert {each.auth_level for each in TRIGGERS.values() if each.type == "httpTrigger"} == {AuthLevel.ANONYMOUS}
+
+
+def test_what_answers_where_no_route_fits_knows_every_route() -> None:
+    context = SimpleNamespace(invocation_id="i", trace_context=SimpleNamespace(trace_parent=None))
+    for operation in APP["routes"]:
+        url = f"http://host/api/{operation.route}"
+        asked = HttpRequest(method="PATCH", url=url, headers=principals.shop(), body=b"")
+        assert FUNCTIONS["zz_no_route"](asked, context).status_code == 405, operation.route
 
 
 def topics() -> dict[str, list[str]]:
