@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
+from shared.customers.tables import ADDRESSES
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side.aggregate_queues import AggregateQueues
@@ -82,3 +84,9 @@ def test_a_commit_that_fails_gives_its_connection_back_and_lets_others_write(sho
             work.commit()
         assert in_use(shop) == 0
         assert shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()).version == 2
+
+
+def test_a_row_of_what_does_not_exist_is_refused_as_on_azure_sql(shop: Shop) -> None:
+    row = {"customer_id": uuid4(), "address_id": uuid4(), "place": 1, "street": "s", "city": "c", "postal_code": "p"}
+    with pytest.raises(sa.exc.IntegrityError, match="FOREIGN KEY"), shop.customers_engine.begin() as connection:
+        connection.execute(sa.insert(ADDRESSES), row)

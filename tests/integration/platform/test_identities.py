@@ -6,14 +6,17 @@ does beside an app in Azure, and the engines stand behind TLS, without which a c
 
 import asyncio
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
+from azure.core.exceptions import AzureError
 from azure.servicebus._pyamqp import _connection as amqp
 from azure.servicebus._pyamqp import cbs
 from azure.servicebus._pyamqp.aio import _connection_async as async_amqp
@@ -170,6 +173,23 @@ async def test_dead_letters_for_which_nobody_gives_a_token_are_told_as_out_of_re
             pass
     await letters.close()
     await identity.async_credential(VIEWS).close()
+
+
+async def test_a_query_does_not_wait_for_a_source_of_tokens_that_is_silent(endpoint: IdentityEndpoint) -> None:
+    over = threading.Event()
+
+    def stay_silent(_asking: BaseHTTPRequestHandler) -> None:
+        over.wait()
+
+    endpoint.fault = stay_silent
+    credential = identity.async_credential(VIEWS)
+    try:
+        async with asyncio.timeout(60):  # by itself azure-identity waits for five minutes
+            with pytest.raises(AzureError):
+                await credential.get_token("https://cosmos.azure.com/.default")
+    finally:
+        over.set()
+        await credential.close()
 
 
 class Connection:

@@ -467,6 +467,12 @@ def test_a_name_of_one_character_that_shows_is_a_name(name: str) -> None:
     assert command_call(request(body, path={}), context(), RegisterCustomer).command.name == name
 
 
+def test_a_name_of_the_longest_has_room_where_it_is_kept_and_none_is_longer() -> None:
+    longest = {"name": "👩" * 200, "email": "ada@example.org"}  # a column counts UTF-16 units, of which each takes two
+    assert command_call(request(longest, path={}), context(), RegisterCustomer).command.name == longest["name"]
+    assert wrong(RegisterCustomer, longest | {"name": f"x{longest['name']}"}, {}) == {("body", "/name")}
+
+
 @pytest.mark.parametrize(
     "email",
     [

@@ -181,6 +181,48 @@ def test_an_optional_parameter_is_not_null_in_a_query_string(described: Json) ->
             assert "null" not in json.dumps(parameter), parameter
 
 
+def test_whatever_a_query_or_a_body_says_has_a_bound(described: Json) -> None:
+    asked = [
+        (f"{method} {path} {each['name']}", each["schema"])
+        for path, method, operation in operations(described)
+        for each in operation.get("parameters", ())
+        if each.get("in") == "query"
+    ]
+    sent = [
+        (f"{method} {path}", operation["requestBody"]["content"]["application/json"]["schema"])
+        for path, method, operation in operations(described)
+        if "requestBody" in operation and not path.endswith("/webhook")  # of another system
+    ]
+    assert len(asked) > 20
+    assert len(sent) > 20
+    assert [each for where, schema in (*asked, *sent) for each in unbounded(schema, where, described)] == []
+
+
+def unbounded(schema: Json, where: str, described: Json) -> Iterator[str]:
+    """Name what has no largest size."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        yield from unbounded(described["components"]["schemas"][name], where, described)
+    for choice in schema.get("anyOf", ()):
+        yield from unbounded(choice, where, described)
+    for name, field in schema.get("properties", {}).items():
+        yield from unbounded(field, f"{where} {name}", described)
+    match schema.get("type"):
+        case "array":
+            yield from unbounded(schema["items"], f"{where}[]", described)
+            bounded = "maxItems" in schema
+        case "string":
+            pattern = re.fullmatch(r"\^[^*+]*\$", schema.get("pattern", ""))
+            bounded = pattern is not None or bool(schema.keys() & {"maxLength", "enum", "const"})
+            bounded |= schema.get("format") in {"uuid", "date-time"}
+        case "integer" | "number":
+            bounded = bool(schema.keys() & {"maximum", "exclusiveMaximum"})
+        case _:
+            bounded = True
+    if not bounded:
+        yield where
+
+
 def test_two_models_of_one_name_are_refused_rather_than_mixed_up() -> None:
     other = type("AddItem", (Input,), {"__module__": __name__, "__doc__": "Another."})
 
