@@ -1,6 +1,8 @@
 """A unit of work on SQLite has one connection of the pool, for as long as it needs it, and lets others write soon."""
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,7 +12,8 @@ import sqlalchemy as sa
 
 from shared.customers.tables import ADDRESSES
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.sql.engines import sql_engine
+from shared.frame.sql.engines import POOL_SIZE, POOL_TIMEOUT, sql_engine
+from shared.frame.sql.sqlite import BUSY_TIMEOUT, Session
 from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
@@ -84,6 +87,39 @@ def test_a_commit_that_fails_gives_its_connection_back_and_lets_others_write(sho
             work.commit()
         assert in_use(shop) == 0
         assert shop.ordering.run(submit_order, SubmitOrder(order_id=order_id), Metadata()).version == 2
+
+
+def test_who_finds_no_connection_is_refused_soon_and_makes_none(tmp_path: Path) -> None:
+    engine = sql_engine(f"sqlite:///{tmp_path / 'shop.db'}", "ordering")
+    with ExitStack() as taken:
+        for _ in range(POOL_SIZE):
+            taken.enter_context(engine.connect())
+        began = time.monotonic()
+        with pytest.raises(sa.exc.TimeoutError):
+            engine.connect()
+        assert time.monotonic() - began < 5 * POOL_TIMEOUT
+    engine.dispose()
+
+
+def test_who_has_written_lets_another_connection_write_at_once(tmp_path: Path) -> None:
+    engine = sql_engine(f"sqlite:///{tmp_path / 'shop.db'}", "ordering")
+    with engine.begin():
+        pass
+    began = time.monotonic()
+    with engine.connect(), engine.begin():  # the connection that has written is taken to read
+        assert time.monotonic() - began < BUSY_TIMEOUT
+    engine.dispose()
+
+
+def test_a_session_whose_transaction_failed_begins_another_one(tmp_path: Path) -> None:
+    engine = sql_engine(f"sqlite:///{tmp_path / 'shop.db'}", "ordering")
+    with closing(Session(engine)) as session:
+        with pytest.raises(LookupError), session.transaction() as cursor:
+            cursor.execute("CREATE TABLE ordering.notes (note TEXT)")
+            raise LookupError
+        with session.transaction() as cursor:
+            assert cursor.execute("SELECT name FROM ordering.sqlite_master").fetchall() == []
+    engine.dispose()
 
 
 def test_a_row_of_what_does_not_exist_is_refused_as_on_azure_sql(shop: Shop) -> None:

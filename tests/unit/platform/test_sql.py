@@ -125,6 +125,15 @@ def test_every_new_connection_asks_for_a_token_of_its_own_and_signs_in_with_noth
     assert not any("trusted_connection" in arguments.lower() for arguments, _ in seen)
 
 
+@needs_unixodbc
+def test_no_pool_beneath_ours_keeps_a_connection_whose_token_has_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyodbc  # noqa: PLC0415  # needs the system's unixODBC
+
+    monkeypatch.setattr(pyodbc, "pooling", True)
+    sql_engine(URL.format("none"), "ordering")
+    assert not pyodbc.pooling
+
+
 def microsofts(url: str) -> sa.Engine:
     """An engine that goes through Microsoft's driver to where nobody listens, and gives up soon."""
     engine = sql_engine(url.format(driver()), "ordering", credential=ExpiringCredential())
