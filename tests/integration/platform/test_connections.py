@@ -113,10 +113,15 @@ def test_who_has_written_lets_another_connection_write_at_once(tmp_path: Path) -
 
 def test_a_session_whose_transaction_failed_begins_another_one(tmp_path: Path) -> None:
     engine = sql_engine(f"sqlite:///{tmp_path / 'shop.db'}", "ordering")
-    with closing(Session(engine)) as session:
-        with pytest.raises(LookupError), session.transaction() as cursor:
+
+    def fail(session: Session) -> None:
+        with session.transaction() as cursor:
             cursor.execute("CREATE TABLE ordering.notes (note TEXT)")
             raise LookupError
+
+    with closing(Session(engine)) as session:
+        with pytest.raises(LookupError):
+            fail(session)
         with session.transaction() as cursor:
             assert cursor.execute("SELECT name FROM ordering.sqlite_master").fetchall() == []
     engine.dispose()
