@@ -20,9 +20,9 @@ from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_item
 from shared.customers.commands.register_customer import RegisterCustomer, register_customer
 from shared.customers.commands.rename_customer import RenameCustomer, rename_customer
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.sql.errors import is_transient
+from shared.frame.sql.errors import OutOfTime, is_transient
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.kernel.refusals import Refusal
 from shared.ordering.commands.add_item import AddItem, add_item
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order

@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from shared.frame.messaging.retries import with_retries
 from shared.frame.messaging.wire import from_body
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.relay import Relay, TopicUnreachable
-from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.ordering.fulfilment.decisions import Deadline
 from shared.ordering.fulfilment.process_manager import ProcessManager
 from shared.ordering.jobs.act_on_deadlines import Deadlines

@@ -7,9 +7,11 @@ from contextlib import AbstractContextManager
 from unittest import mock
 from uuid import uuid4
 
+import pytest
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Metadata
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering.commands.create_order import CreateOrder, Item
 from shared.ordering.tables import LOG, ORDER_LINES, ORDERS
@@ -41,6 +43,18 @@ def answers_lost() -> AbstractContextManager[object]:
         raise sa.exc.OperationalError("COMMIT", {}, Exception("08S01", "[08S01] Communication link failure"))
 
     return mock.patch.object(UnitOfWork, "commit", commit)
+
+
+def database_away() -> AbstractContextManager[object]:
+    """Let no commit have an answer in time."""
+    return mock.patch.object(UnitOfWork, "commit", side_effect=OutOfTime)
+
+
+def told_in_one_line(caplog: pytest.LogCaptureFixture, words: str) -> bool:
+    """Whether what failed with these words is told without tracebacks: nobody needs one of a database that is away."""
+    told = [record for record in caplog.records if words in record.getMessage()]
+    assert told
+    return all(record.exc_info is None and "\n" not in record.getMessage() for record in told)
 
 
 def at_once[Result](count: int, act: Callable[[int], Result]) -> list[Result]:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from shared.catalog.repository import Stocks
 from shared.catalog.tables import STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.messaging.retries import tell
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import WriteSide
 
@@ -70,6 +71,6 @@ def _serve(product_id: UUID, version: int, writes: WriteSide) -> bool:
     """Serve orders that wait for one product, and tell whether its stock has changed."""
     try:
         return writes.run(serve_waiting, ServeWaiting(product_id), Metadata(actor=ACTOR)).version > version
-    except Exception:  # one product's failure must not stop the others
-        logger.exception("orders that wait for product %s were not served, and are at the next tick", product_id)
+    except Exception as error:  # noqa: BLE001  # one product's failure must not stop the others
+        tell(logger, error, f"orders that wait for product {product_id} were not served, and are at the next tick")
         return False

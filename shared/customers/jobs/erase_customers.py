@@ -15,6 +15,7 @@ from shared.customers.metrics import LATE, OVERDUE
 from shared.customers.repository import COUNT_ERASED, Customers, due_erasures
 from shared.customers.tables import SCHEMA
 from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.messaging.retries import tell
 from shared.frame.platform.telemetry import record_metrics
 from shared.frame.sql.compaction import Compaction
 from shared.frame.write_side.commands import LONG_WORK, WriteSide
@@ -88,8 +89,8 @@ class DueErasures:
             return True  # the customer has ordered meanwhile
         except (ErasureNotAsked, NotFound):
             pass  # it was withdrawn, perhaps asked for anew, or another process has made it
-        except Exception:  # one customer's failure must not stop the others
-            logger.exception("customer %s was not erased, and is at the next tick", customer_id)
+        except Exception as error:  # noqa: BLE001  # one customer's failure must not stop the others
+            tell(logger, error, f"customer {customer_id} was not erased, and is at the next tick")
         return False
 
     def _overdue(self, held_up: Container[UUID]) -> int:

@@ -13,9 +13,9 @@ from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.retries import is_away, is_refused, tell
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
-from shared.frame.sql.errors import is_full
+from shared.frame.sql.errors import OutOfTime, is_full
 from shared.frame.write_side.commands import KeyReused
-from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.kernel.refusals import InputError, Invalid, NotFound, NotSigned, Refusal, StaleVersion, Unavailable
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from shared.frame.sql.errors import error_number, is_full, is_transient, refuses_the_app
+from shared.frame.sql.errors import OutOfTime, error_number, is_full, is_transient, refuses_the_app
 from shared.kernel.refusals import Unavailable
 
 TIMEOUT = 300.0
@@ -124,7 +124,7 @@ def is_away(error: Exception) -> bool:
     if isinstance(error, HttpResponseError):
         return error.status_code in AWAY
     return (
-        isinstance(error, AzureError | PoolTimeoutError | OSError | Unavailable)
+        isinstance(error, AzureError | PoolTimeoutError | OSError | OutOfTime | Unavailable)
         or is_transient(error)
         or is_full(error)
     )

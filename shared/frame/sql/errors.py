@@ -51,6 +51,13 @@ _VALUE = re.compile(r"\bvalue(?: is|:)? ['(].*?(?=\(\d+\) \(SQL[A-Z])", re.DOTAL
 is no number (245)."""
 
 
+class OutOfTime(Exception):
+    """A request to the database was not begun, because it might take longer than the command has left."""
+
+    def __init__(self) -> None:
+        super().__init__("the database did not answer in time")
+
+
 def is_transient(error: BaseException) -> bool:
     """Whether a new transaction may succeed where this one failed."""
     if not isinstance(error, sa.exc.DBAPIError):

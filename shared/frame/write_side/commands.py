@@ -9,12 +9,12 @@ import stamina
 
 from shared.frame.messaging.envelope import Accepted, Metadata, Recorded
 from shared.frame.platform import telemetry
-from shared.frame.sql.errors import is_transient
+from shared.frame.sql.errors import OutOfTime, is_transient
 from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.event_log import EventLog
 from shared.frame.write_side.handlers import arguments_for
 from shared.frame.write_side.inbox import Inbox, caused_by
-from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, OutOfTime, UnitOfWork, commit_and_wake
+from shared.frame.write_side.unit_of_work import CONNECTING, LostRace, UnitOfWork, commit_and_wake
 from shared.kernel.refusals import Refusal
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.sql.engines import POOL_TIMEOUT, SIGN_IN_TIMEOUT, STATEMENT_TIMEOUT
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.sql.sqlite import Session, operational, question
 from shared.frame.write_side.aggregate_queues import AggregateQueues, Turn
 from shared.frame.write_side.writes import Check, Key, Row, Step, Write, written
@@ -42,10 +43,6 @@ work of timers. They are few, for a connection keeps a cursor for each."""
 
 class LostRace(Exception):
     """Another command changed the same aggregate, or data that this one relied on: it must decide again."""
-
-
-class OutOfTime(Exception):
-    """A request to the database was not begun, because it might take longer than the command has left."""
 
 
 class Planned(NamedTuple):

@@ -14,6 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from shared.frame.messaging.envelope import Accepted, Metadata
+from shared.frame.messaging.retries import tell
 from shared.frame.sql.compaction import compact
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side.commands import LONG_WORK, WriteSide
@@ -115,8 +116,8 @@ def _erase_orders_of(customer_id: UUID, engine: sa.Engine, writes: WriteSide, un
             writes.run(erase_order, EraseOrder(order_id), Metadata(actor="erasure"), LONG_WORK)
         except OrderNotInStatus as refusal:
             logger.info("not erased yet: %s", refusal)
-        except Exception:  # one order's failure must not stop the others
-            logger.exception("order %s was not erased, and is at the next tick", order_id)
+        except Exception as error:  # noqa: BLE001  # one order's failure must not stop the others
+            tell(logger, error, f"order {order_id} was not erased, and is at the next tick")
     return True
 
 

@@ -22,6 +22,7 @@ from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.events import OrderStatus, OrderSubmittedV1, OrderSubmittedV2
 from shared.ordering.tables import CODEC, LOG, ORDER_LINES
+from tests.support.commands import database_away, told_in_one_line
 from tests.support.database import needs_sqlite
 from tests.support.jobs import job
 from tests.support.reserving import confirmed, kept, pieces, receive, sold_out, submitted
@@ -191,6 +192,21 @@ def test_a_stock_that_cannot_be_served_on_stops_no_other_and_does_not_keep_the_t
     assert stocks == {broken: (1, 2), odd: (0, 1), sound: (3, 0)}
     assert loaded.count(odd) == 3, "once more after each change of another, and then no more"
     assert str(broken) in caplog.text
+
+
+def test_products_that_are_not_served_for_an_outage_are_told_without_tracebacks(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("shared.catalog.repository.SERVED_AT_ONCE", 1)
+    product_id = sold_out(shop)
+    for _ in range(2):
+        shop.follow_order(submitted(shop, product_id))
+    receive(shop, product_id, 2)
+    with database_away():
+        serve_on(shop)
+    assert told_in_one_line(caplog, f"{product_id} were not served")
+    serve_on(shop)
+    assert [row["reserved"] for row in rows(shop.catalog_engine, STOCK)] == [2]
 
 
 def test_products_take_turns_when_there_is_no_time_for_all(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,11 +13,13 @@ from infra.sql.migrate import migrate
 from shared.customers import tables as customers
 from shared.customers.commands.erase_customer import Erasures
 from shared.frame.sql import compaction
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.write_side.owner_data import OwnerData
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.ordering import tables as ordering
 from shared.ordering.finding import next_orders_of, streams_of
 from shared.ordering.jobs import erase_orders as erasing
+from tests.support.commands import database_away, told_in_one_line
 from tests.support.database import needs_sqlite
 from tests.support.erasing import (
     NAME,
@@ -72,6 +74,26 @@ def test_a_customer_who_cannot_be_erased_does_not_stop_the_others(
     assert left(caplog.text) == []
     keep_appointments(shop, erasures)
     assert {row["name"] for row in rows(shop.customers_engine, customers.CUSTOMERS)} == {"erased"}
+
+
+def test_what_is_not_erased_for_an_outage_is_told_without_tracebacks(
+    shop: Shop, erasures: Erasures, caplog: pytest.LogCaptureFixture
+) -> None:
+    customer_id = register(shop)
+    order_id = order_at_hers(shop, customer_id)
+    cancel(shop, order_id)
+    ask(shop, erasures, customer_id)
+    with database_away():
+        keep_appointments(shop, erasures)
+    assert told_in_one_line(caplog, f"customer {customer_id} was not erased")
+    keep_appointments(shop, erasures)
+    shop.follow_customer(customer_id)
+    with database_away(), pytest.raises(OutOfTime):  # which it meets again where it deletes snapshots
+        tick(shop)
+    assert told_in_one_line(caplog, f"order {order_id} was not erased")
+    tick(shop)
+    tick(shop)
+    assert left(everything(shop)) == []
 
 
 @needs_sqlite("a server has no file to compact")

@@ -12,6 +12,7 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosHttpRespons
 
 from shared.frame.messaging.retries import FULL, is_away, pause_after, pause_for_release, with_retries
 from shared.frame.read_side.projection import GapInLog
+from shared.frame.sql.errors import OutOfTime
 from shared.ordering.reference_data import NotCopiedYet
 from tests.support.servicebus import CONFIG, REPOSITORY
 
@@ -43,6 +44,7 @@ AWAY = [
     ClientAuthenticationError("no token"),
     ConnectionRefusedError(),
     sa.exc.TimeoutError("the pool is empty"),
+    OutOfTime(),
     database("[HY000] failover (40613) (SQLExecute)"),
     sa.exc.OperationalError("", {}, Exception("HYT00", "[HYT00] Login timeout expired (0) (SQLDriverConnect)")),
     sa.exc.OperationalError("", {}, sqlite3.OperationalError("database is locked")),

@@ -20,8 +20,9 @@ from shared.frame.messaging.codec import UnknownEventType
 from shared.frame.messaging.retries import AWAY, FULL
 from shared.frame.read_side.past import StillFolding
 from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.write_side.commands import KeyReused
-from shared.frame.write_side.unit_of_work import LostRace, OutOfTime
+from shared.frame.write_side.unit_of_work import LostRace
 from shared.kernel.refusals import InputError, Invalid, NotSigned, Refusal, StaleVersion, Unavailable
 from shared.ordering.domain import errors
 

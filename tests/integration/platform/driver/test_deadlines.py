@@ -13,9 +13,10 @@ import stamina
 
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.engines import sql_engine
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.write_side import commands
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
+from shared.frame.write_side.unit_of_work import CONNECTING, UnitOfWork
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.jobs.act_on_deadlines import PAGE, Deadlines
 from shared.ordering.repository import LOAD

@@ -18,10 +18,11 @@ from shared.frame.platform import identity
 from shared.frame.platform.settings import Settings
 from shared.frame.sql import engines
 from shared.frame.sql.engines import LOGIN_TIMEOUT, SIGN_IN_TIMEOUT, context_engine
+from shared.frame.sql.errors import OutOfTime
 from shared.frame.sql.reading import read_from
 from shared.frame.write_side import commands
 from shared.frame.write_side.commands import WriteSide
-from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime
+from shared.frame.write_side.unit_of_work import CONNECTING
 from shared.ordering.commands.create_order import create_order
 from shared.ordering.tables import LOG
 from tests.support.azure_sql import create

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from shared.frame.messaging.envelope import Accepted, Metadata
-from shared.frame.write_side.unit_of_work import CONNECTING, OutOfTime, UnitOfWork
+from shared.frame.sql.errors import OutOfTime
+from shared.frame.write_side.unit_of_work import CONNECTING, UnitOfWork
 from shared.ordering.commands.submit_order import SubmitOrder, submit_order
 from shared.ordering.fulfilment.repository import Fulfilments
 from shared.ordering.repository import Orders
