@@ -1,24 +1,38 @@
 """Nothing is done without a record of who is about to do it."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import azure.functions as func
 import pytest
 import sqlalchemy as sa
 
+from shared.frame.http.api import Operation
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.audit import Audit, AuditEntry, AuditTrail, Intent, ReadAudit
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.read_side.cursors import cursor_at
 from shared.frame.sql.engines import sql_engine
 from shared.frame.write_side.unit_of_work import UnitOfWork
-from shared.kernel.refusals import Invalid
+from shared.kernel.refusals import Invalid, Refusal
+from tests.support import principals
+from tests.support.app import app_globals
 from tests.support.database import empty_database, unmigrated_database
+from tests.support.triggers import context
 
 INTENT = Intent("replay-dead-letters", "a/b", {"reason": "Größe"}, Metadata(actor="Ada", correlation_id="c"))
 NOTHING = AuditTrail(items=[], next=None)
+
+
+APP = app_globals()
+FUNCTIONS = {each.get_function_name(): each.get_user_function() for each in APP["app"].get_functions()}
+CHANGES_NOTHING = {"post_projection_check"}
+LOOKS_FIRST = {"post_dead_letters_replay", "post_dead_letters_discard"}
+"""At the messages, of which the entry tells: their entries are tested in dead_letters."""
 
 
 @pytest.fixture
@@ -148,3 +162,38 @@ async def test_a_cursor_that_somebody_made_up_is_refused(audit: Audit, place: st
     with pytest.raises(Invalid) as refused:
         await audit.read_page(ReadAudit(cursor=cursor_at(place, "audit", 0)))
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        each
+        for each in APP["routes"]
+        if each.tag == "operations" and each.is_command and each.name not in CHANGES_NOTHING | LOOKS_FIRST
+    ],
+    ids=lambda operation: operation.name,
+)
+async def test_whatever_an_operator_does_is_recorded_first(
+    operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = list[Intent]()
+
+    async def refuse(_audit: Audit, intent: Intent, _action: object) -> None:
+        recorded.append(intent)
+        raise Refusal("recorded")
+
+    monkeypatch.setattr(Audit, "audited", refuse)
+    assert operation.input is not None
+    extra: Any = operation.input.model_config["json_schema_extra"]
+    example = dict(extra["examples"][0])
+    in_path = {name: example.pop(name) for name in operation.parameters}
+    request = func.HttpRequest(
+        method=operation.method,
+        url=f"http://host/api/{operation.route}",
+        headers=principals.shop() | {"Content-Type": "application/json"},
+        route_params=in_path,
+        body=json.dumps(example).encode(),
+    )
+    answer = await FUNCTIONS[operation.name](request, context())
+    assert json.loads(answer.get_body())["detail"] == "recorded"
+    assert [intent.subject for intent in recorded] == list(in_path.values())
