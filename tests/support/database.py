@@ -6,6 +6,8 @@ tables, and the end of the run takes everything away again. One process at a tim
 
 import atexit
 import os
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -46,9 +48,17 @@ def empty_database(folder: Path) -> str:
 
 def sqlite_database(folder: Path) -> str:
     """Give the same of SQLite's, whatever CONFORMANCE_SQL says."""
-    url = f"sqlite:///{folder / 'tandem.db'}"
-    migrate(url)
-    return url
+    shutil.copytree(_migrated_files(), folder, dirs_exist_ok=True)
+    return f"sqlite:///{folder / 'tandem.db'}"
+
+
+@cache
+def _migrated_files() -> Path:
+    """Migrate once in this process: that takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="migrated-"))
+    atexit.register(shutil.rmtree, folder)
+    migrate(f"sqlite:///{folder / 'tandem.db'}")
+    return folder
 
 
 def unmigrated_database(folder: Path) -> str:
