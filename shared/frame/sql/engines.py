@@ -92,7 +92,7 @@ def context_engine(settings: Settings, schema: str) -> sa.Engine:
 def query_engine(settings: Settings, schema: str) -> sa.Engine:
     """Make the engine by which a context's query side reads: as an identity that cannot write."""
     credential = _credential(settings.sql, settings.view_client_id)
-    return sql_engine(settings.sql, schema, credential=credential, writes=False).execution_options(reads_only=True)
+    return sql_engine(settings.sql, schema, credential=credential, writes=False)
 
 
 def _credential(address: str, client_id: str | None) -> Credential | None:

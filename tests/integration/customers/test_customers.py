@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 import sqlalchemy as sa
 
-from shared.customers.commands.add_address import AddAddress, add_address
+from shared.customers.commands.add_address import AddAddress, add_address, address_id
 from shared.customers.commands.change_address import ChangeAddress, change_address
 from shared.customers.commands.change_email import ChangeEmail, change_email
 from shared.customers.commands.change_preferences import ChangePreferences, change_preferences
@@ -55,8 +55,8 @@ def test_all_that_a_customer_may_have_is_stored_as_the_events_say(shop: Shop) ->
         "postal_code": "p",
         "country": "DE",
     }
-    for address_id in (home, work):
-        shop.customers.run(add_address, AddAddress(address_id=address_id, label="🏠", **address), Metadata())
+    for id_ in (home, work):
+        shop.customers.run(add_address, AddAddress(address_id=id_, label="🏠", **address), Metadata())
     shop.customers.run(change_address, ChangeAddress(address_id=home, **address), Metadata())
     shop.customers.run(make_address_default, MakeAddressDefault(customer_id=customer_id, address_id=work), Metadata())
     shop.customers.run(remove_address, RemoveAddress(customer_id=customer_id, address_id=home), Metadata())
@@ -107,12 +107,18 @@ def test_who_spells_their_own_address_for_e_mail_another_way_keeps_it_and_no_oth
 def test_addresses_are_shown_in_the_order_in_which_they_were_added(shop: Shop) -> None:
     customer_id = register(shop, uuid4(), Metadata()).aggregate_id
     added = sorted((uuid4() for _ in range(3)), reverse=True)
-    for address_id in added:
-        address = AddAddress(customer_id=customer_id, address_id=address_id, street="s", city="c", postal_code="p")
+    for id_ in added:
+        address = AddAddress(customer_id=customer_id, address_id=id_, street="s", city="c", postal_code="p")
         shop.customers.run(add_address, address, Metadata())
     stored = customer_as_stored(shop.customers_engine, customer_id)
     assert stored is not None
     assert list(stored.addresses) == added
+
+
+def test_an_address_without_an_id_gets_one_of_its_own_and_the_same_again_for_the_same_key() -> None:
+    address = AddAddress(customer_id=uuid4(), street="s", city="c", postal_code="p")
+    assert len({address_id(address, Metadata()) for _ in range(2)}) == 2
+    assert len({address_id(address, Metadata(command_id="key")) for _ in range(2)}) == 1
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from shared.customers.tables import ADDRESSES
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.sql.engines import POOL_SIZE, POOL_TIMEOUT, sql_engine
+from shared.frame.sql.reading import read_from
 from shared.frame.sql.sqlite import BUSY_TIMEOUT, Session
 from shared.frame.write_side.aggregate_queues import AggregateQueues
 from shared.frame.write_side.unit_of_work import UnitOfWork
@@ -108,6 +109,13 @@ def test_who_has_written_lets_another_connection_write_at_once(tmp_path: Path) -
     began = time.monotonic()
     with engine.connect(), engine.begin():  # the connection that has written is taken to read
         assert time.monotonic() - began < BUSY_TIMEOUT
+    engine.dispose()
+
+
+def test_who_reads_does_not_wait_for_who_writes(tmp_path: Path) -> None:
+    engine = sql_engine(f"sqlite:///{tmp_path / 'shop.db'}", "ordering")
+    with engine.begin():
+        assert read_from(engine, lambda connection: connection.execute(sa.text("SELECT 1")).scalar_one()) == 1
     engine.dispose()
 
 

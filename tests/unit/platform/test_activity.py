@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import azure.functions as func
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from shared.frame.platform import activity
-from shared.frame.platform.activity import KEPT, ORDINARY, UNUSUAL, ActivityLog, bucket, percentile, spend
+from shared.frame.platform.activity import ACTIVITY, KEPT, ORDINARY, UNUSUAL, ActivityLog, bucket, percentile, spend
+from tests.support.app import app_globals
+from tests.support.triggers import context
 from tests.unit.messaging.test_wire import ENVELOPE
 
 NOON = 1_800_000_000.0 - 1_800_000_000.0 % 60
@@ -172,6 +175,18 @@ async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not is_so():  # noqa: ASYNC110  # what it waits for is nobody's event
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("name", "status"), [("get_health_live", 200), ("get_order", 401)])
+async def test_each_request_has_what_was_counted_written_soon(
+    name: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[bool]()
+    monkeypatch.setattr(ACTIVITY, "flush_soon", lambda: asked.append(True))
+    [function] = [each for each in app_globals()["app"].get_functions() if each.get_function_name() == name]
+    request = func.HttpRequest(method="GET", url="http://host/api/x", body=b"")
+    answer: Any = await function.get_user_function()(request, context())
+    assert (answer.status_code, asked) == (status, [True])
 
 
 def test_percentiles_are_right_to_within_a_tenth() -> None:

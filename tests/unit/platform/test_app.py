@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_what_answers_where_no_route_fits_knows_every_route() -> None:
         url = f"http://host/api/{operation.route}"
         asked = HttpRequest(method="PATCH", url=url, headers=principals.shop(), body=b"")
         assert FUNCTIONS["zz_no_route"](asked, context).status_code == 405, operation.route
+
+
+def test_an_erasure_can_be_withdrawn_for_three_days_unless_a_setting_says_otherwise() -> None:
+    [erasures] = [
+        command.handler.__self__
+        for context in APP["contexts"]
+        for command in context.commands
+        if command.name == "post_customer_erase"
+    ]
+    assert erasures.grace == timedelta(days=3)
 
 
 def topics() -> dict[str, list[str]]:

@@ -15,6 +15,10 @@ import jsonschema_rs
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from shared.catalog.commands.receive_stock import ReceiveStock
+from shared.catalog.commands.recount_stock import RecountStock
+from shared.catalog.commands.ship_items import ShipItems
+from shared.catalog.domain.stock import MAX_ON_HAND
 from shared.customers.commands.change_preferences import ChangePreferences
 from shared.customers.commands.register_customer import RegisterCustomer
 from shared.frame.http.etags import EVERY_VERSION
@@ -140,6 +144,16 @@ def test_an_id_may_be_in_capitals() -> None:
 @pytest.mark.parametrize("quantity", ["2", 2.5, None, [2], 0, -1, 10_001, 10**30, True])
 def test_a_quantity_is_a_whole_number_within_its_limits(quantity: object) -> None:
     assert wrong(AddItem, ITEM | {"quantity": quantity}, {"orderId": str(ORDER)}) == {("body", "/quantity")}
+
+
+@pytest.mark.parametrize("pieces", [-1, MAX_ON_HAND + 1, 1.5, "1", True])
+def test_pieces_that_come_go_or_are_counted_are_a_whole_number_within_its_limits(pieces: object) -> None:
+    product, order = {"productId": str(PRODUCT)}, {"orderId": str(ORDER)}
+    assert wrong(RecountStock, {"counted": pieces, "reason": "x"}, product) == {("body", "/counted")}
+    for none_or_wrong in (0, pieces):
+        assert wrong(ReceiveStock, {"quantity": none_or_wrong}, product) == {("body", "/quantity")}
+        items = [product | {"quantity": none_or_wrong}]
+        assert wrong(ShipItems, {"items": items}, order) == {("body", "/items/0/quantity")}
 
 
 @pytest.mark.parametrize("price", [b"NaN", b"Infinity", b"1e400", b'"x"', b"-1", b'"0.00001"', b"true", b"[]"])
