@@ -12,8 +12,10 @@ from shared.catalog.commands.rename_product import RenameProduct, rename_product
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.catalog.domain.stock import stock_of
 from shared.frame.messaging.envelope import Metadata
-from shared.frame.operations.events import DOCUMENTS, EventSearch, FindEvents, FoundEvents
+from shared.frame.operations.events import DOCUMENTS, EventSearch, FindEvents, FoundEvents, _showing, _Shown
 from shared.frame.platform.callers import NOBODY
+from shared.frame.read_side.read_model import NOWHERE
+from shared.frame.read_side.read_your_writes import Document
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from shared.kernel.money import Money
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -192,3 +194,12 @@ async def test_of_how_many_aggregates_the_documents_were_not_looked_for_is_said(
     found = await talk(product_ids)
     assert (len(found.events), len(found.documents), found.aggregates_left_out) == (at_most + 2, at_most, 2)
     assert [each.document_id for each in found.documents] == [str(each) for each in product_ids[2:]], "the last ones"
+
+
+@pytest.mark.parametrize(
+    ("document", "shown"), [(None, False), ({"version": 1}, False), ({"version": 2}, True), ({"version": 3}, True)]
+)
+def test_a_document_shows_the_events_up_to_its_version(document: Document | None, *, shown: bool) -> None:
+    order_id = uuid4()
+    stored = _Shown("orders", ("ordering", order_id), str(order_id), "a customer", document, NOWHERE)
+    assert _showing(stored, 2).shown is shown
