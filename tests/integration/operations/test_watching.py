@@ -29,6 +29,7 @@ from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.read_side.view_state import CONTROL
 from shared.frame.sql.engines import sql_engine
 from shared.frame.timers import SomeFailed
+from shared.kernel.refusals import Refusal
 from tests.integration.operations.conftest import LiveShop
 from tests.support import principals
 from tests.support.database import empty_database
@@ -143,6 +144,31 @@ async def test_who_begins_a_rebuild_carries_it_on_for_longer_than_a_tick(
     async with asyncio.timeout(30):
         while (latest := await process.latest()) is None or latest.step is not Step.DONE:
             await live.act()
+
+
+@pytest.mark.parametrize(("body", "insists"), [(b"", False), (b'{"evenIfIncomplete": true}', True)])
+async def test_a_roll_back_insists_where_the_operator_does(
+    live: LiveShop, audit: Audit, monkeypatch: pytest.MonkeyPatch, body: bytes, *, insists: bool
+) -> None:
+    insisted = list[bool]()
+
+    async def refuse(_rebuilding: Rebuilding, *, even_if_incomplete: bool = False) -> None:
+        insisted.append(even_if_incomplete)
+        raise Refusal("not now")
+
+    monkeypatch.setattr(Rebuilding, "roll_back", refuse)
+    api = Api("operations")
+    view_functions(api, live.read_models, [live.orders_view], audit)
+    request = func.HttpRequest(
+        method="POST",
+        url="http://host/api/ops/projections/orders/roll-back",
+        headers=principals.shop(OPS) | {"Content-Type": "application/json"},
+        route_params={"view": "orders"},
+        body=body,
+    )
+    roll_back = cast("Any", trigger(api.blueprint, "post_projection_roll_back"))
+    assert (await roll_back(request, context())).status_code == HTTPStatus.CONFLICT
+    assert insisted == [insists]
 
 
 async def test_a_subscription_that_is_missing_is_a_failure_of_the_watch(live: LiveShop) -> None:
