@@ -17,6 +17,7 @@ from shared.catalog.repository import Stocks
 from shared.catalog.tables import INBOX, STOCK
 from shared.frame.messaging.envelope import Accepted, Metadata
 from shared.frame.write_side.unit_of_work import LostRace, UnitOfWork
+from shared.kernel.refusals import StaleVersion
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.commands.complete_order import CompleteOrder, complete_order
 from shared.ordering.commands.confirm_order import ConfirmOrder, confirm_order
@@ -59,6 +60,18 @@ def test_what_cannot_be_shipped_is_refused_and_changes_nothing(shop: Shop) -> No
         with pytest.raises(NotReserved):
             ship(shop, order_id, wrong, quantity)
     assert pieces(shop, order_id) == [(1, 0, 0)]
+
+
+def test_a_shipment_acts_on_the_version_of_its_first_item_s_stock(shop: Shop) -> None:
+    tea, cup = kept(shop, 1), kept(shop, 1)
+    receive(shop, cup, 1)
+    order_id = confirmed(shop, tea, cup)
+    shop.follow_order(order_id)
+    items = [ShippedItem(product_id=product_id, quantity=1) for product_id in (tea, cup)]
+    command = ShipItems(order_id=order_id, items=items)
+    with pytest.raises(StaleVersion):
+        shop.catalog.run(ship_items, command, Metadata(expected_versions={3}))  # the cup's
+    assert shop.catalog.run(ship_items, command, Metadata(expected_versions={2})).version == 3
 
 
 def test_a_shipment_of_several_items_leaves_whole_or_not_at_all(shop: Shop) -> None:
