@@ -58,45 +58,51 @@ class Statements(NamedTuple):
 
 @cache
 def _statements(table: sa.Table, types: EventTypes) -> Statements:
-    first, looked = table.alias("first"), table.alias("looked")
+    first, looked, young = table.alias("first"), table.alias("looked"), table.alias("young")
+    first_version = sa.literal_column("1", sa.BigInteger)
     after, most = sa.bindparam("after", type_=sa.Uuid), sa.bindparam("most", type_=sa.Integer)
-    behind = sa.bindparam("after", type_=sa.BigInteger)
+    behind, end = sa.bindparam("after", type_=sa.BigInteger), sa.bindparam("end", type_=sa.BigInteger)
     meant = types.conditions(table.c.type)
-    is_first = sa.and_(table.c.aggregate_version == sa.literal_column("1"), *meant)
-    newest_of_all = sa.select(sa.func.max(table.c.sequence))
-    event_there = sa.select(table.c.event_id).where(table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger))
-    count_all = sa.select(sa.func.count()).select_from(table).where(is_first)
     length = (
         sa.select(sa.func.max(table.c.aggregate_version))
         .where(table.c.aggregate_id == looked.c.aggregate_id)
         .scalar_subquery()
     )
-    some_lengths = (
-        sa.select(
-            looked.c.aggregate_id,
-            (sa.case((sa.and_(*types.conditions(looked.c.type)), length)) if meant else length).label("events"),
-        )
-        .where(looked.c.aggregate_id > after, looked.c.aggregate_version == sa.literal_column("1"))
-        .order_by(looked.c.aggregate_id)
-        .limit(most)
-    )
     looked_at = (
         sa.select(first.c.sequence)
-        .where(first.c.aggregate_id >= after, first.c.aggregate_version == sa.literal_column("1"))
+        .where(first.c.aggregate_id >= after, first.c.aggregate_version == first_version)
         .order_by(first.c.aggregate_id)
         .limit(sa.bindparam("looked_at", type_=sa.Integer))
         .offset(0)  # without it, SQLAlchemy leaves ORDER BY out of a subquery for Azure SQL
         .subquery()
     )
-    some_firsts = (
-        sa.select(table)
+    last_of_stretch = sa.select(sa.func.max(table.c.sequence)).where(table.c.sequence > behind, table.c.sequence < end)
+    first_young = sa.select(sa.func.coalesce(sa.func.min(young.c.sequence), BEHIND_ALL)).where(
+        young.c.sequence > behind,
+        young.c.sequence < end,
+        young.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type),
+    )
+    return Statements(
+        newest_of_all=sa.select(sa.func.max(table.c.sequence)),
+        event_there=sa.select(table.c.event_id).where(
+            table.c.sequence == sa.bindparam("sequence", type_=sa.BigInteger)
+        ),
+        count_all=sa.select(sa.func.count())
+        .select_from(table)
+        .where(table.c.aggregate_version == first_version, *meant),
+        some_lengths=sa.select(
+            looked.c.aggregate_id,
+            (sa.case((sa.and_(*types.conditions(looked.c.type)), length)) if meant else length).label("events"),
+        )
+        .where(looked.c.aggregate_id > after, looked.c.aggregate_version == first_version)
+        .order_by(looked.c.aggregate_id)
+        .limit(most),
+        some_firsts=sa.select(table)
         .join(looked_at, looked_at.c.sequence == table.c.sequence)
         .where(*meant)
         .order_by(table.c.aggregate_id)
-        .limit(most)
-    )
-    entries_after = (
-        sa.select(
+        .limit(most),
+        entries_after=sa.select(
             first,
             table.c.sequence.label("its_sequence"),
             table.c.aggregate_version.label("its_version"),
@@ -104,37 +110,15 @@ def _statements(table: sa.Table, types: EventTypes) -> Statements:
         )
         .select_from(
             table.join(
-                first,
-                sa.and_(
-                    first.c.aggregate_id == table.c.aggregate_id,
-                    first.c.aggregate_version == sa.literal_column("1"),
-                ),
+                first, sa.and_(first.c.aggregate_id == table.c.aggregate_id, first.c.aggregate_version == first_version)
             )
         )
         .where(table.c.sequence > behind, table.c.sequence <= sa.bindparam("upto", type_=sa.BigInteger), *meant)
         .order_by(table.c.sequence)
-        .limit(most)
-    )
-    next_of_all = sa.select(sa.func.min(table.c.sequence)).where(table.c.sequence > behind)
-    end = sa.bindparam("end", type_=sa.BigInteger)
-    last_of_stretch = sa.select(sa.func.max(table.c.sequence)).where(table.c.sequence > behind, table.c.sequence < end)
-    young = table.alias("young")
-    first_young = sa.select(sa.func.coalesce(sa.func.min(young.c.sequence), BEHIND_ALL)).where(
-        young.c.sequence > behind,
-        young.c.sequence < end,
-        young.c.occurred_at > sa.bindparam("until", type_=table.c.occurred_at.type),
-    )
-    last_old_of_stretch = last_of_stretch.where(table.c.sequence < first_young.scalar_subquery())
-    return Statements(
-        newest_of_all,
-        event_there,
-        count_all,
-        some_lengths,
-        some_firsts,
-        entries_after,
-        next_of_all,
-        last_of_stretch,
-        last_old_of_stretch,
+        .limit(most),
+        next_of_all=sa.select(sa.func.min(table.c.sequence)).where(table.c.sequence > behind),
+        last_of_stretch=last_of_stretch,
+        last_old_of_stretch=last_of_stretch.where(table.c.sequence < first_young.scalar_subquery()),
     )
 
 
