@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,6 +17,8 @@ from shared.ordering.events import RefundAskedV1, VoidAskedV1
 from shared.payments.commands.refund_payment import RefundPayment
 from shared.payments.domain.errors import RefundTooLarge
 from shared.payments.domain.payment import PaymentStatus
+from shared.payments.domain.provider import StepRefused
+from shared.payments.jobs.perform_due import REFUNDING
 from tests.support.pages import sections
 from tests.support.paying import Paying, refunds_of, stripe_of, tick
 from tests.support.stack import ROOT
@@ -113,6 +117,23 @@ async def test_a_refund_that_is_refused_for_good_keeps_no_other_waiting_and_is_t
     await hear_of(pay, order_id, heard)  # all of it is given back now
     assert any(line.startswith(f"{refusal} charge_already_refunded (req_") for line in caplog.messages)
     assert pay.moved(order_id)[2:] == [("refunded", 4000), ("refunded", 980)]
+
+
+async def test_refunds_that_are_refused_slowly_keep_their_thread_for_a_while_alone(
+    pay: Paying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order_id = await pay.captured()
+    stripe_of(pay).v1.refunds.create({"payment_intent": str(pay.payment(order_id).reference), "amount": 4000})
+    for amount in ("10.00", "10.00", "9.80"):
+        await pay.ask(RefundAskedV1(order_id, uuid4(), Decimal(amount), "EUR"))
+    with monkeypatch.context() as slow:
+        clock = SimpleNamespace(monotonic=count(step=0.6 * REFUNDING).__next__)
+        slow.setattr("shared.payments.jobs.perform_due.time", clock)
+        with pytest.raises(StepRefused):
+            pay.performing.perform(order_id)
+    assert len(pay.payment(order_id).refunds_due) == 3, "the third one was not tried"
+    pay.performing.perform(order_id)
+    assert len(pay.payment(order_id).refunds_due) == 2
 
 
 async def test_the_runbook_counts_what_is_refused_for_one_reason_together(
