@@ -20,7 +20,7 @@ from azure.core.exceptions import HttpResponseError
 
 from shared.frame.messaging.envelope import Recorded
 from shared.frame.platform.threads import DELIVERY
-from shared.frame.read_side.container import Container, is_without_container, replaced, stored_document
+from shared.frame.read_side.container import Container, replaced, stored_document
 from shared.frame.read_side.document_update import (
     PATCH_LIMIT,
     Create,
@@ -46,6 +46,7 @@ LONG = 5
 """Missing events from which on they are folded and written at once, if they change one document alone."""
 
 _RECONSIDER = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+"""Statuses of a write after which the document is looked at; where the container is missing, the look says so."""
 
 
 class GapInLog(Exception):
@@ -140,7 +141,7 @@ class Projection[Event]:
             try:
                 await _write(container, change, envelope.version)
             except HttpResponseError as error:
-                if error.status_code not in _RECONSIDER or is_without_container(error):
+                if error.status_code not in _RECONSIDER:
                     raise
                 failed = error
             else:
@@ -198,7 +199,7 @@ async def _written_at_once(container: Container, changes: Sequence[DocumentUpdat
             return await replaced(container, document, before)
         await container.create_item(document, no_response=True)
     except HttpResponseError as error:
-        if error.status_code not in _RECONSIDER or is_without_container(error):
+        if error.status_code not in _RECONSIDER:
             raise
         return False
     return True

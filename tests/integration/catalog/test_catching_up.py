@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from azure.cosmos.aio import ContainerProxy
 
 from shared.catalog.domain.stock import stock_of
@@ -16,7 +18,7 @@ from shared.catalog.views.product_details import partition_key_of
 from shared.frame.messaging.envelope import Metadata, Recorded
 from shared.frame.read_side import projection as projection_of_the_frame
 from shared.frame.read_side.container import replaced
-from shared.frame.read_side.projection import Projection
+from shared.frame.read_side.projection import LONG, TRIES, GapInLog, Projection
 from shared.frame.write_side.unit_of_work import UnitOfWork
 from tests.integration.ordering.test_round_trips import counted
 from tests.support.containers import only
@@ -105,3 +107,29 @@ async def test_a_change_that_comes_between_is_kept_and_the_events_are_folded_on_
     await projection.project(events[-1])
     document = await stored(catalog, events[0], partition_key_of(product_id))
     assert (document["version"], document["changes"], document["ratingCount"]) == (EVENTS, EVENTS, 2)
+
+
+async def test_a_hole_in_the_log_is_told_and_nothing_behind_it_applied(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent]
+) -> None:
+    view, events = a_long_stock(shop)
+    missing = events[PAGE + PAGE // 2].envelope
+    with shop.catalog_engine.begin() as connection:
+        connection.execute(sa.delete(LOG.table).where(LOG.table.c.event_id == missing.event_id))
+    with pytest.raises(GapInLog, match=f"is at {PAGE}; the log has {PAGE - 1} of the events up to {2 * PAGE}"):
+        await projection.project(events[-1])
+    assert (await stored(catalog, events[-1], view))["version"] == PAGE
+
+
+async def test_who_loses_every_race_to_write_many_events_at_once_applies_them_one_by_one(
+    shop: Shop, catalog: ContainerProxy, projection: Projection[CatalogEvent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product_id = shop.product()
+    events = added(shop, product_id, 1, [ProductRenamedV1(product_id, f"Tea {n}") for n in range(2, 2 * LONG)])
+    await projection.project(events[0])
+    losing = mock.AsyncMock(return_value=False)
+    monkeypatch.setattr(projection_of_the_frame, "replaced", losing)
+    async with asyncio.timeout(60):
+        await projection.project(events[-1])
+    assert losing.await_count == TRIES
+    assert (await stored(catalog, events[0], partition_key_of(product_id)))["version"] == len(events)
