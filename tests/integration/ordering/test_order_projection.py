@@ -54,6 +54,10 @@ async def details(orders: ContainerProxy, order: Order) -> OrderDetails:
     return (await read_order(Served(orders, 1), query, wait=NO_WAIT))[0]
 
 
+async def document_of_order(orders: ContainerProxy, order: Order) -> dict[str, Any]:
+    return dict(await orders.read_item(str(order.order_id), str(order.customer_id)))
+
+
 async def summary(orders: ContainerProxy, customer: Customer) -> CustomerSummary:
     return await read_summary(Served(orders, 1), ReadSummary(customer_id=customer.customer_id), wait=NO_WAIT)
 
@@ -103,6 +107,19 @@ async def test_folding_the_events_in_memory_makes_the_same_document(
         assert {name: stored[name] for name in document if name != "projected"} == {
             name: value for name, value in document.items() if name != "projected"
         }
+
+
+async def test_an_event_brings_a_document_of_an_earlier_shape_into_todays(
+    shop: Shop, orders: ContainerProxy, projection: Projection[OrderEvent]
+) -> None:
+    order = an_eventful_order(shop, a_customer())
+    *earlier, last = history(shop.ordering_engine, order)
+    await deliver(projection, earlier)
+    document, today = await document_of_order(orders, order), order_details.SHAPES.today
+    await orders.upsert_item(document | {"shape": today - 1})
+    await projection.project(last)
+    assert (await document_of_order(orders, order))["shape"] == today
+    assert_shows(await details(orders, order), order)
 
 
 async def test_the_times_of_an_order_are_those_of_its_events(
