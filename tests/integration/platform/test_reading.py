@@ -250,6 +250,15 @@ async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_t
         assert await task == {"version": FAR}
 
 
+async def test_a_version_far_beyond_the_document_that_the_log_may_have_soon_is_waited_for() -> None:
+    documents = Documents()
+    task = waiting(documents, "d", 2 * FAR, wait_for(30, Requester(uuid4()), lambda *_: FAR))
+    async with gone_afterwards(task):
+        await asyncio.sleep(0.05)
+        documents.versions["d"] = 2 * FAR
+        assert await task == {"version": 2 * FAR}
+
+
 async def test_a_log_that_does_not_answer_takes_no_longer_than_the_wait() -> None:
     release = asyncio.Event()
     loop = asyncio.get_running_loop()
