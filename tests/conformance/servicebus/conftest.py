@@ -15,8 +15,12 @@ from azure.servicebus.aio import ServiceBusClient
 
 GIVEN = os.environ.get("CONFORMANCE_SERVICEBUS")
 
-# the tables of the other clients need entities of their own
-collect_ignore = ["test_dotnet.py", "test_javascript.py", "test_crowd.py"] if GIVEN else []
+NEED_ENTITIES_OF_THEIR_OWN = {"test_dotnet.py", "test_javascript.py", "test_crowd.py"}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out the tables of the other clients on a given namespace; a `collect_ignore` here would hide that above."""
+    return True if GIVEN and collection_path.name in NEED_ENTITIES_OF_THEIR_OWN else None
 
 
 @pytest.fixture(scope="session")
