@@ -250,6 +250,33 @@ async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_t
         assert await task == {"version": FAR}
 
 
+class Summaries(Documents):
+    """A container whose documents have one id, each in a partition of its own, and say where they are from."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__()
+        self.id = id_
+
+    async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
+        """Read it, as soon as the test has given it a version."""
+        return {**await super().read_item(item, partition_key), "of": (self.id, partition_key)}
+
+
+async def test_who_waits_for_documents_of_one_id_gets_that_of_their_own_partition_and_container() -> None:
+    containers, wait = [Summaries("orders"), Summaries("orders-2")], wait_for(30, Requester(uuid4()))
+    asked = [(container, partition_key) for container in containers for partition_key in ("ada", "bob")]
+    tasks = [
+        asyncio.create_task(read_at_least(cast("ContainerProxy", container), "summary", partition_key, 1, wait))
+        for container, partition_key in asked
+    ]
+    async with gone_afterwards(*tasks):
+        await asyncio.sleep(0.02)
+        for container in containers:
+            container.versions["summary"] = 1
+        found = [document and document["of"] for document in await asyncio.gather(*tasks)]
+        assert found == [(container.id, partition_key) for container, partition_key in asked]
+
+
 async def test_a_version_far_beyond_the_document_that_the_log_may_have_soon_is_waited_for() -> None:
     documents = Documents()
     task = waiting(documents, "d", 2 * FAR, wait_for(30, Requester(uuid4()), lambda *_: FAR))
