@@ -72,6 +72,7 @@ class Deadlines:
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+            OutOfTime: it did not answer a command in time.
         """
         now, until = self._clock(), time.monotonic() + WORKS_FOR
         while rows := self._passed(now, *self._after):

@@ -18,7 +18,7 @@ from shared.frame.operations import rebuilding
 from shared.frame.platform.settings import Settings
 from shared.frame.read_side import generations
 from shared.frame.read_side.cosmos import CosmosDatabase
-from shared.frame.read_side.generations import Generations
+from shared.frame.read_side.generations import Generations, State
 from shared.kernel.refusals import Refusal
 from shared.ordering import tables as ordering
 from shared.ordering.commands.add_item import AddItem, add_item
@@ -67,6 +67,13 @@ class LiveShop:
             await self.project_product(self.products[-1])
         for _ in range(orders):
             await self.act()
+
+    async def fill_a_standby(self) -> None:
+        """Have a second generation of the orders, which is written too and shows the first order."""
+        await self.orders.write(State(serving=1, standby=2))
+        await self.orders._refresh()
+        for recorded in self.history(self.made[0]):
+            await self.projection.project(recorded)
 
     async def act(self) -> None:
         """Do something to an order or a product, and project it."""

@@ -15,7 +15,6 @@ from shared.frame.messaging.envelope import Metadata
 from shared.frame.operations.errors import GenerationIncomplete
 from shared.frame.operations.rebuilding import Rebuilding
 from shared.frame.read_side.cosmos import CosmosDatabase
-from shared.frame.read_side.generations import State
 from shared.frame.read_side.shape import UnreadableShape
 from shared.ordering.commands.add_item import AddItem, add_item
 from tests.integration.operations.conftest import LiveShop
@@ -54,10 +53,7 @@ type Damage = Callable[[LiveShop, int], Awaitable[None]]
 async def keep_the_first(live: LiveShop) -> None:
     """Let the second generation serve, and keep the first one for a roll-back; both show everything."""
     await live.open(customers=1, products=2, orders=1)
-    await live.orders.write(State(serving=1, standby=2))
-    await live.orders._refresh()
-    for recorded in live.history(live.made[0]):
-        await live.projection.project(recorded)
+    await live.fill_a_standby()
     await asyncio.sleep(await rolled_back(live, even_if_incomplete=True) - time.time() + 0.2)
     assert (await live.orders.served()).generation == 2
 
@@ -94,10 +90,7 @@ async def test_one_that_is_about_to_serve_is_written_first_or_nothing_is(
     live: LiveShop, damage: Damage, error: type[Exception]
 ) -> None:
     await live.open(customers=1, products=2, orders=1)
-    await live.orders.write(State(serving=1, standby=2))
-    await live.orders._refresh()
-    for recorded in live.history(live.made[0]):
-        await live.projection.project(recorded)
+    await live.fill_a_standby()
     await damage(live, 2)
     before = [row async for row in live.orders.container(1).query_items_change_feed(start_time="Beginning")]
 

@@ -23,7 +23,6 @@ from shared.frame.operations.rebuilding import Rebuilding, Step
 from shared.frame.operations.tables import SCHEMA
 from shared.frame.platform.callers import OPS
 from shared.frame.platform.settings import Settings
-from shared.frame.read_side.generations import State
 from shared.frame.read_side.read_model import View
 from shared.frame.read_side.read_your_writes import point_read
 from shared.frame.read_side.view_state import CONTROL
@@ -74,10 +73,7 @@ async def mark(live: LiveShop, view: View) -> object:
 
 async def test_the_mark_of_the_generation_that_is_kept_moves_too(live: LiveShop) -> None:
     await live.open(customers=1, products=2, orders=1)
-    await live.orders.write(State(serving=1, standby=2))
-    await live.orders._refresh()
-    for recorded in live.history(live.made[0]):
-        await live.projection.project(recorded)
+    await live.fill_a_standby()
     await read_model_routes.watch(live.orders_view, live.read_models, time.time() + 60)
     for generation in (1, 2):
         name = f"mark-{live.orders.container(generation).id}"

@@ -14,6 +14,7 @@ from shared.catalog.commands.recount_stock import RecountStock, recount_stock
 from shared.catalog.commands.ship_items import ShipItems, ShippedItem, ship_items
 from shared.frame.messaging.envelope import Metadata
 from shared.frame.read_side.shape import UnreadableShape
+from shared.frame.sql.errors import OutOfTime
 from shared.ordering import tables as ordering
 from shared.ordering.commands.cancel_order import CancelOrder, cancel_order
 from shared.ordering.domain.errors import NoDeadline, ProcessNotFound
@@ -24,6 +25,7 @@ from shared.ordering.jobs import act_on_deadlines
 from shared.ordering.jobs.act_on_deadlines import ACTOR, WORKS_FOR, Deadlines
 from shared.ordering.metrics import OLDEST_UNPAID, OVERDUE
 from shared.payments.events import PaymentLapsedV1, PaymentVoidedV1
+from tests.support.commands import database_away, told_in_one_line
 from tests.support.jobs import do
 from tests.support.on_its_way import (
     CARD,
@@ -291,6 +293,22 @@ def test_a_deadline_that_cannot_be_acted_on_holds_no_other_up(shop: Shop, caplog
     assert any(words in told.getMessage() for words in looked_for), "the runbook's query finds it"
     with pytest.raises(UnreadableShape, match="shape 9"):
         _ = broken.process
+
+
+def test_a_database_that_does_not_answer_is_waited_for_by_one_order_and_not_by_each(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders = [submitted(shop) for _ in range(3)]
+    deadlines = Deadlines(
+        shop.ordering, shop.ordering_engine, PROCESS_MANAGER, lambda: datetime.now(UTC) + timedelta(days=30)
+    )
+    with database_away(), pytest.raises(OutOfTime):
+        deadlines.act()
+    assert told_in_one_line(caplog, "was not acted on")
+    assert caplog.text.count("was not acted on") == 1
+    for _ in range(2):  # behind the first one, and from the beginning
+        deadlines.act()
+    assert {way.order.status for way in orders} == {OrderStatus.CANCELLED}
 
 
 def test_deadlines_take_turns_when_there_is_no_time_for_all(

@@ -270,7 +270,7 @@ async def test_who_waits_for_documents_of_one_id_gets_that_of_their_own_partitio
         for container, partition_key in asked
     ]
     async with gone_afterwards(*tasks):
-        await asyncio.sleep(0.02)
+        await until_all_wait(len(tasks))
         for container in containers:
             container.versions["summary"] = 1
         found = [document and document["of"] for document in await asyncio.gather(*tasks)]
@@ -281,7 +281,7 @@ async def test_a_version_far_beyond_the_document_that_the_log_may_have_soon_is_w
     documents = Documents()
     task = waiting(documents, "d", 2 * FAR, wait_for(30, Requester(uuid4()), lambda *_: FAR))
     async with gone_afterwards(task):
-        await asyncio.sleep(0.05)
+        await until_all_wait(1)
         documents.versions["d"] = 2 * FAR
         assert await task == {"version": 2 * FAR}
 
