@@ -19,9 +19,9 @@ from shared.frame.read_side.generations import Served
 from shared.frame.read_side.projection import Projection
 from shared.frame.read_side.read_your_writes import wait_for
 from shared.kernel.refusals import Unavailable
-from tests.integration.platform.test_reading import gone_afterwards, until_all_wait
 from tests.support.containers import only
 from tests.support.shop import Shop
+from tests.support.waiting import gone_afterwards, until_all_wait
 
 if TYPE_CHECKING:
     from shared.catalog.events import CatalogEvent

@@ -1,88 +1,33 @@
 """Waiting for a version: as long as it is worth it, with one deadline, few requests, and room for others."""
 
 import asyncio
-import threading
 import time
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from azure.core.exceptions import ResourceNotFoundError
 from azure.cosmos.aio import ContainerProxy
 
 from shared.frame.platform.callers import Requester
 from shared.frame.platform.input import After
-from shared.frame.platform.threads import LOOKING
 from shared.frame.read_side import read_your_writes
 from shared.frame.read_side.generations import Served
-from shared.frame.read_side.read_your_writes import FAR, NO_WAIT, PAUSES, WAITING_AT_ONCE, Wait, read_at_least, wait_for
-from shared.kernel.refusals import TooSoon, Unavailable
+from shared.frame.read_side.read_your_writes import NO_WAIT, PAUSES, WAITING_AT_ONCE, read_at_least, wait_for
+from shared.kernel.refusals import Unavailable
 from shared.ordering.events import OrderStatus
 from shared.ordering.views.customer_summary import ReadSummary, new_summary, read_summary
 from tests.simulation.scheduler import Scheduler
-
-LOOKING_AT_ONCE = LOOKING._executor._max_workers
-
-
-class Documents:
-    """A container that counts the looks at each document, and has of each what a test says."""
-
-    id = "documents"
-
-    def __init__(self) -> None:
-        self.looks = Counter[str]()
-        self.versions: dict[str, int] = {}
-
-    async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
-        """Read what the test has put there."""
-        del partition_key
-        self.looks[item] += 1
-        await asyncio.sleep(0)
-        if item not in self.versions:
-            raise ResourceNotFoundError
-        return {"version": self.versions[item]}
-
-
-def waiting(documents: Documents, name: str, version: int, wait: Wait) -> asyncio.Task[Any]:
-    return asyncio.create_task(read_at_least(cast("ContainerProxy", documents), name, "p", version, wait))
-
-
-@asynccontextmanager
-async def gone_afterwards(*tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
-    """End what still waits, and see that nothing is left of it."""
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert not read_your_writes._watches, "nobody looks when nobody waits"
-        assert not read_your_writes._waiting, "whoever stops waiting gives the place back"
-
-
-async def refused(task: asyncio.Task[Any], *, too_soon: bool = False) -> Unavailable:
-    """Give the refusal of a query; only one that asks for what was never written is why itself."""
-    with pytest.raises(Unavailable) as caught:
-        await task
-    assert (caught.value.code, caught.value.retry_after) == ("read-model-behind", 1)
-    assert isinstance(caught.value, TooSoon) == too_soon
-    return caught.value
-
-
-async def until_all_wait(count: int) -> None:
-    async with asyncio.timeout(10):
-        while read_your_writes._waiting.total() < count:  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0)
-
-
-async def until_looked_at(documents: Documents, times: int) -> None:
-    while documents.looks["d"] < times:  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.001)
+from tests.support.waiting import (
+    Documents,
+    gone_afterwards,
+    gone_afterwards_but,
+    refused,
+    until_all_wait,
+    until_looked_at,
+    waiting,
+)
 
 
 async def test_a_version_that_arrives_while_waiting_is_read(orders: ContainerProxy) -> None:
@@ -179,75 +124,12 @@ async def test_a_caller_has_half_of_the_places_at_most_and_the_next_has_room() -
         assert await waiting(documents, "there", 7, wait_for(30, greedy)) == {"version": 7}, "who need not wait may ask"
 
 
-@asynccontextmanager
-async def gone_afterwards_but(still: list[asyncio.Task[Any]], *tasks: asyncio.Task[Any]) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        assert read_your_writes._waiting.total() == sum(not task.done() for task in still)
-
-
-@pytest.mark.parametrize("held", [0, 3])
-async def test_a_version_that_the_log_is_far_from_is_told_at_once_and_the_log_is_asked_once(held: int) -> None:
-    documents, asked = Documents(), list[tuple[str, str]]()
-    if held:
-        documents.versions["d"] = held
-
-    def logged(document_id: str, partition_key: str) -> int:
-        asked.append((document_id, partition_key))
-        time.sleep(0.05)  # so long that all have come
-        return 5
-
-    tasks = [waiting(documents, "d", 999_999, wait_for(30, Requester(uuid4()), logged)) for _ in range(6)]
-    async with gone_afterwards(*tasks), asyncio.timeout(5):
-        for task in tasks:
-            assert "log is at version 5" in (await refused(task, too_soon=True)).detail
-    assert asked == [("d", "p")]
-
-
-async def test_a_version_that_the_log_has_is_waited_for_however_far_the_document_is_behind() -> None:
-    documents = Documents()
-    documents.versions["d"] = 3
-    task = waiting(documents, "d", 10_000, wait_for(30, Requester(uuid4()), lambda *_: 10_000))
-    async with gone_afterwards(task):
-        await asyncio.sleep(0.1)
-        assert not task.done()
-        documents.versions["d"] = 10_000
-        assert await task == {"version": 10_000}
-
-
-@pytest.mark.parametrize("missing", [1, FAR + 1])
-async def test_a_version_that_the_log_has_and_the_document_lacks_is_not_asked_for_too_soon(missing: int) -> None:
-    """The projection is late, perhaps for everybody."""
-    documents = Documents()
-    documents.versions["d"] = 3
-    late = waiting(documents, "d", 3 + missing, wait_for(0.1, Requester(uuid4()), lambda *_: 3 + missing))
-    async with gone_afterwards(late):
-        await refused(late)
-
-
 async def test_who_finds_no_place_because_of_others_does_not_ask_too_soon() -> None:
     documents = Documents()
     others = [waiting(documents, f"{n}", 2, wait_for(30, Requester(uuid4()))) for n in range(WAITING_AT_ONCE)]
     async with gone_afterwards(*others):
         await until_all_wait(WAITING_AT_ONCE)
         await refused(waiting(documents, "d", 2, wait_for(30, Requester(uuid4()))))
-
-
-async def test_a_version_that_may_be_written_soon_is_waited_for_without_asking_the_log() -> None:
-    documents = Documents()
-
-    def nobody_asks(_document_id: str, _partition_key: str) -> int:
-        raise AssertionError
-
-    task = waiting(documents, "d", FAR, wait_for(30, Requester(uuid4()), nobody_asks))
-    async with gone_afterwards(task):
-        await asyncio.sleep(0.05)
-        documents.versions["d"] = FAR
-        assert await task == {"version": FAR}
 
 
 class Summaries(Documents):
@@ -275,87 +157,6 @@ async def test_who_waits_for_documents_of_one_id_gets_that_of_their_own_partitio
             container.versions["summary"] = 1
         found = [document and document["of"] for document in await asyncio.gather(*tasks)]
         assert found == [(container.id, partition_key) for container, partition_key in asked]
-
-
-async def test_a_version_far_beyond_the_document_that_the_log_may_have_soon_is_waited_for() -> None:
-    documents = Documents()
-    task = waiting(documents, "d", 2 * FAR, wait_for(30, Requester(uuid4()), lambda *_: FAR))
-    async with gone_afterwards(task):
-        await until_all_wait(1)
-        documents.versions["d"] = 2 * FAR
-        assert await task == {"version": 2 * FAR}
-
-
-async def test_a_log_that_does_not_answer_takes_no_longer_than_the_wait() -> None:
-    release = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def hangs(_document_id: str, _partition_key: str) -> int:
-        asyncio.run_coroutine_threadsafe(release.wait(), loop).result()
-        return 0
-
-    task = waiting(Documents(), "d", 999_999, wait_for(0.2, Requester(uuid4()), hangs))
-    async with gone_afterwards(task), asyncio.timeout(5):
-        await refused(task)
-        release.set()
-
-
-async def test_a_log_that_does_not_answer_at_the_end_of_a_wait_leaves_the_refusal_as_it_is() -> None:
-    def fails(_document_id: str, _partition_key: str) -> int:
-        raise ConnectionError
-
-    task = waiting(Documents(), "d", 1, wait_for(0.05, Requester(uuid4()), fails))
-    async with gone_afterwards(task):
-        await refused(task)
-
-
-class HangingLog:
-    """A log that does not answer until a test says so, and notes the documents that it is asked about."""
-
-    def __init__(self) -> None:
-        self.asked = list[str]()
-        self._answering = threading.Event()
-
-    def __call__(self, document_id: str, _partition_key: str) -> int:
-        """Give the version, at last."""
-        self.asked.append(document_id)
-        self._answering.wait(30)
-        return 0
-
-    async def answers_all(self) -> None:
-        """Answer, and see that all questions are dealt with that stand before another one."""
-        self._answering.set()
-        async with asyncio.timeout(30):
-            await asyncio.gather(*(LOOKING.run(time.sleep, 0) for _ in range(LOOKING_AT_ONCE)))
-
-
-async def test_a_question_to_a_log_that_hangs_does_not_begin_once_nobody_waits_for_its_answer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
-    log, documents = HangingLog(), Documents()
-    tasks = [waiting(documents, f"{number}", 1, wait_for(0.05, Requester(uuid4()), log)) for number in range(10)]
-    async with gone_afterwards(*tasks):
-        for task in tasks:
-            await refused(task)
-        async with asyncio.timeout(10):
-            while asyncio.all_tasks() != {asyncio.current_task()}:  # noqa: ASYNC110  # nobody tells when all have ended
-                await asyncio.sleep(0)
-        await log.answers_all()
-    assert len(log.asked) <= LOOKING_AT_ONCE, "only those that had a thread"
-
-
-async def test_a_log_that_hangs_is_asked_once_about_a_document_however_many_wait_for_it_in_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(read_your_writes, "ASKED_AGAIN", 0.1)
-    log, documents = HangingLog(), Documents()
-    patient = waiting(documents, "d", 1, wait_for(30, Requester(uuid4())))
-    async with gone_afterwards(patient):
-        for _ in range(3):
-            await refused(waiting(documents, "d", 1, wait_for(0.05, Requester(uuid4()), log)))
-        await log.answers_all()
-    assert log.asked == ["d"]
 
 
 async def test_a_request_has_one_deadline_for_all_that_it_waits_for(orders: ContainerProxy) -> None:
@@ -392,35 +193,6 @@ async def test_a_store_that_fails_is_told_to_all_who_wait_and_is_asked_again() -
         await until_all_wait(2)
         documents.versions["d"] = 2
         assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [ConnectionError] * 2
-
-
-async def test_a_store_that_failed_for_a_moment_is_read_again_for_whoever_was_asking_the_log_meanwhile() -> None:
-    class FailingOnce(Documents):
-        failing, failed = False, asyncio.Event()
-
-        async def read_item(self, item: str, partition_key: str) -> dict[str, Any]:
-            if self.failing:
-                self.failed.set()
-                raise ConnectionError
-            return await super().read_item(item, partition_key)
-
-    documents, answered = FailingOnce(), threading.Event()
-    documents.versions["d"] = 1
-
-    def logged(_document_id: str, _partition_key: str) -> int:
-        answered.wait(10)
-        return 10_000
-
-    task = waiting(documents, "d", 10_000, wait_for(30, Requester(uuid4()), logged))
-    async with gone_afterwards(task), asyncio.timeout(10):
-        await until_all_wait(1)
-        documents.failing = True
-        await documents.failed.wait()
-        documents.failing = False
-        documents.versions["d"] = 10_000
-        await asyncio.sleep(0)
-        answered.set()
-        assert await task == {"version": 10_000}
 
 
 async def test_who_grants_no_time_takes_no_place() -> None:
